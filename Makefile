@@ -1,0 +1,62 @@
+# bramble's commands for people and for CI; `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := .venv/bin
+# What a fresh Debian machine lacks; virtual Pis need root, so installing can count on it too.
+PACKAGES := git iproute2 mmdebstrap openssh-client python3-venv systemd-container tinyproxy zstd
+
+.PHONY: help
+help: ## List these commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+.PHONY: setup
+setup: .venv/ready ## Make .venv from the lock
+
+.venv/ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+.PHONY: system
+system: # Install the Debian packages of virtual Pis where root runs this and some are missing
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	    ! dpkg-query -W -f '$${db:Status-Abbrev}\n' $(PACKAGES) 2>/dev/null | \
+	      awk '/^ii/ {n++} END {exit n != '$(words $(PACKAGES))'}'; then \
+	  apt-get -q update && \
+	  DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends $(PACKAGES); \
+	fi
+
+.PHONY: try
+try: system setup ## A virtual Pi from nothing to an answer (root on Debian)
+	$(BIN)/bramble try
+
+.PHONY: test
+test: system setup lint ## Everything: lint, fast tests, then the tests on virtual Pis
+	$(BIN)/pytest -q -n 2 -m 'not nodes'
+	$(BIN)/pytest -q -m nodes
+
+.PHONY: quick
+quick: setup lint ## Lint and the fast tests
+	$(BIN)/pytest -q -n 2 -m 'not nodes'
+
+.PHONY: lint
+lint: setup ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: lock
+lock: ## Renew requirements.lock
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet pip-tools
+	.venv-lock/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra dev \
+	  --output-file requirements.lock pyproject.toml
+
+.PHONY: clean
+clean: ## Remove what these commands made in this folder
+	rm -rf .venv .venv-bench .venv-lock reports .pytest_cache .mypy_cache .ruff_cache *.egg-info
