@@ -1,0 +1,40 @@
+"""The roles that this checkout has, found by name so that the engine needs to know none of them."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+
+from bramble.settings import Section, Ssh
+
+
+@dataclass(frozen=True)
+class Role:
+    """One role's modules; `apply` is not among them, as only deploys import what needs pyinfra."""
+
+    name: str
+    settings: type[Section]
+    plan: ModuleType
+    checks: ModuleType
+
+
+@cache
+def roles() -> tuple[Role, ...]:
+    """Every role, in the order in which a node gains them."""
+    names: tuple[str, ...] = importlib.import_module("roles").ROLES
+    return tuple(_role(name) for name in names)
+
+
+@cache
+def sections() -> dict[str, type[Section]]:
+    """The settings sections of a host by name: `ssh` and one for each role."""
+    return {"ssh": Ssh} | {role.name: role.settings for role in roles()}
+
+
+def _role(name: str) -> Role:
+    settings = importlib.import_module(f"roles.{name}.settings").Settings
+    plan = importlib.import_module(f"roles.{name}.plan")
+    checks = importlib.import_module(f"roles.{name}.checks")
+    return Role(name, settings, plan, checks)

@@ -1,0 +1,22 @@
+"""The `bramble` command."""
+
+import click
+
+import bramble
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(bramble.__version__, prog_name="bramble")
+def main() -> None:
+    """Provision Raspberry Pis as llama.cpp inference nodes, and keep them that way."""
+
+
+def _add_commands() -> None:
+    from bramble.cli import ask, fleet, inventory, trial, trust, virtual
+
+    own = (trial.trial, virtual.virtual, ask.ask, trust.trust)
+    for command in (*own, *inventory.commands, *fleet.commands):
+        main.add_command(command)
+
+
+_add_commands()

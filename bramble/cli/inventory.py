@@ -1,0 +1,155 @@
+"""`bramble init`, `config` and `schema`: the inventory as its owner meets it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from bramble.inventory import Host, Inventory
+
+# pydantic takes its time: what needs it is imported where it is used, so that --help is quick.
+
+
+def refuse(message: str) -> NoReturn:
+    """End the command over its usage or settings: the message on stderr, exit code 2."""
+    click.echo(message, err=True)
+    raise click.exceptions.Exit(2)
+
+
+def loaded_inventory() -> Inventory:
+    """Load the inventory, or end the command with all that is wrong with it."""
+    from bramble.catalogue import sections
+    from bramble.inventory import InventoryError, folder, load
+
+    try:
+        return load(folder(), sections())
+    except InventoryError as error:
+        refuse(str(error))
+
+
+def chosen_host(inventory: Inventory, name: str) -> Host:
+    """Find a host by name, or end the command with the name that may have been meant."""
+    from bramble.inventory.problems import shown, unknown
+
+    if name in inventory.hosts:
+        return inventory.hosts[name]
+    file = shown(inventory.folder / "fleet.yml")
+    refuse(f"no host '{name}' in {file}; {unknown(name, inventory.hosts)}")
+
+
+@click.command("config")
+@click.argument("host")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON (`bramble schema --for config`).")
+def config(host: str, as_json: bool) -> None:
+    """Print each setting of HOST with the layer that it came from."""
+    from bramble.inventory.effective import report, table
+
+    found = report(chosen_host(loaded_inventory(), host))
+    click.echo(found.model_dump_json(indent=2) if as_json else table(found))
+
+
+@click.command("schema")
+@click.option(
+    "--for",
+    "subject",
+    type=click.Choice(["fleet", "group", "host", "config"]),
+    default="fleet",
+    show_default=True,
+    help="fleet.yml, a file of groups/ or hosts/, or what `config --json` prints.",
+)
+@click.option("--write", is_flag=True, help="Write the files that editors read into the inventory.")
+def schema(subject: str, write: bool) -> None:
+    """Print the JSON Schema of an inventory file."""
+    from bramble.catalogue import sections
+    from bramble.inventory import folder
+    from bramble.inventory.effective import Report
+    from bramble.inventory.problems import shown
+    from bramble.inventory.schema import fleet_schema, settings_schema
+    from bramble.inventory.starter import schemas
+
+    if write:
+        for name, text in schemas(sections()).items():
+            (folder() / name).write_text(text, encoding="utf-8")
+            click.echo(f"wrote {shown(folder() / name)}")
+    elif subject == "config":
+        click.echo(json.dumps(Report.model_json_schema(mode="serialization"), indent=2))
+    else:
+        made = fleet_schema if subject == "fleet" else settings_schema
+        click.echo(json.dumps(made(sections()), indent=2))
+
+
+@click.command("init")
+@click.argument("directory", required=False, type=click.Path(path_type=Path, file_okay=False))
+@click.option("--host", "hosts", multiple=True, metavar="NAME=ADDRESS", help="A Pi; repeatable.")
+@click.option("--user", default="pi", show_default=True, help="Account to log in to.")
+@click.option("--key", help="Private key to log in with; else the SSH agent and ~/.ssh.")
+def init(directory: Path | None, hosts: tuple[str, ...], user: str, key: str | None) -> None:
+    """Write a commented first inventory for real Pis to DIRECTORY, and overwrite nothing.
+
+    DIRECTORY is the folder that BRAMBLE_INVENTORY names, or else ./inventory.
+    """
+    from bramble.catalogue import sections
+    from bramble.inventory.files import folder, new_folder
+    from bramble.inventory.problems import shown
+    from bramble.inventory.starter import needed, starter, write
+
+    named = _addresses(hosts)
+    place = directory.absolute() if directory else new_folder()
+    try:
+        write(place, starter(sections(), named, _account(user), _key_path(key)))
+    except FileExistsError as error:
+        there = shown(Path(str(error)))
+        refuse(
+            f"{there} is there already and stays as it is; name another folder"
+            " (`bramble init my-fleet`) and set BRAMBLE_INVENTORY to it"
+        )
+    click.echo(f"wrote {shown(place)}: {len(named) or 'no'} host{'' if len(named) == 1 else 's'}")
+    if not named:
+        click.echo(f"next: name your Pis in {shown(place / 'fleet.yml')}")
+    if missing := needed(sections()):
+        click.echo(f"next: set there what has no default: {', '.join(missing)}")
+    if place != folder():
+        click.echo(f"next: export BRAMBLE_INVENTORY={place}")
+
+
+def _addresses(hosts: tuple[str, ...]) -> dict[str, str]:
+    """Take NAME=ADDRESS apart."""
+    from bramble.inventory.consistency import HOST_NAME, is_host_name
+    from bramble.settings import ADDRESS
+
+    named: dict[str, str] = {}
+    for pair in hosts:
+        name, _, address = pair.partition("=")
+        if not re.search(ADDRESS, address):
+            _bad("--host", f"found {pair!r}, allowed: NAME=ADDRESS")
+        if not is_host_name(name):
+            _bad("--host", f"found the name {name!r}, allowed: {HOST_NAME}")
+        if name in named or address in named.values():
+            _bad("--host", f"{name if name in named else address} is there twice")
+        named[name] = address
+    return named
+
+
+def _account(user: str) -> str:
+    from bramble.settings import ACCOUNT
+
+    if not re.search(ACCOUNT, user):
+        _bad("--user", f"found {user!r}, allowed: the name of a Linux account")
+    return user
+
+
+def _bad(option: str, message: str) -> NoReturn:
+    raise click.BadParameter(message, param_hint=option)
+
+
+def _key_path(key: str | None) -> str | None:
+    """Make a key's path independent of the working directory, and leave a `~` for the reader."""
+    return key if key is None or key.startswith("~") else str(Path(key).absolute())
+
+
+commands = (init, config, schema)

@@ -1,0 +1,98 @@
+"""What holds for a host in the end: each setting's value, its unit, and who set it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from bramble.inventory.layers import Source
+from bramble.inventory.load import Host
+from bramble.inventory.problems import Keys, dotted, is_secret, shown
+from bramble.settings import Section
+
+HIDDEN = "(not shown)"
+
+
+class Effective(BaseModel):
+    """One setting of a host."""
+
+    setting: str = Field(description="Its name, such as `serving.port`.")
+    value: Any = Field(description=f"Its value; `{HIDDEN}` in place of a secret.")
+    unit: str | None = Field(description="Unit of the value, where it has one.")
+    layer: str = Field(description="`default`, `all`, `group NAME` or `host`.")
+    file: str | None = Field(description="File that sets it; null for a default.")
+    line: int | None = Field(description="Line in that file, where it can be told.")
+
+
+class Report(BaseModel):
+    """What `bramble config HOST --json` prints."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+    kind: Literal["bramble config"] = "bramble config"
+    version: Literal[1] = 1
+    host: str
+    groups: list[str] = Field(description="Groups of the host; a later one wins over an earlier.")
+    settings: list[Effective]
+
+
+def report(host: Host) -> Report:
+    """List every setting of a host, section by section in the order of their declaration."""
+    rows = [row for name, section in host.settings.items() for row in _rows(host, section, (name,))]
+    return Report(host=host.name, groups=list(host.groups), settings=rows)
+
+
+def table(report: Report) -> str:
+    """Lay the report out in columns for reading."""
+    rows = [("SETTING", "VALUE", "UNIT", "SET BY")]
+    rows += [(row.setting, _text(row.value), row.unit or "", _by(row)) for row in report.settings]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = ("  ".join([*map(str.ljust, row, widths), row[3]]) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _rows(host: Host, section: Section, above: Keys) -> Iterator[Effective]:
+    for name, field in type(section).model_fields.items():
+        extra = field.json_schema_extra
+        unit = extra.get("unit") if isinstance(extra, dict) else None
+        value = getattr(section, name)
+        yield from _value(host, value, (*above, name), str(unit) if unit else None)
+
+
+def _value(host: Host, value: object, keys: Keys, unit: str | None) -> Iterator[Effective]:
+    if isinstance(value, Section):
+        yield from _rows(host, value, keys)
+    elif isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _value(host, inner, (*keys, str(key)), unit)
+    else:
+        plain = TypeAdapter(Any).dump_python(value, mode="json")
+        hidden = is_secret(keys[-1:]) and not isinstance(value, Path | bool | int | None)
+        yield _row(keys, HIDDEN if hidden else plain, unit, host.sources.get(keys))
+
+
+def _row(keys: Keys, value: object, unit: str | None, source: Source | None) -> Effective:
+    return Effective(
+        setting=dotted(keys),
+        value=value,
+        unit=unit,
+        layer=source.layer if source else "default",
+        file=shown(source.file) if source else None,
+        line=source.line if source else None,
+    )
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "-"
+    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
+
+
+def _by(row: Effective) -> str:
+    if row.file is None:
+        return "default"
+    return f"{row.layer} ({row.file}{'' if row.line is None else f':{row.line}'})"

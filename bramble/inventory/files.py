@@ -1,0 +1,89 @@
+"""The files of an inventory folder as they are, read but not merged or judged yet."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import bramble
+from bramble.inventory.documents import Document, read
+from bramble.inventory.layers import Layer
+from bramble.inventory.problems import InventoryError, Problem, shown
+
+
+def folder() -> Path:
+    """Find the inventory: BRAMBLE_INVENTORY, else ./inventory, else the one beside the package."""
+    chosen = new_folder()
+    if chosen.is_dir() or os.environ.get("BRAMBLE_INVENTORY"):
+        return chosen
+    return Path(bramble.__file__).parents[1] / "inventory"
+
+
+def new_folder() -> Path:
+    """Say where a new inventory goes: to BRAMBLE_INVENTORY, else to ./inventory."""
+    return Path(os.environ.get("BRAMBLE_INVENTORY") or "inventory").expanduser().absolute()
+
+
+@dataclass(frozen=True)
+class Files:
+    """fleet.yml, groups/*.yml and hosts/*.yml by the names in them."""
+
+    folder: Path
+    fleet: Document
+    groups: dict[str, Document]
+    hosts_apart: dict[str, Document]
+
+    @cached_property
+    def everyone(self) -> Document:
+        """What fleet.yml sets for every host."""
+        return self.fleet.part("settings")
+
+    @cached_property
+    def hosts(self) -> dict[str, Document]:
+        """What fleet.yml sets for each host, without the list of its groups."""
+        return {name: _settings_of(self.fleet, name) for name in self.fleet.part("hosts").values}
+
+    def groups_of(self, host: str) -> tuple[str, ...]:
+        """The groups of a host that are there, in the order in which it lists them."""
+        listed = self.fleet.part("hosts", host).values.get("groups")
+        names = listed if isinstance(listed, list) else []
+        return tuple(dict.fromkeys(n for n in names if isinstance(n, str) and n in self.groups))
+
+    def layers(self, host: str) -> list[Layer]:
+        """The layers of a host, the one that gives way first."""
+        layers = [Layer("all", self.everyone)]
+        layers += [Layer(f"group {name}", self.groups[name]) for name in self.groups_of(host)]
+        layers += [Layer("host", self.hosts[host])]
+        if host in self.hosts_apart:
+            layers += [Layer("host", self.hosts_apart[host])]
+        return layers
+
+    def parts(self) -> list[tuple[str, Document]]:
+        """Every part of every file that holds settings, once, with the host it is for if one."""
+        shared = [self.everyone, *self.groups.values()]
+        return [
+            *(("", document) for document in shared),
+            *self.hosts.items(),
+            *self.hosts_apart.items(),
+        ]
+
+
+def read_files(folder: Path) -> Files:
+    """Read what the folder holds; a missing fleet.yml is the only thing to end here."""
+    fleet = folder / "fleet.yml"
+    if not fleet.is_file():
+        advice = "not found; `bramble init` writes one, BRAMBLE_INVENTORY=DIR names another folder"
+        raise InventoryError([Problem(shown(fleet), None, advice)])
+    return Files(folder, read(fleet), _by_name(folder / "groups"), _by_name(folder / "hosts"))
+
+
+def _settings_of(fleet: Document, host: str) -> Document:
+    entry = fleet.part("hosts", host)
+    settings = {key: value for key, value in entry.values.items() if key != "groups"}
+    return replace(entry, values=settings)
+
+
+def _by_name(folder: Path) -> dict[str, Document]:
+    return {file.stem: read(file) for file in sorted(folder.glob("*.yml"))}

@@ -1,0 +1,51 @@
+"""The fleet as pyinfra's inventory: lists of hosts with data that its SSH connector reads."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from bramble.catalogue import sections
+from bramble.inventory.files import folder
+from bramble.inventory.load import Host, Inventory, load
+from bramble.inventory.problems import InventoryError
+from bramble.settings import Ssh
+
+Groups = dict[str, list[tuple[str, dict[str, Any]]]]
+
+
+def groups_or_exit() -> Groups:
+    """Load the fleet for inventory.py; problems end pyinfra with code 2 before it connects."""
+    try:
+        return pyinfra_groups(load(folder(), sections()))
+    except InventoryError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+def pyinfra_groups(inventory: Inventory) -> Groups:
+    """Give every group, and `all`, as pyinfra takes them: a list of (host, data) each."""
+    data = {name: _data(host) for name, host in inventory.hosts.items()}
+    members = {"all": tuple(inventory.hosts), **inventory.groups}
+    return {group: [(name, data[name]) for name in names] for group, names in members.items()}
+
+
+def _data(host: Host) -> dict[str, Any]:
+    data = {"_sudo": True, "bramble": host.values}
+    ssh = host.settings.get("ssh")
+    return data | _connection(ssh) if isinstance(ssh, Ssh) else data
+
+
+def _connection(ssh: Ssh) -> dict[str, Any]:
+    """Name pyinfra's SSH data (pyinfra/connectors/ssh.py); with a key, it tries no agent."""
+    data: dict[str, Any] = {
+        "ssh_hostname": ssh.address,
+        "ssh_port": ssh.port,
+        "ssh_user": ssh.user,
+        "ssh_known_hosts_file": str(ssh.known_hosts),
+        # pyinfra's own default, accept-new, would trust whoever answers first.
+        "ssh_strict_host_key_checking": "yes",
+        # pyinfra's CONNECT_TIMEOUT is one for the whole fleet.
+        "ssh_paramiko_connect_kwargs": {"timeout": ssh.connect_timeout_s},
+    }
+    return data if ssh.key is None else data | {"ssh_key": str(ssh.key)}

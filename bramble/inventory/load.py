@@ -1,0 +1,152 @@
+"""Loads a fleet: every problem of every host at once, or typed settings for each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bramble.inventory.consistency import inconsistencies
+from bramble.inventory.documents import Document
+from bramble.inventory.files import Files, folder, read_files
+from bramble.inventory.layers import Source, merge, without_nulls
+from bramble.inventory.problems import InventoryError, Keys, Problem, shown, unknown
+from bramble.inventory.validation import Fault, validate
+from bramble.settings import Section, Ssh
+
+Sections = Mapping[str, type[Section]]
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host of the fleet with its settings, typed and as plain data, and where each is set."""
+
+    name: str
+    groups: tuple[str, ...]
+    settings: Mapping[str, Section]
+    values: Mapping[str, Any]
+    sources: Mapping[Keys, Source]
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The hosts in the order of fleet.yml, and the hosts of each group."""
+
+    folder: Path
+    hosts: Mapping[str, Host]
+    groups: Mapping[str, tuple[str, ...]]
+
+
+def load(folder: Path, sections: Sections) -> Inventory:
+    """Read, merge and validate an inventory; raise InventoryError with all of its problems."""
+    files = read_files(folder)
+    problems = list(inconsistencies(files, tuple(sections)))
+    bad: set[tuple[int, str]] = set()
+    for owner, document in files.parts():
+        for section, problem in _problems_inside(owner, document, sections, folder):
+            problems.append(problem)
+            bad.add((id(document), section))
+    hosts = {}
+    for name in files.hosts:
+        documents = [layer.document for layer in files.layers(name)]
+        good = {s: sections[s] for s in sections if not any((id(d), s) in bad for d in documents)}
+        hosts[name], wrong = _host(files, name, good)
+        problems += wrong
+    problems += _shared_addresses(files, hosts)
+    if problems:
+        raise InventoryError(problems)
+    groups = {name: tuple(h for h in hosts if name in hosts[h].groups) for name in files.groups}
+    return Inventory(folder, hosts, groups)
+
+
+def from_data(
+    name: str, data: Mapping[str, Any], sections: Sections, inventory: Path | None = None
+) -> dict[str, Section]:
+    """Make a host's typed settings again of the plain values that its `Host.values` holds."""
+    place = inventory or folder()
+    settings: dict[str, Section] = {}
+    messages = [
+        f"{section}: unknown section; {unknown(section, sections)}"
+        for section in data.keys() - sections.keys()
+    ]
+    for section, model in sections.items():
+        values = data.get(section, {})
+        typed, faults = validate(section, model, values, host=name, folder=place)
+        messages += [fault.message for fault in faults]
+        if typed is not None:
+            settings[section] = typed
+    if messages:
+        raise InventoryError(Problem(f"data of {name}", None, message) for message in messages)
+    return settings
+
+
+def _problems_inside(
+    owner: str, document: Document, sections: Sections, folder: Path
+) -> Iterator[tuple[str, Problem]]:
+    """Find what is wrong with the values of one layer, whatever the other layers say."""
+    prefix = f"{owner}: " if owner else ""
+    for section, values in document.values.items():
+        if section not in sections:
+            advice = f"unknown section; {unknown(section, sections)}"
+            if section == "groups":
+                advice = "not here; groups are listed at the host in fleet.yml"
+            yield section, document.problem((section,), f"{prefix}{section}: {advice}")
+            continue
+        said = {} if values is None else values
+        said = without_nulls(said) if isinstance(said, dict) else said
+        _, faults = validate(section, sections[section], said, host="host", folder=folder)
+        for fault in faults:
+            if not fault.whole:
+                yield section, document.problem(fault.keys, prefix + fault.message)
+
+
+def _host(files: Files, name: str, sections: Sections) -> tuple[Host, list[Problem]]:
+    """Merge a host's layers and validate what they make together."""
+    values, sources = merge(files.layers(name))
+    settings: dict[str, Section] = {}
+    problems = []
+    for section, model in sections.items():
+        said = values.get(section, {})
+        typed, faults = validate(section, model, said, host=name, folder=files.folder)
+        problems += [_at_source(files, name, sources, fault) for fault in faults]
+        if typed is not None:
+            settings[section] = typed
+            if section in values:
+                values[section] = _with_paths(said, typed)
+    return Host(name, files.groups_of(name), settings, values, sources), problems
+
+
+def _at_source(files: Files, host: str, sources: Mapping[Keys, Source], fault: Fault) -> Problem:
+    """Place a problem of merged settings: where one layer alone causes it, else at the host."""
+    there = [source for way, source in sources.items() if way[: len(fault.keys)] == fault.keys]
+    if there and len({source.layer for source in there}) == 1:
+        source = there[-1]
+        prefix = f"{host}: " if source.layer == "host" else ""
+        return Problem(shown(source.file), source.line, prefix + fault.message)
+    return files.fleet.problem(("hosts", host), f"{host}: {fault.message}")
+
+
+def _shared_addresses(files: Files, hosts: Mapping[str, Host]) -> Iterator[Problem]:
+    """Find hosts that are one machine by two names: they would be set up at once, twice."""
+    first: dict[tuple[str, int], str] = {}
+    for name, host in hosts.items():
+        ssh = host.settings.get("ssh")
+        if not isinstance(ssh, Ssh):
+            continue
+        other = first.setdefault((ssh.address.casefold(), ssh.port), name)
+        if other != name:
+            message = f"{name}: {ssh.address} port {ssh.port} is the address of {other} as well"
+            yield files.fleet.problem(("hosts", name), message)
+
+
+def _with_paths(said: Any, typed: Any) -> Any:
+    """Put paths as they were resolved in the place of those in the files."""
+    if isinstance(typed, Path):
+        return str(typed)
+    if isinstance(said, dict) and isinstance(typed, Section | dict):
+        inner = typed if isinstance(typed, dict) else vars(typed)
+        return {key: _with_paths(value, inner.get(key)) for key, value in said.items()}
+    if isinstance(said, list) and isinstance(typed, list | tuple):
+        return [_with_paths(value, inner) for value, inner in zip(said, typed, strict=True)]
+    return said

@@ -1,0 +1,79 @@
+"""What is wrong with an inventory: one line for each problem, all of them at once."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+Keys = tuple[str | int, ...]
+"""The way to a value: keys of mappings and places in lists."""
+
+# `ctx_tokens` is a number of tokens; a key is a secret where it ends a name (`api_key`).
+_SECRET = re.compile(r"(?i)passw|passphrase|secret|credential|private|(^|[_-])(token|(api)?keys?)$")
+_LONGEST = 40
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing to mend: where it stands, what was found, what is allowed."""
+
+    file: str
+    line: int | None
+    message: str
+
+    def __str__(self) -> str:
+        where = self.file if self.line is None else f"{self.file}:{self.line}"
+        return f"{where}: {self.message}"
+
+
+class InventoryError(Exception):
+    """The inventory cannot be used; its text is one line for each problem."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        once = dict.fromkeys(problems)
+        self.problems = tuple(sorted(once, key=lambda p: (p.file, p.line or 0)))
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+def shown(file: Path) -> str:
+    """Name a file as the user would: from the working directory when it lies below it."""
+    here = Path.cwd()
+    return str(file.relative_to(here) if file.is_relative_to(here) else file)
+
+
+def dotted(keys: Keys) -> str:
+    """Write the way to a value as `storage.mounts[0].path`."""
+    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
+    return text.removeprefix(".")
+
+
+def is_secret(keys: Keys) -> bool:
+    """Tell whether any key on the way to a value names something that must not be printed."""
+    return any(isinstance(key, str) and _SECRET.search(key) for key in keys)
+
+
+def found(keys: Keys, value: object) -> str:
+    """Name the value that was found, in YAML's terms, unless it may be a secret."""
+    if isinstance(value, dict):
+        return "found a mapping"
+    if isinstance(value, list):
+        return "found a list"
+    if isinstance(value, str) and (is_secret(keys) or "PRIVATE KEY" in value):
+        return "found a value (not shown: it may be a secret)"
+    text = json.dumps(value, ensure_ascii=False)
+    if len(text) > _LONGEST:
+        text = text[: _LONGEST - 4] + '..."'
+    return f"found {text}"
+
+
+def unknown(word: str, known: Iterable[str]) -> str:
+    """Say what a word that nobody knows may have meant, or else what is known."""
+    names = list(known)
+    near = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean '{near[0]}'?"
+    return f"known: {', '.join(names)}" if names else "there are none"

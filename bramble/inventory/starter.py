@@ -1,0 +1,169 @@
+"""A first inventory for real Pis, in which every setting stands as a comment with its help."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from textwrap import wrap
+from typing import Any
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined, to_jsonable_python
+
+from bramble.inventory.load import Sections
+from bramble.inventory.schema import fleet_schema, settings_schema
+from bramble.settings import Section, Ssh
+
+_FLEET = """\
+# yaml-language-server: $schema=fleet.schema.json
+#
+# The fleet. A setting may be given in four places; the later wins:
+#   the built-in default, `settings:` below, groups/NAME.yml, and the host itself
+#   (below, or in hosts/NAME.yml). `bramble config HOST` shows who set what.
+# Mappings are merged, lists are replaced whole, null is "back to the default".
+
+hosts:
+{hosts}
+settings:
+  ssh:
+{ssh}
+
+# Everything else that can be set, with its default. Take away the `# ` of what you change, and
+# of the names above it.
+
+{settings}"""
+
+_NO_HOSTS = """\
+# One entry for each Pi: its name, and how to reach it. Take away the `# `.
+  # pi5-a:
+  #   groups: [pi5]
+  #   ssh:
+  #     address: 192.168.1.41
+  # pi4-b:
+  #   groups: [pi4]
+  #   ssh:
+  #     address: 192.168.1.42
+"""
+
+_GROUP = """\
+# yaml-language-server: $schema=../settings.schema.json
+#
+# Settings of the hosts that list `{name}` under `groups`; named as under `settings:` in fleet.yml.
+"""
+
+_HOSTS_README = """\
+NAME.yml here holds settings of the host NAME, when its entry in fleet.yml becomes too long.
+Both are the same layer: a value may be in one of them only. The names are those under
+`settings:` in fleet.yml; what belongs to one host (a serial number, an SSD) is at home here.
+"""
+
+
+def starter(
+    sections: Sections, hosts: Mapping[str, str], user: str | None, key: str | None
+) -> dict[str, str]:
+    """Give the files of a new inventory by their paths in it."""
+    fleet = _FLEET.format(
+        hosts="".join(_host(*pair) for pair in hosts.items()) or _NO_HOSTS,
+        ssh=_ssh(user, key),
+        settings="\n".join(_commented(_sections(sections), 2)).rstrip() + "\n",
+    )
+    return {
+        "fleet.yml": fleet,
+        "groups/pi4.yml": _GROUP.format(name="pi4"),
+        "groups/pi5.yml": _GROUP.format(name="pi5"),
+        "hosts/README.md": _HOSTS_README,
+        "known_hosts": "",
+        **schemas(sections),
+    }
+
+
+def needed(sections: Sections) -> list[str]:
+    """List the settings that have no default."""
+    return [
+        f"{section}.{name}"
+        for section, model in sections.items()
+        for name, field in model.model_fields.items()
+        if field.is_required()
+    ]
+
+
+def schemas(sections: Sections) -> dict[str, str]:
+    """Give the schema files that the first line of each YAML file points to."""
+    return {
+        "fleet.schema.json": json.dumps(fleet_schema(sections), indent=2) + "\n",
+        "settings.schema.json": json.dumps(settings_schema(sections), indent=2) + "\n",
+    }
+
+
+def write(folder: Path, files: Mapping[str, str]) -> None:
+    """Write files below `folder`; raise FileExistsError before the first when one is there."""
+    for name in files:
+        if (folder / name).exists():
+            raise FileExistsError(str(folder / name))
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def _host(name: str, address: str) -> str:
+    return f"  {name}:\n    ssh:\n      address: {json.dumps(address)}\n"
+
+
+def _ssh(user: str | None, key: str | None) -> str:
+    given = {"user": user or "pi"} | ({"key": key} if key else {})
+    lines = [f"    {name}: {json.dumps(value)}" for name, value in given.items()]
+    # An address is a host's own.
+    rest = _options(Ssh, 0, without=("address", *given))
+    return "\n".join([*lines, *_commented(rest, 4)])
+
+
+def _sections(sections: Sections) -> Iterator[str]:
+    for name, model in sections.items():
+        if model is not Ssh:
+            yield from _about(model.__doc__ or "", 0)
+            yield f"{name}:"
+            yield from _options(model, 2)
+            yield ""
+
+
+def _options(model: type[Section], indent: int, without: tuple[str, ...] = ()) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        if name in without:
+            continue
+        yield from _about(_help(field), indent)
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, Section):
+            yield f"{' ' * indent}{name}:"
+            yield from _options(inner, indent + 2)
+        else:
+            yield f"{' ' * indent}{name}: {json.dumps(_shown(field), ensure_ascii=False)}"
+
+
+def _help(field: FieldInfo) -> str:
+    extra = field.json_schema_extra
+    unit = extra.get("unit") if isinstance(extra, dict) else None
+    example = field.examples[0] if field.examples else None
+    needed = "Needed." if field.is_required() else ""
+    parts = [needed, field.description or "", f"Unit: {unit}." if unit else ""]
+    if example is not None and example != _shown(field):
+        parts.append(f"For example {json.dumps(example, ensure_ascii=False)}.")
+    return " ".join(filter(None, parts))
+
+
+def _shown(field: FieldInfo) -> Any:
+    """Give the default, or an example of what has none."""
+    default = field.get_default(call_default_factory=True, validated_data={})
+    if default is PydanticUndefined:
+        return field.examples[0] if field.examples else None
+    return to_jsonable_python(default)
+
+
+def _about(text: str, indent: int) -> Iterator[str]:
+    for line in wrap(" ".join(text.split()), 92 - indent):
+        yield f"{' ' * indent}# {line}"
+
+
+def _commented(lines: Iterator[str], indent: int) -> Iterator[str]:
+    for line in lines:
+        yield f"{' ' * indent}# {line}".rstrip() if line else ""

@@ -1,0 +1,248 @@
+"""`bramble init`, `config` and `schema`, and what pyinfra sees of the fleet."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+from toy_sections import SECTIONS, Needy
+
+import bramble.catalogue
+from bramble.cli.inventory import commands
+from bramble.inventory import folder, load
+from bramble.inventory.for_pyinfra import pyinfra_groups
+from bramble.inventory.starter import starter
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    """Run `bramble ARGUMENTS` over the sections of these tests, in an empty folder."""
+    monkeypatch.setattr(bramble.catalogue, "sections", lambda: SECTIONS)
+    monkeypatch.delenv("BRAMBLE_INVENTORY", raising=False)
+    monkeypatch.chdir(tmp_path)
+    group = click.Group("bramble", commands={command.name: command for command in commands})
+    return lambda *arguments: CliRunner().invoke(group, arguments)
+
+
+def uncommented(fleet: str) -> str:
+    return re.sub(r"(?m)^(  +)# ", r"\1", fleet)
+
+
+def test_a_first_inventory_with_hosts_is_ready(run, tmp_path):
+    made = run("init", "--host", "pi5-a=192.168.1.41", "--host", "pi4-b=pi4.lan", "--key", "~/k")
+    assert (made.exit_code, made.output) == (0, "wrote inventory: 2 hosts\n")
+    fleet = load(tmp_path / "inventory", SECTIONS)
+    ssh = fleet.hosts["pi5-a"].settings["ssh"]
+    assert (ssh.address, ssh.user, ssh.key) == ("192.168.1.41", "pi", Path("~/k").expanduser())
+    assert fleet.groups == {"pi4": (), "pi5": ()}
+    assert (tmp_path / "inventory/known_hosts").read_text() == ""
+    for file in ("fleet.yml", "groups/pi5.yml"):
+        first = (tmp_path / "inventory" / file).read_text().splitlines()[0]
+        schema = first.removeprefix("# yaml-language-server: $schema=")
+        assert (tmp_path / "inventory" / file).parent.joinpath(schema).is_file()
+
+
+def test_a_first_inventory_without_hosts_says_what_to_do(run):
+    made = run("init", "mine")
+    assert made.output.splitlines()[:2] == [
+        "wrote mine: no hosts",
+        "next: name your Pis in mine/fleet.yml",
+    ]
+    assert made.output.splitlines()[2].startswith("next: export BRAMBLE_INVENTORY=/")
+
+
+def test_what_has_no_default_is_named(run, monkeypatch):
+    monkeypatch.setattr(bramble.catalogue, "sections", lambda: {**SECTIONS, "needy": Needy})
+    assert "next: set there what has no default: needy.url\n" in run("init").output
+
+
+def test_every_comment_of_a_first_inventory_is_a_setting_that_holds(write):
+    files = starter({**SECTIONS, "needy": Needy}, {}, None, None)
+    folder = write(fleet=uncommented(files["fleet.yml"]), groups__pi4="", groups__pi5="")
+    fleet = load(folder, {**SECTIONS, "needy": Needy})
+    assert list(fleet.hosts) == ["pi5-a", "pi4-b"]
+    settings = fleet.hosts["pi5-a"].settings
+    assert settings["ssh"].address == "192.168.1.41"
+    assert settings["needy"].url == "http://10.0.0.1/"
+    for name in ("serving", "model"):
+        defaults = SECTIONS[name].model_validate({}, context={"folder": folder})
+        assert settings[name] == defaults
+
+
+def test_nothing_is_overwritten(run, tmp_path):
+    (tmp_path / "inventory").mkdir()
+    (tmp_path / "inventory/known_hosts").write_text("precious")
+    made = run("init")
+    assert (made.exit_code, made.stdout) == (2, "")
+    assert made.stderr.startswith("inventory/known_hosts is there already and stays as it is; ")
+    assert [file.name for file in (tmp_path / "inventory").iterdir()] == ["known_hosts"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--host", "pi5-a"],
+        ["--host", "pi5-a="],
+        ["--host", "Pi=10.0.0.1"],
+        ["--host", "a=10.0.0.1", "--host", "a=10.0.0.2"],
+        ["--host", "a=10.0.0.1", "--host", "b=10.0.0.1"],
+        ["--host", "a=-oProxyCommand=x"],
+        ["--user", "no body"],
+    ],
+)
+def test_bad_arguments_write_nothing(run, tmp_path, arguments):
+    assert run("init", *arguments).exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_config_prints_values_with_their_layers(run, write):
+    write(fleet="hosts:\n  a: {serving: {port: 5}}\n").rename("inventory")
+    lines = run("config", "a").output.splitlines()
+    assert ["serving.port", "5", "host", "(inventory/fleet.yml:2)"] in map(str.split, lines)
+    assert ["serving.share", "0.5", "default"] in map(str.split, lines)
+
+
+def test_config_as_json_is_what_its_schema_says(run, write):
+    write(fleet="hosts:\n  a: {serving: {port: 5}}\n").rename("inventory")
+    made = json.loads(run("config", "a", "--json").stdout)
+    schema = json.loads(run("schema", "--for", "config").stdout)
+    assert made.keys() == schema["properties"].keys() == set(schema["required"])
+    row = next(row for row in made["settings"] if row["setting"] == "serving.port")
+    assert row == {
+        "setting": "serving.port",
+        "value": 5,
+        "unit": None,
+        "layer": "host",
+        "file": "inventory/fleet.yml",
+        "line": 2,
+    }
+    assert row.keys() == schema["$defs"]["Effective"]["properties"].keys()
+
+
+def test_config_of_an_unknown_host_and_of_a_broken_fleet(run, write):
+    folder = write(fleet="hosts: {pi5-a: }").rename("inventory")
+    made = run("config", "pi5a")
+    assert (made.exit_code, made.stdout) == (2, "")
+    assert made.stderr == "no host 'pi5a' in inventory/fleet.yml; did you mean 'pi5-a'?\n"
+    (folder / "fleet.yml").write_text("host: {a: }")
+    made = run("config", "a", "--json")
+    assert (made.exit_code, made.stdout) == (2, "")
+    assert "inventory/fleet.yml:1: host: unknown at the top of fleet.yml" in made.stderr
+
+
+def test_the_schema_knows_names_bounds_units_and_null(run, tmp_path):
+    schema = json.loads(run("schema").stdout)
+    assert schema["properties"].keys() == {"settings", "hosts"}
+    entry = schema["properties"]["hosts"]["additionalProperties"]
+    assert entry["properties"].keys() == {"groups", *SECTIONS}
+    assert entry["additionalProperties"] is False
+    port = schema["$defs"]["Serving"]["properties"]["port"]
+    assert port["description"] == "Port it listens on."
+    assert port["anyOf"] == [
+        {"type": "integer", "minimum": 1, "maximum": 65535},
+        {"type": "null"},
+    ]
+    assert schema["$defs"]["Tls"]["properties"]["days"]["description"].endswith("Unit: days.")
+    assert "required" not in schema["$defs"]["Tls"]
+    group = json.loads(run("schema", "--for", "group").stdout)
+    assert group["properties"].keys() == SECTIONS.keys()
+    run("init")
+    (tmp_path / "inventory/fleet.schema.json").write_text("old")
+    assert run("schema", "--write").output.startswith("wrote inventory/fleet.schema.json\n")
+    assert json.loads((tmp_path / "inventory/fleet.schema.json").read_text()) == schema
+
+
+def test_where_the_inventory_is(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BRAMBLE_INVENTORY", raising=False)
+    assert folder() == REPOSITORY / "inventory"
+    (tmp_path / "inventory").mkdir()
+    assert folder() == tmp_path / "inventory"
+    monkeypatch.setenv("BRAMBLE_INVENTORY", "other")
+    assert folder() == tmp_path / "other"
+
+
+def test_help_does_not_wait_for_pydantic():
+    code = "import sys, bramble.cli.inventory; sys.exit('pydantic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_pyinfra_gets_hosts_groups_and_a_strict_connection(loaded, tmp_path):
+    fleet = loaded(
+        fleet="""\
+            hosts:
+              a: {groups: [g], ssh: {address: 10.0.0.1, port: 2222, key: id}}
+              b: {serving: {port: 5}}
+            """,
+        groups__g="",
+    )
+    groups = pyinfra_groups(fleet)
+    assert {name: [host for host, _ in hosts] for name, hosts in groups.items()} == {
+        "all": ["a", "b"],
+        "g": ["a"],
+    }
+    a, b = (data for _, data in groups["all"])
+    assert a == {
+        "_sudo": True,
+        "bramble": {"ssh": {"address": "10.0.0.1", "port": 2222, "key": str(tmp_path / "inv/id")}},
+        "ssh_hostname": "10.0.0.1",
+        "ssh_port": 2222,
+        "ssh_user": "pi",
+        "ssh_key": str(tmp_path / "inv/id"),
+        "ssh_known_hosts_file": str(tmp_path / "inv/known_hosts"),
+        "ssh_strict_host_key_checking": "yes",
+        "ssh_paramiko_connect_kwargs": {"timeout": 10},
+    }
+    assert b["bramble"] == {"serving": {"port": 5}}
+    assert "ssh_key" not in b
+    assert json.loads(json.dumps(groups["g"])) == [["a", a]]
+
+
+def test_the_ssh_data_are_those_that_pyinfra_reads(loaded):
+    fleet = loaded(fleet="hosts: {a: {ssh: {key: id}}}")
+    code = "import json; from pyinfra.connectors.ssh import connector_data_meta as known"
+    listing = subprocess.run(
+        [sys.executable, "-c", f"{code}; print(json.dumps(list(known)))"],
+        capture_output=True,
+        check=True,
+    )
+    ((_, data),) = pyinfra_groups(fleet)["all"]
+    assert data.keys() - {"_sudo", "bramble"} <= set(json.loads(listing.stdout))
+
+
+def test_pyinfra_refuses_a_broken_fleet_before_any_connection(write):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        port = server.getsockname()[1]
+        inventory = write(
+            fleet=f"""\
+                hosts:
+                  a: {{ssh: {{address: 127.0.0.1, port: {port}}}}}
+                  b:
+                    ssh: {{adress: 127.0.0.2}}
+                """
+        )
+        pyinfra = Path(sys.executable).with_name("pyinfra")
+        ran = subprocess.run(
+            [pyinfra, "inventory.py", "exec", "--", "true"],
+            cwd=REPOSITORY,
+            env={**os.environ, "BRAMBLE_INVENTORY": str(inventory)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert ran.returncode == 2, ran.stderr
+        line = f"{inventory}/fleet.yml:4: b: ssh.adress: unknown setting; did you mean 'address'?"
+        assert line in ran.stderr.splitlines()
+        assert "Traceback" not in ran.stderr
+        assert "Connecting" not in ran.stdout + ran.stderr
+        with pytest.raises(BlockingIOError):
+            server.accept()
