@@ -1,0 +1,133 @@
+"""`bramble virtual`: virtual Pis on this machine."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+import click
+
+from bramble.virtual import (
+    Node,
+    VirtualPiError,
+    boards,
+    doubles,
+    lifecycle,
+    source,
+    ssh_argv,
+)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tells what went wrong as a sentence; exit code 1."""
+    try:
+        yield
+    except VirtualPiError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _fault_help() -> str:
+    names = sorted({fault for board in boards.BOARDS for fault in doubles.faults(board)})
+    return f"What its doubles complain of: {', '.join(names)}."
+
+
+@click.group()
+def virtual() -> None:
+    """Start and stop virtual Pis: Bookworm containers that look like fresh Pis (root, Linux)."""
+
+
+@virtual.command()
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--count", type=click.IntRange(1), help="How many: vpi-1 to vpi-N.  [default: 1]")
+@click.option(
+    "--board",
+    type=click.Choice(list(boards.BOARDS)),
+    default="pi5",
+    show_default=True,
+    help="Which Pi they say they are.",
+)
+@click.option("--fault", metavar="FAULT", help=_fault_help())
+@click.option("--clone", "clone_of", metavar="NAME", help="Start as copies of this node's files.")
+@click.option("--no-ccache", is_flag=True, help="Do not share this machine's compiler cache.")
+def up(
+    names: tuple[str, ...],
+    count: int | None,
+    board: str,
+    fault: str | None,
+    clone_of: str | None,
+    no_ccache: bool,
+) -> None:
+    """Start virtual Pis that do not run yet and wait until each answers on ssh."""
+    if names and count:
+        raise click.UsageError("give names or --count, not both")
+    with _told():
+        source.fetch(lambda line: click.echo(line, err=True))
+        found = lifecycle.up(
+            names or count or 1,
+            board=board,
+            fault=fault,
+            clone_of=clone_of,
+            ccache=not no_ccache,
+            on_progress=lambda line: click.echo(line, err=True),
+        )
+    _print_table(found)
+
+
+@virtual.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array, for programs.")
+def list_nodes(as_json: bool) -> None:
+    """Show the virtual Pis of this machine."""
+    with _told():
+        found = lifecycle.nodes()
+    if as_json:
+        click.echo(json.dumps([asdict(node) for node in found], indent=2))
+    elif found:
+        _print_table(found)
+    else:
+        click.echo("There are no virtual Pis; 'bramble virtual up' starts one.")
+
+
+def _print_table(found: list[Node]) -> None:
+    rows = [("NAME", "ADDRESS", "BOARD", "FAULT", "STATE", "PID", "UPTIME"), *map(_row, found)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+def _row(node: Node) -> tuple[str, ...]:
+    uptime = "-" if node.uptime is None else f"{node.uptime:.0f} s"
+    return (
+        node.name,
+        node.address,
+        node.board,
+        node.fault or "-",
+        node.state,
+        str(node.pid or "-"),
+        uptime,
+    )
+
+
+@virtual.command(context_settings={"ignore_unknown_options": True})
+@click.argument("name")
+@click.argument("command", metavar="[-- CMD...]", nargs=-1, type=click.UNPROCESSED)
+def ssh(name: str, command: tuple[str, ...]) -> None:
+    """Log in to a virtual Pi, or run a command there."""
+    with _told():
+        node = lifecycle.running(name)
+    argv = ssh_argv(node, *command)
+    os.execvp(argv[0], argv)
+
+
+@virtual.command()
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+def down(names: tuple[str, ...], everything: bool) -> None:
+    """Stop virtual Pis and throw their files away."""
+    if bool(names) == everything:
+        raise click.UsageError("name the virtual Pis to end, or give --all")
+    with _told():
+        ended = lifecycle.down(None if everything else names)
+    click.echo(f"ended: {', '.join(ended)}" if ended else "There was nothing to end.")

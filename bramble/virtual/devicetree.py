@@ -1,0 +1,71 @@
+"""The device tree that a node shows at /sys/firmware/devicetree/base, byte for byte as a Pi's.
+
+The firmware of a real Pi hands the kernel this tree. Strings end in NUL, lists of strings are
+joined by NUL, numbers are big-endian. /proc/device-tree, which links here on a Pi, cannot be made
+in a container's /proc: read /sys/firmware/devicetree/base.
+"""
+
+import hashlib
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from bramble.virtual.boards import Board
+
+_VERSION_LINE = re.compile(r"^version (\S+)", re.MULTILINE)
+_NUMBER_LINE = r"^{} (\S+)$"
+
+
+def text(*values: str) -> bytes:
+    """Strings as device tree bytes."""
+    return b"".join(value.encode() + b"\0" for value in values)
+
+
+def number(value: int, width_bytes: int = 4) -> bytes:
+    """A number as device tree bytes."""
+    return value.to_bytes(width_bytes, "big")
+
+
+def serial_of(name: str) -> int:
+    """A serial number that belongs to the node's name, so that it survives `down` and `up`."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+
+
+def properties(board: Board, serial: int, bootloader_version: str) -> dict[str, bytes]:
+    """Every property by its path below the tree's base.
+
+    `bootloader_version` is what the node's vcgencmd says, so that both tell the same story.
+    """
+    return {
+        "model": text(board.model),
+        "compatible": text(*board.compatible),
+        "serial-number": text(f"{serial:016x}"),
+        "system/linux,revision": number(board.revision),
+        "system/linux,serial": number(serial, 8),
+        **_bootloader(bootloader_version),
+    }
+
+
+def _bootloader(said: str) -> dict[str, bytes]:
+    version = _VERSION_LINE.search(said)
+    found = {"chosen/bootloader/version": text(version[1])} if version else {}
+    for line_name, property_name in (
+        ("timestamp", "build-timestamp"),
+        ("update-time", "update-timestamp"),
+        ("capabilities", "capabilities"),
+    ):
+        value = re.search(_NUMBER_LINE.format(line_name), said, re.MULTILINE)
+        if value:
+            found[f"chosen/bootloader/{property_name}"] = number(int(value[1], 0))
+    return found
+
+
+def write(tree: Mapping[str, bytes], base: Path) -> None:
+    """Writes the tree anew below `base`, readable by all and writable by none."""
+    shutil.rmtree(base, ignore_errors=True)
+    for path, content in tree.items():
+        file = base / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        file.chmod(0o444)

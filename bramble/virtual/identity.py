@@ -1,0 +1,63 @@
+"""What makes a node itself: keys, host name, machine id, its way to the mirror."""
+
+import uuid
+from pathlib import Path
+
+from bramble.virtual import paths, proxy, spec
+from bramble.virtual.commands import run
+from bramble.virtual.layers import Upper
+from bramble.virtual.model import address_of
+
+PI = 1000
+HOST_KEY = "ssh_host_ed25519_key"
+
+
+def ensure_client_key() -> None:
+    """The key pair that reaches every virtual Pi of this machine."""
+    key = paths.key_path()
+    key.parent.mkdir(parents=True, exist_ok=True)
+    if not key.is_file():
+        make_key(key, "bramble-virtual")
+
+
+def make_key(path: Path, comment: str) -> None:
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path))
+
+
+def write(node: spec.Spec, upper: Upper) -> None:
+    """Writes all that may not be the same on two nodes into a new node's files.
+
+    A clone brings the files of another node below these; each of them is written anew.
+    """
+    name = node.name
+    host_key = node.folder / HOST_KEY
+    if not host_key.is_file():
+        make_key(host_key, f"root@{name}")
+    upper.write("etc/hostname", f"{name}\n".encode())
+    upper.write("etc/hosts", f"127.0.0.1\tlocalhost\n127.0.1.1\t{name}\n".encode())
+    upper.write("etc/machine-id", f"{uuid.uuid4().hex}\n".encode(), mode=0o444)
+    upper.write(f"etc/ssh/{HOST_KEY}", host_key.read_bytes(), mode=0o600)
+    upper.write(f"etc/ssh/{HOST_KEY}.pub", host_key.with_suffix(".pub").read_bytes())
+    public = paths.key_path().with_suffix(".pub").read_bytes()
+    upper.write("home/pi/.ssh/authorized_keys", public, mode=0o600, owner=PI)
+    rule = f'Acquire::http::Proxy "{proxy.URL}";\nAcquire::https::Proxy "{proxy.URL}";\n'
+    upper.write("etc/apt/apt.conf.d/00proxy", rule.encode())
+
+
+def known_hosts_line(name: str, public_key: str) -> str:
+    """One line that both the name and the address of a node stand for."""
+    kind, key = public_key.split()[:2]
+    return f"{name},{address_of(name)} {kind} {key}\n"
+
+
+def write_known_hosts() -> None:
+    """Rewrites known_hosts from the nodes that are, so it never holds an old key."""
+    lines = []
+    for name in spec.all_names():
+        public = paths.node_dir(name) / f"{HOST_KEY}.pub"
+        if public.is_file():
+            lines.append(known_hosts_line(name, public.read_text()))
+    path = paths.known_hosts_path()
+    partial = path.with_suffix(".partial")
+    partial.write_text("".join(lines))
+    partial.rename(path)

@@ -1,0 +1,74 @@
+"""The files of a node: read-only layers, and an upper folder that takes what the node writes."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from bramble.virtual.commands import run, succeeds
+
+
+class Upper:
+    """Writes single files into an upper folder that is not mounted.
+
+    A folder made here hides mode and owner of the one below it, so these are copied.
+    """
+
+    def __init__(self, upper: Path, layers: Sequence[Path]) -> None:
+        self._upper = upper
+        self._layers = layers
+        upper.mkdir(parents=True, exist_ok=True)
+        # The upper's own mode is that of the node's root folder.
+        upper.chmod(0o755)
+
+    def folder(self, path: str) -> Path:
+        """The folder in the upper, made like the one it covers."""
+        place = self._upper
+        for part in Path(path).parts:
+            place = place / part
+            if place.is_dir():
+                continue
+            place.mkdir()
+            place.chmod(0o755)
+            covered = self._covered(place.relative_to(self._upper))
+            if covered:
+                status = covered.stat()
+                os.chown(place, status.st_uid, status.st_gid)
+                place.chmod(status.st_mode & 0o7777)
+        return place
+
+    def _covered(self, path: Path) -> Path | None:
+        found = (layer / path for layer in self._layers)
+        return next((place for place in found if place.is_dir()), None)
+
+    def write(self, path: str, content: bytes, *, mode: int = 0o644, owner: int = 0) -> None:
+        """One file, whole, owned by `owner` and its group of the same number."""
+        file = self.folder(str(Path(path).parent)) / Path(path).name
+        file.unlink(missing_ok=True)
+        file.write_bytes(content)
+        os.chown(file, owner, owner)
+        file.chmod(mode)
+
+    def link(self, path: str, target: str) -> None:
+        link = self.folder(str(Path(path).parent)) / Path(path).name
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+
+
+def mount(layers: Sequence[str], upper: Path, work: Path, root: Path) -> None:
+    """Mounts the node's root; `volatile` where the kernel has it, as fsync is the dear part."""
+    # After an unclean end this marker makes the kernel refuse: virtual Pis may lose a write.
+    shutil.rmtree(work / "work", ignore_errors=True)
+    for folder in (upper, work, root):
+        folder.mkdir(parents=True, exist_ok=True)
+    options = f"noatime,lowerdir={':'.join(layers)},upperdir={upper},workdir={work}"
+    command = ["mount", "-t", "overlay", "overlay", str(root), "-o"]
+    if not succeeds([*command, f"volatile,{options}"]):
+        run(*command, options)
+
+
+def discard(folder: Path) -> None:
+    """Removes a tree that nothing has mounted."""
+    with suppress(FileNotFoundError):
+        shutil.rmtree(folder)

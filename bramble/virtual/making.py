@@ -1,0 +1,79 @@
+"""Makes the files of new nodes; the nodes that are there already stay as they are."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bramble.virtual import boards, clones, doubles, identity, layers, paths, spec
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What new nodes shall be."""
+
+    board: str
+    fault: str | None
+    clone_of: str | None
+    ccache: bool
+
+    def check(self) -> None:
+        """Refuses what no node can be."""
+        boards.board(self.board)
+        if self.fault:
+            doubles.check_fault(self.board, self.fault)
+
+
+def make_new(
+    names: Sequence[str], wish: Wish, base: Path, on_progress: Callable[[str], None]
+) -> None:
+    """Makes those of the nodes that do not exist; clones share one frozen copy of their source."""
+    new = [name for name in names if not _usable(name, on_progress)]
+    frozen = clones.freeze(wish.clone_of) if wish.clone_of and new else None
+    for name in names:
+        if name in new:
+            _make(name, wish, frozen, base)
+        else:
+            _tell_of_other(spec.load(name), wish, on_progress)
+    identity.write_known_hosts()
+
+
+def _make(name: str, wish: Wish, frozen: clones.Frozen | None, base: Path) -> None:
+    below = frozen.layers if frozen else (str(base),)
+    node = spec.Spec(name, wish.board, wish.fault, below, wish.ccache)
+    layers.discard(node.folder)
+    upper = layers.Upper(node.upper, [Path(layer) for layer in below])
+    # In it are set-user-id programs and keys of another system: nothing for the host's users.
+    node.folder.chmod(0o700)
+    identity.write(node, upper)
+    doubles.install(upper, wish.board, wish.fault)
+    if frozen:
+        frozen.copy_disk_to(node)
+    node.save()
+
+
+def _usable(name: str, on_progress: Callable[[str], None]) -> bool:
+    """Whether a node exists whole; a half-made one, or one whose layers went, is made anew."""
+    found = spec.find(name)
+    if found is None:
+        return False
+    lost = [layer for layer in found.layers if not Path(layer).is_dir()]
+    if lost and not found.running():
+        on_progress(f"{name} is made anew: {lost[0]}, which its files stand on, is gone")
+    return not lost or found.running() is not None
+
+
+def _tell_of_other(node: spec.Spec, wish: Wish, on_progress: Callable[[str], None]) -> None:
+    """A node that was there keeps its make; says so where it is not the wanted one."""
+    if (node.board, node.fault) != (wish.board, wish.fault):
+        made = f"a {node.board} with {node.fault or 'no'} fault"
+        on_progress(f"{node.name} stays as it was made: {made}; 'down' it to make another")
+
+
+def ensure_ccache() -> None:
+    """The compiler cache that nodes share; their user pi builds, so it belongs to that number."""
+    folder = paths.ccache_dir()
+    if not folder.is_dir():
+        folder.mkdir(parents=True)
+        os.chown(folder, identity.PI, identity.PI)
+        folder.chmod(0o2775)

@@ -1,0 +1,48 @@
+"""The systemd-nspawn call that boots a node."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from bramble.virtual import blocktree, paths
+from bramble.virtual.spec import Spec
+
+REBOOT_EXIT = 133
+"""What nspawn ends with when the node asked for a reboot and --keep-unit left that to us."""
+
+ENVIRONMENT = {
+    "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
+    # The root is our own overlay, in a mount namespace of its own: nobody else can take it.
+    "SYSTEMD_NSPAWN_LOCK": "0",
+    # /tmp on the root file system, as on a Pi; nspawn's tmpfs would be a tenth of memory.
+    "SYSTEMD_NSPAWN_TMPFS_TMP": "0",
+}
+
+
+def command(
+    spec: Spec, root: Path, namespace: Path, ssd: str, covers: Mapping[Path, str]
+) -> list[str]:
+    """Boots `root` with systemd as PID 1, without the host's systemd (there may be none)."""
+    binds = [
+        f"--bind-ro={spec.folder / 'firmware'}:/sys/firmware",
+        f"--bind={ssd}:/dev/{blocktree.DISK}",
+        *(f"--bind-ro={source}:{target}" for source, target in covers.items()),
+    ]
+    if spec.ccache:
+        binds.append(f"--bind={paths.ccache_dir()}:/var/cache/bramble/ccache")
+    return [
+        # The node ends with its supervisor, even with one that was killed.
+        *("setpriv", "--pdeathsig", "KILL"),
+        "systemd-nspawn",
+        "--quiet",
+        f"--directory={root}",
+        f"--machine={spec.name}",
+        "--boot",
+        "--register=no",
+        "--keep-unit",
+        f"--network-namespace-path={namespace}",
+        "--resolv-conf=off",
+        "--timezone=off",
+        "--link-journal=no",
+        "--console=pipe",
+        *binds,
+    ]

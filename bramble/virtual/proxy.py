@@ -1,0 +1,112 @@
+"""The one way out of a virtual Pi: tinyproxy on the bridge, for the Debian mirror only."""
+
+import re
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bramble.virtual import model, paths, processes
+from bramble.virtual.apt import AptHost
+from bramble.virtual.commands import run
+from bramble.virtual.errors import VirtualPiError
+from bramble.virtual.waiting import answers
+
+PORT = 3142
+URL = f"http://{model.GATEWAY}:{PORT}"
+
+
+def filter_text(apt: AptHost) -> str:
+    """One anchored expression for each host that nodes may reach."""
+    return "".join(f"^{re.escape(host)}$\n" for host in apt.mirror_hosts)
+
+
+def config_text(apt: AptHost, folder: Path) -> str:
+    """The configuration: nodes only, mirrors only, through the host's own proxy if it has one."""
+    lines = [
+        f"Port {PORT}",
+        f"Listen {model.GATEWAY}",
+        "User nobody",
+        "Group nogroup",
+        "Timeout 120",
+        "MaxClients 200",
+        f"Allow {model.NETWORK}.0/{model.PREFIX_BITS}",
+        "DisableViaHeader Yes",
+        "LogLevel Warning",
+        "ConnectPort 443",
+        f'PidFile "{folder / "pid"}"',
+        f'LogFile "{folder / "log"}"',
+        f'Filter "{folder / "filter"}"',
+        "FilterExtended On",
+        "FilterDefaultDeny Yes",
+    ]
+    upstream = _upstream(apt)
+    return "\n".join(lines + upstream) + "\n"
+
+
+def _upstream(apt: AptHost) -> list[str]:
+    """The host's proxy, which then reaches the mirror in our stead."""
+    proxy = apt.http_proxy or apt.https_proxy
+    if not proxy:
+        return []
+    parts = urlsplit(proxy)
+    if parts.scheme != "http" or not parts.hostname:
+        raise VirtualPiError(
+            f"apt's proxy here has the scheme {parts.scheme!r}: virtual Pis can go through an "
+            "http:// proxy only"
+        )
+    login = parts.netloc.rpartition("@")[0]
+    prefix = f"{login}@" if login else ""
+    return [f"Upstream http {prefix}{parts.hostname}:{parts.port or 3128}"]
+
+
+def ensure(apt: AptHost) -> None:
+    """Starts the proxy unless one with this very configuration runs."""
+    folder = paths.state_dir() / "proxy"
+    folder.mkdir(parents=True, exist_ok=True)
+    config, allowed = folder / "tinyproxy.conf", folder / "filter"
+    wanted = {config: config_text(apt, folder), allowed: filter_text(apt)}
+    running = processes.load(_record_path())
+    if running and all(path.is_file() and path.read_text() == wanted[path] for path in wanted):
+        return
+    stop()
+    for path, content in wanted.items():
+        path.write_text(content)
+    # The host's proxy may be named with a password; tinyproxy reads this as root, then steps down.
+    config.chmod(0o600)
+    _start(config, folder)
+
+
+def _start(config: Path, folder: Path) -> None:
+    """Starts tinyproxy, which puts itself into the background, and notes its process."""
+    if answers(model.GATEWAY, PORT):
+        raise VirtualPiError(
+            f"{model.GATEWAY}:{PORT}, where the proxy of virtual Pis listens, is taken by a process "
+            f"that {paths.state_dir()} does not know (a proxy of another BRAMBLE_STATE?): "
+            f"'ss -ltnp sport = :{PORT}' names it; end it there"
+        )
+    pid_file = folder / "pid"
+    pid_file.unlink(missing_ok=True)
+    run("tinyproxy", "-c", str(config))
+    listens = partial(answers, model.GATEWAY, PORT)
+    record = _record_in(pid_file) if processes.wait_until(listens, deadline_s=10) else None
+    if record is None:
+        raise VirtualPiError(
+            f"tinyproxy does not listen on {model.GATEWAY}:{PORT}; its log {folder / 'log'} says why"
+        )
+    processes.save(record, _record_path())
+
+
+def _record_in(pid_file: Path) -> processes.ProcessRecord | None:
+    return processes.record_of(int(pid_file.read_text())) if pid_file.exists() else None
+
+
+def stop() -> None:
+    """Ends the proxy if it is ours and alive."""
+    record = processes.load(_record_path())
+    if record:
+        processes.end(record, grace_s=5)
+    _record_path().unlink(missing_ok=True)
+
+
+def _record_path() -> Path:
+    return paths.state_dir() / "proxy.json"

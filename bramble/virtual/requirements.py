@@ -1,0 +1,73 @@
+"""What this machine must have for virtual Pis: each lack is one sentence with what mends it."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+PACKAGES = (
+    "iproute2",
+    "mmdebstrap",
+    "openssh-client",
+    "systemd-container",
+    "tinyproxy",
+)
+"""The Debian packages that hold every tool used here."""
+
+TOOLS = {
+    "ip": "iproute2",
+    "mmdebstrap": "mmdebstrap",
+    "ssh-keygen": "openssh-client",
+    "systemd-nspawn": "systemd-container",
+    "tinyproxy": "tinyproxy",
+    "apt-config": "apt",
+    "losetup": "mount",
+    "unshare": "util-linux",
+}
+
+# A root shell by plain su has no sbin in its path.
+SBIN = Path("/usr/sbin")
+_FILE_SYSTEMS = Path("/proc/filesystems")
+
+
+def missing(
+    which: Callable[[str], str | None] = shutil.which,
+    effective_user: Callable[[], int] = os.geteuid,
+    platform: str = sys.platform,
+    file_systems: Path = _FILE_SYSTEMS,
+) -> list[str]:
+    """One sentence for each thing that is lacking, none when virtual Pis can be started."""
+    if platform != "linux":
+        return [
+            f"virtual Pis need Linux, this is {platform}: use a Debian machine or virtual machine"
+        ]
+    return [
+        *_missing_root(effective_user),
+        *_missing_tools(which),
+        *_missing_file_systems(file_systems),
+    ]
+
+
+def _missing_root(effective_user: Callable[[], int]) -> list[str]:
+    if effective_user() == 0:
+        return []
+    return ["virtual Pis need root (mounts, namespaces, systemd-nspawn): run 'sudo -E bramble ...'"]
+
+
+def _missing_tools(which: Callable[[str], str | None]) -> list[str]:
+    return [
+        f"{tool} is missing: 'apt-get install -y {package}'"
+        for tool, package in TOOLS.items()
+        if not (which(tool) or (SBIN / tool).exists())
+    ]
+
+
+def _missing_file_systems(file_systems: Path) -> list[str]:
+    known = {line.split()[-1] for line in file_systems.read_text().splitlines() if line.strip()}
+    modules = {"overlay": "modprobe overlay", "cgroup2": "boot a kernel with CONFIG_CGROUPS"}
+    return [
+        f"the kernel does not offer {name}: '{mend}'"
+        for name, mend in modules.items()
+        if name not in known
+    ]

@@ -1,0 +1,150 @@
+"""The root file system that all virtual Pis share: made once by mmdebstrap, kept by content."""
+
+import fcntl
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bramble.virtual import paths
+from bramble.virtual.apt import SUITE, AptHost
+from bramble.virtual.errors import VirtualPiError
+
+RECIPE = Path(__file__).parent / "rootfs"
+FLAGS = (
+    "--variant=minbase",
+    "--mode=root",
+    "--format=directory",
+    *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "doc", "locale", "info")),
+    "--dpkgopt=force-unsafe-io",
+    # With the lists in place a fresh node can install before its first apt-get update.
+    "--skip=cleanup/apt/lists",
+)
+"""How mmdebstrap is told to make it."""
+
+_MAKING_BYTES = 2 << 30
+_TMPFS = Path("/dev/shm")
+
+Progress = Callable[[str], None]
+
+
+def packages() -> tuple[str, ...]:
+    """The package list, without its comments."""
+    lines = (RECIPE / "packages.txt").read_text().splitlines()
+    return tuple(line for line in lines if line and not line.startswith("#"))
+
+
+def cache_key(apt: AptHost, recipe: Path = RECIPE) -> str:
+    """Names a root file system by all that goes into it: recipe, flags, sources, rules."""
+    digest = hashlib.sha256()
+    for path in sorted(recipe.rglob("*")):
+        if path.is_file():
+            content = path.read_bytes()
+            digest.update(f"{path.relative_to(recipe)}\0{len(content)}\0".encode())
+            digest.update(content)
+    for line in (*FLAGS, source_lines(apt), apt_rules(apt)):
+        digest.update(f"{line}\0".encode())
+    return digest.hexdigest()[:16]
+
+
+def ensure(apt: AptHost, on_progress: Progress) -> Path:
+    """The root file system for these sources, made now if the cache does not have it."""
+    target = paths.cache_dir() / "rootfs" / cache_key(apt)
+    if target.is_dir():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(target.with_suffix(".lock")):
+        if not target.is_dir():
+            on_progress(f"making the root file system {target} (about 45 s on a quiet machine)")
+            _make(apt, target, on_progress)
+    return target
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Holds a file lock, so that two `up` at once make one root file system."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _make(apt: AptHost, target: Path, on_progress: Progress) -> None:
+    partial = target.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="bramble-rootfs-", dir=_work_parent()) as work:
+        # apt downloads as the user _apt, who must be able to get there.
+        Path(work).chmod(0o755)
+        fresh = Path(work) / "root"
+        _run_mmdebstrap(command(apt, fresh), work, on_progress)
+        _write_apt_settings(apt, fresh)
+        on_progress("copying the root file system into the cache")
+        subprocess.run(["cp", "-a", str(fresh), str(partial)], check=True)
+    partial.rename(target)
+
+
+def _work_parent() -> Path:
+    """A tmpfs if it has room (dpkg's fsyncs are the slow part on a disk), else the cache."""
+    if _TMPFS.is_dir() and shutil.disk_usage(_TMPFS).free > _MAKING_BYTES:
+        return _TMPFS
+    return paths.cache_dir() / "rootfs"
+
+
+def command(apt: AptHost, fresh: Path) -> list[str]:
+    """The mmdebstrap call, through the host's proxy if it has one."""
+    options = [f'{name} "{value}"' for name, value in apt.options]
+    if apt.http_proxy:
+        options.append(f'Acquire::http::Proxy "{apt.http_proxy}"')
+    if apt.https_proxy:
+        options.append(f'Acquire::https::Proxy "{apt.https_proxy}"')
+    return [
+        # What it mounts in the tree goes with it, even when it is killed.
+        *("unshare", "--mount", "--propagation", "private"),
+        "mmdebstrap",
+        *FLAGS,
+        f"--include={','.join(packages())}",
+        *(f"--aptopt={option}" for option in options),
+        f'--customize-hook=sh {shlex.quote(str(RECIPE / "customize.sh"))} "$1"',
+        SUITE,
+        str(fresh),
+        *(source.line for source in apt.sources),
+    ]
+
+
+def _run_mmdebstrap(argv: list[str], work: str, on_progress: Progress) -> None:
+    tail: list[str] = []
+    env = {**os.environ, "TMPDIR": work, "LC_ALL": "C.UTF-8"}
+    with subprocess.Popen(
+        argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=env
+    ) as process:
+        for line in process.stderr or ():
+            tail = [*tail[-14:], line.rstrip()]
+            if line.startswith(("I: ", "W: ", "E: ")):
+                on_progress(line.rstrip())
+    if process.returncode:
+        shown = "\n".join(tail)
+        raise VirtualPiError(
+            f"mmdebstrap could not make the root file system (exit {process.returncode}); "
+            f"its last lines:\n{shown}\nIs the Debian mirror of this machine reachable? "
+            "Try 'apt-get update' here first"
+        )
+
+
+def source_lines(apt: AptHost) -> str:
+    """The sources in one classic file, as Pi OS Bookworm has them."""
+    return "".join(f"{source.line}\n" for source in apt.sources)
+
+
+def apt_rules(apt: AptHost) -> str:
+    """The host's clock rules, and no descriptions: in English alone they are 6 MB for each node."""
+    rules = [("Acquire::Languages", "none"), *apt.options]
+    return "".join(f'{name} "{value}";\n' for name, value in rules)
+
+
+def _write_apt_settings(apt: AptHost, fresh: Path) -> None:
+    (fresh / "etc/apt/sources.list").write_text(source_lines(apt))
+    (fresh / "etc/apt/apt.conf.d/01host").write_text(apt_rules(apt))

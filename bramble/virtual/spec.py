@@ -1,0 +1,98 @@
+"""What a node was made as: kept beside its files, read by its supervisor."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bramble.virtual import paths, processes
+from bramble.virtual.errors import VirtualPiError
+from bramble.virtual.model import in_order, is_name
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A node's make: board and fault, the read-only layers below its own files, top first."""
+
+    name: str
+    board: str
+    fault: str | None
+    layers: tuple[str, ...]
+    ccache: bool
+
+    @property
+    def folder(self) -> Path:
+        return paths.node_dir(self.name)
+
+    @property
+    def upper(self) -> Path:
+        """The node's own files: what differs from the layers below."""
+        return self.folder / "upper"
+
+    @property
+    def console(self) -> Path:
+        return self.folder / "console.log"
+
+    @property
+    def record(self) -> Path:
+        """The supervisor's process record while the node runs."""
+        return self.folder / "supervisor.json"
+
+    @property
+    def booted(self) -> Path:
+        """Touched at each boot: its time is the node's start."""
+        return self.folder / "booted"
+
+    def running(self) -> processes.ProcessRecord | None:
+        return processes.load(self.record)
+
+    def save(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = _path(self.name)
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(asdict(self), indent=1))
+        partial.rename(path)
+
+
+def find(name: str) -> Spec | None:
+    """The node of this name, None when there is none or when it was made only in part."""
+    try:
+        found = json.loads(_path(name).read_text())
+        return Spec(**{**found, "layers": tuple(found["layers"])})
+    except PermissionError as error:
+        raise VirtualPiError(
+            f"{error.filename} is for root only: use 'sudo -E bramble ...'"
+        ) from error
+    except (FileNotFoundError, json.JSONDecodeError, TypeError, KeyError):
+        return None
+
+
+def load(name: str) -> Spec:
+    """The node of this name, which must exist."""
+    found = find(name)
+    if found is None:
+        raise VirtualPiError(
+            f"there is no virtual Pi {name}: 'bramble virtual list' shows those that are, "
+            f"'bramble virtual up {name}' makes it"
+        )
+    return found
+
+
+def runs(name: str) -> bool:
+    """Whether a node of this name exists and runs."""
+    found = find(name)
+    return found is not None and found.running() is not None
+
+
+def all_specs() -> list[Spec]:
+    """Every whole node, by number."""
+    return [found for name in all_names() if (found := find(name))]
+
+
+def _path(name: str) -> Path:
+    return paths.node_dir(name) / "node.json"
+
+
+def all_names() -> list[str]:
+    """Every node that has a folder, readable or not, by number."""
+    folder = paths.nodes_dir()
+    return list(in_order(p.name for p in folder.glob("*") if is_name(p.name)))

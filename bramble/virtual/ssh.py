@@ -1,0 +1,24 @@
+"""How a virtual Pi is reached."""
+
+from bramble.virtual import paths
+from bramble.virtual.model import Node
+
+USER = "pi"
+
+
+def ssh_argv(node: Node, *command: str) -> list[str]:
+    """The ssh call for a node: our key, our known_hosts, strict, and never waiting for ever."""
+    options = {
+        "IdentitiesOnly": "yes",
+        "UserKnownHostsFile": str(paths.known_hosts_path()),
+        "GlobalKnownHostsFile": "/dev/null",
+        "StrictHostKeyChecking": "yes",
+        "ConnectTimeout": "10",
+        # A node that hangs or reboots must not hold the call.
+        "ServerAliveInterval": "5",
+        "ServerAliveCountMax": "4",
+    }
+    flags = [part for key, value in options.items() for part in ("-o", f"{key}={value}")]
+    # -F none: a person's own ssh configuration may hold a proxy or another user.
+    target = [f"{USER}@{node.address}", *(("--", *command) if command else ())]
+    return ["ssh", "-F", "none", "-i", str(paths.key_path()), *flags, *target]
