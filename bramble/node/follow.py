@@ -1,0 +1,158 @@
+"""Run a long program as a transient systemd unit and follow it until it ends.
+
+The unit outlives this connection: after a lost network or a closed laptop the next run finds it
+under way and follows it. What it prints is condensed to lines for people: everything that starts
+with "::", and of "[12/214]" counters one line whenever enough has changed.
+"""
+
+import fcntl
+import os
+import re
+import subprocess
+import sys
+import time
+
+STEPS = "/run/bramble/steps"
+COUNTER = re.compile(r"^\[(\d+)/(\d+)\]")
+QUIET_S = 15
+
+
+class Progress:
+    """Turns "[done/all]" counters into now and then a line with percentage and time left."""
+
+    def __init__(self):
+        self.started_s = self.told_s = time.monotonic()
+        self.first = None
+        self.told_percent = 0
+
+    def line(self, done, of):
+        """The line to print for this counter, None while too little has changed."""
+        now = time.monotonic()
+        if self.first is None:
+            self.first = done
+            self.started_s = now
+        percent = 100 * done // max(of, 1)
+        if percent < self.told_percent + 10 and now - self.told_s < QUIET_S:
+            return None
+        if percent == self.told_percent:
+            return None
+        self.told_s, self.told_percent = now, percent
+        return f"{percent:3d} %{self.left(done, of, now)}"
+
+    def left(self, done, of, now):
+        """The time left at the pace so far, once there is a pace."""
+        made, spent_s = done - self.first, now - self.started_s
+        if made < 5 or spent_s < 5 or done >= of:
+            return ""
+        left_s = spent_s * (of - done) / made
+        return (
+            f", about {left_s / 60:.0f} min left" if left_s > 90 else f", about {left_s:.0f} s left"
+        )
+
+
+def is_running(unit):
+    """Whether systemd has the unit running."""
+    state = subprocess.run(
+        ["systemctl", "show", "-p", "ActiveState", "--value", unit],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    return state in ("active", "activating", "deactivating")
+
+
+def start(unit, folder, program, properties):
+    """Start the unit; its output and at last its exit code go to files of `folder`."""
+    for name in ("log", "code"):
+        path = os.path.join(folder, name)
+        if os.path.exists(path):
+            os.unlink(path)
+    descriptor = os.open(
+        os.path.join(folder, "program.py"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600
+    )
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(program)
+    script = (
+        f"python3 -Iu {folder}/program.py >{folder}/log 2>&1 </dev/null; "
+        f"echo $? >{folder}/code.new; mv {folder}/code.new {folder}/code"
+    )
+    options = [f"--property={name}={value}" for name, value in properties.items()]
+    subprocess.run(
+        ["systemd-run", "--quiet", "--collect", f"--unit={unit}", *options, "sh", "-c", script],
+        check=True,
+    )
+
+
+def attach(unit, folder, program, properties):
+    """Start the unit unless it is under way; two runs that come at once make one unit."""
+    with open(os.path.join(folder, "lock"), "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if is_running(unit):
+            print("an earlier run's work is still under way: following it", flush=True)
+        else:
+            start(unit, folder, program, properties)
+
+
+def follow(unit, folder):
+    """Print the condensed output until the unit has ended; return its exit code."""
+    progress, path, position = Progress(), os.path.join(folder, "log"), 0
+    while True:
+        running = is_running(unit)
+        position = tell(path, position, progress)
+        if not running:
+            return code_of(folder)
+        time.sleep(0.5)
+
+
+def tell(path, position, progress):
+    """Print what is new in the log since `position`; return the new position."""
+    if not os.path.exists(path):
+        return position
+    with open(path, "rb") as log:
+        log.seek(position)
+        new = log.read()
+    whole = new[: new.rfind(b"\n") + 1]
+    for line in whole.decode("utf-8", "replace").splitlines():
+        counter = COUNTER.match(line)
+        told = progress.line(int(counter[1]), int(counter[2])) if counter else None
+        if line.startswith("::"):
+            told = line.removeprefix(":: ")
+        if told:
+            print(told, flush=True)
+    return position + len(whole)
+
+
+def code_of(folder):
+    """The exit code that the unit left, 1 when it was ended from outside."""
+    try:
+        with open(os.path.join(folder, "code"), encoding="utf-8") as file:
+            return int(file.read())
+    except FileNotFoundError:
+        print("the step was ended from outside (power, memory or a person)", file=sys.stderr)
+        return 1
+
+
+def complain(folder):
+    """Print the end of the log: the program's own words on why it failed."""
+    try:
+        with open(os.path.join(folder, "log"), encoding="utf-8", errors="replace") as log:
+            lines = log.read().splitlines()[-40:]
+    except FileNotFoundError:
+        lines = ["(it printed nothing)"]
+    print("\n".join(lines), file=sys.stderr)
+
+
+def main(query):
+    """Run `program` as `unit` with `properties`, or follow the one under way."""
+    unit = query["unit"]
+    folder = os.path.join(STEPS, unit)
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    try:
+        attach(unit, folder, query["program"], query["properties"])
+    except (OSError, subprocess.SubprocessError) as error:
+        print(f"could not start {unit}: {error}", file=sys.stderr)
+        return 1
+    code = follow(unit, folder)
+    if code:
+        complain(folder)
+    return code

@@ -1,0 +1,274 @@
+"""Look at a node once and print what was seen as one JSON object.
+
+Nothing is judged here and nothing is changed: raw texts go to the laptop, where typed parsers with
+recorded fixtures read them (`bramble/snapshot.py`). Whatever could not be read is `{"unknown": why}`,
+so that "not there" and "could not tell" stay apart.
+"""
+
+import glob
+import grp
+import hashlib
+import http.client
+import json
+import os
+import pwd
+import stat
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+# systemd's answers are asked for in one call; these are all that any role wants to know of a unit.
+UNIT_PROPERTIES = (
+    "Id",
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "UnitFileState",
+    "NeedDaemonReload",
+    "MainPID",
+    "NRestarts",
+    "Result",
+)
+
+# Whatever a look may end in; something that is not HTTP may well listen on a port.
+UNKNOWN = (OSError, ValueError, LookupError, subprocess.SubprocessError, http.client.HTTPException)
+
+DEVICE_TREE = "/sys/firmware/devicetree/base"
+TEXT_LIMIT_BYTES = 64 * 1024
+
+
+def known(look, *args):
+    """`look(*args)` as {"ok": value}, or {"unknown": why} when the node would not say."""
+    try:
+        return {"ok": look(*args)}
+    except UNKNOWN as error:
+        return {"unknown": f"{type(error).__name__}: {error}"}
+
+
+def read(path):
+    """A text file's content, or None where there is no such file."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def run(*argv):
+    """A command's standard output; a command that fails or is missing raises."""
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout
+
+
+def device_tree():
+    """The board's identity as hexadecimal bytes by property, or None where there is no tree."""
+    if not os.path.isdir(DEVICE_TREE):
+        return None
+    found = {}
+    for name in ("model", "compatible", "system/linux,revision", "chosen/os_prefix"):
+        path = os.path.join(DEVICE_TREE, name)
+        if os.path.exists(path):
+            with open(path, "rb") as file:
+                found[name] = file.read().hex()
+    return found
+
+
+def system():
+    """What identifies the userland, the kernel and the processor."""
+    return {
+        "os_release": read("/etc/os-release"),
+        "rpi_issue": read("/etc/rpi-issue"),
+        "architecture": run("dpkg", "--print-architecture").strip(),
+        "long_bit": int(run("getconf", "LONG_BIT")),
+        "page_size": os.sysconf("SC_PAGE_SIZE"),
+        "machine": os.uname().machine,
+        "kernel": os.uname().release,
+        "cpuinfo": read("/proc/cpuinfo"),
+        "cores": len(os.sched_getaffinity(0)),
+        "boot_id": read("/proc/sys/kernel/random/boot_id"),
+        "hostname": os.uname().nodename,
+    }
+
+
+def boot():
+    """What the firmware was told, and what the kernel was really given."""
+    return {
+        "proc_cmdline": read("/proc/cmdline"),
+        "cmdline_txt": read("/boot/firmware/cmdline.txt"),
+        "config_txt": read("/boot/firmware/config.txt"),
+    }
+
+
+def disks():
+    """Block devices as lsblk tells them, sizes in bytes."""
+    columns = "NAME,PATH,TYPE,TRAN,ROTA,SIZE,FSTYPE,LABEL,UUID,MOUNTPOINTS,PKNAME,MODEL,SERIAL,RO"
+    return json.loads(run("lsblk", "-J", "-b", "-o", columns))["blockdevices"]
+
+
+def units(names):
+    """Properties of each unit, and of its running process what only /proc can prove."""
+    if not names:
+        return {}
+    text = run("systemctl", "show", "--property", ",".join(UNIT_PROPERTIES), *names)
+    blocks = [block for block in text.split("\n\n") if block.strip()]
+    if len(blocks) != len(names):
+        raise ValueError(f"systemctl told of {len(blocks)} units and was asked for {len(names)}")
+    return {name: unit(block) for name, block in zip(names, blocks, strict=True)}
+
+
+def unit(block):
+    """One unit's properties with its process."""
+    properties = dict(line.partition("=")[::2] for line in block.strip().splitlines())
+    pid = int(properties.get("MainPID") or 0)
+    return {"properties": properties, "process": known(process, pid) if pid else {"ok": None}}
+
+
+def process(pid):
+    """The program that process `pid` really runs, its sha256, arguments and BRAMBLE_ variables."""
+    with open(f"/proc/{pid}/environ", "rb") as file:
+        pairs = [entry.decode("utf-8", "replace") for entry in file.read().split(b"\0")]
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        argv = [word.decode("utf-8", "replace") for word in file.read().split(b"\0")[:-1]]
+    exe = f"/proc/{pid}/exe"
+    return {
+        "exe": os.readlink(exe),
+        "exe_sha256": sha256(exe),
+        "uid": os.stat(f"/proc/{pid}").st_uid,
+        "argv": argv,
+        "environ": dict(pair.partition("=")[::2] for pair in pairs if pair.startswith("BRAMBLE_")),
+    }
+
+
+def packages(names):
+    """The installed version of each package, None where it is not installed."""
+    text = run("dpkg-query", "-W", "-f", "${db:Status-Abbrev}\\t${Package}\\t${Version}\\n")
+    rows = (line.split("\t") for line in text.splitlines())
+    installed = {row[1]: row[2] for row in rows if len(row) == 3 and row[0].startswith("ii")}
+    return {name: installed.get(name) for name in names}
+
+
+def sha256(path):
+    """The sha256 of a file, as hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def files(query):
+    """Each wanted path's state; patterns (with * or ?) stand for what they match."""
+    found = {}
+    for pattern in query.get("files", []):
+        matches = sorted(glob.glob(pattern)) if set(pattern) & set("*?") else [pattern]
+        for path in matches:
+            found[path] = known(file, path, query)
+    return found
+
+
+def file(path, query):
+    """What stands at `path`: kind, mode, owner, size, and its hash, text or target."""
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    seen = {
+        "mode": stat.S_IMODE(status.st_mode),
+        "owner": name_of(pwd.getpwuid, status.st_uid),
+        "group": name_of(grp.getgrgid, status.st_gid),
+        "size": status.st_size,
+        "mtime_ns": status.st_mtime_ns,
+    }
+    if stat.S_ISLNK(status.st_mode):
+        return {"kind": "link", "target": os.readlink(path), **seen}
+    if stat.S_ISDIR(status.st_mode):
+        return {"kind": "directory", **seen}
+    if not stat.S_ISREG(status.st_mode):
+        return {"kind": "other", **seen}
+    seen["kind"] = "file"
+    if status.st_size <= query.get("hash_limit_bytes", 0):
+        seen["sha256"] = sha256(path)
+    if path not in query.get("secret", []) and status.st_size <= TEXT_LIMIT_BYTES:
+        seen["text"] = text_of(path)
+    return seen
+
+
+def text_of(path):
+    """The file's text, None when it is not text."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except UnicodeDecodeError:
+        return None
+
+
+def name_of(look_up, number):
+    """A user's or group's name, its number where no name is known."""
+    try:
+        return look_up(number)[0]
+    except KeyError:
+        return str(number)
+
+
+def users(names):
+    """Each user's number, home and shell, None where there is no such user."""
+    found: dict[str, object] = {}
+    for name in names:
+        try:
+            entry = pwd.getpwnam(name)
+            found[name] = {"uid": entry.pw_uid, "home": entry.pw_dir, "shell": entry.pw_shell}
+        except KeyError:
+            found[name] = None
+    return found
+
+
+def answers(urls):
+    """The status and the first part of the body that each local URL answers."""
+    return {url: known(get, url) for url in urls}
+
+
+def get(url):
+    """One GET without any proxy, status 0 where nothing listens."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=10) as answer:
+            return {"status": answer.status, "body": answer.read(65536).decode("utf-8", "replace")}
+    except urllib.error.HTTPError as error:
+        return {"status": error.code, "body": error.read(4096).decode("utf-8", "replace")}
+    except urllib.error.URLError as error:
+        if isinstance(error.reason, ConnectionRefusedError):
+            return {"status": 0, "body": str(error.reason)}
+        raise
+
+
+def free(paths):
+    """Free bytes of the file system that holds each path, or its nearest folder that exists."""
+    found = {}
+    for path in paths:
+        place = path
+        while not os.path.exists(place):
+            place = os.path.dirname(place)
+        status = os.statvfs(place)
+        found[path] = status.f_bavail * status.f_frsize
+    return found
+
+
+def main(query):
+    """Print what was seen; `query` says which files, units, packages, users and URLs to look at."""
+    seen = {
+        "taken_at_s": int(time.time()),
+        "device_tree": known(device_tree),
+        "system": known(system),
+        "boot": known(boot),
+        "meminfo": known(read, "/proc/meminfo"),
+        "mountinfo": known(read, "/proc/self/mountinfo"),
+        "swaps": known(read, "/proc/swaps"),
+        "disks": known(disks),
+        "sockets": known(run, "ss", "-Hltn"),
+        "units": known(units, query.get("units", [])),
+        "packages": known(packages, query.get("packages", [])),
+        "files": known(files, query),
+        "users": known(users, query.get("users", [])),
+        "http": known(answers, query.get("http", [])),
+        "free_bytes": known(free, query.get("free", [])),
+    }
+    print(json.dumps(seen))
+    return 0

@@ -1,0 +1,161 @@
+"""Parsers of what Linux says of itself: text in, frozen values out, `ValueError` on nonsense."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Mount:
+    """One mounted file system (proc(5), mountinfo)."""
+
+    target: str
+    fstype: str
+    source: str
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Swap:
+    """One line of /proc/swaps; sizes in KiB."""
+
+    path: str
+    kind: str
+    size_kib: int
+    used_kib: int
+    priority: int
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A block device as lsblk tells it, with its partitions; size in bytes."""
+
+    path: str
+    kind: str
+    transport: str | None
+    size_bytes: int
+    fstype: str | None
+    label: str | None
+    uuid: str | None
+    mountpoints: tuple[str, ...]
+    model: str | None
+    serial: str | None
+    read_only: bool
+    parts: tuple[Disk, ...] = ()
+
+
+@dataclass(frozen=True)
+class Socket:
+    """A listening TCP socket."""
+
+    address: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """What decides on a build: the part number (Arm only) and the instruction set's features."""
+
+    part: str | None
+    features: frozenset[str]
+
+
+def os_release(text: str) -> Mapping[str, str]:
+    """The variables of os-release(5)."""
+    pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
+    return {name.strip(): "".join(shlex.split(value)) for name, _, value in pairs}
+
+
+def cpuinfo(text: str) -> Cpu:
+    """The first processor's part and features in /proc/cpuinfo (`Features` on Arm, `flags` on x86)."""
+    fields: dict[str, str] = {}
+    for line in text.splitlines():
+        name, colon, value = line.partition(":")
+        if colon:
+            fields.setdefault(name.strip(), value.strip())
+    features = fields.get("Features") or fields.get("flags")
+    if features is None:
+        raise ValueError("no features in /proc/cpuinfo")
+    return Cpu(fields.get("CPU part"), frozenset(features.split()))
+
+
+def meminfo(text: str) -> Mapping[str, int]:
+    """The amounts of /proc/meminfo in KiB by name; lines without the unit (counts) are left out."""
+    found = re.findall(r"^(\S+):\s+(\d+) kB$", text, re.MULTILINE)
+    if not found:
+        raise ValueError("no amount in /proc/meminfo")
+    return {name: int(amount) for name, amount in found}
+
+
+def mountinfo(text: str) -> tuple[Mount, ...]:
+    """The mounts of /proc/self/mountinfo, in the kernel's order (a later one hides an earlier)."""
+    if not text.strip():
+        raise ValueError("no mount in /proc/self/mountinfo")
+    return tuple(_mount(line) for line in text.splitlines())
+
+
+def _mount(line: str) -> Mount:
+    left, dash, right = line.partition(" - ")
+    fields, (fstype, source, super_options) = left.split(), right.split(" ", 2)
+    if not dash or len(fields) < 6:
+        raise ValueError(f"not a line of mountinfo: {line!r}")
+    # Flags such as noatime are the mount's; errors=, data= and the like are the superblock's.
+    options = (*fields[5].split(","), *super_options.split(","))
+    return Mount(_unescape(fields[4]), fstype, _unescape(source), tuple(dict.fromkeys(options)))
+
+
+def swaps(text: str) -> tuple[Swap, ...]:
+    """The active swaps of /proc/swaps."""
+    if not text.startswith("Filename"):
+        raise ValueError("no heading in /proc/swaps")
+    rows = (line.split() for line in text.splitlines()[1:])
+    return tuple(
+        Swap(_unescape(path), kind, int(size), int(used), int(priority))
+        for path, kind, size, used, priority in rows
+    )
+
+
+def _unescape(word: str) -> str:
+    """The kernel writes blanks and backslashes in paths as octal numbers."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), word)
+
+
+def disks(devices: Sequence[Mapping[str, Any]]) -> tuple[Disk, ...]:
+    """The block devices in lsblk's JSON (`lsblk -J -b`)."""
+    if not isinstance(devices, list):
+        raise ValueError("no list of block devices")
+    return tuple(_disk(device) for device in devices)
+
+
+def _disk(device: Mapping[str, Any]) -> Disk:
+    return Disk(
+        path=device["path"],
+        kind=device["type"],
+        transport=device["tran"],
+        size_bytes=int(device["size"]),
+        fstype=device["fstype"],
+        label=device["label"],
+        uuid=device["uuid"],
+        mountpoints=tuple(filter(None, device["mountpoints"])),
+        model=device["model"],
+        serial=device["serial"],
+        read_only=bool(device["ro"]),
+        parts=disks(device.get("children", [])),
+    )
+
+
+def sockets(text: str) -> tuple[Socket, ...]:
+    """The listening TCP sockets in `ss -Hltn`; an IPv6 address comes without its brackets."""
+    return tuple(_sockets(text))
+
+
+def _sockets(text: str) -> Iterator[Socket]:
+    for line in text.splitlines():
+        _, _, _, local, *_ = line.split()
+        address, _, port = local.rpartition(":")
+        # An address of one interface: 127.0.0.53%lo, [fe80::1]%eth0.
+        yield Socket(address.partition("%")[0].strip("[]"), int(port))

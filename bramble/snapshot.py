@@ -1,0 +1,275 @@
+"""What one look at a node saw, typed; "could not tell" is the value `Unknown`, never a guess.
+
+The same object feeds the deploy, the checks and the audit. `read(raw)` makes it from what
+`bramble/node/probe.py` prints; everything here is pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from bramble import parse
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Could not tell, and why."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class System:
+    """Userland, kernel and processor.
+
+    `machine` is the kernel's word (aarch64 also under a 32-bit userland); `architecture` and
+    `long_bit` are the userland's and decide. `page_size` is in bytes.
+    """
+
+    os_id: str
+    codename: str
+    rpi_issue: str | None
+    architecture: str
+    long_bit: int
+    page_size: int
+    machine: str
+    kernel: str
+    cores: int
+    cpu_part: str | None
+    cpu_features: frozenset[str]
+    boot_id: str
+    hostname: str
+
+
+@dataclass(frozen=True)
+class Boot:
+    """What the firmware was told (None: no such file) and what the kernel was really given."""
+
+    proc_cmdline: str
+    cmdline_txt: str | None
+    config_txt: str | None
+
+
+@dataclass(frozen=True)
+class DeviceTree:
+    """The board's own word on what it is; absent properties are None."""
+
+    model: str | None
+    compatible: tuple[str, ...]
+    revision: int | None
+
+
+@dataclass(frozen=True)
+class Process:
+    """A unit's main process: what it really runs, as whom, and its BRAMBLE_ variables."""
+
+    exe: str
+    exe_sha256: str
+    uid: int
+    argv: tuple[str, ...]
+    environ: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A systemd unit's state in systemd's own words."""
+
+    load: str
+    active: str
+    sub: str
+    enabled: str
+    needs_reload: bool
+    restarts: int
+    result: str
+    process: Process | Unknown | None
+
+
+@dataclass(frozen=True)
+class FileState:
+    """What stands at a path. `sha256` is None above the hash limit, `text` for secrets too."""
+
+    kind: str
+    mode: int
+    owner: str
+    group: str
+    size_bytes: int
+    mtime_ns: int
+    sha256: str | None = None
+    text: str | None = None
+    target: str | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer of a local URL; status 0 when nothing listens there."""
+
+    status: int
+    body: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One look at a node. Mappings hold what was asked for; None in them means "not there"."""
+
+    taken_at_s: int = 0
+    device_tree: DeviceTree | Unknown | None = None
+    system: System | Unknown = field(default_factory=lambda: Unknown("no look was taken"))
+    boot: Boot | Unknown = field(default_factory=lambda: Unknown("no look was taken"))
+    memory_kib: Mapping[str, int] | Unknown = field(default_factory=dict)
+    mounts: tuple[parse.Mount, ...] | Unknown = ()
+    swaps: tuple[parse.Swap, ...] | Unknown = ()
+    disks: tuple[parse.Disk, ...] | Unknown = ()
+    sockets: tuple[parse.Socket, ...] | Unknown = ()
+    units: Mapping[str, Unit] | Unknown = field(default_factory=dict)
+    packages: Mapping[str, str | None] | Unknown = field(default_factory=dict)
+    files: Mapping[str, FileState | Unknown | None] | Unknown = field(default_factory=dict)
+    users: Mapping[str, Mapping[str, Any] | None] | Unknown = field(default_factory=dict)
+    http: Mapping[str, Answer | Unknown] | Unknown = field(default_factory=dict)
+    free_bytes: Mapping[str, int] | Unknown = field(default_factory=dict)
+
+    def file(self, path: str) -> FileState | Unknown | None:
+        """What stands at `path`, None when nothing does; a path never asked for is Unknown."""
+        if isinstance(self.files, Unknown):
+            return self.files
+        return self.files.get(path, Unknown(f"{path} was not looked at"))
+
+    def unit(self, name: str) -> Unit | Unknown:
+        """A unit's state; systemd knows a state of units that do not exist too."""
+        if isinstance(self.units, Unknown):
+            return self.units
+        return self.units.get(name, Unknown(f"{name} was not looked at"))
+
+    def process(self, name: str) -> Process | Unknown | None:
+        """The main process of a unit, None while it runs none."""
+        unit = self.unit(name)
+        return unit if isinstance(unit, Unknown) else unit.process
+
+    def answer(self, url: str) -> Answer | Unknown:
+        """What a local URL answered."""
+        if isinstance(self.http, Unknown):
+            return self.http
+        return self.http.get(url, Unknown(f"{url} was not asked"))
+
+
+def read(raw: Mapping[str, Any]) -> Snapshot:
+    """The snapshot in what the probe printed; a part that cannot be read is Unknown."""
+    taken_at_s = raw.get("taken_at_s")
+    return Snapshot(
+        taken_at_s=taken_at_s if isinstance(taken_at_s, int) else 0,
+        device_tree=_known(raw, "device_tree", _device_tree),
+        system=_known(raw, "system", _system),
+        boot=_known(raw, "boot", _boot),
+        memory_kib=_known(raw, "meminfo", parse.meminfo),
+        mounts=_known(raw, "mountinfo", parse.mountinfo),
+        swaps=_known(raw, "swaps", parse.swaps),
+        disks=_known(raw, "disks", parse.disks),
+        sockets=_known(raw, "sockets", parse.sockets),
+        units=_known(raw, "units", lambda part: {name: _unit(u) for name, u in part.items()}),
+        packages=_known(raw, "packages", _mapping),
+        files=_known(raw, "files", _files),
+        users=_known(raw, "users", _mapping),
+        http=_known(raw, "http", _http),
+        free_bytes=_known(raw, "free_bytes", _mapping),
+    )
+
+
+def _known(raw: Mapping[str, Any], key: str, reader: Callable[[Any], T]) -> T | Unknown:
+    """One part of the raw look, read; what the node would not say or we cannot read is Unknown."""
+    part = raw.get(key)
+    if not isinstance(part, dict) or "ok" not in part:
+        why = part.get("unknown") if isinstance(part, dict) else None
+        return Unknown(str(why or "the probe did not say"))
+    try:
+        return reader(part["ok"])
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+        return Unknown(f"could not read the node's {key}: {error!r}")
+
+
+def _mapping(part: Any) -> dict[str, Any]:
+    """The part itself; an empty list or text must not pass for "nothing is there"."""
+    if not isinstance(part, dict):
+        raise TypeError(f"{type(part).__name__} and not an object")
+    return part
+
+
+def _boot(part: Mapping[str, Any]) -> Boot:
+    if not isinstance(part["proc_cmdline"], str):
+        raise TypeError("no text in /proc/cmdline")
+    return Boot(**part)
+
+
+def _device_tree(part: Mapping[str, str] | None) -> DeviceTree | None:
+    if part is None:
+        return None
+    text = {
+        name: bytes.fromhex(value).rstrip(b"\0").decode("utf-8", "replace")
+        for name, value in part.items()
+    }
+    revision = bytes.fromhex(part.get("system/linux,revision", ""))
+    return DeviceTree(
+        model=text.get("model"),
+        compatible=tuple(filter(None, text.get("compatible", "").split("\0"))),
+        revision=int.from_bytes(revision, "big") if revision else None,
+    )
+
+
+def _system(part: Mapping[str, Any]) -> System:
+    release = parse.os_release(part["os_release"])
+    cpu = parse.cpuinfo(part["cpuinfo"])
+    issue = part["rpi_issue"]
+    return System(
+        os_id=release.get("ID", "unknown"),
+        codename=release.get("VERSION_CODENAME", "unknown"),
+        rpi_issue=issue.splitlines()[0] if issue else None,
+        architecture=part["architecture"],
+        long_bit=part["long_bit"],
+        page_size=part["page_size"],
+        machine=part["machine"],
+        kernel=part["kernel"],
+        cores=part["cores"],
+        cpu_part=cpu.part,
+        cpu_features=cpu.features,
+        boot_id=part["boot_id"].strip(),
+        hostname=part["hostname"],
+    )
+
+
+def _unit(part: Mapping[str, Any]) -> Unit:
+    properties = part["properties"]
+    return Unit(
+        load=properties["LoadState"],
+        active=properties["ActiveState"],
+        sub=properties["SubState"],
+        enabled=properties.get("UnitFileState", ""),
+        needs_reload=properties.get("NeedDaemonReload") == "yes",
+        restarts=int(properties.get("NRestarts", 0)),
+        result=properties.get("Result", ""),
+        process=_known(part, "process", _process),
+    )
+
+
+def _process(part: Mapping[str, Any] | None) -> Process | None:
+    if part is None:
+        return None
+    return Process(
+        part["exe"], part["exe_sha256"], part["uid"], tuple(part["argv"]), part["environ"]
+    )
+
+
+def _files(part: Mapping[str, Any]) -> Mapping[str, FileState | Unknown | None]:
+    return {path: _known(part, path, _file) for path in _mapping(part)}
+
+
+def _file(part: Mapping[str, Any] | None) -> FileState | None:
+    if part is None:
+        return None
+    renamed = {"size_bytes" if key == "size" else key: value for key, value in part.items()}
+    return FileState(**renamed)
+
+
+def _http(part: Mapping[str, Any]) -> Mapping[str, Answer | Unknown]:
+    return {url: _known(part, url, lambda answer: Answer(**answer)) for url in _mapping(part)}

@@ -1,0 +1,122 @@
+"""A web server that serves one file and misbehaves as it is told to."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Serve what is asked for, the rest of the file with a Range; and how it may go wrong.
+
+    `cut_after` bytes of the body the connection ends, or with `stall` stands still.
+    """
+
+    cut_after: int | None = None
+    stall: bool = False
+    ignore_range: bool = False
+    no_length: bool = False
+
+
+@dataclass(frozen=True)
+class Status:
+    """Answer with an error and nothing of the file."""
+
+    code: int
+
+
+@dataclass(frozen=True)
+class Page:
+    """Answer with a web page."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Answer with something that is not HTTP."""
+
+
+@dataclass
+class Server:
+    """The file's content, what to do with the next requests, and what was asked and sent."""
+
+    content: bytes
+    script: list[Whole | Status | Page | Noise] = field(default_factory=list)
+    ranges: list[str | None] = field(default_factory=list)
+    sent_bytes: int = 0
+    url: str = ""
+    over: threading.Event = field(default_factory=threading.Event)
+
+
+@contextmanager
+def serving(content: bytes, listen: str = "127.0.0.1") -> Iterator[Server]:
+    """Serve `content` while the block runs; the script's steps are used up, then all goes well."""
+    server = Server(content)
+    http = _Quiet((listen, 0), type("Scripted", (_Handler,), {"told": server}))
+    server.url = f"http://{listen}:{http.server_port}/model.gguf"
+    thread = threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.over.set()
+        http.shutdown()
+        http.server_close()
+        thread.join()
+
+
+class _Quiet(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that goes away is what some tests are about."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    told: Server
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep quiet: pytest shows what a test prints."""
+
+    def do_GET(self) -> None:
+        told = self.told
+        told.ranges.append(self.headers.get("Range"))
+        step = told.script.pop(0) if told.script else Whole()
+        if isinstance(step, Status):
+            self.send_error(step.code)
+        elif isinstance(step, Noise):
+            self.wfile.write(b"SSH-2.0-toy\r\n")
+        elif isinstance(step, Page):
+            self._head(200, "text/html; charset=utf-8", 5)
+            self.wfile.write(b"login")
+        else:
+            self._file(step)
+
+    def _file(self, step: Whole) -> None:
+        asked = self.headers.get("Range")
+        first = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
+        if step.ignore_range:
+            first = 0
+        if first and first >= len(self.told.content):
+            self.send_error(416)
+            return
+        body = self.told.content[first:]
+        self._head(206 if first else 200, "application/octet-stream", len(body), step.no_length)
+        sent = body if step.cut_after is None else body[: step.cut_after]
+        self.wfile.write(sent)
+        self.told.sent_bytes += len(sent)
+        if step.stall:
+            self.told.over.wait()
+        elif len(sent) < len(body):
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    def _head(self, code: int, kind: str, length: int, no_length: bool = False) -> None:
+        self.send_response(code)
+        self.send_header("Content-Type", kind)
+        if not no_length:
+            self.send_header("Content-Length", str(length))
+        self.end_headers()

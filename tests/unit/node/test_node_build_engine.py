@@ -1,0 +1,433 @@
+"""A release is made of the pinned source and declared options, and appears whole or not at all."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from bramble.node import build_engine
+from bramble.node.build_engine import BuildError
+
+GIT = {
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_SYSTEM": "/dev/null",
+    "GIT_AUTHOR_NAME": "a",
+    "GIT_AUTHOR_EMAIL": "a@example.org",
+    "GIT_COMMITTER_NAME": "a",
+    "GIT_COMMITTER_EMAIL": "a@example.org",
+}
+needs_git = pytest.mark.skipif(not shutil.which("git"), reason="git is not on this machine")
+needs_cmake = pytest.mark.skipif(
+    not (shutil.which("cmake") and shutil.which("ninja")), reason="no cmake or no ninja here"
+)
+
+
+# The source
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A project below two folders of an archive, with a git folder that nobody wants."""
+    root = tmp_path / "made" / "pkg-1" / "vendor"
+    for name, text in (
+        ("llama.cpp/CMakeLists.txt", "project(toy)"),
+        ("llama.cpp/src/a.cpp", "int a;"),
+        ("llama.cpp/.git/HEAD", "ref"),
+        ("other.txt", "not ours"),
+    ):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return tmp_path / "made"
+
+
+@pytest.fixture
+def source(tree, tmp_path):
+    """An uploaded archive of the tree, as the query names it."""
+    upload = tmp_path / "upload"
+    with tarfile.open(upload, "w:gz") as archive:
+        archive.add(tree / "pkg-1", "pkg-1")
+    return {
+        "kind": "archive",
+        "upload": str(upload),
+        "sha256": hashlib.sha256(upload.read_bytes()).hexdigest(),
+        "subdir": "pkg-1/vendor/llama.cpp",
+    }
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "work").mkdir()
+    return tmp_path / "work" / "src"
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+def test_an_archive_is_unpacked_without_its_upper_folders_and_its_git(source, folder):
+    build_engine.get_source(source, str(folder))
+    assert files(folder) == [".bramble-source", "CMakeLists.txt", "src/a.cpp"]
+    assert sorted(os.listdir(folder.parent)) == ["src"]
+    assert not os.path.exists(source["upload"])
+
+
+def test_an_archive_may_have_its_project_at_the_root(source, folder, tree, tmp_path):
+    with tarfile.open(source["upload"], "w") as archive:
+        archive.add(tree / "pkg-1" / "vendor" / "llama.cpp", ".")
+    found = hashlib.sha256(Path(source["upload"]).read_bytes()).hexdigest()
+    build_engine.get_source(source | {"sha256": found, "subdir": ""}, str(folder))
+    assert files(folder) == [".bramble-source", "CMakeLists.txt", "src/a.cpp"]
+
+
+def test_an_archive_of_another_content_is_refused(source, folder):
+    with pytest.raises(BuildError, match=r"nothing was built\. Correct engine\.source\.archive"):
+        build_engine.get_source(source | {"sha256": "0" * 64}, str(folder))
+    assert not folder.exists()
+    assert not os.path.exists(f"{folder}.new.archive")
+
+
+def test_what_is_hashed_is_what_is_unpacked(source, folder, monkeypatch):
+    """Others may write to the upload while we read it: only our own copy counts."""
+    real = build_engine.sha256
+
+    def swap(path):
+        assert path != source["upload"]
+        Path(source["upload"]).write_bytes(b"swapped")
+        return real(path)
+
+    monkeypatch.setattr(build_engine, "sha256", swap)
+    build_engine.get_source(source, str(folder))
+    assert "CMakeLists.txt" in files(folder)
+
+
+def test_a_whole_source_of_the_same_identity_is_kept(source, folder, capsys):
+    build_engine.get_source(source, str(folder))
+    (folder / "kept").write_text("x")
+    build_engine.get_source(source, str(folder))
+    assert (folder / "kept").exists()
+    assert "the source is there already" in capsys.readouterr().out
+
+
+def test_a_source_of_another_identity_is_replaced(source, folder):
+    folder.mkdir()
+    (folder / "stale").write_text("x")
+    (folder / ".bramble-source").write_text('{"kind": "git"}')
+    build_engine.get_source(source, str(folder))
+    assert not (folder / "stale").exists()
+
+
+def test_half_a_source_is_thrown_away(source, folder):
+    new = Path(f"{folder}.new")
+    new.mkdir()
+    (new / "half").write_text("x")
+    folder.mkdir()
+    (folder / "also-half").write_text("x")
+    build_engine.get_source(source, str(folder))
+    assert files(folder) == [".bramble-source", "CMakeLists.txt", "src/a.cpp"]
+    assert not new.exists()
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A local repository with two commits: its path, and the first one's name."""
+    for name, value in GIT.items():
+        monkeypatch.setenv(name, value)
+    path = tmp_path / "repository"
+    path.mkdir()
+
+    def git(*words):
+        done = subprocess.run(
+            ["git", "-C", path, *words], check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    git("init", "--quiet")
+    commits = []
+    for text in ("first", "second"):
+        (path / "CMakeLists.txt").write_text(text)
+        git("add", ".")
+        git("commit", "--quiet", "-m", text)
+        commits.append(git("rev-parse", "HEAD"))
+    return SimpleNamespace(url=str(path), first=commits[0], second=commits[1])
+
+
+@needs_git
+def test_a_git_source_is_the_pinned_commit_without_its_history(repository, folder):
+    source = {"kind": "git", "url": repository.url, "commit": repository.first}
+    build_engine.get_source(source, str(folder))
+    assert files(folder) == [".bramble-source", "CMakeLists.txt"]
+    assert (folder / "CMakeLists.txt").read_text() == "first"
+
+
+@needs_git
+def test_a_commit_that_the_repository_lacks_is_refused(repository, folder):
+    source = {"kind": "git", "url": repository.url, "commit": "a" * 40}
+    with pytest.raises(BuildError, match=r"git -C .* ended with exit code \d+"):
+        build_engine.get_source(source, str(folder))
+    assert not folder.exists()
+
+
+@needs_git
+def test_another_commit_than_the_asked_one_is_refused(repository, folder, monkeypatch):
+    monkeypatch.setattr(build_engine, "output", lambda *argv: repository.second)
+    source = {"kind": "git", "url": repository.url, "commit": repository.first}
+    with pytest.raises(BuildError, match=f"gave commit {repository.second} for {repository.first}"):
+        build_engine.get_source(source, str(folder))
+    assert not folder.exists()
+
+
+# The configuration
+
+TOY = """
+cmake_minimum_required(VERSION 3.20)
+project(toy NONE)
+option(GGML_NATIVE "use this machine's own instructions" OFF)
+option(GGML_CPU_REPACK "repack" ON)
+set(GGML_CPU_ARM_ARCH "" CACHE STRING "architecture")
+# As llama.cpp does: every GGML_ variable counts as used, so that CMake warns of none.
+get_cmake_property(names VARIABLES)
+foreach(name ${names})
+  if(name MATCHES "^GGML_")
+    set(unused "${${name}}")
+  endif()
+endforeach()
+"""
+
+
+@pytest.fixture
+def toy(tmp_path):
+    source, build = tmp_path / "src", tmp_path / "build"
+    source.mkdir()
+    (source / "CMakeLists.txt").write_text(TOY)
+    return str(source), str(build)
+
+
+@needs_cmake
+def test_declared_options_and_cmakes_own_are_taken(toy):
+    options = {
+        "CMAKE_BUILD_TYPE": "Release",
+        "GGML_NATIVE": "ON",
+        "GGML_CPU_ARM_ARCH": "armv8.2-a+dotprod",
+        "LLAMA_BUILD_NUMBER": "1",
+        "LLAMA_BUILD_COMMIT": "abc",
+    }
+    build_engine.configure(*toy, options)
+    cache = Path(toy[1], "CMakeCache.txt").read_text()
+    assert "GGML_NATIVE:BOOL=ON" in cache
+    assert "GGML_CPU_ARM_ARCH:STRING=armv8.2-a+dotprod" in cache
+
+
+@needs_cmake
+def test_an_undeclared_option_is_refused_with_the_one_that_was_meant(toy):
+    with pytest.raises(BuildError) as caught:
+        build_engine.configure(*toy, {"GGML_CPU_REPAK": "ON"})
+    assert str(caught.value) == (
+        "llama.cpp has no option GGML_CPU_REPAK; did you mean GGML_CPU_REPACK? (engine.options)"
+    )
+
+
+@needs_cmake
+def test_an_undeclared_option_of_an_earlier_run_is_forgotten(toy):
+    with pytest.raises(BuildError, match="GGML_OLD"):
+        build_engine.configure(*toy, {"GGML_OLD": "ON"})
+    build_engine.configure(*toy, {"GGML_NATIVE": "ON"})
+    assert "GGML_OLD" not in Path(toy[1], "CMakeCache.txt").read_text()
+
+
+@needs_cmake
+def test_a_project_that_does_not_configure_names_the_command(toy):
+    Path(toy[0], "CMakeLists.txt").write_text("message(FATAL_ERROR no)")
+    with pytest.raises(BuildError, match=r"^cmake --fresh -S \.\.\. ended with exit code 1$"):
+        build_engine.configure(*toy, {})
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """A CMake that writes the given cache."""
+    calls = []
+
+    def write(text):
+        def call(*argv, **options):
+            calls.append(argv)
+            (tmp_path / "CMakeCache.txt").write_text(text)
+
+        monkeypatch.setattr(build_engine, "call", call)
+        return calls
+
+    return write
+
+
+def test_options_are_given_to_a_fresh_cmake_in_one_order(cache, tmp_path):
+    calls = cache("A:BOOL=ON\nB:STRING=x\n")
+    build_engine.configure("src", str(tmp_path), {"B": "x", "A": "ON"})
+    (argv,) = calls
+    assert argv[:2] == ("cmake", "--fresh")
+    assert argv[-2:] == ("-DA=ON", "-DB=x")
+
+
+def test_an_option_like_no_other_is_refused_without_a_guess(cache, tmp_path):
+    cache("# comment\nGGML_NATIVE:BOOL=ON\nXYZZY:UNINITIALIZED=1\n")
+    with pytest.raises(BuildError) as caught:
+        build_engine.configure("src", str(tmp_path), {"XYZZY": "1"})
+    assert str(caught.value) == "llama.cpp has no option XYZZY (engine.options)"
+
+
+# The compilation
+
+
+def test_objects_that_a_power_cut_left_empty_are_compiled_again(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(build_engine, "call", lambda *argv, **rest: calls.append((argv, rest)))
+    for name, text in (("a.o", ""), ("b.o", "x"), ("lib.a", ""), ("empty.txt", "")):
+        (tmp_path / "sub").mkdir(exist_ok=True)
+        (tmp_path / "sub" / name).write_text(text)
+    build_engine.compile_targets(str(tmp_path), ["llama-server", "llama-bench"], 3)
+    assert files(tmp_path) == ["sub/b.o", "sub/empty.txt"]
+    ((argv, rest),) = calls
+    assert argv == ("ninja", "-C", str(tmp_path), "-j3", "llama-server", "llama-bench")
+    assert rest["env"]["NINJA_STATUS"] == "[%f/%t] "
+
+
+def test_a_command_that_fails_is_named():
+    with pytest.raises(BuildError, match=r"^sh -c exit 3 \.\.\. ended with exit code 3$"):
+        build_engine.call("sh", "-c", "exit 3")
+
+
+# The release
+
+SERVER = "#!/bin/sh\necho version: 1 >&2\n"
+
+
+@pytest.fixture
+def build(tmp_path):
+    """A build folder whose programs are shell scripts."""
+    folder = tmp_path / "build"
+    (folder / "bin").mkdir(parents=True)
+    for name in ("llama-server", "llama-bench"):
+        program = folder / "bin" / name
+        program.write_text(SERVER)
+        program.chmod(0o755)
+    return folder
+
+
+@pytest.fixture
+def query(tmp_path, monkeypatch):
+    """What to install, where no stripper and no compiler is needed."""
+    monkeypatch.setattr(build_engine, "call", lambda *argv: None)
+    monkeypatch.setattr(build_engine, "output", lambda *argv: "c++ (Debian) 12.2.0\nmore")
+    (tmp_path / "releases").mkdir()
+    return {
+        "release": str(tmp_path / "releases" / "abc"),
+        "targets": ["llama-server", "llama-bench"],
+        "manifest": {"release": "abc", "soc": "arm64-0xd0b"},
+    }
+
+
+def test_a_release_has_its_programs_and_a_manifest_with_their_sums(query, build):
+    build_engine.install(query, str(build))
+    release = Path(query["release"])
+    assert files(release) == ["bin/llama-bench", "bin/llama-server", "manifest.json"]
+    manifest = json.loads((release / "manifest.json").read_text())
+    assert set(manifest) == {"release", "soc", "binaries", "compiler", "built_at"}
+    assert manifest["compiler"] == "c++ (Debian) 12.2.0"
+    assert manifest["binaries"] == {
+        name: hashlib.sha256(SERVER.encode()).hexdigest() for name in query["targets"]
+    }
+    assert os.listdir(release.parent) == ["abc"]
+
+
+def test_a_release_appears_by_one_rename_with_its_manifest_in_it(query, build, monkeypatch):
+    seen = []
+    real = os.rename
+
+    def rename(old, new):
+        seen.append((new, os.path.exists(new), os.path.exists(f"{old}/manifest.json")))
+        real(old, new)
+
+    monkeypatch.setattr(os, "rename", rename)
+    build_engine.install(query, str(build))
+    assert seen == [(query["release"], False, True)]
+
+
+def test_the_manifest_is_written_after_every_program(query, build, monkeypatch):
+    real = build_engine.sha256
+
+    def no_manifest_yet(path):
+        assert not (Path(path).parents[1] / "manifest.json").exists()
+        return real(path)
+
+    monkeypatch.setattr(build_engine, "sha256", no_manifest_yet)
+    build_engine.install(query, str(build))
+    assert Path(query["release"], "manifest.json").exists()
+
+
+def test_a_server_that_does_not_start_makes_no_release(query, build):
+    (build / "bin" / "llama-server").write_text(
+        "#!/bin/sh\necho Illegal instruction >&2\nexit 132\n"
+    )
+    with pytest.raises(BuildError, match="does not start: Illegal instruction"):
+        build_engine.install(query, str(build))
+    assert not os.path.exists(query["release"])
+
+
+def test_a_program_that_was_not_built_makes_no_release(query, build):
+    (build / "bin" / "llama-bench").unlink()
+    with pytest.raises(FileNotFoundError):
+        build_engine.install(query, str(build))
+    assert not os.path.exists(query["release"])
+
+
+def test_a_damaged_release_is_replaced(query, build):
+    release = Path(query["release"])
+    release.mkdir()
+    (release / "damaged").write_text("x")
+    build_engine.install(query, str(build))
+    assert files(release) == ["bin/llama-bench", "bin/llama-server", "manifest.json"]
+    assert os.listdir(release.parent) == ["abc"]
+
+
+def test_what_a_killed_build_left_behind_is_replaced(query, build):
+    stale = Path(query["release"]).with_name(".abc.new")
+    stale.mkdir()
+    (stale / "half").write_text("x")
+    build_engine.install(query, str(build))
+    assert not stale.exists()
+    assert "half" not in files(Path(query["release"]))
+
+
+# The whole
+
+
+def test_a_disk_that_is_too_small_is_told_before_anything_is_built(tmp_path, monkeypatch):
+    room = SimpleNamespace(free=build_engine.NEEDED_BYTES - 1)
+    monkeypatch.setattr(build_engine.shutil, "disk_usage", lambda folder: room)
+    with pytest.raises(BuildError, match="has 1023 MiB free and the build needs 1024"):
+        build_engine.check_space(str(tmp_path))
+
+
+def test_a_build_takes_its_steps_in_order_and_says_why_it_stopped(
+    query, tmp_path, monkeypatch, capsys
+):
+    taken = []
+    for name in ("check_space", "get_source", "configure", "compile_targets"):
+        monkeypatch.setattr(build_engine, name, lambda *_, name=name: taken.append(name))
+    monkeypatch.setenv("CCACHE_DIR", "")
+    monkeypatch.setenv("CCACHE_BASEDIR", "")
+    whole = query | {
+        "work": str(tmp_path / "work"),
+        "ccache": str(tmp_path / "ccache"),
+        "source": {},
+        "options": {},
+        "jobs": 1,
+    }
+    assert build_engine.main(whole) == 1  # nothing was compiled, so there is nothing to install
+    assert taken == ["check_space", "get_source", "configure", "compile_targets"]
+    assert ":: the build stopped: " in capsys.readouterr().out
+    assert os.environ["CCACHE_DIR"] == str(tmp_path / "ccache")
+    assert os.environ["CCACHE_BASEDIR"] == str(tmp_path / "work")

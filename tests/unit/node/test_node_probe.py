@@ -1,0 +1,320 @@
+"""One look says what is there, what is not, and what it could not tell, and never fails as a whole."""
+
+import grp
+import hashlib
+import json
+import os
+import pwd
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from bramble import node, snapshot
+from bramble.node import probe
+
+LOOK = {"hash_limit_bytes": 1000}
+
+
+@pytest.fixture
+def commands(tmp_path, monkeypatch):
+    """Put a shell script on PATH under a command's name."""
+    folder = tmp_path / "commands"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+    def make(name, script):
+        path = folder / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PermissionError("no"),
+        ValueError("no"),
+        KeyError("no"),
+        IndexError("no"),
+        subprocess.CalledProcessError(1, "ss"),
+        subprocess.TimeoutExpired("ss", 60),
+        probe.http.client.BadStatusLine("SSH"),
+    ],
+)
+def test_whatever_a_look_ends_in_is_unknown_with_its_reason(error):
+    def look():
+        raise error
+
+    found = probe.known(look)
+    assert list(found) == ["unknown"]
+    assert found["unknown"].startswith(type(error).__name__)
+
+
+def test_what_was_seen_is_known_even_when_it_is_nothing():
+    assert probe.known(lambda value: value, None) == {"ok": None}
+
+
+def test_a_command_that_is_missing_or_fails_is_unknown():
+    assert "FileNotFoundError" in probe.known(probe.run, "no-such-command")["unknown"]
+    assert "CalledProcessError" in probe.known(probe.run, "false")["unknown"]
+
+
+def test_a_text_that_is_not_there_is_none(tmp_path):
+    assert probe.read(tmp_path / "none") is None
+
+
+# Files
+
+
+def test_a_plain_file_is_told_with_its_hash_and_text(tmp_path):
+    path = tmp_path / "a.conf"
+    path.write_text("größe=1\n")
+    path.chmod(0o640)
+    assert probe.file(str(path), LOOK) == {
+        "kind": "file",
+        "mode": 0o640,
+        "owner": pwd.getpwuid(os.geteuid()).pw_name,
+        "group": grp.getgrgid(path.stat().st_gid).gr_name,
+        "size": 10,
+        "mtime_ns": path.stat().st_mtime_ns,
+        "sha256": hashlib.sha256("größe=1\n".encode()).hexdigest(),
+        "text": "größe=1\n",
+    }
+
+
+def test_a_secret_file_is_told_without_its_text(tmp_path):
+    path = tmp_path / "key"
+    path.write_text("hunter2")
+    seen = probe.file(str(path), LOOK | {"secret": [str(path)]})
+    assert "text" not in seen
+    assert seen["sha256"] == hashlib.sha256(b"hunter2").hexdigest()
+
+
+def test_a_large_file_is_told_without_its_hash(tmp_path):
+    path = tmp_path / "model"
+    path.write_bytes(b"x" * 1001)
+    assert "sha256" not in probe.file(str(path), LOOK)
+    assert probe.file(str(path), LOOK)["size"] == 1001
+
+
+def test_a_files_text_is_told_up_to_a_limit(tmp_path):
+    path = tmp_path / "log"
+    path.write_bytes(b"x" * (probe.TEXT_LIMIT_BYTES + 1))
+    assert "text" not in probe.file(str(path), LOOK)
+
+
+def test_a_file_that_is_no_text_has_none(tmp_path):
+    path = tmp_path / "binary"
+    path.write_bytes(b"\xff\xfe\x00")
+    assert probe.file(str(path), LOOK)["text"] is None
+
+
+def test_links_folders_and_the_rest_are_told_apart(tmp_path):
+    (tmp_path / "link").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe")
+    assert probe.file(str(tmp_path / "link"), LOOK)["target"] == "nowhere"
+    assert probe.file(str(tmp_path / "link"), LOOK)["kind"] == "link"
+    assert probe.file(str(tmp_path), LOOK)["kind"] == "directory"
+    assert probe.file(str(tmp_path / "pipe"), LOOK)["kind"] == "other"
+    assert probe.file(str(tmp_path / "none"), LOOK) is None
+
+
+def test_a_pattern_stands_for_what_it_matches(tmp_path):
+    for name in ("b", "a"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "manifest.json").write_text("{}")
+    found = probe.files({"files": [f"{tmp_path}/*/manifest.json", f"{tmp_path}/c"], **LOOK})
+    assert list(found) == [
+        f"{tmp_path}/a/manifest.json",
+        f"{tmp_path}/b/manifest.json",
+        f"{tmp_path}/c",
+    ]
+    assert found[f"{tmp_path}/c"] == {"ok": None}
+
+
+def test_an_owner_without_a_name_is_told_by_number():
+    def look_up(number):
+        raise KeyError(number)
+
+    assert probe.name_of(look_up, 4711) == "4711"
+
+
+# Packages, units, users
+
+
+def test_packages_are_installed_missing_or_only_configured(commands):
+    rows = "ii \\tcmake\\t3.25.1-1\\nrc \\told\\t1.0\\nii \\tcurl\\t7.88.1\\nun \\tgone\\t\\n"
+    commands("dpkg-query", f"printf '{rows}'")
+    found = probe.packages(["cmake", "old", "gone", "git"])
+    assert found == {"cmake": "3.25.1-1", "old": None, "gone": None, "git": None}
+
+
+def test_a_dpkg_that_fails_leaves_the_packages_unknown(commands):
+    commands("dpkg-query", "exit 2")
+    assert "unknown" in probe.known(probe.packages, ["cmake"])
+
+
+UNIT = "MainPID={pid}\\nResult=success\\nNRestarts=0\\nId={name}\\nLoadState=loaded\\n"
+
+
+def test_units_are_told_with_their_processes(commands):
+    running = UNIT.format(pid=os.getpid(), name="a.service")
+    stopped = UNIT.format(pid=0, name="b.service")
+    commands("systemctl", f"printf '{running}\\n{stopped}'")
+    found = probe.units(["a.service", "b.service"])
+    assert found["a.service"]["properties"]["Id"] == "a.service"
+    assert found["a.service"]["process"]["ok"]["exe"] == os.path.realpath(sys.executable)
+    assert found["b.service"]["process"] == {"ok": None}
+
+
+def test_a_process_that_has_ended_meanwhile_is_unknown_and_its_unit_is_not(commands):
+    process = subprocess.Popen(["true"])
+    process.wait()
+    commands("systemctl", f"printf '{UNIT.format(pid=process.pid, name='a.service')}'")
+    found = probe.units(["a.service"])
+    assert found["a.service"]["properties"]["LoadState"] == "loaded"
+    assert "unknown" in found["a.service"]["process"]
+
+
+def test_a_systemctl_that_tells_of_too_few_units_is_not_guessed_at(commands):
+    commands("systemctl", f"printf '{UNIT.format(pid=0, name='a.service')}'")
+    found = probe.known(probe.units, ["a.service", "b.service"])
+    assert found == {
+        "unknown": "ValueError: systemctl told of 1 units and was asked for 2",
+    }
+
+
+def test_no_units_cost_no_command(commands):
+    commands("systemctl", "exit 1")
+    assert probe.units([]) == {}
+
+
+def test_of_a_process_environment_only_our_own_variables_are_told():
+    environment = {**os.environ, "BRAMBLE_PLAN": "abc", "SECRET": "hunter2"}
+    with subprocess.Popen(
+        ["cat"], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"x\n")
+        process.stdin.flush()
+        process.stdout.readline()  # it is surely the new program by now
+        seen = probe.process(process.pid)
+        process.stdin.close()
+    assert seen["environ"]["BRAMBLE_PLAN"] == "abc"
+    assert "hunter2" not in json.dumps(seen)
+    assert seen["argv"] == ["cat"]
+    assert seen["exe_sha256"] == hashlib.sha256(Path(seen["exe"]).read_bytes()).hexdigest()
+
+
+def test_users_are_there_or_not():
+    me = pwd.getpwuid(os.geteuid())
+    assert probe.users([me.pw_name, "nobody-has-this-name"]) == {
+        me.pw_name: {"uid": me.pw_uid, "home": me.pw_dir, "shell": me.pw_shell},
+        "nobody-has-this-name": None,
+    }
+
+
+# URLs
+
+
+def closed_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+@pytest.fixture
+def listener():
+    """Answer one connection with the given bytes; gives the URL."""
+    server = socket.create_server(("127.0.0.1", 0))
+    threads = []
+
+    def answer(text):
+        def serve():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(text)
+
+        threads.append(threading.Thread(target=serve, daemon=True))
+        threads[0].start()
+        return f"http://127.0.0.1:{server.getsockname()[1]}/health"
+
+    yield answer
+    for thread in threads:
+        thread.join()
+    server.close()
+
+
+def test_nothing_listening_is_status_0_and_not_unknown():
+    answer = probe.known(probe.get, f"http://127.0.0.1:{closed_port()}/health")
+    assert answer["ok"]["status"] == 0
+
+
+@pytest.mark.parametrize(
+    ("head", "status"), [("200 OK", 200), ("503 Service Unavailable", 503), ("404 Not Found", 404)]
+)
+def test_an_answer_is_told_with_its_status_and_body(listener, head, status):
+    url = listener(f"HTTP/1.1 {head}\r\nConnection: close\r\n\r\n{{}}".encode())
+    assert probe.get(url) == {"status": status, "body": "{}"}
+
+
+@pytest.mark.parametrize("noise", [b"SSH-2.0-OpenSSH_9.2\r\n", b""])
+def test_something_that_is_not_http_is_unknown_and_does_no_harm(listener, noise):
+    url = listener(noise)
+    assert list(probe.answers([url])[url]) == ["unknown"]
+
+
+def test_a_proxy_of_the_environment_is_not_asked(listener, monkeypatch):
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{closed_port()}")
+    assert probe.get(listener(b"HTTP/1.1 200 OK\r\n\r\nok"))["status"] == 200
+
+
+# Room, and the whole
+
+
+def test_room_is_that_of_the_nearest_folder_that_there_is(tmp_path):
+    found = probe.free([str(tmp_path), str(tmp_path / "a" / "b")])
+    assert list(found) == [str(tmp_path), str(tmp_path / "a" / "b")]
+    assert all(room > 0 for room in found.values())
+
+
+def test_a_machine_without_a_device_tree_has_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(probe, "DEVICE_TREE", str(tmp_path / "none"))
+    assert probe.device_tree() is None
+
+
+def test_a_device_tree_is_told_as_bytes(tmp_path, monkeypatch):
+    (tmp_path / "system").mkdir()
+    (tmp_path / "model").write_bytes(b"Raspberry Pi 5\0")
+    (tmp_path / "system" / "linux,revision").write_bytes(bytes.fromhex("00d04170"))
+    monkeypatch.setattr(probe, "DEVICE_TREE", str(tmp_path))
+    assert probe.device_tree() == {
+        "model": b"Raspberry Pi 5\0".hex(),
+        "system/linux,revision": "00d04170",
+    }
+
+
+def test_a_look_at_any_machine_is_one_object_that_can_be_read(tmp_path):
+    """As it is run on nodes: on standard input of an isolated Python, here without its tools."""
+    query = {"files": [str(tmp_path / "*"), str(tmp_path / "none")], "hash_limit_bytes": 10}
+    query |= {"units": ["a.service"], "packages": ["curl"], "users": [], "http": [], "free": ["/"]}
+    done = subprocess.run(
+        [sys.executable, "-Iu", "-"],
+        input=node.program("probe", query),
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    seen = snapshot.read(json.loads(done.stdout))
+    assert seen.file(str(tmp_path / "none")) is None
+    assert not isinstance(seen.memory_kib, snapshot.Unknown)
+    for part in (seen.units, seen.packages, seen.system, seen.sockets, seen.disks):
+        assert isinstance(part, snapshot.Unknown)
+        assert "FileNotFoundError" in part.why

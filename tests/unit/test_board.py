@@ -1,0 +1,185 @@
+"""Which board a look shows, and the sentence for each one that must not be provisioned."""
+
+from dataclasses import replace
+
+import pytest
+from good_node import good_look, node_plan, recorded, recorded_look
+
+from bramble import parse, snapshot
+from bramble.board import Board, board, refusals
+from bramble.parse import Mount
+from bramble.snapshot import Boot, DeviceTree, Snapshot, Unknown
+
+# Revision codes of the documentation (revision-codes.adoc), by the kind that each means.
+REVISIONS = {
+    0xC03112: "pi4",
+    0xD03115: "pi4",
+    0xC03130: "pi400",
+    0xD03141: "cm4",
+    0xD04170: "pi5",
+    0xE04171: "pi5",
+    0xC04180: "cm5",
+    0xD04190: "pi500",
+    0xA020D3: "other",  # a Pi 3B+
+    0x000E: "other",  # the old style: a Pi 1, whose bits mean something else
+    0x3114: "other",  # a Pi 4's number without the bit of the new style
+}
+
+
+@pytest.fixture
+def pi5():
+    return good_look(node_plan())
+
+
+def on(look: Snapshot, *, model: str, compatible: tuple[str, ...], revision: int) -> Snapshot:
+    return replace(look, device_tree=DeviceTree(model, compatible, revision))
+
+
+def test_a_pi_4(pi5):
+    cpu = parse.cpuinfo(recorded("cpuinfo.pi4-bookworm-arm64.txt"))
+    system = replace(pi5.system, cpu_part=cpu.part, cpu_features=cpu.features, page_size=4096)
+    look = replace(
+        on(
+            pi5,
+            model="Raspberry Pi 4 Model B Rev 1.1",
+            compatible=("raspberrypi,4-model-b", "brcm,bcm2711"),
+            revision=0xC03111,
+        ),
+        system=system,
+        memory_kib=parse.meminfo(recorded("meminfo.pi4-bookworm-arm64.txt")),
+    )
+    assert board(look) == Board(
+        model="Raspberry Pi 4 Model B Rev 1.1",
+        kind="pi4",
+        architecture="arm64",
+        codename="bookworm",
+        cpu_part="0xd08",
+        cpu_features=frozenset({"fp", "asimd", "evtstrm", "crc32", "cpuid"}),
+        cores=4,
+        memory_mib=3791,
+        page_size=4096,
+    )
+    assert refusals(look) == ()
+
+
+def test_a_pi_5(pi5):
+    found = board(pi5)
+    assert isinstance(found, Board)
+    assert (found.kind, found.cpu_part, found.page_size) == ("pi5", "0xd0b", 16384)
+    assert refusals(pi5) == ()
+
+
+def test_a_virtual_pi_is_what_its_device_tree_says():
+    look = snapshot.read(recorded_look())
+    found = board(look)
+    assert isinstance(found, Board)
+    assert (found.model, found.kind) == ("Raspberry Pi 5 Model B Rev 1.0", "pi5")
+    assert (found.architecture, found.cores, found.memory_mib) == ("amd64", 2, 24150)
+    assert refusals(look) == ()
+
+
+@pytest.mark.parametrize("tree", [None, DeviceTree(None, (), None)])
+def test_a_mini_pc_is_no_pi_and_may_be_provisioned(tree):
+    look = replace(snapshot.read(recorded_look()), device_tree=tree)
+    found = board(look)
+    assert isinstance(found, Board)
+    assert (found.model, found.kind, found.cpu_part) == ("not a Raspberry Pi", "other", None)
+    assert refusals(look) == ()
+
+
+@pytest.mark.parametrize(("revision", "kind"), REVISIONS.items())
+def test_the_kind_follows_the_revision_code_and_not_the_models_name(pi5, revision, kind):
+    look = on(pi5, model="Raspberry Pi", compatible=(), revision=revision)
+    found = board(look)
+    assert isinstance(found, Board)
+    assert (found.model, found.kind) == ("Raspberry Pi", kind)
+
+
+def test_memory_is_what_the_kernel_has_and_not_what_the_revision_says(pi5):
+    found = board(replace(pi5, memory_kib={"MemTotal": 1024 * 1000}))
+    assert isinstance(found, Board)
+    assert found.memory_mib == 1000
+
+
+@pytest.mark.parametrize("part", ["system", "memory_kib", "device_tree"])
+def test_a_node_that_does_not_say_what_it_is_has_no_board(pi5, part):
+    why = Unknown("permission denied")
+    assert board(replace(pi5, **{part: why})) == why
+
+
+def test_a_node_without_memtotal_has_no_board(pi5):
+    found = board(replace(pi5, memory_kib={"MemFree": 1}))
+    assert found == Unknown("there is no MemTotal in /proc/meminfo")
+
+
+def test_a_32_bit_userland_under_a_64_bit_kernel_is_refused(pi5):
+    system = replace(pi5.system, architecture="armhf", long_bit=32, machine="aarch64")
+    assert refusals(replace(pi5, system=system)) == (
+        "The userland is 32-bit (armhf) under a 64-bit kernel; arm64 or amd64 is needed. Flash "
+        "Raspberry Pi OS Lite (64-bit): a 32-bit system cannot be converted in place.",
+    )
+
+
+def test_a_32_bit_system_is_refused(pi5):
+    system = replace(pi5.system, architecture="armhf", long_bit=32, machine="armv7l")
+    (why,) = refusals(replace(pi5, system=system))
+    assert why.startswith("The userland is 32-bit (armhf); arm64 or amd64 is needed.")
+
+
+def test_a_foreign_architecture_is_refused(pi5):
+    system = replace(pi5.system, architecture="riscv64", machine="riscv64")
+    (why,) = refusals(replace(pi5, system=system))
+    assert why.startswith("The userland is 64-bit (riscv64); arm64 or amd64 is needed.")
+
+
+def test_trixie_is_refused(pi5):
+    system = replace(pi5.system, codename="trixie")
+    assert refusals(replace(pi5, system=system)) == (
+        "The release is debian trixie; bookworm is supported. "
+        "Flash Raspberry Pi OS Lite (64-bit) Bookworm.",
+    )
+
+
+def test_every_reason_is_told_at_once(pi5):
+    system = replace(pi5.system, architecture="armhf", long_bit=32, codename="trixie")
+    assert len(refusals(replace(pi5, system=system))) == 2
+
+
+def test_a_node_that_does_not_say_its_system_is_refused():
+    assert refusals(Snapshot(system=Unknown("python3: not found"))) == (
+        "The node did not say which system it runs (python3: not found); "
+        "it must be Raspberry Pi OS Lite 64-bit Bookworm with python3, and the user that logs in "
+        "needs sudo without a password.",
+    )
+
+
+OVERLAY = (
+    "The root file system is an overlay in memory (raspi-config's read-only mode): every change "
+    "would be gone at the next boot. Run `sudo raspi-config nonint do_overlayfs 1`, reboot, and "
+    "try again.",
+)
+
+
+@pytest.mark.parametrize(
+    "word", ["overlayroot=tmpfs", "overlayroot=tmpfs:recurse=0", "boot=overlay"]
+)
+def test_overlayroot_on_the_kernels_command_line_is_refused(pi5, word):
+    cmdline = f"{word} {recorded('cmdline.pi4-bookworm-arm64.txt')}"
+    assert refusals(replace(pi5, boot=Boot(cmdline, None, None))) == OVERLAY
+
+
+def test_overlayroots_upper_folder_is_refused_whatever_the_command_line_says(pi5):
+    root = Mount("/", "overlay", "overlayroot", ("rw", "upperdir=/media/root-rw/overlay"))
+    assert refusals(replace(pi5, mounts=(root,))) == OVERLAY
+
+
+@pytest.mark.parametrize("part", ["boot", "mounts"])
+def test_a_node_that_may_forget_its_changes_is_refused(pi5, part):
+    (sentence,) = refusals(replace(pi5, **{part: Unknown("no permission")}))
+    assert "(no permission), so its root may be an overlay" in sentence
+
+
+def test_an_overlay_that_keeps_its_changes_is_not_refused(pi5):
+    root = Mount("/", "overlay", "overlay", ("rw", "upperdir=/var/lib/machines/upper"))
+    cmdline = f"overlayroot=disabled {recorded('cmdline.pi4-bookworm-arm64.txt')}"
+    assert refusals(replace(pi5, boot=Boot(cmdline, None, None), mounts=(root,))) == ()
