@@ -1,0 +1,124 @@
+"""Checks: what a node must show, stated by its plan and read from one look at it.
+
+A check is a function of a role's `checks.py` whose first docstring line says what it proves. It takes
+the role's plan and the node, changes nothing, and returns a finding. Results are kept apart from the
+writers that show them.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from types import ModuleType
+from typing import Any, Literal, Protocol, TypeVar
+
+from bramble.plan import NodePlan
+from bramble.snapshot import Snapshot, Unknown
+
+Status = Literal["pass", "warn", "fail", "skip", "unknown"]
+Severity = Literal["stop", "warn"]
+
+
+class Node(Protocol):
+    """A node that checks look at."""
+
+    @property
+    def plan(self) -> NodePlan:
+        """The whole wanted state of this node."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What one look saw."""
+
+    def ask(self, url: str, question: str) -> Mapping[str, Any] | Unknown:
+        """The model's answer to `question`, as bramble/node/ask.py gives it."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found; `want` and `got` are for people, `remedy` says what to do about it."""
+
+    status: Status
+    want: str
+    got: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of the catalogue."""
+
+    role: str
+    name: str
+    severity: Severity
+    proves: str
+    run: Callable[[Any, Node], Finding]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One check on one host, as every writer gets it."""
+
+    host: str
+    role: str
+    check: str
+    status: Status
+    want: str
+    got: str
+    remedy: str
+
+    def as_dict(self) -> dict[str, str]:
+        """The documented JSON form."""
+        return asdict(self)
+
+
+F = TypeVar("F", bound=Callable[..., Finding])
+
+
+def check(severity: Severity = "stop") -> Callable[[F], F]:
+    """Mark a function as a check; a failing one of severity "warn" only warns."""
+
+    def mark(function: F) -> F:
+        function.__dict__["severity"] = severity
+        return function
+
+    return mark
+
+
+def checks_of(role: str, module: ModuleType) -> tuple[Check, ...]:
+    """The checks of a role's module, in the order in which they stand there."""
+    found = [f for f in vars(module).values() if inspect.isfunction(f) and hasattr(f, "severity")]
+    return tuple(
+        Check(role, f.__name__, f.__dict__["severity"], (f.__doc__ or "").splitlines()[0], f)
+        for f in found
+    )
+
+
+def run_all(node: Node, checks: tuple[Check, ...]) -> tuple[Result, ...]:
+    """Run the checks of all roles that the node's plan has."""
+    return tuple(_run(node, check) for check in checks if check.role in node.plan.roles)
+
+
+def _run(node: Node, check: Check) -> Result:
+    found = check.run(node.plan.roles[check.role], node)
+    status = "warn" if found.status == "fail" and check.severity == "warn" else found.status
+    return Result(
+        node.plan.host, check.role, check.name, status, found.want, found.got, found.remedy
+    )
+
+
+def expect(want: str, got: str, well: bool, remedy: str) -> Finding:
+    """Pass when `well`; otherwise fail with what to do."""
+    return Finding("pass" if well else "fail", want, got, "" if well else remedy)
+
+
+def unknown(want: str, found: Unknown) -> Finding:
+    """The node would not say."""
+    return Finding("unknown", want, found.why, "Run again with a user who may use sudo.")
+
+
+def exit_code(results: tuple[Result, ...]) -> int:
+    """0 when nothing failed, 1 when something did, 3 when something could not be told."""
+    statuses = {result.status for result in results}
+    return 1 if "fail" in statuses else 3 if "unknown" in statuses else 0

@@ -1,0 +1,29 @@
+"""Templates to text: one strict Jinja environment, and no logic in templates beyond if and for."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+FOLDER = Path(__file__).parents[1] / "templates"
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # The results are systemd units and configuration files, not HTML.
+        autoescape=False,
+    )
+
+
+def render(template: str, **values: Any) -> str:
+    """The text of `templates/<template>` with `values`; a name that is missing is an error."""
+    return _environment().get_template(template).render(**values)

@@ -1,0 +1,149 @@
+"""What to do about a difference: steps as data, made by pure functions, carried out elsewhere.
+
+A step that has nothing to do says so (`why` is None) and costs no remote command. As steps are data,
+the same ones are shown by `bramble plan`, compared in tests and run by the deploy.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bramble.plan import File, NodePlan, identity
+from bramble.snapshot import FileState, Snapshot, Unknown
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file of this computer that a step needs on the node, in the uploading user's own hands.
+
+    The program that takes it over checks its sha256, because others may write where it lies.
+    """
+
+    local: Path
+    remote: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change of a node: the program of `bramble/node/` that makes it, and why it is needed.
+
+    A `detached` step runs as a transient systemd unit: it outlives the connection, and a run that
+    comes later follows the one under way. `diffs` are unified diffs for people; no secret is in them.
+    """
+
+    name: str
+    why: str | None
+    program: str = ""
+    query: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    detached: bool = False
+    timeout_s: int = 120
+    uploads: tuple[Upload, ...] = ()
+    diffs: tuple[str, ...] = ()
+
+
+def write_files(name: str, files: Sequence[File], snapshot: Snapshot) -> Step:
+    """Bring whole files to their planned text, mode and owner, each atomically."""
+    differing = [file for file in files if not _agrees(file, snapshot.file(file.path))]
+    if not differing:
+        return Step(name, None)
+    query = {
+        "files": [
+            {
+                "path": file.path,
+                "text": file.text,
+                "mode": file.mode,
+                "owner": file.owner,
+                "group": file.group,
+            }
+            for file in differing
+        ]
+    }
+    why = ", ".join(file.path for file in differing)
+    diffs = tuple(_diff(file, snapshot.file(file.path)) for file in differing)
+    return Step(name, why, "write_files", query, diffs=diffs)
+
+
+def _agrees(file: File, seen: FileState | Unknown | None) -> bool:
+    if seen is None or isinstance(seen, Unknown):
+        return False
+    return (seen.kind, seen.sha256, seen.mode, seen.owner, seen.group) == (
+        "file",
+        file.sha256,
+        file.mode,
+        file.owner,
+        file.group,
+    )
+
+
+def _diff(file: File, seen: FileState | Unknown | None) -> str:
+    known = seen if isinstance(seen, FileState) else None
+    if file.secret:
+        before = known.sha256 if known else None
+        return f"{file.path}: sha256 {(before or 'none')[:12]} -> {file.sha256[:12]} (secret)\n"
+    before_lines = ((known.text if known else None) or "").splitlines(keepends=True)
+    lines = difflib.unified_diff(
+        before_lines,
+        file.text.splitlines(keepends=True),
+        file.path if known else "/dev/null",
+        file.path,
+    )
+    return "".join(lines) + "".join(_metadata(file, known))
+
+
+def _metadata(file: File, seen: FileState | None) -> Iterator[str]:
+    """What differs besides the text, where the file is there."""
+    if seen and (seen.mode, seen.owner, seen.group) != (file.mode, file.owner, file.group):
+        yield (
+            f"{file.path}: {seen.mode:04o} {seen.owner}:{seen.group} -> "
+            f"{file.mode:04o} {file.owner}:{file.group}\n"
+        )
+
+
+def install_packages(name: str, packages: Sequence[str], snapshot: Snapshot) -> Step:
+    """Install the Debian packages that are missing, in one apt run."""
+    installed = {} if isinstance(snapshot.packages, Unknown) else snapshot.packages
+    missing = [package for package in packages if not installed.get(package)]
+    if not missing:
+        return Step(name, None)
+    return Step(
+        name,
+        " ".join(missing),
+        "apt_install",
+        {"packages": missing},
+        detached=True,
+        timeout_s=3600,
+    )
+
+
+def unit_name(step: Step) -> str:
+    """The transient unit of a detached step: the same work has the same name in every run."""
+    return f"bramble-{step.program.replace('_', '-')}-{identity(dict(step.query))}"
+
+
+def as_dict(plan: NodePlan, steps: Mapping[str, Sequence[Step]]) -> dict[str, Any]:
+    """A node's plan and its steps in the documented JSON form; a secret's text stays out."""
+    return {
+        "host": plan.host,
+        "board": {"model": plan.board.model, "kind": plan.board.kind},
+        "packages": list(plan.packages),
+        "files": [
+            {
+                "role": role,
+                "path": file.path,
+                "mode": f"{file.mode:04o}",
+                "owner": f"{file.owner}:{file.group}",
+                "text": None if file.secret else file.text,
+            }
+            for role, part in plan.roles.items()
+            for file in part.files
+        ],
+        "steps": [
+            {"role": role, "step": step.name, "why": step.why, "diffs": list(step.diffs)}
+            for role, several in steps.items()
+            for step in several
+        ],
+    }

@@ -1,0 +1,175 @@
+"""What engine wants: one release of llama.cpp, named for all that went into it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bramble.board import Board
+from bramble.plan import Given, Interests, NodePlan, RolePlan, identity
+from bramble.releases import built_sha256, manifest_path
+from bramble.snapshot import FileState, Snapshot
+from bramble.steps import Step, Upload
+from roles.engine import processor
+from roles.engine.settings import Git, Settings
+
+HOME = "/opt/bramble/engine"
+CURRENT = f"{HOME}/current"
+SERVER = f"{CURRENT}/bin/llama-server"
+CCACHE = "/var/cache/bramble/ccache"
+TARGETS = ("llama-server", "llama-bench", "llama-fit-params")
+BUILD_PACKAGES = ("build-essential", "ccache", "cmake", "libgomp1", "ninja-build")
+
+# One unity object of llama.cpp takes up to 632 MiB to compile (measured with gcc 12, -O3), and the
+# rest of the system wants some too.
+MEMORY_PER_JOB_MIB = 900
+
+# Static and offline: no libraries to find at run time, no downloads during the build, and neither
+# the RPC server nor TLS, which the node has no use for.
+OPTIONS = {
+    "CMAKE_BUILD_TYPE": "Release",
+    "BUILD_SHARED_LIBS": "OFF",
+    "GGML_RPC": "OFF",
+    "LLAMA_BUILD_APP": "OFF",
+    "LLAMA_BUILD_EXAMPLES": "OFF",
+    "LLAMA_BUILD_TESTS": "OFF",
+    "LLAMA_BUILD_UI": "OFF",
+    "LLAMA_OPENSSL": "OFF",
+    "LLAMA_USE_PREBUILT_UI": "OFF",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnginePlan(RolePlan):
+    """A release: its folder, and everything that the build needs to make it."""
+
+    release: str
+    folder: str
+    source: Mapping[str, Any]
+    options: Mapping[str, str]
+    jobs: int
+    soc: str
+    upload: Upload | None
+
+
+def interests(settings: Settings) -> Interests:
+    """Which releases there are, which one is current, and room for one more."""
+    return Interests(
+        files=(CURRENT, SERVER, manifest_path(f"{HOME}/releases/*")),
+        packages=(*BUILD_PACKAGES, "git"),
+        free=(HOME,),
+    )
+
+
+def plan(settings: Settings, board: Board, given: Given) -> EnginePlan:
+    """The release for this source, these options, this system and this processor."""
+    source, upload, commit = _source(settings)
+    options = OPTIONS | processor.options(board)
+    options |= {
+        "LLAMA_BUILD_NUMBER": str(settings.build_number),
+        "LLAMA_BUILD_COMMIT": commit[:9],
+    }
+    options |= settings.options
+    soc = processor.soc_key(board)
+    release = identity([{**source, "upload": None}, options, board.codename, soc])
+    return EnginePlan(
+        packages=BUILD_PACKAGES + (("git",) if source["kind"] == "git" else ()),
+        provides={
+            "engine.release": release,
+            "engine.folder": f"{HOME}/releases/{release}",
+            "engine.bin": f"{CURRENT}/bin",
+            "engine.build_info": f"b{settings.build_number}-{commit[:9]}",
+        },
+        release=release,
+        folder=f"{HOME}/releases/{release}",
+        source=source,
+        options=options,
+        jobs=settings.jobs or _jobs(board),
+        soc=soc,
+        upload=upload,
+    )
+
+
+def _source(settings: Settings) -> tuple[dict[str, Any], Upload | None, str]:
+    archive = settings.source.archive
+    if archive is None:
+        git = settings.source.git or Git()
+        return {"kind": "git", "url": git.url, "commit": git.commit}, None, git.commit
+    remote = f"/var/tmp/bramble-source-{archive.sha256[:12]}"
+    source = {
+        "kind": "archive",
+        "sha256": archive.sha256,
+        "subdir": archive.subdir,
+        "upload": remote,
+    }
+    return source, Upload(archive.path, remote), archive.commit
+
+
+def _jobs(board: Board) -> int:
+    return max(1, min(board.cores, board.memory_mib // MEMORY_PER_JOB_MIB))
+
+
+def steps(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
+    """Build the release where it is missing, then make it the current one."""
+    return (_build(plan, node, snapshot), _switch(plan, snapshot))
+
+
+def _build(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> Step:
+    name = "Build llama.cpp"
+    why = incomplete(plan, snapshot)
+    if why is None:
+        return Step(name, None)
+    query = {
+        "work": f"{HOME}/work",
+        "ccache": CCACHE,
+        "release": plan.folder,
+        "source": plan.source,
+        "options": plan.options,
+        "targets": TARGETS,
+        "jobs": plan.jobs,
+        "manifest": {
+            "release": plan.release,
+            "source": {key: value for key, value in plan.source.items() if key != "upload"},
+            "options": plan.options,
+            "codename": node.board.codename,
+            "soc": plan.soc,
+            "build_info": plan.provides["engine.build_info"],
+        },
+    }
+    return Step(
+        name,
+        why,
+        "build_engine",
+        query,
+        detached=True,
+        timeout_s=6 * 3600,
+        uploads=(plan.upload,) if plan.upload else (),
+    )
+
+
+def incomplete(plan: EnginePlan, snapshot: Snapshot) -> str | None:
+    """Why the release does not count as built, None when it does.
+
+    Its manifest is written last, so what has one is whole; the server of the current release is
+    held against it at every look, because a damaged one would serve damaged answers.
+    """
+    if not isinstance(snapshot.file(manifest_path(plan.folder)), FileState):
+        return f"release {plan.release} is not there"
+    current, server = snapshot.file(CURRENT), snapshot.file(SERVER)
+    if not isinstance(current, FileState) or current.target != f"releases/{plan.release}":
+        return None
+    if not isinstance(server, FileState):
+        return f"release {plan.release} has no llama-server"
+    if server.sha256 != built_sha256(snapshot, plan.folder, "llama-server"):
+        return f"llama-server of release {plan.release} is not the one that was built"
+    return None
+
+
+def _switch(plan: EnginePlan, snapshot: Snapshot) -> Step:
+    name, target = "Make the release current", f"releases/{plan.release}"
+    seen = snapshot.file(CURRENT)
+    if isinstance(seen, FileState) and seen.target == target:
+        return Step(name, None)
+    before = seen.target if isinstance(seen, FileState) else "nothing"
+    return Step(name, f"{before} -> {target}", "link", {"path": CURRENT, "target": target})

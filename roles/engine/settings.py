@@ -1,0 +1,92 @@
+"""Settings of the role engine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from bramble.settings import LocalPath, Section, option
+
+# llama.cpp 0.5.0-dev of 2026-10-01, the commit whose flags the role `serving` is written for.
+COMMIT = "0c1e57098bba43ac29e6e3b677cdceebdd22334f"
+
+# The names that articles use, with today's: the first two are dropped without a word by CMake.
+RENAMED = {
+    "GGML_ARM_KLEIDIAI": "GGML_CPU_KLEIDIAI",
+    "GGML_OPENBLAS": "GGML_BLAS with GGML_BLAS_VENDOR=OpenBLAS",
+    "GGML_CPU_AARCH64": "GGML_CPU_REPACK",
+    "LLAMA_NATIVE": "GGML_NATIVE",
+    "LLAMA_CURL": "LLAMA_OPENSSL",
+}
+
+OptionName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
+
+
+class Git(Section):
+    """A commit of a git repository that the node can reach."""
+
+    url: str = option(
+        "https://github.com/ggml-org/llama.cpp",
+        help="Repository to fetch from.",
+        pattern=r"^(https?|git|ssh)://\S+$",
+    )
+    commit: str = option(
+        COMMIT, help="Full commit to build; branches and tags move.", pattern=r"^[0-9a-f]{40}$"
+    )
+
+
+class Archive(Section):
+    """An archive on this computer, for nodes without a way out."""
+
+    path: LocalPath = option(
+        ..., help="Archive that GNU tar reads.", example="~/llama.cpp-0c1e5709.tar.gz"
+    )
+    sha256: str = option(..., help="The archive's sha256.", pattern=r"^[0-9a-f]{64}$")
+    subdir: str = option(
+        "",
+        help="Folder of the archive that holds llama.cpp's CMakeLists.txt; empty: its root.",
+        example="llama.cpp-0c1e57098bba43ac29e6e3b677cdceebdd22334f",
+    )
+    commit: str = option(
+        COMMIT,
+        help="Commit that the archive holds, for the build's name.",
+        pattern=r"^[0-9a-f]{40}$",
+    )
+
+
+class Source(Section):
+    """Where llama.cpp's source comes from: one of the two."""
+
+    git: Git | None = option(None, help="A git commit, fetched by the node.")
+    archive: Archive | None = option(None, help="A local archive, sent over SSH.")
+
+    @model_validator(mode="after")
+    def _one(self) -> Source:
+        if self.git and self.archive:
+            raise ValueError("give git or archive, not both")
+        return self
+
+
+class Settings(Section):
+    """llama.cpp, compiled on the node for its own processor."""
+
+    source: Source = option(Source(), help="Pinned source; not set: llama.cpp's own repository.")
+    build_number: int = option(
+        0, help="Number of the build (llama.cpp's b-number); 0: not known.", ge=0, example=11300
+    )
+    jobs: int | None = option(
+        None, help="Compiler processes at once; not set: by cores and memory.", ge=1, le=64
+    )
+    options: dict[OptionName, str] = option(
+        {},
+        help="CMake options on top of the planned ones; one that llama.cpp lacks stops the build.",
+        example={"GGML_LTO": "ON"},
+    )
+
+    @model_validator(mode="after")
+    def _todays_names(self) -> Settings:
+        for name in self.options:
+            if name in RENAMED:
+                raise ValueError(f"options.{name} is no longer a name; use {RENAMED[name]}")
+        return self

@@ -1,0 +1,1 @@
+"""model: one GGUF file, whole and verified, that the server serves."""

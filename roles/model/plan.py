@@ -1,0 +1,98 @@
+"""What model wants: one file, named for its content, with the stamp that says it was verified."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from bramble.board import Board
+from bramble.plan import Given, Interests, NodePlan, RolePlan
+from bramble.snapshot import FileState, Snapshot
+from bramble.steps import Step, Upload
+from roles.model.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelPlan(RolePlan):
+    """The model file: where it comes from, where it lies, what it must be."""
+
+    name: str
+    path: str
+    sha256: str
+    url: str | None
+    upload: Upload | None
+
+    @property
+    def stamp(self) -> str:
+        """The file that remembers the verified sha256, with the model's size and time."""
+        return f"{self.path}.json"
+
+
+def _path(settings: Settings) -> str:
+    """The same content has the same place, so two models never share one."""
+    return f"{settings.folder.rstrip('/')}/{settings.name}-{settings.sha256[:12]}.gguf"
+
+
+def interests(settings: Settings) -> Interests:
+    """The file with its stamp, and the room that there is."""
+    path = _path(settings)
+    return Interests(files=(path, f"{path}.json"), free=(settings.folder,))
+
+
+def plan(settings: Settings, board: Board, given: Given) -> ModelPlan:
+    """The file, which does not depend on the board."""
+    path = _path(settings)
+    remote = f"/var/tmp/bramble-model-{settings.sha256[:12]}"
+    return ModelPlan(
+        provides={
+            "model.name": settings.name,
+            "model.path": path,
+            "model.folder": settings.folder,
+            "model.sha256": settings.sha256,
+        },
+        name=settings.name,
+        path=path,
+        sha256=settings.sha256,
+        url=settings.url,
+        upload=Upload(settings.path, remote) if settings.path else None,
+    )
+
+
+def steps(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
+    """Fetch the file unless a verified one is there."""
+    name, why = "Fetch the model", unverified(plan, snapshot)
+    if why is None:
+        return (Step(name, None),)
+    query = {
+        "path": plan.path,
+        "sha256": plan.sha256,
+        "url": plan.url,
+        "upload": plan.upload.remote if plan.upload else None,
+    }
+    uploads = (plan.upload,) if plan.upload else ()
+    return (
+        Step(name, why, "fetch_model", query, detached=True, timeout_s=24 * 3600, uploads=uploads),
+    )
+
+
+def unverified(plan: ModelPlan, snapshot: Snapshot) -> str | None:
+    """Why the file on the node does not count as the planned one, None when it does.
+
+    A hash taken in this look decides where there is one; larger files are believed while they have
+    the size and time that the stamp remembers.
+    """
+    seen, stamp = snapshot.file(plan.path), snapshot.file(plan.stamp)
+    if not isinstance(seen, FileState):
+        return f"{plan.path} is not there"
+    if seen.sha256 == plan.sha256:
+        return None
+    if seen.sha256 is not None:
+        return f"{plan.path} has sha256 {seen.sha256[:12]}..., not {plan.sha256[:12]}..."
+    if not isinstance(stamp, FileState) or not stamp.text:
+        return f"{plan.path} was never verified"
+    wanted = {"sha256": plan.sha256, "size": seen.size_bytes, "mtime_ns": seen.mtime_ns}
+    try:
+        verified = json.loads(stamp.text) == wanted
+    except ValueError:
+        verified = False
+    return None if verified else f"{plan.path} changed after it was verified"

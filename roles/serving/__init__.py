@@ -1,0 +1,1 @@
+"""serving: llama-server as a hardened systemd service that answers on its planned port."""

@@ -1,0 +1,141 @@
+"""What serving proves."""
+
+from __future__ import annotations
+
+import json
+
+from bramble.checks import Finding, Node, check, expect, unknown
+from bramble.releases import built_sha256
+from bramble.snapshot import Unknown
+from roles.serving.plan import STRAY_CONFIG, UNIT, USER, ServingPlan
+
+JOURNAL = f"sudo journalctl -u {UNIT} says why."
+
+
+@check()
+def unit_is_active(plan: ServingPlan, node: Node) -> Finding:
+    """The service is active and has a process."""
+    unit = node.snapshot.unit(UNIT)
+    if isinstance(unit, Unknown):
+        return unknown("active (running)", unit)
+    got = f"{unit.active} ({unit.sub})"
+    return expect("active (running)", got, got == "active (running)", JOURNAL)
+
+
+@check()
+def unit_is_enabled(plan: ServingPlan, node: Node) -> Finding:
+    """The service starts at boot."""
+    unit = node.snapshot.unit(UNIT)
+    if isinstance(unit, Unknown):
+        return unknown("enabled", unit)
+    got = unit.enabled or unit.load
+    return expect("enabled", got, got == "enabled", f"sudo systemctl enable {UNIT}")
+
+
+@check()
+def process_runs_the_plan(plan: ServingPlan, node: Node) -> Finding:
+    """The running process was started for this plan, and not before the files were."""
+    process = node.snapshot.process(UNIT)
+    if isinstance(process, Unknown):
+        return unknown(plan.plan_id, process)
+    got = process.environ.get("BRAMBLE_PLAN", "no plan") if process else "no process"
+    return expect(plan.plan_id, got, got == plan.plan_id, "Run the deploy again.")
+
+
+@check()
+def build_is_the_running_one(plan: ServingPlan, node: Node) -> Finding:
+    """The process runs the planned release's llama-server, byte for byte as it was built."""
+    recorded = built_sha256(node.snapshot, plan.release_folder, "llama-server")
+    want = f"{plan.program} sha256 {recorded[:12] or 'unrecorded'}"
+    process = node.snapshot.process(UNIT)
+    if isinstance(process, Unknown):
+        return unknown(want, process)
+    if isinstance(node.snapshot.files, Unknown):
+        return unknown(want, node.snapshot.files)
+    if process is None:
+        return expect(want, "no process", False, JOURNAL)
+    got = f"{process.exe} sha256 {process.exe_sha256[:12]}"
+    well = (process.exe, process.exe_sha256) == (plan.program, recorded)
+    return expect(want, got, well, "Run the deploy again: it restarts the service.")
+
+
+@check()
+def build_says_its_commit(plan: ServingPlan, node: Node) -> Finding:
+    """The running server itself names the planned build number and commit."""
+    answer = node.snapshot.answer(f"{plan.url}/props")
+    if isinstance(answer, Unknown):
+        return unknown(plan.build_info, answer)
+    got = _build_info(answer.body)
+    return expect(plan.build_info, got, got == plan.build_info, "Run the deploy again.")
+
+
+@check()
+def port_is_bound_as_planned(plan: ServingPlan, node: Node) -> Finding:
+    """The planned port is listened on, on the planned address and on no other."""
+    want, sockets = f"{plan.host}:{plan.port}", node.snapshot.sockets
+    if isinstance(sockets, Unknown):
+        return unknown(want, sockets)
+    bound = sorted({f"{s.address}:{s.port}" for s in sockets if s.port == plan.port})
+    got = ", ".join(bound) or "nothing listens there"
+    return expect(want, got, bound == [want], JOURNAL)
+
+
+@check()
+def health_is_ok(plan: ServingPlan, node: Node) -> Finding:
+    """The server answers /health with 200: the model is loaded."""
+    answer = node.snapshot.answer(f"{plan.url}/health")
+    if isinstance(answer, Unknown):
+        return unknown("HTTP 200", answer)
+    got = f"HTTP {answer.status}" if answer.status else "nothing listens"
+    return expect("HTTP 200", got, answer.status == 200, JOURNAL)
+
+
+@check()
+def model_answers(plan: ServingPlan, node: Node) -> Finding:
+    """The model answers the inventory's question with what the inventory expects."""
+    want = f"an answer to {plan.question!r}" + (f" with {plan.expect!r}" if plan.expect else "")
+    reply = node.ask(plan.url, plan.question)
+    if isinstance(reply, Unknown):
+        return unknown(want, reply)
+    if "problem" in reply:
+        return expect(want, str(reply["problem"]), False, JOURNAL)
+    got = str(reply["answer"]).strip()
+    well = bool(got) and (plan.expect is None or plan.expect in got)
+    return expect(want, repr(got), well, "The model or the build is broken; deploy them anew.")
+
+
+@check(severity="warn")
+def no_stray_configuration(plan: ServingPlan, node: Node) -> Finding:
+    """No file of llama.cpp's own adds arguments behind the plan's back."""
+    seen = node.snapshot.file(STRAY_CONFIG)
+    if isinstance(seen, Unknown):
+        return unknown("absent", seen)
+    got = "absent" if seen is None else "there"
+    return expect("absent", got, seen is None, f"Move {STRAY_CONFIG} away.")
+
+
+@check()
+def process_is_unprivileged(plan: ServingPlan, node: Node) -> Finding:
+    """The process runs as a system user that is not root and cannot log in."""
+    users, process = node.snapshot.users, node.snapshot.process(UNIT)
+    want = f"the user {USER}, a system user without a login shell"
+    if isinstance(users, Unknown):
+        return unknown(want, users)
+    if isinstance(process, Unknown):
+        return unknown(want, process)
+    user = users.get(USER)
+    if user is None or process is None:
+        return expect(want, "no process" if user else f"no user {USER}", False, JOURNAL)
+    got = f"uid {process.uid}; {USER} is uid {user['uid']} with {user['shell']}"
+    locked = 0 < user["uid"] < 1000 and user["shell"].endswith("nologin")
+    return expect(
+        want, got, locked and process.uid == user["uid"], f"userdel {USER}; deploy again."
+    )
+
+
+def _build_info(body: str) -> str:
+    """What /props calls the build."""
+    try:
+        return str(json.loads(body)["build_info"])
+    except (ValueError, KeyError, TypeError):
+        return "nothing readable"

@@ -1,0 +1,174 @@
+"""What serving wants: a system user, one hardened unit, and that it runs what was planned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bramble.board import Board
+from bramble.plan import File, Given, Interests, NodePlan, RolePlan, identity
+from bramble.releases import built_sha256
+from bramble.render import render
+from bramble.snapshot import Snapshot, Unknown
+from bramble.steps import Step, write_files
+from roles.serving.settings import Settings
+
+UNIT = "llama-server.service"
+UNIT_FILE = f"/etc/systemd/system/{UNIT}"
+SYSUSERS_FILE = "/etc/sysusers.d/bramble-llama.conf"
+USER = "llama"
+# llama.cpp's tools read this file before their arguments, so it would change what is planned.
+STRAY_CONFIG = "/etc/llama.cpp/config.ini"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingPlan(RolePlan):
+    """The service: its unit's text is in `files`; `plan_id` stands for all that a restart is due for."""
+
+    plan_id: str
+    argv: tuple[str, ...]
+    host: str
+    port: int
+    model_name: str
+    model_sha256: str
+    release_folder: str
+    build_info: str
+    start_deadline_s: int
+    question: str
+    expect: str | None
+
+    @property
+    def program(self) -> str:
+        """The server's program, without the link that a later release moves."""
+        return f"{self.release_folder}/bin/llama-server"
+
+    @property
+    def url(self) -> str:
+        """The server's address as the node itself reaches it."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+def interests(settings: Settings) -> Interests:
+    """The unit with its process, the user, and what the server answers."""
+    url = f"http://127.0.0.1:{settings.port}"
+    return Interests(
+        files=(UNIT_FILE, SYSUSERS_FILE, STRAY_CONFIG),
+        units=(UNIT,),
+        users=(USER,),
+        http=(f"{url}/health", f"{url}/props"),
+    )
+
+
+def plan(settings: Settings, board: Board, given: Given) -> ServingPlan:
+    """The unit for this model on this board; every value that llama-server would guess is given."""
+    argv = _argv(settings, board, given)
+    plan_id = identity([given["engine.release"], given["model.sha256"], argv])
+    unit = render(
+        "serving/llama-server.service.j2",
+        user=USER,
+        plan_id=plan_id,
+        argv=argv,
+        loopback=settings.host == "127.0.0.1",
+        model_name=given["model.name"],
+        model_folder=given["model.folder"],
+    )
+    # The unit's own text counts too, but for the line that holds the identity made from it.
+    plan_id, draft = identity([plan_id, unit]), plan_id
+    return ServingPlan(
+        files=(
+            File(path=SYSUSERS_FILE, text=render("serving/sysusers.conf.j2", user=USER)),
+            File(path=UNIT_FILE, text=unit.replace(draft, plan_id)),
+        ),
+        plan_id=plan_id,
+        argv=argv,
+        host=settings.host,
+        port=settings.port,
+        model_name=given["model.name"],
+        model_sha256=given["model.sha256"],
+        release_folder=given["engine.folder"],
+        build_info=given["engine.build_info"],
+        start_deadline_s=settings.start_deadline_s,
+        question=settings.question,
+        expect=settings.expect,
+    )
+
+
+def _argv(settings: Settings, board: Board, given: Given) -> tuple[str, ...]:
+    """llama-server's command line, one flag with its value a word."""
+    return (
+        f"{given['engine.bin']}/llama-server",
+        f"--model {given['model.path']}",
+        f"--alias {given['model.name']}",
+        f"--host {settings.host}",
+        f"--port {settings.port}",
+        f"--ctx-size {settings.ctx_tokens}",
+        f"--parallel {settings.slots}",
+        f"--threads {settings.threads or board.cores}",
+        f"--ubatch-size {settings.ubatch_tokens}",
+        f"--cache-ram {settings.cache_ram_mib}",
+        "--fit off",
+        "--offline",
+        "--no-ui",
+        "--no-slots",
+        "--metrics",
+    )
+
+
+def steps(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
+    """Write the files, have the user, and have the service run what they say."""
+    written = write_files("Write the service's files", plan.files, snapshot)
+    return (written, _have_user(snapshot), _run(plan, snapshot, written))
+
+
+def _have_user(snapshot: Snapshot) -> Step:
+    name = "Create the service's user"
+    if not isinstance(snapshot.users, Unknown) and snapshot.users.get(USER):
+        return Step(name, None)
+    argv = ["systemd-sysusers", SYSUSERS_FILE]
+    return Step(name, f"there is no user {USER}", "command", {"argv": argv})
+
+
+def _run(plan: ServingPlan, snapshot: Snapshot, written: Step) -> Step:
+    name = "Run the service"
+    why = not_running(plan, snapshot)
+    if why is None and written.why and UNIT_FILE in written.why:
+        why = "systemd must read the unit that is written anew"
+    if why is None:
+        return Step(name, None)
+    query = {
+        "unit": UNIT,
+        "reload": True,
+        "enable": True,
+        "restart": True,
+        "url": f"{plan.url}/health",
+        "deadline_s": plan.start_deadline_s,
+    }
+    return Step(name, why, "service", query, timeout_s=plan.start_deadline_s + 120)
+
+
+def not_running(plan: ServingPlan, snapshot: Snapshot) -> str | None:
+    """Why the service does not count as running the plan, None when it does.
+
+    The process itself is asked, by the plan's identity in its environment: a file that is right says
+    nothing of a process that was started before it was.
+    """
+    unit = snapshot.unit(UNIT)
+    if isinstance(unit, Unknown):
+        return unit.why
+    if isinstance(unit.process, Unknown):
+        return f"{UNIT} does not show its process: {unit.process.why}"
+    if unit.active != "active" or unit.process is None:
+        return f"{UNIT} is {unit.active}"
+    running = unit.process.environ.get("BRAMBLE_PLAN")
+    if running != plan.plan_id:
+        return f"it runs plan {running or 'of somebody else'}, not {plan.plan_id}"
+    built = built_sha256(snapshot, plan.release_folder, "llama-server")
+    if (unit.process.exe, unit.process.exe_sha256) != (plan.program, built):
+        return f"its process is not {plan.program} as it was built"
+    if unit.enabled != "enabled":
+        return f"{UNIT} is {unit.enabled}, so it would not start at boot"
+    if unit.needs_reload:
+        return "systemd has an older unit in memory"
+    health = snapshot.answer(f"{plan.url}/health")
+    if isinstance(health, Unknown) or health.status != 200:
+        return "it does not answer /health with 200"
+    return None

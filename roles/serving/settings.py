@@ -1,0 +1,45 @@
+"""Settings of the role serving."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from bramble.settings import Section, option
+
+
+class Settings(Section):
+    """llama-server: where it listens and how much it may take."""
+
+    host: Literal["127.0.0.1", "0.0.0.0"] = option(
+        "127.0.0.1",
+        help="Address to listen on; 0.0.0.0 lets the whole network use the model without a key.",
+    )
+    port: int = option(8080, help="TCP port to listen on.", ge=1024, le=65535)
+    ctx_tokens: int = option(
+        2048, help="Context of a conversation.", unit="tokens", ge=128, le=1048576
+    )
+    slots: int = option(1, help="Conversations at once; they share the context.", ge=1, le=64)
+    threads: int | None = option(
+        None, help="Threads that compute; not set: one for each core.", ge=1, le=256
+    )
+    ubatch_tokens: int = option(
+        128,
+        help="Prompt tokens computed at once; the compute buffer grows with it.",
+        unit="tokens",
+        ge=16,
+        le=4096,
+    )
+    cache_ram_mib: int = option(
+        0, help="Memory for cached prompts; llama-server's own default is 8192.", unit="MiB", ge=0
+    )
+    start_deadline_s: int = option(
+        600, help="How long loading the model may take.", unit="s", ge=5, le=7200
+    )
+    question: str = option(
+        "What is 2+2?", help="The question that ends every deploy.", example="What is 2+2?"
+    )
+    expect: str | None = option(
+        None,
+        help="Text that the answer must contain; not set: any answer will do.",
+        example="4",
+    )

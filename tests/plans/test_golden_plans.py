@@ -1,0 +1,173 @@
+"""Whole plans, compared with the trees that somebody has looked at.
+
+A case is a folder with `settings.yml` (a host's settings as they come out of the inventory's layers) and
+`board.yml` (what its node is). `expected/` holds each planned file where it would land, and `plan.yml`
+with all that is no file: packages, modes and owners, what each role decides, and the steps that a
+fresh node needs. After a deliberate change:
+
+    pytest tests/plans --regenerate
+"""
+
+from __future__ import annotations
+
+import difflib
+import shutil
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bramble import catalogue
+from bramble.board import Board
+from bramble.plan import File, NodePlan, make
+from bramble.snapshot import Snapshot
+from bramble.steps import Step
+
+HERE = Path(__file__).parent
+CASES = sorted(path.parent.name for path in HERE.glob("*/settings.yml"))
+SECRET = "(secret)"
+
+
+class Plain(yaml.SafeDumper):
+    """Writes a value wherever it is, without anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def planned(case: Path) -> NodePlan:
+    """The plan of a case; nothing of this machine is in it, not even its working directory."""
+    values = yaml.safe_load((case / "settings.yml").read_text())
+    context = {"folder": Path("/inventory"), "host": case.name}
+    settings = {
+        role.name: role.settings.model_validate(values.pop(role.name, {}), context=context)
+        for role in catalogue.roles()
+    }
+    assert values == {}, "settings of a role that there is not"
+    facts = yaml.safe_load((case / "board.yml").read_text())
+    board = Board(**facts | {"cpu_features": frozenset(facts["cpu_features"].split())})
+    return make(case.name, settings, board, catalogue.roles())
+
+
+def tree(plan: NodePlan) -> dict[str, str]:
+    """The files of `expected/` by their relative paths."""
+    texts = {
+        file.path.lstrip("/"): SECRET if file.secret else file.text
+        for role in plan.roles.values()
+        for file in role.files
+    }
+    whole = {"packages": list(plan.packages), "roles": {}}
+    for role in catalogue.roles():
+        part = plan.roles[role.name]
+        steps = role.plan.steps(part, plan, Snapshot())
+        whole["roles"][role.name] = {
+            **{item.name: shown(getattr(part, item.name)) for item in fields(part)},
+            "steps_on_a_fresh_node": [shown(step) for step in steps],
+        }
+    return texts | {"plan.yml": yaml.dump(whole, Dumper=Plain, sort_keys=False, width=100)}
+
+
+def shown(value: Any) -> Any:
+    """A planned value as YAML has it; a file's text has a file of its own."""
+    if isinstance(value, File):
+        return f"{value.path} {value.mode:04o} {value.owner}:{value.group}"
+    if isinstance(value, Step):
+        return {"name": value.name, "program": value.program, "query": shown(value.query)}
+    if is_dataclass(value):
+        return {item.name: shown(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, Mapping):
+        # Sorted: the order of CMake's options, of a query's keys and the like means nothing.
+        return {key: "(above)" if key == "text" else shown(value[key]) for key in sorted(value)}
+    if isinstance(value, tuple | list):
+        return [shown(inner) for inner in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def on_disk(folder: Path) -> dict[str, str]:
+    """The files below a folder by their relative paths."""
+    return {
+        str(path.relative_to(folder)): path.read_text()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def write(folder: Path, files: Mapping[str, str]) -> None:
+    """Make a folder hold these files and nothing else."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def differences(expected: Mapping[str, str], found: Mapping[str, str]) -> str:
+    """A unified diff of two trees, empty when they are the same."""
+    return "".join(
+        line
+        for name in sorted({*expected, *found})
+        for line in difflib.unified_diff(
+            expected.get(name, "").splitlines(keepends=True),
+            found.get(name, "").splitlines(keepends=True),
+            f"expected/{name}",
+            f"planned/{name}",
+        )
+    )
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_plan_is_the_one_that_was_looked_at(case, request):
+    folder, found = HERE / case / "expected", tree(planned(HERE / case))
+    if request.config.getoption("--regenerate", default=False):
+        write(folder, found)
+    expected = on_disk(folder)
+    if expected != found:
+        told = differences(expected, found) or "other files than expected, though empty ones"
+        pytest.fail(f"{told}\npytest tests/plans --regenerate, if it is meant", pytrace=False)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_same_case_has_the_same_plan_wherever_it_is_made(case, monkeypatch, tmp_path):
+    first = tree(planned(HERE / case))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert tree(planned(HERE / case)) == first
+
+
+def test_a_difference_is_shown_as_a_diff_and_a_missing_file_too():
+    found = differences({"etc/a": "one\n", "etc/b": "b\n"}, {"etc/a": "two\n"})
+    assert "--- expected/etc/a" in found
+    assert "-one\n+two\n" in found
+    assert "-b\n" in found
+
+
+def test_regenerating_leaves_nothing_of_an_earlier_plan(tmp_path):
+    write(tmp_path, {"etc/old": "x", "plan.yml": "y"})
+    write(tmp_path, {"plan.yml": "z"})
+    assert on_disk(tmp_path) == {"plan.yml": "z"}
+
+
+def test_a_secrets_text_stands_in_no_tree():
+    plan = planned(HERE / CASES[0])
+    role = plan.roles["base"]
+    secret = File(path="/etc/key", text="hunter2", mode=0o600, secret=True)
+    spoiled = NodePlan(plan.host, plan.board, {**plan.roles, "base": type(role)(files=(secret,))})
+    found = tree(spoiled)
+    assert found["etc/key"] == SECRET
+    assert not any("hunter2" in text for text in found.values())
+
+
+def test_what_differs_between_cases_is_why_they_are_there():
+    """One engine for each processor, fewer compilers on a small board, the port on the network."""
+    plans = {case: planned(HERE / case) for case in CASES}
+    engines = {case: plan.roles["engine"] for case, plan in plans.items()}
+    assert engines["pi4-4g"].release != engines["pi5-8g"].release
+    assert engines["pi4-4g"].release == engines["pi4-1g"].release
+    assert (engines["pi4-1g"].jobs, engines["pi4-4g"].jobs, engines["pi5-8g"].jobs) == (1, 4, 4)
+    assert engines["git-source"].upload is None
+    assert engines["pi5-8g"].options["GGML_NATIVE"] == "ON"
+    x86 = engines["mini-pc-amd64"].options
+    assert (x86["GGML_NATIVE"], x86["GGML_AVX2"], x86["GGML_AVX512"]) == ("OFF", "ON", "OFF")
+    assert plans["lan-exposed"].roles["serving"].host == "0.0.0.0"

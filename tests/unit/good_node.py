@@ -1,0 +1,189 @@
+"""A planned node, and a look at it that shows everything as planned: tests spoil one thing each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bramble import catalogue, parse
+from bramble.board import Board
+from bramble.plan import NodePlan, make
+from bramble.snapshot import (
+    Answer,
+    Boot,
+    DeviceTree,
+    FileState,
+    Process,
+    Snapshot,
+    System,
+    Unit,
+    Unknown,
+)
+
+RECORDED = Path(__file__).parent / "recorded"
+MODEL_SHA256 = "d" * 64
+SERVER_SHA256 = "b" * 64
+UNIT = "llama-server.service"
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "base": {"packages": ["htop"]},
+    "engine": {"build_number": 11300},
+    "model": {
+        "name": "toy-q4_0",
+        "url": "http://models.example.org/toy-q4_0.gguf",
+        "sha256": MODEL_SHA256,
+    },
+    "serving": {"question": "What is 2+2?", "expect": "4"},
+}
+A76 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm asimddp"
+PI5 = Board(
+    model="Raspberry Pi 5 Model B Rev 1.0",
+    kind="pi5",
+    architecture="arm64",
+    codename="bookworm",
+    cpu_part="0xd0b",
+    cpu_features=frozenset(A76.split()),
+    cores=4,
+    memory_mib=8063,
+    page_size=16384,
+)
+
+
+def recorded(name: str) -> str:
+    """The text of a recorded output."""
+    return (RECORDED / name).read_text(encoding="utf-8")
+
+
+def recorded_look() -> dict[str, Any]:
+    """What the probe printed on a virtual Pi before its first deploy."""
+    look: dict[str, Any] = json.loads(recorded("probe.container-bookworm-amd64.json"))
+    return look
+
+
+def settings(**changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The sections of every role, with some values changed; local paths are below /inventory."""
+    return {
+        role.name: role.settings.model_validate(
+            {**SETTINGS.get(role.name, {}), **changes.get(role.name, {})},
+            context={"folder": Path("/inventory"), "host": "pi5-a"},
+        )
+        for role in catalogue.roles()
+    }
+
+
+def node_plan(board: Board = PI5, **changes: Mapping[str, Any]) -> NodePlan:
+    """The plan of a node with these settings."""
+    return make("pi5-a", settings(**changes), board, catalogue.roles())
+
+
+def good_look(plan: NodePlan) -> Snapshot:
+    """A look at a node of this plan that has nothing left to do."""
+    engine, model, serving = (plan.roles[name] for name in ("engine", "model", "serving"))
+    manifest = json.dumps({"binaries": {"llama-server": SERVER_SHA256}})
+    verified = {"sha256": model.sha256, "size": 10**9, "mtime_ns": 7}
+    files = {
+        file.path: plain(file.text, file.mode)
+        for role in plan.roles.values()
+        for file in role.files
+    }
+    files |= {
+        "/opt/bramble/engine/current": link(f"releases/{engine.release}"),
+        f"{engine.folder}/manifest.json": plain(manifest),
+        "/opt/bramble/engine/current/bin/llama-server": replace(
+            plain("", 0o755), sha256=SERVER_SHA256, text=None
+        ),
+        # Above the hash limit, as real models are: known by its stamp.
+        model.path: FileState("file", 0o644, "root", "root", 10**9, 7),
+        model.stamp: plain(json.dumps(verified)),
+        "/etc/llama.cpp/config.ini": None,
+    }
+    return Snapshot(
+        taken_at_s=1_795_225_725,
+        device_tree=DeviceTree(
+            plan.board.model, ("raspberrypi,5-model-b", "brcm,bcm2712"), 0xD04170
+        ),
+        system=_system(plan.board),
+        boot=Boot("console=tty1 root=PARTUUID=4e639091-02 rootwait\n", None, None),
+        memory_kib={"MemTotal": plan.board.memory_mib * 1024},
+        mounts=(parse.Mount("/", "ext4", "/dev/mmcblk0p2", ("rw", "noatime")),),
+        sockets=(parse.Socket("0.0.0.0", 22), parse.Socket(serving.host, serving.port)),
+        units={
+            UNIT: Unit(
+                "loaded", "active", "running", "enabled", False, 0, "success", _process(plan)
+            )
+        },
+        packages=dict.fromkeys(plan.packages, "1.0-1"),
+        files=files,
+        users={"llama": {"uid": 998, "home": "/", "shell": "/usr/sbin/nologin"}},
+        http={
+            f"{serving.url}/health": Answer(200, '{"status":"ok"}'),
+            f"{serving.url}/props": Answer(200, json.dumps({"build_info": serving.build_info})),
+        },
+        free_bytes={},
+    )
+
+
+def plain(text: str, mode: int = 0o644) -> FileState:
+    """The state of a plain file of root's."""
+    from bramble.plan import File
+
+    size, sha256 = len(text.encode()), File(path="", text=text).sha256
+    return FileState("file", mode, "root", "root", size, 1, sha256=sha256, text=text)
+
+
+def link(target: str) -> FileState:
+    """The state of a symbolic link."""
+    return FileState("link", 0o777, "root", "root", len(target), 1, target=target)
+
+
+def _process(plan: NodePlan) -> Process:
+    serving = plan.roles["serving"]
+    argv = tuple(word for flag in serving.argv for word in flag.split())
+    program = f"{serving.release_folder}/bin/llama-server"
+    return Process(program, SERVER_SHA256, 998, argv, {"BRAMBLE_PLAN": serving.plan_id})
+
+
+def _system(board: Board) -> System:
+    return System(
+        os_id="debian",
+        codename=board.codename,
+        rpi_issue="Raspberry Pi reference 2025-05-13",
+        architecture=board.architecture,
+        long_bit=64,
+        page_size=board.page_size,
+        machine="aarch64",
+        kernel="6.12.25+rpt-rpi-2712",
+        cores=board.cores,
+        cpu_part=board.cpu_part,
+        cpu_features=board.cpu_features,
+        boot_id="6b229fa2-d2fb-4f1c-a460-931ee6b6ce3a",
+        hostname="pi5-a",
+    )
+
+
+def with_file(look: Snapshot, path: str, seen: FileState | Unknown | None) -> Snapshot:
+    """The same look, but for what stands at one path."""
+    assert isinstance(look.files, Mapping)
+    return replace(look, files={**look.files, path: seen})
+
+
+def with_unit(look: Snapshot, **changes: Any) -> Snapshot:
+    """The same look, but for some properties of the service's unit."""
+    unit = look.unit(UNIT)
+    assert isinstance(unit, Unit)
+    return replace(look, units={UNIT: replace(unit, **changes)})
+
+
+def with_process(look: Snapshot, **changes: Any) -> Snapshot:
+    """The same look, but for some properties of the service's process."""
+    process = look.process(UNIT)
+    assert isinstance(process, Process)
+    return with_unit(look, process=replace(process, **changes))
+
+
+def with_answer(look: Snapshot, url: str, answer: Answer | Unknown) -> Snapshot:
+    """The same look, but for the answer of one URL."""
+    assert isinstance(look.http, Mapping)
+    return replace(look, http={**look.http, url: answer})

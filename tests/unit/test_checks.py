@@ -1,0 +1,383 @@
+"""Every check, seen passing on a good node, failing on a planted fault, and unknown when it cannot tell.
+
+A check without a planted fault proves nothing: the last tests here fail when one is added to a role
+without its faults and its blind spot being added below.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from types import ModuleType
+
+import pytest
+from good_node import (
+    good_look,
+    link,
+    node_plan,
+    plain,
+    with_answer,
+    with_file,
+    with_process,
+    with_unit,
+)
+
+from bramble import catalogue
+from bramble.checks import (
+    Check,
+    Finding,
+    Result,
+    check,
+    checks_of,
+    exit_code,
+    expect,
+    run_all,
+    unknown,
+)
+from bramble.parse import Mount, Socket
+from bramble.plan import NodePlan
+from bramble.snapshot import Answer, Boot, Snapshot, Unknown
+
+PLAN = node_plan()
+GOOD = good_look(PLAN)
+ENGINE, MODEL, SERVING = (PLAN.roles[name] for name in ("engine", "model", "serving"))
+CATALOGUE = {
+    f"{role.name}.{found.name}": found
+    for role in catalogue.roles()
+    for found in checks_of(role.name, role.checks)
+}
+RIGHT_ANSWER = {"answer": " 2+2 is 4.", "tokens_per_second": 9.5, "build": "b11300"}
+WHY = Unknown("permission denied")
+CURRENT = "/opt/bramble/engine/current"
+STRAY = "/etc/llama.cpp/config.ini"
+PROPS = f"{SERVING.url}/props"
+HEALTH = f"{SERVING.url}/health"
+
+
+@dataclass
+class Node:
+    """A node that shows one look and always gives one answer."""
+
+    snapshot: Snapshot
+    answer: object = None
+    plan: NodePlan = PLAN
+
+    def ask(self, url, question):
+        assert (url, question) == (SERVING.url, SERVING.question)
+        return RIGHT_ANSWER if self.answer is None else self.answer
+
+
+def answering(**answer: object) -> Node:
+    return Node(GOOD, RIGHT_ANSWER | answer)
+
+
+# Each check with what makes it fail, by name.
+FAULTS: dict[str, dict[str, Snapshot | Node]] = {
+    "base.system_is_supported": {
+        "trixie": replace(GOOD, system=replace(GOOD.system, codename="trixie")),
+        "32 bits": replace(GOOD, system=replace(GOOD.system, architecture="armhf", long_bit=32)),
+        "overlayroot": replace(GOOD, boot=Boot("overlayroot=tmpfs", None, None)),
+        "an overlay in memory": replace(
+            GOOD,
+            mounts=(Mount("/", "overlay", "overlay", ("rw", "upperdir=/media/root-rw/overlay")),),
+        ),
+    },
+    "base.packages_are_installed": {
+        "one is missing": replace(GOOD, packages={**GOOD.packages, "curl": None}),
+        "another role's is missing": replace(GOOD, packages={**GOOD.packages, "cmake": None}),
+        "one was never heard of": replace(GOOD, packages={}),
+    },
+    "engine.release_is_whole": {
+        "no manifest": replace(
+            GOOD, files={p: f for p, f in GOOD.files.items() if not p.endswith("manifest.json")}
+        ),
+        "no program": with_file(GOOD, f"{CURRENT}/bin/llama-server", None),
+        "a damaged program": with_file(GOOD, f"{CURRENT}/bin/llama-server", plain("damaged")),
+        "a damaged manifest": with_file(GOOD, f"{ENGINE.folder}/manifest.json", plain('{"bin')),
+    },
+    "engine.release_is_current": {
+        "another release": with_file(GOOD, CURRENT, link("releases/000000000000")),
+        "no link": with_file(GOOD, CURRENT, None),
+        "a folder": with_file(GOOD, CURRENT, replace(link(""), kind="directory", target=None)),
+    },
+    "model.model_is_the_pinned_one": {
+        "not there": with_file(GOOD, MODEL.path, None),
+        "another content": with_file(GOOD, MODEL.path, plain("another")),
+        "never verified": with_file(GOOD, MODEL.stamp, None),
+        "touched since": with_file(GOOD, MODEL.path, replace(GOOD.file(MODEL.path), mtime_ns=8)),
+    },
+    "serving.unit_is_active": {
+        "stopped": with_unit(GOOD, active="inactive", sub="dead", process=None),
+        "failed": with_unit(GOOD, active="failed", sub="failed", process=None),
+        "restarting": with_unit(GOOD, active="activating", sub="auto-restart", process=None),
+        "over": with_unit(GOOD, active="active", sub="exited", process=None),
+    },
+    "serving.unit_is_enabled": {
+        "disabled": with_unit(GOOD, enabled="disabled"),
+        "masked": with_unit(GOOD, enabled="masked"),
+        "no such unit": with_unit(GOOD, enabled="", load="not-found"),
+    },
+    "serving.process_runs_the_plan": {
+        "another plan": with_process(GOOD, environ={"BRAMBLE_PLAN": "000000000000"}),
+        "no plan": with_process(GOOD, environ={}),
+        "no process": with_unit(GOOD, process=None),
+    },
+    "serving.build_is_the_running_one": {
+        "another path": with_process(GOOD, exe="/usr/bin/llama-server"),
+        "a deleted program": with_process(GOOD, exe=f"{SERVING.program} (deleted)"),
+        "another content": with_process(GOOD, exe_sha256="0" * 64),
+        "no process": with_unit(GOOD, process=None),
+        "no record": with_file(GOOD, f"{ENGINE.folder}/manifest.json", None),
+        "a record without it": with_file(GOOD, f"{ENGINE.folder}/manifest.json", plain("{}")),
+    },
+    "serving.build_says_its_commit": {
+        "another commit": with_answer(GOOD, PROPS, Answer(200, '{"build_info": "b1-abc"}')),
+        "no build": with_answer(GOOD, PROPS, Answer(200, "{}")),
+        "no JSON": with_answer(GOOD, PROPS, Answer(200, "<html>")),
+        "JSON of another form": with_answer(GOOD, PROPS, Answer(200, "[]")),
+        "nothing listens": with_answer(GOOD, PROPS, Answer(0, "refused")),
+    },
+    "serving.port_is_bound_as_planned": {
+        "open to the network": replace(GOOD, sockets=(Socket("0.0.0.0", SERVING.port),)),
+        "open to IPv6 too": replace(GOOD, sockets=(*GOOD.sockets, Socket("::", SERVING.port))),
+        "nothing listens": replace(GOOD, sockets=(Socket("0.0.0.0", 22),)),
+        "another port": replace(GOOD, sockets=(Socket("127.0.0.1", SERVING.port + 1),)),
+    },
+    "serving.health_is_ok": {
+        "loading": with_answer(GOOD, HEALTH, Answer(503, "")),
+        "nothing listens": with_answer(GOOD, HEALTH, Answer(0, "refused")),
+    },
+    "serving.model_answers": {
+        "a wrong answer": answering(answer="five"),
+        "an empty answer": answering(answer="  "),
+        "no server": Node(GOOD, {"problem": "URLError: refused"}),
+    },
+    "serving.no_stray_configuration": {
+        "there": with_file(GOOD, STRAY, plain("[server]\n")),
+        "a link": with_file(GOOD, STRAY, link("/tmp/x")),
+    },
+    "serving.process_is_unprivileged": {
+        "no such user": replace(GOOD, users={"llama": None}),
+        "root": replace(GOOD, users={"llama": {"uid": 0, "shell": "/usr/sbin/nologin"}}),
+        "a person": replace(GOOD, users={"llama": {"uid": 1000, "shell": "/usr/sbin/nologin"}}),
+        "another user's process": with_process(GOOD, uid=0),
+        "no process": with_unit(GOOD, process=None),
+        "one who may log in": replace(GOOD, users={"llama": {"uid": 998, "shell": "/bin/bash"}}),
+    },
+}
+
+# Each check with what leaves it unable to tell.
+BLIND: dict[str, dict[str, Snapshot | Node]] = {
+    "base.system_is_supported": {"no system": replace(GOOD, system=WHY)},
+    "base.packages_are_installed": {"no packages": replace(GOOD, packages=WHY)},
+    "engine.release_is_whole": {
+        "no files": replace(GOOD, files=WHY),
+        "no manifest": with_file(GOOD, f"{ENGINE.folder}/manifest.json", WHY),
+        "no program": with_file(GOOD, f"{CURRENT}/bin/llama-server", WHY),
+    },
+    "engine.release_is_current": {
+        "no files": replace(GOOD, files=WHY),
+        "no link": with_file(GOOD, CURRENT, WHY),
+    },
+    "model.model_is_the_pinned_one": {
+        "no files": replace(GOOD, files=WHY),
+        "no model": with_file(GOOD, MODEL.path, WHY),
+        "no stamp": with_file(GOOD, MODEL.stamp, WHY),
+    },
+    "serving.unit_is_active": {"no units": replace(GOOD, units=WHY)},
+    "serving.unit_is_enabled": {"no units": replace(GOOD, units=WHY)},
+    "serving.process_runs_the_plan": {
+        "no units": replace(GOOD, units=WHY),
+        "no process": with_unit(GOOD, process=WHY),
+    },
+    "serving.build_is_the_running_one": {
+        "no units": replace(GOOD, units=WHY),
+        "no process": with_unit(GOOD, process=WHY),
+        "no files": replace(GOOD, files=WHY),
+    },
+    "serving.build_says_its_commit": {
+        "no URLs": replace(GOOD, http=WHY),
+        "no answer": with_answer(GOOD, PROPS, WHY),
+    },
+    "serving.port_is_bound_as_planned": {"no sockets": replace(GOOD, sockets=WHY)},
+    "serving.health_is_ok": {
+        "no URLs": replace(GOOD, http=WHY),
+        "no answer": with_answer(GOOD, HEALTH, WHY),
+    },
+    "serving.model_answers": {"nobody to ask": Node(GOOD, WHY)},
+    "serving.no_stray_configuration": {
+        "no files": replace(GOOD, files=WHY),
+        "no file": with_file(GOOD, STRAY, WHY),
+    },
+    "serving.process_is_unprivileged": {
+        "no users": replace(GOOD, users=WHY),
+        "no units": replace(GOOD, units=WHY),
+        "no process": with_unit(GOOD, process=WHY),
+    },
+}
+
+
+def found(name: str, seen: Snapshot | Node) -> Finding:
+    """What one check finds on a node, by its own word and not by its severity."""
+    node = seen if isinstance(seen, Node) else Node(seen)
+    return CATALOGUE[name].run(PLAN.roles[CATALOGUE[name].role], node)
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_every_check_passes_on_a_good_node(name):
+    finding = found(name, GOOD)
+    assert (finding.status, finding.remedy) == ("pass", "")
+    assert finding.want
+    assert finding.got
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"), [(name, fault) for name in FAULTS for fault in FAULTS[name]]
+)
+def test_every_check_fails_on_its_fault_and_says_what_to_do(name, fault):
+    finding = found(name, FAULTS[name][fault])
+    assert finding.status == "fail"
+    assert finding.want
+    assert finding.got
+    assert finding.remedy.endswith(".") or "systemctl" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "blind"), [(name, blind) for name in BLIND for blind in BLIND[name]]
+)
+def test_every_check_says_when_it_could_not_tell_and_why(name, blind):
+    finding = found(name, BLIND[name][blind])
+    assert (finding.status, finding.got) == ("unknown", WHY.why)
+    assert finding.want
+    assert finding.remedy
+
+
+def test_every_check_of_the_catalogue_has_a_planted_fault():
+    assert set(FAULTS) == set(CATALOGUE)
+    assert all(FAULTS.values())
+
+
+def test_every_check_of_the_catalogue_has_a_blind_spot():
+    assert set(BLIND) == set(CATALOGUE)
+    assert all(BLIND.values())
+
+
+def test_every_check_says_in_a_sentence_what_it_proves():
+    for name, one in CATALOGUE.items():
+        assert one.proves.endswith("."), name
+        assert one.severity in ("stop", "warn"), name
+
+
+def test_no_two_checks_have_the_same_name():
+    every = [c for role in catalogue.roles() for c in checks_of(role.name, role.checks)]
+    assert len(every) == len(CATALOGUE)
+
+
+def test_the_port_may_be_open_where_the_plan_says_so():
+    plan = node_plan(serving={"host": "0.0.0.0"})
+    one = CATALOGUE["serving.port_is_bound_as_planned"]
+    assert one.run(plan.roles["serving"], Node(good_look(plan))).status == "pass"
+
+
+def test_any_answer_will_do_where_none_is_expected():
+    plan = node_plan(serving={"expect": None})
+    one = CATALOGUE["serving.model_answers"]
+    node = Node(GOOD, RIGHT_ANSWER | {"answer": "five"})
+    assert one.run(plan.roles["serving"], node).status == "pass"
+
+
+def test_a_small_model_is_believed_by_the_hash_of_this_look():
+    small = replace(plain("x"), sha256=MODEL.sha256)
+    finding = found("model.model_is_the_pinned_one", with_file(GOOD, MODEL.path, small))
+    assert (finding.status, finding.got) == ("pass", "hashed now")
+
+
+# Running them
+
+
+def run_one(finding: Finding, severity: str = "stop") -> Result:
+    one = Check("base", "toy", severity, "Proves.", lambda plan, node: finding)
+    (result,) = run_all(Node(GOOD), (one,))
+    return result
+
+
+def test_a_failure_of_severity_warn_only_warns():
+    failing = Finding("fail", "a", "b", "c")
+    assert run_one(failing, "warn").status == "warn"
+    assert run_one(failing, "stop").status == "fail"
+
+
+@pytest.mark.parametrize("status", ["pass", "skip", "unknown"])
+def test_severity_changes_nothing_but_failures(status):
+    assert run_one(Finding(status, "a", "b"), "warn").status == status
+
+
+def test_a_stray_configuration_only_warns():
+    results = run_all(Node(with_file(GOOD, STRAY, plain("x"))), tuple(CATALOGUE.values()))
+    assert {r.check: r.status for r in results if r.status != "pass"} == {
+        "no_stray_configuration": "warn"
+    }
+    assert exit_code(results) == 0
+
+
+def test_results_are_in_the_catalogues_order_and_name_host_and_role():
+    results = run_all(Node(GOOD), tuple(CATALOGUE.values()))
+    assert [f"{r.role}.{r.check}" for r in results] == list(CATALOGUE)
+    assert {r.host for r in results} == {"pi5-a"}
+
+
+def test_checks_of_a_role_that_the_plan_lacks_do_not_run():
+    plan = replace(PLAN, roles={"base": PLAN.roles["base"]})
+    results = run_all(Node(GOOD, plan=plan), tuple(CATALOGUE.values()))
+    assert {r.role for r in results} == {"base"}
+
+
+def test_a_result_has_exactly_the_documented_json_form():
+    shown = run_one(Finding("fail", "a", "b", "c")).as_dict()
+    assert list(shown) == ["host", "role", "check", "status", "want", "got", "remedy"]
+    assert json.loads(json.dumps(shown)) == shown
+    assert [item.name for item in fields(Result)] == list(shown)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "code"),
+    [
+        ((), 0),
+        (("pass", "warn", "skip"), 0),
+        (("pass", "fail"), 1),
+        (("pass", "unknown"), 3),
+        (("unknown", "fail"), 1),
+    ],
+)
+def test_the_exit_code_tells_failed_from_could_not_tell(statuses, code):
+    assert exit_code(tuple(run_one(Finding(status, "a", "b")) for status in statuses)) == code
+
+
+def test_expect_gives_a_remedy_only_where_one_is_needed():
+    assert expect("a", "a", True, "do") == Finding("pass", "a", "a", "")
+    assert expect("a", "b", False, "do") == Finding("fail", "a", "b", "do")
+
+
+def test_unknown_says_why():
+    assert unknown("a", WHY).got == WHY.why
+
+
+def test_checks_of_a_module_are_its_marked_functions_in_their_order():
+    def second(plan: object, node: object) -> Finding:
+        """It proves two.
+
+        And more.
+        """
+        return Finding("pass", "", "")
+
+    def first(plan: object, node: object) -> Finding:
+        """It proves one."""
+        return Finding("pass", "", "")
+
+    module = ModuleType("toy")
+    mark: Callable[..., object] = check("warn")
+    module.__dict__.update(second=mark(second), helper=len, first=check()(first), plain=plain)
+    marked = checks_of("toy", module)
+    assert [(c.name, c.severity, c.proves) for c in marked] == [
+        ("second", "warn", "It proves two."),
+        ("first", "stop", "It proves one."),
+    ]

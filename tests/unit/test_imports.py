@@ -1,0 +1,166 @@
+"""Imports run one way, as design.md says, and importing anything of ours does nothing."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import bramble
+import roles
+
+ROOT = Path(bramble.__file__).parents[1]
+MODULES = sorted([*ROOT.glob("bramble/**/*.py"), *ROOT.glob("roles/**/*.py")])
+DEPLOYS = sorted(ROOT.glob("deploys/*.py"))
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Every module that a file names in an import, in functions and conditions too."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: imports are absolute"
+            assert node.module is not None
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def within(name: str, *packages: str) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def below(folder: str) -> list[Path]:
+    return [file for file in MODULES if file.is_relative_to(ROOT / folder)]
+
+
+def forbidden(files: list[Path], *packages: str) -> list[str]:
+    """Each import of the packages in the files, as `file: module`."""
+    return [
+        f"{file.relative_to(ROOT)}: {name}"
+        for file in files
+        for name in imports(file)
+        if within(name, *packages)
+    ]
+
+
+def test_there_are_modules_to_look_at():
+    assert len(MODULES) > 50
+    assert len(DEPLOYS) >= 3
+
+
+def test_deploys_import_the_operations_and_nothing_else():
+    for file in DEPLOYS:
+        names = list(imports(file))
+        assert names, file
+        assert all(within(name, "bramble.ops") for name in names), file
+
+
+def test_only_the_operations_import_pyinfra():
+    ours = below("bramble/ops")
+    assert forbidden(ours, "pyinfra", "pyinfra_cli") != []
+    others = [file for file in MODULES if file not in ours]
+    assert forbidden(others, "pyinfra", "pyinfra_cli") == []
+
+
+def test_only_the_deploys_import_the_operations():
+    others = [file for file in MODULES if not file.is_relative_to(ROOT / "bramble" / "ops")]
+    assert forbidden(others, "bramble.ops") == []
+
+
+def test_no_role_imports_another_role():
+    for name in roles.ROLES:
+        others = [f"roles.{other}" for other in roles.ROLES if other != name]
+        assert forbidden(below(f"roles/{name}"), *others) == []
+
+
+def test_roles_import_the_engine_pydantic_and_the_standard_library_only():
+    allowed = {"bramble", "roles", "pydantic", *sys.stdlib_module_names}
+    for file in below("roles"):
+        found = {name.split(".")[0] for name in imports(file)}
+        assert found <= allowed, file
+
+
+def test_every_role_has_a_folder_and_every_folder_is_a_role():
+    folders = sorted(path.parent.name for path in ROOT.glob("roles/*/__init__.py"))
+    assert sorted(roles.ROLES) == folders
+
+
+def test_the_engine_knows_no_role():
+    assert forbidden(below("bramble"), "roles") == []
+
+
+def test_programs_for_nodes_import_the_standard_library_only():
+    programs = [file for file in below("bramble/node") if file.name != "__init__.py"]
+    assert len(programs) >= 10
+    for file in programs:
+        found = {name.split(".")[0] for name in imports(file)}
+        assert found <= sys.stdlib_module_names, file
+
+
+def test_programs_for_nodes_do_not_import_each_other():
+    """Each is sent alone."""
+    assert forbidden(below("bramble/node"), "bramble", "node") == []
+
+
+@pytest.mark.parametrize(
+    "pure", ["parse", "snapshot", "board", "plan", "steps", "checks", "releases"]
+)
+def test_what_decides_is_pure(pure):
+    """No process, no network, no clock and no file in what plans and checks are made of."""
+    file = ROOT / "bramble" / f"{pure}.py"
+    impure = ("subprocess", "socket", "os", "time", "paramiko", "urllib", "http", "shutil")
+    assert forbidden([file], *impure) == []
+
+
+def test_plans_and_checks_of_roles_are_pure_too():
+    files = [file for file in below("roles") if file.name in ("plan.py", "checks.py")]
+    impure = ("subprocess", "socket", "os", "time", "paramiko", "urllib", "http", "shutil")
+    assert forbidden(files, *impure) == []
+
+
+def test_the_roles_are_those_of_this_repository():
+    assert roles.__file__ is not None
+    assert Path(roles.__file__).parent == ROOT / "roles"
+
+
+# Runs in a Python of its own, so that nothing is imported yet: what is done meanwhile is written down.
+IMPORT_ALL = """
+import importlib, os, sys
+sys.path.insert(0, sys.argv[1])
+# These are others' affair, and not all of them import quietly.
+import click, jinja2, paramiko, pydantic, requests, rich, yaml
+import pyinfra.api, pyinfra.connectors.ssh, pyinfra.context
+quiet = ("subprocess.Popen", "socket.connect", "socket.bind", "os.mkdir", "os.remove", "os.rename",
+         "os.system", "os.fork", "os.kill", "os.chmod", "shutil.rmtree", "os.putenv")
+done = []
+def note(event, arguments):
+    writes = event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
+    if event in quiet or writes:
+        done.append((event, str(arguments)))
+sys.addaudithook(note)
+for name in sys.argv[2:]:
+    importlib.import_module(name)
+    assert not pyinfra.context.ctx_host.isset(), name
+    assert not pyinfra.context.ctx_state.isset(), name
+    assert not done, (name, done)
+print(len(sys.argv) - 2)
+"""
+
+
+def test_importing_any_of_our_modules_does_nothing(tmp_path):
+    names = [
+        ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for file in MODULES
+    ]
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", IMPORT_ALL, str(ROOT), *names],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{len(names)}\n"
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,436 @@
+"""What there is to do: nothing where a look agrees with the plan, one reason for each difference."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from good_node import (
+    UNIT,
+    good_look,
+    link,
+    node_plan,
+    plain,
+    settings,
+    with_answer,
+    with_file,
+    with_process,
+    with_unit,
+)
+
+from bramble import catalogue
+from bramble.plan import File, NodePlan, RolePlan, look_at
+from bramble.snapshot import Answer, FileState, Snapshot, Unknown
+from bramble.steps import Step, Upload, as_dict, install_packages, unit_name, write_files
+
+PLAN = node_plan()
+GOOD = good_look(PLAN)
+ENGINE, MODEL, SERVING = (PLAN.roles[name] for name in ("engine", "model", "serving"))
+UNIT_FILE = f"/etc/systemd/system/{UNIT}"
+CURRENT = "/opt/bramble/engine/current"
+MANIFEST = f"{ENGINE.folder}/manifest.json"
+HEALTH = f"{SERVING.url}/health"
+SECRET = File(path="/etc/bramble/key", text="hunter2\n", mode=0o600, secret=True)
+
+
+def all_steps(look: Snapshot, plan: NodePlan = PLAN) -> dict[str, Step]:
+    """Every role's steps by name."""
+    return {
+        step.name: step
+        for role in catalogue.roles()
+        for step in role.plan.steps(plan.roles[role.name], plan, look)
+    }
+
+
+def due(look: Snapshot) -> dict[str, str]:
+    """The steps that have something to do, with why."""
+    return {name: step.why for name, step in all_steps(look).items() if step.why is not None}
+
+
+def test_a_node_that_is_as_planned_has_nothing_to_do():
+    assert due(GOOD) == {}
+
+
+def test_a_step_with_nothing_to_do_carries_nothing_out():
+    assert {(step.program, len(step.query)) for step in all_steps(GOOD).values()} == {("", 0)}
+
+
+def test_a_fresh_node_has_everything_to_do_in_order():
+    assert list(due(Snapshot())) == [
+        "Install packages",
+        "Build llama.cpp",
+        "Make the release current",
+        "Fetch the model",
+        "Write the service's files",
+        "Create the service's user",
+        "Run the service",
+    ]
+
+
+def test_there_are_always_as_many_steps():
+    """pyinfra needs the same operations on every host, whatever differs there."""
+    assert list(all_steps(GOOD)) == list(all_steps(Snapshot()))
+
+
+def test_the_look_asks_for_all_that_the_steps_read():
+    """Every file, unit, user and URL of a good look is one that the roles asked to see."""
+    query = look_at(settings(), catalogue.roles())
+    patterns = [Path(pattern) for pattern in query["files"]]
+    unasked = [path for path in GOOD.files if not any(Path(path).match(str(p)) for p in patterns)]
+    assert unasked == []
+    assert set(query["units"]) == set(GOOD.units)
+    assert set(query["users"]) == set(GOOD.users)
+    assert set(query["http"]) == set(GOOD.http)
+    assert set(PLAN.packages) <= set(query["packages"])
+
+
+# One disagreement each, with the step that must come of it and what must be in its reason.
+DISAGREEMENTS = {
+    "a file's mode": (
+        with_file(GOOD, UNIT_FILE, replace(GOOD.file(UNIT_FILE), mode=0o600)),
+        "Write the service's files",
+        UNIT_FILE,
+    ),
+    "a file's owner": (
+        with_file(GOOD, UNIT_FILE, replace(GOOD.file(UNIT_FILE), owner="pi")),
+        "Write the service's files",
+        UNIT_FILE,
+    ),
+    "a file's group": (
+        with_file(GOOD, UNIT_FILE, replace(GOOD.file(UNIT_FILE), group="pi")),
+        "Write the service's files",
+        UNIT_FILE,
+    ),
+    "a file's text": (
+        with_file(GOOD, UNIT_FILE, plain("[Unit]\n")),
+        "Write the service's files",
+        UNIT_FILE,
+    ),
+    "a file that is a link": (
+        with_file(GOOD, UNIT_FILE, link("/dev/null")),
+        "Write the service's files",
+        UNIT_FILE,
+    ),
+    "a file that is missing": (
+        with_file(GOOD, UNIT_FILE, None),
+        "Write the service's files",
+        UNIT_FILE,
+    ),
+    "a file that could not be seen": (
+        with_file(GOOD, UNIT_FILE, Unknown("no")),
+        "Write the service's files",
+        UNIT_FILE,
+    ),
+    "a package that is missing": (
+        replace(GOOD, packages={**GOOD.packages, "cmake": None}),
+        "Install packages",
+        "cmake",
+    ),
+    "packages that could not be seen": (
+        replace(GOOD, packages=Unknown("no")),
+        "Install packages",
+        " ".join(PLAN.packages),
+    ),
+    "a release without its manifest": (
+        replace(GOOD, files={path: f for path, f in GOOD.files.items() if path != MANIFEST}),
+        "Build llama.cpp",
+        f"release {ENGINE.release} is not there",
+    ),
+    "a manifest that could not be seen": (
+        with_file(GOOD, MANIFEST, Unknown("no")),
+        "Build llama.cpp",
+        "is not there",
+    ),
+    "a link to another release": (
+        with_file(GOOD, CURRENT, link("releases/000000000000")),
+        "Make the release current",
+        f"releases/000000000000 -> releases/{ENGINE.release}",
+    ),
+    "no link to a release": (
+        with_file(GOOD, CURRENT, None),
+        "Make the release current",
+        f"nothing -> releases/{ENGINE.release}",
+    ),
+    "a link that could not be seen": (
+        with_file(GOOD, CURRENT, Unknown("no")),
+        "Make the release current",
+        f"nothing -> releases/{ENGINE.release}",
+    ),
+    "a program that was damaged": (
+        with_file(
+            GOOD,
+            f"{CURRENT}/bin/llama-server",
+            replace(GOOD.file(f"{CURRENT}/bin/llama-server"), sha256="0" * 64),
+        ),
+        "Build llama.cpp",
+        "is not the one that was built",
+    ),
+    "a program that is missing": (
+        with_file(GOOD, f"{CURRENT}/bin/llama-server", None),
+        "Build llama.cpp",
+        "has no llama-server",
+    ),
+    "a model that is missing": (
+        with_file(GOOD, MODEL.path, None),
+        "Fetch the model",
+        f"{MODEL.path} is not there",
+    ),
+    "a model that could not be seen": (
+        with_file(GOOD, MODEL.path, Unknown("no")),
+        "Fetch the model",
+        f"{MODEL.path} is not there",
+    ),
+    "a small model with another content": (
+        with_file(GOOD, MODEL.path, plain("another")),
+        "Fetch the model",
+        "has sha256",
+    ),
+    "a model without its stamp": (
+        with_file(GOOD, MODEL.stamp, None),
+        "Fetch the model",
+        "was never verified",
+    ),
+    "a stamp that could not be seen": (
+        with_file(GOOD, MODEL.stamp, Unknown("no")),
+        "Fetch the model",
+        "was never verified",
+    ),
+    "a stamp that is cut short": (
+        with_file(GOOD, MODEL.stamp, plain('{"sha256": ')),
+        "Fetch the model",
+        "changed after it was verified",
+    ),
+    "a model that was touched since": (
+        with_file(GOOD, MODEL.path, replace(GOOD.file(MODEL.path), mtime_ns=8)),
+        "Fetch the model",
+        "changed after it was verified",
+    ),
+    "a model that was cut short since": (
+        with_file(GOOD, MODEL.path, replace(GOOD.file(MODEL.path), size_bytes=7)),
+        "Fetch the model",
+        "changed after it was verified",
+    ),
+    "a stamp of another model": (
+        with_file(
+            GOOD,
+            MODEL.stamp,
+            plain(json.dumps({"sha256": "e" * 64, "size": 10**9, "mtime_ns": 7})),
+        ),
+        "Fetch the model",
+        "changed after it was verified",
+    ),
+    "a user that is missing": (
+        replace(GOOD, users={"llama": None}),
+        "Create the service's user",
+        "there is no user llama",
+    ),
+    "a process of another plan": (
+        with_process(GOOD, environ={"BRAMBLE_PLAN": "000000000000"}),
+        "Run the service",
+        f"it runs plan 000000000000, not {SERVING.plan_id}",
+    ),
+    "a process without a plan": (
+        with_process(GOOD, environ={}),
+        "Run the service",
+        f"it runs plan of somebody else, not {SERVING.plan_id}",
+    ),
+    "a process of another program": (
+        with_process(GOOD, exe="/usr/bin/llama-server"),
+        "Run the service",
+        "as it was built",
+    ),
+    "a process of a replaced program": (
+        with_process(GOOD, exe_sha256="0" * 64),
+        "Run the service",
+        "as it was built",
+    ),
+    "a unit that is inactive": (
+        with_unit(GOOD, active="inactive", sub="dead", process=None),
+        "Run the service",
+        f"{UNIT} is inactive",
+    ),
+    "a unit that failed": (
+        with_unit(GOOD, active="failed", process=None),
+        "Run the service",
+        f"{UNIT} is failed",
+    ),
+    "a process that could not be seen": (
+        with_unit(GOOD, process=Unknown("it ended")),
+        "Run the service",
+        "does not show its process: it ended",
+    ),
+    "units that could not be seen": (
+        replace(GOOD, units=Unknown("systemctl: not found")),
+        "Run the service",
+        "systemctl: not found",
+    ),
+    "a unit that is not enabled": (
+        with_unit(GOOD, enabled="disabled"),
+        "Run the service",
+        "would not start at boot",
+    ),
+    "a unit that systemd has not read again": (
+        with_unit(GOOD, needs_reload=True),
+        "Run the service",
+        "older unit in memory",
+    ),
+    "a server that still loads": (
+        with_answer(GOOD, HEALTH, Answer(503, "")),
+        "Run the service",
+        "does not answer /health with 200",
+    ),
+    "a server that does not listen": (
+        with_answer(GOOD, HEALTH, Answer(0, "")),
+        "Run the service",
+        "does not answer /health with 200",
+    ),
+    "a server that does not say": (
+        with_answer(GOOD, HEALTH, Unknown("timed out")),
+        "Run the service",
+        "does not answer /health with 200",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DISAGREEMENTS)
+def test_one_disagreement_makes_its_step_due_with_the_reason(name):
+    look, step, why = DISAGREEMENTS[name]
+    found = due(look)
+    assert why in found[step]
+    # A unit that is written, and a release that is built, have the service run them.
+    assert set(found) <= {step, "Run the service"}
+
+
+def test_only_the_missing_packages_are_installed_in_one_run():
+    look = replace(GOOD, packages={**GOOD.packages, "cmake": None, "ccache": None})
+    step = all_steps(look)["Install packages"]
+    assert step.query == {"packages": ["ccache", "cmake"]}
+    assert (step.program, step.detached) == ("apt_install", True)
+
+
+def test_a_small_model_with_the_right_hash_needs_no_stamp():
+    small = FileState("file", 0o644, "root", "root", 5, 1, sha256=MODEL.sha256)
+    look = with_file(with_file(GOOD, MODEL.path, small), MODEL.stamp, None)
+    assert due(look) == {}
+
+
+def test_only_differing_files_are_written():
+    step = all_steps(with_file(GOOD, UNIT_FILE, None))["Write the service's files"]
+    (written,) = step.query["files"]
+    assert written == {
+        "path": UNIT_FILE,
+        "text": SERVING.files[1].text,
+        "mode": 0o644,
+        "owner": "root",
+        "group": "root",
+    }
+
+
+def test_a_unit_that_is_written_is_also_read_by_systemd_in_the_same_run():
+    found = due(with_file(GOOD, UNIT_FILE, plain("[Unit]\n")))
+    assert found["Run the service"] == "systemd must read the unit that is written anew"
+
+
+def test_a_service_that_has_to_run_is_given_its_whole_deadline():
+    step = all_steps(Snapshot())["Run the service"]
+    assert step.query["deadline_s"] == SERVING.start_deadline_s
+    assert step.timeout_s > SERVING.start_deadline_s
+
+
+def test_long_work_is_detached_and_short_work_is_not():
+    detached = {name for name, step in all_steps(Snapshot()).items() if step.detached}
+    assert detached == {"Install packages", "Build llama.cpp", "Fetch the model"}
+
+
+def test_a_local_archive_and_a_local_model_are_uploaded():
+    archive = {"path": "src.tar", "sha256": "a" * 64, "subdir": ""}
+    plan = node_plan(
+        engine={"source": {"archive": archive}}, model={"path": "toy.gguf", "url": None}
+    )
+    steps = all_steps(Snapshot(), plan)
+    (source,) = steps["Build llama.cpp"].uploads
+    assert source == Upload(Path("/inventory/src.tar"), f"/var/tmp/bramble-source-{'a' * 12}")
+    assert steps["Build llama.cpp"].query["source"]["upload"] == source.remote
+    (model,) = steps["Fetch the model"].uploads
+    assert model.local == Path("/inventory/toy.gguf")
+    assert steps["Fetch the model"].query["upload"] == model.remote
+
+
+# Differences for people
+
+
+def diff_of(file: File, seen: FileState | Unknown | None) -> str:
+    (found,) = write_files("x", [file], Snapshot(files={file.path: seen})).diffs
+    return found
+
+
+NOTE = File(path="/etc/note", text="one\ntwo\n")
+
+
+def test_a_new_file_is_shown_whole():
+    assert diff_of(NOTE, None) == "--- /dev/null\n+++ /etc/note\n@@ -0,0 +1,2 @@\n+one\n+two\n"
+
+
+def test_a_changed_file_is_shown_as_a_diff():
+    found = diff_of(NOTE, plain("one\n2\n"))
+    assert found.startswith("--- /etc/note\n+++ /etc/note\n")
+    assert "-2\n+two\n" in found
+
+
+def test_a_changed_mode_is_shown_alone():
+    assert diff_of(NOTE, plain(NOTE.text, 0o600)) == (
+        "/etc/note: 0600 root:root -> 0644 root:root\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "seen", [None, Unknown("no"), plain("swordfish\n", 0o600), replace(plain("x"), sha256=None)]
+)
+def test_a_secret_is_shown_by_its_hash_alone(seen):
+    found = diff_of(SECRET, seen)
+    assert "hunter2" not in found
+    assert "swordfish" not in found
+    assert SECRET.sha256[:12] in found
+    assert "(secret)" in found
+
+
+def test_a_plan_for_people_and_programs_has_no_secret_in_it():
+    plan = NodePlan("pi5-a", PLAN.board, {"toy": RolePlan(files=(SECRET, NOTE))})
+    step = write_files("Write", plan.roles["toy"].files, Snapshot())
+    shown = as_dict(plan, {"toy": [step]})
+    assert "hunter2" not in json.dumps(shown)
+    assert [(file["path"], file["text"]) for file in shown["files"]] == [
+        ("/etc/bramble/key", None),
+        ("/etc/note", "one\ntwo\n"),
+    ]
+
+
+def test_a_plan_for_programs_has_exactly_the_documented_keys():
+    shown = as_dict(PLAN, {"serving": list(all_steps(Snapshot()).values())})
+    assert set(shown) == {"host", "board", "packages", "files", "steps"}
+    assert set(shown["board"]) == {"model", "kind"}
+    assert {frozenset(file) for file in shown["files"]} == {
+        frozenset({"role", "path", "mode", "owner", "text"})
+    }
+    assert {frozenset(step) for step in shown["steps"]} == {
+        frozenset({"role", "step", "why", "diffs"})
+    }
+    assert shown["files"][0]["mode"] == "0644"
+    assert shown["files"][0]["owner"] == "root:root"
+    assert json.loads(json.dumps(shown)) == shown
+
+
+# Transient units
+
+
+def test_the_same_work_has_the_same_unit_in_every_run():
+    first = install_packages("Install packages", ["curl", "cmake"], Snapshot())
+    again = install_packages("by another name", ["curl", "cmake"], Snapshot(packages=Unknown("no")))
+    other = install_packages("Install packages", ["curl"], Snapshot())
+    assert unit_name(first) == unit_name(again) != unit_name(other)
+    assert unit_name(first).startswith("bramble-apt-install-")
+
+
+def test_every_detached_step_has_a_unit_of_its_own():
+    names = [unit_name(step) for step in all_steps(Snapshot()).values() if step.detached]
+    assert len(set(names)) == 3
