@@ -1,0 +1,244 @@
+"""What deploys are made of: begin at a node, bring a role there, check the whole at the end."""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import click
+from paramiko import SSHException
+from pyinfra.api import FunctionCommand, Host, State, operation
+from pyinfra.context import ctx_state, host, state
+
+from bramble import catalogue, report
+from bramble.board import Board, board, refusals
+from bramble.checks import Result, checks_of, run_all
+from bramble.inventory import from_data
+from bramble.node import program
+from bramble.ops import connection
+from bramble.plan import NodePlan, look_at, make
+from bramble.snapshot import Snapshot, Unknown
+from bramble.steps import Step, as_dict, unit_name
+
+Commands = Generator[FunctionCommand, None, None]
+
+# A compile must leave the node usable, and its memory must not push sshd out.
+DETACHED_PROPERTIES = {
+    "Nice": "10",
+    "IOSchedulingClass": "idle",
+    "OOMScoreAdjust": "900",
+    "KillMode": "control-group",
+}
+
+
+@dataclass(frozen=True)
+class Node:
+    """One host of this run: what it should be, what it was seen to be, and why it is refused."""
+
+    plan: NodePlan | None
+    snapshot: Snapshot
+    query: dict[str, object]
+    refused: tuple[str, ...] = ()
+
+
+class Run:
+    """The report of this process' run, and which hosts it changed."""
+
+    def __init__(self) -> None:
+        self.report = report.Report(report.path())
+        self.changed: set[str] = set()
+        self.report.write(
+            "run", hosts=[h.name for h in state.inventory if state.is_host_in_limit(h)]
+        )
+
+    def end(self) -> None:
+        """Name the hosts that changed and those that failed, the unreachable ones among them."""
+        failed = {failed_host.name for failed_host in state.failed_hosts}
+        for name in sorted(failed - {activated.name for activated in state.activated_hosts}):
+            self.report.write("host", host=name, state="unreachable", why="it could not be reached")
+        self.report.write("end", changed=sorted(self.changed), failed=sorted(failed))
+
+
+_runs: list[Run] = []
+
+
+def this_run() -> Run:
+    """The run of this process, begun at its first use."""
+    if not _runs:
+        _runs.append(Run())
+    return _runs[0]
+
+
+def watch() -> None:
+    """End the report when this process ends, whatever came of it.
+
+    inventory.py calls this, because a deploy is never loaded when its only host cannot be reached:
+    then the run begins and ends here.
+    """
+    atexit.register(_end)
+
+
+def _end() -> None:
+    connected = ctx_state.isset() and state.initialised
+    if _runs or (connected and state.failed_hosts):
+        this_run().end()
+
+
+def begin() -> Node:
+    """Look at the host once and decide what it should be; a refused host is told so and left alone."""
+    run = this_run()
+    connection.bound(host)
+    settings = from_data(host.name, host.data.bramble, catalogue.sections())
+    query = look_at(settings, catalogue.roles())
+    snapshot = connection.look(host, query)
+    found = board(snapshot)
+    reasons = refusals(snapshot)
+    if isinstance(found, Unknown):
+        reasons = reasons or (f"The node did not say what it is: {found.why}.",)
+    run.report.write(
+        "host", host=host.name, state="refused" if reasons else "connected", why=" ".join(reasons)
+    )
+    if reasons or not isinstance(found, Board):
+        refuse(name="Refuse the host", reasons=reasons)
+        return Node(None, snapshot, query, reasons)
+    return Node(make(host.name, settings, found, catalogue.roles()), snapshot, query)
+
+
+@operation()
+def refuse(reasons: tuple[str, ...]) -> Commands:
+    """Fail this host, and no other, with the reasons."""
+    yield FunctionCommand(_fail, (reasons,), {})
+
+
+def _fail(state: State, host: Host, reasons: tuple[str, ...]) -> bool:
+    """False is what fails this host alone: pyinfra prints a traceback for an exception."""
+    for reason in reasons:
+        host.log(click.style(reason, "red"))
+    this_run().report.write("host", host=host.name, state="failed", why=" ".join(reasons))
+    return False
+
+
+def bring(node: Node, role: str) -> None:
+    """Carry out a role's steps; those with nothing to do cost no remote command."""
+    if node.plan is None:
+        return
+    found = next(entry for entry in catalogue.roles() if entry.name == role)
+    steps = found.plan.steps(node.plan.roles[role], node.plan, node.snapshot)
+    for step in host.loop(steps):
+        carry_out(name=f"{role}: {step.name}", step=step)
+
+
+@operation()
+def carry_out(step: Step) -> Commands:
+    """One step: nothing when the snapshot agrees, else its uploads and its program."""
+    if step.why is None:
+        host.noop(f"{step.name}: as planned")
+        return
+    if state.config.DIFF:
+        for diff in step.diffs:
+            click.echo(diff, err=True, nl=False)
+    yield FunctionCommand(_carry_out, (step,), {})
+
+
+def _carry_out(state: State, host: Host, step: Step) -> bool:
+    """Upload and run; whatever goes wrong fails this host alone and is said in words."""
+    host.log(f"{step.name}: {step.why}")
+    problem = _upload(host, step) or _run(host, step)
+    this_run().changed.add(host.name)
+    this_run().report.write(
+        "step",
+        host=host.name,
+        step=step.name,
+        why=step.why,
+        state="failed" if problem else "done",
+        problem=problem,
+    )
+    return problem is None
+
+
+def _upload(host: Host, step: Step) -> str | None:
+    """Send the step's files; the problem in words when one cannot be sent."""
+    for upload in step.uploads:
+        try:
+            host.put_file(str(upload.local), upload.remote)
+        except (OSError, SSHException) as error:
+            problem = f"{upload.local} could not be sent to {upload.remote}: {error}"
+            host.log(click.style(problem, "red"))
+            return problem
+    return None
+
+
+def _run(host: Host, step: Step) -> str | None:
+    """Run the step's program; the problem in words when it failed."""
+    name, query = step.program, step.query
+    if step.detached:
+        inner = program(step.program, step.query)
+        name, query = (
+            "follow",
+            {"unit": unit_name(step), "program": inner, "properties": DETACHED_PROPERTIES},
+        )
+    well, output = connection.run(host, name, query, step.timeout_s, live=step.detached)
+    if well:
+        return None
+    problem = output.strip() or "it failed without a word"
+    if not step.detached:  # a detached step's lines were shown as they came
+        for line in problem.splitlines():
+            host.log(click.style(line, "red"))
+    return problem
+
+
+def tell_plan(node: Node) -> None:
+    """Put the node's plan, with what differs from it now, into the report."""
+    if node.plan is not None:
+        steps = {
+            role.name: role.plan.steps(node.plan.roles[role.name], node.plan, node.snapshot)
+            for role in catalogue.roles()
+        }
+        this_run().report.write("plan", **as_dict(node.plan, steps))
+
+
+def finish(node: Node) -> None:
+    """Check the node as it is now, over the open connection, and ask its model one question."""
+    if node.plan is not None:
+        verify(name="Check the node", node=node)
+
+
+@operation()
+def verify(node: Node) -> Commands:
+    """Run every role's checks: no change when all pass, a failed host when one fails."""
+    if not state.is_executing:
+        host.noop("the checks run at the end")
+        return
+    results = _results(node)
+    failed = [result for result in results if result.status in ("fail", "unknown")]
+    if not failed:
+        host.noop("every check passes")
+        return
+    yield FunctionCommand(_fail, (tuple(_sentence(result) for result in failed),), {})
+
+
+def _results(node: Node) -> tuple[Result, ...]:
+    """Every check on the node as it is now, all of it in the report."""
+    assert node.plan is not None
+    run = this_run()
+    # What nothing was changed on still is what the look at the beginning saw.
+    changed = host.name in run.changed
+    snapshot = connection.look(host, node.query) if changed else node.snapshot
+    checks = tuple(c for role in catalogue.roles() for c in checks_of(role.name, role.checks))
+    results = run_all(connection.Live(host, node.plan, snapshot), checks)
+    for result in results:
+        run.report.write("result", **result.as_dict())
+    passed = sum(result.status == "pass" for result in results)
+    host.log(f"{passed} of {len(results)} checks pass")
+    for result in results:
+        if result.status == "warn":
+            host.log(click.style(_sentence(result), "yellow"))
+    return results
+
+
+def _sentence(result: Result) -> str:
+    return (
+        f"{result.role}.{result.check}: {result.status}: wanted {result.want}, "
+        f"got {result.got}. {result.remedy}"
+    )

@@ -1,0 +1,55 @@
+"""The report of a run: JSON lines, each written out at once, so that an ended run leaves what it knew.
+
+Every line is an object with `event` and `at` (seconds since 1970):
+
+    run      hosts                   the run begins
+    host     host, state, why        connected, unreachable, refused or failed
+    step     host, step, why, state, problem
+                                     the end of a step that had something to do: done or failed
+    plan     host, board, packages, files, steps
+    result   host, role, check, status, want, got, remedy
+    end      changed, failed         names of hosts; always the last line
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+VARIABLE = "BRAMBLE_REPORT"
+"""Names the report's file; not set: a file of its own for each run in reports/."""
+
+
+def path() -> Path:
+    """Where this run's report goes."""
+    named = os.environ.get(VARIABLE)
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    return Path(named) if named else Path("reports", f"{stamp}-{os.getpid()}.jsonl")
+
+
+class Report:
+    """Appends events to the report's file."""
+
+    def __init__(self, file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self.file = file
+
+    def write(self, event: str, **values: Any) -> None:
+        """Append one event."""
+        line = json.dumps({"event": event, "at": round(time.time(), 3), **values})
+        with self.file.open("a", encoding="utf-8") as report:
+            report.write(line + "\n")
+
+
+def read(file: Path) -> Iterator[dict[str, Any]]:
+    """The events of a report, without a last line that a kill cut short."""
+    if not file.exists():
+        return
+    with file.open(encoding="utf-8") as report:
+        for line in report:
+            if line.endswith("\n"):
+                yield json.loads(line)
