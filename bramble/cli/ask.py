@@ -1,0 +1,74 @@
+"""`bramble ask`: a question to a node's model, its answer as it comes."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+
+@click.command("ask")
+@click.argument("question")
+@click.option("--host", help="Host to ask; without it the inventory's first.")
+@click.option("--max-tokens", default=256, show_default=True, help="Length of the answer at most.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
+def ask(question: str, host: str | None, max_tokens: int, as_json: bool) -> None:
+    """Ask a node's model a QUESTION, over SSH.
+
+    \b
+    bramble ask "What is 2+2?"
+    bramble ask --host pi5-a "Summarize: ..."
+    """
+    from bramble.cli.inventory import chosen_host, loaded_inventory, refuse
+    from bramble.ssh import SshError, connect
+
+    inventory = loaded_inventory()
+    if not inventory.hosts:
+        refuse("the inventory has no host to ask")
+    chosen = chosen_host(inventory, host or next(iter(inventory.hosts)))
+    ssh: Any = chosen.settings["ssh"]
+    serving: Any = chosen.settings["serving"]
+    try:
+        with connect(chosen.name, ssh) as client:
+            words = []
+            for word in answer(client, serving.port, question, max_tokens):
+                words.append(word)
+                click.echo(word if not as_json else "", nl=False)
+    except (SshError, OSError, http.client.HTTPException, ValueError) as error:
+        click.echo(f"{chosen.name}: no answer: {error}", err=True)
+        raise click.exceptions.Exit(1) from None
+    text = "".join(words)
+    report = {"host": chosen.name, "question": question, "answer": text}
+    click.echo(json.dumps(report) if as_json else "")
+
+
+def answer(client: Any, port: int, question: str, max_tokens: int) -> Iterator[str]:
+    """The answer's pieces as llama-server streams them (server-sent events)."""
+    from bramble.ssh import http_connection
+
+    connection = http_connection(client, port)
+    body = {
+        "messages": [{"role": "user", "content": question}],
+        "max_tokens": max_tokens,
+        "temperature": 0,
+        "stream": True,
+    }
+    headers = {"Content-Type": "application/json"}
+    connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
+    response = connection.getresponse()
+    if response.status != 200:
+        raise ValueError(f"HTTP {response.status}: {response.read(500).decode(errors='replace')}")
+    for line in response:
+        data = line.decode().strip().removeprefix("data: ")
+        if data == "[DONE]":
+            return
+        if data.startswith("{"):
+            event = json.loads(data)
+            if "error" in event:
+                raise ValueError(event["error"].get("message", data))
+            choices = event.get("choices") or [{}]
+            yield choices[0].get("delta", {}).get("content") or ""
+    raise ValueError("the answer broke off")

@@ -1,0 +1,134 @@
+"""Run pyinfra as a person would, and read what its report says; the commands stand on this."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bramble import report
+
+ROOT = Path(__file__).parents[2]
+"""The repository: where inventory.py and deploys/ are."""
+
+# Lines of pyinfra's log that are about one host and say more than that it goes on.
+_TELLING = re.compile(r"^\s*\[(?P<host>[^\]]+)\] (?P<text>.*)$")
+_HUMDRUM = re.compile(r"^(Connected|Ready: .*|Success|No changes|Skipped|Error: executed .*)$")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of pyinfra left: its exit code, its events, and where they are."""
+
+    code: int
+    events: tuple[dict[str, Any], ...]
+    report: Path
+    log: Path
+    last_words: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, event: str) -> list[dict[str, Any]]:
+        """The events of one kind, in order."""
+        return [entry for entry in self.events if entry["event"] == event]
+
+    @property
+    def hosts(self) -> list[str]:
+        """The hosts that the run was for."""
+        return [name for entry in self.of("run") for name in entry["hosts"]]
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Each failed host with the reason that the report knows."""
+        names = {name for entry in self.of("end") for name in entry["failed"]}
+        whys = {name: "see the log" for name in self.hosts if name in names}
+        for entry in self.events:
+            why = entry.get("why") if entry["event"] == "host" else entry.get("problem")
+            if entry.get("host") in whys and why:
+                whys[entry["host"]] = why.strip().splitlines()[-1]
+        for entry in self.of("host"):
+            if entry["state"] == "unreachable":
+                whys[entry["host"]] = self.last_words.get(entry["host"], entry["why"])
+        return whys
+
+    @property
+    def changed(self) -> set[str]:
+        """The hosts that something was changed on."""
+        return {name for entry in self.of("end") for name in entry["changed"]}
+
+
+def check_hosts(names: Sequence[str]) -> None:
+    """End with code 2 when the inventory has a problem or lacks one of the hosts."""
+    from bramble.cli.inventory import chosen_host, loaded_inventory
+
+    inventory = loaded_inventory()
+    for name in names:
+        chosen_host(inventory, name)
+
+
+def run(
+    deploy: str, hosts: Sequence[str], *options: str, show: Callable[[str, str], None]
+) -> Outcome:
+    """Run deploys/<deploy>.py on the hosts (none: all), showing what is said of each of them."""
+    check_hosts(hosts)
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    file = Path("reports", f"{stamp}-{os.getpid()}-{deploy}.jsonl").absolute()
+    log = file.with_suffix(".log")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    argv = [sys.executable, "-m", "pyinfra", "inventory.py", f"deploys/{deploy}.py", *options]
+    if hosts:
+        argv += ["--limit", ",".join(hosts)]
+    last_words: dict[str, str] = {}
+
+    def listen(host: str, text: str) -> None:
+        last_words[host] = text.strip()
+        show(host, text)
+
+    code = _call(argv, file, log, listen)
+    return Outcome(code, tuple(report.read(file)), file, log, last_words)
+
+
+def _call(argv: Sequence[str], file: Path, log: Path, listen: Callable[[str, str], None]) -> int:
+    from bramble.inventory import folder
+
+    environment = {
+        **os.environ,
+        report.VARIABLE: str(file),
+        "BRAMBLE_INVENTORY": str(folder().absolute()),
+        "PYINFRA_PROGRESS": "off",
+        "PYTHONUNBUFFERED": "1",
+    }
+    with (
+        log.open("w", encoding="utf-8") as text,
+        subprocess.Popen(
+            argv,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        for line in process.stdout:
+            text.write(line)
+            telling = _TELLING.match(click.unstyle(line))
+            if telling and not _HUMDRUM.match(telling["text"].strip()):
+                listen(telling["host"], telling["text"].rstrip())
+        return process.wait()
+
+
+def show_line(host: str, text: str) -> None:
+    """A line of progress for a person or a log, on standard error."""
+    click.echo(f"{host}: {text}", err=True)
+
+
+def be_quiet(host: str, text: str) -> None:
+    """Nothing: for commands whose result is all that is wanted."""

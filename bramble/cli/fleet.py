@@ -1,0 +1,186 @@
+"""`bramble up`, `verify`, `plan` and `checks`: what is done to a fleet and what is known of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bramble.cli import driver
+
+if TYPE_CHECKING:
+    from bramble.checks import Result
+
+HOSTS = click.argument("hosts", nargs=-1, metavar="[HOST]...")
+AS_JSON = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md)."
+)
+
+
+@click.command("up")
+@HOSTS
+@click.option("--dry", is_flag=True, help="Say what would change and change nothing.")
+@click.option("--diff", is_flag=True, help="Show how files would differ or differed.")
+@AS_JSON
+def up(hosts: tuple[str, ...], dry: bool, diff: bool, as_json: bool) -> None:
+    """Bring HOSTs (all without a name) to their planned state, then check them.
+
+    \b
+    bramble up                 the whole fleet
+    bramble up pi5-a --diff    one host, with the files' differences
+    bramble up --dry           what would change
+    """
+    if dry:
+        outcome = driver.run("plan", hosts, "-y", show=_show(as_json))
+        _print_plans(outcome, diff, as_json)
+        raise click.exceptions.Exit(1 if outcome.failed or outcome.code else 0)
+    options = ["-y"] + (["--diff"] if diff else [])
+    try:
+        outcome = driver.run("node", hosts, *options, show=_show(as_json))
+    except KeyboardInterrupt:
+        click.echo(
+            "Stopped. What the nodes have under way goes on there; `bramble up` takes it up again.",
+            err=True,
+        )
+        raise click.exceptions.Exit(1) from None
+    summary = [_state_of(host, outcome) for host in outcome.hosts]
+    if as_json:
+        click.echo(json.dumps({"hosts": summary}, indent=2))
+    for entry in summary if not as_json else []:
+        click.echo(_summary_line(entry))
+    if outcome.code:
+        click.echo(f"The whole log: {outcome.log}", err=True)
+    raise click.exceptions.Exit(1 if outcome.failed or outcome.code else 0)
+
+
+def _show(as_json: bool) -> Any:
+    return driver.be_quiet if as_json else driver.show_line
+
+
+def _state_of(host: str, outcome: driver.Outcome) -> dict[str, Any]:
+    """One host's part of the summary."""
+    results = [entry for entry in outcome.of("result") if entry["host"] == host]
+    failed = outcome.failed.get(host)
+    state = "failed" if failed else "changed" if host in outcome.changed else "unchanged"
+    return {
+        "host": host,
+        "state": state,
+        "why": failed or "",
+        "steps": [entry["step"] for entry in outcome.of("step") if entry["host"] == host],
+        "checks_passed": sum(entry["status"] == "pass" for entry in results),
+        "checks": len(results),
+    }
+
+
+def _summary_line(entry: dict[str, Any]) -> str:
+    checks = f"{entry['checks_passed']} of {entry['checks']} checks pass"
+    words = {
+        "failed": f"failed: {entry['why']}",
+        "changed": f"changed ({', '.join(entry['steps'])}); {checks}",
+        "unchanged": f"no changes; {checks}",
+    }
+    return f"{entry['host']}: {words[entry['state']]}"
+
+
+@click.command("verify")
+@HOSTS
+@AS_JSON
+def verify(hosts: tuple[str, ...], as_json: bool) -> None:
+    """Check HOSTs (all without a name) as they are; nothing is changed.
+
+    Exit code 0 when all is well, 1 when a check fails, 3 when something could not be told.
+    """
+    from bramble.checks import exit_code
+
+    outcome = driver.run("verify", hosts, "-y", show=driver.be_quiet)
+    results = _results(outcome)
+    if as_json:
+        click.echo(json.dumps({"results": [result.as_dict() for result in results]}, indent=2))
+    else:
+        _print_results(results)
+    raise click.exceptions.Exit(exit_code(results) if results else 3)
+
+
+def _results(outcome: driver.Outcome) -> tuple[Result, ...]:
+    """Every check's result; a host that could not be checked has one that says why."""
+    from bramble.checks import Result
+
+    fields = Result.__dataclass_fields__
+    found = [Result(**{name: entry[name] for name in fields}) for entry in outcome.of("result")]
+    checked = {result.host for result in found}
+    remedy = f"See {outcome.log}"
+    for host in outcome.hosts or ["all"]:
+        if host not in checked:
+            why = outcome.failed.get(host, "the run ended before the checks")
+            found.append(Result(host, "ssh", "reachable", "unknown", "checked", why, remedy))
+    return tuple(found)
+
+
+def _print_results(results: Iterable[Result]) -> None:
+    """Each host's results, a line for what passes and three for what does not."""
+    colours = {"pass": "green", "warn": "yellow", "fail": "red", "unknown": "red"}
+    for host, several in groupby(results, key=lambda result: result.host):
+        click.echo(click.style(host, bold=True))
+        for result in several:
+            status = click.style(f"{result.status:7}", fg=colours.get(result.status))
+            click.echo(f"  {status} {result.role}.{result.check}: {result.got}")
+            if result.status not in ("pass", "skip"):
+                click.echo(f"{'':10} wanted: {result.want}\n{'':10} to do: {result.remedy}")
+
+
+@click.command("plan")
+@click.argument("host")
+@AS_JSON
+def plan(host: str, as_json: bool) -> None:
+    """Show what would land on HOST, from its settings and one look at it."""
+    outcome = driver.run("plan", [host], "-y", show=driver.be_quiet)
+    _print_plans(outcome, True, as_json)
+    raise click.exceptions.Exit(1 if outcome.failed or outcome.code else 0)
+
+
+def _print_plans(outcome: driver.Outcome, diff: bool, as_json: bool) -> None:
+    plans = [
+        {key: value for key, value in entry.items() if key not in ("event", "at")}
+        for entry in outcome.of("plan")
+    ]
+    if as_json:
+        click.echo(json.dumps({"plans": plans}, indent=2))
+        return
+    for entry in plans:
+        _print_plan(entry, diff)
+    for host, why in outcome.failed.items():
+        click.echo(f"{host}: {why}", err=True)
+
+
+def _print_plan(entry: dict[str, Any], diff: bool) -> None:
+    steps = [step for step in entry["steps"] if step["why"] is not None]
+    click.echo(f"{entry['host']} ({entry['board']['model']}): {len(steps)} steps to do")
+    for step in steps:
+        click.echo(f"  {step['role']}: {step['step']}: {step['why']}")
+        for text in step["diffs"] if diff else ():
+            click.echo(text, nl=False)
+
+
+@click.command("checks")
+@AS_JSON
+def checks(as_json: bool) -> None:
+    """List every check: its role, how grave its failure is, and what it proves."""
+    from bramble.catalogue import roles
+    from bramble.checks import checks_of
+
+    rows = [
+        {"role": c.role, "check": c.name, "severity": c.severity, "proves": c.proves}
+        for role in roles()
+        for c in checks_of(role.name, role.checks)
+    ]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        click.echo(f"{row['role']}.{row['check']} ({row['severity']})\n    {row['proves']}")
+
+
+commands = (up, verify, plan, checks)

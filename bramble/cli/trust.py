@@ -1,0 +1,51 @@
+"""`bramble trust`: let a host's SSH key into the fleet's known_hosts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+
+@click.command("trust")
+@click.argument("host")
+@click.option("--fingerprint", help="Trust the key only if it has this fingerprint; asks nothing.")
+@click.option("--replace", is_flag=True, help="The host was flashed anew: forget its old key.")
+def trust(host: str, fingerprint: str | None, replace: bool) -> None:
+    """Trust HOST's SSH key after you compared its fingerprint.
+
+    Every command refuses hosts without a key in the inventory's known_hosts. On the Pi itself
+    `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` prints the fingerprint.
+
+    \b
+    bramble trust pi5-a
+    bramble trust pi5-a --fingerprint SHA256:Ukt0...
+    """
+    from bramble import trust as keys
+    from bramble.cli.inventory import chosen_host, loaded_inventory, refuse
+    from bramble.ssh import SshError
+
+    chosen = chosen_host(loaded_inventory(), host)
+    ssh: Any = chosen.settings["ssh"]
+    try:
+        offered = keys.offered_key(host, ssh)
+    except SshError as error:
+        raise click.ClickException(str(error)) from error
+    known = keys.known_key(ssh)
+    if known == offered:
+        click.echo(f"{host} is trusted already: {keys.fingerprint(offered)}")
+        return
+    if known and not replace:
+        refuse(
+            f"{host} shows {keys.fingerprint(offered)} and {ssh.known_hosts} has "
+            f"{keys.fingerprint(known)}. If its card was flashed anew, run this with --replace; "
+            "if not, somebody else may be answering"
+        )
+    if fingerprint and fingerprint != keys.fingerprint(offered):
+        refuse(f"{host} shows {keys.fingerprint(offered)}, not {fingerprint}; nothing was changed")
+    if not fingerprint:
+        click.echo(f"{host} ({ssh.address}) shows {offered.get_name()}")
+        click.echo(f"    {keys.fingerprint(offered)}")
+        click.confirm("Is that the fingerprint that the Pi itself prints?", abort=True)
+    keys.keep(ssh, offered)
+    click.echo(f"{host} is trusted; the key is in {ssh.known_hosts}")

@@ -1,0 +1,518 @@
+"""What the commands print for people and programs, and the exit codes that scripts stand on."""
+
+import http.client
+import json
+import subprocess
+import sys
+import threading
+from contextlib import nullcontext
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from textwrap import dedent
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner
+
+from bramble.cli import ask, driver, main
+from bramble.cli.driver import Outcome
+
+FLEET = """
+    settings:
+      model:
+        name: toy
+        url: http://models.example.org/toy.gguf
+        sha256: dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd
+    hosts:
+      pi5-a: {}
+      pi4-b: {}
+"""
+RESULT = {
+    "role": "serving",
+    "check": "health_is_ok",
+    "status": "pass",
+    "want": "HTTP 200",
+    "got": "HTTP 200",
+    "remedy": "",
+}
+
+
+@pytest.fixture(autouse=True)
+def inventory(tmp_path, monkeypatch):
+    """Two Pis, in a working directory of the test's own."""
+    folder = tmp_path / "inventory"
+    folder.mkdir()
+    (folder / "fleet.yml").write_text(dedent(FLEET))
+    (folder / "known_hosts").write_text("")
+    monkeypatch.setenv("BRAMBLE_INVENTORY", str(folder))
+    monkeypatch.chdir(tmp_path)
+
+
+def bramble(*words):
+    return CliRunner().invoke(main, words)
+
+
+def outcome(*events, code=0, words=None):
+    made = tuple({"event": event, "at": 1.0, **values} for event, values in events)
+    return Outcome(code, made, Path("reports/x.jsonl"), Path("reports/x.log"), words or {})
+
+
+def run(*hosts):
+    return ("run", {"hosts": list(hosts)})
+
+
+def end(changed=(), failed=()):
+    return ("end", {"changed": list(changed), "failed": list(failed)})
+
+
+def step(host, name, **values):
+    return ("step", {"host": host, "step": name, "why": "x", "state": "done", **values})
+
+
+def result(host, **values):
+    return ("result", {"host": host, **RESULT, **values})
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """What driver.run was asked for; each time it leaves `runs.leaves`."""
+    made = SimpleNamespace(calls=[], leaves=outcome(run(), end()))
+
+    def fake(deploy, hosts, *options, show):
+        made.calls.append((deploy, list(hosts), list(options)))
+        return made.leaves
+
+    monkeypatch.setattr(driver, "run", fake)
+    return made
+
+
+# What a run leaves
+
+
+def test_an_outcome_names_hosts_changes_and_failures_with_their_reasons():
+    left = outcome(
+        run("a", "b", "c", "d", "e"),
+        ("host", {"host": "a", "state": "unreachable", "why": "timed out"}),
+        step("b", "Build llama.cpp", state="failed", problem="noise\nthe disk is full\n"),
+        ("host", {"host": "c", "state": "connected"}),
+        step("e", "Fetch the model", problem=None),
+        end(changed=["b", "e"], failed=["a", "b", "d"]),
+        words={"a": "Connection refused", "b": "noise", "d": "noise"},
+    )
+    assert left.hosts == ["a", "b", "c", "d", "e"]
+    assert left.failed == {"a": "Connection refused", "b": "the disk is full", "d": "see the log"}
+    assert left.changed == {"b", "e"}
+    assert [entry["step"] for entry in left.of("step")] == ["Build llama.cpp", "Fetch the model"]
+
+
+def test_a_run_that_was_cut_off_has_no_failures_to_name():
+    left = outcome(run("a"), step("a", "Build llama.cpp"), code=1)
+    assert (left.failed, left.changed) == ({}, set())
+
+
+def test_a_run_that_left_nothing_has_no_hosts():
+    assert outcome(code=2).hosts == []
+
+
+# up
+
+
+def test_up_runs_the_deploy_on_the_named_hosts(runs):
+    assert bramble("up", "pi5-a").exit_code == 0
+    assert bramble("up", "--diff").exit_code == 0
+    assert runs.calls == [("node", ["pi5-a"], ["-y"]), ("node", [], ["-y", "--diff"])]
+
+
+def test_up_as_json_has_one_object_for_each_host(runs):
+    runs.leaves = outcome(
+        run("pi5-a", "pi4-b"),
+        step("pi5-a", "Install packages"),
+        step("pi5-a", "Fetch the model"),
+        result("pi5-a"),
+        result("pi5-a", status="warn"),
+        ("host", {"host": "pi4-b", "state": "unreachable", "why": "no route"}),
+        end(changed=["pi5-a"], failed=["pi4-b"]),
+        code=1,
+    )
+    done = bramble("up", "--json")
+    assert done.exit_code == 1
+    assert json.loads(done.stdout) == {
+        "hosts": [
+            {
+                "host": "pi5-a",
+                "state": "changed",
+                "why": "",
+                "steps": ["Install packages", "Fetch the model"],
+                "checks_passed": 1,
+                "checks": 2,
+            },
+            {
+                "host": "pi4-b",
+                "state": "failed",
+                "why": "no route",
+                "steps": [],
+                "checks_passed": 0,
+                "checks": 0,
+            },
+        ]
+    }
+
+
+def test_up_says_a_line_for_each_host_and_where_the_log_is(runs):
+    runs.leaves = outcome(
+        run("pi5-a", "pi4-b"), result("pi5-a"), step("pi4-b", "Run the service"), end(["pi4-b"])
+    )
+    done = bramble("up")
+    assert done.exit_code == 0
+    assert done.stdout == (
+        "pi5-a: no changes; 1 of 1 checks pass\n"
+        "pi4-b: changed (Run the service); 0 of 0 checks pass\n"
+    )
+    runs.leaves = outcome(run("pi5-a"), end(failed=["pi5-a"]), code=1)
+    done = bramble("up")
+    assert (done.exit_code, done.stdout) == (1, "pi5-a: failed: see the log\n")
+    assert "reports/x.log" in done.stderr
+
+
+def test_up_that_was_cut_off_is_a_failure(runs):
+    runs.leaves = outcome(run("pi5-a"), code=1)
+    assert bramble("up", "--json").exit_code == 1
+
+
+def test_up_that_is_interrupted_says_that_work_goes_on(monkeypatch):
+    def stop(*words, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(driver, "run", stop)
+    done = bramble("up")
+    assert done.exit_code == 1
+    assert "goes on there" in done.stderr
+
+
+# plan
+
+PLAN = {
+    "host": "pi5-a",
+    "board": {"model": "Raspberry Pi 5 Model B Rev 1.0", "kind": "pi5"},
+    "packages": ["curl"],
+    "files": [],
+    "steps": [
+        {"role": "base", "step": "Install packages", "why": "curl", "diffs": []},
+        {"role": "serving", "step": "Write", "why": "/etc/x", "diffs": ["+++ /etc/x\n+one\n"]},
+        {"role": "serving", "step": "Run the service", "why": None, "diffs": []},
+    ],
+}
+
+
+def test_a_plan_as_json_has_the_events_values_without_its_frame(runs):
+    runs.leaves = outcome(run("pi5-a"), ("plan", PLAN), end())
+    done = bramble("plan", "pi5-a", "--json")
+    assert done.exit_code == 0
+    assert json.loads(done.stdout) == {"plans": [PLAN]}
+    assert runs.calls == [("plan", ["pi5-a"], ["-y"])]
+
+
+def test_a_plan_shows_the_steps_to_do_with_their_differences(runs):
+    runs.leaves = outcome(run("pi5-a"), ("plan", PLAN), end())
+    assert bramble("plan", "pi5-a").stdout == (
+        "pi5-a (Raspberry Pi 5 Model B Rev 1.0): 2 steps to do\n"
+        "  base: Install packages: curl\n"
+        "  serving: Write: /etc/x\n"
+        "+++ /etc/x\n+one\n"
+    )
+
+
+def test_a_dry_up_plans_and_changes_nothing(runs):
+    runs.leaves = outcome(run("pi5-a"), ("plan", PLAN), end())
+    done = bramble("up", "--dry")
+    assert done.exit_code == 0
+    assert runs.calls == [("plan", [], ["-y"])]
+    assert "2 steps to do" in done.stdout
+    assert "+++" not in done.stdout
+    assert "+++ /etc/x" in bramble("up", "--dry", "--diff").stdout
+
+
+def test_a_plan_that_could_not_be_made_is_a_failure(runs):
+    runs.leaves = outcome(
+        run("pi5-a"),
+        ("host", {"host": "pi5-a", "state": "refused", "why": "32-bit"}),
+        end(failed=["pi5-a"]),
+        code=1,
+    )
+    done = bramble("plan", "pi5-a")
+    assert (done.exit_code, done.stderr) == (1, "pi5-a: 32-bit\n")
+
+
+# verify
+
+
+@pytest.mark.parametrize(
+    ("statuses", "code"),
+    [
+        (["pass"], 0),
+        (["pass", "warn", "skip"], 0),
+        (["pass", "fail"], 1),
+        (["unknown", "pass"], 3),
+        (["unknown", "fail"], 1),
+    ],
+)
+def test_verify_ends_with_the_code_of_its_worst_result(runs, statuses, code):
+    events = [result("pi5-a", status=status) for status in statuses]
+    runs.leaves = outcome(run("pi5-a"), *events, end())
+    done = bramble("verify", "--json")
+    assert done.exit_code == code
+    assert json.loads(done.stdout) == {
+        "results": [{"host": "pi5-a", **RESULT, "status": status} for status in statuses]
+    }
+    assert bramble("verify").exit_code == code
+
+
+def test_verify_gives_an_unreachable_host_a_result_that_says_why(runs):
+    runs.leaves = outcome(
+        run("pi5-a", "pi4-b"),
+        result("pi5-a"),
+        ("host", {"host": "pi4-b", "state": "unreachable", "why": "no route"}),
+        end(failed=["pi4-b"]),
+        code=1,
+    )
+    done = bramble("verify", "--json")
+    assert done.exit_code == 3
+    (last,) = json.loads(done.stdout)["results"][1:]
+    assert last == {
+        "host": "pi4-b",
+        "role": "ssh",
+        "check": "reachable",
+        "status": "unknown",
+        "want": "checked",
+        "got": "no route",
+        "remedy": "See reports/x.log",
+    }
+
+
+def test_verify_that_left_nothing_could_not_tell(runs):
+    runs.leaves = outcome(code=1)
+    done = bramble("verify", "--json")
+    assert done.exit_code == 3
+    (only,) = json.loads(done.stdout)["results"]
+    assert (only["host"], only["status"]) == ("all", "unknown")
+
+
+def test_verify_tells_people_what_was_wanted_and_what_to_do(runs):
+    failing = {"status": "fail", "got": "HTTP 503", "remedy": "Look at the journal."}
+    runs.leaves = outcome(run("pi5-a"), result("pi5-a", **failing), end(failed=["pi5-a"]), code=1)
+    said = bramble("verify").stdout
+    for part in ("pi5-a", "serving.health_is_ok", "fail", "HTTP 503", "HTTP 200", "journal"):
+        assert part in said
+
+
+# checks
+
+
+def test_checks_as_json_are_a_list_of_role_check_severity_and_what_each_proves():
+    done = bramble("checks", "--json")
+    rows = json.loads(done.stdout)
+    assert done.exit_code == 0
+    assert {frozenset(row) for row in rows} == {frozenset({"role", "check", "severity", "proves"})}
+    assert {row["severity"] for row in rows} <= {"stop", "warn"}
+    assert {"role": "serving", "check": "health_is_ok"}.items() <= next(
+        row for row in rows if row["check"] == "health_is_ok"
+    ).items()
+
+
+def test_checks_are_listed_for_people():
+    said = bramble("checks").stdout
+    assert "serving.no_stray_configuration (warn)\n    No file of llama.cpp's own" in said
+
+
+# Hosts that there are not, and an inventory that does not load
+
+
+@pytest.mark.parametrize("words", [("up", "pi5-b"), ("verify", "pi5-b"), ("plan", "pi5-b")])
+def test_a_host_that_there_is_not_ends_with_code_2_and_the_one_that_was_meant(words, tmp_path):
+    done = bramble(*words)
+    assert done.exit_code == 2
+    assert "no host 'pi5-b' in" in done.stderr
+    assert "did you mean" in done.stderr
+    assert not (tmp_path / "reports").exists()
+
+
+def test_an_inventory_with_a_problem_ends_with_code_2_before_any_connection(tmp_path):
+    (tmp_path / "inventory" / "fleet.yml").write_text("hosts: {pi5-a: {serving: {prot: 1}}}\n")
+    done = bramble("up")
+    assert done.exit_code == 2
+    assert "prot" in done.stderr
+
+
+# Running pyinfra
+
+
+PYINFRA = """
+import json, os, sys
+with open(os.environ["BRAMBLE_REPORT"], "w") as report:
+    report.write(json.dumps({"event": "run", "hosts": ["pi5-a"], "argv": sys.argv[1:]}) + "\\n")
+print("--> Connecting to hosts...")
+print("    [pi5-a] Connected")
+print("    \\x1b[34m[pi5-a]\\x1b[0m compiling llama-server", file=sys.stderr)
+print("    [pi5-a] Success")
+raise SystemExit(4)
+"""
+
+
+@pytest.fixture
+def toy_pyinfra(tmp_path, monkeypatch):
+    """Something that is run as pyinfra is: it writes a report and a log."""
+    package = tmp_path / "toy" / "pyinfra"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "__main__.py").write_text(PYINFRA)
+    monkeypatch.setattr(driver, "ROOT", tmp_path / "toy")
+
+
+def test_a_run_gives_pyinfra_the_hosts_and_reads_its_report(toy_pyinfra, tmp_path):
+    shown = []
+    left = driver.run("node", ["pi5-a"], "-y", show=lambda *line: shown.append(line))
+    assert left.code == 4
+    (begun,) = left.of("run")
+    assert begun["argv"] == ["inventory.py", "deploys/node.py", "-y", "--limit", "pi5-a"]
+    assert left.report.parent == tmp_path / "reports"
+    assert "Connecting to hosts" in left.log.read_text()
+
+
+def test_a_run_shows_what_is_said_of_a_host_and_not_that_it_goes_on(toy_pyinfra):
+    shown = []
+    left = driver.run("node", [], "-y", show=lambda *line: shown.append(line))
+    assert shown == [("pi5-a", "compiling llama-server")]
+    assert left.last_words == {"pi5-a": "compiling llama-server"}
+
+
+# ask
+
+WORDS = ["2", "+2", " is 4."]
+
+
+class Stream(BaseHTTPRequestHandler):
+    """Streams an answer as llama-server does."""
+
+    events: tuple[str, ...] = ()
+    status = 200
+    bodies: list[dict[str, object]]
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep quiet."""
+
+    def do_POST(self) -> None:
+        self.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(self.status)
+        self.end_headers()
+        for event in self.events:
+            self.wfile.write(f"{event}\n\n".encode())
+
+
+def piece(**delta):
+    return f"data: {json.dumps({'choices': [{'delta': delta}]})}"
+
+
+@pytest.fixture
+def model(monkeypatch):
+    """A server on loopback in place of the node's, reached without SSH."""
+    stream = type("Scripted", (Stream,), {"bodies": []})
+    stream.events = (
+        piece(role="assistant", content=None),
+        *(piece(content=word) for word in WORDS),
+        piece(),
+        'data: {"choices": [], "usage": {}}',
+        "data: [DONE]",
+    )
+    server = ThreadingHTTPServer(("127.0.0.1", 0), stream)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=30)
+    monkeypatch.setattr("bramble.ssh.http_connection", lambda client, port: connection)
+    monkeypatch.setattr("bramble.ssh.connect", lambda host, ssh: nullcontext(host))
+    yield stream
+    connection.close()
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_answer_comes_word_by_word(model):
+    words = ask.answer(None, 8080, "What is 2+2?", 9)
+    assert [word for word in words if word] == WORDS
+    (body,) = model.bodies
+    assert body == {
+        "messages": [{"role": "user", "content": "What is 2+2?"}],
+        "max_tokens": 9,
+        "temperature": 0,
+        "stream": True,
+    }
+
+
+def test_ask_prints_the_answer_of_the_first_host(model):
+    done = bramble("ask", "What is 2+2?")
+    assert (done.exit_code, done.stdout) == (0, "2+2 is 4.\n")
+
+
+def test_ask_as_json_has_host_question_and_answer(model):
+    done = bramble("ask", "What is 2+2?", "--host", "pi4-b", "--json")
+    assert done.exit_code == 0
+    assert json.loads(done.stdout) == {
+        "host": "pi4-b",
+        "question": "What is 2+2?",
+        "answer": "2+2 is 4.",
+    }
+
+
+def test_a_server_that_refuses_is_told_with_its_words(model):
+    model.status, model.events = 503, ('{"error": {"message": "Loading model"}}',)
+    done = bramble("ask", "What is 2+2?")
+    assert done.exit_code == 1
+    assert "pi5-a: no answer: HTTP 503" in done.stderr
+    assert "Loading model" in done.stderr
+
+
+def test_an_error_amid_an_answer_is_no_answer(model):
+    error = 'data: {"error": {"code": 500, "message": "context is full"}}'
+    model.events = (piece(content="2"), error)
+    done = bramble("ask", "What is 2+2?")
+    assert done.exit_code == 1
+    assert "no answer: context is full" in done.stderr
+
+
+def test_an_answer_that_breaks_off_is_no_answer(model):
+    model.events = (piece(content="2"),)
+    done = bramble("ask", "What is 2+2?")
+    assert done.exit_code == 1
+    assert "the answer broke off" in done.stderr
+
+
+def test_ask_of_a_host_that_there_is_not_ends_with_code_2():
+    done = bramble("ask", "What is 2+2?", "--host", "pi5-b")
+    assert done.exit_code == 2
+    assert "did you mean" in done.stderr
+
+
+def test_ask_of_a_host_that_cannot_be_reached_ends_with_code_1(tmp_path):
+    fleet = dedent(FLEET).replace("pi5-a: {}", "pi5-a: {ssh: {address: 127.0.0.1, port: 1}}")
+    (tmp_path / "inventory" / "fleet.yml").write_text(fleet)
+    done = bramble("ask", "What is 2+2?")
+    assert done.exit_code == 1
+    assert "pi5-a: no answer: pi5-a (pi@127.0.0.1:1) cannot be reached" in done.stderr
+
+
+# The command itself
+
+
+def test_help_needs_neither_pydantic_nor_paramiko_nor_pyinfra():
+    code = (
+        "import sys; from click.testing import CliRunner; from bramble.cli import main;"
+        "CliRunner().invoke(main, ['--help']);"
+        "print([name for name in ('pydantic', 'paramiko', 'pyinfra') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_every_command_has_help(command):
+    done = bramble(command, "--help")
+    assert done.exit_code == 0
+    assert done.stdout.startswith("Usage:")
