@@ -6,7 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 # What a fresh Debian machine lacks; virtual Pis need root, so installing can count on it too.
-PACKAGES := git iproute2 mmdebstrap openssh-client python3-venv systemd-container tinyproxy zstd
+PACKAGES := git iproute2 mmdebstrap openssh-client python3-venv systemd-container tinyproxy
 
 .PHONY: help
 help: ## List these commands
@@ -48,6 +48,10 @@ lint: setup ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+.PHONY: docs
+docs: setup ## Rewrite the generated pages of docs/reference
+	$(BIN)/python docs/generate.py
 
 .PHONY: lock
 lock: ## Renew requirements.lock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -56,7 +57,7 @@ def _on_this_computer(value: object, info: ValidationInfo) -> Path:
     if not isinstance(value, str | Path):
         raise PydanticCustomError("path_type", "a path is needed")
     folder = (info.context or {}).get("folder", Path())
-    return Path(folder, Path(value).expanduser()).absolute()
+    return Path(os.path.normpath(Path(folder, Path(value).expanduser()).absolute()))
 
 
 LocalPath = Annotated[

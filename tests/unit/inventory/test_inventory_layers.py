@@ -80,7 +80,7 @@ def test_paths_are_taken_from_the_inventory_folder(loaded, tmp_path, monkeypatch
     )
     inv, a = tmp_path / "inv", fleet.hosts["a"]
     assert a.settings["ssh"].key == Path("/home/me/.ssh/id")
-    assert a.settings["ssh"].known_hosts == inv / "../known"
+    assert a.settings["ssh"].known_hosts == tmp_path / "known"
     assert a.settings["serving"].tls.cert == inv / "tls/cert.pem"
     assert a.settings["serving"].lock == inv / "models.lock"
     assert a.settings["ssh"].address == "a"
