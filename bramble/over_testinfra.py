@@ -1,0 +1,73 @@
+"""The checks through testinfra: the same functions, over the `host` fixture of any backend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from testinfra.host import Host as Connection
+
+from bramble import catalogue
+from bramble import node as programs
+from bramble.board import board
+from bramble.inventory import Host, Inventory
+from bramble.plan import NodePlan, look_at, make
+from bramble.settings import Ssh
+from bramble.snapshot import Snapshot, Unknown, read
+
+
+class TestinfraNode:
+    """A node that checks look at through testinfra: one look, taken once."""
+
+    __test__ = False  # not a test class, whatever its name begins with
+
+    def __init__(self, connection: Connection, host: Host) -> None:
+        self._connection = connection
+        self._host = host
+        query = look_at(host.settings, catalogue.roles())
+        self.snapshot: Snapshot = read(programs.answer(self._run("probe", query)))
+        self.plan = self._plan()
+
+    def _run(self, program: str, query: Mapping[str, Any]) -> str:
+        # A here document, as testinfra gives commands no standard input.
+        text = programs.program(program, query)
+        command = f"{programs.COMMAND} <<'BRAMBLE_END'\n{text}\nBRAMBLE_END"
+        with self._connection.sudo():
+            output: str = self._connection.check_output(command)
+        return output
+
+    def _plan(self) -> NodePlan:
+        found = board(self.snapshot)
+        if isinstance(found, Unknown):
+            raise ValueError(f"{self._host.name}: {found.why}")
+        return make(self._host.name, self._host.settings, found, catalogue.roles())
+
+    def ask(self, url: str, question: str) -> Mapping[str, Any] | Unknown:
+        """The model's answer, asked on the node itself."""
+        query = {"url": url, "question": question, "max_tokens": 64, "timeout_s": 300}
+        answer: Mapping[str, Any] = programs.answer(self._run("ask", query))
+        return answer
+
+
+def ssh_config(inventory: Inventory) -> str:
+    """The fleet as an OpenSSH configuration: keys, ports and trust as in the inventory."""
+    return "".join(_entry(host) for host in inventory.hosts.values())
+
+
+def _entry(host: Host) -> str:
+    ssh = host.settings["ssh"]
+    assert isinstance(ssh, Ssh)
+    lines = [
+        f"HostName {ssh.address}",
+        f"Port {ssh.port}",
+        f"User {ssh.user}",
+        f"UserKnownHostsFile {ssh.known_hosts}",
+        "StrictHostKeyChecking yes",
+        f"ConnectTimeout {ssh.connect_timeout_s}",
+        # OpenSSH alone would wait for ever on a node that vanished.
+        "ServerAliveInterval 5",
+        "ServerAliveCountMax 3",
+    ]
+    if ssh.key:
+        lines += [f"IdentityFile {ssh.key}", "IdentitiesOnly yes"]
+    return f"Host {host.name}\n" + "".join(f"    {line}\n" for line in lines)

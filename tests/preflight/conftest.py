@@ -1,0 +1,21 @@
+"""Which nodes are checked: those of --hosts, or all of the inventory."""
+
+import tempfile
+from pathlib import Path
+
+from bramble import catalogue
+from bramble.inventory import folder, load
+from bramble.over_testinfra import ssh_config
+
+
+def pytest_configure(config):
+    """Give testinfra the inventory's hosts, with their keys, ports and trust as an ssh_config."""
+    if config.option.ssh_config:
+        return  # somebody's own
+    inventory = load(folder(), catalogue.sections())
+    file = Path(tempfile.mkdtemp(prefix="bramble-"), "ssh_config")
+    file.write_text(ssh_config(inventory), encoding="utf-8")
+    config.option.ssh_config = str(file)
+    named = [word for word in (config.option.hosts or "").split(",") if word]
+    specs = named or list(inventory.hosts)
+    config.option.hosts = ",".join(s if "://" in s else f"ssh://{s}" for s in specs)

@@ -1,0 +1,32 @@
+"""The preflight checklist on real nodes: `pytest tests/preflight`.
+
+Without --hosts every host of the inventory (BRAMBLE_INVENTORY) is checked; with --hosts=NAME,NAME
+those named. How they are reached is the inventory's word too. The checks are those of
+`bramble checks`.
+"""
+
+import pytest
+
+from bramble import catalogue
+from bramble.checks import checks_of, run_all
+from bramble.inventory import folder, load
+from bramble.over_testinfra import TestinfraNode
+
+CHECKS = [c for role in catalogue.roles() for c in checks_of(role.name, role.checks)]
+
+
+@pytest.fixture(scope="module")
+def node(host):
+    inventory, name = load(folder(), catalogue.sections()), host.backend.get_hostname()
+    assert name in inventory.hosts, f"{name} is not in {folder()}"
+    return TestinfraNode(host, inventory.hosts[name])
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: f"{check.role}.{check.name}")
+def test_preflight(node, check):
+    (result,) = run_all(node, (check,))
+    if result.status == "skip":
+        pytest.skip(result.got)
+    if result.status == "warn":
+        pytest.xfail(f"warning only: wanted {result.want}, got {result.got}. {result.remedy}")
+    assert result.status == "pass", f"wanted {result.want}, got {result.got}. {result.remedy}"
