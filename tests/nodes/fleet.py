@@ -1,0 +1,120 @@
+"""Fleets of virtual Pis as tests see them: an inventory of their own, and the real commands on it."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from bramble import report
+from bramble.virtual.model import address_of
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+MAIN_JOB_TIMEOUT_S = 3000  # a compile with nothing cached takes ten minutes on two idle cores
+
+
+@dataclass
+class Fleet:
+    """An inventory folder that names virtual Pis, and where its reports go."""
+
+    folder: Path
+    reports: list[Path] = field(default_factory=list)
+
+    def write(self, hosts, per_host=None):
+        """Name these virtual Pis, with settings of their own for some of them."""
+        (self.folder / "groups").mkdir(parents=True, exist_ok=True)
+        shipped = ROOT / "inventory" / "groups" / "virtual.yml"
+        group = shipped.read_text(encoding="utf-8").replace("../models/", f"{ROOT}/models/")
+        (self.folder / "groups" / "virtual.yml").write_text(group, encoding="utf-8")
+        entries = {
+            name: {"groups": ["virtual"], "ssh": {"address": address_of(name)}}
+            | (per_host or {}).get(name, {})
+            for name in hosts
+        }
+        fleet = {"settings": {}, "hosts": entries}
+        (self.folder / "fleet.yml").write_text(yaml.safe_dump(fleet), encoding="utf-8")
+
+    def environment(self, **more):
+        """The environment of every command on this fleet."""
+        new = self.folder / f"report-{len(self.reports)}.jsonl"
+        self.reports.append(new)
+        return {
+            **os.environ,
+            "BRAMBLE_INVENTORY": str(self.folder),
+            report.VARIABLE: str(new),
+            "PYINFRA_PROGRESS": "off",
+            **more,
+        }
+
+    def pyinfra(self, deploy="node", *options, **more):
+        """The real pyinfra on a deploy, to its end."""
+        argv = [BIN / "pyinfra", "inventory.py", f"deploys/{deploy}.py", *options]
+        return self.run(argv, **more)
+
+    def bramble(self, *words, **more):
+        """The real bramble command."""
+        return self.run([BIN / "bramble", *words], **more)
+
+    def run(self, argv, **more):
+        """Any command in the repository, with its output as text."""
+        return subprocess.run(
+            [str(word) for word in argv],
+            cwd=ROOT,
+            env=self.environment(**more),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=MAIN_JOB_TIMEOUT_S,
+        )
+
+    def start_pyinfra(self, deploy="node", *options):
+        """The real pyinfra, under way."""
+        return subprocess.Popen(
+            [BIN / "pyinfra", "inventory.py", f"deploys/{deploy}.py", *options],
+            cwd=ROOT,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def events(self, kind):
+        """The last report's events of one kind."""
+        return [event for event in report.read(self.reports[-1]) if event["event"] == kind]
+
+    def statuses(self, host):
+        """The last report's check results of a host, by "role.check"."""
+        return {
+            f"{event['role']}.{event['check']}": event["status"]
+            for event in self.events("result")
+            if event["host"] == host
+        }
+
+    def verify(self, *hosts):
+        """`bramble verify --json`: its exit code and its results by host and check."""
+        done = subprocess.run(
+            [str(BIN / "bramble"), "verify", "--json", *hosts],
+            cwd=ROOT,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        results = json.loads(done.stdout)["results"]
+        return done.returncode, {
+            (entry["host"], f"{entry['role']}.{entry['check']}"): entry for entry in results
+        }
+
+
+def wait_until(condition, deadline_s, what):
+    """Wait for a condition; what it was when the time is over."""
+    end = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < end, f"{what} did not happen within {deadline_s} s"
+        time.sleep(0.2)

@@ -1,0 +1,276 @@
+"""The main job on virtual Pis: a fresh one becomes a node that answers, and stays one."""
+
+import hashlib
+import json
+import random
+import shlex
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from bramble import catalogue
+from bramble.checks import checks_of
+from bramble.virtual import source
+from bramble.virtual.model import GATEWAY, address_of
+from tests.nodes.fleet import BIN, ROOT, Fleet, wait_until
+from tests.unit.node.scripted_server import Whole, serving
+
+pytestmark = pytest.mark.nodes
+
+NODE, SECOND, KILLED = "vpi-121", "vpi-122", "vpi-123"
+CHECKS = [
+    f"{role.name}.{c.name}" for role in catalogue.roles() for c in checks_of(role.name, role.checks)
+]
+MOST_COMMANDS = 6
+
+
+@pytest.fixture
+def on(virtual_pis):
+    """A command on a node as root: on(name, command) is what it printed."""
+    return lambda name, command: virtual_pis.said(name, f"sudo sh -c {shlex.quote(command)}")
+
+
+@pytest.fixture(scope="module")
+def fleet(virtual_pis, tmp_path_factory):
+    """One fresh virtual Pi, provisioned by the real deploy with the shipped settings."""
+    source.fetch(print)
+    virtual_pis.up(NODE, on_progress=print)
+    fleet = Fleet(tmp_path_factory.mktemp("fleet"))
+    fleet.write([NODE])
+    done = fleet.pyinfra("node", "-y")
+    assert done.returncode == 0, done.stdout
+    fleet.first_run = (fleet.statuses(NODE), done.stdout)
+    return fleet
+
+
+def test_the_deploy_ends_with_every_check_passing(fleet):
+    statuses, _ = fleet.first_run
+    assert statuses == dict.fromkeys(CHECKS, "pass")
+
+
+def test_long_steps_show_progress_as_plain_lines(fleet):
+    _, output = fleet.first_run
+    assert f"[{NODE}] compiling llama-server" in output
+    assert f"[{NODE}] checking the sha256" in output
+    assert "\r" not in output
+
+
+def test_a_second_run_reports_no_change(fleet):
+    done = fleet.pyinfra("node", "-y")
+    assert done.returncode == 0, done.stdout
+    (end,) = fleet.events("end")
+    assert (end["changed"], end["failed"]) == ([], [])
+    hosts, success, error, no_change = done.stdout.split("Grand total")[1].split()[:4]
+    assert (success, error) == ("-", "-")
+    assert hosts == no_change
+
+
+def test_a_run_with_nothing_to_do_needs_few_remote_commands(fleet, tmp_path):
+    count = tmp_path / "count"
+    script = Path(__file__).with_name("counted_pyinfra.py")
+    done = fleet.run(
+        [sys.executable, script, "inventory.py", "deploys/node.py", "-y"], BRAMBLE_COUNT=str(count)
+    )
+    assert done.returncode == 0, done.stdout
+    per_host = Counter(line.split()[0] for line in count.read_text().splitlines())
+    assert 1 <= per_host[NODE] <= MOST_COMMANDS
+
+
+def test_a_dry_run_changes_nothing_and_says_what_would(fleet, on):
+    fleet.write([NODE], {NODE: {"serving": {"ctx_tokens": 256}}})
+    before = on(NODE, "sha256sum /etc/systemd/system/llama-server.service")
+    done = fleet.pyinfra("node", "--dry", "--diff")
+    assert done.returncode == 0, done.stdout
+    assert "-    --ctx-size 512" in done.stdout
+    assert "+    --ctx-size 256" in done.stdout
+    assert on(NODE, "sha256sum /etc/systemd/system/llama-server.service") == before
+    fleet.write([NODE])
+
+
+def test_plan_shows_what_would_land(fleet):
+    done = fleet.bramble("plan", NODE, "--json")
+    assert done.returncode == 0, done.stdout
+    (plan,) = json.loads(done.stdout)["plans"]
+    assert plan["host"] == NODE
+    assert {step["why"] for step in plan["steps"]} == {None}
+    assert "/etc/systemd/system/llama-server.service" in {file["path"] for file in plan["files"]}
+
+
+def test_ask_streams_the_right_answer(fleet):
+    done = fleet.bramble("ask", "--host", NODE, "What is 2+2?")
+    assert done.returncode == 0
+    assert done.stdout.strip() == "4"
+
+
+def test_verify_passes_and_exits_with_0(fleet):
+    code, results = fleet.verify()
+    assert code == 0
+    assert {results[NODE, check]["status"] for check in CHECKS} == {"pass"}
+
+
+def test_the_checks_run_as_pytest_through_testinfra(fleet):
+    done = fleet.run([BIN / "pytest", "-q", "-p", "no:cacheprovider", "tests/preflight"])
+    assert done.returncode == 0, done.stdout
+    assert f"{len(CHECKS)} passed" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("fault", "check"),
+    [
+        ("systemctl stop llama-server", "serving.unit_is_active"),
+        ("systemctl stop llama-server", "serving.health_is_ok"),
+        ("systemctl stop llama-server", "serving.model_answers"),
+        ("systemctl disable -q llama-server", "serving.unit_is_enabled"),
+        ("ln -sfn releases/none /opt/bramble/engine/current", "engine.release_is_current"),
+        (
+            "f=$(ls /var/lib/bramble/models/*.gguf); printf x | dd of=$f bs=1 seek=90000 "
+            "conv=notrunc status=none",
+            "model.model_is_the_pinned_one",
+        ),
+        (
+            "sed -i s/--port/--threads-http\\ 2\\ --port/ /etc/systemd/system/llama-server.service; "
+            "sed -i s/BRAMBLE_PLAN=.*/BRAMBLE_PLAN=other/ /etc/systemd/system/llama-server.service; "
+            "systemctl daemon-reload; systemctl restart llama-server",
+            "serving.process_runs_the_plan",
+        ),
+        (
+            "cp -p /opt/bramble/engine/current/bin/llama-server /root/other; printf x >>/root/other; "
+            "mv /root/other /opt/bramble/engine/current/bin/llama-server; "
+            "systemctl restart llama-server",
+            "serving.build_is_the_running_one",
+        ),
+        (
+            "mkdir -p /etc/llama.cpp; touch /etc/llama.cpp/config.ini",
+            "serving.no_stray_configuration",
+        ),
+    ],
+)
+def test_a_planted_fault_is_found_and_mended(fleet, on, fault, check):
+    on(NODE, fault)
+    code, results = fleet.verify()
+    found = results[NODE, check]
+    warning = check == "serving.no_stray_configuration"
+    assert found["status"] == ("warn" if warning else "fail")
+    assert found["remedy"]
+    assert code == (0 if warning else 1)
+    if warning:
+        on(NODE, "rm -r /etc/llama.cpp")
+    mended = fleet.pyinfra("node", "-y")
+    assert mended.returncode == 0, mended.stdout
+    assert fleet.verify()[0] == 0
+
+
+def test_the_service_is_back_after_a_reboot(fleet, virtual_pis):
+    virtual_pis.reboot(NODE)
+    wait_until(lambda: fleet.verify()[0] == 0, 120, "every check passing again")
+
+
+def test_a_failing_host_does_not_stop_the_other_and_is_named(fleet):
+    fleet.write([NODE, "vpi-199"])
+    done = fleet.pyinfra("node", "-y")
+    assert done.returncode == 1
+    (end,) = fleet.events("end")
+    assert end["failed"] == ["vpi-199"]
+    assert fleet.statuses(NODE) == dict.fromkeys(CHECKS, "pass")
+    code, results = fleet.verify()
+    assert code == 3
+    assert results["vpi-199", "ssh.reachable"]["status"] == "unknown"
+    fleet.write([NODE])
+
+
+def test_an_unsupported_release_is_refused_in_a_sentence(fleet, on):
+    on(NODE, "sed -i s/bookworm/trixie/ /usr/lib/os-release")
+    try:
+        done = fleet.pyinfra("node", "-y")
+    finally:
+        on(NODE, "sed -i s/trixie/bookworm/ /usr/lib/os-release")
+    assert done.returncode == 1
+    assert "bookworm is supported. Flash Raspberry Pi OS Lite" in done.stdout
+    assert fleet.events("step") == []
+
+
+def test_a_clone_of_a_node_needs_no_change(fleet, virtual_pis):
+    virtual_pis.up(SECOND, clone_of=NODE)
+    fleet.write([NODE, SECOND])
+    done = fleet.pyinfra("node", "-y")
+    assert done.returncode == 0, done.stdout
+    (end,) = fleet.events("end")
+    assert end["changed"] == []
+    fleet.write([NODE])
+    virtual_pis.down(SECOND)
+
+
+def test_a_deploy_killed_three_times_converges(fleet, virtual_pis):
+    virtual_pis.up(KILLED)
+    fleet.write([KILLED])
+    moments = random.Random()
+    delays_s = [round(moments.uniform(2, 40), 1) for _ in range(3)]
+    print(f"killing after {delays_s} s")
+    for delay_s in delays_s:
+        process = fleet.start_pyinfra("node", "-y")
+        began = time.monotonic()
+        wait_until(
+            lambda p=process, b=began, d=delay_s: p.poll() is not None or time.monotonic() - b > d,
+            delay_s + 5,
+            "the moment to kill",
+        )
+        process.kill()
+        process.wait()
+    done = fleet.pyinfra("node", "-y")
+    assert done.returncode == 0, done.stdout
+    again = fleet.pyinfra("node", "-y")
+    assert again.returncode == 0
+    assert fleet.events("end")[0]["changed"] == []
+    virtual_pis.down(KILLED)
+    fleet.write([NODE])
+
+
+def test_a_wrong_key_is_refused_before_any_connection(fleet):
+    file = fleet.folder / "fleet.yml"
+    good = file.read_text(encoding="utf-8")
+    file.write_text(
+        good.replace("settings: {}", "settings: {serving: {prot: 1}}"), encoding="utf-8"
+    )
+    done = fleet.pyinfra("node", "-y")
+    file.write_text(good, encoding="utf-8")
+    assert done.returncode == 2
+    assert "prot" in done.stdout
+    assert "'port'" in done.stdout
+    assert "Connecting" not in done.stdout
+
+
+def test_a_host_whose_key_is_not_known_is_refused_until_it_is_trusted(fleet, on):
+    known_hosts = fleet.folder / "known_hosts"
+    own = {"ssh": {"address": address_of(NODE), "known_hosts": str(known_hosts)}}
+    fleet.write([NODE], {NODE: own})
+    assert fleet.verify()[0] == 3
+    assert fleet.bramble("trust", NODE, "--fingerprint", "SHA256:other").returncode == 2
+    assert not known_hosts.exists()
+    shown = on(NODE, "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub").split()[1]
+    assert fleet.bramble("trust", NODE, "--fingerprint", shown).returncode == 0
+    assert fleet.verify()[0] == 0
+    fleet.write([NODE])
+
+
+def test_a_model_comes_by_url_through_a_connection_that_breaks(fleet, on):
+    model = (ROOT / "models" / "bramble-demo-f16.gguf").read_bytes()
+    with serving(model, GATEWAY) as server:
+        server.script = [Whole(cut_after=1_000_000), Whole(cut_after=700_000)]
+        by_url = {
+            "name": "by-url",
+            "path": None,
+            "url": server.url,
+            "sha256": hashlib.sha256(model).hexdigest(),
+        }
+        fleet.write([NODE], {NODE: {"model": by_url}})
+        done = fleet.pyinfra("node", "-y")
+    assert done.returncode == 0, done.stdout
+    assert f"[{NODE}] the connection ended early; resuming at 0 MiB" in done.stdout
+    assert server.ranges == [None, "bytes=1000000-", "bytes=1700000-"]
+    assert server.sent_bytes == len(model)
+    assert fleet.statuses(NODE)["model.model_is_the_pinned_one"] == "pass"
+    fleet.write([NODE])
+    assert fleet.pyinfra("node", "-y").returncode == 0
