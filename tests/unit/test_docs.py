@@ -1,0 +1,291 @@
+"""The docs say what the code does: generated pages, JSON keys, commands and links."""
+
+import ast
+import importlib.util
+import json
+import re
+import shlex
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import bramble.ssh
+from bramble import catalogue, report, steps
+from bramble.checks import Result, checks_of
+from bramble.cli import ask as ask_module
+from bramble.cli import driver, fleet, main
+from bramble.inventory.effective import Effective, Report
+from bramble.settings import Section
+from bramble.snapshot import Snapshot
+from bramble.virtual.model import Node
+from tests.unit.good_node import node_plan
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "docs" / "reference"
+PAGES = sorted(
+    path
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bramble/**/*.md"))
+    if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
+)
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def generator():
+    """docs/generate.py, which is no package's module."""
+    spec = importlib.util.spec_from_file_location("docs_generate", ROOT / "docs" / "generate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+GENERATED = generator().pages()
+
+
+def names(model, above):
+    """Every setting of a section, those inside of others too."""
+    for name, field in model.model_fields.items():
+        yield f"{above}.{name}"
+        inner = generator()._section_in(field.annotation)
+        if inner:
+            assert issubclass(inner, Section)
+            yield from names(inner, f"{above}.{name}")
+
+
+@pytest.mark.parametrize("page", GENERATED)
+def test_a_generated_page_is_what_the_code_makes(page):
+    there = (REFERENCE / page).read_text(encoding="utf-8")
+    assert there == GENERATED[page], "stale: run `make docs`"
+
+
+def test_every_setting_stands_in_the_reference():
+    page = (REFERENCE / "settings.md").read_text(encoding="utf-8")
+    for section, model in catalogue.sections().items():
+        for name in names(model, section):
+            assert f"| `{name}` |" in page
+
+
+def test_every_check_stands_in_the_reference():
+    page = (REFERENCE / "checks.md").read_text(encoding="utf-8")
+    for role in catalogue.roles():
+        for check in checks_of(role.name, role.checks):
+            assert f"| `{role.name}.{check.name}` |" in page
+
+
+def commands(found, name):
+    """Every command with its whole name."""
+    yield name
+    for inner, below in getattr(found, "commands", {}).items():
+        yield from commands(below, f"{name} {inner}")
+
+
+def test_every_command_stands_in_the_reference():
+    page = (REFERENCE / "commands.md").read_text(encoding="utf-8")
+    for name in commands(main, "bramble"):
+        assert f"\n## {name}\n" in page
+
+
+def test_every_command_that_people_run_stands_in_the_readme():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in main.commands:
+        assert f"bramble {name}" in readme
+
+
+def test_every_program_that_writes_is_known_to_the_page_of_files():
+    plan = node_plan()
+    for role in catalogue.roles():
+        for step in role.plan.steps(plan.roles[role.name], plan, Snapshot()):
+            assert step.program in generator().WRITTEN
+
+
+# JSON
+
+
+def documented(heading):
+    """The keys in the table below a heading of json.md."""
+    page = (REFERENCE / "json.md").read_text(encoding="utf-8")
+    part = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", page, re.M | re.S)[1]
+    return set(re.findall(r"^\| `([^`]+)` \|", part, re.MULTILINE))
+
+
+def keys(value, above=""):
+    """Every way to a value in JSON, with [] for the elements of lists."""
+    if isinstance(value, dict):
+        dot = "." if above else ""
+        return {way for key, inner in value.items() for way in keys(inner, f"{above}{dot}{key}")}
+    if isinstance(value, list):
+        return {way for inner in value for way in keys(inner, f"{above}[]")} or {f"{above}[]"}
+    return {above}
+
+
+def outcome(*events):
+    """What a run of pyinfra left, with a report of these events."""
+    return driver.Outcome(0, events, Path("report"), Path("log"))
+
+
+def test_the_keys_of_up_are_documented():
+    step = {"event": "step", "host": "a", "step": "Build llama.cpp", "why": "", "problem": None}
+    found = outcome({"event": "run", "hosts": ["a"]}, step)
+    assert keys({"hosts": [fleet._state_of("a", found)]}) == documented("bramble up --json")
+
+
+def test_the_keys_of_plan_are_documented():
+    plan = node_plan()
+    todo = {
+        role.name: role.plan.steps(plan.roles[role.name], plan, Snapshot())
+        for role in catalogue.roles()
+    }
+    value = json.loads(json.dumps({"plans": [steps.as_dict(plan, todo)]}))
+    assert keys(value) == documented("bramble plan --json")
+
+
+def test_the_keys_of_verify_are_documented():
+    found = {f"results[].{name}" for name in Result.__dataclass_fields__}
+    assert found == documented("bramble verify --json")
+
+
+def test_the_keys_of_checks_are_documented():
+    done = CliRunner().invoke(main, ["checks", "--json"])
+    assert done.exit_code == 0
+    assert keys(json.loads(done.stdout)) == documented("bramble checks --json")
+
+
+def test_the_keys_of_ask_are_documented(monkeypatch, tmp_path):
+    model = f"{{name: toy, url: 'http://example.org/a.gguf', sha256: '{'0' * 64}'}}"
+    (tmp_path / "fleet.yml").write_text(f"settings: {{model: {model}}}\nhosts: {{a: }}\n")
+    monkeypatch.setenv("BRAMBLE_INVENTORY", str(tmp_path))
+
+    @contextmanager
+    def connected(*_args):
+        yield None
+
+    monkeypatch.setattr(bramble.ssh, "connect", connected)
+    monkeypatch.setattr(ask_module, "answer", lambda *_args: iter(["4"]))
+    done = CliRunner().invoke(main, ["ask", "--json", "What is 2+2?"])
+    assert done.exit_code == 0, done.output
+    assert keys(json.loads(done.stdout)) == documented("bramble ask --json")
+
+
+def test_the_keys_of_config_are_documented():
+    found = {name for name in Report.model_fields if name not in ("groups", "settings")}
+    found |= {"groups[]"} | {f"settings[].{name}" for name in Effective.model_fields}
+    assert found == documented("bramble config --json")
+
+
+def test_the_keys_of_virtual_list_are_documented():
+    found = {f"[].{name}" for name in Node.__dataclass_fields__}
+    assert found == documented("bramble virtual list --json")
+
+
+def written_events():
+    """The report's events with the keys that the code gives them, read from its text."""
+    found = {}
+    for path in (ROOT / "bramble" / "ops").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            is_write = isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "write"
+            if is_write and node.keywords and isinstance(node.args[0], ast.Constant):
+                given = {keyword.arg for keyword in node.keywords}
+                found.setdefault(node.args[0].value, set()).update(given)
+    plan = {way.split(".")[1].removesuffix("[]") for way in documented("bramble plan --json")}
+    spread = {"plan": plan, "result": set(Result.__dataclass_fields__)}
+    return {
+        event: (given - {None}) | (spread[event] if None in given else set())
+        for event, given in found.items()
+    }
+
+
+def test_the_events_of_a_report_are_documented():
+    page = (REFERENCE / "json.md").read_text(encoding="utf-8")
+    part = page.partition("## Report")[2]
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", part, re.MULTILINE)
+    assert {event: set(re.findall(r"`(\w+)`", cell)) for event, cell in rows} == written_events()
+
+
+def test_every_line_of_a_report_has_its_event_and_time(tmp_path):
+    file = tmp_path / "report.jsonl"
+    report.Report(file).write("run", hosts=[])
+    assert set(next(report.read(file))) == {"event", "at", "hosts"}
+
+
+# What the pages tell people to do
+
+
+def scripts():
+    """Every line of every shell block, with its page."""
+    for page in PAGES:
+        for language, text in FENCED.findall(page.read_text(encoding="utf-8")):
+            if language == "sh":
+                for line in text.splitlines():
+                    yield page.relative_to(ROOT), line
+
+
+def words_after(line, program):
+    """The words of each call of a program in a line."""
+    for part in re.split(r"&&|;|\|", line.partition("  #")[0]):
+        if part.strip().startswith(f"{program} "):
+            yield shlex.split(part)[1:]
+
+
+CALLS = [(page, words) for page, line in scripts() for words in words_after(line, "bramble")]
+
+
+@pytest.mark.parametrize(
+    ("page", "words"), CALLS, ids=[f"{page}: {' '.join(words)}" for page, words in CALLS]
+)
+def test_a_command_in_the_docs_is_one_that_bramble_knows(page, words):
+    found, context = main, click.Context(main, info_name="bramble")
+    while isinstance(found, click.Group):
+        assert words[0] in found.commands, f"{page}: bramble {words[0]}"
+        found, words = found.commands[words[0]], words[1:]
+        context = click.Context(found, parent=context)
+    found.make_parser(context).parse_args(list(words))
+
+
+def test_every_make_target_in_the_docs_is_there():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for target in re.findall(r"(?:`|^)make ([a-z]+)", text, re.MULTILINE):
+            assert target in targets, f"{page.relative_to(ROOT)}: make {target}"
+
+
+def test_every_deploy_in_the_docs_is_there():
+    for page in PAGES:
+        for path in re.findall(r"deploys/\w+\.py", page.read_text(encoding="utf-8")):
+            assert (ROOT / path).exists(), f"{page.relative_to(ROOT)}: {path}"
+
+
+def anchors(page):
+    """The anchors of a page's headings, as GitHub makes them."""
+    text = FENCED.sub("", page.read_text(encoding="utf-8"))
+    for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE):
+        yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_no_relative_link_is_broken(page):
+    text = FENCED.sub("", page.read_text(encoding="utf-8"))
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in link or link.startswith("mailto:"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{link} is not there"
+        assert not anchor or anchor in anchors(target), f"{link}: no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_every_page_is_reached_from_the_readme(page):
+    reached, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        here = waiting.pop()
+        if here in reached or here.suffix != ".md":
+            continue
+        reached.add(here)
+        links = re.findall(r"\]\(([^)#\s]+)", here.read_text(encoding="utf-8"))
+        found = [(here.parent / link).resolve() for link in links if "://" not in link]
+        waiting += [path for path in found if path.is_file()]
+    assert page in reached
