@@ -49,6 +49,15 @@ lint: setup ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+.PHONY: bench
+bench: system setup .venv-bench/ready ## A no-op run beside a tuned Ansible playbook's (root on Debian)
+	$(BIN)/python tests/bench/noop.py $(BENCH)
+
+.venv-bench/ready: tests/bench/requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet --disable-pip-version-check -r tests/bench/requirements.txt
+	touch $@
+
 .PHONY: docs
 docs: setup ## Rewrite the generated pages of docs/reference
 	$(BIN)/python docs/generate.py

@@ -115,6 +115,7 @@ def init(directory: Path | None, hosts: tuple[str, ...], user: str, key: str | N
         click.echo(f"next: set there what has no default: {', '.join(missing)}")
     if place != folder():
         click.echo(f"next: export BRAMBLE_INVENTORY={place}")
+    click.echo("next: `bramble trust HOST` for each host, then `bramble up`")
 
 
 def _addresses(hosts: tuple[str, ...]) -> dict[str, str]:

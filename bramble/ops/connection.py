@@ -89,4 +89,5 @@ class Live:
             answer: Mapping[str, Any] = node.answer(output)
         except ValueError as error:
             return Unknown(f"the node's answer is not JSON: {error}")
+        self.host.log(f"{question} {answer.get('answer', answer.get('problem', ''))}")
         return answer
