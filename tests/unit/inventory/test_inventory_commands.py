@@ -38,7 +38,11 @@ def uncommented(fleet: str) -> str:
 
 def test_a_first_inventory_with_hosts_is_ready(run, tmp_path):
     made = run("init", "--host", "pi5-a=192.168.1.41", "--host", "pi4-b=pi4.lan", "--key", "~/k")
-    assert (made.exit_code, made.output) == (0, "wrote inventory: 2 hosts\n")
+    assert made.exit_code == 0
+    assert made.output.splitlines() == [
+        "wrote inventory: 2 hosts",
+        "next: `bramble trust HOST` for each host, then `bramble up`",
+    ]
     fleet = load(tmp_path / "inventory", SECTIONS)
     ssh = fleet.hosts["pi5-a"].settings["ssh"]
     assert (ssh.address, ssh.user, ssh.key) == ("192.168.1.41", "pi", Path("~/k").expanduser())
