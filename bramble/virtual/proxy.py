@@ -1,7 +1,6 @@
 """The one way out of a virtual Pi: tinyproxy on the bridge, for the Debian mirror only."""
 
 import re
-from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -87,8 +86,12 @@ def _start(config: Path, folder: Path) -> None:
     pid_file = folder / "pid"
     pid_file.unlink(missing_ok=True)
     run("tinyproxy", "-c", str(config))
-    listens = partial(answers, model.GATEWAY, PORT)
-    record = _record_in(pid_file) if processes.wait_until(listens, deadline_s=10) else None
+
+    def ready() -> bool:
+        # It listens before it goes into the background, which is when it notes its number.
+        return answers(model.GATEWAY, PORT) and _record_in(pid_file) is not None
+
+    record = _record_in(pid_file) if processes.wait_until(ready, deadline_s=10) else None
     if record is None:
         raise VirtualPiError(
             f"tinyproxy does not listen on {model.GATEWAY}:{PORT}; its log {folder / 'log'} says why"
@@ -97,7 +100,8 @@ def _start(config: Path, folder: Path) -> None:
 
 
 def _record_in(pid_file: Path) -> processes.ProcessRecord | None:
-    return processes.record_of(int(pid_file.read_text())) if pid_file.exists() else None
+    number = pid_file.read_text().strip() if pid_file.exists() else ""
+    return processes.record_of(int(number)) if number else None
 
 
 def stop() -> None:
