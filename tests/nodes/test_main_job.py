@@ -4,6 +4,7 @@ import hashlib
 import json
 import random
 import shlex
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -11,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from bramble import catalogue
+from bramble import catalogue, virtual
 from bramble.checks import checks_of
 from bramble.virtual import source
 from bramble.virtual.model import GATEWAY, address_of
-from tests.nodes.fleet import BIN, ROOT, Fleet, wait_until
+from tests.nodes.fleet import BIN, MAIN_JOB_TIMEOUT_S, ROOT, Fleet, wait_until
 from tests.unit.node.scripted_server import Whole, serving
 
 pytestmark = pytest.mark.nodes
@@ -274,3 +275,57 @@ def test_a_model_comes_by_url_through_a_connection_that_breaks(fleet, on):
     assert fleet.statuses(NODE)["model.model_is_the_pinned_one"] == "pass"
     fleet.write([NODE])
     assert fleet.pyinfra("node", "-y").returncode == 0
+
+
+def test_a_node_that_vanishes_in_a_long_step_ends_the_run_and_not_its_work(fleet, on):
+    model = (ROOT / "models" / "bramble-demo-f16.gguf").read_bytes()
+    link = f"vb-{NODE}"
+    with serving(model, GATEWAY) as server:
+        server.script = [Whole(cut_after=1_000_000, stall=True)]
+        by_url = {
+            "name": "stalls",
+            "path": None,
+            "url": server.url,
+            "sha256": hashlib.sha256(model).hexdigest(),
+        }
+        fleet.write([NODE], {NODE: {"model": by_url}})
+        process = fleet.start_pyinfra("node", "-y")
+        wait_until(lambda: server.sent_bytes, 60, "the download")
+        subprocess.run(["ip", "link", "set", link, "down"], check=True)
+        # Without keepalives of our own the run would never end; this is a bound, not a measure.
+        assert process.wait(timeout=120) == 1
+        subprocess.run(["ip", "link", "set", link, "up"], check=True)
+        (end,) = fleet.events("end")
+        assert end["failed"] == [NODE]
+        assert "active" in on(NODE, "systemctl list-units --plain --no-legend 'bramble-fetch-*'")
+    fleet.write([NODE])
+    on(NODE, "systemctl stop 'bramble-fetch-*'")
+    assert fleet.pyinfra("node", "-y").returncode == 0
+
+
+def test_try_goes_from_nothing_to_the_answer(virtual_pis):
+    if "vpi-1" not in {node.name for node in virtual.nodes()}:  # else it is somebody's
+        virtual_pis.names.append("vpi-1")
+    done = subprocess.run(
+        [BIN / "bramble", "try"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=MAIN_JOB_TIMEOUT_S,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-2:] == ["What is 2+2?", "4"]
+
+
+def test_an_option_that_llama_cpp_lacks_stops_the_build_and_not_the_service(fleet, on):
+    fleet.write([NODE], {NODE: {"engine": {"options": {"GGML_OPENMPP": "OFF"}}}})
+    done = fleet.pyinfra("node", "-y")
+    assert done.returncode == 1
+    assert "llama.cpp has no option GGML_OPENMPP; did you mean GGML_OPENMP?" in done.stdout
+    fleet.write([NODE])
+    assert fleet.verify()[0] == 0
+
+
+def test_the_running_unit_is_hardened(fleet, on):
+    said = on(NODE, "systemd-analyze security --no-pager --threshold=15 llama-server.service")
+    assert "Overall exposure level for llama-server.service" in said
