@@ -63,6 +63,7 @@ def up(
     if names and count:
         raise click.UsageError("give names or --count, not both")
     with _told():
+        lifecycle.require()
         source.fetch(lambda line: click.echo(line, err=True))
         found = lifecycle.up(
             names or count or 1,
