@@ -24,7 +24,7 @@ def test_a_failure_is_a_sentence_and_exit_code_1(monkeypatch):
     def refuse(*_args, **_options):
         raise VirtualPiError("tinyproxy is missing: 'apt-get install -y tinyproxy'")
 
-    monkeypatch.setattr(lifecycle, "up", refuse)
+    monkeypatch.setattr(lifecycle, "require", refuse)
     result = call("up")
     assert result.exit_code == 1
     assert result.stderr == "Error: tinyproxy is missing: 'apt-get install -y tinyproxy'\n"
