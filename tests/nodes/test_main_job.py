@@ -112,10 +112,20 @@ def test_verify_passes_and_exits_with_0(fleet):
     assert {results[NODE, check]["status"] for check in CHECKS} == {"pass"}
 
 
-def test_the_checks_run_as_pytest_through_testinfra(fleet):
-    done = fleet.run([BIN / "pytest", "-q", "-p", "no:cacheprovider", "tests/preflight"])
+@pytest.mark.parametrize("options", [[], [f"--hosts={NODE}"]])
+def test_the_checks_run_as_pytest_through_testinfra(fleet, options):
+    done = fleet.run([BIN / "pytest", "-q", "-p", "no:cacheprovider", "tests/preflight", *options])
     assert done.returncode == 0, done.stdout
     assert f"{len(CHECKS)} passed" in done.stdout
+
+
+def test_a_fault_fails_its_pytest_test_and_no_other(fleet, on):
+    on(NODE, "systemctl disable -q llama-server")
+    done = fleet.run([BIN / "pytest", "-q", "-p", "no:cacheprovider", "tests/preflight"])
+    on(NODE, "systemctl enable -q llama-server")
+    assert done.returncode == 1
+    assert f"1 failed, {len(CHECKS) - 1} passed" in done.stdout
+    assert "serving.unit_is_enabled" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -277,7 +287,7 @@ def test_a_model_comes_by_url_through_a_connection_that_breaks(fleet, on):
     assert fleet.pyinfra("node", "-y").returncode == 0
 
 
-def test_a_node_that_vanishes_in_a_long_step_ends_the_run_and_not_its_work(fleet, on):
+def test_a_node_that_vanishes_in_a_long_step_ends_the_run_and_not_its_work(fleet, on, virtual_pis):
     model = (ROOT / "models" / "bramble-demo-f16.gguf").read_bytes()
     link = f"vb-{NODE}"
     with serving(model, GATEWAY) as server:
@@ -295,6 +305,7 @@ def test_a_node_that_vanishes_in_a_long_step_ends_the_run_and_not_its_work(fleet
         # Without keepalives of our own the run would never end; this is a bound, not a measure.
         assert process.wait(timeout=120) == 1
         subprocess.run(["ip", "link", "set", link, "up"], check=True)
+        wait_until(lambda: virtual_pis.boot_id(NODE), 60, "the node being back")
         (end,) = fleet.events("end")
         assert end["failed"] == [NODE]
         assert "active" in on(NODE, "systemctl list-units --plain --no-legend 'bramble-fetch-*'")
