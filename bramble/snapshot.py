@@ -112,6 +112,14 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Output:
+    """What a read-only command printed, on both of its outputs, and its exit code."""
+
+    code: int
+    output: str
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """One look at a node. Mappings hold what was asked for; None in them means "not there"."""
 
@@ -129,6 +137,7 @@ class Snapshot:
     files: Mapping[str, FileState | Unknown | None] | Unknown = field(default_factory=dict)
     users: Mapping[str, Mapping[str, Any] | None] | Unknown = field(default_factory=dict)
     http: Mapping[str, Answer | Unknown] | Unknown = field(default_factory=dict)
+    commands: Mapping[str, Output | Unknown | None] | Unknown = field(default_factory=dict)
     free_bytes: Mapping[str, int] | Unknown = field(default_factory=dict)
 
     def file(self, path: str) -> FileState | Unknown | None:
@@ -154,6 +163,12 @@ class Snapshot:
             return self.http
         return self.http.get(url, Unknown(f"{url} was not asked"))
 
+    def command(self, line: str) -> Output | Unknown | None:
+        """What a command printed, None where the node has no such program."""
+        if isinstance(self.commands, Unknown):
+            return self.commands
+        return self.commands.get(line, Unknown(f"`{line}` was not run"))
+
 
 def read(raw: Mapping[str, Any]) -> Snapshot:
     """The snapshot in what the probe printed; a part that cannot be read is Unknown."""
@@ -173,6 +188,7 @@ def read(raw: Mapping[str, Any]) -> Snapshot:
         files=_known(raw, "files", _files),
         users=_known(raw, "users", _mapping),
         http=_known(raw, "http", _http),
+        commands=_known(raw, "commands", _commands),
         free_bytes=_known(raw, "free_bytes", _mapping),
     )
 
@@ -269,6 +285,14 @@ def _file(part: Mapping[str, Any] | None) -> FileState | None:
         return None
     renamed = {"size_bytes" if key == "size" else key: value for key, value in part.items()}
     return FileState(**renamed)
+
+
+def _commands(part: Mapping[str, Any]) -> Mapping[str, Output | Unknown | None]:
+    return {line: _known(part, line, _output) for line in _mapping(part)}
+
+
+def _output(part: Mapping[str, Any] | None) -> Output | None:
+    return None if part is None else Output(**part)
 
 
 def _http(part: Mapping[str, Any]) -> Mapping[str, Answer | Unknown]:

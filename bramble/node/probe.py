@@ -12,6 +12,8 @@ import http.client
 import json
 import os
 import pwd
+import shlex
+import shutil
 import stat
 import subprocess
 import time
@@ -239,6 +241,35 @@ def get(url):
         raise
 
 
+def commands(lines):
+    """What each read-only command line prints and how it ends, None where there is no such program."""
+    return {line: known(command, line) for line in lines}
+
+
+def command(line):
+    """One command without a shell, in the C locale, with the folders of root in its path."""
+    environment = {
+        **os.environ,
+        "LC_ALL": "C.UTF-8",
+        "PATH": f"/usr/sbin:/sbin:{os.environ['PATH']}",
+    }
+    argv = shlex.split(line)
+    path = shutil.which(argv[0], path=environment["PATH"])
+    if path is None:
+        return None
+    done = subprocess.run(
+        [path, *argv[1:]],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=60,
+    )
+    return {"code": done.returncode, "output": done.stdout}
+
+
 def free(paths):
     """Free bytes of the file system that holds each path, or its nearest folder that exists."""
     found = {}
@@ -268,6 +299,7 @@ def main(query):
         "files": known(files, query),
         "users": known(users, query.get("users", [])),
         "http": known(answers, query.get("http", [])),
+        "commands": known(commands, query.get("commands", [])),
         "free_bytes": known(free, query.get("free", [])),
     }
     print(json.dumps(seen))

@@ -28,6 +28,7 @@ PARTS = {
     "files": "files",
     "users": "users",
     "http": "http",
+    "commands": "commands",
     "free_bytes": "free_bytes",
 }
 HEALTH = "http://127.0.0.1:8080/health"
