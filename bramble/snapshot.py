@@ -56,11 +56,15 @@ class Boot:
 
 @dataclass(frozen=True)
 class DeviceTree:
-    """The board's own word on what it is; absent properties are None."""
+    """The board's own word on what it is; absent properties are None.
+
+    `psu_ma` is the current that the power supply offered to the firmware (Pi 5).
+    """
 
     model: str | None
     compatible: tuple[str, ...]
     revision: int | None
+    psu_ma: int | None = None
 
 
 @dataclass(frozen=True)
@@ -225,12 +229,17 @@ def _device_tree(part: Mapping[str, str] | None) -> DeviceTree | None:
         name: bytes.fromhex(value).rstrip(b"\0").decode("utf-8", "replace")
         for name, value in part.items()
     }
-    revision = bytes.fromhex(part.get("system/linux,revision", ""))
     return DeviceTree(
         model=text.get("model"),
         compatible=tuple(filter(None, text.get("compatible", "").split("\0"))),
-        revision=int.from_bytes(revision, "big") if revision else None,
+        revision=_number(part.get("system/linux,revision", "")),
+        psu_ma=_number(part.get("chosen/power/max_current", "")),
     )
+
+
+def _number(digits: str) -> int | None:
+    """A device tree's number: big-endian bytes, None for none."""
+    return int.from_bytes(bytes.fromhex(digits), "big") if digits else None
 
 
 def _system(part: Mapping[str, Any]) -> System:

@@ -37,6 +37,13 @@ UNIT_PROPERTIES = (
 UNKNOWN = (OSError, ValueError, LookupError, subprocess.SubprocessError, http.client.HTTPException)
 
 DEVICE_TREE = "/sys/firmware/devicetree/base"
+DEVICE_TREE_PROPERTIES = (
+    "model",
+    "compatible",
+    "system/linux,revision",
+    "chosen/os_prefix",
+    "chosen/power/max_current",
+)
 TEXT_LIMIT_BYTES = 64 * 1024
 
 
@@ -68,7 +75,7 @@ def device_tree():
     if not os.path.isdir(DEVICE_TREE):
         return None
     found = {}
-    for name in ("model", "compatible", "system/linux,revision", "chosen/os_prefix"):
+    for name in DEVICE_TREE_PROPERTIES:
         path = os.path.join(DEVICE_TREE, name)
         if os.path.exists(path):
             with open(path, "rb") as file:
