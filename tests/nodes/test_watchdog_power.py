@@ -152,6 +152,26 @@ def test_a_governor_has_a_unit_that_leaves_a_containers_host_alone(fleet, on):
     fleet.write([NODE])
 
 
+def test_the_governors_unit_writes_to_every_group_of_processors(fleet, on):
+    """Its command as systemd reads it, on files of ours: a container's own are its host's."""
+    fleet.write([NODE], {NODE: {"power": {"governor": "performance"}}})
+    fleet.deploy()
+    fake, copy = "/run/cpufreq", "/run/systemd/system/governor-copy.service"
+    files = f"{fake}/policy0/scaling_governor {fake}/policy4/scaling_governor"
+    on(
+        NODE,
+        f"mkdir -p {fake}/policy0 {fake}/policy4; for f in {files}; do echo ondemand >$f; done",
+    )
+    on(
+        NODE,
+        f"sed 's#/sys/devices/system/cpu/cpufreq#{fake}#; /ConditionVirtualization/d' "
+        f"/etc/systemd/system/{UNIT} >{copy}; systemctl daemon-reload; "
+        "systemctl start governor-copy",
+    )
+    assert on(NODE, f"cat {files}").split() == ["performance", "performance"]
+    fleet.write([NODE])
+
+
 def test_a_weak_supply_fails_its_node_and_throttling_warns(fleet):
     fleet.write([WEAK])
     found = fleet.found(WEAK)
