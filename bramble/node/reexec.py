@@ -11,7 +11,7 @@ def systemctl(*words):
 
 
 def main(query):
-    """Re-execute systemd; between its end and its new beginning nobody is there to answer."""
+    """Re-execute systemd; on a busy board it may take a while until it answers again."""
     done = systemctl("daemon-reexec")
     if done.returncode:
         print(f"systemctl daemon-reexec: {done.stderr.strip()}", file=sys.stderr)

@@ -24,7 +24,7 @@ def _safe(seconds: int) -> int:
     raise ValueError(
         f"{seconds} s is not safe: allowed are 1 to 15, and times that leave 10 or more when divided "
         f"by 16 (60, 90, 300). Kernels without raspberrypi/linux PR 7432 (bcm2835_wdt) count the "
-        f"remainder only, here {left} s, and ping every 8 s: the board would reset for nothing"
+        f"remainder only, here {left} s, and ping every 8 s: the board may reset for nothing"
     )
 
 
