@@ -113,6 +113,11 @@ def expect(want: str, got: str, well: bool, remedy: str) -> Finding:
     return Finding("pass" if well else "fail", want, got, "" if well else remedy)
 
 
+def skip(want: str, why: str) -> Finding:
+    """The check does not apply to this node: neither a pass nor a failure."""
+    return Finding("skip", want, why)
+
+
 def unknown(want: str, found: Unknown) -> Finding:
     """The node would not say."""
     return Finding("unknown", want, found.why, "Run again with a user who may use sudo.")

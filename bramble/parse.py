@@ -119,6 +119,29 @@ def swaps(text: str) -> tuple[Swap, ...]:
     )
 
 
+def properties(text: str) -> Mapping[str, str]:
+    """The properties that `systemctl show` prints."""
+    found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    if not found:
+        raise ValueError("no property")
+    return found
+
+
+_SPAN_UNITS_S = {"d": 86400, "h": 3600, "min": 60, "s": 1, "ms": 1e-3, "us": 1e-6}
+
+
+def timespan_s(text: str) -> float:
+    """A time span as systemd writes it, in seconds: `5min`, `1min 30s`, `0`, `infinity`."""
+    if text == "infinity":
+        return float("inf")
+    if text == "0":
+        return 0
+    parts = [re.fullmatch(r"([\d.]+)([a-z]+)", word) for word in text.split()]
+    if not parts or not all(part and part[2] in _SPAN_UNITS_S for part in parts):
+        raise ValueError(f"not a time span: {text!r}")
+    return sum(float(part[1]) * _SPAN_UNITS_S[part[2]] for part in parts if part)
+
+
 def _unescape(word: str) -> str:
     """The kernel writes blanks and backslashes in paths as octal numbers."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), word)

@@ -42,7 +42,10 @@ class File:
 
 @dataclass(frozen=True, kw_only=True)
 class Interests:
-    """What one look at a node must see for a role; paths may be patterns with * and ?."""
+    """What one look at a node must see for a role; paths may be patterns with * and ?.
+
+    `commands` are run at every look, as root: they must be quick and change nothing.
+    """
 
     files: tuple[str, ...] = ()
     secret: tuple[str, ...] = ()
@@ -51,6 +54,7 @@ class Interests:
     users: tuple[str, ...] = ()
     http: tuple[str, ...] = ()
     free: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,11 +56,15 @@ class Boot:
 
 @dataclass(frozen=True)
 class DeviceTree:
-    """The board's own word on what it is; absent properties are None."""
+    """The board's own word on what it is; absent properties are None.
+
+    `psu_ma` is the current that the power supply offered to the firmware (Pi 5).
+    """
 
     model: str | None
     compatible: tuple[str, ...]
     revision: int | None
+    psu_ma: int | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,14 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Output:
+    """What a read-only command printed, on both of its outputs, and its exit code."""
+
+    code: int
+    output: str
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """One look at a node. Mappings hold what was asked for; None in them means "not there"."""
 
@@ -129,6 +141,7 @@ class Snapshot:
     files: Mapping[str, FileState | Unknown | None] | Unknown = field(default_factory=dict)
     users: Mapping[str, Mapping[str, Any] | None] | Unknown = field(default_factory=dict)
     http: Mapping[str, Answer | Unknown] | Unknown = field(default_factory=dict)
+    commands: Mapping[str, Output | Unknown | None] | Unknown = field(default_factory=dict)
     free_bytes: Mapping[str, int] | Unknown = field(default_factory=dict)
 
     def file(self, path: str) -> FileState | Unknown | None:
@@ -154,6 +167,12 @@ class Snapshot:
             return self.http
         return self.http.get(url, Unknown(f"{url} was not asked"))
 
+    def command(self, line: str) -> Output | Unknown | None:
+        """What a command printed, None where the node has no such program."""
+        if isinstance(self.commands, Unknown):
+            return self.commands
+        return self.commands.get(line, Unknown(f"`{line}` was not run"))
+
 
 def read(raw: Mapping[str, Any]) -> Snapshot:
     """The snapshot in what the probe printed; a part that cannot be read is Unknown."""
@@ -173,6 +192,7 @@ def read(raw: Mapping[str, Any]) -> Snapshot:
         files=_known(raw, "files", _files),
         users=_known(raw, "users", _mapping),
         http=_known(raw, "http", _http),
+        commands=_known(raw, "commands", _commands),
         free_bytes=_known(raw, "free_bytes", _mapping),
     )
 
@@ -209,12 +229,17 @@ def _device_tree(part: Mapping[str, str] | None) -> DeviceTree | None:
         name: bytes.fromhex(value).rstrip(b"\0").decode("utf-8", "replace")
         for name, value in part.items()
     }
-    revision = bytes.fromhex(part.get("system/linux,revision", ""))
     return DeviceTree(
         model=text.get("model"),
         compatible=tuple(filter(None, text.get("compatible", "").split("\0"))),
-        revision=int.from_bytes(revision, "big") if revision else None,
+        revision=_number(part.get("system/linux,revision", "")),
+        psu_ma=_number(part.get("chosen/power/max_current", "")),
     )
+
+
+def _number(digits: str) -> int | None:
+    """A device tree's number: big-endian bytes, None for none."""
+    return int.from_bytes(bytes.fromhex(digits), "big") if digits else None
 
 
 def _system(part: Mapping[str, Any]) -> System:
@@ -269,6 +294,14 @@ def _file(part: Mapping[str, Any] | None) -> FileState | None:
         return None
     renamed = {"size_bytes" if key == "size" else key: value for key, value in part.items()}
     return FileState(**renamed)
+
+
+def _commands(part: Mapping[str, Any]) -> Mapping[str, Output | Unknown | None]:
+    return {line: _known(part, line, _output) for line in _mapping(part)}
+
+
+def _output(part: Mapping[str, Any] | None) -> Output | None:
+    return None if part is None else Output(**part)
 
 
 def _http(part: Mapping[str, Any]) -> Mapping[str, Answer | Unknown]:

@@ -4,7 +4,9 @@ from bramble.ops.run import begin, bring, finish
 
 node = begin()
 bring(node, "base")
+bring(node, "power")
 bring(node, "engine")
 bring(node, "model")
 bring(node, "serving")
+bring(node, "watchdog")
 finish(node)

@@ -50,6 +50,7 @@ NEEDED: Mapping[str, Mapping[str, Any]] = {
 WRITTEN: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "apt_install": (),
     "command": (),
+    "reexec": (),
     "service": (),
     "write_files": (),
     "link": (("path", "", "link to the current release"),),
@@ -256,6 +257,7 @@ def _looked_at(settings: Mapping[str, Section]) -> str:
         "packages": "Packages",
         "users": "Users",
         "http": "URLs on the node itself",
+        "commands": "Commands",
         "free": "Free space below",
     }
     rows = "".join(f"| {word} | {_names(query[key])} |\n" for key, word in words.items())

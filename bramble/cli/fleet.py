@@ -71,12 +71,14 @@ def _state_of(host: str, outcome: driver.Outcome) -> dict[str, Any]:
         "why": failed or "",
         "steps": [entry["step"] for entry in outcome.of("step") if entry["host"] == host],
         "checks_passed": sum(entry["status"] == "pass" for entry in results),
+        "checks_skipped": sum(entry["status"] == "skip" for entry in results),
         "checks": len(results),
     }
 
 
 def _summary_line(entry: dict[str, Any]) -> str:
-    checks = f"{entry['checks_passed']} of {entry['checks']} checks pass"
+    skipped = f", {entry['checks_skipped']} skipped" if entry["checks_skipped"] else ""
+    checks = f"{entry['checks_passed']} of {entry['checks']} checks pass{skipped}"
     words = {
         "failed": f"failed: {entry['why']}",
         "changed": f"changed ({', '.join(entry['steps'])}); {checks}",

@@ -12,6 +12,8 @@ import http.client
 import json
 import os
 import pwd
+import shlex
+import shutil
 import stat
 import subprocess
 import time
@@ -35,6 +37,13 @@ UNIT_PROPERTIES = (
 UNKNOWN = (OSError, ValueError, LookupError, subprocess.SubprocessError, http.client.HTTPException)
 
 DEVICE_TREE = "/sys/firmware/devicetree/base"
+DEVICE_TREE_PROPERTIES = (
+    "model",
+    "compatible",
+    "system/linux,revision",
+    "chosen/os_prefix",
+    "chosen/power/max_current",
+)
 TEXT_LIMIT_BYTES = 64 * 1024
 
 
@@ -66,7 +75,7 @@ def device_tree():
     if not os.path.isdir(DEVICE_TREE):
         return None
     found = {}
-    for name in ("model", "compatible", "system/linux,revision", "chosen/os_prefix"):
+    for name in DEVICE_TREE_PROPERTIES:
         path = os.path.join(DEVICE_TREE, name)
         if os.path.exists(path):
             with open(path, "rb") as file:
@@ -239,6 +248,35 @@ def get(url):
         raise
 
 
+def commands(lines):
+    """What each read-only command line prints and how it ends, None where there is no such program."""
+    return {line: known(command, line) for line in lines}
+
+
+def command(line):
+    """One command without a shell, in the C locale, with the folders of root in its path."""
+    environment = {
+        **os.environ,
+        "LC_ALL": "C.UTF-8",
+        "PATH": f"/usr/sbin:/sbin:{os.environ['PATH']}",
+    }
+    argv = shlex.split(line)
+    path = shutil.which(argv[0], path=environment["PATH"])
+    if path is None:
+        return None
+    done = subprocess.run(
+        [path, *argv[1:]],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=60,
+    )
+    return {"code": done.returncode, "output": done.stdout}
+
+
 def free(paths):
     """Free bytes of the file system that holds each path, or its nearest folder that exists."""
     found = {}
@@ -268,6 +306,7 @@ def main(query):
         "files": known(files, query),
         "users": known(users, query.get("users", [])),
         "http": known(answers, query.get("http", [])),
+        "commands": known(commands, query.get("commands", [])),
         "free_bytes": known(free, query.get("free", [])),
     }
     print(json.dumps(seen))

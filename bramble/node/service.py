@@ -1,4 +1,4 @@
-"""Bring a systemd service to its planned state and wait until it answers."""
+"""Bring a systemd service to its planned state and wait until it answers, if it is one that does."""
 
 import http.client
 import subprocess
@@ -64,7 +64,7 @@ def journal(unit):
 
 
 def main(query):
-    """Reload, enable and restart `unit` as asked, then wait for its `url`."""
+    """Reload, enable and restart `unit` as asked, then wait for its `url`, if it has one."""
     unit = query["unit"]
     try:
         if query["reload"]:
@@ -79,6 +79,8 @@ def main(query):
         print(f"{' '.join(error.cmd)}: {error.stderr.strip()}", file=sys.stderr)
         print(journal(unit), file=sys.stderr)
         return 1
+    if query["url"] is None:
+        return 0
     problem = wait(unit, query["url"], query["deadline_s"])
     if problem:
         print(f"{problem}. Its last words:\n{journal(unit)}", file=sys.stderr)

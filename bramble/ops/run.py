@@ -229,8 +229,12 @@ def _results(node: Node) -> tuple[Result, ...]:
     results = run_all(connection.Live(host, node.plan, snapshot), checks)
     for result in results:
         run.report.write("result", **result.as_dict())
-    passed = sum(result.status == "pass" for result in results)
-    host.log(f"{passed} of {len(results)} checks pass")
+    passed, skipped = (
+        sum(result.status == status for result in results) for status in ("pass", "skip")
+    )
+    host.log(
+        f"{passed} of {len(results)} checks pass" + (f", {skipped} skipped" if skipped else "")
+    )
     for result in results:
         if result.status == "warn":
             host.log(click.style(_sentence(result), "yellow"))

@@ -24,6 +24,8 @@ class Board:
     model: str
     compatible: tuple[str, ...]
     revision: int
+    psu_ma: int | None = None
+    """The supply's current in chosen/power/max_current; only a Pi 5 negotiates one."""
 
 
 BOARDS = {
@@ -38,6 +40,7 @@ BOARDS = {
         model="Raspberry Pi 5 Model B Rev 1.0",
         compatible=("raspberrypi,5-model-b", "brcm,bcm2712"),
         revision=revision_code(soc="bcm2712", board_type=0x17, revision=0, memory_gib=8),
+        psu_ma=5000,
     ),
 }
 

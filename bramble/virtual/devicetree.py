@@ -43,8 +43,14 @@ def properties(board: Board, serial: int, bootloader_version: str) -> dict[str, 
         "serial-number": text(f"{serial:016x}"),
         "system/linux,revision": number(board.revision),
         "system/linux,serial": number(serial, 8),
+        **_power(board),
         **_bootloader(bootloader_version),
     }
+
+
+def _power(board: Board) -> dict[str, bytes]:
+    """What the firmware negotiated with the supply, where it does."""
+    return {"chosen/power/max_current": number(board.psu_ma)} if board.psu_ma else {}
 
 
 def _bootloader(said: str) -> dict[str, bytes]:

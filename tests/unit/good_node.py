@@ -16,6 +16,7 @@ from bramble.snapshot import (
     Boot,
     DeviceTree,
     FileState,
+    Output,
     Process,
     Snapshot,
     System,
@@ -27,8 +28,14 @@ RECORDED = Path(__file__).parent / "recorded"
 MODEL_SHA256 = "d" * 64
 SERVER_SHA256 = "b" * 64
 UNIT = "llama-server.service"
+GOVERNOR_UNIT = "bramble-governor.service"
+GOVERNOR = "/sys/devices/system/cpu/cpufreq/policy0/scaling_governor"
+WATCHDOG = "/sys/class/watchdog/watchdog0"
+SHOW = "systemctl show -p RuntimeWatchdogUSec -p RebootWatchdogUSec"
+DETECT = "systemd-detect-virt --container"
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "base": {"packages": ["htop"]},
+    "power": {"governor": "performance"},
     "engine": {"build_number": 11300},
     "model": {
         "name": "toy-q4_0",
@@ -98,11 +105,16 @@ def good_look(plan: NodePlan) -> Snapshot:
         model.path: FileState("file", 0o644, "root", "root", 10**9, 7),
         model.stamp: plain(json.dumps(verified)),
         "/etc/llama.cpp/config.ini": None,
+        GOVERNOR: plain("performance\n"),
+        "/sys/class/thermal/thermal_zone0/temp": plain("48300\n"),
+        f"{WATCHDOG}/state": plain("active\n"),
+        f"{WATCHDOG}/timeout": plain("300\n"),
+        f"{WATCHDOG}/identity": plain("Broadcom BCM2835 Watchdog timer\n"),
     }
     return Snapshot(
         taken_at_s=1_795_225_725,
         device_tree=DeviceTree(
-            plan.board.model, ("raspberrypi,5-model-b", "brcm,bcm2712"), 0xD04170
+            plan.board.model, ("raspberrypi,5-model-b", "brcm,bcm2712"), 0xD04170, 5000
         ),
         system=_system(plan.board),
         boot=Boot("console=tty1 root=PARTUUID=4e639091-02 rootwait\n", None, None),
@@ -112,7 +124,8 @@ def good_look(plan: NodePlan) -> Snapshot:
         units={
             UNIT: Unit(
                 "loaded", "active", "running", "enabled", False, 0, "success", _process(plan)
-            )
+            ),
+            GOVERNOR_UNIT: Unit("loaded", "active", "exited", "enabled", False, 0, "success", None),
         },
         packages=dict.fromkeys(plan.packages, "1.0-1"),
         files=files,
@@ -120,6 +133,12 @@ def good_look(plan: NodePlan) -> Snapshot:
         http={
             f"{serving.url}/health": Answer(200, '{"status":"ok"}'),
             f"{serving.url}/props": Answer(200, json.dumps({"build_info": serving.build_info})),
+        },
+        commands={
+            "vcgencmd get_throttled": Output(0, "throttled=0x0\n"),
+            "vcgencmd measure_temp": Output(0, "temp=48.3'C\n"),
+            SHOW: Output(0, "RuntimeWatchdogUSec=5min\nRebootWatchdogUSec=5min\n"),
+            DETECT: Output(1, "none\n"),
         },
         free_bytes={},
     )
@@ -171,9 +190,15 @@ def with_file(look: Snapshot, path: str, seen: FileState | Unknown | None) -> Sn
 
 def with_unit(look: Snapshot, **changes: Any) -> Snapshot:
     """The same look, but for some properties of the service's unit."""
-    unit = look.unit(UNIT)
+    return with_unit_named(look, UNIT, **changes)
+
+
+def with_unit_named(look: Snapshot, name: str, **changes: Any) -> Snapshot:
+    """The same look, but for some properties of a unit."""
+    unit = look.unit(name)
     assert isinstance(unit, Unit)
-    return replace(look, units={UNIT: replace(unit, **changes)})
+    assert isinstance(look.units, Mapping)
+    return replace(look, units={**look.units, name: replace(unit, **changes)})
 
 
 def with_process(look: Snapshot, **changes: Any) -> Snapshot:
@@ -187,3 +212,14 @@ def with_answer(look: Snapshot, url: str, answer: Answer | Unknown) -> Snapshot:
     """The same look, but for the answer of one URL."""
     assert isinstance(look.http, Mapping)
     return replace(look, http={**look.http, url: answer})
+
+
+def with_command(look: Snapshot, line: str, said: Output | Unknown | None) -> Snapshot:
+    """The same look, but for what one command said."""
+    assert isinstance(look.commands, Mapping)
+    return replace(look, commands={**look.commands, line: said})
+
+
+def in_container(look: Snapshot) -> Snapshot:
+    """The same look from inside of a container, which sees its host's hardware."""
+    return with_command(look, DETECT, Output(0, "systemd-nspawn\n"))

@@ -11,11 +11,18 @@ from types import ModuleType
 
 import pytest
 from good_node import (
+    DETECT,
+    GOVERNOR,
+    PI5,
+    SHOW,
+    WATCHDOG,
     good_look,
+    in_container,
     link,
     node_plan,
     plain,
     with_answer,
+    with_command,
     with_file,
     with_process,
     with_unit,
@@ -31,11 +38,12 @@ from bramble.checks import (
     exit_code,
     expect,
     run_all,
+    skip,
     unknown,
 )
 from bramble.parse import Mount, Socket
 from bramble.plan import NodePlan
-from bramble.snapshot import Answer, Boot, Snapshot, Unknown
+from bramble.snapshot import Answer, Boot, Output, Snapshot, Unknown
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)
@@ -66,6 +74,36 @@ class Node:
         return RIGHT_ANSWER if self.answer is None else self.answer
 
 
+def throttled(bits: str) -> Snapshot:
+    """A good look but for what get_throttled says."""
+    return with_command(GOOD, "vcgencmd get_throttled", Output(0, f"throttled={bits}\n"))
+
+
+def hot(degrees: str) -> Snapshot:
+    """A good look but for the temperature."""
+    return with_command(GOOD, "vcgencmd measure_temp", Output(0, f"temp={degrees}'C\n"))
+
+
+def watchdog_times(runtime: str, reboot: str = "5min") -> Snapshot:
+    """A good look but for systemd's times."""
+    said = f"RuntimeWatchdogUSec={runtime}\nRebootWatchdogUSec={reboot}\n"
+    return with_command(GOOD, SHOW, Output(0, said))
+
+
+def with_supply(milliamperes: int | None) -> Snapshot:
+    """A good look but for the supply."""
+    return replace(GOOD, device_tree=replace(GOOD.device_tree, psu_ma=milliamperes))
+
+
+def blind_vitals() -> dict[str, Snapshot]:
+    """No way to the board's words on its supply and clock."""
+    no_files = replace(GOOD, files=WHY)
+    return {
+        "neither way": with_command(no_files, "vcgencmd get_throttled", None),
+        "no command": with_command(GOOD, "vcgencmd get_throttled", WHY),
+    }
+
+
 def answering(**answer: object) -> Node:
     return Node(GOOD, RIGHT_ANSWER | answer)
 
@@ -85,6 +123,38 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
         "one is missing": replace(GOOD, packages={**GOOD.packages, "curl": None}),
         "another role's is missing": replace(GOOD, packages={**GOOD.packages, "cmake": None}),
         "one was never heard of": replace(GOOD, packages={}),
+    },
+    "power.voltage_is_enough": {
+        "undervoltage": throttled("0x1"),
+        "and throttled": throttled("0x50005"),
+    },
+    "power.clock_is_not_held_down": {
+        "capped": throttled("0x2"),
+        "throttled": throttled("0x50005"),
+        "hot": throttled("0xe0008"),
+    },
+    "power.nothing_was_throttled_since_boot": {
+        "undervoltage": throttled("0x10000"),
+        "all": throttled("0xf0000"),
+    },
+    "power.temperature_is_moderate": {"hot": hot("84.5"), "a little too warm": hot("70.1")},
+    "power.governor_is_in_force": {
+        "another": with_file(GOOD, GOVERNOR, plain("ondemand\n")),
+        "another on one group": with_file(
+            GOOD, GOVERNOR.replace("policy0", "policy4"), plain("powersave\n")
+        ),
+    },
+    "power.supply_is_rated_for_a_pi_5": {"3 A": with_supply(3000)},
+    "watchdog.times_are_in_force": {
+        "off": watchdog_times("0"),
+        "the vendor's": watchdog_times("1min", "2min"),
+        "another at a reboot": watchdog_times("5min", "10min"),
+        "no end": watchdog_times("infinity"),
+    },
+    "watchdog.device_is_armed": {
+        "not armed": with_file(GOOD, f"{WATCHDOG}/state", plain("inactive\n")),
+        "another time": with_file(GOOD, f"{WATCHDOG}/timeout", plain("12\n")),
+        "a Pi without one": with_file(GOOD, f"{WATCHDOG}/state", None),
     },
     "engine.release_is_whole": {
         "no manifest": replace(
@@ -169,6 +239,33 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
 BLIND: dict[str, dict[str, Snapshot | Node]] = {
     "base.system_is_supported": {"no system": replace(GOOD, system=WHY)},
     "base.packages_are_installed": {"no packages": replace(GOOD, packages=WHY)},
+    "power.voltage_is_enough": blind_vitals(),
+    "power.clock_is_not_held_down": blind_vitals(),
+    "power.nothing_was_throttled_since_boot": blind_vitals(),
+    "power.temperature_is_moderate": {
+        "no zone": with_command(
+            with_file(GOOD, "/sys/class/thermal/thermal_zone0/temp", WHY),
+            "vcgencmd measure_temp",
+            None,
+        )
+    },
+    "power.governor_is_in_force": {
+        "no files": replace(GOOD, files=WHY),
+        "no governor": with_file(GOOD, GOVERNOR, WHY),
+        "perhaps a container": with_command(GOOD, DETECT, WHY),
+    },
+    "power.supply_is_rated_for_a_pi_5": {"no device tree": replace(GOOD, device_tree=WHY)},
+    "watchdog.times_are_in_force": {
+        "no commands": replace(GOOD, commands=WHY),
+        "no answer": with_command(GOOD, SHOW, WHY),
+        "a systemctl that failed": with_command(GOOD, SHOW, Output(1, WHY.why)),
+    },
+    "watchdog.device_is_armed": {
+        "perhaps a container": with_command(GOOD, DETECT, WHY),
+        "no files": replace(GOOD, files=WHY),
+        "no state": with_file(GOOD, f"{WATCHDOG}/state", WHY),
+        "no timeout": with_file(GOOD, f"{WATCHDOG}/timeout", WHY),
+    },
     "engine.release_is_whole": {
         "no files": replace(GOOD, files=WHY),
         "no manifest": with_file(GOOD, f"{ENGINE.folder}/manifest.json", WHY),
@@ -216,10 +313,41 @@ BLIND: dict[str, dict[str, Snapshot | Node]] = {
 }
 
 
+UNTOLD = with_command(GOOD, "vcgencmd get_throttled", None)
+COLD = with_command(GOOD, "vcgencmd measure_temp", None)
+MINI_PC = node_plan(replace(PI5, kind="other", model="not a Raspberry Pi"))
+
+# Each check that does not apply to every node, with nodes that it does not apply to, and the reason.
+SKIPPED: dict[str, tuple[tuple[Snapshot | Node, str], ...]] = {
+    "power.voltage_is_enough": ((UNTOLD, "no Raspberry Pi"),),
+    "power.clock_is_not_held_down": ((UNTOLD, "no Raspberry Pi"),),
+    "power.nothing_was_throttled_since_boot": ((UNTOLD, "no Raspberry Pi"),),
+    "power.temperature_is_moderate": (
+        (with_file(COLD, "/sys/class/thermal/thermal_zone0/temp", None), "thermal zone"),
+    ),
+    "power.governor_is_in_force": (
+        (in_container(GOOD), "a container (systemd-nspawn)"),
+        (with_file(GOOD, GOVERNOR, None), "no cpufreq"),
+        (Node(GOOD, plan=node_plan(power={"governor": None})), "it is performance"),
+    ),
+    "power.supply_is_rated_for_a_pi_5": (
+        (with_supply(None), "does not tell"),
+        (Node(GOOD, plan=MINI_PC), "only a Pi 5 tells"),
+    ),
+    "watchdog.device_is_armed": (
+        (in_container(GOOD), "a container (systemd-nspawn) has no watchdog of its own"),
+        (
+            Node(with_file(GOOD, f"{WATCHDOG}/state", None), plan=MINI_PC),
+            f"there is no {WATCHDOG}",
+        ),
+    ),
+}
+
+
 def found(name: str, seen: Snapshot | Node) -> Finding:
     """What one check finds on a node, by its own word and not by its severity."""
     node = seen if isinstance(seen, Node) else Node(seen)
-    return CATALOGUE[name].run(PLAN.roles[CATALOGUE[name].role], node)
+    return CATALOGUE[name].run(node.plan.roles[CATALOGUE[name].role], node)
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -249,6 +377,31 @@ def test_every_check_says_when_it_could_not_tell_and_why(name, blind):
     assert (finding.status, finding.got) == ("unknown", WHY.why)
     assert finding.want
     assert finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [(name, n) for name in SKIPPED for n in range(len(SKIPPED[name]))]
+)
+def test_a_check_that_does_not_apply_is_skipped_with_the_reason_and_never_passed(name, number):
+    seen, reason = SKIPPED[name][number]
+    finding = found(name, seen)
+    assert finding.status == "skip"
+    assert reason in finding.got
+
+
+def test_a_setting_that_systemd_took_is_no_proof_of_a_device():
+    look = in_container(with_file(GOOD, f"{WATCHDOG}/state", None))
+    statuses = {
+        name: found(name, look).status for name in CATALOGUE if name.startswith("watchdog.")
+    }
+    assert statuses == {"watchdog.times_are_in_force": "pass", "watchdog.device_is_armed": "skip"}
+
+
+def test_a_watchdog_that_is_planned_off_must_be_inactive():
+    plan = node_plan(watchdog={"enabled": False})
+    off = with_file(GOOD, f"{WATCHDOG}/state", plain("inactive\n"))
+    assert found("watchdog.device_is_armed", Node(off, plan=plan)).status == "pass"
+    assert found("watchdog.device_is_armed", Node(GOOD, plan=plan)).status == "fail"
 
 
 def test_every_check_of_the_catalogue_has_a_planted_fault():
@@ -355,6 +508,10 @@ def test_the_exit_code_tells_failed_from_could_not_tell(statuses, code):
 def test_expect_gives_a_remedy_only_where_one_is_needed():
     assert expect("a", "a", True, "do") == Finding("pass", "a", "a", "")
     assert expect("a", "b", False, "do") == Finding("fail", "a", "b", "do")
+
+
+def test_skip_is_no_pass_and_says_why():
+    assert skip("a", "no device") == Finding("skip", "a", "no device")
 
 
 def test_unknown_says_why():

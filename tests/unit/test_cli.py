@@ -144,6 +144,7 @@ def test_up_as_json_has_one_object_for_each_host(runs):
                 "why": "",
                 "steps": ["Install packages", "Fetch the model"],
                 "checks_passed": 1,
+                "checks_skipped": 0,
                 "checks": 2,
             },
             {
@@ -152,6 +153,7 @@ def test_up_as_json_has_one_object_for_each_host(runs):
                 "why": "no route",
                 "steps": [],
                 "checks_passed": 0,
+                "checks_skipped": 0,
                 "checks": 0,
             },
         ]
@@ -168,6 +170,8 @@ def test_up_says_a_line_for_each_host_and_where_the_log_is(runs):
         "pi5-a: no changes; 1 of 1 checks pass\n"
         "pi4-b: changed (Run the service); 0 of 0 checks pass\n"
     )
+    runs.leaves = outcome(run("pi5-a"), result("pi5-a"), result("pi5-a", status="skip"), end())
+    assert bramble("up").stdout == "pi5-a: no changes; 1 of 2 checks pass, 1 skipped\n"
     runs.leaves = outcome(run("pi5-a"), end(failed=["pi5-a"]), code=1)
     done = bramble("up")
     assert (done.exit_code, done.stdout) == (1, "pi5-a: failed: see the log\n")

@@ -179,3 +179,38 @@ TEXT_PARSERS = (
 def test_no_text_makes_a_parser_fail_but_with_a_value_error(parser, text):
     with suppress(ValueError):
         assert parser(text) is not None
+
+
+def test_properties_are_names_with_values_that_may_hold_an_equals_sign():
+    said = "RuntimeWatchdogUSec=5min\nEnvironment=A=1\nEmpty=\n"
+    assert parse.properties(said) == {
+        "RuntimeWatchdogUSec": "5min",
+        "Environment": "A=1",
+        "Empty": "",
+    }
+    with pytest.raises(ValueError, match="no property"):
+        parse.properties("Failed to connect to bus\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0),
+        ("12s", 12),
+        ("1min 30s", 90),
+        ("5min", 300),
+        ("1h 1min", 3660),
+        ("2d", 172800),
+        ("7.5s", 7.5),
+        ("500ms", 0.5),
+        ("infinity", float("inf")),
+    ],
+)
+def test_a_time_span_of_systemd_is_in_seconds(text, seconds):
+    assert parse.timespan_s(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "5", "5 min", "1min,30s", "1fortnight"])
+def test_what_is_no_time_span_is_nonsense(text):
+    with pytest.raises(ValueError, match="not a time span"):
+        parse.timespan_s(text)

@@ -28,6 +28,7 @@ PARTS = {
     "files": "files",
     "users": "users",
     "http": "http",
+    "commands": "commands",
     "free_bytes": "free_bytes",
 }
 HEALTH = "http://127.0.0.1:8080/health"
@@ -123,6 +124,13 @@ def test_an_unknown_part_makes_everything_in_it_unknown():
     assert seen.unit("ssh.service") == why
     assert seen.process("ssh.service") == why
     assert seen.answer(HEALTH) == why
+
+
+@pytest.mark.parametrize(("digits", "psu_ma"), [("00001388", 5000), ("00000bb8", 3000), ("", None)])
+def test_the_supplys_current_is_a_number_of_the_device_tree(digits, psu_ma):
+    tree = recorded_look()["device_tree"]["ok"] | {"chosen/power/max_current": digits}
+    seen = snapshot.read(recorded_look() | {"device_tree": {"ok": tree}})
+    assert seen.device_tree.psu_ma == psu_ma
 
 
 def test_no_device_tree_is_a_fact_and_not_unknown():

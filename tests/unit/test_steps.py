@@ -6,31 +6,45 @@ from pathlib import Path
 
 import pytest
 from good_node import (
+    GOVERNOR,
+    GOVERNOR_UNIT,
+    SHOW,
     UNIT,
+    WATCHDOG,
     good_look,
+    in_container,
     link,
     node_plan,
     plain,
     settings,
     with_answer,
+    with_command,
     with_file,
     with_process,
     with_unit,
+    with_unit_named,
 )
 
 from bramble import catalogue
 from bramble.plan import File, NodePlan, RolePlan, look_at
-from bramble.snapshot import Answer, FileState, Snapshot, Unknown
+from bramble.snapshot import Answer, FileState, Output, Snapshot, Unknown
 from bramble.steps import Step, Upload, as_dict, install_packages, unit_name, write_files
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)
 ENGINE, MODEL, SERVING = (PLAN.roles[name] for name in ("engine", "model", "serving"))
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
+GOVERNOR_FILE = f"/etc/systemd/system/{GOVERNOR_UNIT}"
+DROP_IN = "/etc/systemd/system.conf.d/99-bramble-watchdog.conf"
 CURRENT = "/opt/bramble/engine/current"
 MANIFEST = f"{ENGINE.folder}/manifest.json"
 HEALTH = f"{SERVING.url}/health"
 SECRET = File(path="/etc/bramble/key", text="hunter2\n", mode=0o600, secret=True)
+
+
+def times(runtime: str, reboot: str) -> Output:
+    """What systemctl says of the watchdog."""
+    return Output(0, f"RuntimeWatchdogUSec={runtime}\nRebootWatchdogUSec={reboot}\n")
 
 
 def all_steps(look: Snapshot, plan: NodePlan = PLAN) -> dict[str, Step]:
@@ -58,12 +72,16 @@ def test_a_step_with_nothing_to_do_carries_nothing_out():
 def test_a_fresh_node_has_everything_to_do_in_order():
     assert list(due(Snapshot())) == [
         "Install packages",
+        "Write the governor's unit",
+        "Set the governor",
         "Build llama.cpp",
         "Make the release current",
         "Fetch the model",
         "Write the service's files",
         "Create the service's user",
         "Run the service",
+        "Write the watchdog's drop-in",
+        "Arm the watchdog",
     ]
 
 
@@ -81,6 +99,7 @@ def test_the_look_asks_for_all_that_the_steps_read():
     assert set(query["units"]) == set(GOOD.units)
     assert set(query["users"]) == set(GOOD.users)
     assert set(query["http"]) == set(GOOD.http)
+    assert set(query["commands"]) == set(GOOD.commands)
     assert set(PLAN.packages) <= set(query["packages"])
 
 
@@ -219,6 +238,51 @@ DISAGREEMENTS = {
         "Fetch the model",
         "changed after it was verified",
     ),
+    "a governor that is another": (
+        with_file(GOOD, GOVERNOR, plain("ondemand\n")),
+        "Set the governor",
+        "the governor is ondemand",
+    ),
+    "a governor that the next boot would not have": (
+        with_unit_named(GOOD, GOVERNOR_UNIT, enabled=""),
+        "Set the governor",
+        "is not there",
+    ),
+    "a governor's unit that systemd has not read": (
+        with_unit_named(GOOD, GOVERNOR_UNIT, needs_reload=True),
+        "Set the governor",
+        "an older unit in memory",
+    ),
+    "a governor's unit with another text": (
+        with_file(GOOD, GOVERNOR_FILE, plain("[Unit]\n")),
+        "Write the governor's unit",
+        GOVERNOR_FILE,
+    ),
+    "a watchdog's drop-in that is missing": (
+        with_file(GOOD, DROP_IN, None),
+        "Write the watchdog's drop-in",
+        DROP_IN,
+    ),
+    "a systemd with the vendor's times": (
+        with_command(GOOD, SHOW, times("1min", "2min")),
+        "Arm the watchdog",
+        "systemd has 60 s and 120 s at a reboot, not 300 s and 300 s at a reboot",
+    ),
+    "a systemd that did not say": (
+        with_command(GOOD, SHOW, Unknown("no")),
+        "Arm the watchdog",
+        "no",
+    ),
+    "a device that was not armed": (
+        with_file(GOOD, f"{WATCHDOG}/state", plain("inactive\n")),
+        "Arm the watchdog",
+        "the device is inactive with 300 s",
+    ),
+    "a device with another time": (
+        with_file(GOOD, f"{WATCHDOG}/timeout", plain("15\n")),
+        "Arm the watchdog",
+        "the device is active with 15 s",
+    ),
     "a user that is missing": (
         replace(GOOD, users={"llama": None}),
         "Create the service's user",
@@ -297,8 +361,8 @@ def test_one_disagreement_makes_its_step_due_with_the_reason(name):
     look, step, why = DISAGREEMENTS[name]
     found = due(look)
     assert why in found[step]
-    # A unit that is written, and a release that is built, have the service run them.
-    assert set(found) <= {step, "Run the service"}
+    # What is written anew has to be read, and a release that is built has to be run.
+    assert set(found) <= {step, "Run the service", "Set the governor"}
 
 
 def test_only_the_missing_packages_are_installed_in_one_run():
@@ -329,6 +393,42 @@ def test_only_differing_files_are_written():
 def test_a_unit_that_is_written_is_also_read_by_systemd_in_the_same_run():
     found = due(with_file(GOOD, UNIT_FILE, plain("[Unit]\n")))
     assert found["Run the service"] == "systemd must read the unit that is written anew"
+
+
+def test_the_governor_is_left_alone_where_none_is_planned():
+    plan = node_plan(power={"governor": None})
+    assert plan.roles["power"].files == ()
+    look = with_unit_named(with_file(GOOD, GOVERNOR, None), GOVERNOR_UNIT, enabled="")
+    assert all_steps(look, plan)["Set the governor"].why is None
+
+
+def test_a_governors_unit_that_is_written_anew_is_started_again():
+    found = due(with_file(GOOD, GOVERNOR_FILE, plain("[Unit]\n")))
+    assert found["Set the governor"] == "its unit is written anew"
+
+
+def test_a_containers_governor_and_watchdog_are_its_hosts_and_left_alone():
+    look = with_file(with_file(GOOD, GOVERNOR, plain("ondemand\n")), f"{WATCHDOG}/timeout", None)
+    look = with_file(look, f"{WATCHDOG}/state", plain("inactive\n"))
+    assert due(in_container(look)) == {}
+
+
+def test_a_node_without_a_watchdog_device_has_nothing_to_arm():
+    assert due(with_file(GOOD, f"{WATCHDOG}/state", None)) == {}
+
+
+def test_a_watchdog_that_is_switched_off_is_disarmed_whatever_the_vendor_says():
+    plan = node_plan(watchdog={"enabled": False})
+    (drop_in,) = plan.roles["watchdog"].files
+    assert drop_in.text.endswith("[Manager]\nRuntimeWatchdogSec=0\nRebootWatchdogSec=0\n")
+    off = with_file(good_look(plan), f"{WATCHDOG}/state", plain("inactive\n"))
+    assert all_steps(with_command(off, SHOW, times("0", "0")), plan)["Arm the watchdog"].why is None
+    still = with_command(good_look(plan), SHOW, times("0", "0"))
+    assert "the device is active" in all_steps(still, plan)["Arm the watchdog"].why
+
+
+def test_the_watchdog_is_armed_last():
+    assert list(all_steps(GOOD))[-1] == "Arm the watchdog"
 
 
 def test_a_service_that_has_to_run_is_given_its_whole_deadline():

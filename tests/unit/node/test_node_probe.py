@@ -289,14 +289,25 @@ def test_a_machine_without_a_device_tree_has_none(tmp_path, monkeypatch):
     assert probe.device_tree() is None
 
 
+def test_a_file_of_sysfs_is_read_though_its_size_is_a_page():
+    """The kernel calls each of them 4096 bytes long and gives a line."""
+    seen = probe.file("/sys/kernel/uevent_seqnum", LOOK | {"hash_limit_bytes": 8192})
+    assert (seen["kind"], seen["size"]) == ("file", 4096)
+    assert seen["text"].strip().isdecimal()
+    assert len(seen["sha256"]) == 64
+
+
 def test_a_device_tree_is_told_as_bytes(tmp_path, monkeypatch):
     (tmp_path / "system").mkdir()
+    (tmp_path / "chosen" / "power").mkdir(parents=True)
+    (tmp_path / "chosen" / "power" / "max_current").write_bytes(bytes.fromhex("00001388"))
     (tmp_path / "model").write_bytes(b"Raspberry Pi 5\0")
     (tmp_path / "system" / "linux,revision").write_bytes(bytes.fromhex("00d04170"))
     monkeypatch.setattr(probe, "DEVICE_TREE", str(tmp_path))
     assert probe.device_tree() == {
         "model": b"Raspberry Pi 5\0".hex(),
         "system/linux,revision": "00d04170",
+        "chosen/power/max_current": "00001388",
     }
 
 

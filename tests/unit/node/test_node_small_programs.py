@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from bramble import node
-from bramble.node import ask, command, service
+from bramble.node import ask, command, reexec, service
 
 UNIT = "llama-server.service"
 URL = "http://127.0.0.1:8080/health"
@@ -100,6 +100,13 @@ def test_a_service_is_reloaded_enabled_and_restarted_in_this_order(systemd, answ
         f"restart {UNIT}",
     ]
     assert f"{UNIT} answers after" in capsys.readouterr().out
+
+
+def test_a_service_without_an_address_is_not_waited_for(systemd, answers):
+    assert service.main(query(url=None)) == 0
+    assert systemd.orders[-1] == f"restart {UNIT}"
+    systemd.failing = "restart"
+    assert service.main(query(url=None)) == 1
 
 
 def test_only_what_is_asked_is_done(systemd, answers):
@@ -200,3 +207,43 @@ def test_a_reply_of_another_form_is_a_problem_and_no_failure(reply, capsys, text
 def test_a_server_that_does_not_answer_is_a_problem_and_no_failure(reply, capsys, error):
     reply.error = error
     assert asked(capsys)["problem"].startswith(type(error).__name__)
+
+
+# systemd itself
+
+
+@pytest.fixture
+def manager(monkeypatch):
+    """A systemd that is away for a while after its re-execution; a question takes it a second."""
+    made = SimpleNamespace(orders=[], away_s=0, refuses=False, now=0)
+
+    def run(argv, **options):
+        made.orders.append(" ".join(argv[1:]))
+        if argv[1] == "daemon-reexec":
+            return SimpleNamespace(returncode=int(made.refuses), stderr="Access denied\n")
+        made.now += 1
+        return SimpleNamespace(returncode=int(made.now <= made.away_s), stderr="")
+
+    fake_time = SimpleNamespace(monotonic=lambda: made.now, sleep=lambda seconds: None)
+    monkeypatch.setattr(reexec, "subprocess", SimpleNamespace(run=run))
+    monkeypatch.setattr(reexec, "time", fake_time)
+    return made
+
+
+def test_systemd_is_executed_anew_and_waited_for(manager):
+    manager.away_s = 3
+    assert reexec.main({"deadline_s": 60}) == 0
+    assert manager.orders == ["daemon-reexec", *["show -p Version"] * 4]
+
+
+def test_a_systemd_that_stays_away_is_said(manager, capsys):
+    manager.away_s = 1000
+    assert reexec.main({"deadline_s": 60}) == 1
+    assert "did not answer again within 60 s" in capsys.readouterr().err
+
+
+def test_a_systemd_that_refuses_is_said_in_its_words(manager, capsys):
+    manager.refuses = True
+    assert reexec.main({"deadline_s": 60}) == 1
+    assert capsys.readouterr().err == "systemctl daemon-reexec: Access denied\n"
+    assert manager.orders == ["daemon-reexec"]

@@ -46,7 +46,8 @@ def test_device_tree_bytes_are_those_of_a_pi():
 
 def test_a_board_without_a_bootloader_answer_has_no_bootloader_node():
     tree = devicetree.properties(boards.board("pi5"), 1, "")
-    assert not [path for path in tree if path.startswith("chosen")]
+    assert not [path for path in tree if path.startswith("chosen/bootloader")]
+    assert tree["chosen/power/max_current"] == bytes.fromhex("00001388")
 
 
 def test_the_tree_is_written_anew_and_read_only(tmp_path):

@@ -1,0 +1,131 @@
+"""What watchdog wants: systemd's two times in a drop-in that wins, and the device armed with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bramble import container, parse
+from bramble.board import Board
+from bramble.plan import File, Given, Interests, NodePlan, RolePlan
+from bramble.render import render
+from bramble.snapshot import FileState, Snapshot, Unknown
+from bramble.steps import Step, write_files
+from roles.watchdog.settings import Settings
+
+DROP_IN = "/etc/systemd/system.conf.d/99-bramble-watchdog.conf"
+DEVICE = "/sys/class/watchdog/watchdog0"
+STATE, TIMEOUT, IDENTITY = (f"{DEVICE}/{name}" for name in ("state", "timeout", "identity"))
+SHOW = "systemctl show -p RuntimeWatchdogUSec -p RebootWatchdogUSec"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchdogPlan(RolePlan):
+    """The two times; 0 is a watchdog that is off."""
+
+    runtime_s: int
+    reboot_s: int
+
+
+@dataclass(frozen=True)
+class Device:
+    """The first watchdog device, as sysfs tells it."""
+
+    state: str
+    timeout_s: int
+    identity: str
+
+
+def interests(settings: Settings) -> Interests:
+    """The drop-in, systemd's own times, the device, and whether the device is this node's."""
+    return Interests(files=(DROP_IN, STATE, TIMEOUT, IDENTITY), commands=(SHOW, container.COMMAND))
+
+
+def plan(settings: Settings, board: Board, given: Given) -> WatchdogPlan:
+    """The drop-in, which does not depend on the board."""
+    runtime_s = settings.runtime_s if settings.enabled else 0
+    reboot_s = settings.reboot_s if settings.enabled else 0
+    text = render("watchdog/watchdog.conf.j2", runtime_s=runtime_s, reboot_s=reboot_s)
+    return WatchdogPlan(
+        files=(File(path=DROP_IN, text=text),), runtime_s=runtime_s, reboot_s=reboot_s
+    )
+
+
+def steps(plan: WatchdogPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
+    """Write the drop-in, and have systemd read it where it or the device has other times."""
+    written = write_files("Write the watchdog's drop-in", plan.files, snapshot)
+    return (written, _arm(plan, snapshot))
+
+
+def _arm(plan: WatchdogPlan, snapshot: Snapshot) -> Step:
+    name = "Arm the watchdog"
+    why = not_in_force(plan, snapshot) or not_armed(plan, snapshot)
+    if why is None:
+        return Step(name, None)
+    return Step(name, why, "reexec", {"deadline_s": 60})
+
+
+def not_in_force(plan: WatchdogPlan, snapshot: Snapshot) -> str | None:
+    """Why systemd does not count as having the planned times, None when it has them."""
+    times = manager_times(snapshot)
+    if isinstance(times, Unknown):
+        return times.why
+    if times == (plan.runtime_s, plan.reboot_s):
+        return None
+    return f"systemd has {_words(*times)}, not {_words(plan.runtime_s, plan.reboot_s)}"
+
+
+def not_armed(plan: WatchdogPlan, snapshot: Snapshot) -> str | None:
+    """Why the device is not as planned, None when it is, or when there is none that can be seen."""
+    found = device(snapshot)
+    if found is None or isinstance(found, Unknown) or as_planned(plan, found):
+        return None
+    return f"the device is {found.state} with {found.timeout_s} s"
+
+
+def as_planned(plan: WatchdogPlan, found: Device) -> bool:
+    """Whether the device is armed with the planned time, or not armed where none is planned."""
+    if plan.runtime_s == 0:
+        return found.state == "inactive"
+    return (found.state, found.timeout_s) == ("active", plan.runtime_s)
+
+
+def manager_times(snapshot: Snapshot) -> tuple[float, float] | Unknown:
+    """The runtime and the reboot time that systemd has, in seconds."""
+    said = snapshot.command(SHOW)
+    if isinstance(said, Unknown):
+        return said
+    if said is None or said.code:
+        return Unknown(said.output.strip() if said else "there is no systemctl")
+    try:
+        found = parse.properties(said.output)
+        return (
+            parse.timespan_s(found["RuntimeWatchdogUSec"]),
+            parse.timespan_s(found["RebootWatchdogUSec"]),
+        )
+    except (ValueError, KeyError) as error:
+        return Unknown(f"systemctl show did not tell the watchdog's times: {error}")
+
+
+def device(snapshot: Snapshot) -> Device | Unknown | None:
+    """The node's own watchdog device, None where there is none; a container sees its host's."""
+    kind = container.container(snapshot)
+    if isinstance(kind, Unknown):
+        return kind
+    state, timeout, identity = (snapshot.file(path) for path in (STATE, TIMEOUT, IDENTITY))
+    if kind or state is None:
+        return None
+    for seen in (state, timeout, identity):
+        if isinstance(seen, Unknown):
+            return seen
+    texts = [_text(seen) for seen in (state, timeout, identity)]
+    if not texts[1].isdecimal():
+        return Unknown(f"{TIMEOUT} holds {texts[1]!r}")
+    return Device(texts[0], int(texts[1]), texts[2])
+
+
+def _text(seen: FileState | Unknown | None) -> str:
+    return (seen.text or "").strip() if isinstance(seen, FileState) else ""
+
+
+def _words(runtime_s: float, reboot_s: float) -> str:
+    return f"{runtime_s:g} s and {reboot_s:g} s at a reboot"
