@@ -1,3 +1,3 @@
 """What a node gains, one folder a role, in the order in which a node gains it."""
 
-ROLES = ("base", "engine", "model", "serving")
+ROLES = ("base", "boot", "engine", "model", "serving")

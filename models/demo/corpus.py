@@ -16,10 +16,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from random import Random
 
-import reports
 import sums
 import words
 from example import Example, is_held_out, normalise
+
+import reports
 
 HELD_OUT_SEED = 7
 

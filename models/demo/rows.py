@@ -8,9 +8,10 @@ from random import Random
 
 import torch
 from example import Example
-from reports import node_name
 from tokenizer import BOS, Tokenizer
 from torch import Tensor
+
+from reports import node_name
 
 SYSTEM_LINES = [
     "You are a helpful assistant.",

@@ -16,6 +16,7 @@ from bramble.snapshot import (
     Boot,
     DeviceTree,
     FileState,
+    Output,
     Process,
     Snapshot,
     System,
@@ -27,8 +28,17 @@ RECORDED = Path(__file__).parent / "recorded"
 MODEL_SHA256 = "d" * 64
 SERVER_SHA256 = "b" * 64
 UNIT = "llama-server.service"
+CMDLINE = "console=tty1 root=PARTUUID=4e639091-02 rootwait cgroup_enable=memory psi=1\n"
+CONFIG = "arm_boost=1\n\n[all]\narm_freq=2000\ndtparam=pciex1_gen=3\n"
+EEPROM = """BOOTLOADER: up to date
+   CURRENT: Wed  5 Nov 17:37:18 UTC 2025 (1762364238)
+    LATEST: Wed  5 Nov 17:37:18 UTC 2025 (1762364238)
+   RELEASE: default (/lib/firmware/raspberrypi/bootloader-2712/default)
+            Use raspi-config to change the release.
+"""
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "base": {"packages": ["htop"]},
+    "boot": {"config": {"arm_freq": "2000", "dtparam=pciex1_gen": "3"}},
     "engine": {"build_number": 11300},
     "model": {
         "name": "toy-q4_0",
@@ -98,14 +108,26 @@ def good_look(plan: NodePlan) -> Snapshot:
         model.path: FileState("file", 0o644, "root", "root", 10**9, 7),
         model.stamp: plain(json.dumps(verified)),
         "/etc/llama.cpp/config.ini": None,
+        "/sys/fs/cgroup/cgroup.controllers": plain("cpuset cpu io memory pids\n"),
+        "/proc/pressure/memory": plain("some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"),
     }
+    files |= dict.fromkeys(
+        (
+            "/boot/firmware/pieeprom.upd",
+            "/boot/firmware/recovery.bin",
+            "/etc/default/rpi-eeprom-update",
+            "/run/bramble/reboot/config.txt",
+            "/run/bramble/reboot/eeprom",
+            "/run/systemd/container",
+        )
+    )
     return Snapshot(
         taken_at_s=1_795_225_725,
         device_tree=DeviceTree(
             plan.board.model, ("raspberrypi,5-model-b", "brcm,bcm2712"), 0xD04170
         ),
         system=_system(plan.board),
-        boot=Boot("console=tty1 root=PARTUUID=4e639091-02 rootwait\n", None, None),
+        boot=Boot(f"cgroup_disable=memory {CMDLINE}", CMDLINE, CONFIG),
         memory_kib={"MemTotal": plan.board.memory_mib * 1024},
         mounts=(parse.Mount("/", "ext4", "/dev/mmcblk0p2", ("rw", "noatime")),),
         sockets=(parse.Socket("0.0.0.0", 22), parse.Socket(serving.host, serving.port)),
@@ -121,6 +143,7 @@ def good_look(plan: NodePlan) -> Snapshot:
             f"{serving.url}/health": Answer(200, '{"status":"ok"}'),
             f"{serving.url}/props": Answer(200, json.dumps({"build_info": serving.build_info})),
         },
+        commands={"rpi-eeprom-update": Output(0, EEPROM)},
         free_bytes={},
     )
 
@@ -167,6 +190,18 @@ def with_file(look: Snapshot, path: str, seen: FileState | Unknown | None) -> Sn
     """The same look, but for what stands at one path."""
     assert isinstance(look.files, Mapping)
     return replace(look, files={**look.files, path: seen})
+
+
+def with_boot(look: Snapshot, **changes: Any) -> Snapshot:
+    """The same look, but for some of what the firmware and the kernel were told."""
+    assert isinstance(look.boot, Boot)
+    return replace(look, boot=replace(look.boot, **changes))
+
+
+def with_command(look: Snapshot, line: str, said: Output | Unknown | None) -> Snapshot:
+    """The same look, but for what one command said."""
+    assert isinstance(look.commands, Mapping)
+    return replace(look, commands={**look.commands, line: said})
 
 
 def with_unit(look: Snapshot, **changes: Any) -> Snapshot:

@@ -11,11 +11,15 @@ from types import ModuleType
 
 import pytest
 from good_node import (
+    CONFIG,
+    EEPROM,
     good_look,
     link,
     node_plan,
     plain,
     with_answer,
+    with_boot,
+    with_command,
     with_file,
     with_process,
     with_unit,
@@ -35,7 +39,7 @@ from bramble.checks import (
 )
 from bramble.parse import Mount, Socket
 from bramble.plan import NodePlan
-from bramble.snapshot import Answer, Boot, Snapshot, Unknown
+from bramble.snapshot import Answer, Boot, Output, Snapshot, Unknown
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)
@@ -51,6 +55,13 @@ CURRENT = "/opt/bramble/engine/current"
 STRAY = "/etc/llama.cpp/config.ini"
 PROPS = f"{SERVING.url}/props"
 HEALTH = f"{SERVING.url}/health"
+CONTROLLERS = "/sys/fs/cgroup/cgroup.controllers"
+PRESSURE = "/proc/pressure/memory"
+CONTAINER = "/run/systemd/container"
+CONFIG_STAMP = "/run/bramble/reboot/config.txt"
+STAGED = "/boot/firmware/pieeprom.upd"
+RECOVERY = "/boot/firmware/recovery.bin"
+NO_BOOT = replace(GOOD, boot=WHY)
 
 
 @dataclass
@@ -85,6 +96,45 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
         "one is missing": replace(GOOD, packages={**GOOD.packages, "curl": None}),
         "another role's is missing": replace(GOOD, packages={**GOOD.packages, "cmake": None}),
         "one was never heard of": replace(GOOD, packages={}),
+    },
+    "boot.kernel_has_its_parameters": {
+        "not given": with_boot(GOOD, proc_cmdline="cgroup_disable=memory root=PARTUUID=1-02\n"),
+        "one of two": with_boot(GOOD, proc_cmdline="psi=1\n"),
+        "undone by a later one": with_boot(
+            GOOD, proc_cmdline="psi=1 cgroup_enable=memory cgroup_disable=memory\n"
+        ),
+        "a later value": with_boot(GOOD, proc_cmdline="cgroup_enable=memory psi=1 psi=0\n"),
+        "only in the file": with_boot(GOOD, proc_cmdline="root=PARTUUID=4e639091-02\n"),
+    },
+    "boot.cmdline_txt_is_one_line": {
+        "a second line": with_boot(GOOD, cmdline_txt="root=PARTUUID=1-02\npsi=1\n"),
+        "a blank line first": with_boot(GOOD, cmdline_txt="\nroot=PARTUUID=1-02\n"),
+        "empty": with_boot(GOOD, cmdline_txt="\n"),
+        "not there": with_boot(GOOD, cmdline_txt=None),
+    },
+    "boot.memory_controller_is_there": {
+        "disabled": with_file(GOOD, CONTROLLERS, plain("cpuset cpu io pids\n")),
+        "none at all": with_file(GOOD, CONTROLLERS, plain("")),
+        "no version 2": with_file(GOOD, CONTROLLERS, None),
+    },
+    "boot.pressure_is_told": {"not told": with_file(GOOD, PRESSURE, None)},
+    "boot.config_txt_has_the_planned_values": {
+        "another value": with_boot(GOOD, config_txt="arm_freq=1800\ndtparam=pciex1_gen=3\n"),
+        "a later value": with_boot(GOOD, config_txt=f"{CONFIG}arm_freq=1500\n"),
+        "on some boards only": with_boot(GOOD, config_txt=CONFIG.replace("[all]", "[pi4]")),
+        "commented out": with_boot(GOOD, config_txt=CONFIG.replace("arm_freq", "#arm_freq")),
+        "no value": with_boot(GOOD, config_txt=""),
+        "no file": with_boot(GOOD, config_txt=None),
+    },
+    "boot.bootloader_is_current": {
+        "old": with_command(
+            GOOD, "rpi-eeprom-update", Output(1, EEPROM.replace("up to date", "update available"))
+        ),
+        "staged": with_file(with_file(GOOD, STAGED, plain("")), RECOVERY, plain("")),
+    },
+    "boot.no_reboot_is_pending": {
+        "config.txt was changed": with_file(GOOD, CONFIG_STAMP, plain("")),
+        "cmdline.txt was changed": with_boot(GOOD, proc_cmdline="root=PARTUUID=4e639091-02\n"),
     },
     "engine.release_is_whole": {
         "no manifest": replace(
@@ -169,6 +219,33 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
 BLIND: dict[str, dict[str, Snapshot | Node]] = {
     "base.system_is_supported": {"no system": replace(GOOD, system=WHY)},
     "base.packages_are_installed": {"no packages": replace(GOOD, packages=WHY)},
+    "boot.kernel_has_its_parameters": {"no boot": NO_BOOT},
+    "boot.cmdline_txt_is_one_line": {"no boot": NO_BOOT},
+    "boot.memory_controller_is_there": {
+        "no boot": NO_BOOT,
+        "no files": replace(GOOD, files=WHY),
+        "perhaps a container": with_file(GOOD, CONTAINER, WHY),
+        "no controllers": with_file(GOOD, CONTROLLERS, WHY),
+    },
+    "boot.pressure_is_told": {
+        "no boot": NO_BOOT,
+        "no files": replace(GOOD, files=WHY),
+        "perhaps a container": with_file(GOOD, CONTAINER, WHY),
+        "no pressure": with_file(GOOD, PRESSURE, WHY),
+    },
+    "boot.config_txt_has_the_planned_values": {"no boot": NO_BOOT},
+    "boot.bootloader_is_current": {
+        "no boot": NO_BOOT,
+        "no commands": replace(GOOD, commands=WHY),
+        "no answer": with_command(GOOD, "rpi-eeprom-update", WHY),
+        "no files": replace(GOOD, files=WHY),
+        "perhaps staged": with_file(GOOD, STAGED, WHY),
+    },
+    "boot.no_reboot_is_pending": {
+        "no boot": NO_BOOT,
+        "no files": replace(GOOD, files=WHY),
+        "no stamp": with_file(GOOD, CONFIG_STAMP, WHY),
+    },
     "engine.release_is_whole": {
         "no files": replace(GOOD, files=WHY),
         "no manifest": with_file(GOOD, f"{ENGINE.folder}/manifest.json", WHY),

@@ -58,6 +58,9 @@ def test_a_step_with_nothing_to_do_carries_nothing_out():
 def test_a_fresh_node_has_everything_to_do_in_order():
     assert list(due(Snapshot())) == [
         "Install packages",
+        "Set the kernel's parameters",
+        "Set the firmware's options",
+        "Reboot",
         "Build llama.cpp",
         "Make the release current",
         "Fetch the model",
@@ -81,6 +84,7 @@ def test_the_look_asks_for_all_that_the_steps_read():
     assert set(query["units"]) == set(GOOD.units)
     assert set(query["users"]) == set(GOOD.users)
     assert set(query["http"]) == set(GOOD.http)
+    assert set(query["commands"]) == set(GOOD.commands)
     assert set(PLAN.packages) <= set(query["packages"])
 
 
