@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from bramble import cmdline, config_txt
 from bramble.checks import Finding, Node, check, expect, unknown
+from bramble.container import container
 from bramble.snapshot import Snapshot, Unknown
 from roles.boot.plan import (
     CONFIG,
     CONFIG_STAMP,
-    CONTAINER,
     CONTROLLERS,
     PRESSURE,
     BootPlan,
@@ -87,11 +87,10 @@ def _not_told(want: str, look: Snapshot, plan: BootPlan, wanted: bool) -> Findin
     why = no_boot_folder(plan, look.boot) or (None if wanted else "it is not planned")
     if why:
         return Finding("skip", want, why)
-    seen = look.file(CONTAINER)
-    if isinstance(seen, Unknown):
-        return unknown(want, seen)
-    if seen is not None:
-        kind = (seen.text or seen.kind).strip()
+    kind = container(look)
+    if isinstance(kind, Unknown):
+        return unknown(want, kind)
+    if kind is not None:
         return Finding("skip", want, f"a container ({kind}): the kernel is its host's")
     return None
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from bramble import cmdline, config_txt, eeprom
+from bramble import cmdline, config_txt, container, eeprom
 from bramble.board import Board
 from bramble.plan import Given, Interests, NodePlan, RolePlan
 from bramble.snapshot import Boot, FileState, Output, Snapshot, Unknown
@@ -25,7 +25,6 @@ CONFIG_STAMP = "/run/bramble/reboot/config.txt"
 EEPROM_STAMP = "/run/bramble/reboot/eeprom"
 CONTROLLERS = "/sys/fs/cgroup/cgroup.controllers"
 PRESSURE = "/proc/pressure/memory"
-CONTAINER = "/run/systemd/container"
 
 MEMORY_FLAG = {"cgroup_enable=memory": "cgroup_disable=memory"}
 # A CM4's bootrom cannot take an update from its eMMC (pi.md of the reference, section 5).
@@ -50,10 +49,10 @@ def interests(settings: Settings) -> Interests:
     """What proves an effect, what waits for a reboot, and what the bootloader is."""
     return Interests(
         files=(
-            *(CONTROLLERS, PRESSURE, CONTAINER),
+            *(CONTROLLERS, PRESSURE),
             *(STAGED, RECOVERY, EEPROM_DEFAULTS, CONFIG_STAMP, EEPROM_STAMP),
         ),
-        commands=(EEPROM_COMMAND,),
+        commands=(EEPROM_COMMAND, container.COMMAND),
     )
 
 

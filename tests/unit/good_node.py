@@ -118,7 +118,6 @@ def good_look(plan: NodePlan) -> Snapshot:
             "/etc/default/rpi-eeprom-update",
             "/run/bramble/reboot/config.txt",
             "/run/bramble/reboot/eeprom",
-            "/run/systemd/container",
         )
     )
     return Snapshot(
@@ -143,7 +142,10 @@ def good_look(plan: NodePlan) -> Snapshot:
             f"{serving.url}/health": Answer(200, '{"status":"ok"}'),
             f"{serving.url}/props": Answer(200, json.dumps({"build_info": serving.build_info})),
         },
-        commands={"rpi-eeprom-update": Output(0, EEPROM)},
+        commands={
+            "rpi-eeprom-update": Output(0, EEPROM),
+            "systemd-detect-virt --container": Output(1, "none\n"),
+        },
         free_bytes={},
     )
 

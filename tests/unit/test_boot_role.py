@@ -133,7 +133,7 @@ def test_a_pi_without_the_boot_folder_is_left_alone():
 
 @pytest.mark.parametrize("controllers", ["cpuset cpu io memory pids\n", "cpu pids\n"])
 def test_in_a_container_the_kernel_proves_nothing_either_way(controllers):
-    look = with_file(GOOD, "/run/systemd/container", plain("systemd-nspawn"))
+    look = with_command(GOOD, "systemd-detect-virt --container", Output(0, "systemd-nspawn\n"))
     found = statuses(with_file(look, "/sys/fs/cgroup/cgroup.controllers", plain(controllers)))
     assert found["memory_controller_is_there"] == found["pressure_is_told"] == "skip"
     assert found["kernel_has_its_parameters"] == "pass"

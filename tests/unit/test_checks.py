@@ -57,7 +57,7 @@ PROPS = f"{SERVING.url}/props"
 HEALTH = f"{SERVING.url}/health"
 CONTROLLERS = "/sys/fs/cgroup/cgroup.controllers"
 PRESSURE = "/proc/pressure/memory"
-CONTAINER = "/run/systemd/container"
+CONTAINER = "systemd-detect-virt --container"
 CONFIG_STAMP = "/run/bramble/reboot/config.txt"
 STAGED = "/boot/firmware/pieeprom.upd"
 RECOVERY = "/boot/firmware/recovery.bin"
@@ -224,13 +224,13 @@ BLIND: dict[str, dict[str, Snapshot | Node]] = {
     "boot.memory_controller_is_there": {
         "no boot": NO_BOOT,
         "no files": replace(GOOD, files=WHY),
-        "perhaps a container": with_file(GOOD, CONTAINER, WHY),
+        "perhaps a container": with_command(GOOD, CONTAINER, WHY),
         "no controllers": with_file(GOOD, CONTROLLERS, WHY),
     },
     "boot.pressure_is_told": {
         "no boot": NO_BOOT,
         "no files": replace(GOOD, files=WHY),
-        "perhaps a container": with_file(GOOD, CONTAINER, WHY),
+        "perhaps a container": with_command(GOOD, CONTAINER, WHY),
         "no pressure": with_file(GOOD, PRESSURE, WHY),
     },
     "boot.config_txt_has_the_planned_values": {"no boot": NO_BOOT},

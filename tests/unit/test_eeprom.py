@@ -61,7 +61,8 @@ def test_no_program_is_not_up_to_date_either():
 
 
 @pytest.mark.parametrize(
-    "seen", [Output(0, ""), Output(2, ""), Output(2, said("pi4", "healthy").output), Output(64, "x")]
+    "seen",
+    [Output(0, ""), Output(2, ""), Output(2, said("pi4", "healthy").output), Output(64, "x")],
 )
 def test_no_sentence_or_another_exit_code_is_unknown(seen):
     found = read(seen)
