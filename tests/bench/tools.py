@@ -72,7 +72,7 @@ class Bramble:
             for key in ("changed", "failed")
         )
         results = [event for event in events if event["event"] == "result"]
-        unwell = [event for event in results if event["status"] not in ("pass", "warn")]
+        unwell = [event for event in results if event["status"] not in ("pass", "warn", "skip")]
         asked = {event["host"] for event in results if event["check"] == "model_answers"}
         if done.code or changed or failed or unwell or asked != set(self.names):
             return f"changed {changed}, failed {failed}, exit code {done.code}:\n{done.output}"

@@ -25,6 +25,13 @@ NODE, SECOND, KILLED = "vpi-121", "vpi-122", "vpi-123"
 CHECKS = [
     f"{role.name}.{c.name}" for role in catalogue.roles() for c in checks_of(role.name, role.checks)
 ]
+# A container's kernel is its host's, and the shipped settings want nothing of config.txt.
+SKIPPED = (
+    "boot.memory_controller_is_there",
+    "boot.pressure_is_told",
+    "boot.config_txt_has_the_planned_values",
+)
+WELL = {check: "skip" if check in SKIPPED else "pass" for check in CHECKS}
 MOST_COMMANDS = 6
 
 
@@ -49,7 +56,7 @@ def fleet(virtual_pis, tmp_path_factory):
 
 def test_the_deploy_ends_with_every_check_passing(fleet):
     statuses, _ = fleet.first_run
-    assert statuses == dict.fromkeys(CHECKS, "pass")
+    assert statuses == WELL
 
 
 def test_long_steps_show_progress_as_plain_lines(fleet):
@@ -109,13 +116,13 @@ def test_ask_streams_the_right_answer(fleet):
 def test_verify_passes_and_exits_with_0(fleet):
     code, results = fleet.verify()
     assert code == 0
-    assert {results[NODE, check]["status"] for check in CHECKS} == {"pass"}
+    assert {check: results[NODE, check]["status"] for check in CHECKS} == WELL
 
 
 def test_the_checks_run_as_pytest_through_testinfra(fleet):
     done = fleet.run([BIN / "pytest", "-q", "-p", "no:cacheprovider", "tests/preflight"])
     assert done.returncode == 0, done.stdout
-    assert f"{len(CHECKS)} passed" in done.stdout
+    assert f"{len(CHECKS) - len(SKIPPED)} passed, {len(SKIPPED)} skipped" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -175,7 +182,7 @@ def test_a_failing_host_does_not_stop_the_other_and_is_named(fleet):
     assert done.returncode == 1
     (end,) = fleet.events("end")
     assert end["failed"] == ["vpi-199"]
-    assert fleet.statuses(NODE) == dict.fromkeys(CHECKS, "pass")
+    assert fleet.statuses(NODE) == WELL
     code, results = fleet.verify()
     assert code == 3
     assert results["vpi-199", "ssh.reachable"]["status"] == "unknown"
