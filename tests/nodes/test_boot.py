@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.nodes.fleet import Fleet
+from tests.nodes.fleet import Fleet, wait_until
 
 pytestmark = pytest.mark.nodes
 
-NODE, OLD, OTHER = "vpi-131", "vpi-132", "vpi-133"
+NODE, OLD, OTHER, KILLED = "vpi-131", "vpi-132", "vpi-133", "vpi-134"
 IN_A_CONTAINER = {"boot.memory_controller_is_there": "skip", "boot.pressure_is_told": "skip"}
 CONFIG = {"arm_freq": "2000", "dtparam=pciex1_gen": "3"}
 MOST_COMMANDS = 6
@@ -170,3 +170,28 @@ def test_a_host_that_does_not_come_back_fails_alone(fleet, on, virtual_pis):
     assert f"[{OTHER}] waiting for the next boot:" in done.stdout
     assert fleet.statuses(NODE)["boot.no_reboot_is_pending"] == "pass"
     virtual_pis.down(OTHER)
+
+
+def test_a_deploy_killed_before_and_during_its_reboot_converges(fleet, virtual_pis):
+    virtual_pis.up(KILLED)
+    fleet.write([KILLED])
+    before = virtual_pis.boot_id(KILLED)
+    process = fleet.start_pyinfra("system", "-y")
+    wait_until(
+        lambda: "Set the kernel's parameters" in {e["step"] for e in fleet.events("step")},
+        120,
+        "the edit of cmdline.txt",
+    )
+    process.kill()
+    process.wait()
+    if virtual_pis.boot_id(KILLED) == before:  # it may have been asked for already
+        process = fleet.start_pyinfra("system", "-y")
+        wait_until(lambda: virtual_pis.boot_id(KILLED) != before, 120, "the reboot")
+        process.kill()
+        process.wait()
+    wait_until(lambda: virtual_pis.boot_id(KILLED) not in (None, before), 60, "the next boot")
+    done = fleet.pyinfra("system", "-y")
+    assert done.returncode == 0, done.stdout
+    assert fleet.events("end")[0]["changed"] == []
+    assert fleet.statuses(KILLED)["boot.kernel_has_its_parameters"] == "pass"
+    virtual_pis.down(KILLED)
