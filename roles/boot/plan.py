@@ -60,7 +60,7 @@ def plan(settings: Settings, board: Board, given: Given) -> BootPlan:
     """The settings on a Raspberry Pi, nothing on another machine."""
     if board.kind == "other":
         return BootPlan(
-            elsewhere=f"{board.model}: neither config.txt nor cmdline.txt is read here",
+            elsewhere=f"{board.model}: boot files are edited on a Raspberry Pi 4 or 5 only",
             kernel=cmdline.Wish(),
             config={},
             has_eeprom=False,
