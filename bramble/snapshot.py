@@ -47,11 +47,15 @@ class System:
 
 @dataclass(frozen=True)
 class Boot:
-    """What the firmware was told (None: no such file) and what the kernel was really given."""
+    """What the firmware was told (None: no such file) and what the kernel was really given.
+
+    `cmdline_path` is where this boot's cmdline.txt lies: `os_prefix` in config.txt moves it.
+    """
 
     proc_cmdline: str
     cmdline_txt: str | None
     config_txt: str | None
+    cmdline_path: str = "/boot/firmware/cmdline.txt"
 
 
 @dataclass(frozen=True)

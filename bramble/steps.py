@@ -33,6 +33,7 @@ class Step:
 
     A `detached` step runs as a transient systemd unit: it outlives the connection, and a run that
     comes later follows the one under way. `diffs` are unified diffs for people; no secret is in them.
+    A step with a `reboot_deadline_s` may have the node reboot: it lasts until the node answers again.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Step:
     timeout_s: int = 120
     uploads: tuple[Upload, ...] = ()
     diffs: tuple[str, ...] = ()
+    reboot_deadline_s: int | None = None
 
 
 def write_files(name: str, files: Sequence[File], snapshot: Snapshot) -> Step:
@@ -84,14 +86,19 @@ def _diff(file: File, seen: FileState | Unknown | None) -> str:
     if file.secret:
         before = known.sha256 if known else None
         return f"{file.path}: sha256 {(before or 'none')[:12]} -> {file.sha256[:12]} (secret)\n"
-    before_lines = ((known.text if known else None) or "").splitlines(keepends=True)
+    before = (known.text if known else None) or ""
+    return diff(file.path, before, file.text, new=not known) + "".join(_metadata(file, known))
+
+
+def diff(path: str, before: str, after: str, *, new: bool = False) -> str:
+    """What changes in a file's text, as a unified diff."""
     lines = difflib.unified_diff(
-        before_lines,
-        file.text.splitlines(keepends=True),
-        file.path if known else "/dev/null",
-        file.path,
+        before.splitlines(keepends=True),
+        after.splitlines(keepends=True),
+        "/dev/null" if new else path,
+        path,
     )
-    return "".join(lines) + "".join(_metadata(file, known))
+    return "".join(lines)
 
 
 def _metadata(file: File, seen: FileState | None) -> Iterator[str]:

@@ -21,13 +21,13 @@ from bramble.cli import main as command
 from bramble.inventory.wording import allowed, schema_at
 from bramble.plan import NodePlan, look_at, make
 from bramble.settings import Section, Ssh
-from bramble.snapshot import Snapshot
+from bramble.snapshot import Output, Snapshot
 from bramble.steps import Step
 
 HERE = Path(__file__).parent
 NOTICE = "<!-- Written by docs/generate.py (`make docs`): change the code, not this page. -->\n"
 
-# A node to show files of: only what has no default is set.
+# A node to show files of: what has no default is set, and what writes a file only when it is.
 HOST = "pi5-a"
 BOARD = Board(
     model="Raspberry Pi 5 Model B Rev 1.0",
@@ -42,6 +42,7 @@ BOARD = Board(
 )
 NEEDED: Mapping[str, Mapping[str, Any]] = {
     "ssh": {"address": "192.168.1.41"},
+    "boot": {"config": {"NAME": "VALUE"}, "eeprom": {"update": True}},
     "model": {"name": "NAME", "url": "https://example.org/model.gguf", "sha256": "0" * 64},
 }
 
@@ -51,6 +52,15 @@ WRITTEN: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "apt_install": (),
     "command": (),
     "reexec": (),
+    "reboot": (),
+    "edit_boot": (
+        ("path", "", "edited in place: its other tokens or lines stay"),
+        ("path", ".bak", "its text before the last change"),
+    ),
+    "stage_eeprom": (
+        ("defaults", "", "the line `FIRMWARE_RELEASE_STATUS`, with `boot.eeprom.update` only"),
+        ("staged", "", "written by rpi-eeprom-update, taken by the bootloader at the next boot"),
+    ),
     "service": (),
     "write_files": (),
     "link": (("path", "", "link to the current release"),),
@@ -215,14 +225,20 @@ def files_page() -> str:
     plan = make(HOST, settings, BOARD, catalogue.roles())
     parts = [
         "# Files on a node\n\n"
-        "From the plan of a fresh Raspberry Pi 5 with the default settings. RELEASE is the release's\n"
-        "identity, SHA256 the first twelve digits of the pinned hash, NAME `model.name`. `bramble plan\n"
-        "HOST` shows the same of a real host, with each file's text as a difference.\n\n"
-        "bramble owns whole files: it replaces them, and merges with nobody's. It never removes a file\n"
-        "that it no longer plans, nor old releases and models.\n"
+        "From the plan of a fresh Raspberry Pi 5 with the default settings, and with `boot.config` and\n"
+        "`boot.eeprom.update` set. RELEASE is the release's identity, SHA256 the first twelve digits\n"
+        "of the pinned hash, NAME `model.name`. `bramble plan HOST` shows the same of a real host,\n"
+        "with each file's text as a difference.\n\n"
+        "bramble owns whole files: it replaces them, and merges with nobody's. The role boot alone\n"
+        "edits files that are others': each line below says which part. It never removes a file that\n"
+        "it no longer plans, nor old releases and models.\n"
     ]
+    fresh = Snapshot(
+        files=dict.fromkeys(look_at(settings, catalogue.roles())["files"]),
+        commands={"rpi-eeprom-update": Output(1, "BOOTLOADER: update available\n")},
+    )
     for role in catalogue.roles():
-        rows = dict.fromkeys(_owned(plan, role.name, role.plan))
+        rows = dict.fromkeys(_owned(plan, role.name, role.plan, fresh))
         parts.append(f"\n## {role.name}\n")
         if rows:
             parts.append("\n| Path | What |\n|---|---|\n" + "".join(rows))
@@ -233,11 +249,11 @@ def files_page() -> str:
     return _neutral("".join(parts) + _looked_at(settings), plan)
 
 
-def _owned(plan: NodePlan, name: str, module: Any) -> Iterator[str]:
+def _owned(plan: NodePlan, name: str, module: Any, fresh: Snapshot) -> Iterator[str]:
     for file in plan.roles[name].files:
         what = f"whole file, mode {file.mode:04o}, {file.owner}:{file.group}"
         yield f"| `{file.path}` | {what}{', secret' if file.secret else ''} |\n"
-    steps: tuple[Step, ...] = module.steps(plan.roles[name], plan, Snapshot())
+    steps: tuple[Step, ...] = module.steps(plan.roles[name], plan, fresh)
     for step in steps:
         for key, ending, what in WRITTEN[step.program] if step.why else ():
             yield f"| `{step.query[key]}{ending}` | {what} |\n"
@@ -257,8 +273,8 @@ def _looked_at(settings: Mapping[str, Section]) -> str:
         "packages": "Packages",
         "users": "Users",
         "http": "URLs on the node itself",
-        "commands": "Commands",
         "free": "Free space below",
+        "commands": "Read-only commands that are run",
     }
     rows = "".join(f"| {word} | {_names(query[key])} |\n" for key, word in words.items())
     return (

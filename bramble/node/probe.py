@@ -55,10 +55,10 @@ def known(look, *args):
         return {"unknown": f"{type(error).__name__}: {error}"}
 
 
-def read(path):
-    """A text file's content, or None where there is no such file."""
+def read(path, newline=None):
+    """A text file's content, or None where there is no such file; `newline` "" keeps every ending."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
+        with open(path, encoding="utf-8", errors="replace", newline=newline) as file:
             return file.read()
     except FileNotFoundError:
         return None
@@ -101,11 +101,17 @@ def system():
 
 
 def boot():
-    """What the firmware was told, and what the kernel was really given."""
+    """What the firmware was told, and what the kernel was really given.
+
+    /boot/config.txt and /boot/cmdline.txt are decoys since Bookworm; only the folder below counts.
+    """
+    prefix = (read(f"{DEVICE_TREE}/chosen/os_prefix") or "").rstrip("\0")
+    path = f"/boot/firmware/{prefix}cmdline.txt"
     return {
         "proc_cmdline": read("/proc/cmdline"),
-        "cmdline_txt": read("/boot/firmware/cmdline.txt"),
-        "config_txt": read("/boot/firmware/config.txt"),
+        "cmdline_path": path,
+        "cmdline_txt": read(path, newline=""),
+        "config_txt": read("/boot/firmware/config.txt", newline=""),
     }
 
 

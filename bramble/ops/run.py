@@ -16,7 +16,7 @@ from bramble.board import Board, board, refusals
 from bramble.checks import Result, checks_of, run_all
 from bramble.inventory import from_data
 from bramble.node import program
-from bramble.ops import connection
+from bramble.ops import connection, reboot
 from bramble.plan import NodePlan, look_at, make
 from bramble.snapshot import Snapshot, Unknown
 from bramble.steps import Step, as_dict, unit_name
@@ -43,11 +43,12 @@ class Node:
 
 
 class Run:
-    """The report of this process' run, and which hosts it changed."""
+    """The report of this process' run, which hosts it changed, and how those looked that rebooted."""
 
     def __init__(self) -> None:
         self.report = report.Report(report.path())
         self.changed: set[str] = set()
+        self.rebooted: dict[str, Snapshot] = {}
         self.report.write(
             "run", hosts=[h.name for h in state.inventory if state.is_host_in_limit(h)]
         )
@@ -123,28 +124,43 @@ def bring(node: Node, role: str) -> None:
     """Carry out a role's steps; those with nothing to do cost no remote command."""
     if node.plan is None:
         return
+    for number, step in enumerate(host.loop(_steps(node.plan, role, node.snapshot))):
+        carry_out(name=f"{role}: {step.name}", node=node, role=role, number=number)
+
+
+def _steps(plan: NodePlan, role: str, snapshot: Snapshot) -> tuple[Step, ...]:
+    """A role's steps by what a look saw."""
     found = next(entry for entry in catalogue.roles() if entry.name == role)
-    steps = found.plan.steps(node.plan.roles[role], node.plan, node.snapshot)
-    for step in host.loop(steps):
-        carry_out(name=f"{role}: {step.name}", step=step)
+    steps: tuple[Step, ...] = found.plan.steps(plan.roles[role], plan, snapshot)
+    return steps
 
 
 @operation()
-def carry_out(step: Step) -> Commands:
-    """One step: nothing when the snapshot agrees, else its uploads and its program."""
+def carry_out(node: Node, role: str, number: int) -> Commands:
+    """One step: nothing when the look agrees, else its uploads and its program.
+
+    Whatever ran before a reboot runs no longer, and a file in memory is gone: a step after one goes
+    by the look that was taken then.
+    """
+    assert node.plan is not None
+    snapshot = this_run().rebooted.get(host.name, node.snapshot)
+    step = _steps(node.plan, role, snapshot)[number]
     if step.why is None:
         host.noop(f"{step.name}: as planned")
         return
     if state.config.DIFF:
         for diff in step.diffs:
             click.echo(diff, err=True, nl=False)
-    yield FunctionCommand(_carry_out, (step,), {})
+    yield FunctionCommand(_carry_out, (step, node.query), {})
 
 
-def _carry_out(state: State, host: Host, step: Step) -> bool:
+def _carry_out(state: State, host: Host, step: Step, query: dict[str, object]) -> bool:
     """Upload and run; whatever goes wrong fails this host alone and is said in words."""
     host.log(f"{step.name}: {step.why}")
-    problem = _upload(host, step) or _run(host, step)
+    if step.reboot_deadline_s is None:
+        problem = _upload(host, step) or _run(host, step)
+    else:
+        problem = _reboot(host, step, query)
     this_run().changed.add(host.name)
     this_run().report.write(
         "step",
@@ -188,29 +204,43 @@ def _run(host: Host, step: Step) -> str | None:
     return problem
 
 
+def _reboot(host: Host, step: Step, query: dict[str, object]) -> str | None:
+    """Have the node reboot if it needs to, and look at it again; the problem in words if it failed."""
+    assert step.reboot_deadline_s is not None
+    problem = reboot.once(host, step.program, step.query, step.timeout_s, step.reboot_deadline_s)
+    if problem:
+        host.log(click.style(problem, "red"))
+        return problem
+    seen = connection.look(host, query)
+    if isinstance(seen.system, Unknown):
+        return seen.system.why
+    this_run().rebooted[host.name] = seen
+    return None
+
+
 def tell_plan(node: Node) -> None:
     """Put the node's plan, with what differs from it now, into the report."""
     if node.plan is not None:
         steps = {
-            role.name: role.plan.steps(node.plan.roles[role.name], node.plan, node.snapshot)
-            for role in catalogue.roles()
+            role.name: _steps(node.plan, role.name, node.snapshot) for role in catalogue.roles()
         }
         this_run().report.write("plan", **as_dict(node.plan, steps))
 
 
-def finish(node: Node) -> None:
-    """Check the node as it is now, over the open connection, and ask its model one question."""
+def finish(node: Node, *roles: str) -> None:
+    """Check the node as it is now, over the open connection: all of it, or these roles alone."""
     if node.plan is not None:
-        verify(name="Check the node", node=node)
+        names = roles or tuple(role.name for role in catalogue.roles())
+        verify(name="Check the node", node=node, roles=names)
 
 
 @operation()
-def verify(node: Node) -> Commands:
-    """Run every role's checks: no change when all pass, a failed host when one fails."""
+def verify(node: Node, roles: tuple[str, ...]) -> Commands:
+    """Run the roles' checks: no change when all pass, a failed host when one fails."""
     if not state.is_executing:
         host.noop("the checks run at the end")
         return
-    results = _results(node)
+    results = _results(node, roles)
     failed = [result for result in results if result.status in ("fail", "unknown")]
     if not failed:
         host.noop("every check passes")
@@ -218,14 +248,19 @@ def verify(node: Node) -> Commands:
     yield FunctionCommand(_fail, (tuple(_sentence(result) for result in failed),), {})
 
 
-def _results(node: Node) -> tuple[Result, ...]:
-    """Every check on the node as it is now, all of it in the report."""
+def _results(node: Node, roles: tuple[str, ...]) -> tuple[Result, ...]:
+    """The roles' checks on the node as it is now, all of it in the report."""
     assert node.plan is not None
     run = this_run()
     # What nothing was changed on still is what the look at the beginning saw.
     changed = host.name in run.changed
     snapshot = connection.look(host, node.query) if changed else node.snapshot
-    checks = tuple(c for role in catalogue.roles() for c in checks_of(role.name, role.checks))
+    checks = tuple(
+        c
+        for role in catalogue.roles()
+        if role.name in roles
+        for c in checks_of(role.name, role.checks)
+    )
     results = run_all(connection.Live(host, node.plan, snapshot), checks)
     for result in results:
         run.report.write("result", **result.as_dict())

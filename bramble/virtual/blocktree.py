@@ -29,7 +29,7 @@ def files(device_number: str, size_bytes: int, serial: str) -> dict[str, str]:
         f"{DISK}/queue/rotational": "0",
         f"{DISK}/queue/logical_block_size": "512",
         f"{DISK}/queue/physical_block_size": "512",
-        # Over USB the kernel seldom offers TRIM; pi.md, section 3.
+        # Over USB the kernel seldom offers TRIM.
         f"{DISK}/queue/discard_granularity": "0",
         f"{DISK}/queue/discard_max_bytes": "0",
         f"{_SCSI}/type": "0",

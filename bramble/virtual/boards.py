@@ -11,7 +11,7 @@ SOC = {"bcm2711": 3, "bcm2712": 4}
 def revision_code(*, soc: str, board_type: int, revision: int, memory_gib: int) -> int:
     """A new-style revision code: ...F MMM CCCC PPPP TTTTTTTT RRRR with F set, made by Sony UK (0).
 
-    Source: pi.md section 8, from the revision codes page of the Raspberry Pi documentation.
+    Source: revision-codes.adoc of raspberrypi/documentation.
     """
     return 1 << 23 | MEMORY_GIB[memory_gib] << 20 | SOC[soc] << 12 | board_type << 4 | revision
 

@@ -9,7 +9,7 @@ from bramble.virtual.spec import Spec
 _BOOT = "boot/firmware"
 
 BOOTARGS = "cgroup_disable=memory numa_policy=interleave"
-"""What the device tree of a Pi puts before cmdline.txt (pi.md, sections 1b and 7)."""
+"""What the device tree of a Pi puts before cmdline.txt (raspberrypi/linux#6980, PR 6273)."""
 
 
 def power_on(node: Spec, root: Path) -> None:

@@ -132,6 +132,7 @@ def test_a_fault_fails_its_pytest_test_and_no_other(fleet, on):
 @pytest.mark.parametrize(
     ("fault", "check"),
     [
+        ("echo quiet >>/boot/firmware/cmdline.txt", "boot.cmdline_txt_is_one_line"),
         ("systemctl stop llama-server", "serving.unit_is_active"),
         ("systemctl stop llama-server", "serving.health_is_ok"),
         ("systemctl stop llama-server", "serving.model_answers"),
@@ -178,6 +179,22 @@ def test_a_planted_fault_is_found_and_mended(fleet, on, fault, check):
 def test_the_service_is_back_after_a_reboot(fleet, virtual_pis):
     virtual_pis.reboot(NODE)
     wait_until(lambda: fleet.verify()[0] == 0, 120, "every check passing again")
+
+
+def test_a_deploy_that_reboots_a_serving_node_ends_with_its_answer(fleet, on, virtual_pis):
+    on(NODE, "sed -i 's/ psi=1//' /boot/firmware/cmdline.txt")
+    virtual_pis.reboot(NODE)
+    _, results = fleet.verify()
+    assert results[NODE, "boot.kernel_has_its_parameters"]["status"] == "fail"
+    before = virtual_pis.boot_id(NODE)
+    done = fleet.pyinfra("node", "-y")
+    assert done.returncode == 0, done.stdout
+    assert virtual_pis.boot_id(NODE) != before
+    steps = [event["step"] for event in fleet.events("step")]
+    assert steps[:2] == ["Set the kernel's parameters", "Reboot"]
+    # The service may have come up before the look after the reboot, or not.
+    assert set(steps[2:]) <= {"Run the service"}
+    assert fleet.statuses(NODE) == WELL
 
 
 def test_a_failing_host_does_not_stop_the_other_and_is_named(fleet):

@@ -33,9 +33,18 @@ GOVERNOR = "/sys/devices/system/cpu/cpufreq/policy0/scaling_governor"
 WATCHDOG = "/sys/class/watchdog/watchdog0"
 SHOW = "systemctl show -p RuntimeWatchdogUSec -p RebootWatchdogUSec"
 DETECT = "systemd-detect-virt --container"
+CMDLINE = "console=tty1 root=PARTUUID=4e639091-02 rootwait cgroup_enable=memory psi=1\n"
+CONFIG = "arm_boost=1\n\n[all]\narm_freq=2000\ndtparam=pciex1_gen=3\n"
+EEPROM = """BOOTLOADER: up to date
+   CURRENT: Wed  5 Nov 17:37:18 UTC 2025 (1762364238)
+    LATEST: Wed  5 Nov 17:37:18 UTC 2025 (1762364238)
+   RELEASE: default (/lib/firmware/raspberrypi/bootloader-2712/default)
+            Use raspi-config to change the release.
+"""
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "base": {"packages": ["htop"]},
     "power": {"governor": "performance"},
+    "boot": {"config": {"arm_freq": "2000", "dtparam=pciex1_gen": "3"}},
     "engine": {"build_number": 11300},
     "model": {
         "name": "toy-q4_0",
@@ -110,14 +119,25 @@ def good_look(plan: NodePlan) -> Snapshot:
         f"{WATCHDOG}/state": plain("active\n"),
         f"{WATCHDOG}/timeout": plain("300\n"),
         f"{WATCHDOG}/identity": plain("Broadcom BCM2835 Watchdog timer\n"),
+        "/sys/fs/cgroup/cgroup.controllers": plain("cpuset cpu io memory pids\n"),
+        "/proc/pressure/memory": plain("some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"),
     }
+    files |= dict.fromkeys(
+        (
+            "/boot/firmware/pieeprom.upd",
+            "/boot/firmware/recovery.bin",
+            "/etc/default/rpi-eeprom-update",
+            "/run/bramble/reboot/config.txt",
+            "/run/bramble/reboot/eeprom",
+        )
+    )
     return Snapshot(
         taken_at_s=1_795_225_725,
         device_tree=DeviceTree(
             plan.board.model, ("raspberrypi,5-model-b", "brcm,bcm2712"), 0xD04170, 5000
         ),
         system=_system(plan.board),
-        boot=Boot("console=tty1 root=PARTUUID=4e639091-02 rootwait\n", None, None),
+        boot=Boot(f"cgroup_disable=memory {CMDLINE}", CMDLINE, CONFIG),
         memory_kib={"MemTotal": plan.board.memory_mib * 1024},
         mounts=(parse.Mount("/", "ext4", "/dev/mmcblk0p2", ("rw", "noatime")),),
         sockets=(parse.Socket("0.0.0.0", 22), parse.Socket(serving.host, serving.port)),
@@ -139,6 +159,7 @@ def good_look(plan: NodePlan) -> Snapshot:
             "vcgencmd measure_temp": Output(0, "temp=48.3'C\n"),
             SHOW: Output(0, "RuntimeWatchdogUSec=5min\nRebootWatchdogUSec=5min\n"),
             DETECT: Output(1, "none\n"),
+            "rpi-eeprom-update": Output(0, EEPROM),
         },
         free_bytes={},
     )
@@ -188,6 +209,18 @@ def with_file(look: Snapshot, path: str, seen: FileState | Unknown | None) -> Sn
     return replace(look, files={**look.files, path: seen})
 
 
+def with_boot(look: Snapshot, **changes: Any) -> Snapshot:
+    """The same look, but for some of what the firmware and the kernel were told."""
+    assert isinstance(look.boot, Boot)
+    return replace(look, boot=replace(look.boot, **changes))
+
+
+def with_command(look: Snapshot, line: str, said: Output | Unknown | None) -> Snapshot:
+    """The same look, but for what one command said."""
+    assert isinstance(look.commands, Mapping)
+    return replace(look, commands={**look.commands, line: said})
+
+
 def with_unit(look: Snapshot, **changes: Any) -> Snapshot:
     """The same look, but for some properties of the service's unit."""
     return with_unit_named(look, UNIT, **changes)
@@ -212,12 +245,6 @@ def with_answer(look: Snapshot, url: str, answer: Answer | Unknown) -> Snapshot:
     """The same look, but for the answer of one URL."""
     assert isinstance(look.http, Mapping)
     return replace(look, http={**look.http, url: answer})
-
-
-def with_command(look: Snapshot, line: str, said: Output | Unknown | None) -> Snapshot:
-    """The same look, but for what one command said."""
-    assert isinstance(look.commands, Mapping)
-    return replace(look, commands={**look.commands, line: said})
 
 
 def in_container(look: Snapshot) -> Snapshot:

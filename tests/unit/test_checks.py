@@ -11,7 +11,9 @@ from types import ModuleType
 
 import pytest
 from good_node import (
+    CONFIG,
     DETECT,
+    EEPROM,
     GOVERNOR,
     PI5,
     SHOW,
@@ -22,6 +24,7 @@ from good_node import (
     node_plan,
     plain,
     with_answer,
+    with_boot,
     with_command,
     with_file,
     with_process,
@@ -59,6 +62,13 @@ CURRENT = "/opt/bramble/engine/current"
 STRAY = "/etc/llama.cpp/config.ini"
 PROPS = f"{SERVING.url}/props"
 HEALTH = f"{SERVING.url}/health"
+CONTROLLERS = "/sys/fs/cgroup/cgroup.controllers"
+PRESSURE = "/proc/pressure/memory"
+CONTAINER = "systemd-detect-virt --container"
+CONFIG_STAMP = "/run/bramble/reboot/config.txt"
+STAGED = "/boot/firmware/pieeprom.upd"
+RECOVERY = "/boot/firmware/recovery.bin"
+NO_BOOT = replace(GOOD, boot=WHY)
 
 
 @dataclass
@@ -155,6 +165,45 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
         "not armed": with_file(GOOD, f"{WATCHDOG}/state", plain("inactive\n")),
         "another time": with_file(GOOD, f"{WATCHDOG}/timeout", plain("12\n")),
         "a Pi without one": with_file(GOOD, f"{WATCHDOG}/state", None),
+    },
+    "boot.kernel_has_its_parameters": {
+        "not given": with_boot(GOOD, proc_cmdline="cgroup_disable=memory root=PARTUUID=1-02\n"),
+        "one of two": with_boot(GOOD, proc_cmdline="psi=1\n"),
+        "undone by a later one": with_boot(
+            GOOD, proc_cmdline="psi=1 cgroup_enable=memory cgroup_disable=memory\n"
+        ),
+        "a later value": with_boot(GOOD, proc_cmdline="cgroup_enable=memory psi=1 psi=0\n"),
+        "only in the file": with_boot(GOOD, proc_cmdline="root=PARTUUID=4e639091-02\n"),
+    },
+    "boot.cmdline_txt_is_one_line": {
+        "a second line": with_boot(GOOD, cmdline_txt="root=PARTUUID=1-02\npsi=1\n"),
+        "a blank line first": with_boot(GOOD, cmdline_txt="\nroot=PARTUUID=1-02\n"),
+        "empty": with_boot(GOOD, cmdline_txt="\n"),
+        "not there": with_boot(GOOD, cmdline_txt=None),
+    },
+    "boot.memory_controller_is_there": {
+        "disabled": with_file(GOOD, CONTROLLERS, plain("cpuset cpu io pids\n")),
+        "none at all": with_file(GOOD, CONTROLLERS, plain("")),
+        "no version 2": with_file(GOOD, CONTROLLERS, None),
+    },
+    "boot.pressure_is_told": {"not told": with_file(GOOD, PRESSURE, None)},
+    "boot.config_txt_has_the_planned_values": {
+        "another value": with_boot(GOOD, config_txt="arm_freq=1800\ndtparam=pciex1_gen=3\n"),
+        "a later value": with_boot(GOOD, config_txt=f"{CONFIG}arm_freq=1500\n"),
+        "on some boards only": with_boot(GOOD, config_txt=CONFIG.replace("[all]", "[pi4]")),
+        "commented out": with_boot(GOOD, config_txt=CONFIG.replace("arm_freq", "#arm_freq")),
+        "no value": with_boot(GOOD, config_txt=""),
+        "no file": with_boot(GOOD, config_txt=None),
+    },
+    "boot.bootloader_is_current": {
+        "old": with_command(
+            GOOD, "rpi-eeprom-update", Output(1, EEPROM.replace("up to date", "update available"))
+        ),
+        "staged": with_file(with_file(GOOD, STAGED, plain("")), RECOVERY, plain("")),
+    },
+    "boot.no_reboot_is_pending": {
+        "config.txt was changed": with_file(GOOD, CONFIG_STAMP, plain("")),
+        "cmdline.txt was changed": with_boot(GOOD, proc_cmdline="root=PARTUUID=4e639091-02\n"),
     },
     "engine.release_is_whole": {
         "no manifest": replace(
@@ -265,6 +314,33 @@ BLIND: dict[str, dict[str, Snapshot | Node]] = {
         "no files": replace(GOOD, files=WHY),
         "no state": with_file(GOOD, f"{WATCHDOG}/state", WHY),
         "no timeout": with_file(GOOD, f"{WATCHDOG}/timeout", WHY),
+    },
+    "boot.kernel_has_its_parameters": {"no boot": NO_BOOT},
+    "boot.cmdline_txt_is_one_line": {"no boot": NO_BOOT},
+    "boot.memory_controller_is_there": {
+        "no boot": NO_BOOT,
+        "no files": replace(GOOD, files=WHY),
+        "perhaps a container": with_command(GOOD, CONTAINER, WHY),
+        "no controllers": with_file(GOOD, CONTROLLERS, WHY),
+    },
+    "boot.pressure_is_told": {
+        "no boot": NO_BOOT,
+        "no files": replace(GOOD, files=WHY),
+        "perhaps a container": with_command(GOOD, CONTAINER, WHY),
+        "no pressure": with_file(GOOD, PRESSURE, WHY),
+    },
+    "boot.config_txt_has_the_planned_values": {"no boot": NO_BOOT},
+    "boot.bootloader_is_current": {
+        "no boot": NO_BOOT,
+        "no commands": replace(GOOD, commands=WHY),
+        "no answer": with_command(GOOD, "rpi-eeprom-update", WHY),
+        "no files": replace(GOOD, files=WHY),
+        "perhaps staged": with_file(GOOD, STAGED, WHY),
+    },
+    "boot.no_reboot_is_pending": {
+        "no boot": NO_BOOT,
+        "no files": replace(GOOD, files=WHY),
+        "no stamp": with_file(GOOD, CONFIG_STAMP, WHY),
     },
     "engine.release_is_whole": {
         "no files": replace(GOOD, files=WHY),

@@ -97,7 +97,7 @@ def test_every_program_that_writes_is_known_to_the_page_of_files():
     plan = node_plan()
     for role in catalogue.roles():
         for step in role.plan.steps(plan.roles[role.name], plan, Snapshot()):
-            assert step.program in generator().WRITTEN
+            assert step.why is None or step.program in generator().WRITTEN
 
 
 # JSON

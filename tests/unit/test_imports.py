@@ -105,7 +105,11 @@ def test_programs_for_nodes_do_not_import_each_other():
 
 
 @pytest.mark.parametrize(
-    "pure", ["parse", "snapshot", "board", "plan", "steps", "checks", "releases"]
+    "pure",
+    [
+        *("parse", "snapshot", "board", "plan", "steps", "checks", "releases"),
+        *("cmdline", "config_txt", "eeprom"),
+    ],
 )
 def test_what_decides_is_pure(pure):
     """No process, no network, no clock and no file in what plans and checks are made of."""

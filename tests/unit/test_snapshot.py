@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 
 from bramble import parse, snapshot
 from bramble.releases import built_sha256
-from bramble.snapshot import Answer, Snapshot, Unknown
+from bramble.snapshot import Answer, Output, Snapshot, Unknown
 
 # The parts of a look, and the field of the snapshot that each becomes.
 PARTS = {
@@ -110,20 +110,28 @@ def test_the_recorded_look_tells_packages_users_answers_and_room(look):
     assert look.free_bytes["/opt/bramble/engine"] > 0
 
 
+def test_the_recorded_look_tells_what_commands_say(look):
+    assert look.command("systemd-detect-virt --container") == Output(0, "systemd-nspawn\n")
+    assert look.command("rpi-eeprom-update").output.startswith("BOOTLOADER: up to date\n")
+    assert look.command("bramble-has-no-such-program") is None
+
+
 def test_what_was_not_looked_at_is_unknown_and_not_absent(look):
     assert look.file("/etc/fstab") == Unknown("/etc/fstab was not looked at")
     assert look.unit("cron.service") == Unknown("cron.service was not looked at")
     assert look.process("cron.service") == Unknown("cron.service was not looked at")
     assert look.answer("http://127.0.0.1/") == Unknown("http://127.0.0.1/ was not asked")
+    assert look.command("uptime") == Unknown("`uptime` was not run")
 
 
 def test_an_unknown_part_makes_everything_in_it_unknown():
     why = Unknown("permission denied")
-    seen = Snapshot(files=why, units=why, http=why)
+    seen = Snapshot(files=why, units=why, http=why, commands=why)
     assert seen.file("/etc/fstab") == why
     assert seen.unit("ssh.service") == why
     assert seen.process("ssh.service") == why
     assert seen.answer(HEALTH) == why
+    assert seen.command("uptime") == why
 
 
 @pytest.mark.parametrize(("digits", "psu_ma"), [("00001388", 5000), ("00000bb8", 3000), ("", None)])

@@ -72,6 +72,9 @@ def test_a_step_with_nothing_to_do_carries_nothing_out():
 def test_a_fresh_node_has_everything_to_do_in_order():
     assert list(due(Snapshot())) == [
         "Install packages",
+        "Set the kernel's parameters",
+        "Set the firmware's options",
+        "Reboot",
         "Write the governor's unit",
         "Set the governor",
         "Build llama.cpp",

@@ -329,3 +329,27 @@ def test_a_look_at_any_machine_is_one_object_that_can_be_read(tmp_path):
     for part in (seen.units, seen.packages, seen.system, seen.sockets, seen.disks):
         assert isinstance(part, snapshot.Unknown)
         assert "FileNotFoundError" in part.why
+
+
+# What was told at boot
+
+
+@pytest.mark.parametrize(
+    ("prefix", "path"),
+    [
+        (None, "/boot/firmware/cmdline.txt"),
+        (b"\0", "/boot/firmware/cmdline.txt"),
+        (b"current/\0", "/boot/firmware/current/cmdline.txt"),
+    ],
+)
+def test_os_prefix_moves_the_kernels_line(monkeypatch, tmp_path, prefix, path):
+    monkeypatch.setattr(probe, "DEVICE_TREE", str(tmp_path))
+    if prefix is not None:
+        (tmp_path / "chosen").mkdir()
+        (tmp_path / "chosen/os_prefix").write_bytes(prefix)
+    assert probe.boot()["cmdline_path"] == path
+
+
+def test_a_boot_files_line_endings_are_seen_as_they_are(tmp_path):
+    (tmp_path / "config.txt").write_bytes(b"arm_boost=1\r\n")
+    assert probe.read(str(tmp_path / "config.txt"), newline="") == "arm_boost=1\r\n"

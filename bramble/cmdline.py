@@ -1,0 +1,94 @@
+"""A kernel command line: edited as cmdline.txt needs it, and read as the kernel does.
+
+cmdline.txt is one line. What follows it is ignored by the firmware, and the kernel takes the last of
+several values, so both matter: where a token stands, and that there is no second line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+# Quotes keep the spaces of a value together; the kernel reads them so too.
+_TOKEN = re.compile(r'(?:[^ \t\r\n"]|"[^"\n]*"?)+')
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What a command line must hold.
+
+    `flags` are whole tokens, as a name may be given several times (`cgroup_enable=cpuset` beside
+    `cgroup_enable=memory`), each with the token that undoes it. Of `values` a name has one only.
+    """
+
+    flags: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """All of it as tokens."""
+        return (*self.flags, *(f"{name}={value}" for name, value in self.values.items()))
+
+
+def tokens(line: str) -> tuple[str, ...]:
+    """The tokens of a line, in order."""
+    return tuple(_TOKEN.findall(line))
+
+
+def is_one_line(text: str) -> bool:
+    """Whether a cmdline.txt holds one line with something in it, and nothing before or after."""
+    return bool(text.strip()) and "\n" not in text.removesuffix("\n")
+
+
+def edited(text: str, wish: Wish) -> str:
+    """A cmdline.txt's text with the wish in it: one line, the order kept, nothing else changed.
+
+    Of several lines the first that is not blank counts. A text without any is left as it is: there
+    is nothing to boot from in it, and tokens alone would not mend that.
+    """
+    first = next((line for line in text.split("\n") if line.strip()), "")
+    before = tokens(first)
+    if not before:
+        return text
+    after = _with_values(_with_flags(before, wish.flags), wish.values)
+    if after == before and is_one_line(text):
+        return text
+    return " ".join(after) + ("\n" if text.endswith("\n") else "")
+
+
+def _with_flags(found: Sequence[str], flags: Mapping[str, str]) -> tuple[str, ...]:
+    undone = set(flags.values())
+    kept = tuple(token for token in found if token not in undone)
+    return (*kept, *(flag for flag in flags if flag not in kept))
+
+
+def _with_values(found: Sequence[str], values: Mapping[str, str]) -> tuple[str, ...]:
+    """Each value at the first place of its name, further ones dropped, new ones at the end."""
+    made: list[str] = []
+    placed: set[str] = set()
+    for token in found:
+        name = token.partition("=")[0]
+        if name not in values:
+            made.append(token)
+        elif name not in placed:
+            placed.add(name)
+            made.append(f"{name}={values[name]}")
+    new = (f"{name}={value}" for name, value in values.items() if name not in placed)
+    return (*made, *new)
+
+
+def missing(line: str, wish: Wish) -> tuple[str, ...]:
+    """The wanted tokens that are not in force in a line: not there, or undone by a later one."""
+    found = tokens(line)
+    flags = tuple(
+        flag for flag, undoing in wish.flags.items() if _last(found, flag) <= _last(found, undoing)
+    )
+    given = {name: value for name, _, value in (token.partition("=") for token in found)}
+    values = (f"{n}={value}" for n, value in wish.values.items() if given.get(n) != value)
+    return (*flags, *values)
+
+
+def _last(found: Sequence[str], token: str) -> int:
+    """The place of a token's last occurrence, -1 where there is none."""
+    return max((place for place, one in enumerate(found) if one == token), default=-1)

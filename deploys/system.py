@@ -1,0 +1,8 @@
+"""Bring the system under an inference node to its plan, without llama.cpp, model and service."""
+
+from bramble.ops.run import begin, bring, finish
+
+node = begin()
+bring(node, "base")
+bring(node, "boot")
+finish(node, "base", "boot")

@@ -1,0 +1,150 @@
+"""What boot proves: by the running kernel and not by the files that told it."""
+
+from __future__ import annotations
+
+from bramble import cmdline, config_txt
+from bramble.checks import Finding, Node, check, expect, unknown
+from bramble.container import container
+from bramble.snapshot import Snapshot, Unknown
+from roles.boot.plan import (
+    CONFIG,
+    CONFIG_STAMP,
+    CONTROLLERS,
+    PRESSURE,
+    BootPlan,
+    bootloader,
+    no_boot_folder,
+    pending,
+)
+
+REBOOT = "Run the deploy again, or where boot.reboot is never: sudo reboot."
+DEPLOY = "Run the deploy again."
+
+
+@check()
+def kernel_has_its_parameters(plan: BootPlan, node: Node) -> Finding:
+    """The running kernel was given the planned parameters, and none after them undoes one."""
+    want, boot = " ".join(plan.kernel.tokens) or "nothing", node.snapshot.boot
+    if isinstance(boot, Unknown):
+        return unknown(want, boot)
+    why = no_boot_folder(plan, boot) or (None if plan.kernel.tokens else "nothing is planned")
+    if why:
+        return Finding("skip", want, why)
+    lacking = cmdline.missing(boot.proc_cmdline, plan.kernel)
+    got = f"without {' '.join(lacking)}" if lacking else "all in /proc/cmdline"
+    return expect(want, got, not lacking, REBOOT)
+
+
+@check()
+def cmdline_txt_is_one_line(plan: BootPlan, node: Node) -> Finding:
+    """cmdline.txt, where os_prefix says that it is, holds one line: the firmware reads no second."""
+    want, boot = "one line", node.snapshot.boot
+    if isinstance(boot, Unknown):
+        return unknown(want, boot)
+    why = no_boot_folder(plan, boot)
+    if why:
+        return Finding("skip", want, why)
+    if boot.cmdline_txt is None:
+        remedy = f"Mount the boot partition, or restore {boot.cmdline_path} from its .bak."
+        return expect(want, f"no {boot.cmdline_path}", False, remedy)
+    lines = [line for line in boot.cmdline_txt.split("\n") if line.strip()]
+    well = cmdline.is_one_line(boot.cmdline_txt)
+    got = f"{len(lines)} lines" if len(lines) != 1 else "one line" if well else "blank lines too"
+    return expect(want, got, well, DEPLOY)
+
+
+@check()
+def memory_controller_is_there(plan: BootPlan, node: Node) -> Finding:
+    """The kernel offers the cgroup memory controller, so that memory limits of units are enforced."""
+    want = "memory among the cgroup controllers"
+    stop = _not_told(want, node.snapshot, plan, "cgroup_enable=memory" in plan.kernel.flags)
+    if stop:
+        return stop
+    seen = node.snapshot.file(CONTROLLERS)
+    if isinstance(seen, Unknown):
+        return unknown(want, seen)
+    got = (seen.text or "").strip() if seen else f"no {CONTROLLERS}"
+    return expect(want, got or "none", "memory" in got.split() and seen is not None, REBOOT)
+
+
+@check()
+def pressure_is_told(plan: BootPlan, node: Node) -> Finding:
+    """The kernel tells in /proc/pressure which resource tasks wait for."""
+    want = PRESSURE
+    stop = _not_told(want, node.snapshot, plan, "psi" in plan.kernel.values)
+    if stop:
+        return stop
+    seen = node.snapshot.file(PRESSURE)
+    if isinstance(seen, Unknown):
+        return unknown(want, seen)
+    return expect(want, "there" if seen else "absent", seen is not None, REBOOT)
+
+
+def _not_told(want: str, look: Snapshot, plan: BootPlan, wanted: bool) -> Finding | None:
+    """The finding where the node's kernel cannot prove this: none is planned, or it is another's."""
+    if isinstance(look.boot, Unknown):
+        return unknown(want, look.boot)
+    why = no_boot_folder(plan, look.boot) or (None if wanted else "it is not planned")
+    if why:
+        return Finding("skip", want, why)
+    kind = container(look)
+    if isinstance(kind, Unknown):
+        return unknown(want, kind)
+    if kind is not None:
+        return Finding("skip", want, f"a container ({kind}): the kernel is its host's")
+    return None
+
+
+@check()
+def config_txt_has_the_planned_values(plan: BootPlan, node: Node) -> Finding:
+    """The last word of config.txt on each planned value is the planned one, on every board."""
+    want, boot = (
+        " ".join(f"{n}={v}" for n, v in plan.config.items()) or "nothing",
+        node.snapshot.boot,
+    )
+    if isinstance(boot, Unknown):
+        return unknown(want, boot)
+    why = no_boot_folder(plan, boot) or (None if plan.config else "nothing is planned")
+    if why:
+        return Finding("skip", want, why)
+    found = {name: config_txt.last_word(boot.config_txt or "", name) for name in plan.config}
+    well = found == dict(plan.config)
+    got = " ".join(f"{name}={value or '(not on every board)'}" for name, value in found.items())
+    if boot.config_txt is None:
+        return expect(want, f"no {CONFIG}", False, "Mount the boot partition; deploy again.")
+    return expect(want, got, well, DEPLOY)
+
+
+@check(severity="warn")
+def bootloader_is_current(plan: BootPlan, node: Node) -> Finding:
+    """rpi-eeprom-update itself calls the bootloader up to date; its exit code says too little."""
+    want, boot = "up to date", node.snapshot.boot
+    if plan.elsewhere or not plan.has_eeprom:
+        return Finding("skip", want, plan.elsewhere or "this board takes no update by itself")
+    found = boot if isinstance(boot, Unknown) else bootloader(node.snapshot)
+    if isinstance(found, Unknown):
+        return unknown(want, found)
+    if found.state == "not_applicable":
+        return Finding("skip", want, found.said)
+    if found.state == "unknown":
+        return unknown(want, Unknown(found.said))
+    if found.state == "pending_reboot":
+        return expect(want, found.said, False, REBOOT)
+    remedy = DEPLOY if plan.eeprom_update else "Set boot.eeprom.update: true, and deploy again."
+    return expect(want, found.said, found.state == "up_to_date", remedy)
+
+
+@check(severity="warn")
+def no_reboot_is_pending(plan: BootPlan, node: Node) -> Finding:
+    """Nothing that was changed on this node waits for a reboot."""
+    want, look = "nothing waits", node.snapshot
+    if isinstance(look.boot, Unknown):
+        return unknown(want, look.boot)
+    why = no_boot_folder(plan, look.boot)
+    if why:
+        return Finding("skip", want, why)
+    stamp = look.file(CONFIG_STAMP)
+    if isinstance(stamp, Unknown):
+        return unknown(want, stamp)
+    waiting = pending(plan, look)
+    return expect(want, "; ".join(waiting) or want, not waiting, REBOOT)

@@ -1,0 +1,222 @@
+"""What boot wants: tokens for the kernel, values for the firmware, a bootloader that is current."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from bramble import cmdline, config_txt, container, eeprom
+from bramble.board import Board
+from bramble.plan import Given, Interests, NodePlan, RolePlan
+from bramble.snapshot import Boot, FileState, Output, Snapshot, Unknown
+from bramble.steps import Step, diff
+from roles.boot.settings import Settings
+
+FIRMWARE = "/boot/firmware"
+CONFIG = f"{FIRMWARE}/config.txt"
+STAGED = f"{FIRMWARE}/pieeprom.upd"
+RECOVERY = f"{FIRMWARE}/recovery.bin"
+EEPROM_DEFAULTS = "/etc/default/rpi-eeprom-update"
+EEPROM_COMMAND = "rpi-eeprom-update"
+# In memory: what was changed in this boot and takes effect in the next one is forgotten by then.
+CONFIG_STAMP = "/run/bramble/reboot/config.txt"
+EEPROM_STAMP = "/run/bramble/reboot/eeprom"
+CONTROLLERS = "/sys/fs/cgroup/cgroup.controllers"
+PRESSURE = "/proc/pressure/memory"
+
+MEMORY_FLAG = {"cgroup_enable=memory": "cgroup_disable=memory"}
+# A CM4's bootrom cannot take an update from its eMMC (rpi-eeprom-update says so).
+WITH_EEPROM = ("pi4", "pi400", "pi5", "pi500", "cm5")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BootPlan(RolePlan):
+    """What is told at boot. `elsewhere` says why there is nothing to tell, None on a Raspberry Pi."""
+
+    elsewhere: str | None
+    kernel: cmdline.Wish
+    config: Mapping[str, str]
+    has_eeprom: bool
+    eeprom_update: bool
+    eeprom_channel: str
+    reboot: Literal["when_needed", "never"]
+    reboot_deadline_s: int
+
+
+def interests(settings: Settings) -> Interests:
+    """What proves an effect, what waits for a reboot, and what the bootloader is."""
+    return Interests(
+        files=(
+            *(CONTROLLERS, PRESSURE),
+            *(STAGED, RECOVERY, EEPROM_DEFAULTS, CONFIG_STAMP, EEPROM_STAMP),
+        ),
+        commands=(EEPROM_COMMAND, container.COMMAND),
+    )
+
+
+def plan(settings: Settings, board: Board, given: Given) -> BootPlan:
+    """The settings on a Raspberry Pi, nothing on another machine."""
+    if board.kind == "other":
+        return BootPlan(
+            elsewhere=f"{board.model}: boot files are edited on a Raspberry Pi 4 or 5 only",
+            kernel=cmdline.Wish(),
+            config={},
+            has_eeprom=False,
+            eeprom_update=False,
+            eeprom_channel=settings.eeprom.channel,
+            reboot="never",
+            reboot_deadline_s=settings.reboot_deadline_s,
+        )
+    return BootPlan(
+        elsewhere=None,
+        kernel=cmdline.Wish(
+            flags=MEMORY_FLAG if settings.memory_cgroup else {},
+            values={"psi": "1"} if settings.psi else {},
+        ),
+        config=settings.config,
+        has_eeprom=board.kind in WITH_EEPROM,
+        eeprom_update=settings.eeprom.update and board.kind in WITH_EEPROM,
+        eeprom_channel=settings.eeprom.channel,
+        reboot=settings.reboot,
+        reboot_deadline_s=settings.reboot_deadline_s,
+    )
+
+
+def no_boot_folder(plan: BootPlan, boot: Boot) -> str | None:
+    """Why this node has no boot files to edit, None when it has."""
+    if plan.elsewhere:
+        return plan.elsewhere
+    if boot.cmdline_txt is None and boot.config_txt is None:
+        return f"there is neither {boot.cmdline_path} nor {CONFIG}"
+    return None
+
+
+def steps(plan: BootPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
+    """Edit the two files, stage the bootloader's update, then reboot once where any of it needs it."""
+    written = (_set_kernel(plan, snapshot), _set_firmware(plan, snapshot), _stage(plan, snapshot))
+    return (*written, _reboot(plan, snapshot, written))
+
+
+def _set_kernel(plan: BootPlan, snapshot: Snapshot) -> Step:
+    name, boot = "Set the kernel's parameters", snapshot.boot
+    if isinstance(boot, Unknown):
+        return _blind(name, boot, Boot("", None, None).cmdline_path, plan.kernel.tokens)
+    if no_boot_folder(plan, boot) or boot.cmdline_txt is None:
+        return Step(name, None)
+    text = cmdline.edited(boot.cmdline_txt, plan.kernel)
+    if text == boot.cmdline_txt:
+        return Step(name, None)
+    lacking = cmdline.missing(boot.cmdline_txt.split("\n")[0], plan.kernel)
+    why = f"{boot.cmdline_path}: {' '.join(lacking) or 'it must be one line'}"
+    return _edit(name, why, boot.cmdline_path, boot.cmdline_txt, text)
+
+
+def _set_firmware(plan: BootPlan, snapshot: Snapshot) -> Step:
+    name, boot = "Set the firmware's options", snapshot.boot
+    if isinstance(boot, Unknown):
+        return _blind(name, boot, CONFIG, tuple(plan.config))
+    if no_boot_folder(plan, boot) or boot.config_txt is None:
+        return Step(name, None)
+    text = config_txt.edited(boot.config_txt, plan.config)
+    if text == boot.config_txt:
+        return Step(name, None)
+    last = {name: config_txt.last_word(boot.config_txt, name) for name in plan.config}
+    differing = (f"{n}={value}" for n, value in plan.config.items() if last[n] != value)
+    why = f"{CONFIG}: {' '.join(differing) or 'the block of boot.config'}"
+    return _edit(name, why, CONFIG, boot.config_txt, text, CONFIG_STAMP)
+
+
+def _blind(name: str, boot: Unknown, path: str, wanted: tuple[str, ...]) -> Step:
+    """An edit of a file that could not be seen: the program refuses it and says so."""
+    return _edit(name, boot.why, path, "", "") if wanted else Step(name, None)
+
+
+def _edit(
+    name: str, why: str, path: str, before: str, after: str, stamp: str | None = None
+) -> Step:
+    was = hashlib.sha256(before.encode()).hexdigest()
+    query = {"path": path, "was_sha256": was, "text": after, "stamp": stamp}
+    return Step(name, why, "edit_boot", query, diffs=(diff(path, before, after),))
+
+
+def bootloader(snapshot: Snapshot) -> eeprom.Eeprom | Unknown:
+    """The bootloader's state, Unknown when the node did not show what it is read from."""
+    said = snapshot.command(EEPROM_COMMAND)
+    if isinstance(said, Unknown):
+        return said
+    there = {}
+    for path in (STAGED, RECOVERY, EEPROM_STAMP):
+        seen = snapshot.file(path)
+        if isinstance(seen, Unknown):
+            return seen
+        there[path] = seen is not None
+    if there[EEPROM_STAMP] and isinstance(said, Output):
+        return eeprom.Eeprom("pending_reboot", "an update was made in this boot")
+    return eeprom.read(said, staged=there[STAGED], recovery=there[RECOVERY])
+
+
+def _stage(plan: BootPlan, snapshot: Snapshot) -> Step:
+    name = "Stage the bootloader's update"
+    found = bootloader(snapshot)
+    if not plan.eeprom_update or isinstance(found, Unknown):
+        return Step(name, None)
+    channel = _channel(snapshot)
+    if found.state == "update_available":
+        why = found.said
+    elif found.state == "up_to_date" and channel != plan.eeprom_channel:
+        why = f"its channel is {channel}, not {plan.eeprom_channel}"
+    else:
+        return Step(name, None)
+    query = {
+        "defaults": EEPROM_DEFAULTS,
+        "channel": plan.eeprom_channel,
+        "stamp": EEPROM_STAMP,
+        "staged": STAGED,
+    }
+    return Step(name, why, "stage_eeprom", query, timeout_s=300)
+
+
+def _channel(snapshot: Snapshot) -> str:
+    seen = snapshot.file(EEPROM_DEFAULTS)
+    return eeprom.channel(seen.text if isinstance(seen, FileState) else None)
+
+
+def _reboot(plan: BootPlan, snapshot: Snapshot, written: tuple[Step, ...]) -> Step:
+    name = "Reboot"
+    waiting = pending(plan, snapshot)
+    # Of cmdline.txt only what the running kernel lacks counts, which is among what waits.
+    reasons = (*waiting, *(step.name.lower() for step in written[1:] if step.why))
+    if plan.reboot == "never" or not reasons:
+        return Step(name, None)
+    query = {
+        # What the steps before this one left is seen by the program: a channel that has no newer
+        # release is nothing to reboot for.
+        "always": bool(waiting),
+        "when": [CONFIG_STAMP, EEPROM_STAMP],
+    }
+    return Step(
+        name,
+        "; ".join(reasons),
+        "reboot",
+        query,
+        timeout_s=60,
+        reboot_deadline_s=plan.reboot_deadline_s,
+    )
+
+
+def pending(plan: BootPlan, snapshot: Snapshot) -> tuple[str, ...]:
+    """What waits for a reboot on this node already, by its effect and not by a file's date."""
+    boot = snapshot.boot
+    found = []
+    if not isinstance(boot, Unknown) and no_boot_folder(plan, boot) is None:
+        lacking = cmdline.missing(boot.proc_cmdline, plan.kernel)
+        if boot.cmdline_txt is not None and lacking:
+            found.append(f"the kernel runs without {' '.join(lacking)}")
+    if isinstance(snapshot.file(CONFIG_STAMP), FileState):
+        found.append("config.txt was changed in this boot")
+    seen = bootloader(snapshot)
+    if plan.eeprom_update and isinstance(seen, eeprom.Eeprom) and seen.state == "pending_reboot":
+        found.append("an update of the bootloader is staged")
+    return tuple(found)

@@ -1,0 +1,98 @@
+"""Editing config.txt: our block under [all] at the end has the last word, all else stays."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+import bramble.virtual
+from bramble.config_txt import BEGIN, END, edited, last_word
+
+FRESH = (
+    Path(bramble.virtual.__file__).parent / "rootfs/files/boot/firmware/config.txt"
+).read_text()
+WANTED = {"arm_freq": "2000", "dtparam=pciex1_gen": "3"}
+BLOCK = f"{BEGIN}\n[all]\narm_freq=2000\ndtparam=pciex1_gen=3\n{END}\n"
+
+LINE = some.one_of(
+    some.sampled_from(
+        [
+            *("[all]", "[pi5]", "[pi4]", "[none]", "[EDID=VSC-TD2220]", "[gpio4=1]", "# note", ""),
+            *("arm_freq=1500", "arm_freq=2000", "dtparam=pciex1_gen=2", "dtparam=audio=on"),
+            *("dtoverlay=dwc2,dr_mode=host", BEGIN, END, "include extra.txt", "  arm_freq = 1 "),
+        ]
+    ),
+    some.text(max_size=12).filter(lambda line: "\n" not in line),
+)
+TEXT = some.lists(LINE, max_size=12).flatmap(
+    lambda lines: some.sampled_from(["\n".join(lines), "\n".join(lines) + "\n", "\r\n".join(lines)])
+)
+
+
+def test_values_go_into_a_block_under_all_at_the_end():
+    assert edited(FRESH, WANTED) == FRESH + BLOCK
+
+
+def test_a_file_without_an_end_of_line_gets_one_before_the_block():
+    assert edited("arm_boost=1", WANTED) == f"arm_boost=1\n{BLOCK}"
+
+
+def test_a_changed_value_changes_the_block_alone():
+    found = edited(FRESH + BLOCK, WANTED | {"arm_freq": "1800"})
+    assert found == FRESH + BLOCK.replace("2000", "1800")
+
+
+def test_a_block_that_somebody_wrote_below_is_at_the_end_again():
+    assert edited(f"{BLOCK}arm_freq=600\n", WANTED) == f"arm_freq=600\n{BLOCK}"
+
+
+def test_with_nothing_wanted_the_block_goes_and_nothing_else():
+    assert edited(FRESH + BLOCK, {}) == FRESH
+
+
+def test_what_is_in_force_already_is_not_written():
+    assert edited(FRESH, {"arm_boost": "1", "dtparam=audio": "on"}) == FRESH
+
+
+def test_a_block_that_was_cut_short_is_no_block():
+    cut = f"{BEGIN}\narm_freq=1\n"
+    assert edited(cut, WANTED) == f"{cut}{BLOCK}"
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("", None),
+        ("arm_freq=1\n", "1"),
+        ("arm_freq=1\narm_freq=2\n", "2"),
+        ("[pi5]\narm_freq=1\n", None),
+        ("arm_freq=1\n[pi5]\narm_freq=2\n", None),
+        ("[pi5]\narm_freq=1\n[all]\narm_freq=2\n", "2"),
+        ("[ALL]\n  arm_freq = 2 \n", "2"),
+        ("#arm_freq=2\n", None),
+        ("arm_freq=1\r\n[all]\r\n", "1"),
+        ("[pi4]\n[pi5]\narm_freq=1\n", None),
+    ],
+)
+def test_the_last_word_is_one_that_holds_on_every_board(text, word):
+    assert last_word(text, "arm_freq") == word
+
+
+@given(TEXT)
+def test_editing_twice_is_editing_once(text):
+    once = edited(text, WANTED)
+    assert edited(once, WANTED) == once
+
+
+@given(TEXT)
+def test_what_is_edited_has_the_last_word(text):
+    found = edited(text, WANTED)
+    assert {name: last_word(found, name) for name in WANTED} == WANTED
+
+
+@given(TEXT)
+def test_unknown_lines_stay_as_they_are(text):
+    if BEGIN not in text:
+        assert edited(text, WANTED).startswith(text)
+        assert edited(edited(text, WANTED), {}).rstrip("\n") == text.rstrip("\n")
