@@ -161,12 +161,16 @@ def test_an_old_bootloader_only_warns_until_it_may_be_updated(fleet, on, virtual
 def test_a_host_that_does_not_come_back_fails_alone(fleet, on, virtual_pis):
     virtual_pis.up(OTHER)
     on(OTHER, "systemctl disable ssh.service ssh.socket; true")
-    fleet.write([NODE, OTHER], {OTHER: {"boot": {"reboot_deadline_s": 30}}})
+    reboots = {"boot": {"config": {"arm_freq": "1700"}}}
+    fleet.write([NODE, OTHER], {NODE: reboots, OTHER: {"boot": {"reboot_deadline_s": 30}}})
     done = fleet.pyinfra("system", "-y")
     assert done.returncode == 1
     assert fleet.events("end")[0]["failed"] == [OTHER]
     assert "did not come back within 30 s" in done.stdout
     assert f"[{OTHER}] waiting for the next boot:" in done.stdout
+    ends = {event["host"]: event for event in fleet.events("step") if event["step"] == "Reboot"}
+    assert (ends[NODE]["state"], ends[OTHER]["state"]) == ("done", "failed")
+    assert ends[NODE]["at"] < ends[OTHER]["at"] - 5, "one waited for the other"
     assert fleet.statuses(NODE)["boot.no_reboot_is_pending"] == "pass"
     virtual_pis.down(OTHER)
 
