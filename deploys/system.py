@@ -5,4 +5,6 @@ from bramble.ops.run import begin, bring, finish
 node = begin()
 bring(node, "base")
 bring(node, "boot")
-finish(node, "base", "boot")
+bring(node, "power")
+bring(node, "watchdog")
+finish(node, "base", "boot", "power", "watchdog")
