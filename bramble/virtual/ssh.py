@@ -9,6 +9,7 @@ USER = "pi"
 def ssh_argv(node: Node, *command: str) -> list[str]:
     """The ssh call for a node: our key, our known_hosts, strict, and never waiting for ever."""
     options = {
+        "Port": str(node.port),
         "IdentitiesOnly": "yes",
         "UserKnownHostsFile": str(paths.known_hosts_path()),
         "GlobalKnownHostsFile": "/dev/null",
