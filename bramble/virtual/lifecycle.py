@@ -35,6 +35,7 @@ from bramble.virtual.model import (
     kind_of,
     names_for,
     port_of,
+    up_command,
 )
 
 Progress = Callable[[str], None]
@@ -144,7 +145,7 @@ def running(name: str) -> Node:
     """This node, which must run."""
     node = _node(spec.load(name))
     if node.state != "running":
-        raise VirtualPiError(f"{name} is powered off: 'bramble virtual up {name}' starts it")
+        raise VirtualPiError(f"{name} is powered off: '{up_command(name)}' starts it")
     return node
 
 

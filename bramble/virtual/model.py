@@ -86,6 +86,12 @@ def names_for(wanted: int, kind: Kind = "container") -> list[str]:
     return [f"{PREFIXES[kind]}-{number}" for number in range(1, wanted + 1)]
 
 
+def up_command(name: str) -> str:
+    """The command that makes or starts a node of this name."""
+    option = "--machine " if kind_of(name) == "machine" else ""
+    return f"bramble virtual up {option}{name}"
+
+
 def in_order(names: Iterable[str]) -> Iterator[str]:
     """Names once each, containers before machines, by number."""
     yield from sorted(set(names), key=lambda name: (kind_of(name), number_of(name)))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bramble.virtual import paths, processes
 from bramble.virtual.errors import VirtualPiError
-from bramble.virtual.model import Kind, in_order, is_name, kind_of
+from bramble.virtual.model import Kind, in_order, is_name, kind_of, up_command
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def load(name: str) -> Spec:
     if found is None:
         raise VirtualPiError(
             f"there is no virtual Pi {name}: 'bramble virtual list' shows those that are, "
-            f"'bramble virtual up {name}' makes it"
+            f"'{up_command(name)}' makes it"
         )
     return found
 
