@@ -1,6 +1,7 @@
 """A virtual Pi of the machine kind: what it proves that a container cannot."""
 
 import os
+import signal
 
 import pytest
 
@@ -124,14 +125,25 @@ def test_one_that_powered_off_starts_again_with_its_files(pi):
     assert root(pi, "cat /root/kept") == "1"
 
 
+def test_a_machine_ends_with_its_supervisor(pi):
+    (node,) = [node for node in virtual.nodes() if node.name == NAME]
+    os.kill(node.pid, signal.SIGKILL)
+    assert processes.wait_until(lambda: state() == "stopped", deadline_s=30)
+    assert processes.wait_until(lambda: running() == [], deadline_s=30)
+
+
 def test_down_leaves_nothing(pi):
     pi.down(NAME)
     assert NAME not in [node.name for node in virtual.nodes()]
     assert not paths.node_dir(NAME).exists()
     assert not answers("127.0.0.1", PORT)
     assert f":{PORT} " not in paths.known_hosts_path().read_text()
-    running = [place for place in os.listdir("/proc") if place.isdigit() and mentions(place)]
-    assert running == []
+    assert running() == []
+
+
+def running():
+    """The processes on this machine that belong to the virtual one."""
+    return [place for place in os.listdir("/proc") if place.isdigit() and mentions(place)]
 
 
 def mentions(pid):
