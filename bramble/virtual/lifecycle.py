@@ -174,7 +174,9 @@ def down(names: Sequence[str] | None = None, on_progress: Progress = quiet) -> l
     frozen layers.
     """
     there = spec.all_names()
-    for kind in {kind_of(name) for name in (there if names is None else in_order(names))}:
+    meant = there if names is None else in_order(names)
+    kinds: set[Kind] = {kind_of(name) for name in meant} or {"container"}
+    for kind in kinds:
         require(kind)
     with _locked(on_progress):
         there = spec.all_names()

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bramble.virtual import boards, clones, doubles, identity, layers, paths, spec
+from bramble.virtual.errors import VirtualPiError
+from bramble.virtual.model import kind_of
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,10 @@ class Wish:
         boards.board(self.board)
         if self.fault:
             doubles.check_fault(self.board, self.fault)
+        if self.clone_of and kind_of(self.clone_of) == "machine":
+            raise VirtualPiError(
+                f"{self.clone_of} is a machine, and only containers can be cloned: name a vpi-N"
+            )
 
 
 def make_new(

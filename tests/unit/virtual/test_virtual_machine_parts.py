@@ -232,6 +232,11 @@ def test_what_only_containers_can_is_refused(wish, option):
         machine_making.check(wish)
 
 
+def test_a_machine_is_no_source_of_clones():
+    with pytest.raises(VirtualPiError, match="vpm-1 is a machine"):
+        making.Wish("pi4", None, "vpm-1", ccache=True).check()
+
+
 def test_machines_lack_other_things_than_containers(tmp_path):
     file_systems = tmp_path / "filesystems"
     file_systems.write_text("nodev\tbinfmt_misc\n\text4\n")
