@@ -16,7 +16,7 @@ from bramble.virtual.model import Kind, address_of, kind_of, port_of
 from bramble.virtual.waiting import answers, ssh_banner
 
 BOOT_DEADLINE_S: dict[Kind, float] = {"container": 120.0, "machine": 600.0}
-"""A machine is up in 40 s where nothing else runs, and in minutes on a loaded host."""
+"""A machine is up in half a minute where little else runs, and in minutes on a loaded host."""
 
 BANNER_DEADLINE_S: dict[Kind, float] = {"container": 3.0, "machine": 20.0}
 _SUPERVISORS: dict[Kind, str] = {

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.nodes, pytest.mark.machine]
 NAME = "vpm-91"
 PORT = 2291
 BACK_S = 300
-"""How long a boot may take; about 40 s where nothing else runs."""
+"""How long a boot may take; half a minute where little else runs."""
 WATCHDOG_S = 40
 TREE = "/proc/device-tree"
 
