@@ -8,6 +8,10 @@ BIN := .venv/bin
 # What a fresh Debian machine lacks; virtual Pis need root, so installing can count on it too.
 PACKAGES := git iproute2 mmdebstrap openssh-client python3-venv systemd-container tinyproxy
 
+# What machines (bramble virtual up --machine) want besides.
+MACHINE_PACKAGES := arch-test cpio device-tree-compiler dosfstools e2fsprogs fdisk kmod mtools \
+  qemu-system-arm qemu-user-static qemu-utils socat
+
 .PHONY: help
 help: ## List these commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -36,7 +40,7 @@ try: system setup ## A virtual Pi from nothing to an answer (root on Debian)
 
 .PHONY: test
 # The tests of the build program want a real CMake on this machine too.
-test: PACKAGES += cmake ninja-build
+test: PACKAGES += cmake ninja-build $(MACHINE_PACKAGES)
 test: system setup lint ## Everything: lint, fast tests, then the tests on virtual Pis
 	$(BIN)/pytest -q -n 2 -m 'not nodes'
 	$(BIN)/pytest -q -m nodes

@@ -17,6 +17,7 @@ from bramble.virtual import (
     source,
     ssh_argv,
 )
+from bramble.virtual.model import SSH_PORT, Kind
 
 
 @contextmanager
@@ -35,12 +36,13 @@ def _fault_help() -> str:
 
 @click.group()
 def virtual() -> None:
-    """Start and stop virtual Pis: Bookworm containers that look like fresh Pis (root, Linux)."""
+    """Start and stop virtual Pis: containers or machines that look like fresh Pis (root, Linux)."""
 
 
 @virtual.command()
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--count", type=click.IntRange(1), help="How many: vpi-1 to vpi-N.  [default: 1]")
+@click.option("--machine", is_flag=True, help="Emulated arm64 machines with a kernel: vpm-1 ...")
 @click.option(
     "--board",
     type=click.Choice(list(boards.BOARDS)),
@@ -54,6 +56,7 @@ def virtual() -> None:
 def up(
     names: tuple[str, ...],
     count: int | None,
+    machine: bool,
     board: str,
     fault: str | None,
     clone_of: str | None,
@@ -63,8 +66,11 @@ def up(
     if names and count:
         raise click.UsageError("give names or --count, not both")
     with _told():
-        lifecycle.require()
-        source.fetch(lambda line: click.echo(line, err=True))
+        kind: Kind = "machine" if machine else "container"
+        lifecycle.check_kind(names, kind)
+        lifecycle.require(kind)
+        if not machine:  # nothing is compiled on a machine
+            source.fetch(lambda line: click.echo(line, err=True))
         found = lifecycle.up(
             names or count or 1,
             board=board,
@@ -72,6 +78,7 @@ def up(
             clone_of=clone_of,
             ccache=not no_ccache,
             on_progress=lambda line: click.echo(line, err=True),
+            kind=kind,
         )
     _print_table(found)
 
@@ -91,7 +98,10 @@ def list_nodes(as_json: bool) -> None:
 
 
 def _print_table(found: list[Node]) -> None:
-    rows = [("NAME", "ADDRESS", "BOARD", "FAULT", "STATE", "PID", "UPTIME"), *map(_row, found)]
+    rows = [
+        ("NAME", "KIND", "ADDRESS", "BOARD", "FAULT", "STATE", "PID", "UPTIME"),
+        *map(_row, found),
+    ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -102,7 +112,8 @@ def _row(node: Node) -> tuple[str, ...]:
     uptime = "-" if node.uptime is None else f"{node.uptime:.0f} s"
     return (
         node.name,
-        node.address,
+        node.kind,
+        node.address if node.port == SSH_PORT else f"{node.address}:{node.port}",
         node.board,
         node.fault or "-",
         node.state,

@@ -1,7 +1,8 @@
-"""Virtual Pis, container kind: Bookworm nodes in systemd-nspawn that look like fresh Pis.
+"""Virtual Pis: nodes on this machine that look like fresh Pis, of two kinds.
 
-They prove deploys, fleets and reboots without hardware. What a container cannot do (zram, swap, the
-watchdog, sysctl vm.*, memory limits) needs the machine kind and must not be claimed from here.
+Containers (systemd-nspawn) are fast and many: they prove deploys, fleets and reboots. What they cannot
+do (zram, swap, the watchdog, sysctl vm.*, memory limits) must not be claimed from them: machines
+(bramble/virtual/machine, QEMU) have a kernel of their own for it, and are slow.
 """
 
 from bramble.virtual.errors import VirtualPiError

@@ -6,7 +6,7 @@ from pathlib import Path
 from bramble.virtual import paths, proxy, spec
 from bramble.virtual.commands import run
 from bramble.virtual.layers import Upper
-from bramble.virtual.model import address_of
+from bramble.virtual.model import SSH_PORT, address_of, port_of
 
 PI = 1000
 HOST_KEY = "ssh_host_ed25519_key"
@@ -24,15 +24,13 @@ def make_key(path: Path, comment: str) -> None:
     run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path))
 
 
-def write(node: spec.Spec, upper: Upper) -> None:
+def write(node: spec.Spec, upper: Upper, proxy_url: str = proxy.URL) -> None:
     """Writes all that may not be the same on two nodes into a new node's files.
 
     A clone brings the files of another node below these; each of them is written anew.
     """
     name = node.name
-    host_key = node.folder / HOST_KEY
-    if not host_key.is_file():
-        make_key(host_key, f"root@{name}")
+    host_key = ensure_host_key(node)
     upper.write("etc/hostname", f"{name}\n".encode())
     upper.write("etc/hosts", f"127.0.0.1\tlocalhost\n127.0.1.1\t{name}\n".encode())
     upper.write("etc/machine-id", f"{uuid.uuid4().hex}\n".encode(), mode=0o444)
@@ -40,14 +38,24 @@ def write(node: spec.Spec, upper: Upper) -> None:
     upper.write(f"etc/ssh/{HOST_KEY}.pub", host_key.with_suffix(".pub").read_bytes())
     public = paths.key_path().with_suffix(".pub").read_bytes()
     upper.write("home/pi/.ssh/authorized_keys", public, mode=0o600, owner=PI)
-    rule = f'Acquire::http::Proxy "{proxy.URL}";\nAcquire::https::Proxy "{proxy.URL}";\n'
+    rule = f'Acquire::http::Proxy "{proxy_url}";\nAcquire::https::Proxy "{proxy_url}";\n'
     upper.write("etc/apt/apt.conf.d/00proxy", rule.encode())
 
 
+def ensure_host_key(node: spec.Spec) -> Path:
+    """The node's SSH host key, made outside so that known_hosts has it before the first boot."""
+    host_key = node.folder / HOST_KEY
+    if not host_key.is_file():
+        make_key(host_key, f"root@{node.name}")
+    return host_key
+
+
 def known_hosts_line(name: str, public_key: str) -> str:
-    """One line that both the name and the address of a node stand for."""
+    """One line for name and address of a node, or for the address and port of a machine."""
     kind, key = public_key.split()[:2]
-    return f"{name},{address_of(name)} {kind} {key}\n"
+    address, port = address_of(name), port_of(name)
+    hosts = f"{name},{address}" if port == SSH_PORT else f"[{address}]:{port}"
+    return f"{hosts} {kind} {key}\n"
 
 
 def write_known_hosts() -> None:

@@ -24,7 +24,19 @@ from bramble.virtual import (
     starting,
 )
 from bramble.virtual.errors import VirtualPiError
-from bramble.virtual.model import Node, address_of, in_order, names_for
+from bramble.virtual.machine import image
+from bramble.virtual.machine import making as machine_making
+from bramble.virtual.model import (
+    PREFIXES,
+    Kind,
+    Node,
+    address_of,
+    in_order,
+    kind_of,
+    names_for,
+    port_of,
+    up_command,
+)
 
 Progress = Callable[[str], None]
 
@@ -40,12 +52,33 @@ def up(
     clone_of: str | None = None,
     ccache: bool = True,
     on_progress: Progress = quiet,
+    kind: Kind = "container",
 ) -> list[Node]:
     """Starts virtual Pis and waits until each answers on ssh; those that run are left alone."""
-    require()
-    wanted = names_for(names) if isinstance(names, int) else list(in_order(names))
+    wanted = names_for(names, kind) if isinstance(names, int) else list(in_order(names))
+    check_kind(wanted, kind)
+    require(kind)
     wish = making.Wish(board, fault, clone_of, ccache)
     wish.check()
+    if kind == "machine":
+        _start_machines(wanted, wish, on_progress)
+    else:
+        _start_containers(wanted, wish, on_progress)
+    return [node for node in nodes() if node.name in wanted]
+
+
+def check_kind(names: Sequence[str], kind: Kind) -> None:
+    """Refuses names of the other kind."""
+    for name in names:
+        if kind_of(name) != kind:
+            mend = "give" if kind == "container" else "leave out"
+            raise VirtualPiError(
+                f"{name} is the name of a {kind_of(name)}, and a {kind} was asked for: "
+                f"{mend} --machine, or use {PREFIXES[kind]}-1 and so on"
+            )
+
+
+def _start_containers(wanted: Sequence[str], wish: making.Wish, on_progress: Progress) -> None:
     with _locked(on_progress):
         starting.refuse_foreign(name for name in wanted if not spec.runs(name))
         host = apt.read_host()
@@ -56,19 +89,36 @@ def up(
         limits.ensure(on_progress)
         network.ensure_bridge()
         proxy.ensure(host)
-        started = [node for node in map(spec.load, wanted) if not node.running()]
-        begun = time.monotonic()
-        for node in started:
-            starting.start(node)
-        starting.wait_for_ssh(started)
+        _start(wanted, on_progress)
+
+
+def _start_machines(wanted: Sequence[str], wish: making.Wish, on_progress: Progress) -> None:
+    machine_making.check(wish)
+    host = apt.read_host()
+    # Before the lock: an image takes minutes, and other nodes can come and go meanwhile.
+    base = image.ensure(host, on_progress)
+    with _locked(on_progress):
+        starting.refuse_foreign(name for name in wanted if not spec.runs(name))
+        identity.ensure_client_key()
+        machine_making.make_new(wanted, wish, base, on_progress)
+        proxy.ensure(host, proxy.MACHINES)
+        _start(wanted, on_progress)
+
+
+def _start(wanted: Sequence[str], on_progress: Progress) -> None:
+    """Starts those that do not run, and waits for them."""
+    started = [node for node in map(spec.load, wanted) if not node.running()]
+    begun = time.monotonic()
+    for node in started:
+        starting.start(node)
+    starting.wait_for_ssh(started)
     if started:
         on_progress(f"{len(started)} up in {time.monotonic() - begun:.1f} s")
-    return [node for node in nodes() if node.name in wanted]
 
 
-def require() -> None:
-    """Refuses, in one sentence for each lack, where virtual Pis cannot run."""
-    lacks = requirements.missing()
+def require(kind: Kind = "container") -> None:
+    """Refuses, in one sentence for each lack, where virtual Pis of a kind cannot run."""
+    lacks = requirements.missing(kind=kind)
     if lacks:
         raise VirtualPiError("\n".join(lacks))
 
@@ -95,7 +145,7 @@ def running(name: str) -> Node:
     """This node, which must run."""
     node = _node(spec.load(name))
     if node.state != "running":
-        raise VirtualPiError(f"{name} is powered off: 'bramble virtual up {name}' starts it")
+        raise VirtualPiError(f"{name} is powered off: '{up_command(name)}' starts it")
     return node
 
 
@@ -112,15 +162,22 @@ def _node(made: spec.Spec) -> Node:
         state="running" if record else "stopped",
         pid=record.pid if record else None,
         uptime=uptime,
+        kind=made.kind,
+        port=port_of(made.name),
     )
 
 
 def down(names: Sequence[str] | None = None, on_progress: Progress = quiet) -> list[str]:
     """Ends nodes and throws their files away, all of them without names; tells which it ended.
 
-    With the last node the proxy, the bridge and the frozen layers go too.
+    With the last node of a kind its proxy goes too; with the last container the bridge and the
+    frozen layers.
     """
-    require()
+    there = spec.all_names()
+    meant = there if names is None else in_order(names)
+    kinds: set[Kind] = {kind_of(name) for name in meant} or {"container"}
+    for kind in kinds:
+        require(kind)
     with _locked(on_progress):
         there = spec.all_names()
         ended = there if names is None else [name for name in in_order(names) if name in there]
@@ -132,7 +189,9 @@ def down(names: Sequence[str] | None = None, on_progress: Progress = quiet) -> l
         for name in ended:
             _forget(name)
         clones.discard_unused()
-        if not spec.all_names():
+        if not spec.all_names("machine"):
+            proxy.stop(proxy.MACHINES)
+        if not spec.all_names("container"):
             proxy.stop()
             network.remove_idle_bridge()
         identity.write_known_hosts()
@@ -146,6 +205,10 @@ def _record(name: str) -> processes.ProcessRecord | None:
 def _forget(name: str) -> None:
     """Waits until the kernel let go of the node's network and disk, then removes its files."""
     folder = paths.node_dir(name)
+    if kind_of(name) == "machine":
+        # Nothing of it is in the kernel: QEMU and its sockets ended with the supervisor.
+        layers.discard(folder)
+        return
     # A node of another state folder may bear the name: only what has no supervisor is a rest.
     if not any(cgroups.keepers(name)):
         cgroups.clear(name, cgroups.mounted())

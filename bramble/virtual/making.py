@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bramble.virtual import boards, clones, doubles, identity, layers, paths, spec
+from bramble.virtual.errors import VirtualPiError
+from bramble.virtual.model import kind_of
 
 
 @dataclass(frozen=True)
@@ -22,19 +24,23 @@ class Wish:
         boards.board(self.board)
         if self.fault:
             doubles.check_fault(self.board, self.fault)
+        if self.clone_of and kind_of(self.clone_of) == "machine":
+            raise VirtualPiError(
+                f"{self.clone_of} is a machine, and only containers can be cloned: name a vpi-N"
+            )
 
 
 def make_new(
     names: Sequence[str], wish: Wish, base: Path, on_progress: Callable[[str], None]
 ) -> None:
     """Makes those of the nodes that do not exist; clones share one frozen copy of their source."""
-    new = [name for name in names if not _usable(name, on_progress)]
+    new = [name for name in names if not usable(name, on_progress)]
     frozen = clones.freeze(wish.clone_of) if wish.clone_of and new else None
     for name in names:
         if name in new:
             _make(name, wish, frozen, base)
         else:
-            _tell_of_other(spec.load(name), wish, on_progress)
+            tell_of_other(spec.load(name), wish, on_progress)
     identity.write_known_hosts()
 
 
@@ -52,7 +58,7 @@ def _make(name: str, wish: Wish, frozen: clones.Frozen | None, base: Path) -> No
     node.save()
 
 
-def _usable(name: str, on_progress: Callable[[str], None]) -> bool:
+def usable(name: str, on_progress: Callable[[str], None]) -> bool:
     """Whether a node exists whole; a half-made one, or one whose layers went, is made anew."""
     found = spec.find(name)
     if found is None:
@@ -63,7 +69,7 @@ def _usable(name: str, on_progress: Callable[[str], None]) -> bool:
     return not lost or found.running() is not None
 
 
-def _tell_of_other(node: spec.Spec, wish: Wish, on_progress: Callable[[str], None]) -> None:
+def tell_of_other(node: spec.Spec, wish: Wish, on_progress: Callable[[str], None]) -> None:
     """A node that was there keeps its make; says so where it is not the wanted one."""
     if (node.board, node.fault) != (wish.board, wish.fault):
         made = f"a {node.board} with {node.fault or 'no'} fault"

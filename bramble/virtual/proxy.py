@@ -1,6 +1,11 @@
-"""The one way out of a virtual Pi: tinyproxy on the bridge, for the Debian mirror only."""
+"""The one way out of a virtual Pi: tinyproxy, for the Debian mirror only.
+
+Containers find it on their bridge; machines through QEMU, which hands the connections of one
+address in the guest to a port of the loopback.
+"""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,8 +15,20 @@ from bramble.virtual.commands import run
 from bramble.virtual.errors import VirtualPiError
 from bramble.virtual.waiting import answers
 
-PORT = 3142
-URL = f"http://{model.GATEWAY}:{PORT}"
+
+@dataclass(frozen=True)
+class Door:
+    """Where a proxy listens and for whom; its name is that of its files."""
+
+    name: str
+    address: str
+    port: int
+    clients: str
+
+
+CONTAINERS = Door("proxy", model.GATEWAY, 3142, f"{model.NETWORK}.0/{model.PREFIX_BITS}")
+MACHINES = Door("proxy-of-machines", model.LOOPBACK, 3143, model.LOOPBACK)
+URL = f"http://{CONTAINERS.address}:{CONTAINERS.port}"
 
 
 def filter_text(apt: AptHost) -> str:
@@ -19,16 +36,16 @@ def filter_text(apt: AptHost) -> str:
     return "".join(f"^{re.escape(host)}$\n" for host in apt.mirror_hosts)
 
 
-def config_text(apt: AptHost, folder: Path) -> str:
+def config_text(apt: AptHost, folder: Path, door: Door = CONTAINERS) -> str:
     """The configuration: nodes only, mirrors only, through the host's own proxy if it has one."""
     lines = [
-        f"Port {PORT}",
-        f"Listen {model.GATEWAY}",
+        f"Port {door.port}",
+        f"Listen {door.address}",
         "User nobody",
         "Group nogroup",
         "Timeout 120",
         "MaxClients 200",
-        f"Allow {model.NETWORK}.0/{model.PREFIX_BITS}",
+        f"Allow {door.clients}",
         "DisableViaHeader Yes",
         "LogLevel Warning",
         "ConnectPort 443",
@@ -58,30 +75,30 @@ def _upstream(apt: AptHost) -> list[str]:
     return [f"Upstream http {prefix}{parts.hostname}:{parts.port or 3128}"]
 
 
-def ensure(apt: AptHost) -> None:
+def ensure(apt: AptHost, door: Door = CONTAINERS) -> None:
     """Starts the proxy unless one with this very configuration runs."""
-    folder = paths.state_dir() / "proxy"
+    folder = paths.state_dir() / door.name
     folder.mkdir(parents=True, exist_ok=True)
     config, allowed = folder / "tinyproxy.conf", folder / "filter"
-    wanted = {config: config_text(apt, folder), allowed: filter_text(apt)}
-    running = processes.load(_record_path())
+    wanted = {config: config_text(apt, folder, door), allowed: filter_text(apt)}
+    running = processes.load(_record_path(door))
     if running and all(path.is_file() and path.read_text() == wanted[path] for path in wanted):
         return
-    stop()
+    stop(door)
     for path, content in wanted.items():
         path.write_text(content)
     # The host's proxy may be named with a password; tinyproxy reads this as root, then steps down.
     config.chmod(0o600)
-    _start(config, folder)
+    _start(config, folder, door)
 
 
-def _start(config: Path, folder: Path) -> None:
+def _start(config: Path, folder: Path, door: Door) -> None:
     """Starts tinyproxy, which puts itself into the background, and notes its process."""
-    if answers(model.GATEWAY, PORT):
+    if answers(door.address, door.port):
         raise VirtualPiError(
-            f"{model.GATEWAY}:{PORT}, where the proxy of virtual Pis listens, is taken by a process "
+            f"{door.address}:{door.port}, where the proxy of virtual Pis listens, is taken by a process "
             f"that {paths.state_dir()} does not know (a proxy of another BRAMBLE_STATE?): "
-            f"'ss -ltnp sport = :{PORT}' names it; end it there"
+            f"'ss -ltnp sport = :{door.port}' names it; end it there"
         )
     pid_file = folder / "pid"
     pid_file.unlink(missing_ok=True)
@@ -89,14 +106,15 @@ def _start(config: Path, folder: Path) -> None:
 
     def ready() -> bool:
         # It listens before it goes into the background, which is when it notes its number.
-        return answers(model.GATEWAY, PORT) and _record_in(pid_file) is not None
+        return answers(door.address, door.port) and _record_in(pid_file) is not None
 
     record = _record_in(pid_file) if processes.wait_until(ready, deadline_s=10) else None
     if record is None:
         raise VirtualPiError(
-            f"tinyproxy does not listen on {model.GATEWAY}:{PORT}; its log {folder / 'log'} says why"
+            f"tinyproxy does not listen on {door.address}:{door.port}; "
+            f"its log {folder / 'log'} says why"
         )
-    processes.save(record, _record_path())
+    processes.save(record, _record_path(door))
 
 
 def _record_in(pid_file: Path) -> processes.ProcessRecord | None:
@@ -104,13 +122,13 @@ def _record_in(pid_file: Path) -> processes.ProcessRecord | None:
     return processes.record_of(int(number)) if number else None
 
 
-def stop() -> None:
+def stop(door: Door = CONTAINERS) -> None:
     """Ends the proxy if it is ours and alive."""
-    record = processes.load(_record_path())
+    record = processes.load(_record_path(door))
     if record:
         processes.end(record, grace_s=5)
-    _record_path().unlink(missing_ok=True)
+    _record_path(door).unlink(missing_ok=True)
 
 
-def _record_path() -> Path:
-    return paths.state_dir() / "proxy.json"
+def _record_path(door: Door) -> Path:
+    return paths.state_dir() / f"{door.name}.json"

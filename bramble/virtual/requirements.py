@@ -3,8 +3,10 @@
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from bramble.virtual.model import Kind
 
 PACKAGES = (
     "iproute2",
@@ -13,7 +15,26 @@ PACKAGES = (
     "systemd-container",
     "tinyproxy",
 )
-"""The Debian packages that hold every tool used here."""
+"""The Debian packages that hold every tool used for containers."""
+
+MACHINE_PACKAGES = (
+    "arch-test",
+    "cpio",
+    "device-tree-compiler",
+    "dosfstools",
+    "e2fsprogs",
+    "fdisk",
+    "kmod",
+    "mmdebstrap",
+    "mtools",
+    "openssh-client",
+    "qemu-system-arm",
+    "qemu-user-static",
+    "qemu-utils",
+    "socat",
+    "tinyproxy",
+)
+"""The Debian packages that hold every tool used for machines."""
 
 TOOLS = {
     "ip": "iproute2",
@@ -26,9 +47,33 @@ TOOLS = {
     "unshare": "util-linux",
 }
 
+MACHINE_TOOLS = {
+    "arch-test": "arch-test",
+    "cpio": "cpio",
+    "fdtput": "device-tree-compiler",
+    "mkfs.vfat": "dosfstools",
+    "mkfs.ext4": "e2fsprogs",
+    "sfdisk": "fdisk",
+    "depmod": "kmod",
+    "mmdebstrap": "mmdebstrap",
+    "mcopy": "mtools",
+    "ssh-keygen": "openssh-client",
+    "qemu-system-aarch64": "qemu-system-arm",
+    "qemu-aarch64-static": "qemu-user-static",
+    "qemu-img": "qemu-utils",
+    "socat": "socat",
+    "tinyproxy": "tinyproxy",
+    "apt-config": "apt",
+    "setpriv": "util-linux",
+}
+
 # A root shell by plain su has no sbin in its path.
 SBIN = Path("/usr/sbin")
 _FILE_SYSTEMS = Path("/proc/filesystems")
+_FILE_SYSTEMS_OF: dict[Kind, dict[str, str]] = {
+    "container": {"overlay": "modprobe overlay", "cgroup2": "boot a kernel with CONFIG_CGROUPS"},
+    "machine": {"ext4": "modprobe ext4", "binfmt_misc": "modprobe binfmt_misc"},
+}
 
 
 def missing(
@@ -36,6 +81,7 @@ def missing(
     effective_user: Callable[[], int] = os.geteuid,
     platform: str = sys.platform,
     file_systems: Path = _FILE_SYSTEMS,
+    kind: Kind = "container",
 ) -> list[str]:
     """One sentence for each thing that is lacking, none when virtual Pis can be started."""
     if platform != "linux":
@@ -44,8 +90,8 @@ def missing(
         ]
     return [
         *_missing_root(effective_user),
-        *_missing_tools(which),
-        *_missing_file_systems(file_systems),
+        *_missing_tools(which, MACHINE_TOOLS if kind == "machine" else TOOLS),
+        *_missing_file_systems(file_systems, kind),
     ]
 
 
@@ -55,17 +101,17 @@ def _missing_root(effective_user: Callable[[], int]) -> list[str]:
     return ["virtual Pis need root (mounts, namespaces, systemd-nspawn): run 'sudo -E bramble ...'"]
 
 
-def _missing_tools(which: Callable[[str], str | None]) -> list[str]:
+def _missing_tools(which: Callable[[str], str | None], tools: Mapping[str, str]) -> list[str]:
     return [
         f"{tool} is missing: 'apt-get install -y {package}'"
-        for tool, package in TOOLS.items()
+        for tool, package in tools.items()
         if not (which(tool) or (SBIN / tool).exists())
     ]
 
 
-def _missing_file_systems(file_systems: Path) -> list[str]:
+def _missing_file_systems(file_systems: Path, kind: Kind) -> list[str]:
     known = {line.split()[-1] for line in file_systems.read_text().splitlines() if line.strip()}
-    modules = {"overlay": "modprobe overlay", "cgroup2": "boot a kernel with CONFIG_CGROUPS"}
+    modules = _FILE_SYSTEMS_OF[kind]
     return [
         f"the kernel does not offer {name}: '{mend}'"
         for name, mend in modules.items()

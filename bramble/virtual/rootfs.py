@@ -1,5 +1,7 @@
 """The root file system that all virtual Pis share: made once by mmdebstrap, kept by content."""
 
+from __future__ import annotations
+
 import fcntl
 import hashlib
 import os
@@ -7,7 +9,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,22 +36,32 @@ Progress = Callable[[str], None]
 
 
 def packages() -> tuple[str, ...]:
-    """The package list, without its comments."""
-    lines = (RECIPE / "packages.txt").read_text().splitlines()
+    """The packages that make a fresh node."""
+    return lines_of(RECIPE / "packages.txt")
+
+
+def lines_of(file: Path) -> tuple[str, ...]:
+    """A list in a file, one item to a line, without its comments."""
+    lines = file.read_text().splitlines()
     return tuple(line for line in lines if line and not line.startswith("#"))
 
 
 def cache_key(apt: AptHost, recipe: Path = RECIPE) -> str:
     """Names a root file system by all that goes into it: recipe, flags, sources, rules."""
     digest = hashlib.sha256()
-    for path in sorted(recipe.rglob("*")):
-        if path.is_file():
-            content = path.read_bytes()
-            digest.update(f"{path.relative_to(recipe)}\0{len(content)}\0".encode())
-            digest.update(content)
+    add_files(digest, recipe)
     for line in (*FLAGS, source_lines(apt), apt_rules(apt)):
         digest.update(f"{line}\0".encode())
     return digest.hexdigest()[:16]
+
+
+def add_files(digest: hashlib._Hash, folder: Path) -> None:
+    """Lets every file below a folder count in a digest, by path and content."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            content = path.read_bytes()
+            digest.update(f"{path.relative_to(folder)}\0{len(content)}\0".encode())
+            digest.update(content)
 
 
 def ensure(apt: AptHost, on_progress: Progress) -> Path:
@@ -58,7 +70,7 @@ def ensure(apt: AptHost, on_progress: Progress) -> Path:
     if target.is_dir():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(target.with_suffix(".lock")):
+    with locked(target.with_suffix(".lock")):
         if not target.is_dir():
             on_progress(f"making the root file system {target} (about 45 s on a quiet machine)")
             _make(apt, target, on_progress)
@@ -66,8 +78,8 @@ def ensure(apt: AptHost, on_progress: Progress) -> Path:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Holds a file lock, so that two `up` at once make one root file system."""
+def locked(path: Path) -> Iterator[None]:
+    """Holds a file lock, so that two `up` at once make one of a thing."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -76,25 +88,32 @@ def _locked(path: Path) -> Iterator[None]:
 def _make(apt: AptHost, target: Path, on_progress: Progress) -> None:
     partial = target.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix="bramble-rootfs-", dir=_work_parent()) as work:
+    with tempfile.TemporaryDirectory(prefix="bramble-rootfs-", dir=work_parent()) as work:
         # apt downloads as the user _apt, who must be able to get there.
         Path(work).chmod(0o755)
         fresh = Path(work) / "root"
-        _run_mmdebstrap(command(apt, fresh), work, on_progress)
-        _write_apt_settings(apt, fresh)
+        run_mmdebstrap(command(apt, fresh), work, on_progress)
+        write_apt_settings(apt, fresh)
         on_progress("copying the root file system into the cache")
         subprocess.run(["cp", "-a", str(fresh), str(partial)], check=True)
     partial.rename(target)
 
 
-def _work_parent() -> Path:
+def work_parent() -> Path:
     """A tmpfs if it has room (dpkg's fsyncs are the slow part on a disk), else the cache."""
     if _TMPFS.is_dir() and shutil.disk_usage(_TMPFS).free > _MAKING_BYTES:
         return _TMPFS
     return paths.cache_dir() / "rootfs"
 
 
-def command(apt: AptHost, fresh: Path) -> list[str]:
+def command(
+    apt: AptHost,
+    fresh: Path,
+    *,
+    architecture: Sequence[str] = (),
+    include: Sequence[str] = (),
+    customize: Path = RECIPE / "customize.sh",
+) -> list[str]:
     """The mmdebstrap call, through the host's proxy if it has one."""
     options = [f'{name} "{value}"' for name, value in apt.options]
     if apt.http_proxy:
@@ -106,16 +125,17 @@ def command(apt: AptHost, fresh: Path) -> list[str]:
         *("unshare", "--mount", "--propagation", "private"),
         "mmdebstrap",
         *FLAGS,
-        f"--include={','.join(packages())}",
+        *architecture,
+        f"--include={','.join(include or packages())}",
         *(f"--aptopt={option}" for option in options),
-        f'--customize-hook=sh {shlex.quote(str(RECIPE / "customize.sh"))} "$1"',
+        f'--customize-hook=sh {shlex.quote(str(customize))} "$1"',
         SUITE,
         str(fresh),
         *(source.line for source in apt.sources),
     ]
 
 
-def _run_mmdebstrap(argv: list[str], work: str, on_progress: Progress) -> None:
+def run_mmdebstrap(argv: list[str], work: str, on_progress: Progress) -> None:
     tail: list[str] = []
     env = {**os.environ, "TMPDIR": work, "LC_ALL": "C.UTF-8"}
     with subprocess.Popen(
@@ -145,6 +165,6 @@ def apt_rules(apt: AptHost) -> str:
     return "".join(f'{name} "{value}";\n' for name, value in rules)
 
 
-def _write_apt_settings(apt: AptHost, fresh: Path) -> None:
+def write_apt_settings(apt: AptHost, fresh: Path) -> None:
     (fresh / "etc/apt/sources.list").write_text(source_lines(apt))
     (fresh / "etc/apt/apt.conf.d/01host").write_text(apt_rules(apt))

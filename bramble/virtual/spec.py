@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bramble.virtual import paths, processes
 from bramble.virtual.errors import VirtualPiError
-from bramble.virtual.model import in_order, is_name
+from bramble.virtual.model import Kind, in_order, is_name, kind_of, up_command
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,10 @@ class Spec:
     fault: str | None
     layers: tuple[str, ...]
     ccache: bool
+
+    @property
+    def kind(self) -> Kind:
+        return kind_of(self.name)
 
     @property
     def folder(self) -> Path:
@@ -72,7 +76,7 @@ def load(name: str) -> Spec:
     if found is None:
         raise VirtualPiError(
             f"there is no virtual Pi {name}: 'bramble virtual list' shows those that are, "
-            f"'bramble virtual up {name}' makes it"
+            f"'{up_command(name)}' makes it"
         )
     return found
 
@@ -92,7 +96,7 @@ def _path(name: str) -> Path:
     return paths.node_dir(name) / "node.json"
 
 
-def all_names() -> list[str]:
-    """Every node that has a folder, readable or not, by number."""
-    folder = paths.nodes_dir()
-    return list(in_order(p.name for p in folder.glob("*") if is_name(p.name)))
+def all_names(kind: Kind | None = None) -> list[str]:
+    """Every node that has a folder, readable or not, by number; of one kind if it is given."""
+    found = (place.name for place in paths.nodes_dir().glob("*") if is_name(place.name))
+    return list(in_order(name for name in found if kind in (None, kind_of(name))))

@@ -1,22 +1,25 @@
 """How a virtual Pi is reached."""
 
 from bramble.virtual import paths
-from bramble.virtual.model import Node
+from bramble.virtual.model import Kind, Node
 
 USER = "pi"
+_PATIENCE_S: dict[Kind, int] = {"container": 20, "machine": 60}
+"""After so much silence a node hangs; an emulated one is merely slow for longer."""
 
 
 def ssh_argv(node: Node, *command: str) -> list[str]:
     """The ssh call for a node: our key, our known_hosts, strict, and never waiting for ever."""
     options = {
+        "Port": str(node.port),
         "IdentitiesOnly": "yes",
         "UserKnownHostsFile": str(paths.known_hosts_path()),
         "GlobalKnownHostsFile": "/dev/null",
         "StrictHostKeyChecking": "yes",
-        "ConnectTimeout": "10",
+        "ConnectTimeout": str(_PATIENCE_S[node.kind] // 2),
         # A node that hangs or reboots must not hold the call.
         "ServerAliveInterval": "5",
-        "ServerAliveCountMax": "4",
+        "ServerAliveCountMax": str(_PATIENCE_S[node.kind] // 5),
     }
     flags = [part for key, value in options.items() for part in ("-o", f"{key}={value}")]
     # -F none: a person's own ssh configuration may hold a proxy or another user.

@@ -12,10 +12,17 @@ from pathlib import Path
 import bramble
 from bramble.virtual import cgroups, paths, processes, spec
 from bramble.virtual.errors import VirtualPiError
-from bramble.virtual.model import address_of
-from bramble.virtual.waiting import ssh_banner
+from bramble.virtual.model import Kind, address_of, kind_of, port_of
+from bramble.virtual.waiting import answers, ssh_banner
 
-BOOT_DEADLINE_S = 120.0
+BOOT_DEADLINE_S: dict[Kind, float] = {"container": 120.0, "machine": 600.0}
+"""A machine is up in half a minute where little else runs, and in minutes on a loaded host."""
+
+BANNER_DEADLINE_S: dict[Kind, float] = {"container": 3.0, "machine": 20.0}
+_SUPERVISORS: dict[Kind, str] = {
+    "container": "bramble.virtual.supervisor",
+    "machine": "bramble.virtual.machine.supervisor",
+}
 SUPERVISOR_DEADLINE_S = 15.0
 
 
@@ -28,6 +35,12 @@ def refuse_foreign(names: Iterable[str]) -> None:
                 f"than {paths.state_dir()}: use other names, or 'bramble virtual down {name}' with "
                 "the BRAMBLE_STATE that it was started with"
             )
+        if kind_of(name) == "machine" and answers(address_of(name), port_of(name)):
+            raise VirtualPiError(
+                f"{address_of(name)}:{port_of(name)}, where {name} would answer, is taken (by a machine "
+                f"of another BRAMBLE_STATE?): 'ss -ltnp sport = :{port_of(name)}' names the process; "
+                "end it, or use another name"
+            )
 
 
 def start(node: spec.Spec) -> None:
@@ -39,7 +52,7 @@ def start(node: spec.Spec) -> None:
         subprocess.run(
             [
                 *("setsid", "--fork", "unshare", "--mount", "--propagation", "slave"),
-                *(sys.executable, "-m", "bramble.virtual.supervisor", node.name),
+                *(sys.executable, "-m", _SUPERVISORS[node.kind], node.name),
             ],
             stdin=subprocess.DEVNULL,
             stdout=console,
@@ -54,7 +67,7 @@ def wait_for_ssh(started: Sequence[spec.Spec]) -> None:
     begun = time.monotonic()
     for node in started:
         processes.wait_until(partial(_begun, node), deadline_s=SUPERVISOR_DEADLINE_S)
-        left_s = BOOT_DEADLINE_S - (time.monotonic() - begun)
+        left_s = BOOT_DEADLINE_S[node.kind] - (time.monotonic() - begun)
         processes.wait_until(partial(_settled, node), deadline_s=left_s)
         if not _answers(node):
             waited_s = time.monotonic() - begun
@@ -75,7 +88,9 @@ def _settled(node: spec.Spec) -> bool:
 
 
 def _answers(node: spec.Spec) -> bool:
-    return node.booted.exists() and ssh_banner(address_of(node.name))
+    address, port = address_of(node.name), port_of(node.name)
+    patience_s = BANNER_DEADLINE_S[node.kind]
+    return node.booted.exists() and ssh_banner(address, port, timeout_s=patience_s)
 
 
 def tail(path: Path, lines: int = 25) -> str:

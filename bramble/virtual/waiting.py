@@ -12,10 +12,10 @@ def answers(address: str, port: int, *, timeout_s: float = 1.0) -> bool:
         return False
 
 
-def ssh_banner(address: str, *, timeout_s: float = 3.0) -> bool:
+def ssh_banner(address: str, port: int = 22, *, timeout_s: float = 3.0) -> bool:
     """Whether an ssh server says hello there; an open port alone is not one yet."""
     try:
-        with socket.create_connection((address, 22), timeout=timeout_s) as connection:
+        with socket.create_connection((address, port), timeout=timeout_s) as connection:
             connection.settimeout(timeout_s)
             return connection.recv(16).startswith(b"SSH-")
     except OSError:

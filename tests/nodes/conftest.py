@@ -45,9 +45,15 @@ class Nodes:
         """Reboots from inside and waits for the next boot to answer."""
         before = self.boot_id(name)
         self.run(name, "sudo systemctl reboot")
-        address = lifecycle.running(name).address
+        self.wait_for_another_boot(name, before, deadline_s)
+
+    def wait_for_another_boot(self, name, before, deadline_s):
+        """Waits until the node answers and its boot is not the one before."""
+        node = lifecycle.running(name)
         assert processes.wait_until(
-            lambda: ssh_banner(address) and self.boot_id(name) not in (None, before),
+            lambda: (
+                ssh_banner(node.address, node.port) and self.boot_id(name) not in (None, before)
+            ),
             deadline_s=deadline_s,
         ), f"{name} did not come back within {deadline_s} s"
 

@@ -1,9 +1,11 @@
 """`bramble virtual` as it is called wrongly, without a node."""
 
+import json
+
 from click.testing import CliRunner
 
 from bramble.cli.virtual import virtual
-from bramble.virtual import lifecycle
+from bramble.virtual import Node, lifecycle
 from bramble.virtual.errors import VirtualPiError
 
 
@@ -35,3 +37,22 @@ def test_an_empty_machine_says_how_to_begin(monkeypatch, tmp_path):
     assert "'bramble virtual up' starts one" in call("list").stdout
     assert call("list", "--json").stdout == "[]\n"
     assert "no virtual Pi vpi-9" in call("ssh", "vpi-9").stderr
+    assert "virtual up --machine vpm-9' makes it" in call("ssh", "vpm-9").stderr
+
+
+def test_a_name_of_the_other_kind_is_refused():
+    assert "vpi-1 is the name of a container" in call("up", "--machine", "vpi-1").stderr
+
+
+def test_the_list_tells_kind_and_port(monkeypatch):
+    found = [
+        Node("vpi-1", "10.77.0.11", "pi5", None, "running", 1, 1.0),
+        Node("vpm-1", "127.0.0.1", "pi4", None, "stopped", None, None, "machine", 2201),
+    ]
+    monkeypatch.setattr(lifecycle, "nodes", lambda: found)
+    rows = [line.split() for line in call("list").stdout.splitlines()]
+    assert rows[0][:3] == ["NAME", "KIND", "ADDRESS"]
+    assert rows[1][:3] == ["vpi-1", "container", "10.77.0.11"]
+    assert rows[2][:3] == ["vpm-1", "machine", "127.0.0.1:2201"]
+    told = json.loads(call("list", "--json").stdout)
+    assert [(node["kind"], node["port"]) for node in told] == [("container", 22), ("machine", 2201)]

@@ -1,0 +1,49 @@
+"""The root file system of a machine's boot card, mounted on this machine while the machine is off.
+
+Only a supervisor mounts it: its mount namespace is private, so a mount ends with it, however it ends.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bramble.virtual import doubles, identity
+from bramble.virtual.commands import run
+from bramble.virtual.layers import Upper
+from bramble.virtual.machine import disk, qemu
+from bramble.virtual.spec import Spec
+
+DRESSED = "dressed"
+UPDATED = "eeprom-updated"
+
+
+@contextmanager
+def mounted(node: Spec) -> Iterator[Path]:
+    """The root file system as a folder."""
+    place = node.folder / "card"
+    place.mkdir(exist_ok=True)
+    where = f"loop,offset={disk.ROOT.offset_bytes},sizelimit={disk.ROOT.size_kib * 1024}"
+    run("mount", "-t", "ext4", "-o", where, str(qemu.files_of(node).boot_card), str(place))
+    try:
+        yield place
+    finally:
+        run("umount", str(place))
+
+
+def dress(node: Spec) -> None:
+    """Gives a new machine its identity and its doubles, once; one that was half done begins anew."""
+    done = node.folder / DRESSED
+    if done.exists():
+        return
+    with mounted(node) as root:
+        upper = Upper(root, [])
+        identity.write(node, upper, qemu.PROXY_URL)
+        doubles.install(upper, node.board, node.fault)
+    done.touch()
+
+
+def update_doubles(node: Spec) -> None:
+    """From now on the doubles replay a board whose EEPROM was updated."""
+    with mounted(node) as root:
+        Upper(root, []).link(f"{doubles.PLACE}/current", f"{node.board}-{doubles.AFTER_UPDATE}")
+    (node.folder / UPDATED).touch()

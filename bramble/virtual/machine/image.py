@@ -1,0 +1,76 @@
+"""The image that machines start from: kernel, initramfs and boot card, made once, kept by content."""
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from bramble.virtual import paths, rootfs
+from bramble.virtual.apt import AptHost
+from bramble.virtual.machine import binfmt, disk, initrd
+
+RECIPE = Path(__file__).parent / "recipe"
+KERNEL, INITRD, DISK = "vmlinuz", "initrd.img", "disk.img"
+_MAKERS = ("disk.py", "initrd.py")
+"""The modules whose text decides what an image is."""
+
+
+def packages() -> tuple[str, ...]:
+    """Those of a container, without what nothing on a machine needs, and a kernel."""
+    absent = rootfs.lines_of(RECIPE / "absent.txt")
+    shared = (package for package in rootfs.packages() if package not in absent)
+    return (*shared, *rootfs.lines_of(RECIPE / "packages.txt"))
+
+
+def cache_key(apt: AptHost, recipe: Path = RECIPE) -> str:
+    """Names an image by all that goes into it; the kernel's version is the mirror's of that day."""
+    digest = hashlib.sha256(rootfs.cache_key(apt).encode())
+    rootfs.add_files(digest, recipe)
+    for maker in _MAKERS:
+        digest.update((Path(__file__).parent / maker).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def ensure(apt: AptHost, on_progress: Callable[[str], None]) -> Path:
+    """The folder of the image for these sources, made now if the cache does not have it."""
+    target = paths.cache_dir() / "machine" / cache_key(apt)
+    if target.is_dir():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with rootfs.locked(target.with_suffix(".lock")):
+        if not target.is_dir():
+            on_progress(f"making the image {target} (about 7 minutes on a quiet machine)")
+            _make(apt, target, on_progress)
+    return target
+
+
+def _make(apt: AptHost, target: Path, on_progress: Callable[[str], None]) -> None:
+    partial = target.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    binfmt.ensure()
+    with tempfile.TemporaryDirectory(prefix="bramble-image-", dir=rootfs.work_parent()) as work:
+        # apt downloads as the user _apt, who must be able to get there.
+        Path(work).chmod(0o755)
+        tree = Path(work) / "root"
+        rootfs.run_mmdebstrap(command(apt, tree), work, on_progress)
+        rootfs.write_apt_settings(apt, tree)
+        on_progress("making the initramfs and the boot card")
+        shutil.copy(tree / f"boot/vmlinuz-{initrd.kernel_of(tree)}", partial / KERNEL)
+        initrd.make(tree, partial / INITRD)
+        disk.make(partial / DISK, tree)
+    partial.rename(target)
+
+
+def command(apt: AptHost, tree: Path) -> list[str]:
+    """The mmdebstrap call for arm64, whose packages set themselves up under emulation."""
+    making = rootfs.command(
+        apt,
+        tree,
+        architecture=("--architectures=arm64",),
+        include=packages(),
+        customize=RECIPE / "customize.sh",
+    )
+    # The kernel's package must not make an initramfs: that is emulated, and takes for ever.
+    return ["env", "INITRD=No", *making]
