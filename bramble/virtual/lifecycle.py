@@ -27,6 +27,7 @@ from bramble.virtual.errors import VirtualPiError
 from bramble.virtual.machine import image
 from bramble.virtual.machine import making as machine_making
 from bramble.virtual.model import (
+    LOOPBACK,
     PREFIXES,
     Kind,
     Node,
@@ -37,6 +38,7 @@ from bramble.virtual.model import (
     port_of,
     up_command,
 )
+from bramble.virtual.waiting import answers
 
 Progress = Callable[[str], None]
 
@@ -206,7 +208,8 @@ def _forget(name: str) -> None:
     """Waits until the kernel let go of the node's network and disk, then removes its files."""
     folder = paths.node_dir(name)
     if kind_of(name) == "machine":
-        # Nothing of it is in the kernel: QEMU and its sockets ended with the supervisor.
+        # QEMU ends with its supervisor, and its socket a moment after its memory was given back.
+        processes.wait_until(lambda: not answers(LOOPBACK, port_of(name)), deadline_s=10)
         layers.discard(folder)
         return
     # A node of another state folder may bear the name: only what has no supervisor is a rest.
