@@ -33,6 +33,8 @@ class Step:
 
     A `detached` step runs as a transient systemd unit: it outlives the connection, and a run that
     comes later follows the one under way. `diffs` are unified diffs for people; no secret is in them.
+    A step with `confirm` is on trial: the node takes it back by itself unless its program is run with
+    that query over a new connection, which proves that the node still lets us in.
     A step with a `reboot_deadline_s` may have the node reboot: it lasts until the node answers again.
     """
 
@@ -45,6 +47,7 @@ class Step:
     uploads: tuple[Upload, ...] = ()
     diffs: tuple[str, ...] = ()
     reboot_deadline_s: int | None = None
+    confirm: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
 def write_files(name: str, files: Sequence[File], snapshot: Snapshot) -> Step:

@@ -50,6 +50,9 @@ NEEDED: Mapping[str, Mapping[str, Any]] = {
 # names the path, what is added to it, and what lies there.
 WRITTEN: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "apt_install": (),
+    "set_clock": (),
+    "set_hostname": (("path", "", "the line of 127.0.1.1, with `base.hostname` only"),),
+    "try_ssh": (),
     "command": (),
     "reexec": (),
     "reboot": (),

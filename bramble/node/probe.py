@@ -121,6 +121,14 @@ def disks():
     return json.loads(run("lsblk", "-J", "-b", "-o", columns))["blockdevices"]
 
 
+def login(query):
+    """Who logged in for this look, by sudo's word, and the keys that open that account."""
+    name = os.environ.get("SUDO_USER") or name_of(pwd.getpwuid, os.getuid())
+    home = pwd.getpwnam(name).pw_dir
+    keys = os.path.join(home, ".ssh", "authorized_keys")
+    return {"user": name, "path": keys, "keys": file(keys, query)}
+
+
 def units(names):
     """Properties of each unit, and of its running process what only /proc can prove."""
     if not names:
@@ -302,6 +310,7 @@ def main(query):
         "device_tree": known(device_tree),
         "system": known(system),
         "boot": known(boot),
+        "login": known(login, query),
         "meminfo": known(read, "/proc/meminfo"),
         "mountinfo": known(read, "/proc/self/mountinfo"),
         "swaps": known(read, "/proc/swaps"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Mapping
 from io import StringIO
 from typing import Any
@@ -57,11 +58,12 @@ def run(
 
 def look(host: Host, query: Mapping[str, Any]) -> Snapshot:
     """One look at the node; all of it Unknown where the probe could not run."""
+    asked_at_s = time.time()
     well, output = run(host, "probe", query, LOOK_TIMEOUT_S)
     if not well:
         return Snapshot(system=Unknown(f"the probe did not run: {output.strip()}"))
     try:
-        return read_snapshot(node.answer(output))
+        return read_snapshot(node.answer(output), asked_at_s, time.time())
     except ValueError as error:
         return Snapshot(system=Unknown(f"the probe's answer is not JSON: {error}"))
 

@@ -17,7 +17,7 @@ from bramble.board import Board, board, refusals
 from bramble.checks import Result, checks_of, run_all
 from bramble.inventory import from_data
 from bramble.node import program
-from bramble.ops import connection, reboot
+from bramble.ops import connection, reboot, trial
 from bramble.plan import NodePlan, look_at, make
 from bramble.snapshot import Snapshot, Unknown
 from bramble.steps import Step, as_dict, unit_name
@@ -161,7 +161,7 @@ def _carry_out(state: State, host: Host, step: Step, query: dict[str, object]) -
     """Upload and run; whatever goes wrong fails this host alone and is said in words."""
     host.log(f"{step.name}: {step.why}")
     if step.reboot_deadline_s is None:
-        problem = _upload(host, step) or _run(host, step)
+        problem = _upload(host, step) or _run(host, step) or _confirm(host, step)
     else:
         problem = _reboot(host, step, query)
     this_run().changed.add(host.name)
@@ -204,6 +204,16 @@ def _run(host: Host, step: Step) -> str | None:
     if not step.detached:  # a detached step's lines were shown as they came
         for line in problem.splitlines():
             host.log(click.style(line, "red"))
+    return problem
+
+
+def _confirm(host: Host, step: Step) -> str | None:
+    """Prove over a new connection that a step on trial may stay; the problem in words if it may not."""
+    if step.confirm is None:
+        return None
+    problem = trial.confirm(host, step.program, step.confirm, step.timeout_s)
+    if problem:
+        host.log(click.style(problem, "red"))
     return problem
 
 
