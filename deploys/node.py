@@ -4,8 +4,8 @@ from bramble.ops.run import begin, bring, finish
 
 node = begin()
 bring(node, "base")
-bring(node, "boot")
 bring(node, "power")
+bring(node, "boot")
 bring(node, "engine")
 bring(node, "model")
 bring(node, "serving")

@@ -4,7 +4,7 @@ from bramble.ops.run import begin, bring, finish
 
 node = begin()
 bring(node, "base")
-bring(node, "boot")
 bring(node, "power")
+bring(node, "boot")
 bring(node, "watchdog")
 finish(node, "base", "boot", "power", "watchdog")
