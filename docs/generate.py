@@ -53,6 +53,8 @@ WRITTEN: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "set_clock": (),
     "set_hostname": (("path", "", "the line of 127.0.1.1, with `base.hostname` only"),),
     "try_ssh": (),
+    "systemd": (),
+    "remove_files": (),
     "command": (),
     "reexec": (),
     "reboot": (),

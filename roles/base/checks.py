@@ -47,8 +47,8 @@ def packages_are_installed(plan: BasePlan, node: Node) -> Finding:
 @check()
 def clock_is_right(plan: BasePlan, node: Node) -> Finding:
     """The clock follows an NTP server, or is near that of the computer that looked."""
-    want = f"synchronised, or at most {plan.clock.tolerance_s} s off this computer's clock"
-    found = clocks.wrong(node.snapshot, plan.clock.tolerance_s)
+    want = f"synchronised, or at most {plan.clock_tolerance_s} s off this computer's clock"
+    found = clocks.wrong(node.snapshot, plan.clock_tolerance_s)
     if isinstance(found, Unknown):
         return unknown(want, found)
     own = clocks.clock(node.snapshot)

@@ -14,7 +14,7 @@ from bramble.snapshot import FileState, Snapshot, System, Unknown
 from bramble.steps import Step, diff, install_packages, remove_files, systemd, write_files
 from roles.base import access, hosts
 from roles.base import clock as clocks
-from roles.base.settings import Clock, Settings, Sshd
+from roles.base.settings import Settings, Sshd
 
 PACKAGES = ("ca-certificates", "curl")
 UPGRADES = "unattended-upgrades"
@@ -33,7 +33,9 @@ SSHD_TEST = "sshd -t"
 class BasePlan(RolePlan):
     """The settings; None is "as the system has it". `sshd` is what sshd must say that it does."""
 
-    clock: Clock
+    ntp: bool
+    clock_tolerance_s: int
+    clock_wait_s: int
     unattended_upgrades: bool | None
     hostname: str | None
     timezone: str | None
@@ -66,7 +68,9 @@ def plan(settings: Settings, board: Board, given: Given) -> BasePlan:
     return BasePlan(
         packages=_packages(settings),
         files=_files(settings),
-        clock=settings.clock,
+        ntp=settings.clock.ntp,
+        clock_tolerance_s=settings.clock.tolerance_s,
+        clock_wait_s=settings.clock.wait_s,
         unattended_upgrades=settings.unattended_upgrades,
         hostname=settings.hostname,
         timezone=settings.timezone,
@@ -136,8 +140,8 @@ def revert(plan: BasePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ..
 def _set_clock(plan: BasePlan, snapshot: Snapshot) -> Step:
     name = "Set the clock"
     off, ntp = (
-        clocks.wrong(snapshot, plan.clock.tolerance_s),
-        plan.clock.ntp and clocks.ntp_is_off(snapshot),
+        clocks.wrong(snapshot, plan.clock_tolerance_s),
+        plan.ntp and clocks.ntp_is_off(snapshot),
     )
     reasons = [off.why if isinstance(off, Unknown) else off] if off else []
     reasons += ["NTP is off"] if ntp else []
@@ -145,12 +149,12 @@ def _set_clock(plan: BasePlan, snapshot: Snapshot) -> Step:
         return Step(name, None)
     query = {
         "ntp": ntp,
-        "wait_s": plan.clock.wait_s if off else None,
+        "wait_s": plan.clock_wait_s if off else None,
         # By this computer's clock; the program adds the time that has passed since it began.
         "right_at_s": int(snapshot.answered_at_s) or None,
-        "tolerance_s": plan.clock.tolerance_s,
+        "tolerance_s": plan.clock_tolerance_s,
     }
-    return Step(name, "; ".join(reasons), "set_clock", query, timeout_s=plan.clock.wait_s + 60)
+    return Step(name, "; ".join(reasons), "set_clock", query, timeout_s=plan.clock_wait_s + 60)
 
 
 def half_installed(snapshot: Snapshot) -> str | Unknown | None:

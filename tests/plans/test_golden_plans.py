@@ -13,7 +13,7 @@ from __future__ import annotations
 import difflib
 import shutil
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +153,9 @@ def test_a_secrets_text_stands_in_no_tree():
     plan = planned(HERE / CASES[0])
     role = plan.roles["base"]
     secret = File(path="/etc/key", text="hunter2", mode=0o600, secret=True)
-    spoiled = NodePlan(plan.host, plan.board, {**plan.roles, "base": type(role)(files=(secret,))})
+    spoiled = NodePlan(
+        plan.host, plan.board, {**plan.roles, "base": replace(role, files=(secret,))}
+    )
     found = tree(spoiled)
     assert found["etc/key"] == SECRET
     assert not any("hunter2" in text for text in found.values())

@@ -16,6 +16,7 @@ from bramble.snapshot import (
     Boot,
     DeviceTree,
     FileState,
+    Login,
     Output,
     Process,
     Snapshot,
@@ -34,16 +35,33 @@ WATCHDOG = "/sys/class/watchdog/watchdog0"
 SHOW = "systemctl show -p RuntimeWatchdogUSec -p RebootWatchdogUSec"
 DETECT = "systemd-detect-virt --container"
 CMDLINE = "console=tty1 root=PARTUUID=4e639091-02 rootwait cgroup_enable=memory psi=1\n"
-CONFIG = "arm_boost=1\n\n[all]\narm_freq=2000\ndtparam=pciex1_gen=3\n"
+CONFIG = (
+    "arm_boost=1\n\n[all]\narm_freq=2000\ndtparam=pciex1_gen=3\n"
+    "dtparam=fan_temp0=45000\ndtparam=fan_temp1=55000\n"
+    "dtparam=fan_temp2=62000\ndtparam=fan_temp3=70000\n"
+)
 EEPROM = """BOOTLOADER: up to date
    CURRENT: Wed  5 Nov 17:37:18 UTC 2025 (1762364238)
     LATEST: Wed  5 Nov 17:37:18 UTC 2025 (1762364238)
    RELEASE: default (/lib/firmware/raspberrypi/bootloader-2712/default)
             Use raspi-config to change the release.
 """
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMRsTu0eTyjs6XYFjKNEtbOmOlEdWAIMxuzt3pL22Tvm me"
+KEYS = "/home/pi/.ssh/authorized_keys"
+TIMEDATE = "timedatectl show"
+PERIODIC = "apt-config dump APT::Periodic"
+UPGRADES_TIMER = "apt-daily-upgrade.timer"
+TRIP = "/sys/class/thermal/thermal_zone0/trip_point_{}_temp"
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
-    "base": {"packages": ["htop"]},
-    "power": {"governor": "performance"},
+    "base": {
+        "packages": ["htop"],
+        "unattended_upgrades": True,
+        "hostname": "inventory",
+        "timezone": "Europe/Vienna",
+        "authorized_keys": [KEY],
+        "ssh": {"password_authentication": False},
+    },
+    "power": {"governor": "performance", "fan": {"levels_c": [45, 55, 62, 70]}},
     "boot": {"config": {"arm_freq": "2000", "dtparam=pciex1_gen": "3"}},
     "engine": {"build_number": 11300},
     "model": {
@@ -119,9 +137,15 @@ def good_look(plan: NodePlan) -> Snapshot:
         f"{WATCHDOG}/state": plain("active\n"),
         f"{WATCHDOG}/timeout": plain("300\n"),
         f"{WATCHDOG}/identity": plain("Broadcom BCM2835 Watchdog timer\n"),
+        "/etc/hosts": plain("127.0.0.1\tlocalhost\n127.0.1.1\tpi5-a\n"),
         "/sys/fs/cgroup/cgroup.controllers": plain("cpuset cpu io memory pids\n"),
         "/proc/pressure/memory": plain("some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"),
     }
+    files |= {
+        TRIP.format(number): plain(f"{degrees}000\n")
+        for number, degrees in enumerate((110, 45, 55, 62, 70))
+    }
+    files["/etc/ssh/sshd_config.d/00-bramble.conf"] = plain(plan.roles["base"].sshd_text or "")
     files |= dict.fromkeys(
         (
             "/boot/firmware/pieeprom.upd",
@@ -133,21 +157,31 @@ def good_look(plan: NodePlan) -> Snapshot:
     )
     return Snapshot(
         taken_at_s=1_795_225_725,
+        asked_at_s=1_795_225_724.5,
+        answered_at_s=1_795_225_727.2,
         device_tree=DeviceTree(
             plan.board.model, ("raspberrypi,5-model-b", "brcm,bcm2712"), 0xD04170, 5000
         ),
         system=_system(plan.board),
         boot=Boot(f"cgroup_disable=memory {CMDLINE}", CMDLINE, CONFIG),
-        memory_kib={"MemTotal": plan.board.memory_mib * 1024},
+        login=Login("pi", KEYS, replace(plain(f"{KEY}\n", 0o600), owner="pi", group="pi")),
+        memory_kib={
+            "MemTotal": plan.board.memory_mib * 1024,
+            "MemAvailable": plan.board.memory_mib * 900,
+        },
         mounts=(parse.Mount("/", "ext4", "/dev/mmcblk0p2", ("rw", "noatime")),),
         sockets=(parse.Socket("0.0.0.0", 22), parse.Socket(serving.host, serving.port)),
         units={
             UNIT: Unit(
                 "loaded", "active", "running", "enabled", False, 0, "success", _process(plan)
             ),
+            **{
+                timer: Unit("loaded", "active", "waiting", "enabled", False, 0, "success", None)
+                for timer in ("apt-daily.timer", UPGRADES_TIMER)
+            },
             GOVERNOR_UNIT: Unit("loaded", "active", "exited", "enabled", False, 0, "success", None),
         },
-        packages=dict.fromkeys(plan.packages, "1.0-1"),
+        packages=dict.fromkeys((*plan.packages, "unattended-upgrades"), "1.0-1"),
         files=files,
         users={"llama": {"uid": 998, "home": "/", "shell": "/usr/sbin/nologin"}},
         http={
@@ -158,6 +192,13 @@ def good_look(plan: NodePlan) -> Snapshot:
             "vcgencmd get_throttled": Output(0, "throttled=0x0\n"),
             "vcgencmd measure_temp": Output(0, "temp=48.3'C\n"),
             SHOW: Output(0, "RuntimeWatchdogUSec=5min\nRebootWatchdogUSec=5min\n"),
+            TIMEDATE: Output(
+                0, "Timezone=Europe/Vienna\nCanNTP=yes\nNTP=yes\nNTPSynchronized=yes\n"
+            ),
+            "dpkg --audit": Output(0, ""),
+            PERIODIC: Output(0, 'APT::Periodic "";\nAPT::Periodic::Unattended-Upgrade "1";\n'),
+            "sshd -t": Output(0, ""),
+            "sshd -T": Output(0, "passwordauthentication no\nkbdinteractiveauthentication no\n"),
             DETECT: Output(1, "none\n"),
             "rpi-eeprom-update": Output(0, EEPROM),
         },

@@ -52,6 +52,18 @@ def statuses(look: Snapshot, plan=PLAN):
     return {result.check: result.status for result in run_all(node, checks_of("boot", ROLE.checks))}
 
 
+def test_what_another_role_waits_for_is_rebooted_for_and_told(monkeypatch):
+    waits = "logs go to memory at the next boot"
+    monkeypatch.setattr(
+        type(PLAN.roles["base"]),
+        "waits_for_reboot",
+        lambda plan, look: (waits,) if look is GOOD else (),
+    )
+    reboot = steps(GOOD)[REBOOT]
+    assert (reboot.why.split("; ")[0], reboot.query["always"]) == (waits, True)
+    assert statuses(GOOD)["no_reboot_is_pending"] == "warn"
+
+
 # The two files
 
 
@@ -87,7 +99,7 @@ def test_a_changed_config_txt_waits_for_a_reboot_until_there_was_one():
 
 
 def test_settings_that_are_off_ask_for_nothing():
-    plan = node_plan(boot={"memory_cgroup": False, "psi": False, "config": {}})
+    plan = node_plan(boot={"memory_cgroup": False, "psi": False, "config": {}}, power={"fan": {}})
     look = with_boot(GOOD, proc_cmdline=FRESH, cmdline_txt=FRESH, config_txt="arm_boost=1\n")
     assert due(look, plan) == []
     found = statuses(look, plan)

@@ -15,8 +15,14 @@ from good_node import (
     DETECT,
     EEPROM,
     GOVERNOR,
+    KEY,
+    KEYS,
+    PERIODIC,
     PI5,
     SHOW,
+    TIMEDATE,
+    TRIP,
+    UPGRADES_TIMER,
     WATCHDOG,
     good_look,
     in_container,
@@ -29,6 +35,7 @@ from good_node import (
     with_file,
     with_process,
     with_unit,
+    with_unit_named,
 )
 
 from bramble import catalogue
@@ -46,7 +53,7 @@ from bramble.checks import (
 )
 from bramble.parse import Mount, Socket
 from bramble.plan import NodePlan
-from bramble.snapshot import Answer, Boot, Output, Snapshot, Unknown
+from bramble.snapshot import Answer, Boot, Login, Output, Snapshot, Unknown
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)
@@ -84,6 +91,25 @@ class Node:
         return RIGHT_ANSWER if self.answer is None else self.answer
 
 
+def clock_says(**changes: str) -> Snapshot:
+    """A good look but for what timedatectl says."""
+    said = {"Timezone": "Europe/Vienna", "CanNTP": "yes", "NTP": "yes", "NTPSynchronized": "yes"}
+    text = "".join(f"{name}={value}\n" for name, value in (said | changes).items())
+    return with_command(GOOD, TIMEDATE, Output(0, text))
+
+
+def off_by(seconds: int) -> Snapshot:
+    """A look at a node that no NTP server was reached from, and whose clock is ahead by this."""
+    look = clock_says(NTPSynchronized="no")
+    return replace(look, taken_at_s=look.taken_at_s + seconds)
+
+
+def with_keys(text: str, mode: int = 0o600) -> Snapshot:
+    """A good look but for the account's keys."""
+    seen = replace(plain(text, mode), owner="pi", group="pi")
+    return replace(GOOD, login=Login("pi", KEYS, seen))
+
+
 def throttled(bits: str) -> Snapshot:
     """A good look but for what get_throttled says."""
     return with_command(GOOD, "vcgencmd get_throttled", Output(0, f"throttled={bits}\n"))
@@ -118,6 +144,13 @@ def answering(**answer: object) -> Node:
     return Node(GOOD, RIGHT_ANSWER | answer)
 
 
+def available(mib: int) -> Snapshot:
+    """A good look but for the memory that is available."""
+    return replace(GOOD, memory_kib={**GOOD.memory_kib, "MemAvailable": mib * 1024})
+
+
+PI4_FAN = node_plan(replace(PI5, kind="pi4"), power={"fan": {"gpio_pin": 14, "on_above_c": 55}})
+
 # Each check with what makes it fail, by name.
 FAULTS: dict[str, dict[str, Snapshot | Node]] = {
     "base.system_is_supported": {
@@ -133,6 +166,74 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
         "one is missing": replace(GOOD, packages={**GOOD.packages, "curl": None}),
         "another role's is missing": replace(GOOD, packages={**GOOD.packages, "cmake": None}),
         "one was never heard of": replace(GOOD, packages={}),
+    },
+    "base.clock_is_right": {
+        "years behind": off_by(-(10**8)),
+        "two minutes ahead": off_by(120),
+        "no word from timedatectl": with_command(off_by(-90), TIMEDATE, None),
+    },
+    "base.dpkg_is_consistent": {
+        "half installed": with_command(
+            GOOD,
+            "dpkg --audit",
+            Output(0, "The following packages are only half installed:\n htop   a viewer\n"),
+        ),
+        "killed": with_file(GOOD, "/var/lib/dpkg/updates/0001", plain("")),
+        "no database": with_command(GOOD, "dpkg --audit", Output(2, "")),
+    },
+    "base.upgrades_are_as_planned": {
+        "told off": with_command(
+            GOOD, PERIODIC, Output(0, 'APT::Periodic::Unattended-Upgrade "0";\n')
+        ),
+        "not told": with_command(GOOD, PERIODIC, Output(0, 'APT::Periodic "";\n')),
+        "not installed": replace(GOOD, packages={**GOOD.packages, "unattended-upgrades": None}),
+        "no timer": with_unit_named(GOOD, UPGRADES_TIMER, enabled="masked"),
+        "on, and planned off": Node(GOOD, plan=node_plan(base={"unattended_upgrades": False})),
+    },
+    "base.hostname_is_as_planned": {
+        "another": replace(GOOD, system=replace(GOOD.system, hostname="raspberrypi")),
+        "not in hosts": with_file(GOOD, "/etc/hosts", plain("127.0.1.1\traspberrypi\n")),
+        "no hosts": with_file(GOOD, "/etc/hosts", None),
+    },
+    "base.timezone_is_as_planned": {"another": clock_says(Timezone="Europe/London")},
+    "base.keys_are_there": {
+        "no file": replace(GOOD, login=Login("pi", KEYS, None)),
+        "another key": with_keys("ssh-ed25519 AAAAother you\n"),
+        "commented out": with_keys(f"#{KEY}\n"),
+        "open to all": with_keys(f"{KEY}\n", 0o666),
+        "others too": Node(
+            with_keys(f"{KEY}\nssh-ed25519 AAAAother you\n"),
+            plan=node_plan(base={"exclusive_keys": True}),
+        ),
+    },
+    "base.sshd_configuration_is_valid": {
+        "a broken line": with_command(GOOD, "sshd -t", Output(255, "line 3: Bad configuration"))
+    },
+    "base.sshd_has_its_options": {
+        "passwords": with_command(
+            GOOD,
+            "sshd -T",
+            Output(0, "passwordauthentication yes\nkbdinteractiveauthentication no\n"),
+        ),
+        "by another way": with_command(
+            GOOD,
+            "sshd -T",
+            Output(0, "passwordauthentication no\nkbdinteractiveauthentication yes\n"),
+        ),
+    },
+    "power.fan_has_its_temperatures": {
+        "the firmware's": with_file(GOOD, TRIP.format(1), plain("50000\n")),
+        "no fan on a Pi 4": Node(GOOD, plan=PI4_FAN),
+    },
+    "power.nothing_is_overclocked": {
+        "the clock": with_boot(GOOD, config_txt=f"{CONFIG}arm_freq=2800\n"),
+        "no number": with_boot(GOOD, config_txt=f"{CONFIG}arm_freq=fast\n"),
+        "the voltage": with_boot(GOOD, config_txt=f"{CONFIG}over_voltage_delta=50000\n"),
+        "the warranty bit": with_boot(GOOD, config_txt="force_turbo=1\nover_voltage=2\n"),
+    },
+    "serving.memory_is_enough": {
+        "too little": available(900),
+        "room for the weights but not for the context": with_unit(available(1000), process=None),
     },
     "power.voltage_is_enough": {
         "undervoltage": throttled("0x1"),
@@ -288,6 +389,40 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
 BLIND: dict[str, dict[str, Snapshot | Node]] = {
     "base.system_is_supported": {"no system": replace(GOOD, system=WHY)},
     "base.packages_are_installed": {"no packages": replace(GOOD, packages=WHY)},
+    "base.clock_is_right": {
+        "neither clock": with_command(replace(GOOD, asked_at_s=0), TIMEDATE, WHY),
+    },
+    "base.dpkg_is_consistent": {
+        "no answer": with_command(GOOD, "dpkg --audit", WHY),
+        "no files": replace(GOOD, files=WHY),
+    },
+    "base.upgrades_are_as_planned": {
+        "no packages": replace(GOOD, packages=WHY),
+        "no units": replace(GOOD, units=WHY),
+        "no answer": with_command(GOOD, PERIODIC, WHY),
+    },
+    "base.hostname_is_as_planned": {
+        "no system": replace(GOOD, system=WHY),
+        "no hosts": with_file(GOOD, "/etc/hosts", WHY),
+    },
+    "base.timezone_is_as_planned": {"no answer": with_command(GOOD, TIMEDATE, WHY)},
+    "base.keys_are_there": {"no login": replace(GOOD, login=WHY)},
+    "base.sshd_configuration_is_valid": {"no answer": with_command(GOOD, "sshd -t", WHY)},
+    "base.sshd_has_its_options": {
+        "no answer": with_command(GOOD, "sshd -T", WHY),
+        "a broken configuration": with_command(GOOD, "sshd -T", Output(255, WHY.why)),
+    },
+    "power.fan_has_its_temperatures": {
+        "perhaps a container": with_command(GOOD, DETECT, WHY),
+        "no files": replace(GOOD, files=WHY),
+        "no trip point": with_file(GOOD, TRIP.format(2), WHY),
+    },
+    "power.nothing_is_overclocked": {"no boot": NO_BOOT},
+    "serving.memory_is_enough": {
+        "no units": replace(GOOD, units=WHY),
+        "no memory": replace(GOOD, memory_kib=WHY),
+        "no model": with_file(GOOD, MODEL.path, WHY),
+    },
     "power.voltage_is_enough": blind_vitals(),
     "power.clock_is_not_held_down": blind_vitals(),
     "power.nothing_was_throttled_since_boot": blind_vitals(),
@@ -395,6 +530,28 @@ MINI_PC = node_plan(replace(PI5, kind="other", model="not a Raspberry Pi"))
 
 # Each check that does not apply to every node, with nodes that it does not apply to, and the reason.
 SKIPPED: dict[str, tuple[tuple[Snapshot | Node, str], ...]] = {
+    "base.upgrades_are_as_planned": (
+        (Node(GOOD, plan=node_plan(base={"unattended_upgrades": None})), "they are on"),
+    ),
+    "base.hostname_is_as_planned": (
+        (Node(GOOD, plan=node_plan(base={"hostname": None})), "not set"),
+    ),
+    "base.timezone_is_as_planned": (
+        (Node(GOOD, plan=node_plan(base={"timezone": None})), "it is Europe/Vienna"),
+    ),
+    "base.keys_are_there": ((Node(GOOD, plan=node_plan(base={"authorized_keys": []})), "empty"),),
+    "base.sshd_configuration_is_valid": ((with_command(GOOD, "sshd -t", None), "no sshd"),),
+    "base.sshd_has_its_options": ((Node(GOOD, plan=node_plan(base={"ssh": {}})), "sets nothing"),),
+    "power.fan_has_its_temperatures": (
+        (in_container(GOOD), "a container (systemd-nspawn)"),
+        (Node(GOOD, plan=node_plan(power={"fan": {}})), "sets nothing for this board"),
+        (Node(GOOD, plan=MINI_PC), "sets nothing for this board"),
+    ),
+    "power.nothing_is_overclocked": (
+        (with_boot(GOOD, config_txt=None), "no Raspberry Pi with a config.txt"),
+        (Node(GOOD, plan=MINI_PC), "no Raspberry Pi with a config.txt"),
+    ),
+    "serving.memory_is_enough": ((with_file(GOOD, MODEL.path, None), "there is no"),),
     "power.voltage_is_enough": ((UNTOLD, "no Raspberry Pi"),),
     "power.clock_is_not_held_down": ((UNTOLD, "no Raspberry Pi"),),
     "power.nothing_was_throttled_since_boot": ((UNTOLD, "no Raspberry Pi"),),
