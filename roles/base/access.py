@@ -12,7 +12,8 @@ from bramble.steps import Step, diff
 # sshd takes the first of several values, and reads its drop-ins in the order of their names.
 DROP_IN = "/etc/ssh/sshd_config.d/00-bramble.conf"
 EFFECTIVE = "sshd -T"
-UNDO_AFTER_S = 60
+# Longer than a new connection may take: bramble/ops/trial.py.
+UNDO_AFTER_S = 120
 
 
 def lines_of(text: str) -> list[str]:

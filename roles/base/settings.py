@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, mod
 from bramble.settings import Section, option
 
 INVENTORY = "inventory"
-HOSTNAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+HOSTNAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 KEY = (
     r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-ssh-ed25519@openssh\.com"
     r"|sk-ecdsa-sha2-nistp256@openssh\.com) [A-Za-z0-9+/]{40,}={0,3}( [ -~]*)?$"
@@ -20,6 +20,13 @@ KEY = (
 def _host_name_where_asked(value: object, info: ValidationInfo) -> object:
     """Put the host's name in the inventory, which the loader tells, in the place of the word."""
     return (info.context or {}).get("host", value) if value == INVENTORY else value
+
+
+def _no_dash_at_the_end(name: str) -> str:
+    """Take only names that resolvers take too."""
+    if name.endswith("-"):
+        raise ValueError(f"{name} ends in a dash, which no host name may; take it away")
+    return name
 
 
 def _known_zone(name: str) -> str:
@@ -33,7 +40,12 @@ def _known_zone(name: str) -> str:
     )
 
 
-Hostname = Annotated[str, Field(pattern=HOSTNAME), BeforeValidator(_host_name_where_asked)]
+Hostname = Annotated[
+    str,
+    Field(pattern=HOSTNAME),
+    AfterValidator(_no_dash_at_the_end),
+    BeforeValidator(_host_name_where_asked),
+]
 Zone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]{1,64}$"), AfterValidator(_known_zone)]
 Key = Annotated[str, Field(pattern=KEY)]
 
