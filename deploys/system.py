@@ -4,7 +4,8 @@ from bramble.ops.run import begin, bring, finish
 
 node = begin()
 bring(node, "base")
+bring(node, "storage")
 bring(node, "boot")
 bring(node, "power")
 bring(node, "watchdog")
-finish(node, "base", "boot", "power", "watchdog")
+finish(node, "base", "storage", "boot", "power", "watchdog")
