@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 
-from bramble.settings import Section, Ssh
+from bramble.settings import Node, Section, Ssh
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,19 @@ def roles() -> tuple[Role, ...]:
 
 @cache
 def sections() -> dict[str, type[Section]]:
-    """The settings sections of a host by name: `ssh` and one for each role."""
-    return {"ssh": Ssh} | {role.name: role.settings for role in roles()}
+    """The settings sections of a host by name: `ssh`, `node` and one for each role."""
+    everyone: dict[str, type[Section]] = {"ssh": Ssh, "node": Node}
+    return everyone | {role.name: role.settings for role in roles()}
+
+
+def roles_of(settings: Mapping[str, Section]) -> tuple[Role, ...]:
+    """The roles that a host gets: those that its settings have a section of."""
+    return tuple(role for role in roles() if role.name in settings)
+
+
+def dependents(name: str) -> tuple[str, ...]:
+    """The roles that cannot do without this one, the last first."""
+    return tuple(role.name for role in reversed(roles()) if name in role.settings.needs)
 
 
 def _role(name: str) -> Role:

@@ -1,10 +1,11 @@
 """The wanted state of a node: what `plan(settings, board)` of each role decides, and nothing else does.
 
-A role's `plan.py` has three pure functions:
+A role's `plan.py` has four pure functions:
 
     interests(settings)                -> Interests  what the one look at the node must see
     plan(settings, board, given)       -> a RolePlan with everything that the role wants
     steps(plan, node, snapshot)        -> what to do about the difference, always as many, in order
+    revert(plan, node, snapshot)       -> what takes back all that the role set, and leaves data alone
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 
 from bramble.board import Board
 from bramble.settings import Section
+from bramble.snapshot import Snapshot
 
 HASH_LIMIT_BYTES = 64 * 1024 * 1024
 """Files up to this size are hashed at every look; larger ones are known by their stamps."""
@@ -67,6 +69,10 @@ class RolePlan:
     packages: tuple[str, ...] = ()
     files: tuple[File, ...] = ()
     provides: Mapping[str, str] = field(default_factory=dict)
+
+    def waits_for_reboot(self, snapshot: Snapshot) -> tuple[str, ...]:
+        """What of this role takes hold at the next boot only, told by effects; boot reboots for it."""
+        return ()
 
 
 Given = Mapping[str, str]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     BaseModel,
@@ -23,6 +23,9 @@ ACCOUNT = r"^[a-z_][a-z0-9_-]*\$?$"
 
 class Section(BaseModel):
     """A group of settings that belong together; its docstring says to a user what they are for."""
+
+    needs: ClassVar[tuple[str, ...]] = ()
+    """The roles that a role cannot do without."""
 
     # Inputs stay out of pydantic's own messages because they may be secrets.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -99,4 +102,20 @@ class Ssh(Section):
     )
     connect_timeout_s: int = option(
         10, help="How long a connection may take to open.", unit="s", ge=1, le=600
+    )
+
+
+class Node(Section):
+    """What the host is to bramble."""
+
+    roles: tuple[str, ...] | None = option(
+        None,
+        help="The roles that the host gets, and no others; not set: every role. "
+        "Settings of the other roles are left out of account.",
+        example=["base", "storage", "memory", "boot", "power", "watchdog"],
+    )
+    virtual: bool = option(
+        False,
+        help="Whether the host is a virtual Pi of this computer: "
+        "such a one is left out of runs while it is not up.",
     )

@@ -90,13 +90,13 @@ def _diff(file: File, seen: FileState | Unknown | None) -> str:
     return diff(file.path, before, file.text, new=not known) + "".join(_metadata(file, known))
 
 
-def diff(path: str, before: str, after: str, *, new: bool = False) -> str:
+def diff(path: str, before: str, after: str, *, new: bool = False, gone: bool = False) -> str:
     """What changes in a file's text, as a unified diff."""
     lines = difflib.unified_diff(
         before.splitlines(keepends=True),
         after.splitlines(keepends=True),
         "/dev/null" if new else path,
-        path,
+        "/dev/null" if gone else path,
     )
     return "".join(lines)
 
@@ -108,6 +108,48 @@ def _metadata(file: File, seen: FileState | None) -> Iterator[str]:
             f"{file.path}: {seen.mode:04o} {seen.owner}:{seen.group} -> "
             f"{file.mode:04o} {file.owner}:{file.group}\n"
         )
+
+
+def remove_files(name: str, paths: Sequence[str], snapshot: Snapshot) -> Step:
+    """Remove those of our whole files that are there, or of which the node would not say."""
+    there = [path for path in paths if snapshot.file(path) is not None]
+    if not there:
+        return Step(name, None)
+    diffs = tuple(
+        diff(path, seen.text or "", "", gone=True)
+        for path in there
+        if isinstance(seen := snapshot.file(path), FileState)
+    )
+    return Step(name, ", ".join(there), "remove_files", {"paths": there}, diffs=diffs)
+
+
+def systemd(
+    name: str,
+    why: str | None,
+    *,
+    stop: Sequence[str] = (),
+    disable: Sequence[str] = (),
+    unmask: Sequence[str] = (),
+    mask: Sequence[str] = (),
+    reload: bool = False,
+    enable: Sequence[str] = (),
+    start: Sequence[str] = (),
+    restart: Sequence[str] = (),
+) -> Step:
+    """Have systemd do these to units, in the order of the arguments; nothing without a `why`."""
+    if why is None:
+        return Step(name, None)
+    verbs = {
+        "stop": stop,
+        "disable": disable,
+        "unmask": unmask,
+        "mask": mask,
+        "enable": enable,
+        "start": start,
+        "restart": restart,
+    }
+    query = {verb: list(units) for verb, units in verbs.items()} | {"reload": reload}
+    return Step(name, why, "systemd", query, timeout_s=300)
 
 
 def install_packages(name: str, packages: Sequence[str], snapshot: Snapshot) -> Step:

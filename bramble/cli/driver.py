@@ -65,11 +65,14 @@ class Outcome:
 
 def check_hosts(names: Sequence[str]) -> None:
     """End with code 2 when the inventory has a problem or lacks one of the hosts."""
-    from bramble.cli.inventory import chosen_host, loaded_inventory
+    from bramble.cli.inventory import chosen_host, loaded_inventory, refuse
+    from bramble.inventory import presence
 
     inventory = loaded_inventory()
-    for name in names:
-        chosen_host(inventory, name)
+    meant = {name: chosen_host(inventory, name) for name in names} or inventory.hosts
+    absent = presence.absent(meant)
+    if absent and (names or len(absent) == len(meant)):
+        refuse(presence.sentence(absent))
 
 
 def run(

@@ -1,4 +1,4 @@
-"""`bramble up`, `verify`, `plan` and `checks`: what is done to a fleet and what is known of it."""
+"""`bramble up`, `revert`, `verify`, `plan` and `checks`: done to a fleet or known of it."""
 
 from __future__ import annotations
 
@@ -85,6 +85,43 @@ def _summary_line(entry: dict[str, Any]) -> str:
         "unchanged": f"no changes; {checks}",
     }
     return f"{entry['host']}: {words[entry['state']]}"
+
+
+@click.command("revert")
+@click.argument("role")
+@HOSTS
+@AS_JSON
+def revert(role: str, hosts: tuple[str, ...], as_json: bool) -> None:
+    """Take back what ROLE set on HOSTs (all without a name), and leave data alone.
+
+    Roles that cannot do without ROLE are taken back first. `bramble up` sets all of it again.
+    """
+    from bramble.catalogue import dependents, roles
+    from bramble.cli.inventory import refuse
+    from bramble.inventory.problems import unknown
+
+    known = [entry.name for entry in roles()]
+    if role not in known:
+        refuse(f"no role '{role}'; {unknown(role, known)}")
+    for name in dependents(role):
+        click.echo(f"{name} cannot do without {role}: it is taken back first", err=True)
+    outcome = driver.run("revert", hosts, "-y", "--data", f"role={role}", show=_show(as_json))
+    summary = [
+        {key: value for key, value in _state_of(host, outcome).items() if "checks" not in key}
+        for host in outcome.hosts
+    ]
+    if as_json:
+        click.echo(json.dumps({"hosts": summary}, indent=2))
+    for entry in summary if not as_json else []:
+        words = {
+            "failed": f"failed: {entry['why']}",
+            "changed": f"taken back ({', '.join(entry['steps'])})",
+            "unchanged": "nothing to take back",
+        }
+        click.echo(f"{entry['host']}: {words[entry['state']]}")
+    if outcome.code:
+        click.echo(f"The whole log: {outcome.log}", err=True)
+    raise click.exceptions.Exit(1 if outcome.failed or outcome.code else 0)
 
 
 @click.command("verify")
@@ -185,4 +222,4 @@ def checks(as_json: bool) -> None:
         click.echo(f"{row['role']}.{row['check']} ({row['severity']})\n    {row['proves']}")
 
 
-commands = (up, verify, plan, checks)
+commands = (up, revert, verify, plan, checks)

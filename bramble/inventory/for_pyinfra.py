@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from typing import Any
 
 from bramble.catalogue import sections
+from bramble.inventory import presence
 from bramble.inventory.files import folder
 from bramble.inventory.load import Host, Inventory, load
 from bramble.inventory.problems import InventoryError
@@ -17,17 +19,25 @@ Groups = dict[str, list[tuple[str, dict[str, Any]]]]
 def groups_or_exit() -> Groups:
     """Load the fleet for inventory.py; problems end pyinfra with code 2 before it connects."""
     try:
-        return pyinfra_groups(load(folder(), sections()))
+        inventory = load(folder(), sections())
     except InventoryError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    absent = presence.absent(inventory.hosts)
+    if len(absent) == len(inventory.hosts):
+        print(f"No host is there: {presence.sentence(absent)}.", file=sys.stderr)
+        sys.exit(2)
+    return pyinfra_groups(inventory, absent)
 
 
-def pyinfra_groups(inventory: Inventory) -> Groups:
-    """Give every group, and `all`, as pyinfra takes them: a list of (host, data) each."""
-    data = {name: _data(host) for name, host in inventory.hosts.items()}
+def pyinfra_groups(inventory: Inventory, absent: Collection[str] = ()) -> Groups:
+    """Give every group, and `all`, as pyinfra takes them: (host, data) of each that is not absent."""
+    data = {name: _data(host) for name, host in inventory.hosts.items() if name not in absent}
     members = {"all": tuple(inventory.hosts), **inventory.groups}
-    return {group: [(name, data[name]) for name in names] for group, names in members.items()}
+    return {
+        group: [(name, data[name]) for name in names if name in data]
+        for group, names in members.items()
+    }
 
 
 def _data(host: Host) -> dict[str, Any]:

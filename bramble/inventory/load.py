@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bramble.inventory import choice
+from bramble.inventory.choice import Sections
 from bramble.inventory.consistency import inconsistencies
 from bramble.inventory.documents import Document
 from bramble.inventory.files import Files, folder, read_files
@@ -14,8 +16,6 @@ from bramble.inventory.layers import Source, merge, without_nulls
 from bramble.inventory.problems import InventoryError, Keys, Problem, shown, unknown
 from bramble.inventory.validation import Fault, validate
 from bramble.settings import Section, Ssh
-
-Sections = Mapping[str, type[Section]]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def load(folder: Path, sections: Sections) -> Inventory:
     for name in files.hosts:
         documents = [layer.document for layer in files.layers(name)]
         good = {s: sections[s] for s in sections if not any((id(d), s) in bad for d in documents)}
-        hosts[name], wrong = _host(files, name, good)
+        hosts[name], wrong = _host(files, name, good, sections)
         problems += wrong
     problems += _shared_addresses(files, hosts)
     if problems:
@@ -70,7 +70,7 @@ def from_data(
         f"{section}: unknown section; {unknown(section, sections)}"
         for section in data.keys() - sections.keys()
     ]
-    for section, model in sections.items():
+    for section, model in choice.chosen(sections, data).items():
         values = data.get(section, {})
         typed, faults = validate(section, model, values, host=name, folder=place)
         messages += [fault.message for fault in faults]
@@ -101,12 +101,16 @@ def _problems_inside(
                 yield section, document.problem(fault.keys, prefix + fault.message)
 
 
-def _host(files: Files, name: str, sections: Sections) -> tuple[Host, list[Problem]]:
-    """Merge a host's layers and validate what they make together."""
+def _host(
+    files: Files, name: str, good: Sections, all_sections: Sections
+) -> tuple[Host, list[Problem]]:
+    """Merge a host's layers and validate what they make together, where each is good by itself."""
     values, sources = merge(files.layers(name))
     settings: dict[str, Section] = {}
-    problems = []
-    for section, model in sections.items():
+    problems = [
+        _at_source(files, name, sources, fault) for fault in choice.faults(all_sections, values)
+    ]
+    for section, model in choice.chosen(good, values).items():
         said = values.get(section, {})
         typed, faults = validate(section, model, said, host=name, folder=files.folder)
         problems += [_at_source(files, name, sources, fault) for fault in faults]

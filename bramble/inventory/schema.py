@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from bramble.inventory.load import Sections
+from bramble.inventory.choice import Sections
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NAME = "^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"

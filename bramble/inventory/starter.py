@@ -11,7 +11,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
-from bramble.inventory.load import Sections
+from bramble.inventory.choice import Sections
 from bramble.inventory.schema import fleet_schema, settings_schema
 from bramble.settings import Section, Ssh
 

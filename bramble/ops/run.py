@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Literal
 
 import click
 from paramiko import SSHException
@@ -22,6 +23,7 @@ from bramble.snapshot import Snapshot, Unknown
 from bramble.steps import Step, as_dict, unit_name
 
 Commands = Generator[FunctionCommand, None, None]
+Way = Literal["steps", "revert"]
 
 # A compile must leave the node usable, and its memory must not push sshd out.
 DETACHED_PROPERTIES = {
@@ -91,7 +93,8 @@ def begin() -> Node:
     run = this_run()
     connection.bound(host)
     settings = from_data(host.name, host.data.bramble, catalogue.sections())
-    query = look_at(settings, catalogue.roles())
+    roles = catalogue.roles_of(settings)
+    query = look_at(settings, roles)
     snapshot = connection.look(host, query)
     found = board(snapshot)
     reasons = refusals(snapshot)
@@ -103,7 +106,7 @@ def begin() -> Node:
     if reasons or not isinstance(found, Board):
         refuse(name="Refuse the host", reasons=reasons)
         return Node(None, snapshot, query, reasons)
-    return Node(make(host.name, settings, found, catalogue.roles()), snapshot, query)
+    return Node(make(host.name, settings, found, roles), snapshot, query)
 
 
 @operation()
@@ -120,23 +123,23 @@ def _fail(state: State, host: Host, reasons: tuple[str, ...]) -> bool:
     return False
 
 
-def bring(node: Node, role: str) -> None:
+def bring(node: Node, role: str, way: Way = "steps") -> None:
     """Carry out a role's steps; those with nothing to do cost no remote command."""
-    if node.plan is None:
+    if node.plan is None or role not in node.plan.roles:
         return
-    for number, step in enumerate(host.loop(_steps(node.plan, role, node.snapshot))):
-        carry_out(name=f"{role}: {step.name}", node=node, role=role, number=number)
+    for number, step in enumerate(host.loop(_steps(node.plan, role, node.snapshot, way))):
+        carry_out(name=f"{role}: {step.name}", node=node, role=role, number=number, way=way)
 
 
-def _steps(plan: NodePlan, role: str, snapshot: Snapshot) -> tuple[Step, ...]:
-    """A role's steps by what a look saw."""
+def _steps(plan: NodePlan, role: str, snapshot: Snapshot, way: Way = "steps") -> tuple[Step, ...]:
+    """A role's steps by what a look saw: those that bring it there, or those that take it back."""
     found = next(entry for entry in catalogue.roles() if entry.name == role)
-    steps: tuple[Step, ...] = found.plan.steps(plan.roles[role], plan, snapshot)
+    steps: tuple[Step, ...] = getattr(found.plan, way)(plan.roles[role], plan, snapshot)
     return steps
 
 
 @operation()
-def carry_out(node: Node, role: str, number: int) -> Commands:
+def carry_out(node: Node, role: str, number: int, way: Way) -> Commands:
     """One step: nothing when the look agrees, else its uploads and its program.
 
     Whatever ran before a reboot runs no longer, and a file in memory is gone: a step after one goes
@@ -144,7 +147,7 @@ def carry_out(node: Node, role: str, number: int) -> Commands:
     """
     assert node.plan is not None
     snapshot = this_run().rebooted.get(host.name, node.snapshot)
-    step = _steps(node.plan, role, snapshot)[number]
+    step = _steps(node.plan, role, snapshot, way)[number]
     if step.why is None:
         host.noop(f"{step.name}: as planned")
         return
@@ -221,10 +224,43 @@ def _reboot(host: Host, step: Step, query: dict[str, object]) -> str | None:
 def tell_plan(node: Node) -> None:
     """Put the node's plan, with what differs from it now, into the report."""
     if node.plan is not None:
-        steps = {
-            role.name: _steps(node.plan, role.name, node.snapshot) for role in catalogue.roles()
-        }
+        steps = {name: _steps(node.plan, name, node.snapshot) for name in node.plan.roles}
         this_run().report.write("plan", **as_dict(node.plan, steps))
+
+
+def take_back(node: Node) -> None:
+    """Take back what the role of `--data role=ROLE` set, after the roles that stand on it."""
+    if node.plan is None:
+        return
+    role = host.data.get("role")
+    if role not in node.plan.roles:
+        known = ", ".join(node.plan.roles)
+        refuse(name="Refuse the role", reasons=(f"no role {role!r} here; known: {known}",))
+        return
+    roles = tuple(name for name in (*catalogue.dependents(role), role) if name in node.plan.roles)
+    for name in roles:
+        bring(node, name, "revert")
+    nothing_left(name="See that it is taken back", node=node, roles=roles)
+
+
+@operation()
+def nothing_left(node: Node, roles: tuple[str, ...]) -> Commands:
+    """Look again where something was changed: no change when nothing is left to take back."""
+    if not state.is_executing or host.name not in this_run().changed:
+        host.noop("nothing was changed")
+        return
+    assert node.plan is not None
+    seen = connection.look(host, node.query)
+    left = tuple(
+        f"{name}: {step.name}: {step.why}"
+        for name in roles
+        for step in _steps(node.plan, name, seen, "revert")
+        if step.why is not None
+    )
+    if not left:
+        host.noop("all of it is taken back")
+        return
+    yield FunctionCommand(_fail, (left,), {})
 
 
 def finish(node: Node, *roles: str) -> None:

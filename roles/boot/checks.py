@@ -146,5 +146,5 @@ def no_reboot_is_pending(plan: BootPlan, node: Node) -> Finding:
     stamp = look.file(CONFIG_STAMP)
     if isinstance(stamp, Unknown):
         return unknown(want, stamp)
-    waiting = pending(plan, look)
+    waiting = pending(plan, node.plan, look)
     return expect(want, "; ".join(waiting) or want, not waiting, REBOOT)

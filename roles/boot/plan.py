@@ -96,7 +96,7 @@ def no_boot_folder(plan: BootPlan, boot: Boot) -> str | None:
 def steps(plan: BootPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
     """Edit the two files, stage the bootloader's update, then reboot once where any of it needs it."""
     written = (_set_kernel(plan, snapshot), _set_firmware(plan, snapshot), _stage(plan, snapshot))
-    return (*written, _reboot(plan, snapshot, written))
+    return (*written, _reboot(plan, node, snapshot, written))
 
 
 def _set_kernel(plan: BootPlan, snapshot: Snapshot) -> Step:
@@ -183,9 +183,9 @@ def _channel(snapshot: Snapshot) -> str:
     return eeprom.channel(seen.text if isinstance(seen, FileState) else None)
 
 
-def _reboot(plan: BootPlan, snapshot: Snapshot, written: tuple[Step, ...]) -> Step:
+def _reboot(plan: BootPlan, node: NodePlan, snapshot: Snapshot, written: tuple[Step, ...]) -> Step:
     name = "Reboot"
-    waiting = pending(plan, snapshot)
+    waiting = pending(plan, node, snapshot)
     # Of cmdline.txt only what the running kernel lacks counts, which is among what waits.
     reasons = (*waiting, *(step.name.lower() for step in written[1:] if step.why))
     if plan.reboot == "never" or not reasons:
@@ -206,7 +206,7 @@ def _reboot(plan: BootPlan, snapshot: Snapshot, written: tuple[Step, ...]) -> St
     )
 
 
-def pending(plan: BootPlan, snapshot: Snapshot) -> tuple[str, ...]:
+def pending(plan: BootPlan, node: NodePlan, snapshot: Snapshot) -> tuple[str, ...]:
     """What waits for a reboot on this node already, by its effect and not by a file's date."""
     boot = snapshot.boot
     found = []
@@ -219,4 +219,6 @@ def pending(plan: BootPlan, snapshot: Snapshot) -> tuple[str, ...]:
     seen = bootloader(snapshot)
     if plan.eeprom_update and isinstance(seen, eeprom.Eeprom) and seen.state == "pending_reboot":
         found.append("an update of the bootloader is staged")
+    for role in node.roles.values():
+        found += role.waits_for_reboot(snapshot)
     return tuple(found)

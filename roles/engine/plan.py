@@ -10,7 +10,7 @@ from bramble.board import Board
 from bramble.plan import Given, Interests, NodePlan, RolePlan, identity
 from bramble.releases import built_sha256, manifest_path
 from bramble.snapshot import FileState, Snapshot
-from bramble.steps import Step, Upload
+from bramble.steps import Step, Upload, remove_files
 from roles.engine import processor
 from roles.engine.settings import Git, Settings
 
@@ -113,6 +113,11 @@ def _jobs(board: Board) -> int:
 def steps(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
     """Build the release where it is missing, then make it the current one."""
     return (_build(plan, node, snapshot), _switch(plan, snapshot))
+
+
+def revert(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
+    """Make no release the current one; those that were built stay, as they took long to build."""
+    return (remove_files("Make no release current", (CURRENT,), snapshot),)
 
 
 def _build(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> Step:

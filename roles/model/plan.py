@@ -75,6 +75,11 @@ def steps(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ..
     )
 
 
+def revert(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
+    """Nothing: the file is data, and it is all that this role makes."""
+    return ()
+
+
 def unverified(plan: ModelPlan, snapshot: Snapshot) -> str | None:
     """Why the file on the node does not count as the planned one, None when it does.
 

@@ -9,7 +9,7 @@ from bramble.plan import File, Given, Interests, NodePlan, RolePlan, identity
 from bramble.releases import built_sha256
 from bramble.render import render
 from bramble.snapshot import Snapshot, Unknown
-from bramble.steps import Step, write_files
+from bramble.steps import Step, remove_files, systemd, write_files
 from roles.serving.settings import Settings
 
 UNIT = "llama-server.service"
@@ -117,6 +117,22 @@ def steps(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, 
     """Write the files, have the user, and have the service run what they say."""
     written = write_files("Write the service's files", plan.files, snapshot)
     return (written, _have_user(snapshot), _run(plan, snapshot, written))
+
+
+def revert(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
+    """End the service and remove its files; the user stays, as its number must not become another's."""
+    unit = snapshot.unit(UNIT)
+    there = isinstance(unit, Unknown) or unit.load != "not-found"
+    ended = not isinstance(unit, Unknown) and (unit.active, unit.enabled) == (
+        "inactive",
+        "disabled",
+    )
+    why = f"{UNIT} is there" if there else None
+    return (
+        systemd("End the service", None if ended else why, stop=(UNIT,), disable=(UNIT,)),
+        remove_files("Remove the service's files", [file.path for file in plan.files], snapshot),
+        systemd("Forget the service", why, reload=True),
+    )
 
 
 def _have_user(snapshot: Snapshot) -> Step:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from bramble.settings import Section, option
 
 
 class Settings(Section):
     """llama-server: where it listens and how much it may take."""
+
+    needs: ClassVar[tuple[str, ...]] = ("engine", "model")
 
     host: Literal["127.0.0.1", "0.0.0.0"] = option(
         "127.0.0.1",

@@ -1,0 +1,44 @@
+"""Which roles a host gets: every role, or those that its `node.roles` names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bramble.inventory.problems import found, unknown
+from bramble.inventory.validation import Fault
+from bramble.settings import Section
+
+Sections = Mapping[str, type[Section]]
+
+KEYS = ("node", "roles")
+EVERY_HOST = ("ssh", "node")
+"""The sections that belong to no role."""
+
+
+def named(values: Mapping[str, Any]) -> list[str] | None:
+    """The roles that plain values name, None where they name none (or something else than roles)."""
+    node = values.get("node")
+    said = node.get("roles") if isinstance(node, dict) else None
+    return [name for name in said if isinstance(name, str)] if isinstance(said, list) else None
+
+
+def chosen(sections: Sections, values: Mapping[str, Any]) -> Sections:
+    """The sections that count for a host with these values: a role that it does not get has none."""
+    names = named(values)
+    if names is None:
+        return sections
+    return {name: sections[name] for name in sections if name in (*EVERY_HOST, *names)}
+
+
+def faults(sections: Sections, values: Mapping[str, Any]) -> Iterator[Fault]:
+    """What is wrong with the choice: unknown roles, and roles without those that they need."""
+    names = named(values) or []
+    known = [name for name in sections if name not in EVERY_HOST]
+    for name in names:
+        if name not in known:
+            yield Fault(KEYS, f"node.roles: {found(KEYS, name)}: {unknown(name, known)}")
+            continue
+        lacking = [need for need in sections[name].needs if need not in names]
+        if lacking:
+            yield Fault(KEYS, f"node.roles: {name} needs {' and '.join(lacking)} too")

@@ -1,0 +1,6 @@
+"""Take back what one role set on nodes, data apart: `--data role=ROLE` says which."""
+
+from bramble.ops.run import begin, take_back
+
+node = begin()
+take_back(node)
