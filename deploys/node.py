@@ -5,6 +5,7 @@ from bramble.ops.run import begin, bring, finish
 node = begin()
 bring(node, "base")
 bring(node, "storage")
+bring(node, "memory")
 bring(node, "boot")
 bring(node, "power")
 bring(node, "engine")

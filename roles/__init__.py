@@ -1,3 +1,3 @@
 """What a node gains, one folder a role, in the order in which a node gains it."""
 
-ROLES = ("base", "storage", "boot", "power", "engine", "model", "serving", "watchdog")
+ROLES = ("base", "storage", "memory", "boot", "power", "engine", "model", "serving", "watchdog")
