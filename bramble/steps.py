@@ -34,6 +34,7 @@ class Step:
     A `detached` step runs as a transient systemd unit: it outlives the connection, and a run that
     comes later follows the one under way. `diffs` are unified diffs for people; no secret is in them.
     A step with a `reboot_deadline_s` may have the node reboot: it lasts until the node answers again.
+    After one that says `look_again` the steps of later roles go by a new look at the node.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Step:
     uploads: tuple[Upload, ...] = ()
     diffs: tuple[str, ...] = ()
     reboot_deadline_s: int | None = None
+    look_again: bool = False
 
 
 def write_files(name: str, files: Sequence[File], snapshot: Snapshot) -> Step:

@@ -258,7 +258,10 @@ def revert(plan: MemoryPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, 
         (ZRAM_CONF, unit_file(plan.path), unfinished(plan.path)),
         snapshot,
     )
-    back = ours.why or (f"{', '.join(units)} was retired by us" if units else None)
+    reasons = (
+        *(["systemd knows units that are gone"] if ours.why else []),
+        *(f"{name} was retired by us" for name in units),
+    )
     return (
         _end_file(plan, snapshot),
         _end_zram(snapshot),
@@ -267,7 +270,7 @@ def revert(plan: MemoryPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, 
         ours,
         systemd(
             "Bring back what was retired",
-            back,
+            "; ".join(reasons) or None,
             reload=True,
             enable=[name for name in units if _there(name, snapshot)],
             start=[name for name in units if _there(name, snapshot)],

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bramble import fstab
 from bramble.plan import RolePlan
 
 PACKAGE = "systemd-zram-generator"
@@ -50,11 +50,8 @@ class MemoryPlan(RolePlan):
 
 
 def unit_of(path: str) -> str:
-    """The name that systemd demands of the swap unit of a path (systemd.unit(5), escaping)."""
-    escaped = re.sub(
-        r"[^A-Za-z0-9:_.]", lambda m: f"\\x{ord(m[0]):02x}", path[1:].replace("/", "\n")
-    )
-    return f"{escaped.replace(chr(92) + 'x0a', '-')}.swap"
+    """The name that systemd demands of the swap unit of a path."""
+    return f"{fstab.unit_of(path).removesuffix('.mount')}.swap"
 
 
 def unit_file(path: str) -> str:

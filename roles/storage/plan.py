@@ -171,7 +171,8 @@ def _mount(wish: Wish, choice: Choice | Unknown, look: Snapshot, edited: Step) -
     if why is None:
         return Step(name, None)
     query = {"mounted": True, "folder": wish.mount, "uuid": choice.uuid, "options": ["noatime"]}
-    return Step(name, why, "mount_disk", query, timeout_s=300)
+    # What lies on the disk is seen only now: the roles after this one depend on it.
+    return Step(name, why, "mount_disk", query, timeout_s=300, look_again=True)
 
 
 def _not_mounted(wish: Wish, choice: Choice, look: Snapshot) -> str | None:
