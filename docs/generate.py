@@ -62,6 +62,12 @@ WRITTEN: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("staged", "", "written by rpi-eeprom-update, taken by the bootloader at the next boot"),
     ),
     "service": (),
+    "zram": (),
+    "kernel_values": (),
+    "drop_swap": (),
+    "swap_file": (
+        ("path", "", "the swap file, mode 0600; beside it `.NAME.bramble` while it is being made"),
+    ),
     "write_files": (),
     "link": (("path", "", "link to the current release"),),
     "build_engine": (

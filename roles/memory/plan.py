@@ -183,7 +183,7 @@ def no_zram(plan: MemoryPlan, snapshot: Snapshot) -> str | None:
     if swap is None or isinstance(swap, Unknown) or isinstance(devices, Unknown):
         return f"{ZRAM} is no swap"
     if not right_size(plan, swap.size_kib):
-        return f"{ZRAM} has {swap.size_kib // 1024} MiB, not {plan.zram_mib}"
+        return f"{ZRAM} has {round(swap.size_kib / 1024)} MiB, not {plan.zram_mib}"
     if swap.priority != plan.priority:
         return f"{ZRAM} has priority {swap.priority}, not {plan.priority}"
     device = devices.get("zram0")
@@ -237,7 +237,7 @@ def not_used(wanted: SwapFile, snapshot: Snapshot) -> str | None:
     if swap is None:
         return f"{wanted.path} is no swap in use"
     if not whole(wanted, swap.size_kib):
-        return f"{wanted.path} has {swap.size_kib // 1024} MiB, not {wanted.size_mib}"
+        return f"{wanted.path} has {round(swap.size_kib / 1024)} MiB, not {wanted.size_mib}"
     if swap.priority != wanted.priority:
         return f"{wanted.path} has priority {swap.priority}, not {wanted.priority}"
     if unit.enabled != "enabled" or unit.needs_reload:

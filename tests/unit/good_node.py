@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import good_memory
+
 from bramble import catalogue, parse
 from bramble.board import Board
 from bramble.plan import NodePlan, make
@@ -121,6 +123,7 @@ def good_look(plan: NodePlan) -> Snapshot:
         f"{WATCHDOG}/identity": plain("Broadcom BCM2835 Watchdog timer\n"),
         "/sys/fs/cgroup/cgroup.controllers": plain("cpuset cpu io memory pids\n"),
         "/proc/pressure/memory": plain("some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"),
+        **good_memory.files(plain),
     }
     files |= dict.fromkeys(
         (
@@ -139,13 +142,18 @@ def good_look(plan: NodePlan) -> Snapshot:
         system=_system(plan.board),
         boot=Boot(f"cgroup_disable=memory {CMDLINE}", CMDLINE, CONFIG),
         memory_kib={"MemTotal": plan.board.memory_mib * 1024},
-        mounts=(parse.Mount("/", "ext4", "/dev/mmcblk0p2", ("rw", "noatime")),),
+        mounts=(
+            parse.Mount("/", "ext4", "/dev/mmcblk0p2", ("rw", "noatime")),
+            parse.Mount("/mnt/ssd", "ext4", "/dev/sda", ("rw", "noatime")),
+        ),
+        swaps=good_memory.SWAPS,
         sockets=(parse.Socket("0.0.0.0", 22), parse.Socket(serving.host, serving.port)),
         units={
             UNIT: Unit(
                 "loaded", "active", "running", "enabled", False, 0, "success", _process(plan)
             ),
             GOVERNOR_UNIT: Unit("loaded", "active", "exited", "enabled", False, 0, "success", None),
+            **good_memory.UNITS,
         },
         packages=dict.fromkeys(plan.packages, "1.0-1"),
         files=files,
@@ -160,6 +168,7 @@ def good_look(plan: NodePlan) -> Snapshot:
             SHOW: Output(0, "RuntimeWatchdogUSec=5min\nRebootWatchdogUSec=5min\n"),
             DETECT: Output(1, "none\n"),
             "rpi-eeprom-update": Output(0, EEPROM),
+            **good_memory.COMMANDS,
         },
         free_bytes={},
     )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from types import ModuleType
 
+import memory_faults
 import pytest
 from good_node import (
     CONFIG,
@@ -417,6 +418,21 @@ SKIPPED: dict[str, tuple[tuple[Snapshot | Node, str], ...]] = {
             f"there is no {WATCHDOG}",
         ),
     ),
+}
+
+
+def at(seen: Snapshot | tuple[Snapshot, NodePlan]) -> Snapshot | Node:
+    """A look, or a node with a plan of its own."""
+    return Node(seen[0], plan=seen[1]) if isinstance(seen, tuple) else seen
+
+
+for table, more in ((FAULTS, memory_faults.FAULTS), (BLIND, memory_faults.BLIND)):
+    table |= {
+        name: {case: at(seen) for case, seen in cases.items()} for name, cases in more.items()
+    }
+SKIPPED |= {
+    name: tuple((at(seen), reason) for seen, reason in cases)
+    for name, cases in memory_faults.SKIPPED.items()
 }
 
 
