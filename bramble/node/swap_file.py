@@ -83,7 +83,7 @@ def as_wanted(query):
         return False
     seen = os.stat(path)
     whole = seen.st_size == query["size_bytes"] and seen.st_blocks * 512 >= seen.st_size
-    private = (seen.st_uid, stat.S_IMODE(seen.st_mode)) == (0, 0o600)
+    private = (seen.st_uid, stat.S_IMODE(seen.st_mode)) == (os.geteuid(), 0o600)
     return whole and private and signed_for(path) == os.sysconf("SC_PAGE_SIZE")
 
 
