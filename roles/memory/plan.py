@@ -47,7 +47,7 @@ def interests(settings: Settings) -> Interests:
             *(note(name) for name in seen.OWNERS),
             *(seen.proc_sys(name) for name in KERNEL_DEFAULTS),
         ),
-        units=(*seen.OWNERS, ZRAM_UNIT, SETUP_UNIT, unit_of(path)),
+        units=(*seen.OWNERS, unit_of(path)),
         packages=(PACKAGE, seen.RPI_SWAP),
         commands=(
             *(seen.signature_command(path, size) for size in seen.PAGE_SIZES),

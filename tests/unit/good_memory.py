@@ -50,10 +50,6 @@ def files(plain: Any) -> dict[str, FileState | None]:
 UNITS: Mapping[str, Unit] = {
     DPHYS: NOT_FOUND,
     ZRAMSWAP: NOT_FOUND,
-    "dev-zram0.swap": Unit("loaded", "active", "active", "generated", False, 0, "success", None),
-    "systemd-zram-setup@zram0.service": Unit(
-        "loaded", "active", "exited", "static", False, 0, "success", None
-    ),
     SWAP_UNIT: Unit("loaded", "active", "active", "enabled", False, 0, "success", None),
 }
 COMMANDS: Mapping[str, Output] = {

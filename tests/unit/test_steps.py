@@ -72,6 +72,9 @@ def test_a_step_with_nothing_to_do_carries_nothing_out():
 def test_a_fresh_node_has_everything_to_do_in_order():
     assert list(due(Snapshot())) == [
         "Install packages",
+        "Write memory's files",
+        "Set the kernel's values",
+        "Use zram as swap",
         "Set the kernel's parameters",
         "Set the firmware's options",
         "Reboot",
@@ -365,7 +368,7 @@ def test_one_disagreement_makes_its_step_due_with_the_reason(name):
     found = due(look)
     assert why in found[step]
     # What is written anew has to be read, and a release that is built has to be run.
-    assert set(found) <= {step, "Run the service", "Set the governor"}
+    assert set(found) <= {step, "Run the service", "Set the governor", "Use a swap file on the SSD"}
 
 
 def test_only_the_missing_packages_are_installed_in_one_run():
