@@ -98,9 +98,9 @@ def put_up():
 
 
 def main(query):
-    """Make the device anew with `algorithm`, after a look at what may be in the way."""
+    """See what may be in the way of `algorithm`, and unless that is all, make the device anew."""
     problem = other_owner() or unusable(query["algorithm"])
-    if problem is None:
+    if problem is None and query["make"]:
         run("systemctl", "daemon-reload")
         problem = take_down() or put_up()
     if problem:

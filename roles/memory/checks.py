@@ -112,10 +112,15 @@ def swap_file_is_in_use(plan: MemoryPlan, node: Node) -> Finding:
     why = steps.no_place(wanted, look)
     if why or found is None:
         return expect(want, why or f"{wanted.path} is no swap in use", False, remedy)
-    on_ssd = wanted.path.startswith(f"{wanted.mount}/")
-    well = steps.whole(wanted, found.size_kib) and found.priority == wanted.priority and on_ssd
+    well = (
+        steps.whole(wanted, found.size_kib)
+        and found.priority == wanted.priority
+        and wanted.is_on_ssd
+    )
     got = f"{round(found.size_kib / 1024)} MiB, priority {found.priority}"
-    return expect(want, got if on_ssd else f"{wanted.path} is not on the SSD", well, remedy)
+    return expect(
+        want, got if wanted.is_on_ssd else f"{wanted.path} is not on the SSD", well, remedy
+    )
 
 
 @check(severity="warn")

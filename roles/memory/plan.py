@@ -29,6 +29,7 @@ from roles.memory.wanted import (
     unit_of,
 )
 
+SEE = "See what zram the kernel has"
 WRITE = "Write memory's files"
 RETIRE = "Retire other owners of swap"
 VALUES = "Set the kernel's values"
@@ -111,12 +112,13 @@ def in_container(snapshot: Snapshot) -> bool:
 
 
 def steps(plan: MemoryPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """Retire other owners of swap, write the files, then bring each of them into force."""
+    """See that zram can be had, write the files, retire others, then bring each into force."""
     if in_container(snapshot):
-        names = (WRITE, RETIRE, VALUES, USE_ZRAM, USE_FILE)
+        names = (SEE, WRITE, RETIRE, VALUES, USE_ZRAM, USE_FILE)
         return tuple(Step(name, None) for name in names)
     written = _write(plan, snapshot)
     return (
+        _see(plan, snapshot, written),
         written,
         _retire(plan, snapshot),
         _set_values(plan, snapshot),
@@ -125,11 +127,20 @@ def steps(plan: MemoryPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, .
     )
 
 
+def _see(plan: MemoryPlan, snapshot: Snapshot, written: Step) -> Step:
+    """What refuses zram does so before anything is written that the next boot would go by."""
+    new = written.why and ZRAM_CONF in written.why and f"{ZRAM_CONF} is to be written"
+    why = conflict(snapshot) or new
+    if not why:
+        return Step(SEE, None)
+    return Step(SEE, why, "zram", {"algorithm": plan.algorithm, "make": False})
+
+
 def _write(plan: MemoryPlan, snapshot: Snapshot) -> Step:
     """All files; that of the swap unit only where the SSD is mounted, or must be."""
-    unit = unit_file(plan.path)
-    no_ssd = plan.swap_file is None or no_place(plan.swap_file, snapshot) is not None
-    files = [file for file in plan.files if not (file.path == unit and no_ssd)]
+    unit, wanted = unit_file(plan.path), plan.swap_file
+    placed = wanted is not None and no_place(wanted, snapshot) is None and wanted.is_on_ssd
+    files = [file for file in plan.files if file.path != unit or placed]
     return write_files(WRITE, files, snapshot)
 
 
@@ -158,10 +169,11 @@ def _set_values(plan: MemoryPlan, snapshot: Snapshot) -> Step:
 
 
 def _use_zram(plan: MemoryPlan, snapshot: Snapshot) -> Step:
-    why = conflict(snapshot) or no_zram(plan, snapshot)
+    why = no_zram(plan, snapshot)
     if why is None:
         return Step(USE_ZRAM, None)
-    return Step(USE_ZRAM, why, "zram", {"algorithm": plan.algorithm}, timeout_s=300)
+    query = {"algorithm": plan.algorithm, "make": True}
+    return Step(USE_ZRAM, why, "zram", query, timeout_s=300)
 
 
 def conflict(snapshot: Snapshot) -> str | None:

@@ -36,6 +36,11 @@ class SwapFile:
     priority: int
     required: bool
 
+    @property
+    def is_on_ssd(self) -> bool:
+        """Whether the path lies below the mount point of the SSD."""
+        return self.mount is not None and self.path.startswith(f"{self.mount}/")
+
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryPlan(RolePlan):

@@ -28,7 +28,8 @@ PLAN = node_plan()
 GOOD = good_look(PLAN)
 WHY = Unknown("permission denied")
 ROLE = next(role for role in catalogue.roles() if role.name == "memory")
-WRITE, RETIRE, VALUES = (
+SEE, WRITE, RETIRE, VALUES = (
+    "See what zram the kernel has",
     "Write memory's files",
     "Retire other owners of swap",
     "Set the kernel's values",
@@ -125,6 +126,7 @@ def test_a_good_node_has_nothing_to_do():
 
 def test_a_fresh_node_gets_everything():
     assert due(FRESH) == {
+        SEE: f"{ZRAM_CONF} is to be written",
         WRITE: f"{ZRAM_CONF}, {SYSCTL_CONF}, {UNIT_FILE}",
         VALUES: "vm.swappiness is 60",
         USE_ZRAM: "/dev/zram0 is no swap",
@@ -179,7 +181,8 @@ def test_another_algorithm_or_a_writeback_file_is_mended():
     ],
 )
 def test_who_else_owns_zram_stops_the_step_even_where_all_is_right_for_now(look, why):
-    assert due(look) == {USE_ZRAM: why}
+    assert due(look) == {SEE: why}
+    assert next(iter(steps(look))) == SEE
 
 
 def test_log2ram_without_zram_is_no_conflict():
@@ -211,6 +214,11 @@ def test_without_an_ssd_there_is_no_swap_file_and_no_unit():
     assert USE_FILE not in due(look)
     assert due(look)[WRITE] == f"{ZRAM_CONF}, {SYSCTL_CONF}"
     assert due(no_ssd(GOOD)) == {}
+
+
+def test_a_path_beside_the_ssd_is_a_step_that_refuses_and_no_unit():
+    found = due(GOOD, planned(swap_file={"path": "/srv/swapfile"}))
+    assert list(found) == [USE_FILE]
 
 
 def test_where_a_swap_file_is_required_a_missing_ssd_is_a_step_that_refuses():

@@ -72,6 +72,7 @@ def test_a_step_with_nothing_to_do_carries_nothing_out():
 def test_a_fresh_node_has_everything_to_do_in_order():
     assert list(due(Snapshot())) == [
         "Install packages",
+        "See what zram the kernel has",
         "Write memory's files",
         "Set the kernel's values",
         "Use zram as swap",

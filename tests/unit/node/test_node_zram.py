@@ -47,7 +47,7 @@ def node(monkeypatch, tmp_path):
 
 
 def made(algorithm="lzo-rle"):
-    return zram.main({"algorithm": algorithm})
+    return zram.main({"algorithm": algorithm, "make": True})
 
 
 def changed(node):
@@ -67,6 +67,12 @@ def test_zram_is_taken_down_before_it_is_made_anew(node):
         "systemctl start dev-zram0.swap",
     ]
     assert (node.block / "reset").read_text() == "1"
+
+
+def test_a_look_at_what_is_in_the_way_changes_nothing(node):
+    assert zram.main({"algorithm": "zstd", "make": False}) == 0
+    assert zram.main({"algorithm": "lz5", "make": False}) == 1
+    assert changed(node) == []
 
 
 def test_an_algorithm_that_the_kernel_lacks_is_refused_with_those_that_it_has(node, capsys):
