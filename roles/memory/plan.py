@@ -154,7 +154,8 @@ def _retire(plan: MemoryPlan, snapshot: Snapshot) -> Step:
         "files": [file] if file and file != plan.path else [],
         "notes": [note(unit) for unit in units],
     }
-    return Step(RETIRE, ", ".join(units), "drop_swap", query, timeout_s=300)
+    # zram-tools takes any zram down with it, dphys-swapfile the file that it was told.
+    return Step(RETIRE, ", ".join(units), "drop_swap", query, timeout_s=300, look_again=True)
 
 
 def _set_values(plan: MemoryPlan, snapshot: Snapshot) -> Step:

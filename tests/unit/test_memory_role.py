@@ -285,6 +285,7 @@ def test_zram_tools_is_retired_before_our_zram_is_made():
     look = unit(ZRAMSWAP, replace(ENABLED, active="active"))
     assert retired(look)["units"] == [ZRAMSWAP]
     assert list(steps(look)).index(RETIRE) < list(steps(look)).index(USE_ZRAM)
+    assert steps(look)[RETIRE].look_again
 
 
 # Taking back
