@@ -121,7 +121,8 @@ def owners(snapshot: Snapshot) -> tuple[str, ...] | Unknown:
         unit = snapshot.unit(name)
         if isinstance(unit, Unknown):
             return unit
-        if unit.load != "not-found" and (unit.active != "inactive" or unit.enabled == "enabled"):
+        # One that failed and is disabled neither runs nor will.
+        if unit.enabled == "enabled" or unit.active not in ("inactive", "failed"):
             found.append(name)
     return tuple(found)
 

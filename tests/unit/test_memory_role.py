@@ -274,6 +274,7 @@ def test_a_configuration_that_cannot_be_read_has_no_file_removed():
     [
         NOT_FOUND,
         replace(ENABLED, enabled="disabled"),
+        replace(ENABLED, enabled="disabled", active="failed"),
         replace(ENABLED, enabled="masked", load="masked"),
     ],
 )
