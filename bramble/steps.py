@@ -36,6 +36,7 @@ class Step:
     A step with `confirm` is on trial: the node takes it back by itself unless its program is run with
     that query over a new connection, which proves that the node still lets us in.
     A step with a `reboot_deadline_s` may have the node reboot: it lasts until the node answers again.
+    After one that says `look_again` the steps of later roles go by a new look at the node.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Step:
     diffs: tuple[str, ...] = ()
     reboot_deadline_s: int | None = None
     confirm: Mapping[str, Any] | None = field(default=None, repr=False)
+    look_again: bool = False
 
 
 def write_files(name: str, files: Sequence[File], snapshot: Snapshot) -> Step:

@@ -4,6 +4,8 @@ from bramble.ops.run import begin, bring, finish
 
 node = begin()
 bring(node, "base")
+bring(node, "storage")
+bring(node, "memory")
 bring(node, "power")
 bring(node, "boot")
 bring(node, "engine")

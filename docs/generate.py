@@ -19,9 +19,10 @@ from bramble.board import Board
 from bramble.checks import checks_of
 from bramble.cli import main as command
 from bramble.inventory.wording import allowed, schema_at
+from bramble.parse import Disk
 from bramble.plan import NodePlan, look_at, make
 from bramble.settings import Section, Ssh
-from bramble.snapshot import Output, Snapshot
+from bramble.snapshot import FileState, Output, Snapshot
 from bramble.steps import Step
 
 HERE = Path(__file__).parent
@@ -39,6 +40,19 @@ BOARD = Board(
     cores=4,
     memory_mib=8063,
     page_size=16384,
+)
+BLANK = Disk(
+    path="/dev/sda",
+    kind="disk",
+    transport="usb",
+    size_bytes=500_000_000_000,
+    fstype=None,
+    label=None,
+    uuid=None,
+    mountpoints=(),
+    model=None,
+    serial=None,
+    read_only=False,
 )
 NEEDED: Mapping[str, Mapping[str, Any]] = {
     "ssh": {"address": "192.168.1.41"},
@@ -58,6 +72,13 @@ WRITTEN: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "command": (),
     "reexec": (),
     "reboot": (),
+    "refuse": (),
+    "format_disk": (("note", "", "while the disk is being formatted"),),
+    "edit_fstab": (
+        ("path", "", "edited in place: our line below a comment of ours, options that lines lack"),
+        ("path", ".bak", "its text before the last change"),
+    ),
+    "mount_disk": (("folder", "", "where the SSD is mounted"),),
     "edit_boot": (
         ("path", "", "edited in place: its other tokens or lines stay"),
         ("path", ".bak", "its text before the last change"),
@@ -67,6 +88,12 @@ WRITTEN: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("staged", "", "written by rpi-eeprom-update, taken by the bootloader at the next boot"),
     ),
     "service": (),
+    "zram": (),
+    "kernel_values": (),
+    "drop_swap": (),
+    "swap_file": (
+        ("path", "", "the swap file, mode 0600; beside it `.NAME.bramble` while it is being made"),
+    ),
     "write_files": (),
     "link": (("path", "", "link to the current release"),),
     "build_engine": (
@@ -231,15 +258,22 @@ def files_page() -> str:
     parts = [
         "# Files on a node\n\n"
         "From the plan of a fresh Raspberry Pi 5 with the default settings, and with `boot.config` and\n"
-        "`boot.eeprom.update` set. RELEASE is the release's identity, SHA256 the first twelve digits\n"
-        "of the pinned hash, NAME `model.name`. `bramble plan HOST` shows the same of a real host,\n"
-        "with each file's text as a difference.\n\n"
-        "bramble owns whole files: it replaces them, and merges with nobody's. The role boot alone\n"
-        "edits files that are others': each line below says which part. It never removes a file that\n"
-        "it no longer plans, nor old releases and models.\n"
+        "`boot.eeprom.update` set, and a blank USB disk. RELEASE is the release's identity, SHA256 the\n"
+        "first twelve digits of the pinned hash, NAME `model.name` and the disk's name. `bramble plan\n"
+        "HOST` shows the same of a real host, with each file's text as a difference.\n\n"
+        "bramble owns whole files: it replaces them, and merges with nobody's. The roles boot\n"
+        "and storage alone edit files that are others': each line below says which part. It never\n"
+        "removes a file that it no longer plans, nor old releases and models.\n"
     ]
+    fstab, name = "/etc/fstab", "/dev/disk/by-id/usb-NAME"
     fresh = Snapshot(
-        files=dict.fromkeys(look_at(settings, catalogue.roles())["files"]),
+        # With a blank USB disk, so that what is done about one is told.
+        disks=(BLANK,),
+        files={
+            **dict.fromkeys(look_at(settings, catalogue.roles())["files"]),
+            fstab: FileState("file", 0o644, "root", "root", 0, 0, text=""),
+            name: FileState("link", 0o777, "root", "root", 0, 0, target="../../sda"),
+        },
         commands={"rpi-eeprom-update": Output(1, "BOOTLOADER: update available\n")},
     )
     for role in catalogue.roles():
@@ -290,7 +324,8 @@ def _looked_at(settings: Mapping[str, Section]) -> str:
 
 
 def _names(names: Any) -> str:
-    return ", ".join(f"`{name}`" for name in names)
+    # Bars end the cells of a table, in code too.
+    return ", ".join(f"`{name.replace('|', chr(92) + '|')}`" for name in names)
 
 
 def _neutral(text: str, plan: NodePlan) -> str:

@@ -45,12 +45,12 @@ class Node:
 
 
 class Run:
-    """The report of this process' run, which hosts it changed, and how those looked that rebooted."""
+    """The report of this process' run, which hosts it changed, and how those looked that it saw anew."""
 
     def __init__(self) -> None:
         self.report = report.Report(report.path())
         self.changed: set[str] = set()
-        self.rebooted: dict[str, Snapshot] = {}
+        self.seen_anew: dict[str, Snapshot] = {}
         self.report.write(
             "run", hosts=[h.name for h in state.inventory if state.is_host_in_limit(h)]
         )
@@ -142,11 +142,11 @@ def _steps(plan: NodePlan, role: str, snapshot: Snapshot, way: Way = "steps") ->
 def carry_out(node: Node, role: str, number: int, way: Way) -> Commands:
     """One step: nothing when the look agrees, else its uploads and its program.
 
-    Whatever ran before a reboot runs no longer, and a file in memory is gone: a step after one goes
-    by the look that was taken then.
+    Whatever ran before a reboot runs no longer, and a file in memory is gone: a step after one, or
+    after one that says that later ones depend on it, goes by the look that was taken then.
     """
     assert node.plan is not None
-    snapshot = this_run().rebooted.get(host.name, node.snapshot)
+    snapshot = this_run().seen_anew.get(host.name, node.snapshot)
     step = _steps(node.plan, role, snapshot, way)[number]
     if step.why is None:
         host.noop(f"{step.name}: as planned")
@@ -162,6 +162,8 @@ def _carry_out(state: State, host: Host, step: Step, query: dict[str, object]) -
     host.log(f"{step.name}: {step.why}")
     if step.reboot_deadline_s is None:
         problem = _upload(host, step) or _run(host, step) or _confirm(host, step)
+        if problem is None and step.look_again:
+            problem = _look_again(host, query)
     else:
         problem = _reboot(host, step, query)
     this_run().changed.add(host.name)
@@ -224,10 +226,15 @@ def _reboot(host: Host, step: Step, query: dict[str, object]) -> str | None:
     if problem:
         host.log(click.style(problem, "red"))
         return problem
+    return _look_again(host, query)
+
+
+def _look_again(host: Host, query: dict[str, object]) -> str | None:
+    """Have the next steps go by what the node shows now; the problem in words if it shows nothing."""
     seen = connection.look(host, query)
     if isinstance(seen.system, Unknown):
         return seen.system.why
-    this_run().rebooted[host.name] = seen
+    this_run().seen_anew[host.name] = seen
     return None
 
 

@@ -17,6 +17,19 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 # What a container cannot show: it has no watchdog device, and its clock is its host's.
 SKIPPED = (
+    "storage.ssd_had_no_errors",
+    "storage.root_has_no_access_times",
+    "storage.usb_disk_is_not_reset",
+    # Swap and the kernel are its host's.
+    "memory.zram_is_swap",
+    "memory.zram_has_its_algorithm",
+    "memory.zram_comes_first",
+    "memory.zram_is_alone",
+    "memory.swap_has_no_other_owner",
+    "memory.swap_file_is_in_use",
+    "memory.ssd_has_two_gb_of_swap",
+    "memory.swap_file_fits_the_page_size",
+    "memory.kernel_values_are_in_force",
     "boot.memory_controller_is_there",
     "boot.pressure_is_told",
     "boot.config_txt_has_the_planned_values",  # the shipped settings want nothing of it

@@ -79,6 +79,10 @@ def test_a_fresh_node_has_everything_to_do_in_order():
         "Set the time zone",
         "Set the user's keys",
         "Set sshd's options",
+        "See what zram the kernel has",
+        "Write memory's files",
+        "Set the kernel's values",
+        "Use zram as swap",
         "Write the governor's unit",
         "Set the governor",
         "Set the kernel's parameters",
@@ -372,7 +376,13 @@ def test_one_disagreement_makes_its_step_due_with_the_reason(name):
     found = due(look)
     assert why in found[step]
     # What is written anew has to be read, and a release that is built has to be run.
-    assert set(found) <= {step, "Run the service", "Set the governor", "Start apt's timers"}
+    assert set(found) <= {
+        step,
+        "Run the service",
+        "Set the governor",
+        "Start apt's timers",
+        "Use a swap file on the SSD",
+    }
 
 
 def test_only_the_missing_packages_are_installed_in_one_run():
