@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Literal
@@ -79,6 +80,8 @@ def watch() -> None:
     inventory.py calls this, because a deploy is never loaded when its only host cannot be reached:
     then the run begins and ends here.
     """
+    # What ends a connection is told in our own words; paramiko would print its traceback too.
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)
     atexit.register(_end)
 
 
