@@ -66,7 +66,7 @@ bench: system setup .venv-bench/ready ## A no-op run beside a tuned Ansible play
 
 .PHONY: docs
 docs: setup ## Rewrite the generated pages of docs/reference
-	$(BIN)/python docs/generate.py
+	$(BIN)/python -P docs/generate.py
 
 .PHONY: lock
 lock: ## Renew requirements.lock
