@@ -1,4 +1,4 @@
-"""The role base on a virtual Pi: names and keys, repairs, and changes of sshd that nobody is locked out by."""
+"""The role base on a virtual Pi: names, keys, repairs, and that no change of sshd locks anybody out."""
 
 import shlex
 import subprocess
