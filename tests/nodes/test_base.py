@@ -1,4 +1,4 @@
-"""The role base on a virtual Pi: names and keys, repairs, and sshd's changes that lock nobody out."""
+"""The role base on a virtual Pi: names, keys, repairs, and that no change of sshd locks anybody out."""
 
 import shlex
 import subprocess
@@ -93,10 +93,8 @@ def test_all_of_it_is_in_force_and_a_second_run_changes_nothing(fleet, on):
 
 
 def test_a_half_installed_package_is_found_and_repaired(fleet, on):
-    on(
-        "sed -i '/^Package: curl$/,/^Status:/ s/^Status: .*/Status: install ok half-configured/' "
-        "/var/lib/dpkg/status"
-    )
+    half = "/^Package: curl$/,/^Status:/ s/^Status: .*/Status: install ok half-configured/"
+    on(f"sed -i '{half}' /var/lib/dpkg/status")
     assert found(fleet)["base.dpkg_is_consistent"]["got"] == "half installed: curl"
     assert fleet.changed() == [NODE]
     assert on("dpkg --audit") == ""
