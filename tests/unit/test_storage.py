@@ -325,6 +325,7 @@ def test_a_blank_disk_is_formatted_named_in_fstab_and_mounted():
         "folder": "/mnt/ssd",
         "uuid": MADE,
         "options": ["noatime"],
+        "note": f"/var/lib/bramble/storage/formatting-{SSD}",
     }
 
 
