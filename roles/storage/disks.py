@@ -194,7 +194,7 @@ def _judged(wish: Wish, disk: Disk, volume: Disk | None, named: tuple[str, ...])
     if volume is None and is_blank(disk):
         return made
     ready = volume or _usable(disk)
-    if ready and ready.label == STAGED:
+    if ready and ready.label == STAGED and wish.mount not in ready.mountpoints:
         return made
     if ready and (wish.erase is None or is_ours(disk, named)):
         return Choice(
@@ -254,7 +254,8 @@ def contents(disk: Disk) -> str:
         for volume in volumes(disk)
         if volume.fstype
     ]
-    if disk.table and not disk.parts:
+    # lsblk tells of a partition the table that it stands in.
+    if disk.table and not disk.parts and disk.kind != "part":
         told.append(f"a {disk.table} partition table without partitions")
     elif disk.parts:
         told = [f"{len(disk.parts)} partition{'s' * (len(disk.parts) > 1)}", *told]

@@ -160,6 +160,12 @@ def test_what_is_on_a_disk_is_told():
     assert "holds 1 partition, exfat (T7)" in found.why
 
 
+def test_a_partition_that_is_named_is_told_by_its_own_content():
+    part_of = part("/dev/sda1", fstype="ntfs", label="T7", uuid="1-2", table="gpt")
+    found = chosen(with_ssd(parted(part_of)), device="UUID=1-2")
+    assert f"{SSD} holds ntfs (T7), and is left alone" in found.why
+
+
 @pytest.mark.parametrize("fstype", ["ext4", "xfs"])
 def test_a_disk_with_one_file_system_that_will_do_is_used_as_it_is(fstype):
     for one in (
@@ -193,6 +199,11 @@ def test_nothing_is_touched_when_erase_names_another_disk(one):
 def test_a_format_that_was_cut_off_is_done_again():
     half = disk("/dev/sda", fstype="ext4", label="bramble-new", uuid=MADE)
     assert chosen(with_ssd(half)).state == "format"
+
+
+def test_what_is_mounted_is_whole_whatever_udev_says_of_its_label():
+    stale = {**OURS, "label": "bramble-new", "mountpoints": ("/mnt/ssd",)}
+    assert chosen(with_ssd(disk("/dev/sda", **stale))).state == "ready"
 
 
 def two(first, second):
@@ -325,6 +336,7 @@ def test_a_blank_disk_is_formatted_named_in_fstab_and_mounted():
         "folder": "/mnt/ssd",
         "uuid": MADE,
         "options": ["noatime"],
+        "note": f"/var/lib/bramble/storage/formatting-{SSD}",
     }
 
 
