@@ -34,6 +34,7 @@ class Step:
     A `detached` step runs as a transient systemd unit: it outlives the connection, and a run that
     comes later follows the one under way. `diffs` are unified diffs for people; no secret is in them.
     A step with a `reboot_deadline_s` may have the node reboot: it lasts until the node answers again.
+    `note` says why a step that might be expected has nothing to do.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Step:
     uploads: tuple[Upload, ...] = ()
     diffs: tuple[str, ...] = ()
     reboot_deadline_s: int | None = None
+    note: str | None = None
 
 
 def write_files(name: str, files: Sequence[File], snapshot: Snapshot) -> Step:
@@ -191,7 +193,13 @@ def as_dict(plan: NodePlan, steps: Mapping[str, Sequence[Step]]) -> dict[str, An
             for file in part.files
         ],
         "steps": [
-            {"role": role, "step": step.name, "why": step.why, "diffs": list(step.diffs)}
+            {
+                "role": role,
+                "step": step.name,
+                "why": step.why,
+                "note": step.note,
+                "diffs": list(step.diffs),
+            }
             for role, several in steps.items()
             for step in several
         ],

@@ -516,7 +516,7 @@ def test_a_plan_for_programs_has_exactly_the_documented_keys():
         frozenset({"role", "path", "mode", "owner", "text"})
     }
     assert {frozenset(step) for step in shown["steps"]} == {
-        frozenset({"role", "step", "why", "diffs"})
+        frozenset({"role", "step", "why", "note", "diffs"})
     }
     assert shown["files"][0]["mode"] == "0644"
     assert shown["files"][0]["owner"] == "root:root"
