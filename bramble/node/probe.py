@@ -117,7 +117,9 @@ def boot():
 
 def disks():
     """Block devices as lsblk tells them, sizes in bytes."""
-    columns = "NAME,PATH,TYPE,TRAN,ROTA,SIZE,FSTYPE,LABEL,UUID,MOUNTPOINTS,PKNAME,MODEL,SERIAL,RO"
+    columns = (
+        "NAME,PATH,TYPE,TRAN,ROTA,SIZE,FSTYPE,LABEL,UUID,MOUNTPOINTS,PKNAME,MODEL,SERIAL,RO,PTTYPE"
+    )
     return json.loads(run("lsblk", "-J", "-b", "-o", columns))["blockdevices"]
 
 

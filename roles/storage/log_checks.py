@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from bramble.checks import Finding, Node, check, expect, skip, unknown
 from bramble.snapshot import Unknown
 from roles.storage import journal, log2ram
+from roles.storage.plan import StoragePlan
 
 DEPLOY = "Run the deploy again."
 WINS = (
@@ -16,7 +15,7 @@ MIB = 1 << 20
 
 
 @check()
-def journal_is_where_planned(plan: Any, node: Node) -> Finding:
+def journal_is_where_planned(plan: StoragePlan, node: Node) -> Finding:
     """journald writes where it is to write, and what its files come to says so for the next boot."""
     wish = plan.logs.journal
     want = wish.storage
@@ -31,7 +30,7 @@ def journal_is_where_planned(plan: Any, node: Node) -> Finding:
 
 
 @check()
-def journal_keeps_to_its_cap(plan: Any, node: Node) -> Finding:
+def journal_keeps_to_its_cap(plan: StoragePlan, node: Node) -> Finding:
     """journald has the planned cap, and its journal takes no more than that."""
     wish, look = plan.logs.journal, node.snapshot
     want = f"at most {wish.cap_mib} MiB"
@@ -57,7 +56,7 @@ def journal_keeps_to_its_cap(plan: Any, node: Node) -> Finding:
     return expect(want, got, well, remedy)
 
 
-def _not_wanted(want: str, plan: Any, node: Node) -> Finding | None:
+def _not_wanted(want: str, plan: StoragePlan, node: Node) -> Finding | None:
     """The finding where log2ram is not to be on this node, with the reason."""
     found = log2ram.verdict(plan.logs.log2ram, node.snapshot)
     if isinstance(found, Unknown):
@@ -66,7 +65,7 @@ def _not_wanted(want: str, plan: Any, node: Node) -> Finding | None:
 
 
 @check()
-def logs_are_in_memory(plan: Any, node: Node) -> Finding:
+def logs_are_in_memory(plan: StoragePlan, node: Node) -> Finding:
     """The kernel has log2ram's memory mounted where logs are written, in the planned size."""
     wish = plan.logs.log2ram
     want = f"{' and '.join(wish.targets)} in {wish.size_mib} MiB of log2ram's"
@@ -84,7 +83,7 @@ def logs_are_in_memory(plan: Any, node: Node) -> Finding:
 
 
 @check(severity="warn")
-def logs_have_room(plan: Any, node: Node) -> Finding:
+def logs_have_room(plan: StoragePlan, node: Node) -> Finding:
     """log2ram's memory has a fifth left: a full one loses what is logged next."""
     look = node.snapshot
     want = "a fifth free"
@@ -105,7 +104,7 @@ def logs_have_room(plan: Any, node: Node) -> Finding:
 
 
 @check()
-def logs_take_no_zram(plan: Any, node: Node) -> Finding:
+def logs_take_no_zram(plan: StoragePlan, node: Node) -> Finding:
     """No log folder is on a zram device: log2ram's own one would take zram0 from the swap."""
     want = "no zram below the logs"
     stop = _not_wanted(want, plan, node)
@@ -123,7 +122,7 @@ def logs_take_no_zram(plan: Any, node: Node) -> Finding:
 
 
 @check()
-def repository_gives_log2ram_only(plan: Any, node: Node) -> Finding:
+def repository_gives_log2ram_only(plan: StoragePlan, node: Node) -> Finding:
     """apt takes log2ram from its repository and, by the pin in force, nothing else."""
     wish = plan.logs.log2ram
     want = "log2ram, nothing else"
