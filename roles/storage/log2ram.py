@@ -115,10 +115,10 @@ def interests(folders: tuple[str, ...]) -> Interests:
 
 def verdict(wish: Wish, snapshot: Snapshot) -> Verdict | Unknown:
     """By the setting, and for `auto` by what would be written to a card."""
-    if wish.when != "auto":
-        return Verdict(wish.when == "on", f"storage.log2ram is {wish.when}")
     if isinstance(snapshot.packages, Unknown):
         return snapshot.packages
+    if wish.when != "auto":
+        return Verdict(wish.when == "on", f"storage.log2ram is {wish.when}")
     writers = {
         "the journal is persistent": LOGS if wish.journal_mib else None,
         "rsyslog is installed": LOGS if snapshot.packages.get("rsyslog") else None,
@@ -313,15 +313,11 @@ def _take_back(why: str | None, snapshot: Snapshot) -> tuple[Step, Step, Step]:
     """Only where a file of ours says that it was us: a log2ram of somebody else's stays."""
     ours = our_files(snapshot) if why else ()
     installed = not isinstance(snapshot.packages, Unknown) and snapshot.packages.get("log2ram")
-    due = ours and (installed or _held(snapshot))
+    name, query = "Write log2ram's logs back and remove it", {"folders": _held(snapshot)}
     return (
-        Step(
-            "Write log2ram's logs back and remove it",
-            why if due else None,
-            "remove_log2ram",
-            {"folders": _held(snapshot)},
-            timeout_s=900,
-        ),
+        Step(name, why, "remove_log2ram", query, timeout_s=900)
+        if ours and (installed or query["folders"])
+        else Step(name, None),
         remove_files("Remove log2ram's files", ours, snapshot),
         _reload("Have systemd forget log2ram", why if {STOP, DAILY} & set(ours) else None),
     )

@@ -44,6 +44,7 @@ EEPROM = """BOOTLOADER: up to date
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "base": {"packages": ["htop"]},
     "power": {"governor": "performance"},
+    "storage": {"log2ram": "on"},
     "boot": {"config": {"arm_freq": "2000", "dtparam=pciex1_gen": "3"}},
     "engine": {"build_number": 11300},
     "model": {
@@ -131,7 +132,9 @@ def good_look(plan: NodePlan) -> Snapshot:
             "/run/bramble/reboot/eeprom",
         )
     )
-    return Snapshot(
+    from good_logs import with_logs
+
+    look = Snapshot(
         taken_at_s=1_795_225_725,
         device_tree=DeviceTree(
             plan.board.model, ("raspberrypi,5-model-b", "brcm,bcm2712"), 0xD04170, 5000
@@ -163,6 +166,7 @@ def good_look(plan: NodePlan) -> Snapshot:
         },
         free_bytes={},
     )
+    return with_logs(look, plan)
 
 
 def plain(text: str, mode: int = 0o644) -> FileState:
