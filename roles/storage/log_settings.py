@@ -40,7 +40,7 @@ class Repository(Section):
         "http://packages.azlux.fr/debian",
         help="Its URL; apt proves by the key what comes from there. Nothing but log2ram is taken.",
         example="http://mirror.example.org/azlux",
-        pattern=r"^((https?|file)://[A-Za-z0-9._:-]+|file:)/[A-Za-z0-9._~/-]*$",
+        pattern=r"^(https?://[A-Za-z0-9._:-]+|file:(//)?/)[A-Za-z0-9._~/-]*$",
     )
     suite: str = option("bookworm", help="Its suite.", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
     component: str = option("main", help="Its component.", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")

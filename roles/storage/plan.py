@@ -65,7 +65,7 @@ def plan(settings: Settings, board: Board, given: Given) -> StoragePlan:
 
 
 def steps(plan: StoragePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """Refuse, or format the disk where it is blank, name it in fstab and mount it; the root; the logs."""
+    """Refuse, or format the disk where it is blank, name it in fstab, mount it; the root; the logs."""
     choice = chosen(plan.ssd, snapshot)
     edited = _edit(plan.ssd, choice, snapshot)
     return (

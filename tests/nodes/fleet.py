@@ -21,6 +21,11 @@ SKIPPED = (
     "boot.pressure_is_told",
     "boot.config_txt_has_the_planned_values",  # the shipped settings want nothing of it
     "power.governor_is_in_force",
+    # The journal is in memory, so that log2ram has nothing to do.
+    "storage.logs_are_in_memory",
+    "storage.logs_have_room",
+    "storage.logs_take_no_zram",
+    "storage.repository_gives_log2ram_only",
     "watchdog.device_is_armed",
 )
 MAIN_JOB_TIMEOUT_S = 3000  # a compile with nothing cached takes ten minutes on two idle cores
