@@ -24,7 +24,7 @@ class TestinfraNode:
     def __init__(self, connection: Connection, host: Host) -> None:
         self._connection = connection
         self._host = host
-        query = look_at(host.settings, catalogue.roles())
+        query = look_at(host.settings, catalogue.roles_of(host.settings))
         self.snapshot: Snapshot = read(programs.answer(self._run("probe", query)))
         self.plan = self._plan()
 
@@ -40,7 +40,9 @@ class TestinfraNode:
         found = board(self.snapshot)
         if isinstance(found, Unknown):
             raise ValueError(f"{self._host.name}: {found.why}")
-        return make(self._host.name, self._host.settings, found, catalogue.roles())
+        return make(
+            self._host.name, self._host.settings, found, catalogue.roles_of(self._host.settings)
+        )
 
     def ask(self, url: str, question: str) -> Mapping[str, Any] | Unknown:
         """The model's answer, asked on the node itself."""

@@ -10,12 +10,12 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import stat
 import struct
 import subprocess
 import sys
 
-NOTES = "/var/lib/bramble/storage"
 SAMPLE_BYTES = 1 << 20
 SAMPLES = 64
 BLKGETSIZE64 = 0x80081272
@@ -74,14 +74,19 @@ def size_of(descriptor):
     return struct.unpack("Q", fcntl.ioctl(descriptor, BLKGETSIZE64, bytes(8)))[0]
 
 
+def partitions(device):
+    """The partitions that the kernel has of a device."""
+    listed = json.loads(run("lsblk", "-J", "-l", "-o", "PATH,TYPE", device))["blockdevices"]
+    return [entry["path"] for entry in listed if entry["type"] == "part"]
+
+
 def signatures(device):
     """Each signature on the device and its partitions, in the words of wipefs."""
-    listed = json.loads(run("lsblk", "-J", "-l", "-o", "PATH", device))["blockdevices"]
     found = []
-    for entry in listed:
-        said = run("wipefs", "-n", "-J", entry["path"])
+    for path in [device, *partitions(device)]:
+        said = run("wipefs", "-n", "-J", path)
         told = json.loads(said)["signatures"] if said.strip() else []
-        found += [f"{one['type']} at {one['offset']} of {entry['path']}" for one in told]
+        found += [f"{one['type']} at {one['offset']} of {path}" for one in told]
     return found
 
 
@@ -141,7 +146,7 @@ def permit(query, device, note):
         raise Refused(
             f"{query['name']} has no signature but data at byte {place}: it may be encrypted or "
             f"damaged. It is left alone; set storage.ssd.erase to {query['name']} if all that is on "
-            "it may be lost"
+            "it may be lost, or storage.ssd.device to another disk or to off"
         )
 
 
@@ -160,9 +165,9 @@ def leave(note, text):
     sync(os.path.dirname(note))
 
 
-def sync(folder):
-    """Make what was done in a folder last over a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path):
+    """Make what was done in a folder or on a device last over a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -171,15 +176,14 @@ def sync(folder):
 
 def make(query, device):
     """Wipe the signatures, make the file system under its first label, and give it the last one."""
-    parts = json.loads(run("lsblk", "-J", "-l", "-o", "PATH,TYPE", device))["blockdevices"]
-    for part in [p["path"] for p in parts if p["type"] == "part"] + [device]:
-        run("wipefs", "-a", part)
+    for path in [*partitions(device), device]:
+        run("wipefs", "-a", path)
     # No TRIM: bridges that lie about it hang or answer with errors (docs/roles/storage.md).
     options = ["-q", "-F", "-m", "1", "-E", "nodiscard", "-U", query["uuid"], "-L", query["staged"]]
     run("mkfs.ext4", *options, device)
-    run("blockdev", "--flushbufs", device)
+    sync(device)
     run("e2label", device, query["label"])
-    run("blockdev", "--flushbufs", device)
+    sync(device)
     found = probed(device)
     wanted = {"TYPE": "ext4", "UUID": query["uuid"], "LABEL": query["label"]}
     if any(found.get(name) != value for name, value in wanted.items()):
@@ -190,7 +194,7 @@ def make(query, device):
 
 def main(query):
     """Format the disk of `name`, after every look that it may be."""
-    note = os.path.join(query.get("notes", NOTES), f"formatting-{query['name']}")
+    note = query["note"]
     try:
         device = device_of(query["name"], query["size_bytes"])
         permit(query, device, note)
@@ -201,6 +205,7 @@ def main(query):
     except (Refused, OSError, ValueError, LookupError) as error:
         print(error, file=sys.stderr)
         return 1
-    # udev makes the disk's links by UUID; in a container there is none, and none is needed.
-    subprocess.run(["udevadm", "settle", "--timeout=30"], capture_output=True)
+    if shutil.which("udevadm"):
+        # It makes the disk's links by UUID, which systemd waits for.
+        subprocess.run(["udevadm", "settle", "--timeout=30"], capture_output=True)
     return 0

@@ -82,9 +82,9 @@ def ssd_options_are_in_force(plan: StoragePlan, node: Node) -> Finding:
 
 
 @check()
-def ssd_is_writable_and_sound(plan: StoragePlan, node: Node) -> Finding:
-    """The SSD is mounted for writing, and the kernel has seen no error on it."""
-    want, look = "rw, no errors", node.snapshot
+def ssd_is_writable(plan: StoragePlan, node: Node) -> Finding:
+    """The SSD is mounted for writing, and no error is noted in its file system."""
+    want, look = "rw, no errors noted", node.snapshot
     seen, volume = _mount(plan, look, want), _volume(plan, look, want)
     if isinstance(seen, Finding):
         return seen
@@ -96,13 +96,34 @@ def ssd_is_writable_and_sound(plan: StoragePlan, node: Node) -> Finding:
     counted = (count.text or "0").strip() if isinstance(count, FileState) else "0"
     if counted != "0":
         found.append(f"ext4 counts {counted} errors since it was checked last")
-    lines = usb.kernel_log(look)
-    found += usb.errors(lines, volume)[:3] if isinstance(lines, tuple) else ()
     remedy = (
         f"Save what is on it. Then `sudo umount {plan.ssd.mount}`, `sudo e2fsck -f {volume.path}`, and "
         "deploy again; look at the cable and the supply, and replace a disk that fails again."
     )
     return expect(want, "; ".join(found) or want, not found, remedy)
+
+
+@check(severity="warn")
+def ssd_had_no_errors(plan: StoragePlan, node: Node) -> Finding:
+    """The kernel has seen no error in reading or writing the SSD since the boot."""
+    want, look = "no error since the boot", node.snapshot
+    kind, volume = container.container(look), _volume(plan, look, want)
+    if isinstance(volume, Finding):
+        return volume
+    if isinstance(kind, Unknown):
+        return unknown(want, kind)
+    if kind:
+        return skip(want, f"a container ({kind}) does not see the kernel's log")
+    lines = usb.kernel_log(look)
+    if isinstance(lines, Unknown):
+        return unknown(want, lines)
+    found = usb.errors(lines, volume)
+    remedy = (
+        "Look at the cable and the supply; back up what is on it. A reboot forgets these lines."
+    )
+    return expect(
+        want, f"{len(found)}, the last: {found[-1]}" if found else want, not found, remedy
+    )
 
 
 @check()

@@ -101,7 +101,7 @@ def _by_rule(
     if source == "auto" and entry:
         # What is mounted there at boot already is what the person, or an earlier run, chose.
         source = entry.source.removeprefix(f"{BY_ID}/")
-        if source.startswith(("PARTUUID=", "PARTLABEL=", "/", "//")) or ":" in source[1:]:
+        if source.startswith(("PARTUUID=", "PARTLABEL=", "/")):
             return _by_mount(wish, disks, source)
     if source == "auto":
         return _only(wish, disks, named)

@@ -17,6 +17,7 @@ from roles.storage.settings import Settings
 
 COMMENT = "# bramble: storage.ssd; change the inventory, not the next line"
 VERIFY = f"findmnt --verify --tab-file {fstab.PATH}"
+NOTES = "/var/lib/bramble/storage"
 EXT4_ERRORS = "/sys/fs/ext4/*/errors_count"
 
 
@@ -128,6 +129,7 @@ def _format(wish: Wish, choice: Choice | Unknown) -> Step:
         return Step(name, None)
     query = {
         "name": choice.name,
+        "note": f"{NOTES}/formatting-{choice.name}",
         "size_bytes": choice.disk.size_bytes,
         "uuid": choice.uuid,
         "label": LABEL,

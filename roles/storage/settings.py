@@ -69,11 +69,12 @@ class Ssd(Section):
         4, help="Free space on it below which a check fails.", unit="GiB", ge=0, le=1024
     )
     device_timeout_s: int = option(
-        15,
-        help="How long a boot waits for the disk before it goes on without it.",
+        90,
+        help="How long the mount waits at boot for the disk to show up. Nothing but what needs the "
+        "SSD waits with it.",
         unit="s",
         ge=5,
-        le=90,
+        le=600,
     )
 
 

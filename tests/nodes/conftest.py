@@ -1,12 +1,14 @@
 """Virtual Pis for tests: fresh ones from a range of names that people do not use."""
 
+import os
+import signal
 import subprocess
 
 import pytest
 
 from bramble import virtual
 from bramble.virtual import lifecycle, processes
-from bramble.virtual.waiting import ssh_banner
+from bramble.virtual.waiting import answers, ssh_banner
 
 
 class Nodes:
@@ -46,6 +48,16 @@ class Nodes:
         before = self.boot_id(name)
         self.run(name, "sudo systemctl reboot")
         self.wait_for_another_boot(name, before, deadline_s)
+
+    def cut_power(self, name):
+        """Ends a machine as a power cut does: nothing in it gets to clean up."""
+        node = lifecycle.running(name)
+        os.kill(node.pid, signal.SIGKILL)
+        assert processes.wait_until(
+            lambda: not any(n.name == name and n.state == "running" for n in virtual.nodes()),
+            deadline_s=30,
+        )
+        assert processes.wait_until(lambda: not answers(node.address, node.port), deadline_s=30)
 
     def wait_for_another_boot(self, name, before, deadline_s):
         """Waits until the node answers and its boot is not the one before."""

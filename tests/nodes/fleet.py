@@ -11,12 +11,15 @@ from pathlib import Path
 import yaml
 
 from bramble import report
-from bramble.virtual.model import address_of
+from bramble.virtual.model import address_of, port_of
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 # What a container cannot show: it has no watchdog device, and its clock is its host's.
 SKIPPED = (
+    "storage.ssd_had_no_errors",
+    "storage.root_has_no_access_times",
+    "storage.usb_disk_is_not_reset",
     "boot.memory_controller_is_there",
     "boot.pressure_is_told",
     "boot.config_txt_has_the_planned_values",  # the shipped settings want nothing of it
@@ -45,7 +48,10 @@ class Fleet:
         group = shipped.read_text(encoding="utf-8").replace("../models/", f"{ROOT}/models/")
         (self.folder / "groups" / "virtual.yml").write_text(group, encoding="utf-8")
         entries = {
-            name: {"groups": ["virtual"], "ssh": {"address": address_of(name)}}
+            name: {
+                "groups": ["virtual"],
+                "ssh": {"address": address_of(name), "port": port_of(name)},
+            }
             | (per_host or {}).get(name, {})
             for name in hosts
         }
@@ -86,15 +92,16 @@ class Fleet:
             timeout=MAIN_JOB_TIMEOUT_S,
         )
 
-    def start_pyinfra(self, deploy="node", *options):
+    def start_pyinfra(self, deploy="node", *options, stdout=subprocess.DEVNULL):
         """The real pyinfra, under way."""
         return subprocess.Popen(
             [BIN / "pyinfra", "inventory.py", f"deploys/{deploy}.py", *options],
             cwd=ROOT,
-            env=self.environment(),
+            env=self.environment(PYTHONUNBUFFERED="1"),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
 
     def events(self, kind):

@@ -176,6 +176,25 @@ def test_a_planted_fault_is_found_and_mended(fleet, on, fault, check):
     assert fleet.verify()[0] == 0
 
 
+def test_what_a_role_set_is_taken_back_and_brought_again(fleet, on):
+    models = on(NODE, "ls /var/lib/bramble/models")
+    done = fleet.bramble("revert", "engine", NODE)
+    assert done.returncode == 0, done.stdout
+    assert "serving cannot do without engine" in done.stdout
+    assert on(NODE, "systemctl show -p LoadState --value llama-server") == "not-found"
+    assert on(NODE, "pgrep llama-server || echo none") == "none"
+    assert on(NODE, "ls /var/lib/bramble/models") == models
+    code, results = fleet.verify()
+    assert code == 1
+    assert results[NODE, "serving.unit_is_active"]["status"] == "fail"
+    again = fleet.bramble("revert", "engine", NODE)
+    assert f"{NODE}: nothing to take back" in again.stdout
+    brought = fleet.pyinfra("node", "-y")
+    assert brought.returncode == 0, brought.stdout
+    assert "compiling" not in brought.stdout
+    assert fleet.statuses(NODE) == WELL
+
+
 def test_the_service_is_back_after_a_reboot(fleet, virtual_pis):
     virtual_pis.reboot(NODE)
     wait_until(lambda: fleet.verify()[0] == 0, 120, "every check passing again")

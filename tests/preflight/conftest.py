@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from bramble import catalogue
-from bramble.inventory import folder, load
+from bramble.inventory import folder, load, presence
 from bramble.over_testinfra import ssh_config
 
 
@@ -17,5 +17,6 @@ def pytest_configure(config):
     file.write_text(ssh_config(inventory), encoding="utf-8")
     config.option.ssh_config = str(file)
     named = [word for word in (config.option.hosts or "").split(",") if word]
-    specs = named or list(inventory.hosts)
+    absent = presence.absent(inventory.hosts)
+    specs = named or [name for name in inventory.hosts if name not in absent]
     config.option.hosts = ",".join(s if "://" in s else f"ssh://{s}" for s in specs)

@@ -52,6 +52,18 @@ def statuses(look: Snapshot, plan=PLAN):
     return {result.check: result.status for result in run_all(node, checks_of("boot", ROLE.checks))}
 
 
+def test_what_another_role_waits_for_is_rebooted_for_and_told(monkeypatch):
+    waits = "logs go to memory at the next boot"
+    monkeypatch.setattr(
+        type(PLAN.roles["base"]),
+        "waits_for_reboot",
+        lambda plan, look: (waits,) if look is GOOD else (),
+    )
+    reboot = steps(GOOD)[REBOOT]
+    assert (reboot.why.split("; ")[0], reboot.query["always"]) == (waits, True)
+    assert statuses(GOOD)["no_reboot_is_pending"] == "warn"
+
+
 # The two files
 
 

@@ -15,10 +15,18 @@ from good_node import (
     CONFIG,
     DETECT,
     EEPROM,
+    FSTAB,
     GOVERNOR,
+    KERNEL_LOG,
+    OURS,
     PI5,
     SHOW,
+    SSD_LINES,
+    SSD_LINK,
+    SSD_SHOW,
+    VERIFY,
     WATCHDOG,
+    disk,
     good_look,
     in_container,
     link,
@@ -27,6 +35,7 @@ from good_node import (
     with_answer,
     with_boot,
     with_command,
+    with_disks,
     with_file,
     with_process,
     with_unit,
@@ -115,6 +124,34 @@ def blind_vitals() -> dict[str, Snapshot]:
     }
 
 
+def mounted_with(options: str, target: str = "/mnt/ssd") -> Snapshot:
+    """A good look but for the options of one mount."""
+    changed = tuple(
+        replace(mount, options=tuple(options.split(","))) if mount.target == target else mount
+        for mount in GOOD.mounts
+    )
+    return replace(GOOD, mounts=changed)
+
+
+def logged(*lines: str) -> Snapshot:
+    """A good look but for what the kernel's log says of disks."""
+    return with_command(GOOD, KERNEL_LOG, Output(0, "".join(f"{line}\n" for line in lines)))
+
+
+def verified(said: str, text: str = FSTAB + SSD_LINES) -> Snapshot:
+    """A good look but for an fstab and what findmnt has against it."""
+    return with_command(with_file(GOOD, "/etc/fstab", plain(text)), VERIFY, Output(1, said))
+
+
+def blind_ssd(**more: Snapshot) -> dict[str, Snapshot | Node]:
+    """No way to the disks."""
+    return {
+        "no disks": replace(GOOD, disks=WHY),
+        "no files": replace(GOOD, files=WHY),
+        "no fstab": with_file(GOOD, "/etc/fstab", WHY),
+    } | more
+
+
 def answering(**answer: object) -> Node:
     return Node(GOOD, RIGHT_ANSWER | answer)
 
@@ -134,6 +171,61 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
         "one is missing": replace(GOOD, packages={**GOOD.packages, "curl": None}),
         "another role's is missing": replace(GOOD, packages={**GOOD.packages, "cmake": None}),
         "one was never heard of": replace(GOOD, packages={}),
+    },
+    "storage.ssd_is_there": {
+        "pulled out": with_file(with_disks(GOOD), SSD_LINK, None),
+        "another disk in its place": with_disks(GOOD, disk("/dev/sda")),
+        "not formatted": with_file(with_disks(GOOD, disk("/dev/sda")), "/etc/fstab", plain(FSTAB)),
+        "read-only, and needed": Node(
+            with_disks(GOOD, disk("/dev/sda", read_only=True, **OURS)),
+            plan=node_plan(storage={"ssd": {"required": True}}),
+        ),
+    },
+    "storage.ssd_is_mounted_by_its_uuid": {
+        "not mounted": with_disks(GOOD, disk("/dev/sda", **OURS)),
+        "by its name": with_file(
+            GOOD, "/etc/fstab", plain(f"{FSTAB}/dev/sda /mnt/ssd ext4 nofail 0 2\n")
+        ),
+        "not in fstab": with_file(GOOD, "/etc/fstab", plain(FSTAB)),
+    },
+    "storage.ssd_options_are_in_force": {
+        "access times": mounted_with("rw,relatime"),
+        "a boot needs it": with_command(
+            GOOD, SSD_SHOW, Output(0, "RequiredBy=local-fs.target\nWantedBy=\n")
+        ),
+        "not mounted": with_disks(GOOD, disk("/dev/sda", **OURS)),
+    },
+    "storage.ssd_is_writable": {
+        "read-only": mounted_with("ro,noatime"),
+        "errors that ext4 counted": with_file(GOOD, "/sys/fs/ext4/sda/errors_count", plain("3\n")),
+        "not mounted": with_disks(GOOD, disk("/dev/sda", **OURS)),
+    },
+    "storage.ssd_had_no_errors": {
+        "an error of ext4": logged("EXT4-fs error (device sda): ext4_find_entry:1683: inode #2"),
+        "a read that failed": logged("blk_update_request: I/O error, dev sda, sector 2048 op 0x0"),
+        "a write that failed": logged(
+            "Buffer I/O error on dev sda, logical block 2129920, lost sync page write"
+        ),
+    },
+    "storage.ssd_has_free_space": {
+        "nearly full": replace(GOOD, free_bytes={"/mnt/ssd": 1 << 30}),
+        "full": replace(GOOD, free_bytes={"/mnt/ssd": 0}),
+    },
+    "storage.fstab_is_sound": {
+        "a broken line": with_file(GOOD, "/etc/fstab", plain(f"{FSTAB}UUID=1-2 /mnt/x\n")),
+        "a disk that is not there": verified(
+            "/srv\n   [E] unreachable on boot required source: UUID=1-2\n",
+            f"{FSTAB}UUID=1-2 /srv ext4 defaults 0 2\n",
+        ),
+        "no fstab": with_file(GOOD, "/etc/fstab", None),
+    },
+    "storage.root_has_no_access_times": {"access times": mounted_with("rw,relatime", "/")},
+    "storage.usb_disk_is_not_reset": {
+        "a reset": logged("usb 2-1: reset SuperSpeed USB device number 2 using xhci_hcd"),
+        "an aborted command": logged(
+            "sd 0:0:0:0: [sda] tag#5 uas_eh_abort_handler 0 uas-tag 6 inflight: CMD OUT"
+        ),
+        "a reset of the bridge": logged("scsi host0: uas_eh_device_reset_handler start"),
     },
     "power.voltage_is_enough": {
         "undervoltage": throttled("0x1"),
@@ -291,6 +383,34 @@ FAULTS |= log_faults.FAULTS
 BLIND: dict[str, dict[str, Snapshot | Node]] = {
     "base.system_is_supported": {"no system": replace(GOOD, system=WHY)},
     "base.packages_are_installed": {"no packages": replace(GOOD, packages=WHY)},
+    "storage.ssd_is_there": blind_ssd(),
+    "storage.ssd_is_mounted_by_its_uuid": blind_ssd(),
+    "storage.ssd_options_are_in_force": blind_ssd(
+        mounts=replace(GOOD, mounts=WHY),
+        show=with_command(GOOD, SSD_SHOW, WHY),
+        failed=with_command(GOOD, SSD_SHOW, Output(1, WHY.why)),
+    ),
+    "storage.ssd_is_writable": blind_ssd(mounts=replace(GOOD, mounts=WHY)),
+    "storage.ssd_had_no_errors": blind_ssd(
+        log=with_command(GOOD, KERNEL_LOG, WHY), container=with_command(GOOD, DETECT, WHY)
+    ),
+    "storage.ssd_has_free_space": blind_ssd(
+        mounts=replace(GOOD, mounts=WHY), free=replace(GOOD, free_bytes=WHY)
+    ),
+    "storage.fstab_is_sound": {
+        "no files": replace(GOOD, files=WHY),
+        "no answer": with_command(GOOD, VERIFY, WHY),
+        "perhaps a container": with_command(GOOD, DETECT, WHY),
+    },
+    "storage.root_has_no_access_times": {
+        "no mounts": replace(GOOD, mounts=WHY),
+        "perhaps a container": with_command(GOOD, DETECT, WHY),
+    },
+    "storage.usb_disk_is_not_reset": blind_ssd(
+        container=with_command(GOOD, DETECT, WHY),
+        log=with_command(GOOD, KERNEL_LOG, WHY),
+        port=with_file(GOOD, "/sys/block/sda", WHY),
+    ),
     "power.voltage_is_enough": blind_vitals(),
     "power.clock_is_not_held_down": blind_vitals(),
     "power.nothing_was_throttled_since_boot": blind_vitals(),
@@ -397,8 +517,34 @@ UNTOLD = with_command(GOOD, "vcgencmd get_throttled", None)
 COLD = with_command(GOOD, "vcgencmd measure_temp", None)
 MINI_PC = node_plan(replace(PI5, kind="other", model="not a Raspberry Pi"))
 
+NO_SSD = replace(with_file(with_disks(GOOD), SSD_LINK, None), free_bytes={})
+NO_SSD = with_file(NO_SSD, "/etc/fstab", plain(FSTAB))
+SSD_OFF = Node(GOOD, plan=node_plan(storage={"ssd": {"device": "off"}}))
+WITHOUT_SSD = ((NO_SSD, "no USB or NVMe disk"), (SSD_OFF, "storage.ssd.device is off"))
+NVME = replace(
+    with_file(GOOD, "/dev/disk/by-id/nvme-WD_SN740_1", link("../../nvme0n1")),
+    disks=(disk("/dev/nvme0n1", transport="nvme", mountpoints=("/mnt/ssd",), **OURS),),
+)
+
 # Each check that does not apply to every node, with nodes that it does not apply to, and the reason.
 SKIPPED: dict[str, tuple[tuple[Snapshot | Node, str], ...]] = {
+    "storage.ssd_is_there": WITHOUT_SSD,
+    "storage.ssd_is_mounted_by_its_uuid": WITHOUT_SSD,
+    "storage.ssd_options_are_in_force": WITHOUT_SSD,
+    "storage.ssd_is_writable": WITHOUT_SSD,
+    "storage.ssd_had_no_errors": (
+        *WITHOUT_SSD,
+        (in_container(GOOD), "a container (systemd-nspawn)"),
+    ),
+    "storage.ssd_has_free_space": WITHOUT_SSD,
+    "storage.root_has_no_access_times": (
+        (in_container(GOOD), "a container (systemd-nspawn): the root is its host's"),
+    ),
+    "storage.usb_disk_is_not_reset": (
+        *WITHOUT_SSD,
+        (in_container(GOOD), "a container (systemd-nspawn)"),
+        (NVME, "does not hang on USB"),
+    ),
     "power.voltage_is_enough": ((UNTOLD, "no Raspberry Pi"),),
     "power.clock_is_not_held_down": ((UNTOLD, "no Raspberry Pi"),),
     "power.nothing_was_throttled_since_boot": ((UNTOLD, "no Raspberry Pi"),),

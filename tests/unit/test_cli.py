@@ -193,6 +193,50 @@ def test_up_that_is_interrupted_says_that_work_goes_on(monkeypatch):
     assert "goes on there" in done.stderr
 
 
+# revert
+
+
+def test_revert_runs_its_deploy_with_the_role_on_the_named_hosts(runs):
+    runs.leaves = outcome(
+        run("pi5-a", "pi4-b"), step("pi5-a", "Remove the drop-in"), end(changed=["pi5-a"])
+    )
+    done = bramble("revert", "watchdog", "pi5-a")
+    assert done.exit_code == 0
+    assert runs.calls == [("revert", ["pi5-a"], ["-y", "--data", "role=watchdog"])]
+    assert done.stdout == "pi5-a: taken back (Remove the drop-in)\npi4-b: nothing to take back\n"
+
+
+def test_revert_says_which_roles_go_first(runs):
+    assert "serving cannot do without engine" in bramble("revert", "engine").stderr
+
+
+def test_revert_of_a_role_that_there_is_not_ends_with_code_2(runs):
+    done = bramble("revert", "watchdgo")
+    assert (done.exit_code, runs.calls) == (2, [])
+    assert "no role 'watchdgo'; did you mean 'watchdog'?" in done.stderr
+
+
+def test_revert_that_failed_says_why_and_ends_with_code_1(runs):
+    runs.leaves = outcome(
+        run("pi5-a"),
+        step("pi5-a", "Remove the drop-in", state="failed", problem="it is a folder"),
+        end(failed=["pi5-a"]),
+        code=1,
+    )
+    done = bramble("revert", "watchdog", "--json")
+    assert done.exit_code == 1
+    assert json.loads(done.stdout) == {
+        "hosts": [
+            {
+                "host": "pi5-a",
+                "state": "failed",
+                "why": "it is a folder",
+                "steps": ["Remove the drop-in"],
+            }
+        ]
+    }
+
+
 # plan
 
 PLAN = {
@@ -339,7 +383,9 @@ def test_checks_are_listed_for_people():
 # Hosts that there are not, and an inventory that does not load
 
 
-@pytest.mark.parametrize("words", [("up", "pi5-b"), ("verify", "pi5-b"), ("plan", "pi5-b")])
+@pytest.mark.parametrize(
+    "words", [("up", "pi5-b"), ("verify", "pi5-b"), ("plan", "pi5-b"), ("revert", "base", "pi5-b")]
+)
 def test_a_host_that_there_is_not_ends_with_code_2_and_the_one_that_was_meant(words, tmp_path):
     done = bramble(*words)
     assert done.exit_code == 2

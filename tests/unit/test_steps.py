@@ -549,3 +549,54 @@ def test_the_same_work_has_the_same_unit_in_every_run():
 def test_every_detached_step_has_a_unit_of_its_own():
     names = [unit_name(step) for step in all_steps(Snapshot()).values() if step.detached]
     assert len(set(names)) == 4
+
+
+# Taking back
+
+
+def taken_back(look: Snapshot) -> dict[str, dict[str, Step]]:
+    """By role, the steps that have something to take back."""
+    found = {
+        name: role.plan.revert(PLAN.roles[name], PLAN, look)
+        for name, role in ((role.name, role) for role in catalogue.roles())
+        if name in ("engine", "model", "serving")
+    }
+    return {
+        name: {step.name: step for step in steps if step.why is not None}
+        for name, steps in found.items()
+    }
+
+
+def test_the_service_is_ended_before_its_files_go():
+    steps = taken_back(GOOD)["serving"]
+    assert list(steps) == ["End the service", "Remove the service's files", "Forget the service"]
+    assert steps["End the service"].query["disable"] == [UNIT]
+    assert UNIT_FILE in steps["Remove the service's files"].query["paths"]
+    assert f"-ExecStart={CURRENT}/bin/llama-server" in steps["Remove the service's files"].diffs[-1]
+
+
+def test_a_service_that_is_gone_leaves_nothing_to_take_back():
+    gone = with_unit(GOOD, load="not-found", active="inactive", enabled="", process=None)
+    for file in SERVING.files:
+        gone = with_file(gone, file.path, None)
+    assert taken_back(gone)["serving"] == {}
+
+
+def test_an_ended_service_still_has_files_to_remove():
+    ended = with_unit(GOOD, active="inactive", enabled="disabled", process=None)
+    assert list(taken_back(ended)["serving"]) == [
+        "Remove the service's files",
+        "Forget the service",
+    ]
+
+
+def test_engine_leaves_what_was_built_and_model_leaves_the_file():
+    steps = taken_back(GOOD)
+    assert steps["engine"]["Make no release current"].query == {"paths": [CURRENT]}
+    assert steps["model"] == {}
+    assert taken_back(with_file(GOOD, CURRENT, None))["engine"] == {}
+
+
+def test_a_file_that_could_not_be_seen_is_left_to_the_program():
+    blind = with_file(GOOD, CURRENT, Unknown("no"))
+    assert taken_back(blind)["engine"]["Make no release current"].why == CURRENT
