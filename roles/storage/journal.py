@@ -89,7 +89,7 @@ def not_in_force(wish: Wish, snapshot: Snapshot) -> str | None:
     if isinstance(place, str) and place != wish.storage:
         return f"the journal is {place}, not {wish.storage}"
     if isinstance(cap, int) and cap != wish.cap_mib << 20:
-        return f"journald keeps to {cap / 2**20:g} MiB, not {wish.cap_mib}"
+        return f"journald keeps to {cap / 2**20:.0f} MiB, not {wish.cap_mib}"
     return None
 
 

@@ -46,7 +46,7 @@ def journal_keeps_to_its_cap(plan: StoragePlan, node: Node) -> Finding:
     told = has.get(name, "none")
     got = f"{used / MIB:.0f} MiB, {name}={told}"
     if cap is not None:
-        got += f", journald keeps to {cap / MIB:g} MiB"
+        got += f", journald keeps to {cap / MIB:.0f} MiB"
     well = (
         used <= wish.cap_mib * MIB
         and told == wish.values[name]
