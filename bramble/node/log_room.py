@@ -7,7 +7,7 @@ import os
 import sys
 
 MIB = 1 << 20
-HELD = "hdd."
+MOUNTINFO = "/proc/self/mountinfo"
 # log2ram's package removes this folder when it is installed, whatever is in it.
 REMOVED = "/var/hdd.log"
 
@@ -44,8 +44,13 @@ def too_small(folder, size_mib, journal_mib):
 
 
 def in_the_way(path):
-    """Why a folder that is no mount, and not empty, must be moved away first; None when it need not."""
-    if os.path.ismount(path) or not os.path.isdir(path) or not os.listdir(path):
+    """Why a folder that is no mount, and not empty, must be moved away first; None when it need not.
+
+    log2ram itself mounts it from the same disk, which os.path.ismount does not see.
+    """
+    with open(MOUNTINFO, encoding="utf-8") as file:
+        mounted = [line.split()[4] for line in file]
+    if path in mounted or not os.path.isdir(path) or not os.listdir(path):
         return None
     return (
         f"{path} holds files, and log2ram's package removes it when it is installed. Move them away"

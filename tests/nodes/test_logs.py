@@ -12,7 +12,7 @@ from tests.nodes.fleet import BIN, Fleet
 
 pytestmark = pytest.mark.nodes
 
-NODE = "vpi-24"
+NODE = "vpi-161"
 DEPLOY = """
 from bramble.ops.run import begin, bring, finish
 
@@ -182,6 +182,15 @@ def test_a_pin_that_is_gone_is_found_and_mended(fleet, on):
     result = fleet.verify(NODE)[1][NODE, "storage.repository_gives_log2ram_only"]
     assert (result["status"], "takes any package" in result["got"]) == ("fail", True)
     assert fleet.deploy(**settings) == ["Add log2ram's repository"]
+    assert fleet.deploy(**settings) == []
+
+
+def test_another_size_is_in_force_after_the_one_reboot(fleet, on):
+    settings = fleet.log2ram() | {"journal": {"storage": "persistent"}, "log2ram_size_mib": 160}
+    steps = fleet.deploy(**settings)
+    assert steps.count("Reboot") == 1
+    assert on("findmnt -no SOURCE,SIZE /var/log").split() == ["log2ram", "160M"]
+    assert on("cat /var/log/app.log") == "a line"
     assert fleet.deploy(**settings) == []
 
 

@@ -154,7 +154,7 @@ def test_a_hard_link_counts_once(logs):
     assert log_room.too_small(str(logs), 6, 0) is None
 
 
-def test_files_that_the_package_would_remove_are_in_the_way(logs, tmp_path, capsys):
+def test_files_that_the_package_would_remove_are_in_the_way(logs, tmp_path, capsys, monkeypatch):
     query = {"folders": [str(logs)], "size_mib": 64, "journal_mib": 0}
     assert log_room.main(query) == 0
     (tmp_path / "hdd.log").mkdir()
@@ -162,6 +162,10 @@ def test_files_that_the_package_would_remove_are_in_the_way(logs, tmp_path, caps
     (tmp_path / "hdd.log" / "kept").write_text("x")
     assert log_room.main(query) == 1
     assert "removes it when it is installed. Move them away" in capsys.readouterr().err
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"1 0 0:1 /var/log {tmp_path}/hdd.log rw - ext4 /dev/mmcblk0p2 rw\n")
+    monkeypatch.setattr(log_room, "MOUNTINFO", str(mounts))
+    assert log_room.main(query) == 0
 
 
 # The way back
