@@ -97,14 +97,42 @@ def copy(source, target):
     shutil.copystat(source, target)
 
 
+def writing(folders):
+    """The processes that have a file below these folders open for writing, by name and number."""
+    found = set()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        # A process may end while it is looked at, and a container's root may not look at all of them.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+            for number in os.listdir(f"/proc/{pid}/fd"):
+                path = os.readlink(f"/proc/{pid}/fd/{number}")
+                inside = any(path.startswith(f"{folder}/") for folder in folders)
+                if inside and flags(pid, number) & (os.O_WRONLY | os.O_RDWR):
+                    with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+                        found.add(f"{file.read().strip()} ({pid})")
+    return sorted(found)
+
+
+def flags(pid, number):
+    """The flags that a file was opened with."""
+    with open(f"/proc/{pid}/fdinfo/{number}", encoding="utf-8") as file:
+        lines = dict(line.split(":", 1) for line in file if ":" in line)
+    return int(lines["flags"].strip(), 8)
+
+
 def stop(folders):
-    """End log2ram with nothing lost: its writers pause, and the copies are ours."""
+    """End log2ram with nothing lost: rsyslog and the journal pause, any other writer is refused."""
     paused = [unit for unit in WRITERS if run("systemctl", "-q", "is-active", unit)[0] == 0]
     try:
         if paused:
             must("systemctl", "stop", *paused)
         # The journal goes on in memory of its own until its place is back on the disk.
         must("journalctl", "--relinquish-var")
+        others = writing(folders)
+        if others:
+            raise RefusedError(
+                f"{', '.join(others)} would go on writing to memory that nobody sees; stop it (`sudo "
+                "systemctl stop ...`), run again, and start it"
+            )
         for folder in folders:
             if not bound([folder]):
                 raise RefusedError(
@@ -115,7 +143,8 @@ def stop(folders):
     finally:
         must("journalctl", "--flush")
         if paused:
-            must("systemctl", "start", *paused)
+            # Its socket may have started it meanwhile, with its files in memory.
+            must("systemctl", "restart", *paused)
 
 
 def main(query):

@@ -194,6 +194,16 @@ def test_another_size_is_in_force_after_the_one_reboot(fleet, on):
     assert fleet.deploy(**settings) == []
 
 
+def test_a_program_that_writes_there_is_named_and_nothing_is_ended(fleet, on):
+    on("systemd-run -q --unit=writer sh -c 'exec sleep 600 >>/var/log/writer.log'")
+    done = fleet.bramble("revert", "storage", NODE)
+    on("systemctl stop writer")
+    assert done.returncode == 1
+    assert "would go on writing to memory that nobody sees" in done.stdout
+    assert on("findmnt -no SOURCE /var/log") == "log2ram"
+    assert fleet.verify(NODE)[1][NODE, "storage.journal_is_where_planned"]["status"] == "pass"
+
+
 def test_revert_brings_the_logs_back_to_the_disk(fleet, on):
     on("echo another >>/var/log/app.log; logger a-line-before-revert")
     done = fleet.bramble("revert", "storage", NODE)

@@ -191,6 +191,18 @@ def test_what_is_in_memory_is_written_back_with_modes_and_links(tmp_path):
     assert (disk / "rotated.1").exists()
 
 
+def test_who_writes_below_a_folder_is_found_and_who_reads_is_not(tmp_path):
+    (tmp_path / "log").mkdir()
+    path = tmp_path / "log" / "app.log"
+    folders = [str(tmp_path / "log")]
+    with path.open("w"):
+        (found,) = remove_log2ram.writing(folders)
+        assert found.endswith(f"({os.getpid()})")
+        assert remove_log2ram.writing([str(tmp_path / "lo")]) == []
+    with path.open():
+        assert remove_log2ram.writing(folders) == []
+
+
 def test_log2ram_that_cannot_be_ended_stays_installed(tmp_path, monkeypatch, capsys):
     lines = tmp_path / "mountinfo"
     lines.write_text("1 0 0:1 / /var/hdd.log rw - ext4 /dev/mmcblk0p2 rw\n")
@@ -208,6 +220,7 @@ def test_logs_without_a_place_on_the_disk_are_not_given_up(tmp_path, monkeypatch
     monkeypatch.setattr(
         remove_log2ram, "run", lambda *argv: called.append(argv) or (int("is-active" in argv), "")
     )
+    monkeypatch.setattr(remove_log2ram, "writing", lambda folders: [])
     assert remove_log2ram.main({"folders": ["/var/log"]}) == 1
     assert "/var/hdd.log is not mounted: where is /var/log on the disk?" in capsys.readouterr().err
     assert not any("purge" in argv or "log2ram.service" in argv for argv in called)
