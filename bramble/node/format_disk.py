@@ -127,8 +127,6 @@ def is_staged(device, staged):
 def permit(query, device, note):
     """Raise unless the disk may be formatted now."""
     found = signatures(device)
-    if probed(device).get("LABEL") == query["label"]:
-        raise Refused(f"{query['name']} is formatted already; run again")
     if query["erase"] or (found and is_staged(device, query["staged"])):
         return
     if found:
@@ -174,6 +172,13 @@ def sync(path):
         os.close(descriptor)
 
 
+def is_made(query, device):
+    """Whether the file system is there already, whole: udev may have told an older label."""
+    found = probed(device)
+    wanted = {"TYPE": "ext4", "UUID": query["uuid"], "LABEL": query["label"]}
+    return all(found.get(name) == value for name, value in wanted.items())
+
+
 def make(query, device):
     """Wipe the signatures, make the file system under its first label, and give it the last one."""
     for path in [*partitions(device), device]:
@@ -184,11 +189,9 @@ def make(query, device):
     sync(device)
     run("e2label", device, query["label"])
     sync(device)
-    found = probed(device)
-    wanted = {"TYPE": "ext4", "UUID": query["uuid"], "LABEL": query["label"]}
-    if any(found.get(name) != value for name, value in wanted.items()):
+    if not is_made(query, device):
         raise Refused(
-            f"{device} does not read back as it was written ({found}); is the disk failing?"
+            f"{device} does not read back as it was written ({probed(device)}); is the disk failing?"
         )
 
 
@@ -197,15 +200,18 @@ def main(query):
     note = query["note"]
     try:
         device = device_of(query["name"], query["size_bytes"])
-        permit(query, device, note)
-        leave(note, written(query))
-        make(query, device)
-        os.unlink(note)
-        sync(os.path.dirname(note))
+        if not is_made(query, device):
+            permit(query, device, note)
+            leave(note, written(query))
+            make(query, device)
+            os.unlink(note)
+            sync(os.path.dirname(note))
     except (Refused, OSError, ValueError, LookupError) as error:
         print(error, file=sys.stderr)
         return 1
     if shutil.which("udevadm"):
-        # It makes the disk's links by UUID, which systemd waits for.
-        subprocess.run(["udevadm", "settle", "--timeout=30"], capture_output=True)
+        # It makes the links by UUID, and tells lsblk the label. udev misses a write that comes while it
+        # still reads what the one before left, so it is asked to read the disk once more.
+        argv = ["udevadm", "trigger", "--action=change", "--settle", device]
+        subprocess.run(argv, capture_output=True)
     return 0

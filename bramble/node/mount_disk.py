@@ -3,6 +3,7 @@
 With `mounted` false it is unmounted instead; a folder that something uses is then refused.
 """
 
+import contextlib
 import os
 import re
 import subprocess
@@ -110,6 +111,9 @@ def main(query):
         run("systemctl", "daemon-reload")
         if query["mounted"]:
             mount(query["folder"], query["uuid"], query["options"])
+            # What is mounted is whole: a format that was cut off is no longer to be done again.
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(query["note"])
         else:
             unmount(query["folder"])
     except (Refused, OSError) as error:

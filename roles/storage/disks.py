@@ -194,7 +194,7 @@ def _judged(wish: Wish, disk: Disk, volume: Disk | None, named: tuple[str, ...])
     if volume is None and is_blank(disk):
         return made
     ready = volume or _usable(disk)
-    if ready and ready.label == STAGED:
+    if ready and ready.label == STAGED and wish.mount not in ready.mountpoints:
         return made
     if ready and (wish.erase is None or is_ours(disk, named)):
         return Choice(

@@ -123,13 +123,18 @@ def _refuse(wish: Wish, choice: Choice | Unknown) -> Step:
     return Step(name, why, "refuse", {"why": why})
 
 
+def note_of(choice: Choice) -> str:
+    """Where a node notes that the disk is being formatted."""
+    return f"{NOTES}/formatting-{choice.name}"
+
+
 def _format(wish: Wish, choice: Choice | Unknown) -> Step:
     name = "Format the SSD"
     if isinstance(choice, Unknown) or choice.state != "format" or choice.disk is None:
         return Step(name, None)
     query = {
         "name": choice.name,
-        "note": f"{NOTES}/formatting-{choice.name}",
+        "note": note_of(choice),
         "size_bytes": choice.disk.size_bytes,
         "uuid": choice.uuid,
         "label": LABEL,
@@ -185,7 +190,13 @@ def _mount(wish: Wish, choice: Choice | Unknown, look: Snapshot, edited: Step) -
     why = _not_mounted(wish, choice, look) or (edited.why and f"{fstab.PATH} is changed")
     if why is None:
         return Step(name, None)
-    query = {"mounted": True, "folder": wish.mount, "uuid": choice.uuid, "options": ["noatime"]}
+    query = {
+        "mounted": True,
+        "folder": wish.mount,
+        "uuid": choice.uuid,
+        "options": ["noatime"],
+        "note": note_of(choice),
+    }
     return Step(name, why, "mount_disk", query, timeout_s=300)
 
 

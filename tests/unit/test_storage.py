@@ -202,6 +202,11 @@ def test_a_format_that_was_cut_off_is_done_again():
     assert chosen(with_ssd(half)).state == "format"
 
 
+def test_what_is_mounted_is_whole_whatever_udev_says_of_its_label():
+    stale = {**OURS, "label": "bramble-new", "mountpoints": ("/mnt/ssd",)}
+    assert chosen(with_ssd(disk("/dev/sda", **stale))).state == "ready"
+
+
 def two(first, second):
     look = with_file(with_ssd(first, second), f"/dev/disk/by-id/{OTHER}", link("../../sdb"))
     return look
@@ -332,6 +337,7 @@ def test_a_blank_disk_is_formatted_named_in_fstab_and_mounted():
         "folder": "/mnt/ssd",
         "uuid": MADE,
         "options": ["noatime"],
+        "note": f"/var/lib/bramble/storage/formatting-{SSD}",
     }
 
 

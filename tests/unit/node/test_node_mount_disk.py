@@ -56,12 +56,25 @@ def node(tmp_path, monkeypatch):
 
 
 def query(node, mounted=True):
-    return {"mounted": mounted, "folder": str(node.folder), "uuid": UUID, "options": ["noatime"]}
+    return {
+        "mounted": mounted,
+        "folder": str(node.folder),
+        "uuid": UUID,
+        "options": ["noatime"],
+        "note": f"{node.folder}.note",
+    }
 
 
 def test_a_disk_is_mounted_as_fstab_says(node):
     assert mount_disk.main(query(node)) == 0
     assert node.ran == ["systemctl daemon-reload", f"mount {node.folder}"]
+
+
+def test_what_is_mounted_is_whole_so_the_note_of_its_formatting_goes(node, tmp_path):
+    note = tmp_path / "my ssd.note"
+    note.write_text("x")
+    assert mount_disk.main(query(node)) == 0
+    assert not note.exists()
 
 
 def test_a_disk_that_is_mounted_is_left_so(node):
