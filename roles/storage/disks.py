@@ -254,7 +254,8 @@ def contents(disk: Disk) -> str:
         for volume in volumes(disk)
         if volume.fstype
     ]
-    if disk.table and not disk.parts:
+    # lsblk tells of a partition the table that it stands in.
+    if disk.table and not disk.parts and disk.kind != "part":
         told.append(f"a {disk.table} partition table without partitions")
     elif disk.parts:
         told = [f"{len(disk.parts)} partition{'s' * (len(disk.parts) > 1)}", *told]

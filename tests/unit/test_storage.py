@@ -167,6 +167,12 @@ def test_what_is_on_a_disk_is_told():
     assert "holds 1 partition, exfat (T7)" in found.why
 
 
+def test_a_partition_that_is_named_is_told_by_its_own_content():
+    part_of = part("/dev/sda1", fstype="ntfs", label="T7", uuid="1-2", table="gpt")
+    found = chosen(with_ssd(parted(part_of)), device="UUID=1-2")
+    assert f"{SSD} holds ntfs (T7), and is left alone" in found.why
+
+
 @pytest.mark.parametrize("fstype", ["ext4", "xfs"])
 def test_a_disk_with_one_file_system_that_will_do_is_used_as_it_is(fstype):
     for one in (
