@@ -40,9 +40,9 @@ POLICY = f"""Package files:
   -1 {URL} bookworm/main arm64 Packages
      release o=test,a=bookworm,n=bookworm,c=main,b=arm64
      origin packages.azlux.fr
- 500 http://deb.debian.org/debian bookworm/main arm64 Packages
+ 500 http://mirror.example.org/debian bookworm/main arm64 Packages
      release v=12.15,o=Debian,a=oldstable,n=bookworm,l=Debian,c=main,b=arm64
-     origin deb.debian.org
+     origin mirror.example.org
 Pinned packages:
      log2ram -> 1.7.2 with priority 500
 """
