@@ -37,6 +37,7 @@ class Step:
     that query over a new connection, which proves that the node still lets us in.
     A step with a `reboot_deadline_s` may have the node reboot: it lasts until the node answers again.
     After one that says `look_again` the steps of later roles go by a new look at the node.
+    `note` says why a step that might be expected has nothing to do.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Step:
     reboot_deadline_s: int | None = None
     confirm: Mapping[str, Any] | None = field(default=None, repr=False)
     look_again: bool = False
+    note: str | None = None
 
 
 def write_files(name: str, files: Sequence[File], snapshot: Snapshot) -> Step:
@@ -196,7 +198,13 @@ def as_dict(plan: NodePlan, steps: Mapping[str, Sequence[Step]]) -> dict[str, An
             for file in part.files
         ],
         "steps": [
-            {"role": role, "step": step.name, "why": step.why, "diffs": list(step.diffs)}
+            {
+                "role": role,
+                "step": step.name,
+                "why": step.why,
+                "note": step.note,
+                "diffs": list(step.diffs),
+            }
             for role, several in steps.items()
             for step in several
         ],

@@ -57,6 +57,7 @@ BLANK = Disk(
 NEEDED: Mapping[str, Mapping[str, Any]] = {
     "ssh": {"address": "192.168.1.41"},
     "boot": {"config": {"NAME": "VALUE"}, "eeprom": {"update": True}},
+    "storage": {"log2ram": "on"},
     "model": {"name": "NAME", "url": "https://example.org/model.gguf", "sha256": "0" * 64},
 }
 
@@ -73,6 +74,10 @@ WRITTEN: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "reexec": (),
     "reboot": (),
     "refuse": (),
+    "log_room": (),
+    "apt_source": (
+        ("keyring", "", "the key of log2ram's repository, with `storage.log2ram` only"),
+    ),
     "format_disk": (("note", "", "while the disk is being formatted"),),
     "edit_fstab": (
         ("path", "", "edited in place: our line below a comment of ours, options that lines lack"),
@@ -258,9 +263,10 @@ def files_page() -> str:
     parts = [
         "# Files on a node\n\n"
         "From the plan of a fresh Raspberry Pi 5 with the default settings, and with `boot.config` and\n"
-        "`boot.eeprom.update` set, and a blank USB disk. RELEASE is the release's identity, SHA256 the\n"
-        "first twelve digits of the pinned hash, NAME `model.name` and the disk's name. `bramble plan\n"
-        "HOST` shows the same of a real host, with each file's text as a difference.\n\n"
+        "`boot.eeprom.update` set, `storage.log2ram: on`, and a blank USB disk. RELEASE is the\n"
+        "release's identity, SHA256 the first twelve digits of the pinned hash, NAME `model.name` and\n"
+        "the disk's name. `bramble plan HOST` shows the same of a real host, with each file's text as\n"
+        "a difference.\n\n"
         "bramble owns whole files: it replaces them, and merges with nobody's. The roles boot\n"
         "and storage alone edit files that are others': each line below says which part. It never\n"
         "removes a file that it no longer plans, nor old releases and models.\n"
@@ -294,6 +300,9 @@ def _owned(plan: NodePlan, name: str, module: Any, fresh: Snapshot) -> Iterator[
         yield f"| `{file.path}` | {what}{', secret' if file.secret else ''} |\n"
     steps: tuple[Step, ...] = module.steps(plan.roles[name], plan, fresh)
     for step in steps:
+        for file in _written(step):
+            what = f"whole file, mode {file['mode']:04o}, {file['owner']}:{file['group']}"
+            yield f"| `{file['path']}` | {what} |\n"
         for key, ending, what in WRITTEN[step.program] if step.why else ():
             yield f"| `{step.query[key]}{ending}` | {what} |\n"
         for upload in step.uploads:
@@ -301,6 +310,15 @@ def _owned(plan: NodePlan, name: str, module: Any, fresh: Snapshot) -> Iterator[
         if step.detached:
             unit = f"bramble-{step.program.replace('_', '-')}-ID"
             yield f'| `/run/bramble/steps/{unit}` | program, log and exit code of "{step.name}" |\n'
+
+
+def _written(step: Step) -> Iterator[Mapping[str, Any]]:
+    """Whole files that a step writes only where a node needs them."""
+    if step.program == "write_files":
+        yield from step.query["files"]
+    if step.program == "apt_source":
+        plain = {"mode": 0o644, "owner": "root", "group": "root"}
+        yield from ({**plain, **step.query[key]} for key in ("pin", "source"))
 
 
 def _looked_at(settings: Mapping[str, Section]) -> str:

@@ -201,6 +201,9 @@ def _print_plan(entry: dict[str, Any], diff: bool) -> None:
         click.echo(f"  {step['role']}: {step['step']}: {step['why']}")
         for text in step["diffs"] if diff else ():
             click.echo(text, nl=False)
+    for step in entry["steps"]:
+        if step["note"] is not None:
+            click.echo(f"  {step['role']}: {step['step']}: not to do: {step['note']}")
 
 
 @click.command("checks")

@@ -8,8 +8,25 @@ from bramble.parse import Disk, Mount
 from bramble.snapshot import FileState, Snapshot, Unknown
 from roles.storage import usb
 from roles.storage.disks import Choice, fstab_text, must
+from roles.storage.log_checks import (
+    journal_is_where_planned,
+    journal_keeps_to_its_cap,
+    logs_are_in_memory,
+    logs_have_room,
+    logs_take_no_zram,
+    repository_gives_log2ram_only,
+)
 from roles.storage.plan import VERIFY, StoragePlan, chosen, mounted, show_command
 
+# Found by `checks_of` in this module, like those below.
+ABOUT_LOGS = (
+    journal_is_where_planned,
+    journal_keeps_to_its_cap,
+    logs_are_in_memory,
+    logs_have_room,
+    logs_take_no_zram,
+    repository_gives_log2ram_only,
+)
 DEPLOY = "Run the deploy again."
 
 

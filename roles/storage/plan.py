@@ -1,4 +1,4 @@
-"""What storage wants: the SSD mounted by its UUID, and access times written nowhere."""
+"""What storage wants: the SSD mounted by its UUID, no access times, and logs that wear no card."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from bramble import container, fstab
 from bramble.board import Board
 from bramble.parse import Mount
-from bramble.plan import Given, Interests, NodePlan, RolePlan
+from bramble.plan import Given, Interests, NodePlan, RolePlan, together
 from bramble.snapshot import Snapshot, Unit, Unknown
 from bramble.steps import Step, diff
-from roles.storage import usb
+from roles.storage import logs, usb
 from roles.storage.disks import BY_ID, LABEL, STAGED, Choice, Wish, choose, fstab_text, must
 from roles.storage.settings import Settings
 
@@ -29,17 +29,23 @@ class StoragePlan(RolePlan):
     """
 
     ssd: Wish
+    logs: logs.Wish
+
+    def waits_for_reboot(self, snapshot: Snapshot) -> tuple[str, ...]:
+        """log2ram begins at boot, before all that logs."""
+        return logs.waits_for_reboot(self.logs, snapshot)
 
 
 def interests(settings: Settings) -> Interests:
     """The disks' own names, what is mounted at boot, and what the kernel says of the disks."""
     mount = settings.ssd.mount
-    return Interests(
+    disks = Interests(
         files=(fstab.PATH, f"{BY_ID}/*", EXT4_ERRORS, *usb.FILES),
         units=(fstab.unit_of(mount),),
         commands=(VERIFY, show_command(mount), usb.KERNEL_LOG, container.COMMAND),
         free=(mount,),
     )
+    return together((disks, *logs.interests(settings)))
 
 
 def show_command(mount: str) -> str:
@@ -48,13 +54,19 @@ def show_command(mount: str) -> str:
 
 
 def plan(settings: Settings, board: Board, given: Given) -> StoragePlan:
-    """The settings, which do not depend on the board."""
+    """The settings; only log2ram's origin depends on the board's system."""
     ssd = Wish(**settings.ssd.model_dump())
-    return StoragePlan(ssd=ssd, provides={} if ssd.device == "off" else {"storage.ssd": ssd.mount})
+    about_logs = logs.wish(settings, board)
+    return StoragePlan(
+        files=about_logs.files,
+        provides={} if ssd.device == "off" else {"storage.ssd": ssd.mount},
+        ssd=ssd,
+        logs=about_logs,
+    )
 
 
 def steps(plan: StoragePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """Refuse, or format the disk where it is blank, name it in fstab and mount it; mend the root."""
+    """Refuse, or format the disk where it is blank, name it in fstab, mount it; the root; the logs."""
     choice = chosen(plan.ssd, snapshot)
     edited = _edit(plan.ssd, choice, snapshot)
     return (
@@ -63,6 +75,7 @@ def steps(plan: StoragePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, 
         edited,
         _mount(plan.ssd, choice, snapshot, edited),
         _remount_root(snapshot),
+        *logs.steps(plan.logs, snapshot),
     )
 
 
@@ -219,7 +232,7 @@ def _remount_root(look: Snapshot) -> Step:
 
 
 def revert(plan: StoragePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """Unmount the SSD and take our line out of fstab; a person's own line, and all data, stay.
+    """Logs back to the disk, the SSD unmounted, our line out of fstab; all data stay, others' lines too.
 
     The root stays without access times: Raspberry Pi OS has it so itself.
     """
@@ -230,4 +243,4 @@ def revert(plan: StoragePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step,
         query = {"mounted": False, "folder": mount}
         why = f"{mount} is mounted" if mounted(snapshot, mount) else None
         unmount = Step(unmount.name, why, "mount_disk" if why else "", query if why else {})
-    return (unmount, edit)
+    return (*logs.revert(snapshot), unmount, edit)

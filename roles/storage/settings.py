@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from bramble.settings import Section, option
+from roles.storage.log_settings import Journal, Log2ram, LogFolder, Repository, too_small
 
 BY_ID = re.compile(r"(usb|nvme|ata|scsi|wwn|mmc|virtio)-[A-Za-z0-9_.:@+-]+")
 TAGGED = re.compile(r"(UUID|LABEL)=[A-Za-z0-9_.:-]{1,36}")
@@ -81,3 +82,27 @@ class Settings(Section):
     """Where a node keeps what it writes: an SSD if there is one, as little as possible on the card."""
 
     ssd: Ssd = option(Ssd(), help="The SSD.")
+    journal: Journal = option(Journal(), help="systemd's journal.")
+    log2ram: Log2ram = option(
+        "auto",
+        help="Whether log2ram keeps /var/log in memory and writes it back daily and at shutdown; "
+        "`auto`: where logs would be written to an SD card.",
+    )
+    log2ram_size_mib: int = option(
+        128, help="Memory that log2ram may take.", unit="MiB", ge=32, le=2048
+    )
+    log2ram_repository: Repository = option(
+        Repository(), help="Where Bookworm gets log2ram from; Debian has it from Trixie on."
+    )
+    log_folders: tuple[LogFolder, ...] = option(
+        (),
+        help="Folders that applications log to, for log2ram to keep in memory too.",
+        example=["/opt/sensor/log"],
+    )
+
+    @model_validator(mode="after")
+    def _logs_fit(self) -> Settings:
+        problem = too_small(self.log2ram, self.log2ram_size_mib, self.journal)
+        if problem:
+            raise ValueError(problem)
+        return self

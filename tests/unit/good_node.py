@@ -82,6 +82,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
         "ssh": {"password_authentication": False},
     },
     "power": {"governor": "performance", "fan": {"levels_c": [45, 55, 62, 70]}},
+    "storage": {"log2ram": "on"},
     "boot": {"config": {"arm_freq": "2000", "dtparam=pciex1_gen": "3"}},
     "engine": {"build_number": 11300},
     "model": {
@@ -183,7 +184,9 @@ def good_look(plan: NodePlan) -> Snapshot:
             "/run/bramble/reboot/eeprom",
         )
     )
-    return Snapshot(
+    from good_logs import with_logs
+
+    look = Snapshot(
         taken_at_s=1_795_225_725,
         asked_at_s=1_795_225_724.5,
         answered_at_s=1_795_225_727.2,
@@ -243,6 +246,7 @@ def good_look(plan: NodePlan) -> Snapshot:
         },
         free_bytes={"/mnt/ssd": 400 << 30},
     )
+    return with_logs(look, plan)
 
 
 OURS: Mapping[str, Any] = {"fstype": "ext4", "label": "bramble-ssd", "uuid": SSD_UUID}

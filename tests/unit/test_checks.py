@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from types import ModuleType
 
+import log_faults
 import memory_faults
 import pytest
 from good_node import (
@@ -478,6 +479,8 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
     },
 }
 
+FAULTS |= log_faults.FAULTS
+
 # Each check with what leaves it unable to tell.
 BLIND: dict[str, dict[str, Snapshot | Node]] = {
     "base.system_is_supported": {"no system": replace(GOOD, system=WHY)},
@@ -644,6 +647,7 @@ BLIND: dict[str, dict[str, Snapshot | Node]] = {
     },
 }
 
+BLIND |= log_faults.BLIND
 
 UNTOLD = with_command(GOOD, "vcgencmd get_throttled", None)
 COLD = with_command(GOOD, "vcgencmd measure_temp", None)
@@ -721,6 +725,10 @@ SKIPPED: dict[str, tuple[tuple[Snapshot | Node, str], ...]] = {
             f"there is no {WATCHDOG}",
         ),
     ),
+}
+SKIPPED |= {
+    name: tuple((Node(look, plan=plan), why) for look, plan, why in several)
+    for name, several in log_faults.SKIPPED.items()
 }
 
 

@@ -245,9 +245,16 @@ PLAN = {
     "packages": ["curl"],
     "files": [],
     "steps": [
-        {"role": "base", "step": "Install packages", "why": "curl", "diffs": []},
-        {"role": "serving", "step": "Write", "why": "/etc/x", "diffs": ["+++ /etc/x\n+one\n"]},
-        {"role": "serving", "step": "Run the service", "why": None, "diffs": []},
+        {"role": "base", "step": "Install packages", "why": "curl", "note": None, "diffs": []},
+        {
+            "role": "serving",
+            "step": "Write",
+            "why": "/etc/x",
+            "note": None,
+            "diffs": ["+++ /etc/x\n+one\n"],
+        },
+        {"role": "serving", "step": "Run the service", "why": None, "note": None, "diffs": []},
+        {"role": "storage", "step": "Install log2ram", "why": None, "note": "no card", "diffs": []},
     ],
 }
 
@@ -267,6 +274,7 @@ def test_a_plan_shows_the_steps_to_do_with_their_differences(runs):
         "  base: Install packages: curl\n"
         "  serving: Write: /etc/x\n"
         "+++ /etc/x\n+one\n"
+        "  storage: Install log2ram: not to do: no card\n"
     )
 
 

@@ -79,6 +79,13 @@ def test_a_fresh_node_has_everything_to_do_in_order():
         "Set the time zone",
         "Set the user's keys",
         "Set sshd's options",
+        "Write the journal's drop-in",
+        "Restart the journal",
+        "Add log2ram's repository",
+        "See that the logs fit into log2ram's memory",
+        "Write log2ram's configuration",
+        "Install log2ram",
+        "Have systemd read log2ram's files",
         "See what zram the kernel has",
         "Write memory's files",
         "Set the kernel's values",
@@ -459,7 +466,12 @@ def test_a_service_that_has_to_run_is_given_its_whole_deadline():
 
 def test_long_work_is_detached_and_short_work_is_not():
     detached = {name for name, step in all_steps(Snapshot()).items() if step.detached}
-    assert detached == {"Install packages", "Build llama.cpp", "Fetch the model"}
+    assert detached == {
+        "Install packages",
+        "Install log2ram",
+        "Build llama.cpp",
+        "Fetch the model",
+    }
 
 
 def test_a_local_archive_and_a_local_model_are_uploaded():
@@ -533,7 +545,7 @@ def test_a_plan_for_programs_has_exactly_the_documented_keys():
         frozenset({"role", "path", "mode", "owner", "text"})
     }
     assert {frozenset(step) for step in shown["steps"]} == {
-        frozenset({"role", "step", "why", "diffs"})
+        frozenset({"role", "step", "why", "note", "diffs"})
     }
     assert shown["files"][0]["mode"] == "0644"
     assert shown["files"][0]["owner"] == "root:root"
@@ -553,7 +565,7 @@ def test_the_same_work_has_the_same_unit_in_every_run():
 
 def test_every_detached_step_has_a_unit_of_its_own():
     names = [unit_name(step) for step in all_steps(Snapshot()).values() if step.detached]
-    assert len(set(names)) == 3
+    assert len(set(names)) == 4
 
 
 # Taking back
