@@ -44,6 +44,7 @@ SKIPPED = (
     "base.sshd_has_its_options",
     "power.governor_is_in_force",
     "power.fan_has_its_temperatures",
+    "power.supply_is_rated_for_a_pi_5",  # it is a Pi 4
     "boot.config_txt_has_the_planned_values",
     # The journal is in memory, so that log2ram has nothing to do.
     "storage.logs_are_in_memory",
