@@ -19,6 +19,7 @@ class ModelPlan(RolePlan):
     name: str
     path: str
     sha256: str
+    size_bytes: int | None
     url: str | None
     upload: Upload | None
 
@@ -30,7 +31,8 @@ class ModelPlan(RolePlan):
 
 def _path(settings: Settings) -> str:
     """The same content has the same place, so two models never share one."""
-    return f"{settings.folder.rstrip('/')}/{settings.name}-{settings.sha256[:12]}.gguf"
+    pin = settings.pin
+    return f"{settings.folder.rstrip('/')}/{pin.name}-{pin.sha256[:12]}.gguf"
 
 
 def interests(settings: Settings) -> Interests:
@@ -41,20 +43,21 @@ def interests(settings: Settings) -> Interests:
 
 def plan(settings: Settings, board: Board, given: Given) -> ModelPlan:
     """The file, which does not depend on the board."""
-    path = _path(settings)
-    remote = f"/var/tmp/bramble-model-{settings.sha256[:12]}"
+    path, pin = _path(settings), settings.pin
+    remote = f"/var/tmp/bramble-model-{pin.sha256[:12]}"
     return ModelPlan(
         provides={
-            "model.name": settings.name,
+            "model.name": pin.name,
             "model.path": path,
             "model.folder": settings.folder,
-            "model.sha256": settings.sha256,
+            "model.sha256": pin.sha256,
         },
-        name=settings.name,
+        name=pin.name,
         path=path,
-        sha256=settings.sha256,
-        url=settings.url,
-        upload=Upload(settings.path, remote) if settings.path else None,
+        sha256=pin.sha256,
+        size_bytes=pin.size_bytes,
+        url=pin.url,
+        upload=Upload(pin.path, remote) if pin.path else None,
     )
 
 
@@ -66,6 +69,7 @@ def steps(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ..
     query = {
         "path": plan.path,
         "sha256": plan.sha256,
+        "size_bytes": plan.size_bytes,
         "url": plan.url,
         "upload": plan.upload.remote if plan.upload else None,
     }
