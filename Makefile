@@ -65,8 +65,9 @@ bench: system setup .venv-bench/ready ## A no-op run beside a tuned Ansible play
 	touch $@
 
 .PHONY: docs
+# -P: the folder docs/roles would hide the package roles.
 docs: setup ## Rewrite the generated pages of docs/reference
-	$(BIN)/python docs/generate.py
+	$(BIN)/python -P docs/generate.py
 
 .PHONY: lock
 lock: ## Renew requirements.lock

@@ -126,15 +126,18 @@ def revert(role: str, hosts: tuple[str, ...], as_json: bool) -> None:
 
 @click.command("verify")
 @HOSTS
+@click.option("--deep", is_flag=True, help="Read models back from the disk and hash them; minutes.")
 @AS_JSON
-def verify(hosts: tuple[str, ...], as_json: bool) -> None:
+def verify(hosts: tuple[str, ...], deep: bool, as_json: bool) -> None:
     """Check HOSTs (all without a name) as they are; nothing is changed.
 
     Exit code 0 when all is well, 1 when a check fails, 3 when something could not be told.
     """
     from bramble.checks import exit_code
 
-    outcome = driver.run("verify", hosts, "-y", show=driver.be_quiet)
+    options = ("-y", "--data", "deep=yes") if deep else ("-y",)
+    show = _show(as_json) if deep else driver.be_quiet
+    outcome = driver.run("verify", hosts, *options, show=show)
     results = _results(outcome)
     if as_json:
         click.echo(json.dumps({"results": [result.as_dict() for result in results]}, indent=2))

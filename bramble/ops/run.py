@@ -16,22 +16,13 @@ from bramble import catalogue, report
 from bramble.board import Board, board, refusals
 from bramble.checks import Result, checks_of, run_all
 from bramble.inventory import from_data
-from bramble.node import program
 from bramble.ops import connection, reboot
 from bramble.plan import NodePlan, look_at, make
 from bramble.snapshot import Snapshot, Unknown
-from bramble.steps import Step, as_dict, unit_name
+from bramble.steps import Step, as_dict
 
 Commands = Generator[FunctionCommand, None, None]
 Way = Literal["steps", "revert"]
-
-# A compile must leave the node usable, and its memory must not push sshd out.
-DETACHED_PROPERTIES = {
-    "Nice": "10",
-    "IOSchedulingClass": "idle",
-    "OOMScoreAdjust": "900",
-    "KillMode": "control-group",
-}
 
 
 @dataclass(frozen=True)
@@ -190,14 +181,10 @@ def _upload(host: Host, step: Step) -> str | None:
 
 def _run(host: Host, step: Step) -> str | None:
     """Run the step's program; the problem in words when it failed."""
-    name, query = step.program, step.query
     if step.detached:
-        inner = program(step.program, step.query)
-        name, query = (
-            "follow",
-            {"unit": unit_name(step), "program": inner, "properties": DETACHED_PROPERTIES},
-        )
-    well, output = connection.run(host, name, query, step.timeout_s, live=step.detached)
+        well, output = connection.follow(host, step)
+    else:
+        well, output = connection.run(host, step.program, step.query, step.timeout_s)
     if well:
         return None
     problem = output.strip() or "it failed without a word"
@@ -264,7 +251,10 @@ def nothing_left(node: Node, roles: tuple[str, ...]) -> Commands:
 
 
 def finish(node: Node, *roles: str) -> None:
-    """Check the node as it is now, over the open connection: all of it, or these roles alone."""
+    """Check the node as it is now, over the open connection: all of it, or these roles alone.
+
+    `--data deep=yes` reads big files back from their disks.
+    """
     if node.plan is not None:
         names = roles or tuple(role.name for role in catalogue.roles())
         verify(name="Check the node", node=node, roles=names)
@@ -297,7 +287,8 @@ def _results(node: Node, roles: tuple[str, ...]) -> tuple[Result, ...]:
         if role.name in roles
         for c in checks_of(role.name, role.checks)
     )
-    results = run_all(connection.Live(host, node.plan, snapshot), checks)
+    deep = bool(host.data.get("deep"))
+    results = run_all(connection.Live(host, node.plan, snapshot, deep=deep), checks)
     for result in results:
         run.report.write("result", **result.as_dict())
     passed, skipped = (

@@ -337,6 +337,12 @@ def test_verify_gives_an_unreachable_host_a_result_that_says_why(runs):
     }
 
 
+def test_a_deep_verify_asks_for_big_files_to_be_read_back(runs):
+    runs.leaves = outcome(run("pi5-a"), result("pi5-a"), end())
+    assert bramble("verify", "--deep", "pi5-a").exit_code == 0
+    assert runs.calls == [("verify", ["pi5-a"], ["-y", "--data", "deep=yes"])]
+
+
 def test_verify_that_left_nothing_could_not_tell(runs):
     runs.leaves = outcome(code=1)
     done = bramble("verify", "--json")
