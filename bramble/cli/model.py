@@ -156,6 +156,22 @@ def _token(file: Path | None) -> str | None:
     return said.strip() or None
 
 
+@model.command("prune")
+@click.argument("hosts", nargs=-1, required=True, metavar="HOST...")
+@AS_JSON
+def prune(hosts: tuple[str, ...], as_json: bool) -> None:
+    """Remove the models from HOSTs that nothing needs.
+
+    What stays: the planned model, one that a process runs, and the one that was verified last besides
+    (the predecessor, for going back). What `bramble up` did not fetch is left alone.
+    """
+    from bramble.cli import driver, fleet
+
+    show = driver.be_quiet if as_json else driver.show_line
+    outcome = driver.run("prune", hosts, "-y", show=show)
+    fleet.print_outcome(outcome, as_json, "pruned", "nothing to remove")
+
+
 def _tell(outcomes: list[Outcome], file: Path, changed: bool, as_json: bool) -> None:
     from bramble.inventory.problems import shown
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from bramble.board import Board
 from bramble.plan import Given, Interests, NodePlan, RolePlan
-from bramble.snapshot import FileState, Snapshot
+from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step, Upload
 from roles.model.settings import Settings
 
@@ -36,9 +37,10 @@ def _path(settings: Settings) -> str:
 
 
 def interests(settings: Settings) -> Interests:
-    """The file with its stamp, and the room that there is."""
+    """The file with its stamp, those of other models, and the room that there is."""
     path = _path(settings)
-    return Interests(files=(path, f"{path}.json"), free=(settings.folder,))
+    others = f"{settings.folder.rstrip('/')}/*.gguf.*"
+    return Interests(files=(path, f"{path}.json", others), free=(settings.folder,))
 
 
 def plan(settings: Settings, board: Board, given: Given) -> ModelPlan:
@@ -82,6 +84,25 @@ def steps(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ..
 def revert(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
     """Nothing: the file is data, and it is all that this role makes."""
     return ()
+
+
+def prune(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
+    """Remove old models where there may be some: what runs, and what ran last, the node tells."""
+    name, folder = "Remove old models", str(PurePosixPath(plan.path).parent)
+    if isinstance(snapshot.files, Unknown):
+        others = ["the node would not say which"]
+    else:
+        ours = (plan.stamp, f"{plan.path}.part")
+        seen = [path for path, state in snapshot.files.items() if state and path not in ours]
+        beside = [path for path in map(PurePosixPath, seen) if str(path.parent) == folder]
+        parts = [path.name for path in beside if path.name.endswith(".gguf.part")]
+        old = [path.stem for path in beside if path.name.endswith(".gguf.json")]
+        # One other is the predecessor at least.
+        others = sorted([*parts, *(old if len(old) > 1 else [])])
+    if not others:
+        return (Step(name, None),)
+    query = {"folder": folder, "planned": plan.path}
+    return (Step(name, ", ".join(others), "prune_models", query, detached=True),)
 
 
 def unverified(plan: ModelPlan, snapshot: Snapshot) -> str | None:

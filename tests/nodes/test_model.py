@@ -74,3 +74,18 @@ def test_a_byte_that_changed_on_the_disk_is_found_by_a_deep_verify_and_mended(
     virtual_pis.said(NODE, f"sudo rm {FILE}.json")
     assert fleet.pyinfra("node", "-y").returncode == 0
     assert "the disk has it" in fleet.bramble("verify", NODE, "--deep").stdout
+
+
+def test_old_models_go_and_the_predecessor_stays(fleet, hub, virtual_pis):
+    assert fleet.pyinfra("node", "-y").returncode == 0
+    make = "; ".join(
+        f"touch {FOLDER}/{name}.gguf; touch -d @{at} {FOLDER}/{name}.gguf.json"
+        for name, at in (("older", 1_600_000_000), ("old", 1_700_000_000))
+    )
+    virtual_pis.said(NODE, f"sudo sh -c '{make}'")
+    done = fleet.bramble("model", "prune", NODE)
+    assert done.returncode == 0, done.stdout
+    assert f"removed {FOLDER}/older.gguf (0 MiB)" in done.stdout
+    left = virtual_pis.said(NODE, f"ls {FOLDER}").split()
+    assert left == ["old.gguf", "old.gguf.json", *(FILE.split("/")[-1] + e for e in ("", ".json"))]
+    assert f"{NODE}: nothing to remove" in fleet.bramble("model", "prune", NODE).stdout

@@ -291,6 +291,16 @@ def test_a_plan_that_could_not_be_made_is_a_failure(runs):
     assert (done.exit_code, done.stderr) == (1, "pi5-a: 32-bit\n")
 
 
+def test_prune_runs_its_deploy_and_needs_a_host(runs):
+    runs.leaves = outcome(
+        run("pi5-a", "pi4-b"), step("pi5-a", "Remove old models"), end(changed=["pi5-a"])
+    )
+    done = bramble("model", "prune", "pi5-a", "pi4-b")
+    assert runs.calls == [("prune", ["pi5-a", "pi4-b"], ["-y"])]
+    assert done.stdout == "pi5-a: pruned (Remove old models)\npi4-b: nothing to remove\n"
+    assert bramble("model", "prune").exit_code == 2
+
+
 # verify
 
 
