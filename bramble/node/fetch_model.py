@@ -1,9 +1,8 @@
 """Bring one model file to this node: resumed, verified, and only then in its place.
 
-The partial file lies beside its destination, so that the last step is a rename, and what is served
-meanwhile is left alone. The stamp beside it remembers the verified sha256 with the file's size and
-time, so that later looks need not read gigabytes again. What was written or read is taken out of the
-page cache, which belongs to the model that is being served.
+The partial file lies beside its destination: the last step is a rename, and what is served meanwhile
+is left alone. The stamp remembers the verified sha256 with the file's size and time, for later looks.
+What was written or read leaves the page cache again: it belongs to the model that is being served.
 """
 
 import contextlib
@@ -102,9 +101,9 @@ class Transfer:
             self.url, headers={"Range": f"bytes={have}-"} if have else {}
         )
         with urllib.request.urlopen(request, timeout=STALL_S) as answer:
-            start, total = self.span(answer, have)
-            head = answer.read(HEAD_BYTES) if start == 0 else b""
+            head = answer.read(HEAD_BYTES) if answer.status != 206 else b""
             refuse_other_content(self.url, answer, head)
+            start, total = self.span(answer, have)
             if total is not None and self.size is None:
                 check_space(self.part, total - start)
             with open(self.part, "ab" if start else "wb") as file:
@@ -139,7 +138,7 @@ class Transfer:
                 f"{self.url} cannot resume, and the connection ended {RESTARTS} times before the file "
                 "did; use a server that knows byte ranges"
             )
-        if have:
+        if have > 0:
             say("the server cannot resume; starting over")
 
     def wrong_size(self, found):
