@@ -147,7 +147,11 @@ class Hub:
         names = [n for n in self._listing(place.repo, place.revision) if n.endswith(".gguf")]
         lower = {name.lower(): name for name in names}
         near = difflib.get_close_matches(place.file.lower(), lower, n=1)
-        advice = f"did you mean {lower[near[0]]}?" if near else f"it has: {', '.join(names)}"
+        advice = (
+            f"did you mean {lower[near[0]]}?"
+            if near
+            else f"it has: {', '.join(names) or 'no GGUF'}"
+        )
         return f"{place.repo} has no file {place.file} at {place.revision}; {advice}"
 
 

@@ -38,7 +38,7 @@ class Settings(Section):
     use: str | None = option(
         None,
         help="MODEL:QUANT of models.yml, as `bramble model lock` pinned it; "
-        "takes the place of url, path and sha256.",
+        "takes the place of name, url, path and sha256.",
         example="qwen2.5-1.5b-instruct:q4_k_m",
         pattern=catalogue.USE,
     )
@@ -50,8 +50,7 @@ class Settings(Section):
     )
     name: str | None = option(
         None,
-        help="Name of the model; also the file's name on the node and the server's alias. "
-        "Not set: what `use` says.",
+        help="Name of the model; also the file's name on the node and the server's alias.",
         example="qwen2.5-1.5b-instruct-q4_k_m",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
     )
@@ -102,14 +101,14 @@ class Settings(Section):
         if self.use is None:
             self._pin = self._given()
             return self
-        if self.url or self.path or self.sha256:
+        if self.name or self.url or self.path or self.sha256:
             raise ValueError(
-                "use takes the place of url, path and sha256; "
+                "use takes the place of name, url, path and sha256; "
                 "leave them out (null takes away what another layer sets)"
             )
         found = _locked(self.use, Path((info.context or {}).get("folder", Path())))
         self._pin = Pin(
-            name=self.name or self.use.replace(":", "-"),
+            name=self.use.replace(":", "-"),
             sha256=found.sha256,
             size_bytes=found.size_bytes,
             url=found.url(self.endpoint),

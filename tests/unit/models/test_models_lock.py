@@ -304,13 +304,11 @@ def test_a_host_that_uses_a_locked_model_gets_it_by_commit(model, folder):
     assert found.url == f"https://huggingface.co/{REPO}/resolve/{COMMIT}/toy-3b-q4_k_m.gguf"
 
 
-def test_a_host_may_fetch_from_a_mirror_and_give_the_model_another_name(model, folder):
+def test_a_host_may_fetch_from_a_mirror(model, folder):
     model("lock")
     (folder / "hosts").mkdir()
-    (folder / "hosts/pi5-a.yml").write_text("model: {endpoint: 'http://nas:8090/', name: house}\n")
-    found = pin(folder)
-    assert found.name == "house"
-    assert found.url == f"http://nas:8090/{REPO}/resolve/{COMMIT}/toy-3b-q4_k_m.gguf"
+    (folder / "hosts/pi5-a.yml").write_text("model: {endpoint: 'http://nas:8090/'}\n")
+    assert pin(folder).url == f"http://nas:8090/{REPO}/resolve/{COMMIT}/toy-3b-q4_k_m.gguf"
 
 
 def test_a_model_that_is_not_locked_is_refused_with_the_command(folder):
@@ -331,8 +329,9 @@ def test_the_lock_is_enough_without_a_catalogue(model, folder):
         ("{use: toy-3b}", 'model.use: found "toy-3b"'),
         (
             "{use: 'toy-3b:q4_k_m', url: 'http://x/y'}",
-            "use takes the place of url, path and sha256",
+            "use takes the place of name, url, path and sha256",
         ),
+        ("{use: 'toy-3b:q4_k_m', name: toy}", "use takes the place of name"),
         ("{}", "no model is named; set use"),
         ("{name: toy, url: 'http://x/y'}", "sha256 is not set"),
         (f"{{sha256: {OLD}, url: 'http://x/y'}}", "name is not set"),
