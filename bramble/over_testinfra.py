@@ -53,6 +53,9 @@ class TestinfraNode:
         answer: Mapping[str, Any] = programs.answer(self._run("ask", query))
         return answer
 
+    def read_back(self, path: str) -> None:
+        """Not here: reading gigabytes back is what `bramble verify --deep` is for."""
+
 
 def ssh_config(inventory: Inventory) -> str:
     """The fleet as an OpenSSH configuration: keys, ports and trust as in the inventory."""

@@ -106,6 +106,7 @@ WRITTEN: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("ccache", "", "compiler cache"),
         ("release", "", "one release: `bin/` and `manifest.json`"),
     ),
+    "prune_models": (),
     "fetch_model": (
         ("path", "", "the model, mode 0644"),
         ("path", ".json", "its stamp: sha256, size and time when it was verified"),

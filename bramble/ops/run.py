@@ -17,22 +17,13 @@ from bramble import catalogue, report
 from bramble.board import Board, board, refusals
 from bramble.checks import Result, checks_of, run_all
 from bramble.inventory import from_data
-from bramble.node import program
 from bramble.ops import connection, reboot, trial
 from bramble.plan import NodePlan, look_at, make
 from bramble.snapshot import Snapshot, Unknown
-from bramble.steps import Step, as_dict, unit_name
+from bramble.steps import Step, as_dict
 
 Commands = Generator[FunctionCommand, None, None]
-Way = Literal["steps", "revert"]
-
-# A compile must leave the node usable, and its memory must not push sshd out.
-DETACHED_PROPERTIES = {
-    "Nice": "10",
-    "IOSchedulingClass": "idle",
-    "OOMScoreAdjust": "900",
-    "KillMode": "control-group",
-}
+Way = Literal["steps", "revert", "prune"]
 
 
 @dataclass(frozen=True)
@@ -135,7 +126,7 @@ def bring(node: Node, role: str, way: Way = "steps") -> None:
 
 
 def _steps(plan: NodePlan, role: str, snapshot: Snapshot, way: Way = "steps") -> tuple[Step, ...]:
-    """A role's steps by what a look saw: those that bring it there, or those that take it back."""
+    """A role's steps by what a look saw: those that bring it there, take it back, or clear up."""
     found = next(entry for entry in catalogue.roles() if entry.name == role)
     steps: tuple[Step, ...] = getattr(found.plan, way)(plan.roles[role], plan, snapshot)
     return steps
@@ -195,14 +186,10 @@ def _upload(host: Host, step: Step) -> str | None:
 
 def _run(host: Host, step: Step) -> str | None:
     """Run the step's program; the problem in words when it failed."""
-    name, query = step.program, step.query
     if step.detached:
-        inner = program(step.program, step.query)
-        name, query = (
-            "follow",
-            {"unit": unit_name(step), "program": inner, "properties": DETACHED_PROPERTIES},
-        )
-    well, output = connection.run(host, name, query, step.timeout_s, live=step.detached)
+        well, output = connection.follow(host, step)
+    else:
+        well, output = connection.run(host, step.program, step.query, step.timeout_s)
     if well:
         return None
     problem = output.strip() or "it failed without a word"
@@ -284,7 +271,10 @@ def nothing_left(node: Node, roles: tuple[str, ...]) -> Commands:
 
 
 def finish(node: Node, *roles: str) -> None:
-    """Check the node as it is now, over the open connection: all of it, or these roles alone."""
+    """Check the node as it is now, over the open connection: all of it, or these roles alone.
+
+    `--data deep=yes` reads big files back from their disks.
+    """
     if node.plan is not None:
         names = roles or tuple(role.name for role in catalogue.roles())
         verify(name="Check the node", node=node, roles=names)
@@ -317,7 +307,8 @@ def _results(node: Node, roles: tuple[str, ...]) -> tuple[Result, ...]:
         if role.name in roles
         for c in checks_of(role.name, role.checks)
     )
-    results = run_all(connection.Live(host, node.plan, snapshot), checks)
+    deep = bool(host.data.get("deep"))
+    results = run_all(connection.Live(host, node.plan, snapshot, deep=deep), checks)
     for result in results:
         run.report.write("result", **result.as_dict())
     passed, skipped = (

@@ -96,10 +96,15 @@ class Node:
     snapshot: Snapshot
     answer: object = None
     plan: NodePlan = PLAN
+    on_disk: object = None
 
     def ask(self, url, question):
         assert (url, question) == (SERVING.url, SERVING.question)
         return RIGHT_ANSWER if self.answer is None else self.answer
+
+    def read_back(self, path):
+        assert path == MODEL.path
+        return self.on_disk
 
 
 def clock_says(**changes: str) -> Snapshot:
@@ -418,6 +423,8 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
         "another content": with_file(GOOD, MODEL.path, plain("another")),
         "never verified": with_file(GOOD, MODEL.stamp, None),
         "touched since": with_file(GOOD, MODEL.path, replace(GOOD.file(MODEL.path), mtime_ns=8)),
+        "a bit flipped on the disk": Node(GOOD, on_disk="e" * 64),
+        "a disk that does not read": Node(GOOD, on_disk="cannot be read: Input/output error"),
     },
     "serving.unit_is_active": {
         "stopped": with_unit(GOOD, active="inactive", sub="dead", process=None),
@@ -614,6 +621,7 @@ BLIND: dict[str, dict[str, Snapshot | Node]] = {
         "no files": replace(GOOD, files=WHY),
         "no model": with_file(GOOD, MODEL.path, WHY),
         "no stamp": with_file(GOOD, MODEL.stamp, WHY),
+        "not read back": Node(GOOD, on_disk=WHY),
     },
     "serving.unit_is_active": {"no units": replace(GOOD, units=WHY)},
     "serving.unit_is_enabled": {"no units": replace(GOOD, units=WHY)},
@@ -845,6 +853,17 @@ def test_a_small_model_is_believed_by_the_hash_of_this_look():
     small = replace(plain("x"), sha256=MODEL.sha256)
     finding = found("model.model_is_the_pinned_one", with_file(GOOD, MODEL.path, small))
     assert (finding.status, finding.got) == ("pass", "hashed now")
+
+
+def test_a_model_that_was_read_back_is_believed_by_that_alone():
+    deep = Node(with_file(GOOD, MODEL.stamp, None), on_disk=MODEL.sha256)
+    finding = found("model.model_is_the_pinned_one", deep)
+    assert (finding.status, finding.got) == ("pass", "the disk has it")
+
+
+def test_a_model_that_is_not_there_is_not_read_back():
+    seen = Node(with_file(GOOD, MODEL.path, None), on_disk=AssertionError())
+    assert "is not there" in found("model.model_is_the_pinned_one", seen).got
 
 
 # Running them

@@ -299,6 +299,16 @@ def test_a_plan_that_could_not_be_made_is_a_failure(runs):
     assert (done.exit_code, done.stderr) == (1, "pi5-a: 32-bit\n")
 
 
+def test_prune_runs_its_deploy_and_needs_a_host(runs):
+    runs.leaves = outcome(
+        run("pi5-a", "pi4-b"), step("pi5-a", "Remove old models"), end(changed=["pi5-a"])
+    )
+    done = bramble("model", "prune", "pi5-a", "pi4-b")
+    assert runs.calls == [("prune", ["pi5-a", "pi4-b"], ["-y"])]
+    assert done.stdout == "pi5-a: pruned (Remove old models)\npi4-b: nothing to remove\n"
+    assert bramble("model", "prune").exit_code == 2
+
+
 # verify
 
 
@@ -343,6 +353,12 @@ def test_verify_gives_an_unreachable_host_a_result_that_says_why(runs):
         "got": "no route",
         "remedy": "See reports/x.log",
     }
+
+
+def test_a_deep_verify_asks_for_big_files_to_be_read_back(runs):
+    runs.leaves = outcome(run("pi5-a"), result("pi5-a"), end())
+    assert bramble("verify", "--deep", "pi5-a").exit_code == 0
+    assert runs.calls == [("verify", ["pi5-a"], ["-y", "--data", "deep=yes"])]
 
 
 def test_verify_that_left_nothing_could_not_tell(runs):

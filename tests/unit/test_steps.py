@@ -617,3 +617,31 @@ def test_engine_leaves_what_was_built_and_model_leaves_the_file():
 def test_a_file_that_could_not_be_seen_is_left_to_the_program():
     blind = with_file(GOOD, CURRENT, Unknown("no"))
     assert taken_back(blind)["engine"]["Make no release current"].why == CURRENT
+
+
+# Clearing up
+
+
+def pruned(*names, look=GOOD):
+    """The one step that clears up where these lie beside the planned model."""
+    folder = Path(MODEL.path).parent
+    for name in names:
+        look = with_file(look, str(folder / name), plain("{}"))
+    (step,) = catalogue.roles_of(settings())[MODEL_AT].plan.prune(MODEL, PLAN, look)
+    return step
+
+
+MODEL_AT = [role.name for role in catalogue.roles()].index("model")
+
+
+@pytest.mark.parametrize("beside", [(), ("old.gguf.json",), (f"{Path(MODEL.path).name}.part",)])
+def test_nothing_is_cleared_up_where_one_model_besides_is_the_predecessor(beside):
+    assert pruned(*beside).why is None
+
+
+def test_two_models_besides_and_parts_are_looked_at_on_the_node():
+    step = pruned("old.gguf.json", "older.gguf.json")
+    assert step.why == "old.gguf, older.gguf"
+    assert step.query == {"folder": str(Path(MODEL.path).parent), "planned": MODEL.path}
+    assert pruned("left.gguf.part").why == "left.gguf.part"
+    assert pruned(look=replace(GOOD, files=Unknown("no"))).why == "the node would not say which"
