@@ -63,7 +63,7 @@ WRITTEN: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     ),
     "service": (),
     "write_files": (),
-    "link": (("path", "", "link to the current release"),),
+    "switch_engine": (("path", "", "link to the current release"),),
     "build_engine": (
         ("work", "", "source and build folder, kept for the next build"),
         ("ccache", "", "compiler cache"),

@@ -12,9 +12,9 @@ def main() -> None:
 
 
 def _add_commands() -> None:
-    from bramble.cli import ask, fleet, inventory, trial, trust, virtual
+    from bramble.cli import ask, engine, fleet, inventory, trial, trust, virtual
 
-    own = (trial.trial, virtual.virtual, ask.ask, trust.trust)
+    own = (trial.trial, virtual.virtual, ask.ask, trust.trust, engine.engine)
     for command in (*own, *inventory.commands, *fleet.commands):
         main.add_command(command)
 

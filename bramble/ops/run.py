@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import click
@@ -12,7 +12,7 @@ from paramiko import SSHException
 from pyinfra.api import FunctionCommand, Host, State, operation
 from pyinfra.context import ctx_state, host, state
 
-from bramble import catalogue, report
+from bramble import catalogue, report, store
 from bramble.board import Board, board, refusals
 from bramble.checks import Result, checks_of, run_all
 from bramble.inventory import from_data
@@ -20,7 +20,7 @@ from bramble.node import program
 from bramble.ops import connection, reboot
 from bramble.plan import NodePlan, look_at, make
 from bramble.snapshot import Snapshot, Unknown
-from bramble.steps import Step, as_dict, unit_name
+from bramble.steps import Step, Upload, as_dict, unit_name
 
 Commands = Generator[FunctionCommand, None, None]
 Way = Literal["steps", "revert"]
@@ -161,7 +161,8 @@ def _carry_out(state: State, host: Host, step: Step, query: dict[str, object]) -
     """Upload and run; whatever goes wrong fails this host alone and is said in words."""
     host.log(f"{step.name}: {step.why}")
     if step.reboot_deadline_s is None:
-        problem = _upload(host, step) or _run(host, step)
+        step, problem = _from_store(host, step)
+        problem = problem or _upload(host, step) or _run(host, step)
     else:
         problem = _reboot(host, step, query)
     this_run().changed.add(host.name)
@@ -174,6 +175,31 @@ def _carry_out(state: State, host: Host, step: Step, query: dict[str, object]) -
         problem=problem,
     )
     return problem is None
+
+
+def _from_store(host: Host, step: Step) -> tuple[Step, str | None]:
+    """The step with what this computer's store has for it; the problem when it cannot do without."""
+    if step.stored is None:
+        return step, None
+    stored = step.stored
+    try:
+        found = store.find(stored.key)
+    except store.StoreError as error:
+        host.log(click.style(str(error), "red"))
+        return step, str(error)
+    if found is None:
+        if stored.otherwise:
+            host.log(click.style(stored.otherwise, "red"))
+        return step, stored.otherwise
+    host.log(f"sending release {stored.key} from the store ({found.size >> 20} MiB)")
+    query = {
+        **stored.query,
+        "sha256": found.sha256,
+        "size": found.unpacked_size,
+        "upload": stored.remote,
+    }
+    upload = Upload(found.path, stored.remote)
+    return replace(step, program=stored.program, query=query, uploads=(upload,)), None
 
 
 def _upload(host: Host, step: Step) -> str | None:

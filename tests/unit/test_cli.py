@@ -93,7 +93,7 @@ def test_an_outcome_names_hosts_changes_and_failures_with_their_reasons():
     left = outcome(
         run("a", "b", "c", "d", "e"),
         ("host", {"host": "a", "state": "unreachable", "why": "timed out"}),
-        step("b", "Build llama.cpp", state="failed", problem="noise\nthe disk is full\n"),
+        step("b", "Install llama.cpp", state="failed", problem="noise\nthe disk is full\n"),
         ("host", {"host": "c", "state": "connected"}),
         step("e", "Fetch the model", problem=None),
         end(changed=["b", "e"], failed=["a", "b", "d"]),
@@ -102,11 +102,11 @@ def test_an_outcome_names_hosts_changes_and_failures_with_their_reasons():
     assert left.hosts == ["a", "b", "c", "d", "e"]
     assert left.failed == {"a": "Connection refused", "b": "the disk is full", "d": "see the log"}
     assert left.changed == {"b", "e"}
-    assert [entry["step"] for entry in left.of("step")] == ["Build llama.cpp", "Fetch the model"]
+    assert [entry["step"] for entry in left.of("step")] == ["Install llama.cpp", "Fetch the model"]
 
 
 def test_a_run_that_was_cut_off_has_no_failures_to_name():
-    left = outcome(run("a"), step("a", "Build llama.cpp"), code=1)
+    left = outcome(run("a"), step("a", "Install llama.cpp"), code=1)
     assert (left.failed, left.changed) == ({}, set())
 
 

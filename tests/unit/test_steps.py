@@ -77,7 +77,7 @@ def test_a_fresh_node_has_everything_to_do_in_order():
         "Reboot",
         "Write the governor's unit",
         "Set the governor",
-        "Build llama.cpp",
+        "Install llama.cpp",
         "Make the release current",
         "Fetch the model",
         "Write the service's files",
@@ -155,12 +155,12 @@ DISAGREEMENTS = {
     ),
     "a release without its manifest": (
         replace(GOOD, files={path: f for path, f in GOOD.files.items() if path != MANIFEST}),
-        "Build llama.cpp",
+        "Install llama.cpp",
         f"release {ENGINE.release} is not there",
     ),
     "a manifest that could not be seen": (
         with_file(GOOD, MANIFEST, Unknown("no")),
-        "Build llama.cpp",
+        "Install llama.cpp",
         "is not there",
     ),
     "a link to another release": (
@@ -184,12 +184,12 @@ DISAGREEMENTS = {
             f"{CURRENT}/bin/llama-server",
             replace(GOOD.file(f"{CURRENT}/bin/llama-server"), sha256="0" * 64),
         ),
-        "Build llama.cpp",
+        "Install llama.cpp",
         "is not the one that was built",
     ),
     "a program that is missing": (
         with_file(GOOD, f"{CURRENT}/bin/llama-server", None),
-        "Build llama.cpp",
+        "Install llama.cpp",
         "has no llama-server",
     ),
     "a model that is missing": (
@@ -442,7 +442,7 @@ def test_a_service_that_has_to_run_is_given_its_whole_deadline():
 
 def test_long_work_is_detached_and_short_work_is_not():
     detached = {name for name, step in all_steps(Snapshot()).items() if step.detached}
-    assert detached == {"Install packages", "Build llama.cpp", "Fetch the model"}
+    assert detached == {"Install packages", "Install llama.cpp", "Fetch the model"}
 
 
 def test_a_local_archive_and_a_local_model_are_uploaded():
@@ -451,9 +451,9 @@ def test_a_local_archive_and_a_local_model_are_uploaded():
         engine={"source": {"archive": archive}}, model={"path": "toy.gguf", "url": None}
     )
     steps = all_steps(Snapshot(), plan)
-    (source,) = steps["Build llama.cpp"].uploads
+    (source,) = steps["Install llama.cpp"].uploads
     assert source == Upload(Path("/inventory/src.tar"), f"/var/tmp/bramble-source-{'a' * 12}")
-    assert steps["Build llama.cpp"].query["source"]["upload"] == source.remote
+    assert steps["Install llama.cpp"].query["source"]["upload"] == source.remote
     (model,) = steps["Fetch the model"].uploads
     assert model.local == Path("/inventory/toy.gguf")
     assert steps["Fetch the model"].query["upload"] == model.remote
