@@ -169,7 +169,7 @@ def _print(found: Sequence[Entry], as_json: bool) -> None:
         click.echo(
             f"{entry.release}  {told['soc']}  {told['codename']}  {told['variant']}  "
             f"{told['build_info']}  {entry.size / 2**20:.1f} MiB  {told['built_at']}\n"
-            f"    {told['compiled_in']['cpu_flags']}\n"
+            f"    {told['compiled_in']['cpu_flags']} with {', '.join(told['compiled_in']['parts'])}\n"
             f"    {told['compiler']}, on {told['builder']}; archive {entry.sha256}"
         )
     if not found:

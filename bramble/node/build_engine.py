@@ -157,12 +157,15 @@ def compile_targets(build, targets, jobs):
 
 
 def compiled_in(build):
-    """What the build really has: the flags of ggml's kernels, and the options that are on."""
+    """What the build really has: the flags of ggml's kernels but for warnings, and ggml's parts."""
     with open(os.path.join(build, "build.ninja"), encoding="utf-8") as file:
-        found = re.search(r"/ggml-cpu\.c\.o: .*?^  FLAGS = (.*?)$", file.read(), re.M | re.S)
-    with open(os.path.join(build, "CMakeCache.txt"), encoding="utf-8") as file:
-        on = re.findall(r"^((?:GGML|LLAMA)_\w+):BOOL=ON$", file.read(), re.MULTILINE)
-    return {"cpu_flags": found[1].strip() if found else "unknown", "enabled": sorted(on)}
+        text = file.read()
+    found = re.search(r"/ggml-cpu\.c\.o: .*?^  FLAGS = (.*?)$", text, re.MULTILINE | re.DOTALL)
+    flags = found[1].split() if found else ["unknown"]
+    return {
+        "cpu_flags": " ".join(flag for flag in flags if not flag.startswith("-W")),
+        "parts": sorted(set(re.findall(r"-DGGML_USE_(\w+)", text))),
+    }
 
 
 def needed_versions(paths):

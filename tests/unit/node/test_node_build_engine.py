@@ -315,8 +315,8 @@ build a.dir/ggml.c.o: C_COMPILER a.c
   FLAGS = -O3 -DNDEBUG
 
 build ggml/ggml-cpu.dir/ggml-cpu/ggml-cpu.c.o: C_COMPILER ggml-cpu.c
-  DEFINES = -DGGML
-  FLAGS = -O3 -march=armv8-a+crc -mtune=cortex-a72
+  DEFINES = -DGGML_SCHED -DGGML_USE_OPENMP -DGGML_USE_CPU_REPACK
+  FLAGS = -O3 -Wall -march=armv8-a+crc -mtune=cortex-a72
 """
 
 
@@ -330,7 +330,6 @@ def build(tmp_path):
         program.write_text(SERVER)
         program.chmod(0o755)
     (folder / "build.ninja").write_text(NINJA)
-    (folder / "CMakeCache.txt").write_text("GGML_CCACHE:BOOL=ON\nGGML_RPC:BOOL=OFF\n")
     return folder
 
 
@@ -359,7 +358,7 @@ def test_a_release_has_its_programs_and_a_manifest_with_their_sums(query, build)
     }
     assert manifest["compiled_in"] == {
         "cpu_flags": "-O3 -march=armv8-a+crc -mtune=cortex-a72",
-        "enabled": ["GGML_CCACHE"],
+        "parts": ["CPU_REPACK", "OPENMP"],
     }
     assert manifest["compiler"] == "c++ (Debian) 12.2.0"
     assert manifest["binaries"] == {
