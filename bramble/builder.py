@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import platform
 import re
 import shutil
@@ -30,7 +31,6 @@ set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
 """
 TOOLCHAIN = {"prefix": "aarch64-linux-gnu-", "text": _TOOLCHAIN}
 CODENAME = "bookworm"
-MEMORY_PER_JOB_MIB = 900
 _MACHINES = {"aarch64": "arm64", "x86_64": "amd64"}
 
 
@@ -64,12 +64,24 @@ def board_for(soc: str, part: str | None, cores: int, memory_mib: int) -> Board:
 def build(
     query: Mapping[str, Any], architecture: str, archive: Path | None, say: Callable[[str], None]
 ) -> store.Entry:
-    """Run the nodes' own build program here, and pack what it installs."""
+    """Run the nodes' own build program here, one at a time, and pack what it installs."""
     crossed = _MACHINES.get(platform.machine()) != architecture
     _require(crossed)
     home = store.folder()
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Another build may have made it while this one waited.
+        found = store.find(query["manifest"]["release"])
+        return found or _build(query, crossed, archive, say)
+
+
+def _build(
+    query: Mapping[str, Any], crossed: bool, archive: Path | None, say: Callable[[str], None]
+) -> store.Entry:
+    home = store.folder()
     work = home / "work"
-    work.mkdir(parents=True, exist_ok=True)
+    work.mkdir(exist_ok=True)
     unpacked = home / "unpacked" / query["manifest"]["release"]
     upload = work / "source.archive"
     if archive is not None:
@@ -92,9 +104,11 @@ def build(
 
 def _require(crossed: bool) -> None:
     """Refuse to begin without the programs that a build calls."""
-    packages = {"cmake": "cmake", "ninja": "ninja-build", "g++": "g++", "ccache": "ccache"}
+    packages = {"cmake": "cmake", "ninja": "ninja-build", "ccache": "ccache"}
     if crossed:
         packages["aarch64-linux-gnu-g++"] = "g++-aarch64-linux-gnu"
+    else:
+        packages["g++"] = "g++"
     missing = [package for name, package in packages.items() if not shutil.which(name)]
     if missing:
         raise BuilderError(

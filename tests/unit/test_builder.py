@@ -85,6 +85,29 @@ def test_a_release_is_built_once_for_all_hosts_of_a_like_and_kept(compiles):
     assert len(asked) == 1
 
 
+def test_a_build_that_waited_for_another_takes_what_that_one_made(compiles, monkeypatch):
+    asked = compiles(PROGRAM)
+    real, looks = store.find, []
+
+    def find(release):
+        looks.append(release)
+        if len(looks) == 2:  # the first look, outside the lock, found nothing
+            builder._build(asked_for[0], False, None, lambda line: None)
+        return real(release)
+
+    asked_for = []
+    monkeypatch.setattr(store, "find", find)
+    monkeypatch.setattr(
+        builder,
+        "build",
+        lambda query, *rest, build=builder.build: asked_for.append(query) or build(query, *rest),
+    )
+    done = bramble("build", "--soc", "cortex-a72", "--json")
+    assert done.exit_code == 0, done.output
+    assert len(json.loads(done.stdout)["releases"]) == 1
+    assert len(asked) == 1
+
+
 def test_without_a_processor_every_core_known_by_name_is_built_for(compiles):
     compiles(PROGRAM)
     done = bramble("build", "--json")
