@@ -259,6 +259,8 @@ def _owned(plan: NodePlan, name: str, module: Any, fresh: Snapshot) -> Iterator[
             yield f"| `{step.query[key]}{ending}` | {what} |\n"
         for upload in step.uploads:
             yield f"| `{upload.remote}` | sent by this computer, removed once it is used |\n"
+        if step.stored:
+            yield f"| `{step.stored.remote}` | sent from the store, removed once it is used |\n"
         if step.detached:
             unit = f"bramble-{step.program.replace('_', '-')}-ID"
             yield f'| `/run/bramble/steps/{unit}` | program, log and exit code of "{step.name}" |\n'
