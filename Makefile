@@ -39,8 +39,9 @@ try: system setup ## A virtual Pi from nothing to an answer (root on Debian)
 	$(BIN)/bramble try
 
 .PHONY: test
-# The tests of the build program want a real CMake on this machine too, those of log2ram a gpg.
-test: PACKAGES += cmake gnupg ninja-build $(MACHINE_PACKAGES)
+# The tests of the build program want a real CMake on this machine too, those of log2ram a gpg, and
+# the machine's llama.cpp is compiled here.
+test: PACKAGES += ccache cmake g++-aarch64-linux-gnu gnupg ninja-build $(MACHINE_PACKAGES)
 test: system setup lint ## Everything: lint, fast tests, then the tests on virtual Pis
 	$(BIN)/pytest -q -n 2 -m 'not nodes'
 	$(BIN)/pytest -q -m nodes

@@ -28,6 +28,20 @@ class Upload:
 
 
 @dataclass(frozen=True)
+class Stored:
+    """What serves as well as a step's program: an archive of this computer's store, sent and installed.
+
+    `otherwise` is why the step fails where the store has none; without it its own program is run.
+    """
+
+    key: str
+    program: str
+    query: Mapping[str, Any] = field(repr=False)
+    remote: str
+    otherwise: str | None = None
+
+
+@dataclass(frozen=True)
 class Step:
     """One change of a node: the program of `bramble/node/` that makes it, and why it is needed.
 
@@ -52,6 +66,7 @@ class Step:
     confirm: Mapping[str, Any] | None = field(default=None, repr=False)
     look_again: bool = False
     note: str | None = None
+    stored: Stored | None = None
 
 
 def write_files(name: str, files: Sequence[File], snapshot: Snapshot) -> Step:

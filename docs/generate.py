@@ -100,7 +100,7 @@ WRITTEN: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("path", "", "the swap file, mode 0600; beside it `.NAME.bramble` while it is being made"),
     ),
     "write_files": (),
-    "link": (("path", "", "link to the current release"),),
+    "switch_engine": (("path", "", "link to the current release"),),
     "build_engine": (
         ("work", "", "source and build folder, kept for the next build"),
         ("ccache", "", "compiler cache"),
@@ -308,6 +308,8 @@ def _owned(plan: NodePlan, name: str, module: Any, fresh: Snapshot) -> Iterator[
             yield f"| `{step.query[key]}{ending}` | {what} |\n"
         for upload in step.uploads:
             yield f"| `{upload.remote}` | sent by this computer, removed once it is used |\n"
+        if step.stored:
+            yield f"| `{step.stored.remote}` | sent from the store, removed once it is used |\n"
         if step.detached:
             unit = f"bramble-{step.program.replace('_', '-')}-ID"
             yield f'| `/run/bramble/steps/{unit}` | program, log and exit code of "{step.name}" |\n'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import click
@@ -13,14 +13,14 @@ from paramiko import SSHException
 from pyinfra.api import FunctionCommand, Host, State, operation
 from pyinfra.context import ctx_state, host, state
 
-from bramble import catalogue, report
+from bramble import catalogue, report, store
 from bramble.board import Board, board, refusals
 from bramble.checks import Result, checks_of, run_all
 from bramble.inventory import from_data
 from bramble.ops import connection, reboot, trial
 from bramble.plan import NodePlan, look_at, make
 from bramble.snapshot import Snapshot, Unknown
-from bramble.steps import Step, as_dict
+from bramble.steps import Step, Upload, as_dict
 
 Commands = Generator[FunctionCommand, None, None]
 Way = Literal["steps", "revert", "prune"]
@@ -155,7 +155,8 @@ def _carry_out(state: State, host: Host, step: Step, query: dict[str, object]) -
     """Upload and run; whatever goes wrong fails this host alone and is said in words."""
     host.log(f"{step.name}: {step.why}")
     if step.reboot_deadline_s is None:
-        problem = _upload(host, step) or _run(host, step) or _confirm(host, step)
+        step, problem = _from_store(host, step)
+        problem = problem or _upload(host, step) or _run(host, step) or _confirm(host, step)
         if problem is None and step.look_again:
             problem = _look_again(host, query)
     else:
@@ -170,6 +171,31 @@ def _carry_out(state: State, host: Host, step: Step, query: dict[str, object]) -
         problem=problem,
     )
     return problem is None
+
+
+def _from_store(host: Host, step: Step) -> tuple[Step, str | None]:
+    """The step with what this computer's store has for it; the problem when it cannot do without."""
+    if step.stored is None:
+        return step, None
+    stored = step.stored
+    try:
+        found = store.find(stored.key)
+    except store.StoreError as error:
+        host.log(click.style(str(error), "red"))
+        return step, str(error)
+    if found is None:
+        if stored.otherwise:
+            host.log(click.style(stored.otherwise, "red"))
+        return step, stored.otherwise
+    host.log(f"sending release {stored.key} from the store ({found.size >> 20} MiB)")
+    query = {
+        **stored.query,
+        "sha256": found.sha256,
+        "size": found.unpacked_size,
+        "upload": stored.remote,
+    }
+    upload = Upload(found.path, stored.remote)
+    return replace(step, program=stored.program, query=query, uploads=(upload,)), None
 
 
 def _upload(host: Host, step: Step) -> str | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from bramble import report
+from bramble import report, store
 from bramble.virtual.model import address_of, port_of
 
 ROOT = Path(__file__).parents[2]
@@ -58,6 +58,11 @@ class Fleet:
     folder: Path
     reports: list[Path] = field(default_factory=list)
 
+    @property
+    def store(self) -> Path:
+        """A store of its own: what this computer has built must not decide what a test sees."""
+        return self.folder / "store"
+
     def write(self, hosts, per_host=None):
         """Name these virtual Pis, with settings of their own for some of them."""
         (self.folder / "groups").mkdir(parents=True, exist_ok=True)
@@ -82,6 +87,7 @@ class Fleet:
         return {
             **os.environ,
             "BRAMBLE_INVENTORY": str(self.folder),
+            store.VARIABLE: str(self.store),
             report.VARIABLE: str(new),
             "PYINFRA_PROGRESS": "off",
             **more,

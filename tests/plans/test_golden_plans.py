@@ -170,6 +170,10 @@ def test_what_differs_between_cases_is_why_they_are_there():
     assert (engines["pi4-1g"].jobs, engines["pi4-4g"].jobs, engines["pi5-8g"].jobs) == (1, 4, 4)
     assert engines["git-source"].upload is None
     assert engines["pi5-8g"].options["GGML_NATIVE"] == "ON"
+    crossed = engines["pi4-crossed"]
+    assert crossed.options["GGML_CPU_ARM_ARCH"] == "armv8-a+crc;-mtune=cortex-a72"
+    assert crossed.release != engines["pi4-4g"].release
+    assert crossed.packages == ("libgomp1",)
     x86 = engines["mini-pc-amd64"].options
     assert (x86["GGML_NATIVE"], x86["GGML_AVX2"], x86["GGML_AVX512"]) == ("OFF", "ON", "OFF")
     governors = {case for case, plan in plans.items() if plan.roles["power"].governor}

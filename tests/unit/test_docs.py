@@ -13,10 +13,10 @@ import pytest
 from click.testing import CliRunner
 
 import bramble.ssh
-from bramble import catalogue, report, steps
+from bramble import catalogue, report, steps, store
 from bramble.checks import Result, checks_of
 from bramble.cli import ask as ask_module
-from bramble.cli import driver, fleet, main
+from bramble.cli import driver, engine, fleet, main
 from bramble.inventory.effective import Effective, Report
 from bramble.models import lock
 from bramble.models.hub import Hub
@@ -129,7 +129,7 @@ def outcome(*events):
 
 
 def test_the_keys_of_up_are_documented():
-    step = {"event": "step", "host": "a", "step": "Build llama.cpp", "why": "", "problem": None}
+    step = {"event": "step", "host": "a", "step": "Install llama.cpp", "why": "", "problem": None}
     found = outcome({"event": "run", "hosts": ["a"]}, step)
     assert keys({"hosts": [fleet._state_of("a", found)]}) == documented("bramble up --json")
 
@@ -153,6 +153,14 @@ def test_the_keys_of_checks_are_documented():
     done = CliRunner().invoke(main, ["checks", "--json"])
     assert done.exit_code == 0
     assert keys(json.loads(done.stdout)) == documented("bramble checks --json")
+
+
+def test_the_keys_of_engine_are_documented(capsys):
+    entry = store.Entry("abc", Path("abc.tar.gz"), "0" * 64, 1, 1, {})
+    engine._print([entry], True)
+    found = keys(json.loads(capsys.readouterr().out)) | {"releases[].manifest"}
+    assert found == documented("bramble engine build --json, bramble engine list --json")
+    assert documented("bramble engine prune --json") == {"removed[]"}
 
 
 def test_the_keys_of_ask_are_documented(monkeypatch, tmp_path):

@@ -95,7 +95,7 @@ def test_a_fresh_node_has_everything_to_do_in_order():
         "Set the kernel's parameters",
         "Set the firmware's options",
         "Reboot",
-        "Build llama.cpp",
+        "Install llama.cpp",
         "Make the release current",
         "Fetch the model",
         "Write the service's files",
@@ -173,12 +173,12 @@ DISAGREEMENTS = {
     ),
     "a release without its manifest": (
         replace(GOOD, files={path: f for path, f in GOOD.files.items() if path != MANIFEST}),
-        "Build llama.cpp",
+        "Install llama.cpp",
         f"release {ENGINE.release} is not there",
     ),
     "a manifest that could not be seen": (
         with_file(GOOD, MANIFEST, Unknown("no")),
-        "Build llama.cpp",
+        "Install llama.cpp",
         "is not there",
     ),
     "a link to another release": (
@@ -202,12 +202,12 @@ DISAGREEMENTS = {
             f"{CURRENT}/bin/llama-server",
             replace(GOOD.file(f"{CURRENT}/bin/llama-server"), sha256="0" * 64),
         ),
-        "Build llama.cpp",
+        "Install llama.cpp",
         "is not the one that was built",
     ),
     "a program that is missing": (
         with_file(GOOD, f"{CURRENT}/bin/llama-server", None),
-        "Build llama.cpp",
+        "Install llama.cpp",
         "has no llama-server",
     ),
     "a model that is missing": (
@@ -469,7 +469,7 @@ def test_long_work_is_detached_and_short_work_is_not():
     assert detached == {
         "Install packages",
         "Install log2ram",
-        "Build llama.cpp",
+        "Install llama.cpp",
         "Fetch the model",
     }
 
@@ -480,9 +480,9 @@ def test_a_local_archive_and_a_local_model_are_uploaded():
         engine={"source": {"archive": archive}}, model={"path": "toy.gguf", "url": None}
     )
     steps = all_steps(Snapshot(), plan)
-    (source,) = steps["Build llama.cpp"].uploads
+    (source,) = steps["Install llama.cpp"].uploads
     assert source == Upload(Path("/inventory/src.tar"), f"/var/tmp/bramble-source-{'a' * 12}")
-    assert steps["Build llama.cpp"].query["source"]["upload"] == source.remote
+    assert steps["Install llama.cpp"].query["source"]["upload"] == source.remote
     (model,) = steps["Fetch the model"].uploads
     assert model.local == Path("/inventory/toy.gguf")
     assert steps["Fetch the model"].query["upload"] == model.remote
