@@ -81,7 +81,8 @@ def provisioned(fleet, built, virtual_pis):
     done = fleet.pyinfra("node", "-y")
     assert done.returncode == 0, done.stdout
     assert fleet.statuses(NAME) == {name: "skip" if name in SKIPPED else "pass" for name in CHECKS}
-    return done.stdout
+    yield done.stdout
+    virtual_pis.down(NAME)
 
 
 def test_a_build_is_what_its_processor_wants(built):

@@ -59,7 +59,8 @@ WELL = {name: "skip" if name in SKIPPED else "pass" for name in CHECKS}
 def pi(virtual_pis):
     """A fresh Pi 4; all tests here share it, in their order."""
     virtual_pis.up(NAME, board="pi4", kind="machine")
-    return virtual_pis
+    yield virtual_pis
+    virtual_pis.down(NAME)
 
 
 @pytest.fixture
