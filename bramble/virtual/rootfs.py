@@ -9,6 +9,8 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +31,7 @@ FLAGS = (
 )
 """How mmdebstrap is told to make it."""
 
+TELL_EVERY_S = 30
 _MAKING_BYTES = 2 << 30
 _TMPFS = Path("/dev/shm")
 
@@ -137,14 +140,19 @@ def command(
 
 def run_mmdebstrap(argv: list[str], work: str, on_progress: Progress) -> None:
     tail: list[str] = []
+    stage = "mmdebstrap begins"
     env = {**os.environ, "TMPDIR": work, "LC_ALL": "C.UTF-8"}
-    with subprocess.Popen(
-        argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=env
-    ) as process:
+    with (
+        subprocess.Popen(
+            argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=env
+        ) as process,
+        _told_every(TELL_EVERY_S, lambda: stage, on_progress),
+    ):
         for line in process.stderr or ():
             tail = [*tail[-14:], line.rstrip()]
             if line.startswith(("I: ", "W: ", "E: ")):
-                on_progress(line.rstrip())
+                stage = line.rstrip()
+                on_progress(stage)
     if process.returncode:
         shown = "\n".join(tail)
         raise VirtualPiError(
@@ -152,6 +160,24 @@ def run_mmdebstrap(argv: list[str], work: str, on_progress: Progress) -> None:
             f"its last lines:\n{shown}\nIs the Debian mirror of this machine reachable? "
             "Try 'apt-get update' here first"
         )
+
+
+@contextmanager
+def _told_every(period_s: float, stage: Callable[[], str], on_progress: Progress) -> Iterator[None]:
+    """Says every so often what goes on and for how long already, until the block ends."""
+    over, began = threading.Event(), time.monotonic()
+
+    def tell() -> None:
+        while not over.wait(period_s):
+            on_progress(f"{stage()} ({time.monotonic() - began:.0f} s since the start)")
+
+    teller = threading.Thread(target=tell)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()
 
 
 def source_lines(apt: AptHost) -> str:
