@@ -39,8 +39,9 @@ try: system setup ## A virtual Pi from nothing to an answer (root on Debian)
 	$(BIN)/bramble try
 
 .PHONY: test
-# The tests of the build program want a real CMake on this machine too.
-test: PACKAGES += cmake ninja-build $(MACHINE_PACKAGES)
+# The tests of the build program want a real CMake on this machine too, those of log2ram a gpg, and
+# the machine's llama.cpp is compiled here.
+test: PACKAGES += ccache cmake g++-aarch64-linux-gnu gnupg ninja-build $(MACHINE_PACKAGES)
 test: system setup lint ## Everything: lint, fast tests, then the tests on virtual Pis
 	$(BIN)/pytest -q -n 2 -m 'not nodes'
 	$(BIN)/pytest -q -m nodes
@@ -65,8 +66,9 @@ bench: system setup .venv-bench/ready ## A no-op run beside a tuned Ansible play
 	touch $@
 
 .PHONY: docs
+# -P: the folder docs/roles would hide the package roles.
 docs: setup ## Rewrite the generated pages of docs/reference
-	$(BIN)/python docs/generate.py
+	$(BIN)/python -P docs/generate.py
 
 .PHONY: lock
 lock: ## Renew requirements.lock

@@ -78,6 +78,17 @@ def _with_values(found: Sequence[str], values: Mapping[str, str]) -> tuple[str, 
     return (*made, *new)
 
 
+def without(text: str, wish: Wish) -> str:
+    """A cmdline.txt's text without the wish's tokens; a text that is more than one line stays."""
+    if not is_one_line(text):
+        return text
+    before = tokens(text)
+    after = tuple(token for token in before if token not in wish.tokens)
+    if after == before or not after:
+        return text
+    return " ".join(after) + ("\n" if text.endswith("\n") else "")
+
+
 def missing(line: str, wish: Wish) -> tuple[str, ...]:
     """The wanted tokens that are not in force in a line: not there, or undone by a later one."""
     found = tokens(line)

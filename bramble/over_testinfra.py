@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,7 +26,9 @@ class TestinfraNode:
         self._connection = connection
         self._host = host
         query = look_at(host.settings, catalogue.roles_of(host.settings))
-        self.snapshot: Snapshot = read(programs.answer(self._run("probe", query)))
+        asked_at_s = time.time()
+        answer = programs.answer(self._run("probe", query))
+        self.snapshot: Snapshot = read(answer, asked_at_s, time.time())
         self.plan = self._plan()
 
     def _run(self, program: str, query: Mapping[str, Any]) -> str:
@@ -49,6 +52,9 @@ class TestinfraNode:
         query = {"url": url, "question": question, "max_tokens": 64, "timeout_s": 300}
         answer: Mapping[str, Any] = programs.answer(self._run("ask", query))
         return answer
+
+    def read_back(self, path: str) -> None:
+        """Not here: reading gigabytes back is what `bramble verify --deep` is for."""
 
 
 def ssh_config(inventory: Inventory) -> str:

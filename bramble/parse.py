@@ -32,7 +32,10 @@ class Swap:
 
 @dataclass(frozen=True)
 class Disk:
-    """A block device as lsblk tells it, with its partitions; size in bytes."""
+    """A block device as lsblk tells it, with its partitions; size in bytes.
+
+    `table` is the kind of its partition table (gpt, dos), which may hold no partition.
+    """
 
     path: str
     kind: str
@@ -45,6 +48,7 @@ class Disk:
     model: str | None
     serial: str | None
     read_only: bool
+    table: str | None = None
     parts: tuple[Disk, ...] = ()
 
 
@@ -167,6 +171,7 @@ def _disk(device: Mapping[str, Any]) -> Disk:
         model=device["model"],
         serial=device["serial"],
         read_only=bool(device["ro"]),
+        table=device.get("pttype"),
         parts=disks(device.get("children", [])),
     )
 

@@ -59,6 +59,16 @@ class Interests:
     commands: tuple[str, ...] = ()
 
 
+def together(parts: Iterable[Interests]) -> Interests:
+    """What one look must see for all of these."""
+    several = tuple(parts)
+    named = {
+        item.name: tuple(_union(getattr(part, item.name) for part in several))
+        for item in fields(Interests)
+    }
+    return Interests(**named)
+
+
 @dataclass(frozen=True, kw_only=True)
 class RolePlan:
     """What every role's plan has; a role adds fields of its own.

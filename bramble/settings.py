@@ -27,6 +27,9 @@ class Section(BaseModel):
     needs: ClassVar[tuple[str, ...]] = ()
     """The roles that a role cannot do without."""
 
+    without_default: ClassVar[tuple[str, ...]] = ()
+    """Settings that a new inventory is to ask for, though others may take their place."""
+
     # Inputs stay out of pydantic's own messages because they may be secrets.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 

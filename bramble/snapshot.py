@@ -112,6 +112,15 @@ class FileState:
 
 
 @dataclass(frozen=True)
+class Login:
+    """The account that this computer logs in to, and its authorized_keys (None: no such file)."""
+
+    user: str
+    path: str
+    keys: FileState | None
+
+
+@dataclass(frozen=True)
 class Answer:
     """An HTTP answer of a local URL; status 0 when nothing listens there."""
 
@@ -129,12 +138,19 @@ class Output:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One look at a node. Mappings hold what was asked for; None in them means "not there"."""
+    """One look at a node. Mappings hold what was asked for; None in them means "not there".
+
+    `taken_at_s` is by the node's clock; `asked_at_s` and `answered_at_s`, between which it was taken,
+    are by this computer's. 0 is a time that is not known.
+    """
 
     taken_at_s: int = 0
+    asked_at_s: float = 0
+    answered_at_s: float = 0
     device_tree: DeviceTree | Unknown | None = None
     system: System | Unknown = field(default_factory=lambda: Unknown("no look was taken"))
     boot: Boot | Unknown = field(default_factory=lambda: Unknown("no look was taken"))
+    login: Login | Unknown = field(default_factory=lambda: Unknown("no look was taken"))
     memory_kib: Mapping[str, int] | Unknown = field(default_factory=dict)
     mounts: tuple[parse.Mount, ...] | Unknown = ()
     swaps: tuple[parse.Swap, ...] | Unknown = ()
@@ -178,14 +194,17 @@ class Snapshot:
         return self.commands.get(line, Unknown(f"`{line}` was not run"))
 
 
-def read(raw: Mapping[str, Any]) -> Snapshot:
+def read(raw: Mapping[str, Any], asked_at_s: float = 0, answered_at_s: float = 0) -> Snapshot:
     """The snapshot in what the probe printed; a part that cannot be read is Unknown."""
     taken_at_s = raw.get("taken_at_s")
     return Snapshot(
         taken_at_s=taken_at_s if isinstance(taken_at_s, int) else 0,
+        asked_at_s=asked_at_s,
+        answered_at_s=answered_at_s,
         device_tree=_known(raw, "device_tree", _device_tree),
         system=_known(raw, "system", _system),
         boot=_known(raw, "boot", _boot),
+        login=_known(raw, "login", _login),
         memory_kib=_known(raw, "meminfo", parse.meminfo),
         mounts=_known(raw, "mountinfo", parse.mountinfo),
         swaps=_known(raw, "swaps", parse.swaps),
@@ -298,6 +317,10 @@ def _file(part: Mapping[str, Any] | None) -> FileState | None:
         return None
     renamed = {"size_bytes" if key == "size" else key: value for key, value in part.items()}
     return FileState(**renamed)
+
+
+def _login(part: Mapping[str, Any]) -> Login:
+    return Login(part["user"], part["path"], _file(part["keys"]))
 
 
 def _commands(part: Mapping[str, Any]) -> Mapping[str, Output | Unknown | None]:

@@ -28,12 +28,30 @@ class Upload:
 
 
 @dataclass(frozen=True)
+class Stored:
+    """What serves as well as a step's program: an archive of this computer's store, sent and installed.
+
+    `otherwise` is why the step fails where the store has none; without it its own program is run.
+    """
+
+    key: str
+    program: str
+    query: Mapping[str, Any] = field(repr=False)
+    remote: str
+    otherwise: str | None = None
+
+
+@dataclass(frozen=True)
 class Step:
     """One change of a node: the program of `bramble/node/` that makes it, and why it is needed.
 
     A `detached` step runs as a transient systemd unit: it outlives the connection, and a run that
     comes later follows the one under way. `diffs` are unified diffs for people; no secret is in them.
+    A step with `confirm` is on trial: the node takes it back by itself unless its program is run with
+    that query over a new connection, which proves that the node still lets us in.
     A step with a `reboot_deadline_s` may have the node reboot: it lasts until the node answers again.
+    After one that says `look_again` the steps of later roles go by a new look at the node.
+    `note` says why a step that might be expected has nothing to do.
     """
 
     name: str
@@ -45,6 +63,10 @@ class Step:
     uploads: tuple[Upload, ...] = ()
     diffs: tuple[str, ...] = ()
     reboot_deadline_s: int | None = None
+    confirm: Mapping[str, Any] | None = field(default=None, repr=False)
+    look_again: bool = False
+    note: str | None = None
+    stored: Stored | None = None
 
 
 def write_files(name: str, files: Sequence[File], snapshot: Snapshot) -> Step:
@@ -191,7 +213,13 @@ def as_dict(plan: NodePlan, steps: Mapping[str, Sequence[Step]]) -> dict[str, An
             for file in part.files
         ],
         "steps": [
-            {"role": role, "step": step.name, "why": step.why, "diffs": list(step.diffs)}
+            {
+                "role": role,
+                "step": step.name,
+                "why": step.why,
+                "note": step.note,
+                "diffs": list(step.diffs),
+            }
             for role, several in steps.items()
             for step in several
         ],

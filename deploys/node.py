@@ -4,8 +4,10 @@ from bramble.ops.run import begin, bring, finish
 
 node = begin()
 bring(node, "base")
-bring(node, "boot")
+bring(node, "storage")
+bring(node, "memory")
 bring(node, "power")
+bring(node, "boot")
 bring(node, "engine")
 bring(node, "model")
 bring(node, "serving")

@@ -4,7 +4,9 @@ from bramble.ops.run import begin, bring, finish
 
 node = begin()
 bring(node, "base")
-bring(node, "boot")
+bring(node, "storage")
+bring(node, "memory")
 bring(node, "power")
+bring(node, "boot")
 bring(node, "watchdog")
-finish(node, "base", "boot", "power", "watchdog")
+finish(node, "base", "storage", "memory", "boot", "power", "watchdog")

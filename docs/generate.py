@@ -19,9 +19,10 @@ from bramble.board import Board
 from bramble.checks import checks_of
 from bramble.cli import main as command
 from bramble.inventory.wording import allowed, schema_at
+from bramble.parse import Disk
 from bramble.plan import NodePlan, look_at, make
 from bramble.settings import Section, Ssh
-from bramble.snapshot import Output, Snapshot
+from bramble.snapshot import FileState, Output, Snapshot
 from bramble.steps import Step
 
 HERE = Path(__file__).parent
@@ -40,9 +41,23 @@ BOARD = Board(
     memory_mib=8063,
     page_size=16384,
 )
+BLANK = Disk(
+    path="/dev/sda",
+    kind="disk",
+    transport="usb",
+    size_bytes=500_000_000_000,
+    fstype=None,
+    label=None,
+    uuid=None,
+    mountpoints=(),
+    model=None,
+    serial=None,
+    read_only=False,
+)
 NEEDED: Mapping[str, Mapping[str, Any]] = {
     "ssh": {"address": "192.168.1.41"},
     "boot": {"config": {"NAME": "VALUE"}, "eeprom": {"update": True}},
+    "storage": {"log2ram": "on"},
     "model": {"name": "NAME", "url": "https://example.org/model.gguf", "sha256": "0" * 64},
 }
 
@@ -50,9 +65,25 @@ NEEDED: Mapping[str, Mapping[str, Any]] = {
 # names the path, what is added to it, and what lies there.
 WRITTEN: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "apt_install": (),
+    "set_clock": (),
+    "set_hostname": (("path", "", "the line of 127.0.1.1, with `base.hostname` only"),),
+    "try_ssh": (),
+    "systemd": (),
+    "remove_files": (),
     "command": (),
     "reexec": (),
     "reboot": (),
+    "refuse": (),
+    "log_room": (),
+    "apt_source": (
+        ("keyring", "", "the key of log2ram's repository, with `storage.log2ram` only"),
+    ),
+    "format_disk": (("note", "", "while the disk is being formatted"),),
+    "edit_fstab": (
+        ("path", "", "edited in place: our line below a comment of ours, options that lines lack"),
+        ("path", ".bak", "its text before the last change"),
+    ),
+    "mount_disk": (("folder", "", "where the SSD is mounted"),),
     "edit_boot": (
         ("path", "", "edited in place: its other tokens or lines stay"),
         ("path", ".bak", "its text before the last change"),
@@ -62,13 +93,20 @@ WRITTEN: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("staged", "", "written by rpi-eeprom-update, taken by the bootloader at the next boot"),
     ),
     "service": (),
+    "zram": (),
+    "kernel_values": (),
+    "drop_swap": (),
+    "swap_file": (
+        ("path", "", "the swap file, mode 0600; beside it `.NAME.bramble` while it is being made"),
+    ),
     "write_files": (),
-    "link": (("path", "", "link to the current release"),),
+    "switch_engine": (("path", "", "link to the current release"),),
     "build_engine": (
         ("work", "", "source and build folder, kept for the next build"),
         ("ccache", "", "compiler cache"),
         ("release", "", "one release: `bin/` and `manifest.json`"),
     ),
+    "prune_models": (),
     "fetch_model": (
         ("path", "", "the model, mode 0644"),
         ("path", ".json", "its stamp: sha256, size and time when it was verified"),
@@ -226,15 +264,23 @@ def files_page() -> str:
     parts = [
         "# Files on a node\n\n"
         "From the plan of a fresh Raspberry Pi 5 with the default settings, and with `boot.config` and\n"
-        "`boot.eeprom.update` set. RELEASE is the release's identity, SHA256 the first twelve digits\n"
-        "of the pinned hash, NAME `model.name`. `bramble plan HOST` shows the same of a real host,\n"
-        "with each file's text as a difference.\n\n"
-        "bramble owns whole files: it replaces them, and merges with nobody's. The role boot alone\n"
-        "edits files that are others': each line below says which part. It never removes a file that\n"
-        "it no longer plans, nor old releases and models.\n"
+        "`boot.eeprom.update` set, `storage.log2ram: on`, and a blank USB disk. RELEASE is the\n"
+        "release's identity, SHA256 the first twelve digits of the pinned hash, NAME `model.name` and\n"
+        "the disk's name. `bramble plan HOST` shows the same of a real host, with each file's text as\n"
+        "a difference.\n\n"
+        "bramble owns whole files: it replaces them, and merges with nobody's. The roles boot\n"
+        "and storage alone edit files that are others': each line below says which part. It never\n"
+        "removes a file that it no longer plans, nor old releases and models.\n"
     ]
+    fstab, name = "/etc/fstab", "/dev/disk/by-id/usb-NAME"
     fresh = Snapshot(
-        files=dict.fromkeys(look_at(settings, catalogue.roles())["files"]),
+        # With a blank USB disk, so that what is done about one is told.
+        disks=(BLANK,),
+        files={
+            **dict.fromkeys(look_at(settings, catalogue.roles())["files"]),
+            fstab: FileState("file", 0o644, "root", "root", 0, 0, text=""),
+            name: FileState("link", 0o777, "root", "root", 0, 0, target="../../sda"),
+        },
         commands={"rpi-eeprom-update": Output(1, "BOOTLOADER: update available\n")},
     )
     for role in catalogue.roles():
@@ -255,13 +301,27 @@ def _owned(plan: NodePlan, name: str, module: Any, fresh: Snapshot) -> Iterator[
         yield f"| `{file.path}` | {what}{', secret' if file.secret else ''} |\n"
     steps: tuple[Step, ...] = module.steps(plan.roles[name], plan, fresh)
     for step in steps:
+        for file in _written(step):
+            what = f"whole file, mode {file['mode']:04o}, {file['owner']}:{file['group']}"
+            yield f"| `{file['path']}` | {what} |\n"
         for key, ending, what in WRITTEN[step.program] if step.why else ():
             yield f"| `{step.query[key]}{ending}` | {what} |\n"
         for upload in step.uploads:
             yield f"| `{upload.remote}` | sent by this computer, removed once it is used |\n"
+        if step.stored:
+            yield f"| `{step.stored.remote}` | sent from the store, removed once it is used |\n"
         if step.detached:
             unit = f"bramble-{step.program.replace('_', '-')}-ID"
             yield f'| `/run/bramble/steps/{unit}` | program, log and exit code of "{step.name}" |\n'
+
+
+def _written(step: Step) -> Iterator[Mapping[str, Any]]:
+    """Whole files that a step writes only where a node needs them."""
+    if step.program == "write_files":
+        yield from step.query["files"]
+    if step.program == "apt_source":
+        plain = {"mode": 0o644, "owner": "root", "group": "root"}
+        yield from ({**plain, **step.query[key]} for key in ("pin", "source"))
 
 
 def _looked_at(settings: Mapping[str, Section]) -> str:
@@ -285,7 +345,8 @@ def _looked_at(settings: Mapping[str, Section]) -> str:
 
 
 def _names(names: Any) -> str:
-    return ", ".join(f"`{name}`" for name in names)
+    # Bars end the cells of a table, in code too.
+    return ", ".join(f"`{name.replace('|', chr(92) + '|')}`" for name in names)
 
 
 def _neutral(text: str, plan: NodePlan) -> str:

@@ -12,9 +12,16 @@ def main() -> None:
 
 
 def _add_commands() -> None:
-    from bramble.cli import ask, fleet, inventory, trial, trust, virtual
+    from bramble.cli import ask, engine, fleet, inventory, model, trial, trust, virtual
 
-    own = (trial.trial, virtual.virtual, ask.ask, trust.trust)
+    own = (
+        trial.trial,
+        virtual.virtual,
+        ask.ask,
+        trust.trust,
+        engine.engine,
+        model.model,
+    )
     for command in (*own, *inventory.commands, *fleet.commands):
         main.add_command(command)
 

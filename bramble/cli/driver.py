@@ -85,8 +85,8 @@ def run(
     log = file.with_suffix(".log")
     file.parent.mkdir(parents=True, exist_ok=True)
     argv = [sys.executable, "-m", "pyinfra", "inventory.py", f"deploys/{deploy}.py", *options]
-    if hosts:
-        argv += ["--limit", ",".join(hosts)]
+    for host in hosts:
+        argv += ["--limit", host]
     last_words: dict[str, str] = {}
 
     def listen(host: str, text: str) -> None:

@@ -106,6 +106,11 @@ def revert(role: str, hosts: tuple[str, ...], as_json: bool) -> None:
     for name in dependents(role):
         click.echo(f"{name} cannot do without {role}: it is taken back first", err=True)
     outcome = driver.run("revert", hosts, "-y", "--data", f"role={role}", show=_show(as_json))
+    print_outcome(outcome, as_json, "taken back", "nothing to take back")
+
+
+def print_outcome(outcome: driver.Outcome, as_json: bool, done: str, nothing: str) -> None:
+    """Say what became of each host, in words for "changed" and "unchanged", and end the command."""
     summary = [
         {key: value for key, value in _state_of(host, outcome).items() if "checks" not in key}
         for host in outcome.hosts
@@ -115,8 +120,8 @@ def revert(role: str, hosts: tuple[str, ...], as_json: bool) -> None:
     for entry in summary if not as_json else []:
         words = {
             "failed": f"failed: {entry['why']}",
-            "changed": f"taken back ({', '.join(entry['steps'])})",
-            "unchanged": "nothing to take back",
+            "changed": f"{done} ({', '.join(entry['steps'])})",
+            "unchanged": nothing,
         }
         click.echo(f"{entry['host']}: {words[entry['state']]}")
     if outcome.code:
@@ -126,15 +131,18 @@ def revert(role: str, hosts: tuple[str, ...], as_json: bool) -> None:
 
 @click.command("verify")
 @HOSTS
+@click.option("--deep", is_flag=True, help="Read models back from the disk and hash them; minutes.")
 @AS_JSON
-def verify(hosts: tuple[str, ...], as_json: bool) -> None:
+def verify(hosts: tuple[str, ...], deep: bool, as_json: bool) -> None:
     """Check HOSTs (all without a name) as they are; nothing is changed.
 
     Exit code 0 when all is well, 1 when a check fails, 3 when something could not be told.
     """
     from bramble.checks import exit_code
 
-    outcome = driver.run("verify", hosts, "-y", show=driver.be_quiet)
+    options = ("-y", "--data", "deep=yes") if deep else ("-y",)
+    show = _show(as_json) if deep else driver.be_quiet
+    outcome = driver.run("verify", hosts, *options, show=show)
     results = _results(outcome)
     if as_json:
         click.echo(json.dumps({"results": [result.as_dict() for result in results]}, indent=2))
@@ -201,6 +209,9 @@ def _print_plan(entry: dict[str, Any], diff: bool) -> None:
         click.echo(f"  {step['role']}: {step['step']}: {step['why']}")
         for text in step["diffs"] if diff else ():
             click.echo(text, nl=False)
+    for step in entry["steps"]:
+        if step["note"] is not None:
+            click.echo(f"  {step['role']}: {step['step']}: not to do: {step['note']}")
 
 
 @click.command("checks")

@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from bramble.inventory.choice import Sections
 from bramble.inventory.schema import fleet_schema, settings_schema
+from bramble.models import catalogue as models
 from bramble.settings import Section, Ssh
 
 _FLEET = """\
@@ -74,6 +75,7 @@ def starter(
         "groups/pi5.yml": _GROUP.format(name="pi5"),
         "hosts/README.md": _HOSTS_README,
         "known_hosts": "",
+        models.FILE: models.shipped().read_text(encoding="utf-8"),
         **schemas(sections),
     }
 
@@ -84,7 +86,7 @@ def needed(sections: Sections) -> list[str]:
         f"{section}.{name}"
         for section, model in sections.items()
         for name, field in model.model_fields.items()
-        if field.is_required()
+        if field.is_required() or name in model.without_default
     ]
 
 

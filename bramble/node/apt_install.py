@@ -1,5 +1,6 @@
 """Install Debian packages: repair what was interrupted, wait for the lock, show each package."""
 
+import fcntl
 import os
 import subprocess
 import time
@@ -8,6 +9,8 @@ LOCK_WAIT_S = 600
 LISTS_AGE_S = 24 * 3600
 LISTS = "/var/lib/apt/lists"
 UPDATES = "/var/lib/dpkg/updates"
+LOCK = "/var/lib/dpkg/lock-frontend"
+DPKG = ("dpkg", "--force-confdef", "--force-confold")
 
 # apt-listchanges and debconf would ask questions that nobody answers here.
 ENVIRONMENT = {
@@ -56,11 +59,44 @@ def progress(line):
     return f"[{percent if kind == 'dlstatus' else 100 + percent}/200]"
 
 
+def audit():
+    """The packages that dpkg finds half installed or not configured, by name."""
+    done = subprocess.run(["dpkg", "--audit"], env=ENVIRONMENT, capture_output=True, text=True)
+    # Each is an indented line: its name, then a word on what it is.
+    return [line.split()[0] for line in done.stdout.splitlines() if line.startswith(" ")]
+
+
 def repair():
-    """Finish what a killed dpkg left half done, or nothing can be installed."""
-    if os.listdir(UPDATES):
-        print(":: dpkg was interrupted; finishing what it had begun", flush=True)
-        call("dpkg", "--force-confdef", "--force-confold", "--configure", "-a")
+    """Finish what a killed dpkg left half done, or nothing can be installed; what is left broken."""
+    if not os.listdir(UPDATES) and not audit():
+        return []
+    print(":: dpkg was interrupted; finishing what it had begun", flush=True)
+    with open(LOCK, "wb") as lock:
+        # As apt does: hold the front end's lock, and tell dpkg so.
+        if not locked(lock):
+            print(f":: another one holds {LOCK} for {LOCK_WAIT_S} s already", flush=True)
+            return audit()
+        call("env", "DPKG_FRONTEND_LOCKED=1", *DPKG, "--configure", "-a")
+    broken = audit()
+    if broken:
+        # What was cut off while it was unpacked cannot be configured, only unpacked again.
+        call(*APT, "update")
+        call(*APT, "install", "--reinstall", "--fix-broken", *broken)
+    return audit()
+
+
+def locked(lock):
+    """Whether the lock could be had within the time that apt may wait for it too."""
+    deadline_s = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            if time.monotonic() > deadline_s:
+                return False
+            time.sleep(1)
+        else:
+            return True
 
 
 def lists_are_old():
@@ -75,9 +111,16 @@ def lists_are_old():
 
 
 def main(query):
-    """Install `packages`; lists that are too old for it are brought up to date once."""
+    """Repair, then install `packages`, if any; lists too old for it are brought up to date once."""
     packages = query["packages"]
-    repair()
+    broken = repair()
+    if broken:
+        print(
+            f":: still half installed: {' '.join(broken)}; dpkg's own words are above", flush=True
+        )
+        return 1
+    if not packages:
+        return 0
     print(f":: installing {len(packages)} packages: {' '.join(packages)}", flush=True)
     fresh = False
     if lists_are_old():

@@ -120,7 +120,7 @@ def fetch(source, folder):
     shutil.rmtree(os.path.join(folder, ".git"))
 
 
-def configure(source, build, options):
+def configure(source, build, options, toolchain=None):
     """Run CMake from a fresh cache, then refuse options that llama.cpp does not declare.
 
     llama.cpp uses up every GGML_ variable, so CMake never warns of a mistyped one: an option that
@@ -128,6 +128,11 @@ def configure(source, build, options):
     """
     say("configuring")
     flags = [f"-D{name}={value}" for name, value in sorted(options.items())]
+    if toolchain:
+        path = f"{build}.cmake"
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(toolchain["text"])
+        flags.append(f"-DCMAKE_TOOLCHAIN_FILE={path}")
     call("cmake", "--fresh", "-S", source, "-B", build, "-G", "Ninja", *flags)
     with open(os.path.join(build, "CMakeCache.txt"), encoding="utf-8") as file:
         entries = re.findall(r"^([A-Za-z0-9_]+):([A-Z]+)=", file.read(), re.MULTILINE)
@@ -151,9 +156,45 @@ def compile_targets(build, targets, jobs):
     call("ninja", "-C", build, f"-j{jobs}", *targets, env=environment)
 
 
+def compiled_in(build):
+    """What the build really has: the flags of ggml's kernels but for warnings, and ggml's parts."""
+    with open(os.path.join(build, "build.ninja"), encoding="utf-8") as file:
+        text = file.read()
+    found = re.search(r"/ggml-cpu\.c\.o: .*?^  FLAGS = (.*?)$", text, re.MULTILINE | re.DOTALL)
+    flags = found[1].split() if found else ["unknown"]
+    return {
+        "cpu_flags": " ".join(flag for flag in flags if not flag.startswith("-W")),
+        "parts": sorted(set(re.findall(r"-DGGML_USE_(\w+)", text))),
+    }
+
+
+def needed_versions(paths):
+    """The newest version of the C and C++ libraries' symbols that the programs ask for."""
+    newest: dict[str, tuple[int, ...]] = {}
+    for path in paths:
+        with open(path, "rb") as file:
+            found = re.findall(rb"\b(GLIBC|GLIBCXX)_(\d+(?:\.\d+)+)\0", file.read())
+        for name, version in found:
+            parts = tuple(int(part) for part in version.split(b"."))
+            newest[name.decode()] = max(parts, newest.get(name.decode(), ()))
+    return {name: ".".join(map(str, parts)) for name, parts in sorted(newest.items())}
+
+
+def check_versions(needed, at_most):
+    """Refuse programs that the node's own libraries could not load."""
+    for name, limit in at_most.items():
+        found = needed.get(name, "0")
+        if [int(part) for part in found.split(".")] > [int(part) for part in limit.split(".")]:
+            raise BuildError(
+                f"the programs need {name}_{found} and the nodes have {limit} at most; build with "
+                "the compiler of the nodes' own Debian release"
+            )
+
+
 def install(query, build):
     """Copy the stripped binaries and their manifest into the release, which appears by a rename."""
-    release = query["release"]
+    release, toolchain = query["release"], query.get("toolchain")
+    prefix = toolchain["prefix"] if toolchain else ""
     new = os.path.join(os.path.dirname(release), f".{os.path.basename(release)}.new")
     shutil.rmtree(new, ignore_errors=True)
     os.makedirs(os.path.join(new, "bin"))
@@ -161,17 +202,19 @@ def install(query, build):
     for target in query["targets"]:
         path = os.path.join(new, "bin", target)
         shutil.copy2(os.path.join(build, "bin", target), path)
-        call("strip", path)
+        call(f"{prefix}strip", path)
         sums[target] = sha256(path)
-    version = subprocess.run(
-        [os.path.join(new, "bin", "llama-server"), "--version"], capture_output=True, text=True
-    )
-    if version.returncode:
-        raise BuildError(f"the new llama-server does not start: {version.stderr.strip()}")
+    if not toolchain:
+        check_starts(os.path.join(new, "bin", "llama-server"))
+    needed = needed_versions(os.path.join(new, "bin", target) for target in query["targets"])
+    check_versions(needed, query["needs_at_most"])
     manifest = query["manifest"] | {
         "binaries": sums,
-        "compiler": output("c++", "--version").splitlines()[0],
+        "builder": f"{os.uname().nodename} ({os.uname().machine})",
         "built_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "compiled_in": compiled_in(build),
+        "compiler": output(f"{prefix}g++", "--version").splitlines()[0],
+        "needs": needed,
     }
     with open(os.path.join(new, "manifest.json"), "w", encoding="utf-8") as file:
         json.dump(manifest, file, indent=2, sort_keys=True)
@@ -187,6 +230,13 @@ def install(query, build):
     say(f"installed {release}")
 
 
+def check_starts(server):
+    """Refuse a server that cannot even say its version."""
+    version = subprocess.run([server, "--version"], capture_output=True, text=True)
+    if version.returncode:
+        raise BuildError(f"the new llama-server does not start: {version.stderr.strip()}")
+
+
 def build(query):
     """Source, configuration, compilation, release; one build at a time on a node."""
     work = query["work"]
@@ -200,7 +250,7 @@ def build(query):
         check_space(work)
         source, folder = os.path.join(work, "src"), os.path.join(work, "build")
         get_source(query["source"], source)
-        configure(source, folder, query["options"])
+        configure(source, folder, query["options"], query.get("toolchain"))
         compile_targets(folder, query["targets"], query["jobs"])
         install(query, folder)
 

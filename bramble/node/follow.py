@@ -13,7 +13,8 @@ import sys
 import time
 
 STEPS = "/run/bramble/steps"
-COUNTER = re.compile(r"^\[(\d+)/(\d+)\]")
+BYTES = re.compile(r"^\[\d+/\d+\] MiB$")
+COUNTER = re.compile(r"^\[(\d+)/(\d+)\]( MiB)?")
 QUIET_S = 15
 
 
@@ -23,31 +24,33 @@ class Progress:
     def __init__(self):
         self.started_s = self.told_s = time.monotonic()
         self.first = None
+        self.last = 0
         self.told_percent = 0
 
-    def line(self, done, of):
+    def line(self, done, of, unit=""):
         """The line to print for this counter, None while too little has changed."""
         now = time.monotonic()
-        if self.first is None:
-            self.first = done
+        if self.first is None or done < self.last:  # less than before is other work
+            self.first, self.told_percent = done, 0
             self.started_s = now
+        self.last = done
         percent = 100 * done // max(of, 1)
         if percent < self.told_percent + 10 and now - self.told_s < QUIET_S:
             return None
         if percent == self.told_percent:
             return None
         self.told_s, self.told_percent = now, percent
-        return f"{percent:3d} %{self.left(done, of, now)}"
+        return f"{percent:3d} %{self.left(done, of, now, unit)}"
 
-    def left(self, done, of, now):
-        """The time left at the pace so far, once there is a pace."""
+    def left(self, done, of, now, unit):
+        """The pace so far and the time left at it, once there is a pace."""
         made, spent_s = done - self.first, now - self.started_s
         if made < 5 or spent_s < 5 or done >= of:
             return ""
         left_s = spent_s * (of - done) / made
-        return (
-            f", about {left_s / 60:.0f} min left" if left_s > 90 else f", about {left_s:.0f} s left"
-        )
+        rate = f" of {of}{unit}, {made / spent_s:.1f}{unit}/s" if unit else ""
+        left = f"{left_s / 60:.0f} min" if left_s > 90 else f"{left_s:.0f} s"
+        return f"{rate}, about {left} left"
 
 
 def is_running(unit):
@@ -114,7 +117,9 @@ def tell(path, position, progress):
     whole = new[: new.rfind(b"\n") + 1]
     for line in whole.decode("utf-8", "replace").splitlines():
         counter = COUNTER.match(line)
-        told = progress.line(int(counter[1]), int(counter[2])) if counter else None
+        told = (
+            progress.line(int(counter[1]), int(counter[2]), counter[3] or "") if counter else None
+        )
         if line.startswith("::"):
             told = line.removeprefix(":: ")
         if told:
@@ -136,10 +141,10 @@ def complain(folder):
     """Print the end of the log: the program's own words on why it failed."""
     try:
         with open(os.path.join(folder, "log"), encoding="utf-8", errors="replace") as log:
-            lines = log.read().splitlines()[-40:]
+            lines = [line.removeprefix(":: ") for line in log if not BYTES.match(line)]
     except FileNotFoundError:
-        lines = ["(it printed nothing)"]
-    print("\n".join(lines), file=sys.stderr)
+        lines = ["(it printed nothing)\n"]
+    print("".join(lines[-40:]).rstrip("\n"), file=sys.stderr)
 
 
 def main(query):

@@ -117,8 +117,18 @@ def boot():
 
 def disks():
     """Block devices as lsblk tells them, sizes in bytes."""
-    columns = "NAME,PATH,TYPE,TRAN,ROTA,SIZE,FSTYPE,LABEL,UUID,MOUNTPOINTS,PKNAME,MODEL,SERIAL,RO"
+    columns = (
+        "NAME,PATH,TYPE,TRAN,ROTA,SIZE,FSTYPE,LABEL,UUID,MOUNTPOINTS,PKNAME,MODEL,SERIAL,RO,PTTYPE"
+    )
     return json.loads(run("lsblk", "-J", "-b", "-o", columns))["blockdevices"]
+
+
+def login(query):
+    """Who logged in for this look, by sudo's word, and the keys that open that account."""
+    name = os.environ.get("SUDO_USER") or name_of(pwd.getpwuid, os.getuid())
+    home = pwd.getpwnam(name).pw_dir
+    keys = os.path.join(home, ".ssh", "authorized_keys")
+    return {"user": name, "path": keys, "keys": file(keys, query)}
 
 
 def units(names):
@@ -302,6 +312,7 @@ def main(query):
         "device_tree": known(device_tree),
         "system": known(system),
         "boot": known(boot),
+        "login": known(login, query),
         "meminfo": known(read, "/proc/meminfo"),
         "mountinfo": known(read, "/proc/self/mountinfo"),
         "swaps": known(read, "/proc/swaps"),

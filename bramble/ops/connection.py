@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Mapping
 from io import StringIO
 from typing import Any
@@ -15,11 +16,20 @@ from bramble import node
 from bramble.plan import NodePlan
 from bramble.snapshot import Snapshot, Unknown
 from bramble.snapshot import read as read_snapshot
+from bramble.steps import Step, unit_name
 
 KEEPALIVE_S = 5
 DEAD_AFTER_MS = 15_000
 LOOK_TIMEOUT_S = 120
 ASK_TIMEOUT_S = 300
+READ_TIMEOUT_S = 4 * 3600
+# A compile must leave the node usable, and its memory must not push sshd out.
+DETACHED_PROPERTIES = {
+    "Nice": "10",
+    "IOSchedulingClass": "idle",
+    "OOMScoreAdjust": "900",
+    "KillMode": "control-group",
+}
 
 
 def bound(host: Host) -> None:
@@ -55,22 +65,33 @@ def run(
     return bool(well), output.stdout if well else output.stderr or output.stdout
 
 
+def follow(host: Host, step: Step) -> tuple[bool, str]:
+    """Run a detached step as a unit that outlives this connection, or follow the one under way."""
+    inner = node.program(step.program, step.query)
+    query = {"unit": unit_name(step), "program": inner, "properties": DETACHED_PROPERTIES}
+    return run(host, "follow", query, step.timeout_s, live=True)
+
+
 def look(host: Host, query: Mapping[str, Any]) -> Snapshot:
     """One look at the node; all of it Unknown where the probe could not run."""
+    asked_at_s = time.time()
     well, output = run(host, "probe", query, LOOK_TIMEOUT_S)
     if not well:
         return Snapshot(system=Unknown(f"the probe did not run: {output.strip()}"))
     try:
-        return read_snapshot(node.answer(output))
+        return read_snapshot(node.answer(output), asked_at_s, time.time())
     except ValueError as error:
         return Snapshot(system=Unknown(f"the probe's answer is not JSON: {error}"))
 
 
 class Live:
-    """A node that checks look at over the open connection."""
+    """A node that checks look at over the open connection; a `deep` one reads big files back."""
 
-    def __init__(self, host: Host, plan: NodePlan, snapshot: Snapshot) -> None:
+    def __init__(
+        self, host: Host, plan: NodePlan, snapshot: Snapshot, *, deep: bool = False
+    ) -> None:
         self.host = host
+        self.deep = deep
         self.plan = plan
         self.snapshot = snapshot
 
@@ -91,3 +112,14 @@ class Live:
             return Unknown(f"the node's answer is not JSON: {error}")
         self.host.log(f"{question} {answer.get('answer', answer.get('problem', ''))}")
         return answer
+
+    def read_back(self, path: str) -> str | Unknown | None:
+        """What the disk has, read by a unit that gives way to all others."""
+        if not self.deep:
+            return None
+        step = Step(
+            "Read back", path, "read_back", {"path": path}, detached=True, timeout_s=READ_TIMEOUT_S
+        )
+        well, output = follow(self.host, step)
+        lines = output.strip().splitlines()
+        return lines[-1] if well and lines else Unknown(output.strip() or "it said nothing")

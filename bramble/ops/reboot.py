@@ -19,6 +19,8 @@ from bramble import node
 from bramble.ops import connection
 
 BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
+SETTLE_S = 180
+SETTLED = f"timeout {SETTLE_S} systemctl is-system-running --wait"
 TELL_EVERY_S = 15
 TRY_EVERY_S = 2
 
@@ -54,7 +56,7 @@ def _wait(host: Host, connector: SSHConnector, before: str, deadline_s: int) -> 
         now = time.monotonic()
         if said is None:
             host.log(f"rebooted in {now - began:.0f} s")
-            return None
+            return _settle(host)
         if now - began > deadline_s:
             return (
                 f"the node was rebooted and did not come back within {deadline_s} s ({said}). Look "
@@ -65,6 +67,17 @@ def _wait(host: Host, connector: SSHConnector, before: str, deadline_s: int) -> 
             told = now
             host.log(f"waiting for the next boot: {now - began:.0f} of {deadline_s} s, {said}")
         time.sleep(TRY_EVERY_S)
+
+
+def _settle(host: Host) -> str | None:
+    """Wait until all of the boot is through: an SSD that is slow to appear is mounted after sshd."""
+    try:
+        _, output = host.run_shell_command(SETTLED, _timeout=SETTLE_S + 30)
+    except (TimeoutError, OSError, EOFError, SSHException) as error:
+        return f"the node answered after its reboot, and then no more: {error}"
+    if output.stdout.strip() not in ("running", "degraded"):
+        host.log(f"its boot is not through after {SETTLE_S} s; going on with what there is")
+    return None
 
 
 def _another_boot(host: Host, connector: SSHConnector, before: str) -> str | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import logging
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import click
@@ -12,26 +13,17 @@ from paramiko import SSHException
 from pyinfra.api import FunctionCommand, Host, State, operation
 from pyinfra.context import ctx_state, host, state
 
-from bramble import catalogue, report
+from bramble import catalogue, report, store
 from bramble.board import Board, board, refusals
 from bramble.checks import Result, checks_of, run_all
 from bramble.inventory import from_data
-from bramble.node import program
-from bramble.ops import connection, reboot
+from bramble.ops import connection, reboot, trial
 from bramble.plan import NodePlan, look_at, make
 from bramble.snapshot import Snapshot, Unknown
-from bramble.steps import Step, as_dict, unit_name
+from bramble.steps import Step, Upload, as_dict
 
 Commands = Generator[FunctionCommand, None, None]
-Way = Literal["steps", "revert"]
-
-# A compile must leave the node usable, and its memory must not push sshd out.
-DETACHED_PROPERTIES = {
-    "Nice": "10",
-    "IOSchedulingClass": "idle",
-    "OOMScoreAdjust": "900",
-    "KillMode": "control-group",
-}
+Way = Literal["steps", "revert", "prune"]
 
 
 @dataclass(frozen=True)
@@ -45,12 +37,12 @@ class Node:
 
 
 class Run:
-    """The report of this process' run, which hosts it changed, and how those looked that rebooted."""
+    """The report of this process' run, which hosts it changed, and how those looked that it saw anew."""
 
     def __init__(self) -> None:
         self.report = report.Report(report.path())
         self.changed: set[str] = set()
-        self.rebooted: dict[str, Snapshot] = {}
+        self.seen_anew: dict[str, Snapshot] = {}
         self.report.write(
             "run", hosts=[h.name for h in state.inventory if state.is_host_in_limit(h)]
         )
@@ -79,6 +71,8 @@ def watch() -> None:
     inventory.py calls this, because a deploy is never loaded when its only host cannot be reached:
     then the run begins and ends here.
     """
+    # What ends a connection is told in our own words; paramiko would print its traceback too.
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)
     atexit.register(_end)
 
 
@@ -132,7 +126,7 @@ def bring(node: Node, role: str, way: Way = "steps") -> None:
 
 
 def _steps(plan: NodePlan, role: str, snapshot: Snapshot, way: Way = "steps") -> tuple[Step, ...]:
-    """A role's steps by what a look saw: those that bring it there, or those that take it back."""
+    """A role's steps by what a look saw: those that bring it there, take it back, or clear up."""
     found = next(entry for entry in catalogue.roles() if entry.name == role)
     steps: tuple[Step, ...] = getattr(found.plan, way)(plan.roles[role], plan, snapshot)
     return steps
@@ -142,11 +136,11 @@ def _steps(plan: NodePlan, role: str, snapshot: Snapshot, way: Way = "steps") ->
 def carry_out(node: Node, role: str, number: int, way: Way) -> Commands:
     """One step: nothing when the look agrees, else its uploads and its program.
 
-    Whatever ran before a reboot runs no longer, and a file in memory is gone: a step after one goes
-    by the look that was taken then.
+    Whatever ran before a reboot runs no longer, and a file in memory is gone: a step after one, or
+    after one that says that later ones depend on it, goes by the look that was taken then.
     """
     assert node.plan is not None
-    snapshot = this_run().rebooted.get(host.name, node.snapshot)
+    snapshot = this_run().seen_anew.get(host.name, node.snapshot)
     step = _steps(node.plan, role, snapshot, way)[number]
     if step.why is None:
         host.noop(f"{step.name}: as planned")
@@ -161,7 +155,10 @@ def _carry_out(state: State, host: Host, step: Step, query: dict[str, object]) -
     """Upload and run; whatever goes wrong fails this host alone and is said in words."""
     host.log(f"{step.name}: {step.why}")
     if step.reboot_deadline_s is None:
-        problem = _upload(host, step) or _run(host, step)
+        step, problem = _from_store(host, step)
+        problem = problem or _upload(host, step) or _run(host, step) or _confirm(host, step)
+        if problem is None and step.look_again:
+            problem = _look_again(host, query)
     else:
         problem = _reboot(host, step, query)
     this_run().changed.add(host.name)
@@ -174,6 +171,31 @@ def _carry_out(state: State, host: Host, step: Step, query: dict[str, object]) -
         problem=problem,
     )
     return problem is None
+
+
+def _from_store(host: Host, step: Step) -> tuple[Step, str | None]:
+    """The step with what this computer's store has for it; the problem when it cannot do without."""
+    if step.stored is None:
+        return step, None
+    stored = step.stored
+    try:
+        found = store.find(stored.key)
+    except store.StoreError as error:
+        host.log(click.style(str(error), "red"))
+        return step, str(error)
+    if found is None:
+        if stored.otherwise:
+            host.log(click.style(stored.otherwise, "red"))
+        return step, stored.otherwise
+    host.log(f"sending release {stored.key} from the store ({found.size >> 20} MiB)")
+    query = {
+        **stored.query,
+        "sha256": found.sha256,
+        "size": found.unpacked_size,
+        "upload": stored.remote,
+    }
+    upload = Upload(found.path, stored.remote)
+    return replace(step, program=stored.program, query=query, uploads=(upload,)), None
 
 
 def _upload(host: Host, step: Step) -> str | None:
@@ -190,20 +212,26 @@ def _upload(host: Host, step: Step) -> str | None:
 
 def _run(host: Host, step: Step) -> str | None:
     """Run the step's program; the problem in words when it failed."""
-    name, query = step.program, step.query
     if step.detached:
-        inner = program(step.program, step.query)
-        name, query = (
-            "follow",
-            {"unit": unit_name(step), "program": inner, "properties": DETACHED_PROPERTIES},
-        )
-    well, output = connection.run(host, name, query, step.timeout_s, live=step.detached)
+        well, output = connection.follow(host, step)
+    else:
+        well, output = connection.run(host, step.program, step.query, step.timeout_s)
     if well:
         return None
     problem = output.strip() or "it failed without a word"
     if not step.detached:  # a detached step's lines were shown as they came
         for line in problem.splitlines():
             host.log(click.style(line, "red"))
+    return problem
+
+
+def _confirm(host: Host, step: Step) -> str | None:
+    """Prove over a new connection that a step on trial may stay; the problem in words if it may not."""
+    if step.confirm is None:
+        return None
+    problem = trial.confirm(host, step.program, step.confirm, step.timeout_s)
+    if problem:
+        host.log(click.style(problem, "red"))
     return problem
 
 
@@ -214,10 +242,15 @@ def _reboot(host: Host, step: Step, query: dict[str, object]) -> str | None:
     if problem:
         host.log(click.style(problem, "red"))
         return problem
+    return _look_again(host, query)
+
+
+def _look_again(host: Host, query: dict[str, object]) -> str | None:
+    """Have the next steps go by what the node shows now; the problem in words if it shows nothing."""
     seen = connection.look(host, query)
     if isinstance(seen.system, Unknown):
         return seen.system.why
-    this_run().rebooted[host.name] = seen
+    this_run().seen_anew[host.name] = seen
     return None
 
 
@@ -264,7 +297,10 @@ def nothing_left(node: Node, roles: tuple[str, ...]) -> Commands:
 
 
 def finish(node: Node, *roles: str) -> None:
-    """Check the node as it is now, over the open connection: all of it, or these roles alone."""
+    """Check the node as it is now, over the open connection: all of it, or these roles alone.
+
+    `--data deep=yes` reads big files back from their disks.
+    """
     if node.plan is not None:
         names = roles or tuple(role.name for role in catalogue.roles())
         verify(name="Check the node", node=node, roles=names)
@@ -297,7 +333,8 @@ def _results(node: Node, roles: tuple[str, ...]) -> tuple[Result, ...]:
         if role.name in roles
         for c in checks_of(role.name, role.checks)
     )
-    results = run_all(connection.Live(host, node.plan, snapshot), checks)
+    deep = bool(host.data.get("deep"))
+    results = run_all(connection.Live(host, node.plan, snapshot, deep=deep), checks)
     for result in results:
         run.report.write("result", **result.as_dict())
     passed, skipped = (

@@ -1,15 +1,30 @@
-"""What base proves."""
+"""What base proves: a system that may be provisioned, a right clock, whole packages, and a way in."""
 
 from __future__ import annotations
 
+import re
+
 from bramble.board import refusals
-from bramble.checks import Finding, Node, check, expect, unknown
-from bramble.plan import RolePlan
+from bramble.checks import Finding, Node, check, expect, skip, unknown
 from bramble.snapshot import Unknown
+from roles.base import access
+from roles.base import clock as clocks
+from roles.base.plan import (
+    PERIODIC,
+    SSHD_TEST,
+    UPGRADES,
+    UPGRADES_TIMER,
+    BasePlan,
+    half_installed,
+    misnamed,
+)
+
+DEPLOY = "Run the deploy again."
+_PERIODIC_LINE = re.compile(r'^APT::Periodic::Unattended-Upgrade "([^"]*)";$', re.M)
 
 
 @check()
-def system_is_supported(plan: RolePlan, node: Node) -> Finding:
+def system_is_supported(plan: BasePlan, node: Node) -> Finding:
     """The node runs a 64-bit Bookworm that keeps its changes."""
     found = refusals(node.snapshot)
     want = "64-bit userland, Bookworm, no overlay in memory as root"
@@ -19,11 +34,128 @@ def system_is_supported(plan: RolePlan, node: Node) -> Finding:
 
 
 @check()
-def packages_are_installed(plan: RolePlan, node: Node) -> Finding:
+def packages_are_installed(plan: BasePlan, node: Node) -> Finding:
     """The Debian packages of all roles are installed."""
     want, packages = " ".join(node.plan.packages), node.snapshot.packages
     if isinstance(packages, Unknown):
         return unknown(want, packages)
     missing = [name for name in node.plan.packages if not packages.get(name)]
     got = f"missing: {' '.join(missing)}" if missing else "all installed"
-    return expect(want, got, not missing, "Run the deploy again.")
+    return expect(want, got, not missing, DEPLOY)
+
+
+@check()
+def clock_is_right(plan: BasePlan, node: Node) -> Finding:
+    """The clock follows an NTP server, or is near that of the computer that looked."""
+    want = f"synchronised, or at most {plan.clock_tolerance_s} s off this computer's clock"
+    found = clocks.wrong(node.snapshot, plan.clock_tolerance_s)
+    if isinstance(found, Unknown):
+        return unknown(want, found)
+    own = clocks.clock(node.snapshot)
+    follows = not isinstance(own, Unknown) and own.synchronised
+    well = "synchronised" if follows else "not synchronised, and near this computer's"
+    remedy = "Give the node a way to an NTP server (see `timedatectl timesync-status`), or deploy."
+    return expect(want, found or well, found is None, remedy)
+
+
+@check()
+def dpkg_is_consistent(plan: BasePlan, node: Node) -> Finding:
+    """No package is half installed, and dpkg was not killed at its work."""
+    want, found = "nothing half installed", half_installed(node.snapshot)
+    if isinstance(found, Unknown):
+        return unknown(want, found)
+    return expect(want, found or want, found is None, "Deploy again, which repairs it.")
+
+
+@check()
+def upgrades_are_as_planned(plan: BasePlan, node: Node) -> Finding:
+    """The node installs security updates by itself, or does not, as the person set it."""
+    words = {True: "on", False: "off", None: "the system's own"}
+    want = words[plan.unattended_upgrades]
+    said, packages = node.snapshot.command(PERIODIC), node.snapshot.packages
+    timer = node.snapshot.unit(UPGRADES_TIMER)
+    for seen in (said, packages, timer):
+        if isinstance(seen, Unknown):
+            return unknown(want, seen)
+    assert not isinstance(said, Unknown | None)
+    assert not isinstance(packages, Unknown)
+    assert not isinstance(timer, Unknown)
+    line = _PERIODIC_LINE.search(said.output)
+    told = line is not None and line[1] not in ("", "0")
+    runs = bool(packages.get(UPGRADES)) and timer.enabled == "enabled"
+    got = "on" if told and runs else "off"
+    if plan.unattended_upgrades is None:
+        return skip(want, f"base.unattended_upgrades is not set; they are {got}")
+    if told and not runs:
+        got = (
+            f"off: {UPGRADES} is not installed, or {UPGRADES_TIMER} is {timer.enabled or 'absent'}"
+        )
+    remedy = f"Deploy again; if it stays, a later file of apt.conf.d says otherwise ({PERIODIC})."
+    return expect(want, got, got == want or (want == "off" and not (told and runs)), remedy)
+
+
+@check()
+def hostname_is_as_planned(plan: BasePlan, node: Node) -> Finding:
+    """The node has its name, and resolves it itself."""
+    want, found = plan.hostname or "the system's own", misnamed(plan, node.snapshot)
+    if isinstance(found, Unknown):
+        return unknown(want, found)
+    if plan.hostname is None:
+        return skip(want, "base.hostname is not set")
+    return expect(want, found or want, found is None, DEPLOY)
+
+
+@check()
+def timezone_is_as_planned(plan: BasePlan, node: Node) -> Finding:
+    """The node's time zone is the planned one."""
+    want, found = plan.timezone or "the system's own", clocks.clock(node.snapshot)
+    if isinstance(found, Unknown):
+        return unknown(want, found)
+    if plan.timezone is None:
+        return skip(want, f"base.timezone is not set; it is {found.timezone}")
+    return expect(want, found.timezone, found.timezone == plan.timezone, DEPLOY)
+
+
+@check()
+def keys_are_there(plan: BasePlan, node: Node) -> Finding:
+    """The planned keys open the account that bramble logs in to, and with exclusive_keys no others."""
+    others = " and no other" if plan.exclusive_keys else ""
+    want, login = f"{len(plan.keys)} keys{others}", node.snapshot.login
+    if not plan.keys:
+        return skip("the system's own", "base.authorized_keys is empty")
+    if isinstance(login, Unknown):
+        return unknown(want, login)
+    problem = access.problem_with_keys(login, plan.keys, exclusive=plan.exclusive_keys)
+    return expect(want, problem or f"all in {login.path}", problem is None, DEPLOY)
+
+
+@check()
+def sshd_configuration_is_valid(plan: BasePlan, node: Node) -> Finding:
+    """sshd itself finds its configuration valid, so that it starts at the next boot."""
+    want, said = f"`{SSHD_TEST}` finds nothing", node.snapshot.command(SSHD_TEST)
+    if isinstance(said, Unknown):
+        return unknown(want, said)
+    if said is None:
+        return skip(want, "there is no sshd")
+    remedy = "Mend what it names before this connection ends and before the next reboot."
+    return expect(want, said.output.strip() or "nothing", said.code == 0, remedy)
+
+
+@check()
+def sshd_has_its_options(plan: BasePlan, node: Node) -> Finding:
+    """sshd's configuration as a whole comes to the planned values, whatever other files say."""
+    want = " ".join(f"{name}={value}" for name, value in plan.sshd.items()) or "the system's own"
+    if not plan.sshd:
+        return skip(want, "base.ssh sets nothing")
+    said = node.snapshot.command(access.EFFECTIVE)
+    if isinstance(said, Unknown):
+        return unknown(want, said)
+    if said is None or said.code:
+        return unknown(want, Unknown(said.output.strip() if said else "there is no sshd"))
+    found = dict(line.split(" ", 1) for line in said.output.splitlines() if " " in line)
+    got = " ".join(f"{name}={found.get(name, 'none')}" for name in plan.sshd)
+    remedy = (
+        f"Deploy again; if it stays, something before {access.DROP_IN} sets it, or sshd_config lacks "
+        "the line `Include /etc/ssh/sshd_config.d/*.conf` at its top."
+    )
+    return expect(want, got, got == want, remedy)

@@ -1,26 +1,239 @@
-"""What base wants: its packages, and those of all other roles, in one apt run."""
+"""What base wants: a right clock, all roles' packages in one apt run, the node's name, and a way in."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bramble import container
 from bramble.board import Board
-from bramble.plan import Given, Interests, NodePlan, RolePlan
-from bramble.snapshot import Snapshot
-from bramble.steps import Step, install_packages
-from roles.base.settings import Settings
+from bramble.plan import File, Given, Interests, NodePlan, RolePlan
+from bramble.render import render
+from bramble.snapshot import FileState, Snapshot, System, Unknown
+from bramble.steps import Step, diff, install_packages, remove_files, systemd, write_files
+from roles.base import access, hosts
+from roles.base import clock as clocks
+from roles.base.settings import Settings, Sshd
 
 PACKAGES = ("ca-certificates", "curl")
+UPGRADES = "unattended-upgrades"
+UPGRADES_FILE = "/etc/apt/apt.conf.d/99-bramble-unattended-upgrades"
+UPGRADES_TIMER = "apt-daily-upgrade.timer"
+TIMERS = ("apt-daily.timer", UPGRADES_TIMER)
+PERIODIC = "apt-config dump APT::Periodic"
+HOSTS = "/etc/hosts"
+AUDIT = "dpkg --audit"
+# dpkg's journal: something is in it only while it works, or where it was killed.
+JOURNAL = "/var/lib/dpkg/updates/*"
+SSHD_TEST = "sshd -t"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BasePlan(RolePlan):
+    """The settings; None is "as the system has it". `sshd` is what sshd must say that it does."""
+
+    ntp: bool
+    clock_tolerance_s: int
+    clock_wait_s: int
+    unattended_upgrades: bool | None
+    hostname: str | None
+    timezone: str | None
+    keys: tuple[str, ...]
+    exclusive_keys: bool
+    sshd: Mapping[str, str]
+    sshd_text: str | None
+    keys_needed: bool
 
 
 def interests(settings: Settings) -> Interests:
-    """The packages' state."""
-    return Interests(packages=(*PACKAGES, *settings.packages))
+    """The packages, dpkg's state, the clock, the names, and what sshd says of itself."""
+    return Interests(
+        packages=(*_packages(settings), UPGRADES),
+        files=(UPGRADES_FILE, HOSTS, JOURNAL, access.DROP_IN),
+        units=TIMERS,
+        commands=(
+            clocks.COMMAND,
+            AUDIT,
+            PERIODIC,
+            SSHD_TEST,
+            access.EFFECTIVE,
+            container.COMMAND,
+        ),
+    )
 
 
-def plan(settings: Settings, board: Board, given: Given) -> RolePlan:
-    """The packages, which do not depend on the board."""
-    return RolePlan(packages=(*PACKAGES, *settings.packages))
+def plan(settings: Settings, board: Board, given: Given) -> BasePlan:
+    """The settings, which do not depend on the board."""
+    return BasePlan(
+        packages=_packages(settings),
+        files=_files(settings),
+        ntp=settings.clock.ntp,
+        clock_tolerance_s=settings.clock.tolerance_s,
+        clock_wait_s=settings.clock.wait_s,
+        unattended_upgrades=settings.unattended_upgrades,
+        hostname=settings.hostname,
+        timezone=settings.timezone,
+        keys=settings.authorized_keys,
+        exclusive_keys=settings.exclusive_keys,
+        sshd={name.lower(): value for name, value in _options(settings.ssh)},
+        sshd_text=_sshd_text(settings.ssh),
+        keys_needed=settings.ssh.password_authentication is False,
+    )
 
 
-def steps(plan: RolePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """One apt run for the packages of all roles."""
-    return (install_packages("Install packages", node.packages, snapshot),)
+def _packages(settings: Settings) -> tuple[str, ...]:
+    more = (UPGRADES,) if settings.unattended_upgrades else ()
+    return (*PACKAGES, *settings.packages, *more)
+
+
+def _files(settings: Settings) -> tuple[File, ...]:
+    if settings.unattended_upgrades is None:
+        return ()
+    text = render("base/unattended-upgrades.conf.j2", on=int(settings.unattended_upgrades))
+    return (File(path=UPGRADES_FILE, text=text),)
+
+
+def _options(ssh: Sshd) -> tuple[tuple[str, str], ...]:
+    """The lines of our drop-in, with the values in the words in which sshd repeats them."""
+    made = []
+    if ssh.password_authentication is not None:
+        made.append(("PasswordAuthentication", "yes" if ssh.password_authentication else "no"))
+    if ssh.password_authentication is False:
+        # PAM asks for the password by this way too.
+        made.append(("KbdInteractiveAuthentication", "no"))
+    if ssh.root_login is not None:
+        made.append(("PermitRootLogin", "without-password" if ssh.root_login else "no"))
+    return tuple(made)
+
+
+def _sshd_text(ssh: Sshd) -> str | None:
+    options = _options(ssh)
+    return render("base/sshd.conf.j2", options=options) if options else None
+
+
+def steps(plan: BasePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
+    """The clock first, as apt needs it, and the way in last, as the rest goes through it."""
+    unwanted = () if plan.files else (UPGRADES_FILE,)
+    return (
+        _set_clock(plan, snapshot),
+        _repair(snapshot),
+        install_packages("Install packages", node.packages, snapshot),
+        write_files("Write apt's settings", plan.files, snapshot),
+        remove_files("Remove apt's settings", unwanted, snapshot),
+        _start_timers(plan, snapshot),
+        _set_hostname(plan, snapshot),
+        _set_timezone(plan, snapshot),
+        access.set_keys(plan.keys, exclusive=plan.exclusive_keys, snapshot=snapshot),
+        access.set_sshd(plan.sshd_text, snapshot, keys_needed=plan.keys_needed),
+    )
+
+
+def revert(plan: BasePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
+    """Remove our files; packages, name, time zone and keys stay, as what was before is not known."""
+    return (
+        remove_files("Remove apt's settings", (UPGRADES_FILE,), snapshot),
+        access.set_sshd(None, snapshot, keys_needed=False),
+    )
+
+
+def _set_clock(plan: BasePlan, snapshot: Snapshot) -> Step:
+    name = "Set the clock"
+    off, ntp = (
+        clocks.wrong(snapshot, plan.clock_tolerance_s),
+        plan.ntp and clocks.ntp_is_off(snapshot),
+    )
+    reasons = [off.why if isinstance(off, Unknown) else off] if off else []
+    reasons += ["NTP is off"] if ntp else []
+    if not reasons:
+        return Step(name, None)
+    query = {
+        "ntp": ntp,
+        "wait_s": plan.clock_wait_s if off else None,
+        # By this computer's clock; the program adds the time that has passed since it began.
+        "right_at_s": int(snapshot.answered_at_s) or None,
+        "tolerance_s": plan.clock_tolerance_s,
+    }
+    return Step(name, "; ".join(reasons), "set_clock", query, timeout_s=plan.clock_wait_s + 60)
+
+
+def half_installed(snapshot: Snapshot) -> str | Unknown | None:
+    """What dpkg left half done, None when it is all done."""
+    said, files = snapshot.command(AUDIT), snapshot.files
+    if isinstance(said, Unknown):
+        return said
+    if isinstance(files, Unknown):
+        return files
+    if said is None:
+        return Unknown("there is no dpkg")
+    if any(seen and path.startswith(JOURNAL.rstrip("*")) for path, seen in files.items()):
+        return "dpkg was killed at its work"
+    names = [line.split()[0] for line in said.output.splitlines() if line.startswith(" ")]
+    if names:
+        return f"half installed: {' '.join(names)}"
+    return said.output.strip() or f"`{AUDIT}` ended with {said.code}" if said.code else None
+
+
+def _repair(snapshot: Snapshot) -> Step:
+    name, why = "Repair what dpkg left half done", half_installed(snapshot)
+    # Of what could not be seen the step that installs packages takes care: it repairs first.
+    if why is None or isinstance(why, Unknown):
+        return Step(name, None)
+    return Step(name, why, "apt_install", {"packages": []}, detached=True, timeout_s=3600)
+
+
+def _start_timers(plan: BasePlan, snapshot: Snapshot) -> Step:
+    """What is switched off stays on timers that find nothing to do; what is on needs them."""
+    name, why = "Start apt's timers", None
+    for timer in TIMERS if plan.unattended_upgrades else ():
+        unit = snapshot.unit(timer)
+        if isinstance(unit, Unknown):
+            why = unit.why
+        elif unit.enabled != "enabled" or unit.active != "active":
+            why = f"{timer} is {unit.enabled or 'not there'} and {unit.active}"
+    return systemd(name, why, unmask=TIMERS, enable=TIMERS, start=TIMERS)
+
+
+def misnamed(plan: BasePlan, snapshot: Snapshot) -> str | Unknown | None:
+    """Why the node has not its name, None when it has, and resolves it, or is to have none."""
+    if plan.hostname is None:
+        return None
+    system, seen = snapshot.system, snapshot.file(HOSTS)
+    if not isinstance(system, System):
+        return system
+    if isinstance(seen, Unknown):
+        return seen
+    if system.hostname != plan.hostname:
+        return f"it is {system.hostname}"
+    text = (seen.text or "") if seen else ""
+    return None if hosts.resolves(text, plan.hostname) else f"{HOSTS} does not have it"
+
+
+def _set_hostname(plan: BasePlan, snapshot: Snapshot) -> Step:
+    name, why = "Set the hostname", misnamed(plan, snapshot)
+    if plan.hostname is None or why is None:
+        return Step(name, None)
+    seen = snapshot.file(HOSTS)
+    before = (seen.text or "") if isinstance(seen, FileState) else ""
+    after = hosts.edited(before, plan.hostname)
+    query = {
+        "name": plan.hostname,
+        "path": HOSTS,
+        "was_sha256": hashlib.sha256(before.encode()).hexdigest(),
+        "hosts": after,
+    }
+    reason = why.why if isinstance(why, Unknown) else why
+    return Step(name, reason, "set_hostname", query, diffs=(diff(HOSTS, before, after),))
+
+
+def _set_timezone(plan: BasePlan, snapshot: Snapshot) -> Step:
+    name, found = "Set the time zone", clocks.clock(snapshot)
+    if plan.timezone is None:
+        return Step(name, None)
+    if isinstance(found, Unknown):
+        why = found.why
+    elif found.timezone != plan.timezone:
+        why = f"it is {found.timezone}"
+    else:
+        return Step(name, None)
+    return Step(name, why, "command", {"argv": ["timedatectl", "set-timezone", plan.timezone]})

@@ -2,7 +2,87 @@
 
 from __future__ import annotations
 
+import zoneinfo
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
+
 from bramble.settings import Section, option
+
+INVENTORY = "inventory"
+HOSTNAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
+KEY = (
+    r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-ssh-ed25519@openssh\.com"
+    r"|sk-ecdsa-sha2-nistp256@openssh\.com) [A-Za-z0-9+/]{40,}={0,3}( [ -~]*)?$"
+)
+
+
+def _host_name_where_asked(value: object, info: ValidationInfo) -> object:
+    """Put the host's name in the inventory, which the loader tells, in the place of the word."""
+    return (info.context or {}).get("host", value) if value == INVENTORY else value
+
+
+def _no_dash_at_the_end(name: str) -> str:
+    """Take only names that resolvers take too."""
+    if name.endswith("-"):
+        raise ValueError(f"{name} ends in a dash, which no host name may; take it away")
+    return name
+
+
+def _known_zone(name: str) -> str:
+    """Take only names of the time zone database."""
+    known = zoneinfo.available_timezones()
+    if name in known or not known:
+        return name
+    raise ValueError(
+        f"{name} is no time zone; allowed are names of the time zone database, as "
+        "`timedatectl list-timezones` lists them (Europe/Vienna, Etc/UTC)"
+    )
+
+
+Hostname = Annotated[
+    str,
+    Field(pattern=HOSTNAME),
+    AfterValidator(_no_dash_at_the_end),
+    BeforeValidator(_host_name_where_asked),
+]
+Zone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]{1,64}$"), AfterValidator(_known_zone)]
+Key = Annotated[str, Field(pattern=KEY)]
+
+
+class Clock(Section):
+    """The node's time, which apt and HTTPS need; a Pi 4 has no clock that runs without power."""
+
+    ntp: bool = option(
+        True, help="Switch the system's NTP client on; false leaves it as it is, on or off."
+    )
+    tolerance_s: int = option(
+        60,
+        help="How far the clock of a node that no NTP server was reached from may be off this "
+        "computer's.",
+        unit="s",
+        ge=5,
+        le=3600,
+    )
+    wait_s: int = option(
+        120,
+        help="How long a clock that is further off may wait for NTP, before it is set forward to "
+        "this computer's; one that is ahead is refused.",
+        unit="s",
+        ge=0,
+        le=1800,
+    )
+
+
+class Sshd(Section):
+    """Who may log in over SSH, and how. Kept only if a new connection proves that we still may."""
+
+    password_authentication: bool | None = option(
+        None, help="Whether passwords are taken; not set: as the system has it."
+    )
+    root_login: bool | None = option(
+        None, help="Whether root may log in (with a key); not set: as the system has it."
+    )
 
 
 class Settings(Section):
@@ -11,3 +91,38 @@ class Settings(Section):
     packages: tuple[str, ...] = option(
         (), help="Debian packages to install besides those that the roles need.", example=["htop"]
     )
+    clock: Clock = option(Clock(), help="The node's time.")
+    unattended_upgrades: bool | None = option(
+        None,
+        help="Whether the node installs Debian's security updates by itself; not set: as the "
+        "system has it.",
+    )
+    hostname: Hostname | None = option(
+        None,
+        help="The node's name; `inventory` for the host's name in the inventory; not set: as it is.",
+        example="inventory",
+    )
+    timezone: Zone | None = option(
+        None, help="Time zone; not set: as it is.", example="Europe/Vienna"
+    )
+    authorized_keys: tuple[Key, ...] = option(
+        (),
+        help="Public keys that open the account that bramble logs in to; others stay.",
+        example=[
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMRsTu0eTyjs6XYFjKNEtbOmOlEdWAIMxuzt3pL22Tvm me"
+        ],
+    )
+    exclusive_keys: bool = option(
+        False,
+        help="Remove all other keys of that account; taken back when bramble then cannot log in.",
+    )
+    ssh: Sshd = option(Sshd(), help="sshd's options; not set: as the system has them.")
+
+    @model_validator(mode="after")
+    def _never_none(self) -> Settings:
+        if self.exclusive_keys and not self.authorized_keys:
+            raise ValueError(
+                "exclusive_keys with no authorized_keys would remove every key, and with them the "
+                "way in; list yours in authorized_keys"
+            )
+        return self

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from bramble import cmdline, config_txt
+from bramble.boot_files import CONFIG, CONFIG_STAMP
 from bramble.checks import Finding, Node, check, expect, unknown
 from bramble.container import container
 from bramble.snapshot import Snapshot, Unknown
 from roles.boot.plan import (
-    CONFIG,
-    CONFIG_STAMP,
     CONTROLLERS,
     PRESSURE,
     BootPlan,

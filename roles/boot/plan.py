@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from bramble import cmdline, config_txt, container, eeprom
 from bramble.board import Board
+from bramble.boot_files import CONFIG, CONFIG_STAMP, FIRMWARE, edit
 from bramble.plan import Given, Interests, NodePlan, RolePlan
 from bramble.snapshot import Boot, FileState, Output, Snapshot, Unknown
-from bramble.steps import Step, diff
+from bramble.steps import Step
 from roles.boot.settings import Settings
 
-FIRMWARE = "/boot/firmware"
-CONFIG = f"{FIRMWARE}/config.txt"
 STAGED = f"{FIRMWARE}/pieeprom.upd"
 RECOVERY = f"{FIRMWARE}/recovery.bin"
 EEPROM_DEFAULTS = "/etc/default/rpi-eeprom-update"
 EEPROM_COMMAND = "rpi-eeprom-update"
-# In memory: what was changed in this boot and takes effect in the next one is forgotten by then.
-CONFIG_STAMP = "/run/bramble/reboot/config.txt"
+# In memory, as what was staged in this boot is taken by the next one.
 EEPROM_STAMP = "/run/bramble/reboot/eeprom"
 CONTROLLERS = "/sys/fs/cgroup/cgroup.controllers"
 PRESSURE = "/proc/pressure/memory"
 
 MEMORY_FLAG = {"cgroup_enable=memory": "cgroup_disable=memory"}
+# What roles before this one want of config.txt: this and the name, as `config_txt` names it.
+WISHED = "config.txt/"
 # A CM4's bootrom cannot take an update from its eMMC (rpi-eeprom-update says so).
 WITH_EEPROM = ("pi4", "pi400", "pi5", "pi500", "cm5")
 
@@ -75,13 +74,21 @@ def plan(settings: Settings, board: Board, given: Given) -> BootPlan:
             flags=MEMORY_FLAG if settings.memory_cgroup else {},
             values={"psi": "1"} if settings.psi else {},
         ),
-        config=settings.config,
+        # The person's own words on a value have precedence over what another role makes of its own.
+        config=_wished(given) | settings.config,
         has_eeprom=board.kind in WITH_EEPROM,
         eeprom_update=settings.eeprom.update and board.kind in WITH_EEPROM,
         eeprom_channel=settings.eeprom.channel,
         reboot=settings.reboot,
         reboot_deadline_s=settings.reboot_deadline_s,
     )
+
+
+def _wished(given: Given) -> dict[str, str]:
+    """What the roles before this one want of config.txt."""
+    return {
+        name.removeprefix(WISHED): value for name, value in given.items() if name.startswith(WISHED)
+    }
 
 
 def no_boot_folder(plan: BootPlan, boot: Boot) -> str | None:
@@ -99,6 +106,55 @@ def steps(plan: BootPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...
     return (*written, _reboot(plan, node, snapshot, written))
 
 
+def revert(plan: BootPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
+    """Take out our tokens and our block, and reboot where the running kernel has them still.
+
+    A token is taken out whoever wrote it first. The bootloader stays: there is no way back for it.
+    """
+    edits = (_unset_kernel(plan, snapshot), _unset_firmware(plan, snapshot))
+    return (*edits, _reboot_without(plan, snapshot, edits))
+
+
+def _unset_kernel(plan: BootPlan, snapshot: Snapshot) -> Step:
+    name, boot = "Take back the kernel's parameters", snapshot.boot
+    if isinstance(boot, Unknown):
+        return _blind(name, boot, Boot("", None, None).cmdline_path, plan.kernel.tokens)
+    if no_boot_folder(plan, boot) or boot.cmdline_txt is None:
+        return Step(name, None)
+    text = cmdline.without(boot.cmdline_txt, plan.kernel)
+    if text == boot.cmdline_txt:
+        return Step(name, None)
+    why = f"{boot.cmdline_path}: without {' '.join(plan.kernel.tokens)}"
+    return edit(name, why, boot.cmdline_path, boot.cmdline_txt, text)
+
+
+def _unset_firmware(plan: BootPlan, snapshot: Snapshot) -> Step:
+    name, boot = "Take back the firmware's options", snapshot.boot
+    if isinstance(boot, Unknown):
+        return _blind(name, boot, CONFIG, tuple(plan.config))
+    if no_boot_folder(plan, boot) or boot.config_txt is None:
+        return Step(name, None)
+    text = config_txt.edited(boot.config_txt, {})
+    if text == boot.config_txt:
+        return Step(name, None)
+    why = f"{CONFIG}: without the block of boot.config"
+    return edit(name, why, CONFIG, boot.config_txt, text, CONFIG_STAMP)
+
+
+def _reboot_without(plan: BootPlan, snapshot: Snapshot, edits: tuple[Step, ...]) -> Step:
+    name, boot = "Reboot", snapshot.boot
+    reasons = [step.name.lower() for step in edits if step.why]
+    if not isinstance(boot, Unknown) and no_boot_folder(plan, boot) is None:
+        given = set(cmdline.tokens(boot.proc_cmdline)) & set(plan.kernel.tokens)
+        if given and boot.cmdline_txt is not None:
+            reasons.append(f"the kernel runs with {' '.join(sorted(given))}")
+    if isinstance(snapshot.file(CONFIG_STAMP), FileState):
+        reasons.append("config.txt was changed in this boot")
+    if plan.reboot == "never" or not reasons:
+        return Step(name, None)
+    return _ask_for_reboot(plan, reasons, {"always": True, "when": []})
+
+
 def _set_kernel(plan: BootPlan, snapshot: Snapshot) -> Step:
     name, boot = "Set the kernel's parameters", snapshot.boot
     if isinstance(boot, Unknown):
@@ -110,7 +166,7 @@ def _set_kernel(plan: BootPlan, snapshot: Snapshot) -> Step:
         return Step(name, None)
     lacking = cmdline.missing(boot.cmdline_txt.split("\n")[0], plan.kernel)
     why = f"{boot.cmdline_path}: {' '.join(lacking) or 'it must be one line'}"
-    return _edit(name, why, boot.cmdline_path, boot.cmdline_txt, text)
+    return edit(name, why, boot.cmdline_path, boot.cmdline_txt, text)
 
 
 def _set_firmware(plan: BootPlan, snapshot: Snapshot) -> Step:
@@ -125,20 +181,12 @@ def _set_firmware(plan: BootPlan, snapshot: Snapshot) -> Step:
     last = {name: config_txt.last_word(boot.config_txt, name) for name in plan.config}
     differing = (f"{n}={value}" for n, value in plan.config.items() if last[n] != value)
     why = f"{CONFIG}: {' '.join(differing) or 'the block of boot.config'}"
-    return _edit(name, why, CONFIG, boot.config_txt, text, CONFIG_STAMP)
+    return edit(name, why, CONFIG, boot.config_txt, text, CONFIG_STAMP)
 
 
 def _blind(name: str, boot: Unknown, path: str, wanted: tuple[str, ...]) -> Step:
     """An edit of a file that could not be seen: the program refuses it and says so."""
-    return _edit(name, boot.why, path, "", "") if wanted else Step(name, None)
-
-
-def _edit(
-    name: str, why: str, path: str, before: str, after: str, stamp: str | None = None
-) -> Step:
-    was = hashlib.sha256(before.encode()).hexdigest()
-    query = {"path": path, "was_sha256": was, "text": after, "stamp": stamp}
-    return Step(name, why, "edit_boot", query, diffs=(diff(path, before, after),))
+    return edit(name, boot.why, path, "", "") if wanted else Step(name, None)
 
 
 def bootloader(snapshot: Snapshot) -> eeprom.Eeprom | Unknown:
@@ -196,8 +244,12 @@ def _reboot(plan: BootPlan, node: NodePlan, snapshot: Snapshot, written: tuple[S
         "always": bool(waiting),
         "when": [CONFIG_STAMP, EEPROM_STAMP],
     }
+    return _ask_for_reboot(plan, reasons, query)
+
+
+def _ask_for_reboot(plan: BootPlan, reasons: Sequence[str], query: Mapping[str, object]) -> Step:
     return Step(
-        name,
+        "Reboot",
         "; ".join(reasons),
         "reboot",
         query,

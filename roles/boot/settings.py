@@ -54,6 +54,11 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _single(self) -> Settings:
+        if "force_turbo" in self.config:
+            raise ValueError(
+                "config.force_turbo cannot be set: beside an over_voltage it burns the board's "
+                "warranty bit. power.governor: performance keeps the clock up too"
+            )
         for name in self.config:
             if name in REPEATED:
                 raise ValueError(

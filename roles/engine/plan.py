@@ -10,7 +10,7 @@ from bramble.board import Board
 from bramble.plan import Given, Interests, NodePlan, RolePlan, identity
 from bramble.releases import built_sha256, manifest_path
 from bramble.snapshot import FileState, Snapshot
-from bramble.steps import Step, Upload, remove_files
+from bramble.steps import Step, Stored, Upload, remove_files
 from roles.engine import processor
 from roles.engine.settings import Git, Settings
 
@@ -19,11 +19,15 @@ CURRENT = f"{HOME}/current"
 SERVER = f"{CURRENT}/bin/llama-server"
 CCACHE = "/var/cache/bramble/ccache"
 TARGETS = ("llama-server", "llama-bench", "llama-fit-params")
-BUILD_PACKAGES = ("build-essential", "ccache", "cmake", "libgomp1", "ninja-build")
+RUN_PACKAGES = ("libgomp1",)
+BUILD_PACKAGES = ("build-essential", "ccache", "cmake", *RUN_PACKAGES, "ninja-build")
 
 # One unity object of llama.cpp takes up to 632 MiB to compile (measured with gcc 12, -O3), and the
 # rest of the system wants some too.
 MEMORY_PER_JOB_MIB = 900
+
+# The newest symbols of the C and C++ libraries that a codename has (glibc 2.36, gcc 12.2).
+LIBRARIES = {"bookworm": {"GLIBC": "2.36", "GLIBCXX": "3.4.30"}}
 
 # Static and offline: no libraries to find at run time, no downloads during the build, and neither
 # the RPC server nor TLS, which the node has no use for.
@@ -39,6 +43,16 @@ OPTIONS = {
     "LLAMA_USE_PREBUILT_UI": "OFF",
 }
 
+# What a variant adds to the options, to the programs and to the packages.
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "plain": {},
+    "openblas": {
+        "options": {"GGML_BLAS": "ON", "GGML_BLAS_VENDOR": "OpenBLAS"},
+        "packages": ("libopenblas-dev", "pkg-config"),
+    },
+    "rpc": {"options": {"GGML_RPC": "ON"}, "targets": ("ggml-rpc-server",)},
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class EnginePlan(RolePlan):
@@ -48,6 +62,9 @@ class EnginePlan(RolePlan):
     folder: str
     source: Mapping[str, Any]
     options: Mapping[str, str]
+    targets: tuple[str, ...]
+    recipe: str
+    variant: str
     jobs: int
     soc: str
     upload: Upload | None
@@ -57,7 +74,7 @@ def interests(settings: Settings) -> Interests:
     """Which releases there are, which one is current, and room for one more."""
     return Interests(
         files=(CURRENT, SERVER, manifest_path(f"{HOME}/releases/*")),
-        packages=(*BUILD_PACKAGES, "git"),
+        packages=(*BUILD_PACKAGES, "git", *VARIANTS["openblas"]["packages"]),
         free=(HOME,),
     )
 
@@ -65,7 +82,8 @@ def interests(settings: Settings) -> Interests:
 def plan(settings: Settings, board: Board, given: Given) -> EnginePlan:
     """The release for this source, these options, this system and this processor."""
     source, upload, commit = _source(settings)
-    options = OPTIONS | processor.options(board)
+    variant = VARIANTS[settings.variant]
+    options = OPTIONS | processor.options(board, settings.recipe) | variant.get("options", {})
     options |= {
         "LLAMA_BUILD_NUMBER": str(settings.build_number),
         "LLAMA_BUILD_COMMIT": commit[:9],
@@ -74,7 +92,7 @@ def plan(settings: Settings, board: Board, given: Given) -> EnginePlan:
     soc = processor.soc_key(board)
     release = identity([{**source, "upload": None}, options, board.codename, soc])
     return EnginePlan(
-        packages=BUILD_PACKAGES + (("git",) if source["kind"] == "git" else ()),
+        packages=_packages(settings, source),
         provides={
             "engine.release": release,
             "engine.folder": f"{HOME}/releases/{release}",
@@ -85,10 +103,22 @@ def plan(settings: Settings, board: Board, given: Given) -> EnginePlan:
         folder=f"{HOME}/releases/{release}",
         source=source,
         options=options,
+        targets=TARGETS + variant.get("targets", ()),
+        recipe=settings.recipe,
+        variant=settings.variant,
         jobs=settings.jobs or _jobs(board),
         soc=soc,
         upload=upload,
     )
+
+
+def _packages(settings: Settings, source: Mapping[str, Any]) -> tuple[str, ...]:
+    """A compiler and what goes with it, or only what the programs run with."""
+    if settings.recipe == "cross":
+        return RUN_PACKAGES
+    git = ("git",) if source["kind"] == "git" else ()
+    more: tuple[str, ...] = VARIANTS[settings.variant].get("packages", ())
+    return BUILD_PACKAGES + more + git
 
 
 def _source(settings: Settings) -> tuple[dict[str, Any], Upload | None, str]:
@@ -111,8 +141,8 @@ def _jobs(board: Board) -> int:
 
 
 def steps(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """Build the release where it is missing, then make it the current one."""
-    return (_build(plan, node, snapshot), _switch(plan, snapshot))
+    """Have the release where it is missing, then make it the current one if it computes here."""
+    return (_install(plan, node, snapshot), _switch(plan, snapshot))
 
 
 def revert(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
@@ -120,37 +150,58 @@ def revert(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, 
     return (remove_files("Make no release current", (CURRENT,), snapshot),)
 
 
-def _build(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> Step:
-    name = "Build llama.cpp"
+def _install(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> Step:
+    """Take the release from this computer's store; build it where the store has none."""
+    name = "Install llama.cpp"
     why = incomplete(plan, snapshot)
     if why is None:
         return Step(name, None)
-    query = {
-        "work": f"{HOME}/work",
-        "ccache": CCACHE,
-        "release": plan.folder,
-        "source": plan.source,
-        "options": plan.options,
-        "targets": TARGETS,
-        "jobs": plan.jobs,
-        "manifest": {
-            "release": plan.release,
-            "source": {key: value for key, value in plan.source.items() if key != "upload"},
-            "options": plan.options,
-            "codename": node.board.codename,
-            "soc": plan.soc,
-            "build_info": plan.provides["engine.build_info"],
-        },
-    }
+    stored = Stored(
+        key=plan.release,
+        program="install_release",
+        query={"home": HOME, "release": plan.folder},
+        remote=f"/var/tmp/bramble-release-{plan.release}",
+        otherwise=_not_stored(plan) if plan.recipe == "cross" else None,
+    )
     return Step(
         name,
         why,
         "build_engine",
-        query,
+        build(plan, node.board.codename) | {"work": f"{HOME}/work", "ccache": CCACHE},
         detached=True,
         timeout_s=6 * 3600,
         uploads=(plan.upload,) if plan.upload else (),
+        stored=stored,
     )
+
+
+def _not_stored(plan: EnginePlan) -> str:
+    return (
+        f"engine.recipe is cross, and this computer's store has no release {plan.release} for "
+        f"{plan.soc}: run `bramble engine build --soc {plan.soc}`, or set engine.recipe to native"
+    )
+
+
+def build(plan: EnginePlan, codename: str) -> dict[str, Any]:
+    """What the program build_engine is asked for, but for where it works."""
+    return {
+        "release": plan.folder,
+        "source": plan.source,
+        "options": plan.options,
+        "targets": plan.targets,
+        "jobs": plan.jobs,
+        "needs_at_most": LIBRARIES[codename],
+        "manifest": {
+            "release": plan.release,
+            "source": {key: value for key, value in plan.source.items() if key != "upload"},
+            "options": plan.options,
+            "recipe": plan.recipe,
+            "variant": plan.variant,
+            "codename": codename,
+            "soc": plan.soc,
+            "build_info": plan.provides["engine.build_info"],
+        },
+    }
 
 
 def incomplete(plan: EnginePlan, snapshot: Snapshot) -> str | None:
@@ -177,4 +228,5 @@ def _switch(plan: EnginePlan, snapshot: Snapshot) -> Step:
     if isinstance(seen, FileState) and seen.target == target:
         return Step(name, None)
     before = seen.target if isinstance(seen, FileState) else "nothing"
-    return Step(name, f"{before} -> {target}", "link", {"path": CURRENT, "target": target})
+    query = {"path": CURRENT, "target": target}
+    return Step(name, f"{before} -> {target}", "switch_engine", query, timeout_s=600)

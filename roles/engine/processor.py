@@ -1,8 +1,28 @@
-"""What a processor decides on: the CMake options of a build for it, and the key of its like."""
+"""What a processor decides on: the key of its like, and the CMake options of a build for it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from bramble.board import Board
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An Arm core that is known by name: its part number, and gcc 12's words for it."""
+
+    part: str
+    arch: str
+    tune: str
+
+
+# By the processor's key. dotprod is what sets the two apart: the A72 has none, and a build that uses
+# it dies there at its first computation.
+ARMS = {
+    "cortex-a72": Arm("0xd08", "armv8-a+crc", "cortex-a72"),
+    "cortex-a76": Arm("0xd0b", "armv8.2-a+crc+crypto+dotprod+fp16", "cortex-a76"),
+}
+GENERIC_ARM = "armv8-a"
 
 # llama.cpp's options for x86-64, each with the features (/proc/cpuinfo) that it needs. AMX is left
 # out: virtual machines advertise it and then fail at its first instruction (seen: SIGILL at
@@ -22,10 +42,22 @@ _X86_OPTIONS = {
 }
 
 
-def options(board: Board) -> dict[str, str]:
-    """Native where gcc's detection is right, which is on Arm; elsewhere each feature by name."""
+def soc_key(board: Board) -> str:
+    """The like that a build serves: a known core's name, else the part number or `x86-64`."""
+    if board.architecture != "arm64":
+        return "x86-64"
+    names = [name for name, arm in ARMS.items() if arm.part == board.cpu_part]
+    return names[0] if names else f"arm64-{board.cpu_part or 'generic'}"
+
+
+def options(board: Board, recipe: str) -> dict[str, str]:
+    """The instructions to compile for: on Arm gcc's own detection, or by name where it cannot look.
+
+    A `cross` build runs elsewhere, where detection would find another processor; and what CMake
+    tries out there under emulation it takes for present when it fails. x86-64 is always by name.
+    """
     if board.architecture == "arm64":
-        return {"GGML_NATIVE": "ON"}
+        return {"GGML_NATIVE": "ON"} if recipe == "native" else _arm_by_name(board)
     enabled = {
         name: "ON" if needed <= board.cpu_features else "OFF"
         for name, needed in _X86_OPTIONS.items()
@@ -33,8 +65,7 @@ def options(board: Board) -> dict[str, str]:
     return {"GGML_NATIVE": "OFF"} | enabled
 
 
-def soc_key(board: Board) -> str:
-    """The like that a build serves, with its options: the Arm part number, or the architecture."""
-    if board.architecture == "arm64":
-        return f"arm64-{board.cpu_part}"
-    return board.architecture
+def _arm_by_name(board: Board) -> dict[str, str]:
+    known = ARMS.get(soc_key(board))
+    arch = f"{known.arch};-mtune={known.tune}" if known else GENERIC_ARM
+    return {"GGML_NATIVE": "OFF", "GGML_CPU_ARM_ARCH": arch}

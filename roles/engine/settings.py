@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -17,6 +17,10 @@ RENAMED = {
     "GGML_OPENBLAS": "GGML_BLAS with GGML_BLAS_VENDOR=OpenBLAS",
     "GGML_CPU_AARCH64": "GGML_CPU_REPACK",
     "LLAMA_NATIVE": "GGML_NATIVE",
+    "LLAMA_AVX": "GGML_AVX",
+    "LLAMA_BLAS": "GGML_BLAS",
+    "LLAMA_OPENBLAS": "GGML_BLAS with GGML_BLAS_VENDOR=OpenBLAS",
+    "LLAMA_RPC": "GGML_RPC",
     "LLAMA_CURL": "LLAMA_OPENSSL",
 }
 
@@ -69,9 +73,19 @@ class Source(Section):
 
 
 class Settings(Section):
-    """llama.cpp, compiled on the node for its own processor."""
+    """llama.cpp, compiled for the node's own processor: on the node, or once on this computer."""
 
     source: Source = option(Source(), help="Pinned source; not set: llama.cpp's own repository.")
+    recipe: Literal["native", "cross"] = option(
+        "native",
+        help="native: the node compiles for itself; cross: it installs what `bramble engine build` "
+        "made on this computer, and never compiles.",
+    )
+    variant: Literal["plain", "openblas", "rpc"] = option(
+        "plain",
+        help="plain: ggml's own kernels; openblas: prompts through OpenBLAS, seldom faster; rpc: "
+        "ggml-rpc-server too.",
+    )
     build_number: int = option(
         0, help="Number of the build (llama.cpp's b-number); 0: not known.", ge=0, example=11300
     )
@@ -89,4 +103,13 @@ class Settings(Section):
         for name in self.options:
             if name in RENAMED:
                 raise ValueError(f"options.{name} is no longer a name; use {RENAMED[name]}")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_crossed(self) -> Settings:
+        if (self.recipe, self.variant) == ("cross", "openblas"):
+            raise ValueError(
+                "variant openblas is compiled against the node's own OpenBLAS; "
+                "use recipe native, or variant plain"
+            )
         return self

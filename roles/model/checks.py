@@ -13,6 +13,12 @@ def model_is_the_pinned_one(plan: ModelPlan, node: Node) -> Finding:
     want, seen = f"{plan.path} sha256 {plan.sha256[:12]}", node.snapshot.file(plan.path)
     if isinstance(seen, Unknown):
         return unknown(want, seen)
+    if seen is not None:
+        on_disk = node.read_back(plan.path)
+        if isinstance(on_disk, Unknown):
+            return unknown(want, on_disk)
+        if on_disk is not None:
+            return _as_read_back(plan, want, on_disk)
     hashed = seen is not None and seen.sha256 is not None
     stamp = node.snapshot.file(plan.stamp)
     if seen is not None and not hashed and isinstance(stamp, Unknown):
@@ -20,3 +26,16 @@ def model_is_the_pinned_one(plan: ModelPlan, node: Node) -> Finding:
     problem = unverified(plan, node.snapshot)
     got = problem or ("hashed now" if hashed else "unchanged since it was verified")
     return expect(want, got, problem is None, "Run the deploy again: it fetches the model anew.")
+
+
+def _as_read_back(plan: ModelPlan, want: str, on_disk: str) -> Finding:
+    """The disk's own word: the size and time of the stamp stay as they are when a bit flips."""
+    well = on_disk == plan.sha256
+    got = "the disk has it" if well else f"on the disk: {on_disk}"
+    return expect(
+        want,
+        got,
+        well,
+        f"The disk damaged the file, or somebody changed it: `sudo rm {plan.stamp}` on the node, "
+        "deploy again, which fetches it anew, and restart llama-server. Then look after the disk.",
+    )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from bramble.board import Board
 from bramble.plan import Given, Interests, NodePlan, RolePlan
-from bramble.snapshot import FileState, Snapshot
+from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step, Upload
 from roles.model.settings import Settings
 
@@ -19,6 +20,7 @@ class ModelPlan(RolePlan):
     name: str
     path: str
     sha256: str
+    size_bytes: int | None
     url: str | None
     upload: Upload | None
 
@@ -30,31 +32,34 @@ class ModelPlan(RolePlan):
 
 def _path(settings: Settings) -> str:
     """The same content has the same place, so two models never share one."""
-    return f"{settings.folder.rstrip('/')}/{settings.name}-{settings.sha256[:12]}.gguf"
+    pin = settings.pin
+    return f"{settings.folder.rstrip('/')}/{pin.name}-{pin.sha256[:12]}.gguf"
 
 
 def interests(settings: Settings) -> Interests:
-    """The file with its stamp, and the room that there is."""
+    """The file with its stamp, those of other models, and the room that there is."""
     path = _path(settings)
-    return Interests(files=(path, f"{path}.json"), free=(settings.folder,))
+    others = f"{settings.folder.rstrip('/')}/*.gguf.*"
+    return Interests(files=(path, f"{path}.json", others), free=(settings.folder,))
 
 
 def plan(settings: Settings, board: Board, given: Given) -> ModelPlan:
     """The file, which does not depend on the board."""
-    path = _path(settings)
-    remote = f"/var/tmp/bramble-model-{settings.sha256[:12]}"
+    path, pin = _path(settings), settings.pin
+    remote = f"/var/tmp/bramble-model-{pin.sha256[:12]}"
     return ModelPlan(
         provides={
-            "model.name": settings.name,
+            "model.name": pin.name,
             "model.path": path,
             "model.folder": settings.folder,
-            "model.sha256": settings.sha256,
+            "model.sha256": pin.sha256,
         },
-        name=settings.name,
+        name=pin.name,
         path=path,
-        sha256=settings.sha256,
-        url=settings.url,
-        upload=Upload(settings.path, remote) if settings.path else None,
+        sha256=pin.sha256,
+        size_bytes=pin.size_bytes,
+        url=pin.url,
+        upload=Upload(pin.path, remote) if pin.path else None,
     )
 
 
@@ -66,6 +71,7 @@ def steps(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ..
     query = {
         "path": plan.path,
         "sha256": plan.sha256,
+        "size_bytes": plan.size_bytes,
         "url": plan.url,
         "upload": plan.upload.remote if plan.upload else None,
     }
@@ -78,6 +84,25 @@ def steps(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ..
 def revert(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
     """Nothing: the file is data, and it is all that this role makes."""
     return ()
+
+
+def prune(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
+    """Remove old models where there may be some: what runs, and what ran last, the node tells."""
+    name, folder = "Remove old models", str(PurePosixPath(plan.path).parent)
+    if isinstance(snapshot.files, Unknown):
+        others = ["the node would not say which"]
+    else:
+        ours = (plan.stamp, f"{plan.path}.part")
+        seen = [path for path, state in snapshot.files.items() if state and path not in ours]
+        beside = [path for path in map(PurePosixPath, seen) if str(path.parent) == folder]
+        parts = [path.name for path in beside if path.name.endswith(".gguf.part")]
+        old = [path.stem for path in beside if path.name.endswith(".gguf.json")]
+        # One other is the predecessor at least.
+        others = sorted([*parts, *(old if len(old) > 1 else [])])
+    if not others:
+        return (Step(name, None),)
+    query = {"folder": folder, "planned": plan.path}
+    return (Step(name, ", ".join(others), "prune_models", query, detached=True),)
 
 
 def unverified(plan: ModelPlan, snapshot: Snapshot) -> str | None:

@@ -2,16 +2,54 @@
 
 from __future__ import annotations
 
-from pydantic import model_validator
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
 
+from pydantic import PrivateAttr, ValidationInfo, field_validator, model_validator
+
+from bramble.inventory.problems import InventoryError, unknown
+from bramble.models import catalogue, lock
+from bramble.models.hub import ENDPOINT
 from bramble.settings import LocalPath, Section, option
+
+_HUB_URL = re.compile(r"https?://[^/]+/[^/]+/[^/]+/(?P<way>resolve|blob|raw)/(?P<revision>[^/]+)/")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_LIMIT_MIB = 64
+
+
+@dataclass(frozen=True)
+class Pin:
+    """The one file that the settings mean, whichever way they name it."""
+
+    name: str
+    sha256: str
+    size_bytes: int | None
+    url: str | None
+    path: Path | None
 
 
 class Settings(Section):
-    """The model file: a name for people, a place to get it from, and its sha256."""
+    """The model file: one of models.yml by its name, or a name, a place and a sha256 of your own."""
 
-    name: str = option(
-        ...,
+    without_default: ClassVar[tuple[str, ...]] = ("use",)
+
+    use: str | None = option(
+        None,
+        help="MODEL:QUANT of models.yml, as `bramble model lock` pinned it; "
+        "takes the place of name, url, path and sha256.",
+        example="qwen2.5-1.5b-instruct:q4_k_m",
+        pattern=catalogue.USE,
+    )
+    endpoint: str = option(
+        ENDPOINT,
+        help="Hub, or a mirror of one, that nodes fetch what `use` names from.",
+        example="http://192.168.1.2:8090",
+        pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
+    )
+    name: str | None = option(
+        None,
         help="Name of the model; also the file's name on the node and the server's alias.",
         example="qwen2.5-1.5b-instruct-q4_k_m",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
@@ -25,23 +63,90 @@ class Settings(Section):
     path: LocalPath | None = option(
         None, help="A small file of this computer, sent over SSH instead (64 MiB at most)."
     )
-    sha256: str = option(
-        ..., help="The file's sha256; nothing else is ever served.", pattern=r"^[0-9a-f]{64}$"
+    sha256: str | None = option(
+        None, help="The file's sha256; nothing else is ever served.", pattern=r"^[0-9a-f]{64}$"
     )
     folder: str = option(
         "/var/lib/bramble/models",
         help="Folder on the node; on an SSD when there is one.",
         pattern=r"^/[A-Za-z0-9._/-]*$",
     )
+    _pin: Pin = PrivateAttr()
+
+    @property
+    def pin(self) -> Pin:
+        """The file that these settings mean."""
+        return self._pin
+
+    @field_validator("url")
+    @classmethod
+    def _of_a_commit(cls, url: str | None) -> str | None:
+        """A hub's address of a branch means another file after the next upload."""
+        hub = _HUB_URL.match(url or "")
+        if hub and hub["way"] != "resolve":
+            raise ValueError(
+                f"/{hub['way']}/ is not where the hub has the file itself; "
+                "write /resolve/ and a commit there"
+            )
+        if hub and not _COMMIT.fullmatch(hub["revision"]):
+            raise ValueError(
+                f"{hub['revision']!r} is whatever was uploaded last; write the commit (40 digits) in "
+                "its place, or name the model in models.yml, run `bramble model lock` and set "
+                "model.use"
+            )
+        return url
 
     @model_validator(mode="after")
-    def _one_source(self) -> Settings:
+    def _one_file(self, info: ValidationInfo) -> Settings:
+        if self.use is None:
+            self._pin = self._given()
+            return self
+        if self.name or self.url or self.path or self.sha256:
+            raise ValueError(
+                "use takes the place of name, url, path and sha256; "
+                "leave them out (null takes away what another layer sets)"
+            )
+        found = _locked(self.use, Path((info.context or {}).get("folder", Path())))
+        self._pin = Pin(
+            name=self.use.replace(":", "-"),
+            sha256=found.sha256,
+            size_bytes=found.size_bytes,
+            url=found.url(self.endpoint),
+            path=None,
+        )
+        return self
+
+    def _given(self) -> Pin:
+        """The file by its own name, place and sha256."""
+        if not (self.name or self.url or self.path or self.sha256):
+            raise ValueError(
+                "no model is named; set use to a model of models.yml (`bramble model list`), "
+                "or name, url and sha256"
+            )
+        if self.name is None or self.sha256 is None:
+            lacking = "name" if self.name is None else "sha256"
+            raise ValueError(f"{lacking} is not set, and without use it is needed")
         if (self.url is None) == (self.path is None):
             raise ValueError("give url or path, one of them")
-        limit_mib = 64
-        if self.path and self.path.exists() and self.path.stat().st_size > limit_mib << 20:
+        if self.path and self.path.exists() and self.path.stat().st_size > _LIMIT_MIB << 20:
             raise ValueError(
-                f"path is {self.path.stat().st_size >> 20} MiB and {limit_mib} is the most that goes "
+                f"path is {self.path.stat().st_size >> 20} MiB and {_LIMIT_MIB} is the most that goes "
                 "over SSH; put the file on a web server and give its url"
             )
-        return self
+        return Pin(self.name, self.sha256, None, self.url, self.path)
+
+
+def _locked(use: str, folder: Path) -> lock.Locked:
+    """The locked file of a name; what is wrong otherwise, with what to do."""
+    try:
+        locked = lock.load(folder)
+        if use in locked:
+            return locked[use]
+        known = catalogue.places(catalogue.load(folder))
+    except InventoryError as error:
+        raise ValueError(str(error)) from None
+    if use in known:
+        raise ValueError(
+            f"{use} is not locked: its sha256 is not known yet; run `bramble model lock {use}`"
+        )
+    raise ValueError(f"no {use} in {catalogue.FILE}; {unknown(use, known)}")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from bramble import container, vitals
+from fnmatch import fnmatchcase
+
+from bramble import config_txt, container, vitals
 from bramble.checks import Finding, Node, check, expect, skip, unknown
-from bramble.snapshot import DeviceTree, Unknown
-from roles.power.plan import PowerPlan, governors, words
+from bramble.snapshot import DeviceTree, FileState, Unknown
+from roles.power.plan import COOLERS, TRIPS, WITH_PIN, PowerPlan, governors, words
 
 NOTHING_TELLS = "neither vcgencmd nor sysfs tells: no Raspberry Pi"
 SUPPLY = "Use the official supply (Pi 4: 5.1 V, 3 A; Pi 5: 5.1 V, 5 A) and a short, thick cable."
+# The highest clock that a board is sold with, by its kind; arm_boost=1 gives a Pi 4 its 1800.
+STOCK_MHZ = {"pi4": 1800, "pi400": 1800, "cm4": 1500, "pi5": 2400, "pi500": 2400, "cm5": 2400}
+VOLTAGES = ("over_voltage", "over_voltage_delta", "over_voltage_min", "over_voltage_avs")
 COOLING = "Cool it: a heat sink and a fan, or air around it. See power.temperature_warn_c."
 
 
@@ -88,3 +93,56 @@ def supply_is_rated_for_a_pi_5(plan: PowerPlan, node: Node) -> Finding:
     if not isinstance(tree, DeviceTree) or tree.psu_ma is None:
         return skip(want, "the firmware does not tell what the supply offers")
     return expect(want, f"{tree.psu_ma} mA", tree.psu_ma >= plan.psu_warn_ma, SUPPLY)
+
+
+@check(severity="warn")
+def fan_has_its_temperatures(plan: PowerPlan, node: Node) -> Finding:
+    """The kernel switches the fan at the planned temperatures."""
+    want = ", ".join(f"{level / 1000:g} °C" for level in plan.fan_mc) or "the system's own"
+    kind, files = container.container(node.snapshot), node.snapshot.files
+    for seen in (kind, files):
+        if isinstance(seen, Unknown):
+            return unknown(want, seen)
+    assert not isinstance(files, Unknown)
+    if not plan.fan_mc:
+        return skip(want, f"power.fan sets nothing for this board ({node.plan.board.model})")
+    if kind:
+        return skip(want, f"a container ({kind}) has its host's")
+    texts: dict[str, list[str]] = {TRIPS: [], COOLERS: []}
+    for path, file in files.items():
+        for pattern in (TRIPS, COOLERS):
+            if fnmatchcase(path, pattern) and file is not None:
+                if not isinstance(file, FileState):
+                    return unknown(want, file)
+                texts[pattern].append((file.text or "").strip())
+    trips = sorted(int(text) for text in texts[TRIPS] if text.lstrip("-").isdecimal())
+    got = ", ".join(f"{trip / 1000:g} °C" for trip in trips) or "none"
+    well = set(plan.fan_mc) <= set(trips)
+    if node.plan.board.kind in WITH_PIN and "gpio-fan" not in texts[COOLERS]:
+        got, well = f"no gpio-fan among the coolers; {got}", False
+    return expect(
+        want, got, well, "Deploy again; it takes hold at a boot: `sudo vclog -m` tells more."
+    )
+
+
+@check(severity="warn")
+def nothing_is_overclocked(plan: PowerPlan, node: Node) -> Finding:
+    """config.txt takes neither clock nor voltage above what the board is sold with."""
+    want, boot = "the board's own clock and voltage", node.snapshot.boot
+    if isinstance(boot, Unknown):
+        return unknown(want, boot)
+    stock_mhz = STOCK_MHZ.get(node.plan.board.kind)
+    if stock_mhz is None or boot.config_txt is None:
+        return skip(want, f"no Raspberry Pi with a config.txt ({node.plan.board.model})")
+    told = {
+        name: config_txt.last_word(boot.config_txt, name)
+        for name in ("arm_freq", "force_turbo", *VOLTAGES)
+    }
+    clock = told.pop("arm_freq")
+    raised = [f"{name}={value}" for name, value in told.items() if value not in (None, "0")]
+    if clock is not None and not (clock.isdecimal() and int(clock) <= stock_mhz):
+        raised.insert(0, f"arm_freq={clock}")
+    remedy = "A wrong answer or a reset may come of it. Take power.overclock out, and deploy again."
+    if told["force_turbo"] not in (None, "0") and any(told[name] for name in VOLTAGES):
+        remedy = f"force_turbo beside an over_voltage burns the warranty bit: remove one. {remedy}"
+    return expect(want, " ".join(raised) or want, not raised, remedy)

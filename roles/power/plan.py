@@ -1,28 +1,44 @@
-"""What power wants: a governor, if one is set, that outlasts what the system sets at boot."""
+"""What power wants: a governor that outlasts what the system sets at boot, and a fan's temperatures."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from bramble import container, vitals
+from bramble import config_txt, container, vitals
 from bramble.board import Board
+from bramble.boot_files import CONFIG, CONFIG_STAMP, edit
 from bramble.plan import File, Given, Interests, NodePlan, RolePlan
 from bramble.render import render
 from bramble.snapshot import FileState, Snapshot, Unknown
-from bramble.steps import Step, write_files
-from roles.power.settings import Settings
+from bramble.steps import Step, remove_files, systemd, write_files
+from roles.power.settings import Fan, Overclock, Settings
 
 UNIT = "bramble-governor.service"
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
 GOVERNORS = "/sys/devices/system/cpu/cpufreq/policy*/scaling_governor"
 
 
+TRIPS = "/sys/class/thermal/thermal_zone0/trip_point_*_temp"
+COOLERS = "/sys/class/thermal/cooling_device*/type"
+# The role boot writes these into config.txt: this and the name.
+WISH = "config.txt/"
+WITH_LEVELS = ("pi5", "cm5", "pi500")
+WITH_PIN = ("pi4", "pi400", "cm4")
+
+
 @dataclass(frozen=True, kw_only=True)
 class PowerPlan(RolePlan):
-    """The governor, None for the system's own, and where to begin to warn."""
+    """The governor, None for the system's own, and where to begin to warn.
+
+    `fan_mc` are the temperatures in thousandths of a degree at which the fan changes its speed, and
+    `config` is what the role boot is to write into config.txt for the fan and for overclocking.
+    """
 
     governor: str | None
+    fan_mc: tuple[int, ...]
+    config: Mapping[str, str]
     temperature_warn_c: int
     psu_warn_ma: int
 
@@ -30,20 +46,55 @@ class PowerPlan(RolePlan):
 def interests(settings: Settings) -> Interests:
     """The governor with its unit, and the board's words on supply and heat."""
     return Interests(
-        files=(UNIT_FILE, GOVERNORS, *vitals.FILES),
+        files=(UNIT_FILE, GOVERNORS, TRIPS, COOLERS, CONFIG_STAMP, *vitals.FILES),
         units=(UNIT,),
         commands=(*vitals.COMMANDS, container.COMMAND),
     )
 
 
 def plan(settings: Settings, board: Board, given: Given) -> PowerPlan:
-    """The governor's unit where one is set."""
+    """The governor's unit where one is set, and what config.txt needs for this board."""
+    fan = _fan(settings.fan, board)
+    config = (fan if board.kind != "other" else {}) | _overclock(settings.overclock, board)
     return PowerPlan(
         files=_files(settings.governor),
+        provides={f"{WISH}{name}": value for name, value in config.items()},
         governor=settings.governor,
+        fan_mc=_fan_mc(settings.fan, board),
+        config=config,
         temperature_warn_c=settings.temperature_warn_c,
         psu_warn_ma=settings.psu_warn_ma,
     )
+
+
+def _fan_mc(fan: Fan, board: Board) -> tuple[int, ...]:
+    """The temperatures that are set for a fan as this board has it."""
+    if board.kind in WITH_LEVELS and fan.levels_c:
+        return tuple(level * 1000 for level in fan.levels_c)
+    if board.kind in WITH_PIN and fan.gpio_pin is not None:
+        return (fan.on_above_c * 1000,)
+    return ()
+
+
+def _fan(fan: Fan, board: Board) -> dict[str, str]:
+    """The fan's lines of config.txt."""
+    levels = _fan_mc(fan, board)
+    if board.kind in WITH_PIN and levels:
+        return {"dtoverlay=gpio-fan": f"gpiopin={fan.gpio_pin},temp={levels[0]}"}
+    return {f"dtparam=fan_temp{number}": str(level) for number, level in enumerate(levels)}
+
+
+def _overclock(overclock: Overclock, board: Board) -> dict[str, str]:
+    """The lines of config.txt that overclock a Raspberry Pi, never with force_turbo beside a voltage."""
+    if board.kind == "other":
+        return {}
+    made = {}
+    if overclock.arm_freq_mhz is not None:
+        made["arm_freq"] = str(overclock.arm_freq_mhz)
+    if overclock.over_voltage_delta_uv is not None:
+        made["over_voltage_delta"] = str(overclock.over_voltage_delta_uv)
+        made["force_turbo"] = "0"
+    return made
 
 
 def _files(governor: str | None) -> tuple[File, ...]:
@@ -54,9 +105,35 @@ def _files(governor: str | None) -> tuple[File, ...]:
 
 
 def steps(plan: PowerPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """Write the governor's unit and start it where the governor is another."""
+    """Write the governor's unit and start it where the governor is another, or remove it."""
     written = write_files("Write the governor's unit", plan.files, snapshot)
-    return (written, _set(plan, snapshot, written))
+    return (written, _set(plan, snapshot, written), *_forget(snapshot, wanted=bool(plan.files)))
+
+
+def revert(plan: PowerPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
+    """Remove the governor's unit and our lines in config.txt; both leave their effect until a boot."""
+    return (*_forget(snapshot, wanted=False), _unset(plan, snapshot))
+
+
+def _forget(snapshot: Snapshot, *, wanted: bool) -> tuple[Step, ...]:
+    """Disable and remove the governor's unit, if it is there and not wanted."""
+    unit, names = snapshot.unit(UNIT), ("Disable the governor's unit", "Remove the governor's unit")
+    if wanted:
+        return tuple(Step(name, None) for name in names)
+    ours = not isinstance(unit, Unknown) and unit.enabled == "enabled"
+    ended = systemd(names[0], f"{UNIT} is enabled" if ours else None, disable=(UNIT,), stop=(UNIT,))
+    return (ended, remove_files(names[1], (UNIT_FILE,), snapshot))
+
+
+def _unset(plan: PowerPlan, snapshot: Snapshot) -> Step:
+    name, boot = "Take back the firmware's options", snapshot.boot
+    if isinstance(boot, Unknown) or boot.config_txt is None:
+        return Step(name, None)
+    text = config_txt.without(boot.config_txt, tuple(plan.config))
+    if text == boot.config_txt:
+        return Step(name, None)
+    why = f"{CONFIG}: without {' '.join(plan.config)}"
+    return edit(name, why, CONFIG, boot.config_txt, text, CONFIG_STAMP)
 
 
 def _set(plan: PowerPlan, snapshot: Snapshot, written: Step) -> Step:

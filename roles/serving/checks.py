@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 
-from bramble.checks import Finding, Node, check, expect, unknown
+from bramble.checks import Finding, Node, check, expect, skip, unknown
 from bramble.releases import built_sha256
-from bramble.snapshot import Unknown
+from bramble.snapshot import FileState, Unknown
 from roles.serving.plan import STRAY_CONFIG, UNIT, USER, ServingPlan
 
+# What a token of context takes in an 8B model (Llama 3.1: 32 layers, 8 heads of 128, keys and values,
+# two bytes each), which is more than in smaller ones; and the compute buffer with a large vocabulary.
+CONTEXT_KIB = 128
+COMPUTE_MIB = 300
 JOURNAL = f"sudo journalctl -u {UNIT} says why."
 
 
@@ -139,3 +143,29 @@ def _build_info(body: str) -> str:
         return str(json.loads(body)["build_info"])
     except (ValueError, KeyError, TypeError):
         return "nothing readable"
+
+
+@check(severity="warn")
+def memory_is_enough(plan: ServingPlan, node: Node) -> Finding:
+    """The memory that is available holds the model's weights, and its context until that is taken."""
+    # The server's own share is taken once it runs; the weights are pages of a file, which count as
+    # available all the time.
+    running, memory = node.snapshot.process(UNIT), node.snapshot.memory_kib
+    file, want = node.snapshot.file(plan.model_path), "as much available as the model needs"
+    for seen in (running, memory, file):
+        if isinstance(seen, Unknown):
+            return unknown(want, seen)
+    if not isinstance(file, FileState):
+        return skip(want, f"there is no {plan.model_path} yet")
+    assert not isinstance(memory, Unknown)
+    if "MemAvailable" not in memory:
+        return unknown(want, Unknown("there is no MemAvailable in /proc/meminfo"))
+    context_mib = 0 if running else COMPUTE_MIB + plan.ctx_tokens * CONTEXT_KIB // 1024
+    weights_mib, available_mib = file.size_bytes >> 20, memory["MemAvailable"] // 1024
+    want = f"at least {weights_mib + context_mib} MiB available ({weights_mib} of them weights)"
+    remedy = (
+        "The kernel would read weights from the disk again for each token. Take a smaller model or "
+        "quantization, a shorter serving.ctx_tokens, or end what else runs there."
+    )
+    got = f"{available_mib} MiB {'with' if running else 'without'} the server"
+    return expect(want, got, available_mib >= weights_mib + context_mib, remedy)

@@ -30,6 +30,8 @@ class ServingPlan(RolePlan):
     port: int
     model_name: str
     model_sha256: str
+    model_path: str
+    ctx_tokens: int
     release_folder: str
     build_info: str
     start_deadline_s: int
@@ -84,6 +86,8 @@ def plan(settings: Settings, board: Board, given: Given) -> ServingPlan:
         port=settings.port,
         model_name=given["model.name"],
         model_sha256=given["model.sha256"],
+        model_path=given["model.path"],
+        ctx_tokens=settings.ctx_tokens,
         release_folder=given["engine.folder"],
         build_info=given["engine.build_info"],
         start_deadline_s=settings.start_deadline_s,

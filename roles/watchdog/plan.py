@@ -9,7 +9,7 @@ from bramble.board import Board
 from bramble.plan import File, Given, Interests, NodePlan, RolePlan
 from bramble.render import render
 from bramble.snapshot import FileState, Snapshot, Unknown
-from bramble.steps import Step, write_files
+from bramble.steps import Step, remove_files, write_files
 from roles.watchdog.settings import Settings
 
 DROP_IN = "/etc/systemd/system.conf.d/99-bramble-watchdog.conf"
@@ -54,6 +54,27 @@ def steps(plan: WatchdogPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step,
     """Write the drop-in, and have systemd read it where it or the device has other times."""
     written = write_files("Write the watchdog's drop-in", plan.files, snapshot)
     return (written, _arm(plan, snapshot))
+
+
+def revert(plan: WatchdogPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
+    """Remove the drop-in, and have systemd take up what other configuration says, or nothing."""
+    removed = remove_files("Remove the watchdog's drop-in", (DROP_IN,), snapshot)
+    return (removed, _disarm(plan, snapshot, removed))
+
+
+def _disarm(plan: WatchdogPlan, snapshot: Snapshot, removed: Step) -> Step:
+    name, times = "Have systemd forget the watchdog's times", manager_times(snapshot)
+    if removed.why:
+        why: str | None = "its drop-in goes"
+    elif isinstance(times, Unknown):
+        why = times.why
+    else:
+        # A run that was killed in between has removed the file and not told systemd.
+        ours = plan.runtime_s > 0 and times == (plan.runtime_s, plan.reboot_s)
+        why = f"systemd has {_words(*times)} still" if ours else None
+    if why is None:
+        return Step(name, None)
+    return Step(name, why, "reexec", {"deadline_s": 60})
 
 
 def _arm(plan: WatchdogPlan, snapshot: Snapshot) -> Step:

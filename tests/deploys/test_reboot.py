@@ -33,6 +33,7 @@ class Host:
 
     def __init__(self, *said):
         self.lines, self.connected, self.now = [], True, None
+        self.boot_is = "running"
         self.connector = Connector(self, said)
 
     def log(self, line):
@@ -42,9 +43,10 @@ class Host:
         self.connected = False
 
     def run_shell_command(self, command, _timeout):
-        if isinstance(self.now, Exception):
-            raise self.now
-        return True, SimpleNamespace(stdout=f"{self.now}\n", stderr="")
+        said = self.boot_is if command == reboot.SETTLED else self.now
+        if isinstance(said, Exception):
+            raise said
+        return True, SimpleNamespace(stdout=f"{said}\n", stderr="")
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +88,22 @@ def test_waiting_is_told_every_now_and_then():
         "waiting for the next boot: 32 of 60 s, it has not gone down yet",
         "rebooted in 40 s",
     ]
+
+
+def test_a_boot_that_is_not_through_is_told_and_gone_on_from():
+    host = Host("two")
+    host.boot_is = ""  # what timeout ended
+    assert once(host) is None
+    assert host.lines == [
+        "rebooted in 0 s",
+        "its boot is not through after 180 s; going on with what there is",
+    ]
+
+
+def test_a_host_that_is_lost_again_while_it_boots_fails():
+    host = Host("two")
+    host.boot_is = OSError("reset")
+    assert once(host) == "the node answered after its reboot, and then no more: reset"
 
 
 def test_a_host_that_does_not_come_back_is_given_up_at_the_deadline(asked):

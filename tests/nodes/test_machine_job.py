@@ -32,9 +32,25 @@ CHECKS = [
     if role.name in ROLES
 ]
 WATCHDOG_S = 60
+OWN = {
+    # As long as the default, a bite would take minutes to wait for.
+    "watchdog": {"runtime_s": WATCHDOG_S},
+    "base": {"hostname": "inventory", "timezone": "Europe/Vienna"},
+}
 SKIPPED = (
-    "boot.config_txt_has_the_planned_values",  # the shipped settings want nothing of it
-    "power.governor_is_in_force",  # nor of the governor
+    # These settings want nothing of them.
+    "base.upgrades_are_as_planned",
+    "base.keys_are_there",
+    "base.sshd_has_its_options",
+    "power.governor_is_in_force",
+    "power.fan_has_its_temperatures",
+    "power.supply_is_rated_for_a_pi_5",  # it is a Pi 4
+    "boot.config_txt_has_the_planned_values",
+    # The journal is in memory, so that log2ram has nothing to do.
+    "storage.logs_are_in_memory",
+    "storage.logs_have_room",
+    "storage.logs_take_no_zram",
+    "storage.repository_gives_log2ram_only",
 )
 WELL = {name: "skip" if name in SKIPPED else "pass" for name in CHECKS}
 
@@ -56,8 +72,7 @@ def root(pi):
 def fleet(tmp_path_factory):
     fleet = Fleet(tmp_path_factory.mktemp("fleet"))
     own = {key: value for key, value in SHIPPED.items() if key not in ("groups", "ssh")}
-    # As long as the default, a bite would take minutes to wait for.
-    fleet.write([NAME], {NAME: own | {"watchdog": {"runtime_s": WATCHDOG_S}}})
+    fleet.write([NAME], {NAME: own | OWN})
     return fleet
 
 

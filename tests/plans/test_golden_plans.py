@@ -13,7 +13,7 @@ from __future__ import annotations
 import difflib
 import shutil
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +153,9 @@ def test_a_secrets_text_stands_in_no_tree():
     plan = planned(HERE / CASES[0])
     role = plan.roles["base"]
     secret = File(path="/etc/key", text="hunter2", mode=0o600, secret=True)
-    spoiled = NodePlan(plan.host, plan.board, {**plan.roles, "base": type(role)(files=(secret,))})
+    spoiled = NodePlan(
+        plan.host, plan.board, {**plan.roles, "base": replace(role, files=(secret,))}
+    )
     found = tree(spoiled)
     assert found["etc/key"] == SECRET
     assert not any("hunter2" in text for text in found.values())
@@ -168,6 +170,10 @@ def test_what_differs_between_cases_is_why_they_are_there():
     assert (engines["pi4-1g"].jobs, engines["pi4-4g"].jobs, engines["pi5-8g"].jobs) == (1, 4, 4)
     assert engines["git-source"].upload is None
     assert engines["pi5-8g"].options["GGML_NATIVE"] == "ON"
+    crossed = engines["pi4-crossed"]
+    assert crossed.options["GGML_CPU_ARM_ARCH"] == "armv8-a+crc;-mtune=cortex-a72"
+    assert crossed.release != engines["pi4-4g"].release
+    assert crossed.packages == ("libgomp1",)
     x86 = engines["mini-pc-amd64"].options
     assert (x86["GGML_NATIVE"], x86["GGML_AVX2"], x86["GGML_AVX512"]) == ("OFF", "ON", "OFF")
     governors = {case for case, plan in plans.items() if plan.roles["power"].governor}

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import good_memory
+
 from bramble import catalogue, parse
 from bramble.board import Board
 from bramble.plan import NodePlan, make
@@ -16,6 +18,7 @@ from bramble.snapshot import (
     Boot,
     DeviceTree,
     FileState,
+    Login,
     Output,
     Process,
     Snapshot,
@@ -33,17 +36,53 @@ GOVERNOR = "/sys/devices/system/cpu/cpufreq/policy0/scaling_governor"
 WATCHDOG = "/sys/class/watchdog/watchdog0"
 SHOW = "systemctl show -p RuntimeWatchdogUSec -p RebootWatchdogUSec"
 DETECT = "systemd-detect-virt --container"
+SSD = "usb-Samsung_PSSD_T7_S5TANS0R123456A-0:0"
+SSD_UUID = "0b1f3d1c-6a51-4a0c-9a35-2f1f0f5a1d11"
+SSD_LINK = f"/dev/disk/by-id/{SSD}"
+FSTAB = """proc            /proc           proc    defaults          0       0
+PARTUUID=4e639091-01  /boot/firmware  vfat    defaults          0       2
+PARTUUID=4e639091-02  /               ext4    defaults,noatime  0       1
+"""
+SSD_LINES = f"""# bramble: storage.ssd; change the inventory, not the next line
+UUID={SSD_UUID} /mnt/ssd ext4 defaults,noatime,nofail,x-systemd.device-timeout=90s 0 2
+"""
+SSD_UNIT = "mnt-ssd.mount"
+SSD_SHOW = f"systemctl show -p RequiredBy -p WantedBy '{SSD_UNIT}'"
+VERIFY = "findmnt --verify --tab-file /etc/fstab"
+KERNEL_LOG = (
+    "journalctl -k -b -q --no-pager -o cat "
+    "-g 'uas_eh_|reset (High|Super)Speed|EXT4-fs error|I/O error'"
+)
+SYSFS_USB = "../devices/platform/scb/fd500000.pcie/0000:01:00.0/usb2/2-1"
 CMDLINE = "console=tty1 root=PARTUUID=4e639091-02 rootwait cgroup_enable=memory psi=1\n"
-CONFIG = "arm_boost=1\n\n[all]\narm_freq=2000\ndtparam=pciex1_gen=3\n"
+CONFIG = (
+    "arm_boost=1\n\n[all]\narm_freq=2000\ndtparam=pciex1_gen=3\n"
+    "dtparam=fan_temp0=45000\ndtparam=fan_temp1=55000\n"
+    "dtparam=fan_temp2=62000\ndtparam=fan_temp3=70000\n"
+)
 EEPROM = """BOOTLOADER: up to date
    CURRENT: Wed  5 Nov 17:37:18 UTC 2025 (1762364238)
     LATEST: Wed  5 Nov 17:37:18 UTC 2025 (1762364238)
    RELEASE: default (/lib/firmware/raspberrypi/bootloader-2712/default)
             Use raspi-config to change the release.
 """
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMRsTu0eTyjs6XYFjKNEtbOmOlEdWAIMxuzt3pL22Tvm me"
+KEYS = "/home/pi/.ssh/authorized_keys"
+TIMEDATE = "timedatectl show"
+PERIODIC = "apt-config dump APT::Periodic"
+UPGRADES_TIMER = "apt-daily-upgrade.timer"
+TRIP = "/sys/class/thermal/thermal_zone0/trip_point_{}_temp"
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
-    "base": {"packages": ["htop"]},
-    "power": {"governor": "performance"},
+    "base": {
+        "packages": ["htop"],
+        "unattended_upgrades": True,
+        "hostname": "inventory",
+        "timezone": "Europe/Vienna",
+        "authorized_keys": [KEY],
+        "ssh": {"password_authentication": False},
+    },
+    "power": {"governor": "performance", "fan": {"levels_c": [45, 55, 62, 70]}},
+    "storage": {"log2ram": "on"},
     "boot": {"config": {"arm_freq": "2000", "dtparam=pciex1_gen": "3"}},
     "engine": {"build_number": 11300},
     "model": {
@@ -119,9 +158,23 @@ def good_look(plan: NodePlan) -> Snapshot:
         f"{WATCHDOG}/state": plain("active\n"),
         f"{WATCHDOG}/timeout": plain("300\n"),
         f"{WATCHDOG}/identity": plain("Broadcom BCM2835 Watchdog timer\n"),
+        "/etc/hosts": plain("127.0.0.1\tlocalhost\n127.0.1.1\tpi5-a\n"),
+        "/etc/fstab": plain(FSTAB + SSD_LINES),
+        SSD_LINK: link("../../sda"),
+        "/sys/block/sda": link(f"{SYSFS_USB}/2-1:1.0/host0/target0:0:0/0:0:0:0/block/sda"),
+        "/sys/bus/usb/devices/2-1/idVendor": plain("04e8\n"),
+        "/sys/bus/usb/devices/2-1/idProduct": plain("4001\n"),
+        "/sys/bus/usb/drivers/uas/2-1:1.0": link(f"../../../../{SYSFS_USB}/2-1:1.0"),
+        "/sys/fs/ext4/sda/errors_count": plain("0\n"),
         "/sys/fs/cgroup/cgroup.controllers": plain("cpuset cpu io memory pids\n"),
         "/proc/pressure/memory": plain("some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"),
+        **good_memory.files(plain),
     }
+    files |= {
+        TRIP.format(number): plain(f"{degrees}000\n")
+        for number, degrees in enumerate((110, 45, 55, 62, 70))
+    }
+    files["/etc/ssh/sshd_config.d/00-bramble.conf"] = plain(plan.roles["base"].sshd_text or "")
     files |= dict.fromkeys(
         (
             "/boot/firmware/pieeprom.upd",
@@ -131,23 +184,42 @@ def good_look(plan: NodePlan) -> Snapshot:
             "/run/bramble/reboot/eeprom",
         )
     )
-    return Snapshot(
+    from good_logs import with_logs
+
+    look = Snapshot(
         taken_at_s=1_795_225_725,
+        asked_at_s=1_795_225_724.5,
+        answered_at_s=1_795_225_727.2,
         device_tree=DeviceTree(
             plan.board.model, ("raspberrypi,5-model-b", "brcm,bcm2712"), 0xD04170, 5000
         ),
         system=_system(plan.board),
         boot=Boot(f"cgroup_disable=memory {CMDLINE}", CMDLINE, CONFIG),
-        memory_kib={"MemTotal": plan.board.memory_mib * 1024},
-        mounts=(parse.Mount("/", "ext4", "/dev/mmcblk0p2", ("rw", "noatime")),),
+        login=Login("pi", KEYS, replace(plain(f"{KEY}\n", 0o600), owner="pi", group="pi")),
+        memory_kib={
+            "MemTotal": plan.board.memory_mib * 1024,
+            "MemAvailable": plan.board.memory_mib * 900,
+        },
+        mounts=(
+            parse.Mount("/", "ext4", "/dev/mmcblk0p2", ("rw", "noatime")),
+            parse.Mount("/mnt/ssd", "ext4", "/dev/sda", ("rw", "noatime")),
+        ),
+        swaps=good_memory.SWAPS,
+        disks=(card(), disk("/dev/sda", mountpoints=("/mnt/ssd",), **OURS)),
         sockets=(parse.Socket("0.0.0.0", 22), parse.Socket(serving.host, serving.port)),
         units={
             UNIT: Unit(
                 "loaded", "active", "running", "enabled", False, 0, "success", _process(plan)
             ),
+            **{
+                timer: Unit("loaded", "active", "waiting", "enabled", False, 0, "success", None)
+                for timer in ("apt-daily.timer", UPGRADES_TIMER)
+            },
+            SSD_UNIT: Unit("loaded", "active", "mounted", "generated", False, 0, "success", None),
             GOVERNOR_UNIT: Unit("loaded", "active", "exited", "enabled", False, 0, "success", None),
+            **good_memory.UNITS,
         },
-        packages=dict.fromkeys(plan.packages, "1.0-1"),
+        packages=dict.fromkeys((*plan.packages, "unattended-upgrades"), "1.0-1"),
         files=files,
         users={"llama": {"uid": 998, "home": "/", "shell": "/usr/sbin/nologin"}},
         http={
@@ -158,11 +230,57 @@ def good_look(plan: NodePlan) -> Snapshot:
             "vcgencmd get_throttled": Output(0, "throttled=0x0\n"),
             "vcgencmd measure_temp": Output(0, "temp=48.3'C\n"),
             SHOW: Output(0, "RuntimeWatchdogUSec=5min\nRebootWatchdogUSec=5min\n"),
+            TIMEDATE: Output(
+                0, "Timezone=Europe/Vienna\nCanNTP=yes\nNTP=yes\nNTPSynchronized=yes\n"
+            ),
+            "dpkg --audit": Output(0, ""),
+            PERIODIC: Output(0, 'APT::Periodic "";\nAPT::Periodic::Unattended-Upgrade "1";\n'),
+            "sshd -t": Output(0, ""),
+            "sshd -T": Output(0, "passwordauthentication no\nkbdinteractiveauthentication no\n"),
             DETECT: Output(1, "none\n"),
             "rpi-eeprom-update": Output(0, EEPROM),
+            **good_memory.COMMANDS,
+            VERIFY: Output(0, "\nSuccess, no errors or warnings detected\n"),
+            SSD_SHOW: Output(0, "RequiredBy=\nWantedBy=local-fs.target\n"),
+            KERNEL_LOG: Output(1, ""),
         },
-        free_bytes={},
+        free_bytes={"/mnt/ssd": 400 << 30},
     )
+    return with_logs(look, plan)
+
+
+OURS: Mapping[str, Any] = {"fstype": "ext4", "label": "bramble-ssd", "uuid": SSD_UUID}
+"""What lsblk tells of the file system that bramble makes."""
+
+
+def disk(path: str, **changes: Any) -> parse.Disk:
+    """A blank USB disk of 500 GB, but for some of it."""
+    blank = {
+        "kind": "disk",
+        "transport": "usb",
+        "size_bytes": 500_107_862_016,
+        "fstype": None,
+        "label": None,
+        "uuid": None,
+        "mountpoints": (),
+        "model": "PSSD T7",
+        "serial": "S5TANS0R123456A",
+        "read_only": False,
+    }
+    return parse.Disk(path=path, **{**blank, **changes})
+
+
+def card() -> parse.Disk:
+    """The SD card that the node is booted from."""
+    shape = {"kind": "part", "transport": None, "model": None, "serial": None}
+    boot = disk("/dev/mmcblk0p1", fstype="vfat", mountpoints=("/boot/firmware",), **shape)
+    root = disk("/dev/mmcblk0p2", fstype="ext4", mountpoints=("/",), **shape)
+    return disk("/dev/mmcblk0", **{**shape, "kind": "disk"}, table="dos", parts=(boot, root))
+
+
+def with_disks(look: Snapshot, *disks: parse.Disk) -> Snapshot:
+    """The same look, but for the disks besides the card."""
+    return replace(look, disks=(card(), *disks))
 
 
 def plain(text: str, mode: int = 0o644) -> FileState:

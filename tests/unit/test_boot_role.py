@@ -99,7 +99,7 @@ def test_a_changed_config_txt_waits_for_a_reboot_until_there_was_one():
 
 
 def test_settings_that_are_off_ask_for_nothing():
-    plan = node_plan(boot={"memory_cgroup": False, "psi": False, "config": {}})
+    plan = node_plan(boot={"memory_cgroup": False, "psi": False, "config": {}}, power={"fan": {}})
     look = with_boot(GOOD, proc_cmdline=FRESH, cmdline_txt=FRESH, config_txt="arm_boost=1\n")
     assert due(look, plan) == []
     found = statuses(look, plan)

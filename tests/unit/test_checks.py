@@ -9,15 +9,31 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from types import ModuleType
 
+import log_faults
+import memory_faults
 import pytest
 from good_node import (
     CONFIG,
     DETECT,
     EEPROM,
+    FSTAB,
     GOVERNOR,
+    KERNEL_LOG,
+    KEY,
+    KEYS,
+    OURS,
+    PERIODIC,
     PI5,
     SHOW,
+    SSD_LINES,
+    SSD_LINK,
+    SSD_SHOW,
+    TIMEDATE,
+    TRIP,
+    UPGRADES_TIMER,
+    VERIFY,
     WATCHDOG,
+    disk,
     good_look,
     in_container,
     link,
@@ -26,9 +42,11 @@ from good_node import (
     with_answer,
     with_boot,
     with_command,
+    with_disks,
     with_file,
     with_process,
     with_unit,
+    with_unit_named,
 )
 
 from bramble import catalogue
@@ -46,7 +64,7 @@ from bramble.checks import (
 )
 from bramble.parse import Mount, Socket
 from bramble.plan import NodePlan
-from bramble.snapshot import Answer, Boot, Output, Snapshot, Unknown
+from bramble.snapshot import Answer, Boot, Login, Output, Snapshot, Unknown
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)
@@ -78,10 +96,34 @@ class Node:
     snapshot: Snapshot
     answer: object = None
     plan: NodePlan = PLAN
+    on_disk: object = None
 
     def ask(self, url, question):
         assert (url, question) == (SERVING.url, SERVING.question)
         return RIGHT_ANSWER if self.answer is None else self.answer
+
+    def read_back(self, path):
+        assert path == MODEL.path
+        return self.on_disk
+
+
+def clock_says(**changes: str) -> Snapshot:
+    """A good look but for what timedatectl says."""
+    said = {"Timezone": "Europe/Vienna", "CanNTP": "yes", "NTP": "yes", "NTPSynchronized": "yes"}
+    text = "".join(f"{name}={value}\n" for name, value in (said | changes).items())
+    return with_command(GOOD, TIMEDATE, Output(0, text))
+
+
+def off_by(seconds: int) -> Snapshot:
+    """A look at a node that no NTP server was reached from, and whose clock is ahead by this."""
+    look = clock_says(NTPSynchronized="no")
+    return replace(look, taken_at_s=look.taken_at_s + seconds)
+
+
+def with_keys(text: str, mode: int = 0o600) -> Snapshot:
+    """A good look but for the account's keys."""
+    seen = replace(plain(text, mode), owner="pi", group="pi")
+    return replace(GOOD, login=Login("pi", KEYS, seen))
 
 
 def throttled(bits: str) -> Snapshot:
@@ -114,9 +156,44 @@ def blind_vitals() -> dict[str, Snapshot]:
     }
 
 
+def mounted_with(options: str, target: str = "/mnt/ssd") -> Snapshot:
+    """A good look but for the options of one mount."""
+    changed = tuple(
+        replace(mount, options=tuple(options.split(","))) if mount.target == target else mount
+        for mount in GOOD.mounts
+    )
+    return replace(GOOD, mounts=changed)
+
+
+def logged(*lines: str) -> Snapshot:
+    """A good look but for what the kernel's log says of disks."""
+    return with_command(GOOD, KERNEL_LOG, Output(0, "".join(f"{line}\n" for line in lines)))
+
+
+def verified(said: str, text: str = FSTAB + SSD_LINES) -> Snapshot:
+    """A good look but for an fstab and what findmnt has against it."""
+    return with_command(with_file(GOOD, "/etc/fstab", plain(text)), VERIFY, Output(1, said))
+
+
+def blind_ssd(**more: Snapshot) -> dict[str, Snapshot | Node]:
+    """No way to the disks."""
+    return {
+        "no disks": replace(GOOD, disks=WHY),
+        "no files": replace(GOOD, files=WHY),
+        "no fstab": with_file(GOOD, "/etc/fstab", WHY),
+    } | more
+
+
 def answering(**answer: object) -> Node:
     return Node(GOOD, RIGHT_ANSWER | answer)
 
+
+def available(mib: int) -> Snapshot:
+    """A good look but for the memory that is available."""
+    return replace(GOOD, memory_kib={**GOOD.memory_kib, "MemAvailable": mib * 1024})
+
+
+PI4_FAN = node_plan(replace(PI5, kind="pi4"), power={"fan": {"gpio_pin": 14, "on_above_c": 55}})
 
 # Each check with what makes it fail, by name.
 FAULTS: dict[str, dict[str, Snapshot | Node]] = {
@@ -133,6 +210,129 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
         "one is missing": replace(GOOD, packages={**GOOD.packages, "curl": None}),
         "another role's is missing": replace(GOOD, packages={**GOOD.packages, "cmake": None}),
         "one was never heard of": replace(GOOD, packages={}),
+    },
+    "base.clock_is_right": {
+        "years behind": off_by(-(10**8)),
+        "two minutes ahead": off_by(120),
+        "no word from timedatectl": with_command(off_by(-90), TIMEDATE, None),
+    },
+    "base.dpkg_is_consistent": {
+        "half installed": with_command(
+            GOOD,
+            "dpkg --audit",
+            Output(0, "The following packages are only half installed:\n htop   a viewer\n"),
+        ),
+        "killed": with_file(GOOD, "/var/lib/dpkg/updates/0001", plain("")),
+        "no database": with_command(GOOD, "dpkg --audit", Output(2, "")),
+    },
+    "base.upgrades_are_as_planned": {
+        "told off": with_command(
+            GOOD, PERIODIC, Output(0, 'APT::Periodic::Unattended-Upgrade "0";\n')
+        ),
+        "not told": with_command(GOOD, PERIODIC, Output(0, 'APT::Periodic "";\n')),
+        "not installed": replace(GOOD, packages={**GOOD.packages, "unattended-upgrades": None}),
+        "no timer": with_unit_named(GOOD, UPGRADES_TIMER, enabled="masked"),
+        "on, and planned off": Node(GOOD, plan=node_plan(base={"unattended_upgrades": False})),
+    },
+    "base.hostname_is_as_planned": {
+        "another": replace(GOOD, system=replace(GOOD.system, hostname="raspberrypi")),
+        "not in hosts": with_file(GOOD, "/etc/hosts", plain("127.0.1.1\traspberrypi\n")),
+        "no hosts": with_file(GOOD, "/etc/hosts", None),
+    },
+    "base.timezone_is_as_planned": {"another": clock_says(Timezone="Europe/London")},
+    "base.keys_are_there": {
+        "no file": replace(GOOD, login=Login("pi", KEYS, None)),
+        "another key": with_keys("ssh-ed25519 AAAAother you\n"),
+        "commented out": with_keys(f"#{KEY}\n"),
+        "open to all": with_keys(f"{KEY}\n", 0o666),
+        "others too": Node(
+            with_keys(f"{KEY}\nssh-ed25519 AAAAother you\n"),
+            plan=node_plan(base={"exclusive_keys": True}),
+        ),
+    },
+    "base.sshd_configuration_is_valid": {
+        "a broken line": with_command(GOOD, "sshd -t", Output(255, "line 3: Bad configuration"))
+    },
+    "base.sshd_has_its_options": {
+        "passwords": with_command(
+            GOOD,
+            "sshd -T",
+            Output(0, "passwordauthentication yes\nkbdinteractiveauthentication no\n"),
+        ),
+        "by another way": with_command(
+            GOOD,
+            "sshd -T",
+            Output(0, "passwordauthentication no\nkbdinteractiveauthentication yes\n"),
+        ),
+    },
+    "power.fan_has_its_temperatures": {
+        "the firmware's": with_file(GOOD, TRIP.format(1), plain("50000\n")),
+        "no fan on a Pi 4": Node(GOOD, plan=PI4_FAN),
+    },
+    "power.nothing_is_overclocked": {
+        "the clock": with_boot(GOOD, config_txt=f"{CONFIG}arm_freq=2800\n"),
+        "no number": with_boot(GOOD, config_txt=f"{CONFIG}arm_freq=fast\n"),
+        "the voltage": with_boot(GOOD, config_txt=f"{CONFIG}over_voltage_delta=50000\n"),
+        "the warranty bit": with_boot(GOOD, config_txt="force_turbo=1\nover_voltage=2\n"),
+    },
+    "serving.memory_is_enough": {
+        "too little": available(900),
+        "room for the weights but not for the context": with_unit(available(1000), process=None),
+    },
+    "storage.ssd_is_there": {
+        "pulled out": with_file(with_disks(GOOD), SSD_LINK, None),
+        "another disk in its place": with_disks(GOOD, disk("/dev/sda")),
+        "not formatted": with_file(with_disks(GOOD, disk("/dev/sda")), "/etc/fstab", plain(FSTAB)),
+        "read-only, and needed": Node(
+            with_disks(GOOD, disk("/dev/sda", read_only=True, **OURS)),
+            plan=node_plan(storage={"ssd": {"required": True}}),
+        ),
+    },
+    "storage.ssd_is_mounted_by_its_uuid": {
+        "not mounted": with_disks(GOOD, disk("/dev/sda", **OURS)),
+        "by its name": with_file(
+            GOOD, "/etc/fstab", plain(f"{FSTAB}/dev/sda /mnt/ssd ext4 nofail 0 2\n")
+        ),
+        "not in fstab": with_file(GOOD, "/etc/fstab", plain(FSTAB)),
+    },
+    "storage.ssd_options_are_in_force": {
+        "access times": mounted_with("rw,relatime"),
+        "a boot needs it": with_command(
+            GOOD, SSD_SHOW, Output(0, "RequiredBy=local-fs.target\nWantedBy=\n")
+        ),
+        "not mounted": with_disks(GOOD, disk("/dev/sda", **OURS)),
+    },
+    "storage.ssd_is_writable": {
+        "read-only": mounted_with("ro,noatime"),
+        "errors that ext4 counted": with_file(GOOD, "/sys/fs/ext4/sda/errors_count", plain("3\n")),
+        "not mounted": with_disks(GOOD, disk("/dev/sda", **OURS)),
+    },
+    "storage.ssd_had_no_errors": {
+        "an error of ext4": logged("EXT4-fs error (device sda): ext4_find_entry:1683: inode #2"),
+        "a read that failed": logged("blk_update_request: I/O error, dev sda, sector 2048 op 0x0"),
+        "a write that failed": logged(
+            "Buffer I/O error on dev sda, logical block 2129920, lost sync page write"
+        ),
+    },
+    "storage.ssd_has_free_space": {
+        "nearly full": replace(GOOD, free_bytes={"/mnt/ssd": 1 << 30}),
+        "full": replace(GOOD, free_bytes={"/mnt/ssd": 0}),
+    },
+    "storage.fstab_is_sound": {
+        "a broken line": with_file(GOOD, "/etc/fstab", plain(f"{FSTAB}UUID=1-2 /mnt/x\n")),
+        "a disk that is not there": verified(
+            "/srv\n   [E] unreachable on boot required source: UUID=1-2\n",
+            f"{FSTAB}UUID=1-2 /srv ext4 defaults 0 2\n",
+        ),
+        "no fstab": with_file(GOOD, "/etc/fstab", None),
+    },
+    "storage.root_has_no_access_times": {"access times": mounted_with("rw,relatime", "/")},
+    "storage.usb_disk_is_not_reset": {
+        "a reset": logged("usb 2-1: reset SuperSpeed USB device number 2 using xhci_hcd"),
+        "an aborted command": logged(
+            "sd 0:0:0:0: [sda] tag#5 uas_eh_abort_handler 0 uas-tag 6 inflight: CMD OUT"
+        ),
+        "a reset of the bridge": logged("scsi host0: uas_eh_device_reset_handler start"),
     },
     "power.voltage_is_enough": {
         "undervoltage": throttled("0x1"),
@@ -223,6 +423,8 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
         "another content": with_file(GOOD, MODEL.path, plain("another")),
         "never verified": with_file(GOOD, MODEL.stamp, None),
         "touched since": with_file(GOOD, MODEL.path, replace(GOOD.file(MODEL.path), mtime_ns=8)),
+        "a bit flipped on the disk": Node(GOOD, on_disk="e" * 64),
+        "a disk that does not read": Node(GOOD, on_disk="cannot be read: Input/output error"),
     },
     "serving.unit_is_active": {
         "stopped": with_unit(GOOD, active="inactive", sub="dead", process=None),
@@ -284,10 +486,74 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
     },
 }
 
+FAULTS |= log_faults.FAULTS
+
 # Each check with what leaves it unable to tell.
 BLIND: dict[str, dict[str, Snapshot | Node]] = {
     "base.system_is_supported": {"no system": replace(GOOD, system=WHY)},
     "base.packages_are_installed": {"no packages": replace(GOOD, packages=WHY)},
+    "base.clock_is_right": {
+        "neither clock": with_command(replace(GOOD, asked_at_s=0), TIMEDATE, WHY),
+    },
+    "base.dpkg_is_consistent": {
+        "no answer": with_command(GOOD, "dpkg --audit", WHY),
+        "no files": replace(GOOD, files=WHY),
+    },
+    "base.upgrades_are_as_planned": {
+        "no packages": replace(GOOD, packages=WHY),
+        "no units": replace(GOOD, units=WHY),
+        "no answer": with_command(GOOD, PERIODIC, WHY),
+    },
+    "base.hostname_is_as_planned": {
+        "no system": replace(GOOD, system=WHY),
+        "no hosts": with_file(GOOD, "/etc/hosts", WHY),
+    },
+    "base.timezone_is_as_planned": {"no answer": with_command(GOOD, TIMEDATE, WHY)},
+    "base.keys_are_there": {"no login": replace(GOOD, login=WHY)},
+    "base.sshd_configuration_is_valid": {"no answer": with_command(GOOD, "sshd -t", WHY)},
+    "base.sshd_has_its_options": {
+        "no answer": with_command(GOOD, "sshd -T", WHY),
+        "a broken configuration": with_command(GOOD, "sshd -T", Output(255, WHY.why)),
+    },
+    "power.fan_has_its_temperatures": {
+        "perhaps a container": with_command(GOOD, DETECT, WHY),
+        "no files": replace(GOOD, files=WHY),
+        "no trip point": with_file(GOOD, TRIP.format(2), WHY),
+    },
+    "power.nothing_is_overclocked": {"no boot": NO_BOOT},
+    "serving.memory_is_enough": {
+        "no units": replace(GOOD, units=WHY),
+        "no memory": replace(GOOD, memory_kib=WHY),
+        "no model": with_file(GOOD, MODEL.path, WHY),
+    },
+    "storage.ssd_is_there": blind_ssd(),
+    "storage.ssd_is_mounted_by_its_uuid": blind_ssd(),
+    "storage.ssd_options_are_in_force": blind_ssd(
+        mounts=replace(GOOD, mounts=WHY),
+        show=with_command(GOOD, SSD_SHOW, WHY),
+        failed=with_command(GOOD, SSD_SHOW, Output(1, WHY.why)),
+    ),
+    "storage.ssd_is_writable": blind_ssd(mounts=replace(GOOD, mounts=WHY)),
+    "storage.ssd_had_no_errors": blind_ssd(
+        log=with_command(GOOD, KERNEL_LOG, WHY), container=with_command(GOOD, DETECT, WHY)
+    ),
+    "storage.ssd_has_free_space": blind_ssd(
+        mounts=replace(GOOD, mounts=WHY), free=replace(GOOD, free_bytes=WHY)
+    ),
+    "storage.fstab_is_sound": {
+        "no files": replace(GOOD, files=WHY),
+        "no answer": with_command(GOOD, VERIFY, WHY),
+        "perhaps a container": with_command(GOOD, DETECT, WHY),
+    },
+    "storage.root_has_no_access_times": {
+        "no mounts": replace(GOOD, mounts=WHY),
+        "perhaps a container": with_command(GOOD, DETECT, WHY),
+    },
+    "storage.usb_disk_is_not_reset": blind_ssd(
+        container=with_command(GOOD, DETECT, WHY),
+        log=with_command(GOOD, KERNEL_LOG, WHY),
+        port=with_file(GOOD, "/sys/block/sda", WHY),
+    ),
     "power.voltage_is_enough": blind_vitals(),
     "power.clock_is_not_held_down": blind_vitals(),
     "power.nothing_was_throttled_since_boot": blind_vitals(),
@@ -355,6 +621,7 @@ BLIND: dict[str, dict[str, Snapshot | Node]] = {
         "no files": replace(GOOD, files=WHY),
         "no model": with_file(GOOD, MODEL.path, WHY),
         "no stamp": with_file(GOOD, MODEL.stamp, WHY),
+        "not read back": Node(GOOD, on_disk=WHY),
     },
     "serving.unit_is_active": {"no units": replace(GOOD, units=WHY)},
     "serving.unit_is_enabled": {"no units": replace(GOOD, units=WHY)},
@@ -388,13 +655,62 @@ BLIND: dict[str, dict[str, Snapshot | Node]] = {
     },
 }
 
+BLIND |= log_faults.BLIND
 
 UNTOLD = with_command(GOOD, "vcgencmd get_throttled", None)
 COLD = with_command(GOOD, "vcgencmd measure_temp", None)
 MINI_PC = node_plan(replace(PI5, kind="other", model="not a Raspberry Pi"))
 
+NO_SSD = replace(with_file(with_disks(GOOD), SSD_LINK, None), free_bytes={})
+NO_SSD = with_file(NO_SSD, "/etc/fstab", plain(FSTAB))
+SSD_OFF = Node(GOOD, plan=node_plan(storage={"ssd": {"device": "off"}}))
+WITHOUT_SSD = ((NO_SSD, "no USB or NVMe disk"), (SSD_OFF, "storage.ssd.device is off"))
+NVME = replace(
+    with_file(GOOD, "/dev/disk/by-id/nvme-WD_SN740_1", link("../../nvme0n1")),
+    disks=(disk("/dev/nvme0n1", transport="nvme", mountpoints=("/mnt/ssd",), **OURS),),
+)
+
 # Each check that does not apply to every node, with nodes that it does not apply to, and the reason.
 SKIPPED: dict[str, tuple[tuple[Snapshot | Node, str], ...]] = {
+    "base.upgrades_are_as_planned": (
+        (Node(GOOD, plan=node_plan(base={"unattended_upgrades": None})), "they are on"),
+    ),
+    "base.hostname_is_as_planned": (
+        (Node(GOOD, plan=node_plan(base={"hostname": None})), "not set"),
+    ),
+    "base.timezone_is_as_planned": (
+        (Node(GOOD, plan=node_plan(base={"timezone": None})), "it is Europe/Vienna"),
+    ),
+    "base.keys_are_there": ((Node(GOOD, plan=node_plan(base={"authorized_keys": []})), "empty"),),
+    "base.sshd_configuration_is_valid": ((with_command(GOOD, "sshd -t", None), "no sshd"),),
+    "base.sshd_has_its_options": ((Node(GOOD, plan=node_plan(base={"ssh": {}})), "sets nothing"),),
+    "power.fan_has_its_temperatures": (
+        (in_container(GOOD), "a container (systemd-nspawn)"),
+        (Node(GOOD, plan=node_plan(power={"fan": {}})), "sets nothing for this board"),
+        (Node(GOOD, plan=MINI_PC), "sets nothing for this board"),
+    ),
+    "power.nothing_is_overclocked": (
+        (with_boot(GOOD, config_txt=None), "no Raspberry Pi with a config.txt"),
+        (Node(GOOD, plan=MINI_PC), "no Raspberry Pi with a config.txt"),
+    ),
+    "serving.memory_is_enough": ((with_file(GOOD, MODEL.path, None), "there is no"),),
+    "storage.ssd_is_there": WITHOUT_SSD,
+    "storage.ssd_is_mounted_by_its_uuid": WITHOUT_SSD,
+    "storage.ssd_options_are_in_force": WITHOUT_SSD,
+    "storage.ssd_is_writable": WITHOUT_SSD,
+    "storage.ssd_had_no_errors": (
+        *WITHOUT_SSD,
+        (in_container(GOOD), "a container (systemd-nspawn)"),
+    ),
+    "storage.ssd_has_free_space": WITHOUT_SSD,
+    "storage.root_has_no_access_times": (
+        (in_container(GOOD), "a container (systemd-nspawn): the root is its host's"),
+    ),
+    "storage.usb_disk_is_not_reset": (
+        *WITHOUT_SSD,
+        (in_container(GOOD), "a container (systemd-nspawn)"),
+        (NVME, "does not hang on USB"),
+    ),
     "power.voltage_is_enough": ((UNTOLD, "no Raspberry Pi"),),
     "power.clock_is_not_held_down": ((UNTOLD, "no Raspberry Pi"),),
     "power.nothing_was_throttled_since_boot": ((UNTOLD, "no Raspberry Pi"),),
@@ -417,6 +733,25 @@ SKIPPED: dict[str, tuple[tuple[Snapshot | Node, str], ...]] = {
             f"there is no {WATCHDOG}",
         ),
     ),
+}
+SKIPPED |= {
+    name: tuple((Node(look, plan=plan), why) for look, plan, why in several)
+    for name, several in log_faults.SKIPPED.items()
+}
+
+
+def at(seen: Snapshot | tuple[Snapshot, NodePlan]) -> Snapshot | Node:
+    """A look, or a node with a plan of its own."""
+    return Node(seen[0], plan=seen[1]) if isinstance(seen, tuple) else seen
+
+
+for table, more in ((FAULTS, memory_faults.FAULTS), (BLIND, memory_faults.BLIND)):
+    table |= {
+        name: {case: at(seen) for case, seen in cases.items()} for name, cases in more.items()
+    }
+SKIPPED |= {
+    name: tuple((at(seen), reason) for seen, reason in cases)
+    for name, cases in memory_faults.SKIPPED.items()
 }
 
 
@@ -518,6 +853,17 @@ def test_a_small_model_is_believed_by_the_hash_of_this_look():
     small = replace(plain("x"), sha256=MODEL.sha256)
     finding = found("model.model_is_the_pinned_one", with_file(GOOD, MODEL.path, small))
     assert (finding.status, finding.got) == ("pass", "hashed now")
+
+
+def test_a_model_that_was_read_back_is_believed_by_that_alone():
+    deep = Node(with_file(GOOD, MODEL.stamp, None), on_disk=MODEL.sha256)
+    finding = found("model.model_is_the_pinned_one", deep)
+    assert (finding.status, finding.got) == ("pass", "the disk has it")
+
+
+def test_a_model_that_is_not_there_is_not_read_back():
+    seen = Node(with_file(GOOD, MODEL.path, None), on_disk=AssertionError())
+    assert "is not there" in found("model.model_is_the_pinned_one", seen).got
 
 
 # Running them

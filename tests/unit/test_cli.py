@@ -93,7 +93,7 @@ def test_an_outcome_names_hosts_changes_and_failures_with_their_reasons():
     left = outcome(
         run("a", "b", "c", "d", "e"),
         ("host", {"host": "a", "state": "unreachable", "why": "timed out"}),
-        step("b", "Build llama.cpp", state="failed", problem="noise\nthe disk is full\n"),
+        step("b", "Install llama.cpp", state="failed", problem="noise\nthe disk is full\n"),
         ("host", {"host": "c", "state": "connected"}),
         step("e", "Fetch the model", problem=None),
         end(changed=["b", "e"], failed=["a", "b", "d"]),
@@ -102,11 +102,11 @@ def test_an_outcome_names_hosts_changes_and_failures_with_their_reasons():
     assert left.hosts == ["a", "b", "c", "d", "e"]
     assert left.failed == {"a": "Connection refused", "b": "the disk is full", "d": "see the log"}
     assert left.changed == {"b", "e"}
-    assert [entry["step"] for entry in left.of("step")] == ["Build llama.cpp", "Fetch the model"]
+    assert [entry["step"] for entry in left.of("step")] == ["Install llama.cpp", "Fetch the model"]
 
 
 def test_a_run_that_was_cut_off_has_no_failures_to_name():
-    left = outcome(run("a"), step("a", "Build llama.cpp"), code=1)
+    left = outcome(run("a"), step("a", "Install llama.cpp"), code=1)
     assert (left.failed, left.changed) == ({}, set())
 
 
@@ -245,9 +245,16 @@ PLAN = {
     "packages": ["curl"],
     "files": [],
     "steps": [
-        {"role": "base", "step": "Install packages", "why": "curl", "diffs": []},
-        {"role": "serving", "step": "Write", "why": "/etc/x", "diffs": ["+++ /etc/x\n+one\n"]},
-        {"role": "serving", "step": "Run the service", "why": None, "diffs": []},
+        {"role": "base", "step": "Install packages", "why": "curl", "note": None, "diffs": []},
+        {
+            "role": "serving",
+            "step": "Write",
+            "why": "/etc/x",
+            "note": None,
+            "diffs": ["+++ /etc/x\n+one\n"],
+        },
+        {"role": "serving", "step": "Run the service", "why": None, "note": None, "diffs": []},
+        {"role": "storage", "step": "Install log2ram", "why": None, "note": "no card", "diffs": []},
     ],
 }
 
@@ -267,6 +274,7 @@ def test_a_plan_shows_the_steps_to_do_with_their_differences(runs):
         "  base: Install packages: curl\n"
         "  serving: Write: /etc/x\n"
         "+++ /etc/x\n+one\n"
+        "  storage: Install log2ram: not to do: no card\n"
     )
 
 
@@ -289,6 +297,16 @@ def test_a_plan_that_could_not_be_made_is_a_failure(runs):
     )
     done = bramble("plan", "pi5-a")
     assert (done.exit_code, done.stderr) == (1, "pi5-a: 32-bit\n")
+
+
+def test_prune_runs_its_deploy_and_needs_a_host(runs):
+    runs.leaves = outcome(
+        run("pi5-a", "pi4-b"), step("pi5-a", "Remove old models"), end(changed=["pi5-a"])
+    )
+    done = bramble("model", "prune", "pi5-a", "pi4-b")
+    assert runs.calls == [("prune", ["pi5-a", "pi4-b"], ["-y"])]
+    assert done.stdout == "pi5-a: pruned (Remove old models)\npi4-b: nothing to remove\n"
+    assert bramble("model", "prune").exit_code == 2
 
 
 # verify
@@ -335,6 +353,12 @@ def test_verify_gives_an_unreachable_host_a_result_that_says_why(runs):
         "got": "no route",
         "remedy": "See reports/x.log",
     }
+
+
+def test_a_deep_verify_asks_for_big_files_to_be_read_back(runs):
+    runs.leaves = outcome(run("pi5-a"), result("pi5-a"), end())
+    assert bramble("verify", "--deep", "pi5-a").exit_code == 0
+    assert runs.calls == [("verify", ["pi5-a"], ["-y", "--data", "deep=yes"])]
 
 
 def test_verify_that_left_nothing_could_not_tell(runs):
@@ -420,10 +444,13 @@ def toy_pyinfra(tmp_path, monkeypatch):
 
 def test_a_run_gives_pyinfra_the_hosts_and_reads_its_report(toy_pyinfra, tmp_path):
     shown = []
-    left = driver.run("node", ["pi5-a"], "-y", show=lambda *line: shown.append(line))
+    hosts = ["pi5-a", "pi4-b"]
+    left = driver.run("node", hosts, "-y", show=lambda *line: shown.append(line))
     assert left.code == 4
     (begun,) = left.of("run")
-    assert begun["argv"] == ["inventory.py", "deploys/node.py", "-y", "--limit", "pi5-a"]
+    # One option for each: pyinfra takes commas for a part of a name, and then does nothing.
+    each = [word for name in hosts for word in ("--limit", name)]
+    assert begun["argv"] == ["inventory.py", "deploys/node.py", "-y", *each]
     assert left.report.parent == tmp_path / "reports"
     assert "Connecting to hosts" in left.log.read_text()
 

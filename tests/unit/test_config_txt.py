@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 import bramble.virtual
-from bramble.config_txt import BEGIN, END, edited, last_word
+from bramble.config_txt import BEGIN, END, edited, last_word, without
 
 FRESH = (
     Path(bramble.virtual.__file__).parent / "rootfs/files/boot/firmware/config.txt"
@@ -96,3 +96,26 @@ def test_unknown_lines_stay_as_they_are(text):
     if BEGIN not in text:
         assert edited(text, WANTED).startswith(text)
         assert edited(edited(text, WANTED), {}).rstrip("\n") == text.rstrip("\n")
+
+
+FAN = {"dtoverlay=gpio-fan": "gpiopin=14,temp=60000", "dtparam=audio": "off"}
+
+
+def test_an_overlay_is_a_name_of_its_own_and_comes_last():
+    block = f"{BEGIN}\n[all]\ndtparam=audio=off\ndtoverlay=gpio-fan,gpiopin=14,temp=60000\n{END}\n"
+    text = "dtoverlay=vc4-kms-v3d\n"
+    assert edited(text, FAN) == text + block
+    assert edited(text + block, FAN) == text + block
+    assert last_word(text, "dtoverlay=vc4-kms-v3d") == ""
+
+
+def test_an_overlay_without_parameters_is_a_line():
+    assert "\ndtoverlay=disable-bt\n" in edited("", {"dtoverlay=disable-bt": ""})
+
+
+def test_names_are_taken_out_of_our_block_and_nowhere_else():
+    text = f"arm_freq=600\n{BLOCK}"
+    assert without(text, ["arm_freq"]) == text.replace("arm_freq=2000\n", "")
+    assert without(text, list(WANTED)) == "arm_freq=600\n"
+    assert without(text, ["audio"]) == text
+    assert without("arm_freq=600\n", ["arm_freq"]) == "arm_freq=600\n"

@@ -13,11 +13,14 @@ import pytest
 from click.testing import CliRunner
 
 import bramble.ssh
-from bramble import catalogue, report, steps
+from bramble import catalogue, report, steps, store
 from bramble.checks import Result, checks_of
 from bramble.cli import ask as ask_module
-from bramble.cli import driver, fleet, main
+from bramble.cli import driver, engine, fleet, main
 from bramble.inventory.effective import Effective, Report
+from bramble.models import lock
+from bramble.models.hub import Hub
+from bramble.models.lock import Locked
 from bramble.settings import Section
 from bramble.snapshot import Snapshot
 from bramble.virtual.model import Node
@@ -126,7 +129,7 @@ def outcome(*events):
 
 
 def test_the_keys_of_up_are_documented():
-    step = {"event": "step", "host": "a", "step": "Build llama.cpp", "why": "", "problem": None}
+    step = {"event": "step", "host": "a", "step": "Install llama.cpp", "why": "", "problem": None}
     found = outcome({"event": "run", "hosts": ["a"]}, step)
     assert keys({"hosts": [fleet._state_of("a", found)]}) == documented("bramble up --json")
 
@@ -150,6 +153,14 @@ def test_the_keys_of_checks_are_documented():
     done = CliRunner().invoke(main, ["checks", "--json"])
     assert done.exit_code == 0
     assert keys(json.loads(done.stdout)) == documented("bramble checks --json")
+
+
+def test_the_keys_of_engine_are_documented(capsys):
+    entry = store.Entry("abc", Path("abc.tar.gz"), "0" * 64, 1, 1, {})
+    engine._print([entry], True)
+    found = keys(json.loads(capsys.readouterr().out)) | {"releases[].manifest"}
+    assert found == documented("bramble engine build --json, bramble engine list --json")
+    assert documented("bramble engine prune --json") == {"removed[]"}
 
 
 def test_the_keys_of_ask_are_documented(monkeypatch, tmp_path):
@@ -201,6 +212,18 @@ def test_the_events_of_a_report_are_documented():
     part = page.partition("## Report")[2]
     rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", part, re.MULTILINE)
     assert {event: set(re.findall(r"`(\w+)`", cell)) for event, cell in rows} == written_events()
+
+
+def test_the_keys_of_model_are_documented(tmp_path, monkeypatch):
+    locked = Locked(repo="a/b", revision="1" * 40, file="c.gguf", size_bytes=1, sha256="2" * 64)
+    (tmp_path / "models.lock").write_text(lock.text({"toy:q4_0": locked}))
+    (tmp_path / "fleet.yml").write_text("hosts: {pi5-a: {model: {use: 'toy:q4_0'}}}\n")
+    (tmp_path / "models.yml").write_text("models: {toy: {repo: a/b, files: {q4_0: c.gguf}}}\n")
+    monkeypatch.setenv("BRAMBLE_INVENTORY", str(tmp_path))
+    monkeypatch.setattr(Hub, "resolve", lambda hub, place: locked)
+    for words in ("model list", "model lock"):
+        done = CliRunner().invoke(main, [*words.split(), "--json"])
+        assert keys(json.loads(done.stdout)) == documented(f"bramble {words} --json")
 
 
 def test_every_line_of_a_report_has_its_event_and_time(tmp_path):

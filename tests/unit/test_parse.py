@@ -102,6 +102,15 @@ def test_disks_of_a_container_have_sizes_in_bytes_and_no_null_mounts():
     assert disk.read_only is False
 
 
+def test_a_disk_has_its_table_and_a_blank_one_or_a_whole_file_system_has_none():
+    devices = json.loads(recorded("lsblk.machine-bookworm-arm64.json"))["blockdevices"]
+    ssd, card = parse.disks(devices)
+    assert (ssd.path, ssd.transport, ssd.table, ssd.fstype) == ("/dev/sda", "usb", None, "ext4")
+    assert ssd.mountpoints == ()
+    assert (card.path, card.table) == ("/dev/vda", "dos")
+    assert [part.mountpoints for part in card.parts] == [("/boot/firmware",), ("/",)]
+
+
 def test_a_disk_has_its_partitions():
     row = json.loads(recorded(f"lsblk.{CONTAINER}.json"))["blockdevices"][2]
     part = row | {"path": "/dev/vda1", "type": "part", "fstype": "ext4", "size": "1048576"}

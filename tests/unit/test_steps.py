@@ -71,13 +71,31 @@ def test_a_step_with_nothing_to_do_carries_nothing_out():
 
 def test_a_fresh_node_has_everything_to_do_in_order():
     assert list(due(Snapshot())) == [
+        "Set the clock",
         "Install packages",
+        "Write apt's settings",
+        "Start apt's timers",
+        "Set the hostname",
+        "Set the time zone",
+        "Set the user's keys",
+        "Set sshd's options",
+        "Write the journal's drop-in",
+        "Restart the journal",
+        "Add log2ram's repository",
+        "See that the logs fit into log2ram's memory",
+        "Write log2ram's configuration",
+        "Install log2ram",
+        "Have systemd read log2ram's files",
+        "See what zram the kernel has",
+        "Write memory's files",
+        "Set the kernel's values",
+        "Use zram as swap",
+        "Write the governor's unit",
+        "Set the governor",
         "Set the kernel's parameters",
         "Set the firmware's options",
         "Reboot",
-        "Write the governor's unit",
-        "Set the governor",
-        "Build llama.cpp",
+        "Install llama.cpp",
         "Make the release current",
         "Fetch the model",
         "Write the service's files",
@@ -155,12 +173,12 @@ DISAGREEMENTS = {
     ),
     "a release without its manifest": (
         replace(GOOD, files={path: f for path, f in GOOD.files.items() if path != MANIFEST}),
-        "Build llama.cpp",
+        "Install llama.cpp",
         f"release {ENGINE.release} is not there",
     ),
     "a manifest that could not be seen": (
         with_file(GOOD, MANIFEST, Unknown("no")),
-        "Build llama.cpp",
+        "Install llama.cpp",
         "is not there",
     ),
     "a link to another release": (
@@ -184,12 +202,12 @@ DISAGREEMENTS = {
             f"{CURRENT}/bin/llama-server",
             replace(GOOD.file(f"{CURRENT}/bin/llama-server"), sha256="0" * 64),
         ),
-        "Build llama.cpp",
+        "Install llama.cpp",
         "is not the one that was built",
     ),
     "a program that is missing": (
         with_file(GOOD, f"{CURRENT}/bin/llama-server", None),
-        "Build llama.cpp",
+        "Install llama.cpp",
         "has no llama-server",
     ),
     "a model that is missing": (
@@ -365,7 +383,13 @@ def test_one_disagreement_makes_its_step_due_with_the_reason(name):
     found = due(look)
     assert why in found[step]
     # What is written anew has to be read, and a release that is built has to be run.
-    assert set(found) <= {step, "Run the service", "Set the governor"}
+    assert set(found) <= {
+        step,
+        "Run the service",
+        "Set the governor",
+        "Start apt's timers",
+        "Use a swap file on the SSD",
+    }
 
 
 def test_only_the_missing_packages_are_installed_in_one_run():
@@ -442,7 +466,12 @@ def test_a_service_that_has_to_run_is_given_its_whole_deadline():
 
 def test_long_work_is_detached_and_short_work_is_not():
     detached = {name for name, step in all_steps(Snapshot()).items() if step.detached}
-    assert detached == {"Install packages", "Build llama.cpp", "Fetch the model"}
+    assert detached == {
+        "Install packages",
+        "Install log2ram",
+        "Install llama.cpp",
+        "Fetch the model",
+    }
 
 
 def test_a_local_archive_and_a_local_model_are_uploaded():
@@ -451,9 +480,9 @@ def test_a_local_archive_and_a_local_model_are_uploaded():
         engine={"source": {"archive": archive}}, model={"path": "toy.gguf", "url": None}
     )
     steps = all_steps(Snapshot(), plan)
-    (source,) = steps["Build llama.cpp"].uploads
+    (source,) = steps["Install llama.cpp"].uploads
     assert source == Upload(Path("/inventory/src.tar"), f"/var/tmp/bramble-source-{'a' * 12}")
-    assert steps["Build llama.cpp"].query["source"]["upload"] == source.remote
+    assert steps["Install llama.cpp"].query["source"]["upload"] == source.remote
     (model,) = steps["Fetch the model"].uploads
     assert model.local == Path("/inventory/toy.gguf")
     assert steps["Fetch the model"].query["upload"] == model.remote
@@ -516,7 +545,7 @@ def test_a_plan_for_programs_has_exactly_the_documented_keys():
         frozenset({"role", "path", "mode", "owner", "text"})
     }
     assert {frozenset(step) for step in shown["steps"]} == {
-        frozenset({"role", "step", "why", "diffs"})
+        frozenset({"role", "step", "why", "note", "diffs"})
     }
     assert shown["files"][0]["mode"] == "0644"
     assert shown["files"][0]["owner"] == "root:root"
@@ -536,7 +565,7 @@ def test_the_same_work_has_the_same_unit_in_every_run():
 
 def test_every_detached_step_has_a_unit_of_its_own():
     names = [unit_name(step) for step in all_steps(Snapshot()).values() if step.detached]
-    assert len(set(names)) == 3
+    assert len(set(names)) == 4
 
 
 # Taking back
@@ -588,3 +617,31 @@ def test_engine_leaves_what_was_built_and_model_leaves_the_file():
 def test_a_file_that_could_not_be_seen_is_left_to_the_program():
     blind = with_file(GOOD, CURRENT, Unknown("no"))
     assert taken_back(blind)["engine"]["Make no release current"].why == CURRENT
+
+
+# Clearing up
+
+
+def pruned(*names, look=GOOD):
+    """The one step that clears up where these lie beside the planned model."""
+    folder = Path(MODEL.path).parent
+    for name in names:
+        look = with_file(look, str(folder / name), plain("{}"))
+    (step,) = catalogue.roles_of(settings())[MODEL_AT].plan.prune(MODEL, PLAN, look)
+    return step
+
+
+MODEL_AT = [role.name for role in catalogue.roles()].index("model")
+
+
+@pytest.mark.parametrize("beside", [(), ("old.gguf.json",), (f"{Path(MODEL.path).name}.part",)])
+def test_nothing_is_cleared_up_where_one_model_besides_is_the_predecessor(beside):
+    assert pruned(*beside).why is None
+
+
+def test_two_models_besides_and_parts_are_looked_at_on_the_node():
+    step = pruned("old.gguf.json", "older.gguf.json")
+    assert step.why == "old.gguf, older.gguf"
+    assert step.query == {"folder": str(Path(MODEL.path).parent), "planned": MODEL.path}
+    assert pruned("left.gguf.part").why == "left.gguf.part"
+    assert pruned(look=replace(GOOD, files=Unknown("no"))).why == "the node would not say which"

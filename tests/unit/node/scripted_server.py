@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,10 @@ class Whole:
     stall: bool = False
     ignore_range: bool = False
     no_length: bool = False
+    # A Content-Range of its own in place of the right one; "" for none.
+    content_range: str | None = None
+    # Another file in the place of the one that is served otherwise.
+    instead: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,12 @@ class Status:
     """Answer with an error and nothing of the file."""
 
     code: int
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Loop:
+    """Redirect to the same address."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +56,7 @@ class Server:
     """The file's content, what to do with the next requests, and what was asked and sent."""
 
     content: bytes
-    script: list[Whole | Status | Page | Noise] = field(default_factory=list)
+    script: list[Whole | Status | Page | Noise | Loop] = field(default_factory=list)
     ranges: list[str | None] = field(default_factory=list)
     sent_bytes: int = 0
     url: str = ""
@@ -53,11 +64,15 @@ class Server:
 
 
 @contextmanager
-def serving(content: bytes, listen: str = "127.0.0.1") -> Iterator[Server]:
+def serving(
+    content: bytes, listen: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+) -> Iterator[Server]:
     """Serve `content` while the block runs; the script's steps are used up, then all goes well."""
     server = Server(content)
     http = _Quiet((listen, 0), type("Scripted", (_Handler,), {"told": server}))
-    server.url = f"http://{listen}:{http.server_port}/model.gguf"
+    if tls:
+        http.socket = tls.wrap_socket(http.socket, server_side=True)
+    server.url = f"http{'s' if tls else ''}://{listen}:{http.server_port}/model.gguf"
     thread = threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
@@ -87,7 +102,9 @@ class _Handler(BaseHTTPRequestHandler):
         told.ranges.append(self.headers.get("Range"))
         step = told.script.pop(0) if told.script else Whole()
         if isinstance(step, Status):
-            self.send_error(step.code)
+            self._status(step.code, *step.headers)
+        elif isinstance(step, Loop):
+            self._status(302, ("Location", told.url))
         elif isinstance(step, Noise):
             self.wfile.write(b"SSH-2.0-toy\r\n")
         elif isinstance(step, Page):
@@ -101,11 +118,16 @@ class _Handler(BaseHTTPRequestHandler):
         first = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
         if step.ignore_range:
             first = 0
-        if first and first >= len(self.told.content):
-            self.send_error(416)
+        content = self.told.content if step.instead is None else step.instead
+        if first and first >= len(content):
+            self._status(416, ("Content-Range", f"bytes */{len(content)}"))
             return
-        body = self.told.content[first:]
-        self._head(206 if first else 200, "application/octet-stream", len(body), step.no_length)
+        body = content[first:]
+        span = f"bytes {first}-{len(content) - 1}/{len(content)}" if first else ""
+        span = span if step.content_range is None else step.content_range
+        self._head(
+            206 if first else 200, "application/octet-stream", len(body), step.no_length, span
+        )
         sent = body if step.cut_after is None else body[: step.cut_after]
         self.wfile.write(sent)
         self.told.sent_bytes += len(sent)
@@ -114,9 +136,20 @@ class _Handler(BaseHTTPRequestHandler):
         elif len(sent) < len(body):
             self.connection.shutdown(socket.SHUT_RDWR)
 
-    def _head(self, code: int, kind: str, length: int, no_length: bool = False) -> None:
+    def _status(self, code: int, *headers: tuple[str, str]) -> None:
+        self.send_response(code)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _head(
+        self, code: int, kind: str, length: int, no_length: bool = False, span: str = ""
+    ) -> None:
         self.send_response(code)
         self.send_header("Content-Type", kind)
+        if span:
+            self.send_header("Content-Range", span)
         if not no_length:
             self.send_header("Content-Length", str(length))
         self.end_headers()

@@ -1,6 +1,7 @@
 """Packages are installed after repair, with fresh lists where they are needed, and tried once more."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +17,7 @@ def node(tmp_path, monkeypatch):
     (lists / "mirror_dists_bookworm_main_binary-arm64_Packages").write_text("x")
     monkeypatch.setattr(apt_install, "UPDATES", str(updates))
     monkeypatch.setattr(apt_install, "LISTS", str(lists))
+    monkeypatch.setattr(apt_install, "LOCK", str(tmp_path / "lock"))
     return Apt(monkeypatch, updates, lists)
 
 
@@ -24,7 +26,12 @@ class Apt:
 
     def __init__(self, monkeypatch, updates, lists):
         self.updates, self.lists, self.codes, self.argvs = updates, lists, [], []
+        self.audits = []
         monkeypatch.setattr(apt_install, "call", self.call)
+        monkeypatch.setattr(apt_install, "audit", self.audit)
+
+    def audit(self):
+        return self.audits.pop(0) if self.audits else []
 
     def call(self, *argv):
         self.argvs.append(argv)
@@ -120,6 +127,64 @@ def test_what_a_killed_dpkg_left_half_done_is_finished_first(node, capsys):
     assert node.verbs == ["--configure", "install"]
     assert "--force-confold" in node.argvs[0]
     assert "dpkg was interrupted" in capsys.readouterr().out
+
+
+def test_what_cannot_be_configured_is_unpacked_again(node):
+    node.audits = [["htop"], ["htop"], []]
+    assert install() == 0
+    assert node.verbs == ["--configure", "update", "install"]
+    assert node.argvs[-1][-4:] == ("install", "--reinstall", "--fix-broken", "htop")
+
+
+def test_what_stays_half_installed_stops_all_else_and_is_named(node, capsys):
+    node.audits = [["htop"]] * 3
+    assert install("curl") == 1
+    assert "curl" not in node.argvs[-1]
+    assert "still half installed: htop" in capsys.readouterr().out
+
+
+def test_with_nothing_to_repair_and_to_install_nothing_is_called(node):
+    assert install() == 0
+    assert node.argvs == []
+
+
+def test_dpkg_is_not_run_while_another_holds_the_lock(node, monkeypatch, capsys):
+    node.audits = [["htop"]] * 2
+    monkeypatch.setattr(apt_install, "locked", lambda lock: False)
+    assert install("curl") == 1
+    assert node.argvs == []
+    assert "another one holds" in capsys.readouterr().out
+
+
+def test_a_lock_is_waited_for_until_the_time_is_over(node, monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+
+    def lockf(lock, how):
+        if clock.now < clock.free_at:
+            raise BlockingIOError
+
+    def sleep(seconds):
+        clock.now += 100
+
+    monkeypatch.setattr(apt_install.fcntl, "lockf", lockf)
+    fake = SimpleNamespace(monotonic=lambda: clock.now, sleep=sleep)
+    monkeypatch.setattr(apt_install, "time", fake)
+    clock.free_at = 300
+    assert apt_install.locked(None)
+    clock.now, clock.free_at = 0.0, 10**6
+    assert not apt_install.locked(None)
+
+
+def test_dpkgs_own_audit_names_the_packages(monkeypatch):
+    said = (
+        "The following packages are only half installed, due to problems during\n"
+        "installation:\n htop                 interactive processes viewer\n"
+        " libfoo1:amd64        a library\n"
+    )
+    monkeypatch.setattr(
+        apt_install.subprocess, "run", lambda argv, **options: SimpleNamespace(stdout=said)
+    )
+    assert apt_install.audit() == ["htop", "libfoo1:amd64"]
 
 
 @pytest.mark.parametrize(

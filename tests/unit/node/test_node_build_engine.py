@@ -241,6 +241,14 @@ def test_an_undeclared_option_of_an_earlier_run_is_forgotten(toy):
 
 
 @needs_cmake
+def test_a_toolchain_is_given_to_cmake_as_a_file(cache, tmp_path):
+    calls = cache("A:BOOL=ON\n")
+    build_engine.configure("src", str(tmp_path), {}, {"text": "set(CMAKE_SYSTEM_NAME Linux)\n"})
+    (argv,) = calls
+    assert argv[-1] == f"-DCMAKE_TOOLCHAIN_FILE={tmp_path}.cmake"
+    assert Path(f"{tmp_path}.cmake").read_text() == "set(CMAKE_SYSTEM_NAME Linux)\n"
+
+
 def test_a_project_that_does_not_configure_names_the_command(toy):
     Path(toy[0], "CMakeLists.txt").write_text("message(FATAL_ERROR no)")
     with pytest.raises(BuildError, match=r"^cmake --fresh -S \.\.\. ended with exit code 1$"):
@@ -302,6 +310,14 @@ def test_a_command_that_fails_is_named():
 # The release
 
 SERVER = "#!/bin/sh\necho version: 1 >&2\n"
+NINJA = """\
+build a.dir/ggml.c.o: C_COMPILER a.c
+  FLAGS = -O3 -DNDEBUG
+
+build ggml/ggml-cpu.dir/ggml-cpu/ggml-cpu.c.o: C_COMPILER ggml-cpu.c
+  DEFINES = -DGGML_SCHED -DGGML_USE_OPENMP -DGGML_USE_CPU_REPACK
+  FLAGS = -O3 -Wall -march=armv8-a+crc -mtune=cortex-a72
+"""
 
 
 @pytest.fixture
@@ -313,6 +329,7 @@ def build(tmp_path):
         program = folder / "bin" / name
         program.write_text(SERVER)
         program.chmod(0o755)
+    (folder / "build.ninja").write_text(NINJA)
     return folder
 
 
@@ -325,7 +342,8 @@ def query(tmp_path, monkeypatch):
     return {
         "release": str(tmp_path / "releases" / "abc"),
         "targets": ["llama-server", "llama-bench"],
-        "manifest": {"release": "abc", "soc": "arm64-0xd0b"},
+        "needs_at_most": {"GLIBC": "2.36", "GLIBCXX": "3.4.30"},
+        "manifest": {"release": "abc", "soc": "cortex-a76"},
     }
 
 
@@ -334,7 +352,14 @@ def test_a_release_has_its_programs_and_a_manifest_with_their_sums(query, build)
     release = Path(query["release"])
     assert files(release) == ["bin/llama-bench", "bin/llama-server", "manifest.json"]
     manifest = json.loads((release / "manifest.json").read_text())
-    assert set(manifest) == {"release", "soc", "binaries", "compiler", "built_at"}
+    assert set(manifest) == {
+        *("release", "soc", "binaries", "builder", "built_at"),
+        *("compiled_in", "compiler", "needs"),
+    }
+    assert manifest["compiled_in"] == {
+        "cpu_flags": "-O3 -march=armv8-a+crc -mtune=cortex-a72",
+        "parts": ["CPU_REPACK", "OPENMP"],
+    }
     assert manifest["compiler"] == "c++ (Debian) 12.2.0"
     assert manifest["binaries"] == {
         name: hashlib.sha256(SERVER.encode()).hexdigest() for name in query["targets"]
@@ -399,6 +424,39 @@ def test_what_a_killed_build_left_behind_is_replaced(query, build):
     build_engine.install(query, str(build))
     assert not stale.exists()
     assert "half" not in files(Path(query["release"]))
+
+
+def test_a_crossed_release_is_not_run_and_is_stripped_by_the_targets_own_program(
+    query, build, monkeypatch
+):
+    called = []
+    monkeypatch.setattr(build_engine, "call", lambda *argv: called.append(argv[0]))
+    (build / "bin" / "llama-server").write_text("no program of this computer")
+    build_engine.install(query | {"toolchain": {"prefix": "aarch64-linux-gnu-"}}, str(build))
+    assert set(called) == {"aarch64-linux-gnu-strip"}
+    assert os.path.exists(query["release"])
+
+
+@pytest.mark.parametrize(
+    ("symbol", "problem"),
+    [
+        (b"GLIBC_2.36\0GLIBC_2.4\0GLIBCXX_3.4.30\0", None),
+        (b"GLIBC_2.38\0", "the programs need GLIBC_2.38 and the nodes have 2.36 at most"),
+        (b"GLIBC_2.4\0GLIBCXX_3.4.31\0", "need GLIBCXX_3.4.31 and the nodes have 3.4.30"),
+    ],
+)
+def test_programs_that_the_nodes_libraries_could_not_load_make_no_release(
+    query, build, symbol, problem
+):
+    (build / "bin" / "llama-bench").write_bytes(b"\0" + symbol)
+    if problem is None:
+        build_engine.install(query, str(build))
+        manifest = json.loads(Path(query["release"], "manifest.json").read_text())
+        assert manifest["needs"] == {"GLIBC": "2.36", "GLIBCXX": "3.4.30"}
+        return
+    with pytest.raises(BuildError, match=problem):
+        build_engine.install(query, str(build))
+    assert not os.path.exists(query["release"])
 
 
 # The whole

@@ -4,15 +4,18 @@ import hashlib
 import json
 import os
 import random
+import ssl
+import subprocess
+import time
 from types import SimpleNamespace
 
 import pytest
-from scripted_server import Noise, Page, Status, Whole, serving
+from scripted_server import Loop, Noise, Page, Status, Whole, serving
 
 from bramble.node import fetch_model
 
 MIB = 1024 * 1024
-CONTENT = random.Random(20261121).randbytes(4 * MIB + 4321)
+CONTENT = b"GGUF" + random.Random(20261121).randbytes(4 * MIB + 4317)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
@@ -20,7 +23,9 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 def at_once(monkeypatch):
     """No waiting between attempts, and no proxy of this machine's."""
     slept = []
-    monkeypatch.setattr(fetch_model, "time", SimpleNamespace(sleep=slept.append))
+    names = ("monotonic", "gmtime", "strftime")
+    kept = {name: getattr(time, name) for name in names}
+    monkeypatch.setattr(fetch_model, "time", SimpleNamespace(sleep=slept.append, **kept))
     for name in list(os.environ):
         if name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -38,9 +43,12 @@ def place(tmp_path):
     return tmp_path / "models" / "toy-123.gguf"
 
 
-def fetch(place, server, sha256=SHA256):
-    query = {"path": str(place), "sha256": sha256, "url": server.url, "upload": None}
-    return fetch_model.main(query)
+def query(place, sha256=SHA256, size=None, url=None, upload=None):
+    return {"path": str(place), "sha256": sha256, "size_bytes": size, "url": url, "upload": upload}
+
+
+def fetch(place, server, sha256=SHA256, size=None):
+    return fetch_model.main(query(place, sha256, size, server.url))
 
 
 def names(place):
@@ -68,8 +76,10 @@ def test_a_model_is_fetched_and_stamped(place, server, capsys):
 
 def test_progress_is_told_once_for_each_mib(place, server, capsys):
     assert fetch(place, server) == 0
-    counters = [line for line in capsys.readouterr().out.splitlines() if line.startswith("[")]
-    assert counters == [f"[{n}/4] MiB" for n in range(1, 5)]
+    said = capsys.readouterr().out.partition(":: checking the sha256")
+    for part in (said[0], said[2]):
+        counters = [line for line in part.splitlines() if line.startswith("[")]
+        assert list(dict.fromkeys(counters)) == [f"[{n}/4] MiB" for n in range(1, 5)]
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -141,8 +151,7 @@ def test_a_server_that_never_gives_anything_is_given_up(place, server, capsys, s
 
 
 def test_nobody_listening_is_given_up_too(place, server, capsys):
-    query = {"path": str(place), "sha256": SHA256, "url": "http://127.0.0.1:1/x", "upload": None}
-    assert fetch_model.main(query) == 1
+    assert fetch_model.main(query(place, url="http://127.0.0.1:1/x")) == 1
     assert "the part is kept" in capsys.readouterr().out
 
 
@@ -157,7 +166,9 @@ def test_a_url_that_is_wrong_is_refused_at_once(place, server, capsys, code):
 def test_a_web_page_is_no_model(place, server, capsys):
     server.script = [Page()]
     assert fetch(place, server) == 1
-    assert "answers with a web page, not a file; check model.url" in capsys.readouterr().out
+    assert (
+        "answers with a web page, not a file; check the model's address" in capsys.readouterr().out
+    )
     assert names(place) == []
 
 
@@ -173,13 +184,17 @@ def test_another_content_is_thrown_away_and_the_old_file_kept(place, server, cap
     assert "thrown away" in said
 
 
-def test_a_damaged_part_is_thrown_away_so_that_the_next_run_starts_anew(place, server):
+@pytest.mark.parametrize(
+    "damaged", [b"damage" + CONTENT[6:MIB], CONTENT[:MIB] + bytes(MIB), bytes(len(CONTENT))]
+)
+def test_a_part_that_an_earlier_run_left_damaged_is_fetched_anew(place, server, damaged, capsys):
+    """A power cut may leave zeros at the end of what was written last."""
     place.parent.mkdir()
-    place.with_name(f"{place.name}.part").write_bytes(b"damage" + CONTENT[6:MIB])
-    assert fetch(place, server) == 1
-    assert names(place) == []
-    assert fetch(place, server) == 0
+    place.with_name(f"{place.name}.part").write_bytes(damaged)
+    assert fetch(place, server, size=len(CONTENT)) == 0
     assert_installed(place)
+    assert server.ranges[-1] is None
+    assert "fetching all of it anew" in capsys.readouterr().out
 
 
 def test_a_model_that_is_there_and_right_is_only_stamped(place, server):
@@ -209,8 +224,9 @@ def test_a_disk_that_fills_up_leaves_the_old_file(place, server, monkeypatch, ca
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(fetch_model, "copy", full)
+    monkeypatch.setattr(fetch_model, "sync", full)
     assert fetch(place, server) == 1
+    assert len(server.ranges) == 1
     assert place.read_bytes() == b"in use"
     assert "No space left on device" in capsys.readouterr().out
 
@@ -240,8 +256,7 @@ def test_a_kill_between_the_last_steps_costs_no_second_download(place, server, m
 def test_an_uploaded_model_is_verified_and_taken_over(place, tmp_path):
     upload = tmp_path / "upload"
     upload.write_bytes(CONTENT)
-    query = {"path": str(place), "sha256": SHA256, "url": None, "upload": str(upload)}
-    assert fetch_model.main(query) == 0
+    assert fetch_model.main(query(place, upload=str(upload))) == 0
     assert_installed(place)
     assert not upload.exists()
 
@@ -249,13 +264,185 @@ def test_an_uploaded_model_is_verified_and_taken_over(place, tmp_path):
 def test_an_uploaded_model_of_another_content_is_refused(place, tmp_path):
     upload = tmp_path / "upload"
     upload.write_bytes(b"something else")
-    query = {"path": str(place), "sha256": SHA256, "url": None, "upload": str(upload)}
-    assert fetch_model.main(query) == 1
+    assert fetch_model.main(query(place, upload=str(upload))) == 1
     assert names(place) == []
 
 
 def test_an_upload_that_never_came_is_said(place, tmp_path, capsys):
     upload = str(tmp_path / "upload")
-    query = {"path": str(place), "sha256": SHA256, "url": None, "upload": upload}
-    assert fetch_model.main(query) == 1
+    assert fetch_model.main(query(place, upload=upload)) == 1
     assert upload in capsys.readouterr().out
+
+
+# What a lock's size adds, and servers that misbehave
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_ten_cuts_at_random_offsets_cost_at_most_5_percent(place, server, seed):
+    dice = random.Random(seed)
+    cuts = [Whole(cut_after=dice.randrange(1, len(CONTENT) // 8)) for _ in range(10)]
+    server.script = list(cuts)
+    assert fetch(place, server, size=len(CONTENT)) == 0
+    assert_installed(place)
+    assert server.script == []
+    assert server.sent_bytes <= 1.05 * len(CONTENT)
+
+
+def test_a_disk_that_is_too_small_for_the_locked_size_is_told_before_any_request(
+    place, server, monkeypatch, capsys
+):
+    room = SimpleNamespace(free=fetch_model.RESERVE_BYTES + len(CONTENT) - 1)
+    monkeypatch.setattr(fetch_model.shutil, "disk_usage", lambda folder: room)
+    assert fetch(place, server, size=len(CONTENT)) == 1
+    assert server.ranges == []
+    assert "MiB free and the model needs 4 more" in capsys.readouterr().out
+
+
+def test_a_part_needs_room_for_the_rest_only(place, server, monkeypatch):
+    room = SimpleNamespace(free=fetch_model.RESERVE_BYTES + len(CONTENT) - MIB)
+    monkeypatch.setattr(fetch_model.shutil, "disk_usage", lambda folder: room)
+    place.parent.mkdir()
+    place.with_name(f"{place.name}.part").write_bytes(CONTENT[:MIB])
+    assert fetch(place, server, size=len(CONTENT)) == 0
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        (Whole(instead=CONTENT + b"x"), f"is {len(CONTENT) + 1} bytes long and {len(CONTENT)} are"),
+        (Whole(instead=CONTENT[:-1]), f"is {len(CONTENT) - 1} bytes long"),
+        (Whole(instead=CONTENT + b"x", no_length=True), f"is at least {len(CONTENT) + 1} bytes"),
+        (
+            Whole(instead=b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64),
+            "answers with a git-lfs pointer, not a file",
+        ),
+        (Whole(instead=b"<!DOCTYPE html><title>Log in</title>"), "a web page"),
+        (Whole(instead=b"<?xml version='1.0'?><Error/>"), "an error in XML"),
+        (Page(), "answers with a web page, not a file"),
+        (Whole(instead=b"PK" + CONTENT), "is no GGUF file: it begins with b'PK"),
+        (Loop(), "redirects in a circle"),
+        (Status(403), "it wants a login, and nodes have none"),
+        (Status(416), "answers 416"),
+    ],
+)
+def test_what_is_not_the_model_is_refused_and_the_old_one_stays(place, server, capsys, step, said):
+    place.parent.mkdir()
+    old = place.with_name("old-999.gguf")
+    old.write_bytes(b"in use")
+    server.script = [step] * 99
+    assert fetch(place, server, size=len(CONTENT)) == 1
+    assert said in capsys.readouterr().out
+    assert not place.exists()
+    assert old.read_bytes() == b"in use"
+    assert server.sent_bytes <= len(CONTENT) + 1
+
+
+def test_a_git_lfs_pointer_is_named_where_no_size_is_known(place, server, capsys):
+    server.script = [Whole(instead=b"version https://git-lfs.github.com/spec/v1\noid sha256:ab")]
+    assert fetch(place, server) == 1
+    assert "answers with a git-lfs pointer, not a file" in capsys.readouterr().out
+
+
+def test_a_part_longer_than_the_model_is_thrown_away(place, server):
+    place.parent.mkdir()
+    place.with_name(f"{place.name}.part").write_bytes(CONTENT + b"more")
+    assert fetch(place, server, size=len(CONTENT)) == 0
+    assert_installed(place)
+    assert server.ranges == [None]
+
+
+def test_a_part_longer_than_a_file_of_unknown_size_is_thrown_away_too(place, server):
+    place.parent.mkdir()
+    place.with_name(f"{place.name}.part").write_bytes(CONTENT + b"more")
+    assert fetch(place, server) == 0
+    assert_installed(place)
+    assert server.ranges == [f"bytes={len(CONTENT) + 4}-", None]
+
+
+def test_a_file_that_ends_before_the_part_does_is_refused(place, server, capsys):
+    place.parent.mkdir()
+    place.with_name(f"{place.name}.part").write_bytes(CONTENT[: 2 * MIB])
+    server.script = [Whole(instead=CONTENT[:MIB])]
+    assert fetch(place, server, size=len(CONTENT)) == 1
+    assert f"is {MIB} bytes long and {len(CONTENT)} are pinned" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("span", ["bytes 0-9/10", "", "bytes 7-/x"])
+def test_a_range_that_was_not_asked_for_is_refused_not_spliced(place, server, capsys, span):
+    server.script = [Whole(cut_after=MIB), Whole(content_range=span)]
+    assert fetch(place, server, size=len(CONTENT)) == 1
+    assert "and sends others" in capsys.readouterr().out
+    assert not place.exists()
+
+
+def test_a_server_that_cannot_resume_and_never_gets_to_the_end_is_given_up(place, server, capsys):
+    server.script = [Whole(cut_after=MIB + n * 1000, ignore_range=True) for n in range(99)]
+    assert fetch(place, server, size=len(CONTENT)) == 1
+    assert len(server.ranges) == fetch_model.RESTARTS + 2
+    assert "cannot resume" in capsys.readouterr().out
+
+
+def test_a_server_that_asks_for_time_gets_it_within_reason(place, server, at_once):
+    server.script = [
+        Status(429, (("Retry-After", "42"),)),
+        Status(503, (("Retry-After", "9999"),)),
+        Status(503, (("Retry-After", "soon"),)),
+    ]
+    assert fetch(place, server) == 0
+    assert at_once == [42, fetch_model.LONGEST_WAIT_S, 3]
+
+
+def test_a_trickle_is_taken_for_a_stall(place, server, monkeypatch, capsys):
+    clock = iter(range(0, 10**6, 61))
+    monkeypatch.setattr(fetch_model.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(fetch_model, "SLOWEST_BYTES_PER_S", MIB)
+    assert fetch(place, server, size=len(CONTENT)) == 0
+    assert_installed(place)
+    assert "bytes/s came; resuming" in capsys.readouterr().out
+
+
+def test_a_file_of_the_wrong_size_is_replaced_without_being_read(place, server, monkeypatch):
+    place.parent.mkdir()
+    place.write_bytes(CONTENT[:-1])
+    hashed = []
+    real = fetch_model.sha256
+    monkeypatch.setattr(fetch_model, "sha256", lambda path: hashed.append(path) or real(path))
+    assert fetch(place, server, size=len(CONTENT)) == 0
+    assert_installed(place)
+    assert hashed == [f"{place}.part"]
+
+
+def test_the_file_that_is_served_is_never_moved_away_to_be_checked(place, server):
+    place.parent.mkdir()
+    place.write_bytes(CONTENT)
+    before = place.stat().st_ino
+    assert fetch(place, server) == 0
+    assert place.stat().st_ino == before
+    assert_installed(place)
+
+
+def test_two_fetches_at_once_do_not_write_one_part(place, server, capsys):
+    place.parent.mkdir()
+    with fetch_model.alone(str(place.parent)):
+        assert fetch(place, server) == 1
+    assert "another fetch into" in capsys.readouterr().out
+    assert server.ranges == []
+    assert fetch(place, server) == 0
+
+
+def test_a_certificate_that_is_not_trusted_is_refused_at_once_with_the_nodes_time(
+    place, server, tmp_path, capsys
+):
+    pair = tmp_path / "pair.pem"
+    words = f"""openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=hub
+        -days 1 -keyout {pair} -out {pair}.crt"""
+    subprocess.run(words.split(), check=True, capture_output=True)
+    pair.write_bytes(pair.read_bytes() + (tmp_path / "pair.pem.crt").read_bytes())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair)
+    with serving(CONTENT, tls=context) as secure:
+        assert fetch(place, secure) == 1
+    said = capsys.readouterr().out
+    assert "is not trusted (self-signed certificate)" in said
+    assert "this node takes it for 20" in said
+    assert said.count("resuming") == 0

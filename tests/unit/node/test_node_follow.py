@@ -201,3 +201,30 @@ def test_a_unit_that_cannot_be_started_is_said(systemd, monkeypatch, capsys):
     monkeypatch.setattr(follow, "subprocess", SimpleNamespace(run=run, **ERRORS))
     assert follow.main(query("pass")) == 1
     assert "could not start bramble-toy" in capsys.readouterr().err
+
+
+def test_mib_are_told_with_the_rate_and_the_time_left(tmp_path, capsys, clock):
+    log, progress = tmp_path / "log", follow.Progress()
+    position = 0
+    for now, done in ((0, 100), (20, 400), (40, 700)):
+        clock.now = now
+        with log.open("a") as file:
+            file.write(f"[{done}/1000] MiB\n")
+        position = follow.tell(log, position, progress)
+    assert capsys.readouterr().out.splitlines() == [
+        " 10 %",
+        " 40 % of 1000 MiB, 15.0 MiB/s, about 40 s left",
+        " 70 % of 1000 MiB, 15.0 MiB/s, about 20 s left",
+    ]
+
+
+def test_a_counter_that_begins_anew_is_other_work(clock):
+    counts = [(0, 50), (1, 100), (2, 5), (3, 50), (4, 100)]
+    told_lines = told(follow.Progress(), clock, counts, 100)
+    assert told_lines == [" 50 %", "100 %", " 50 %", "100 %"]
+
+
+def test_a_failed_downloads_counters_are_not_its_last_words(tmp_path, capsys):
+    (tmp_path / "log").write_text("[1/9] Building x\n[8/9] MiB\n[9/9] MiB\n:: it is no model\n")
+    follow.complain(tmp_path)
+    assert capsys.readouterr().err == "[1/9] Building x\nit is no model\n"

@@ -26,7 +26,7 @@ def test_a_program_is_its_module_with_a_last_line_that_runs_it():
 
 
 def test_the_same_query_makes_the_same_program():
-    assert node.program("link", {"a": 1}) == node.program("link", {"a": 1})
+    assert node.program("service", {"a": 1}) == node.program("service", {"a": 1})
 
 
 # A command

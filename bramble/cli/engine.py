@@ -1,0 +1,176 @@
+"""`bramble engine`: releases of llama.cpp that this computer builds and keeps for nodes."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bramble.cli.fleet import AS_JSON, HOSTS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bramble.plan import RolePlan
+    from bramble.store import Entry
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tells what went wrong as a sentence; exit code 1."""
+    from bramble.builder import BuilderError
+    from bramble.store import StoreError
+
+    try:
+        yield
+    except (BuilderError, StoreError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@click.group()
+def engine() -> None:
+    """Build llama.cpp once on this computer for many nodes, and keep what was built."""
+
+
+@engine.command()
+@HOSTS
+@click.option(
+    "--soc", help="Processor to build for: cortex-a72, cortex-a76, arm64-generic, x86-64."
+)
+@AS_JSON
+def build(hosts: tuple[str, ...], soc: str | None, as_json: bool) -> None:
+    """Build what HOSTs (all without a name) would install on this processor; what is there is kept.
+
+    Without --soc: for cortex-a72 and cortex-a76. An Arm host's releases can be built here if its
+    engine.recipe is cross; x86-64 means this computer's own instructions.
+    """
+    from bramble import builder, store
+
+    with _told():
+        made = []
+        for plan, architecture, archive in _wanted(hosts, [soc] if soc else _known()):
+            found = store.find(plan.provides["engine.release"])
+            if found is None:
+                query = _engine().build(plan, builder.CODENAME)
+                click.echo(
+                    f"building {query['manifest']['release']} for {query['manifest']['soc']}",
+                    err=True,
+                )
+                found = builder.build(
+                    query, architecture, archive, lambda line: click.echo(line, err=True)
+                )
+            made.append(found)
+    _print(made, as_json)
+
+
+@engine.command("list")
+@AS_JSON
+def list_releases(as_json: bool) -> None:
+    """Show what the store has, with where each release comes from."""
+    from bramble import store
+
+    with _told():
+        found = store.entries()
+    _print(found, as_json)
+
+
+@engine.command()
+@click.argument("releases", nargs=-1, metavar="[RELEASE]...")
+@AS_JSON
+def prune(releases: tuple[str, ...], as_json: bool) -> None:
+    """Throw away RELEASEs; without a name those that no host of the inventory would install."""
+    from bramble import store
+
+    with _told():
+        known = {entry.release for entry in store.entries()}
+        if releases:
+            gone = set(releases)
+        else:
+            keys = [
+                *_known(),
+                "arm64-generic",
+                *(["x86-64"] if os.uname().machine == "x86_64" else []),
+            ]
+            gone = known - {plan.provides["engine.release"] for plan, _, _ in _wanted((), keys)}
+        for name in sorted(gone - known):
+            raise click.ClickException(f"the store has no release {name}")
+        for name in sorted(gone):
+            store.remove(name)
+    if as_json:
+        click.echo(json.dumps({"removed": sorted(gone)}, indent=2))
+    else:
+        click.echo(
+            f"removed: {', '.join(sorted(gone))}" if gone else "There was nothing to remove."
+        )
+
+
+def _engine() -> Any:
+    """The role engine's plan module."""
+    from bramble.catalogue import roles
+
+    return next(role.plan for role in roles() if role.name == "engine")
+
+
+def _known() -> list[str]:
+    """The Arm cores that are known by name."""
+    return list(_engine().processor.ARMS)
+
+
+def _wanted(
+    hosts: Sequence[str], keys: Sequence[str]
+) -> Iterator[tuple[RolePlan, str, Path | None]]:
+    """Each release that these hosts would install on these processors and that can be built here."""
+    from bramble.builder import board_for
+    from bramble.cli.inventory import chosen_host, loaded_inventory, refuse
+
+    inventory = loaded_inventory()
+    chosen = [chosen_host(inventory, name) for name in hosts] or list(inventory.hosts.values())
+    with_engine: list[Any] = [
+        host.settings["engine"] for host in chosen if "engine" in host.settings
+    ]
+    arms, seen = _engine().processor.ARMS, set()
+    for key in keys:
+        part = arms[key].part if key in arms else None
+        if part is None and key not in ("arm64-generic", "x86-64"):
+            refuse(f"no processor '{key}'; known: {', '.join([*arms, 'arm64-generic', 'x86-64'])}")
+        memory_mib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+        board = board_for(key, part, os.cpu_count() or 1, memory_mib)
+        for settings in with_engine:
+            if board.architecture == "arm64" and settings.recipe != "cross":
+                continue
+            plan = _engine().plan(settings, board, {})
+            if plan.release not in seen:
+                seen.add(plan.release)
+                yield plan, board.architecture, plan.upload.local if plan.upload else None
+    if hosts and not seen:
+        refuse("engine.recipe is native there, so nodes compile for themselves; set it to cross")
+
+
+def _print(found: Sequence[Entry], as_json: bool) -> None:
+    if as_json:
+        rows = [
+            {
+                "release": entry.release,
+                "path": str(entry.path),
+                "sha256": entry.sha256,
+                "size": entry.size,
+                "manifest": dict(entry.manifest),
+            }
+            for entry in found
+        ]
+        click.echo(json.dumps({"releases": rows}, indent=2))
+        return
+    for entry in found:
+        told = entry.manifest
+        click.echo(
+            f"{entry.release}  {told['soc']}  {told['codename']}  {told['variant']}  "
+            f"{told['build_info']}  {entry.size / 2**20:.1f} MiB  {told['built_at']}\n"
+            f"    {told['compiled_in']['cpu_flags']} with {', '.join(told['compiled_in']['parts'])}\n"
+            f"    {told['compiler']}, on {told['builder']}; archive {entry.sha256}"
+        )
+    if not found:
+        click.echo("The store is empty; `bramble engine build` fills it.")

@@ -1,0 +1,184 @@
+"""`bramble model list` and `lock`: the models that an inventory names, and what of them is pinned."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bramble.cli.inventory import refuse
+
+if TYPE_CHECKING:
+    from bramble.models.catalogue import Place
+    from bramble.models.lock import Locked
+    from bramble.models.locking import Outcome
+
+AS_JSON = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md)."
+)
+
+
+@click.group("model")
+def model() -> None:
+    """The models of the inventory: what models.yml names, and what models.lock pins."""
+
+
+def _files() -> tuple[Path, dict[str, Place], dict[str, Locked]]:
+    """The inventory's folder, its catalogue and its lock, or an end with all that is wrong."""
+    from bramble.inventory import InventoryError, folder
+    from bramble.models import catalogue, lock
+
+    try:
+        place = folder()
+        return place, catalogue.places(catalogue.load(place)), lock.load(place)
+    except InventoryError as error:
+        refuse(str(error))
+
+
+@model.command("list")
+@AS_JSON
+def list_models(as_json: bool) -> None:
+    """List the models of models.yml, and what is locked of them."""
+    _, known, locked = _files()
+    rows = [_row(name, known.get(name), locked.get(name)) for name in sorted({*known, *locked})]
+    if as_json:
+        click.echo(json.dumps({"models": rows}, indent=2))
+        return
+    width = max(len(row["use"]) for row in rows) if rows else 0
+    for row in rows:
+        state = "not locked"
+        if row["sha256"]:
+            gb = row["size_bytes"] / 1e9
+            state = f"{gb:.2f} GB, sha256 {row['sha256'][:12]}, commit {row['revision'][:12]}"
+        if not row["in_catalogue"]:
+            state += " (not in models.yml)"
+        click.echo(f"{row['use']:{width}}  {row['repo']}  {state}")
+
+
+def _row(name: str, place: Place | None, locked: Locked | None) -> dict[str, Any]:
+    found = locked or place
+    assert found is not None
+    return {
+        "use": name,
+        "repo": found.repo,
+        "file": found.file,
+        "in_catalogue": place is not None,
+        "revision": locked.revision if locked else None,
+        "size_bytes": locked.size_bytes if locked else None,
+        "sha256": locked.sha256 if locked else None,
+    }
+
+
+@model.command("lock")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--update", is_flag=True, help="Take files that were uploaded anew upstream.")
+@click.option(
+    "--endpoint",
+    envvar="HF_ENDPOINT",
+    show_envvar=True,
+    help="The hub to ask; else https://huggingface.co.",
+)
+@click.option(
+    "--token-file",
+    envvar="HF_TOKEN_PATH",
+    show_envvar=True,
+    type=click.Path(path_type=Path, dir_okay=False, exists=True, readable=True),
+    help="File with a token for gated repositories; else the variable HF_TOKEN. "
+    "It goes to the hub alone, never to a node.",
+)
+@AS_JSON
+def lock(
+    names: tuple[str, ...],
+    update: bool,
+    endpoint: str | None,
+    token_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Pin NAMEs (MODEL or MODEL:QUANT of models.yml) in models.lock.
+
+    Asks the hub for each file's commit, size and sha256. Without a name: what the inventory's
+    `model.use` name and what is locked already. What is locked stays as it is; a file that is
+    another one upstream is told, and taken with --update only.
+
+    Exit code 0 when all is locked as upstream has it, 1 when something differs or failed.
+
+    \b
+    bramble model lock qwen2.5-1.5b-instruct:q4_k_m
+    bramble model lock --update qwen2.5-1.5b-instruct:q4_k_m
+    """
+    from bramble.models import lock as lockfile
+    from bramble.models.hub import ENDPOINT, Hub, HubError, HubUnreachable
+    from bramble.models.locking import settle
+
+    place, known, locked = _files()
+    try:
+        hub = Hub(endpoint or ENDPOINT, _token(token_file))
+    except HubError as error:
+        refuse(str(error))
+    outcomes = []
+    for name in _chosen(names, place, known, locked):
+        try:
+            outcomes.append(settle(name, known.get(name), locked.get(name), hub, update=update))
+        except HubUnreachable as error:
+            raise click.ClickException(f"{error}; {lockfile.FILE} is as it was") from None
+        if not as_json:
+            click.echo(f"{outcomes[-1].name}: {outcomes[-1].state}: {outcomes[-1].says}")
+    locked |= {outcome.name: outcome.entry for outcome in outcomes if outcome.entry}
+    changed = lockfile.write(place, locked) if locked else False
+    _tell(outcomes, place / lockfile.FILE, changed, as_json)
+    bad = any(outcome.state in ("differs", "failed") for outcome in outcomes)
+    raise click.exceptions.Exit(1 if bad else 0)
+
+
+def _chosen(
+    names: tuple[str, ...], place: Path, known: dict[str, Place], locked: dict[str, Locked]
+) -> tuple[str, ...]:
+    """What the command is about: the names, or all that is used or locked."""
+    from bramble.inventory import InventoryError
+    from bramble.models.locking import chosen, names_in_use
+
+    try:
+        if names:
+            return chosen(names, known)
+        return tuple(dict.fromkeys([*chosen(names_in_use(place), known), *sorted(locked)]))
+    except InventoryError as error:
+        refuse(str(error))
+    except LookupError as error:
+        refuse(str(error.args[0]))
+
+
+def _token(file: Path | None) -> str | None:
+    """The token, from where no list of processes shows it."""
+    said = file.read_text(encoding="utf-8") if file else os.environ.get("HF_TOKEN", "")
+    return said.strip() or None
+
+
+@model.command("prune")
+@click.argument("hosts", nargs=-1, required=True, metavar="HOST...")
+@AS_JSON
+def prune(hosts: tuple[str, ...], as_json: bool) -> None:
+    """Remove the models from HOSTs that nothing needs.
+
+    What stays: the planned model, one that a process runs, and the one that was verified last besides
+    (the predecessor, for going back). What `bramble up` did not fetch is left alone.
+    """
+    from bramble.cli import driver, fleet
+
+    show = driver.be_quiet if as_json else driver.show_line
+    outcome = driver.run("prune", hosts, "-y", show=show)
+    fleet.print_outcome(outcome, as_json, "pruned", "nothing to remove")
+
+
+def _tell(outcomes: list[Outcome], file: Path, changed: bool, as_json: bool) -> None:
+    from bramble.inventory.problems import shown
+
+    if as_json:
+        rows = [{"use": o.name, "state": o.state, "says": o.says} for o in outcomes]
+        click.echo(json.dumps({"lock": str(file), "changed": changed, "models": rows}, indent=2))
+    elif not outcomes:
+        click.echo("nothing to lock: no host sets model.use; `bramble model list` has the names")
+    else:
+        click.echo(f"{'wrote' if changed else 'nothing to change in'} {shown(file)}")

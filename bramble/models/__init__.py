@@ -1,0 +1,1 @@
+"""Models by names for people: the catalogue, the lock, and the hub that resolves one into the other."""

@@ -1,0 +1,126 @@
+"""The catalogue `models.yml`: models by names for people, and where on a hub their files lie."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import StringConstraints, field_validator
+
+import bramble
+from bramble.inventory.documents import Document, read
+from bramble.inventory.problems import InventoryError, Problem, found
+from bramble.inventory.validation import validate
+from bramble.settings import Section, option
+
+FILE = "models.yml"
+NAME = r"[a-z0-9][a-z0-9._-]{0,79}"
+QUANT = r"[a-z0-9][a-z0-9_]{0,23}"
+USE = rf"^{NAME}:{QUANT}$"
+"""What names one file of the catalogue: MODEL:QUANT."""
+
+REPO = r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$"
+GGUF = r"^[A-Za-z0-9][A-Za-z0-9._/+-]*\.gguf$"
+S = TypeVar("S", bound=Section)
+_PART = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
+
+
+class Entry(Section):
+    """Where the files of one model lie."""
+
+    repo: str = option(
+        ...,
+        help="Repository on the hub.",
+        example="Qwen/Qwen2.5-3B-Instruct-GGUF",
+        pattern=REPO,
+    )
+    revision: str = option(
+        "main",
+        help="Branch, tag or commit that `bramble model lock` resolves; the lock has the commit.",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$",
+    )
+    files: dict[
+        Annotated[str, StringConstraints(pattern=f"^{QUANT}$")],
+        Annotated[str, StringConstraints(pattern=GGUF)],
+    ] = option(
+        ...,
+        help="The repository's GGUF files by quant.",
+        example={"q4_k_m": "qwen2.5-3b-instruct-q4_k_m.gguf"},
+    )
+
+    @field_validator("files")
+    @classmethod
+    def _whole(cls, files: dict[str, str]) -> dict[str, str]:
+        parts = [file for file in files.values() if _PART.search(file)]
+        if parts:
+            raise ValueError(
+                f"{parts[0]} is one part of several, and a node serves one file; "
+                "name a repository that has the model in one"
+            )
+        return files
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one file of the catalogue lies."""
+
+    repo: str
+    revision: str
+    file: str
+
+
+def shipped() -> Path:
+    """The catalogue that comes with bramble."""
+    return Path(bramble.__file__).parents[1] / "inventory" / FILE
+
+
+def file_of(folder: Path) -> Path:
+    """The catalogue of an inventory, or the one that comes with bramble where it has none."""
+    own = folder / FILE
+    return own if own.is_file() else shipped()
+
+
+def load(folder: Path) -> dict[str, Entry]:
+    """The catalogue's models by name; raise InventoryError with all that is wrong with it."""
+    document = read(file_of(folder))
+    entries, problems = entries_of(document, Entry, re.compile(NAME), "a model's name")
+    if problems:
+        raise InventoryError(problems)
+    return entries
+
+
+def entries_of(
+    document: Document, model: type[S], key: re.Pattern[str], what: str
+) -> tuple[dict[str, S], list[Problem]]:
+    """The typed entries below `models:`, the file's only key, and what is wrong with the file."""
+    problems = list(document.problems)
+    for name in document.values.keys() - {"models"}:
+        problems.append(document.problem((name,), f"{name}: unknown; the only key here is models"))
+    said = document.values.get("models")
+    if said is not None and not isinstance(said, dict):
+        problems.append(
+            document.problem(("models",), f"models: {found((), said)}, allowed: a mapping")
+        )
+    entries: dict[str, S] = {}
+    for name, values in document.part("models").values.items():
+        if not key.fullmatch(name):
+            message = f"{name}: found {what} that does not match {key.pattern}"
+            problems.append(document.problem(("models", name), message))
+            continue
+        typed, faults = validate(name, model, values, host="", folder=document.file.parent)
+        problems += [document.problem(("models", *fault.keys), fault.message) for fault in faults]
+        if isinstance(typed, model):
+            entries[name] = typed
+    return entries, problems
+
+
+def places(entries: Mapping[str, Entry]) -> dict[str, Place]:
+    """Every file of the catalogue by MODEL:QUANT."""
+    return {
+        f"{name}:{quant}": Place(entry.repo, entry.revision, file)
+        for name, entry in entries.items()
+        for quant, file in entry.files.items()
+    }

@@ -1,0 +1,163 @@
+"""A hub of models (huggingface.co, or a mirror of its kind), asked for what a lock needs to know.
+
+`HEAD /REPO/resolve/REVISION/FILE` tells the commit (X-Repo-Commit), and of a file in LFS or Xet the
+size and sha256 (X-Linked-Size, X-Linked-Etag), on the redirect to the content: that redirect leads
+to another host and is not followed. Where a mirror leaves them out,
+`GET /api/models/REPO/revision/COMMIT?blobs=true` has them, as huggingface_hub's `model_info` asks.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urljoin, urlsplit
+
+import requests
+from requests.auth import AuthBase
+
+from bramble.models.catalogue import Place
+from bramble.models.lock import Locked
+
+ENDPOINT = "https://huggingface.co"
+TIMEOUT_S = (10, 30)
+_HOPS = 5
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+class HubError(Exception):
+    """The hub cannot say what a file is; the text says why and what to do."""
+
+
+class HubUnreachable(Exception):
+    """The hub does not answer at all, and will not for the next file either."""
+
+
+class _Bearer(AuthBase):
+    """Shows the token; without an auth of its own, requests would take a password from ~/.netrc."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._token:
+            request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class Hub:
+    """A hub at an endpoint; the token goes to that host alone, and over TLS or to this computer."""
+
+    def __init__(self, endpoint: str = ENDPOINT, token: str | None = None) -> None:
+        self.endpoint = endpoint.rstrip("/")
+        parts = urlsplit(self.endpoint)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise HubError(f"the hub's endpoint {endpoint!r} is no http(s) URL")
+        here = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        self._token = token if parts.scheme == "https" or here else None
+
+    def resolve(self, place: Place) -> Locked:
+        """What the file is now."""
+        path = f"/{place.repo}/resolve/{quote(place.revision, safe='')}/{quote(place.file)}"
+        answer = self._ask("HEAD", path)
+        if not answer.ok:
+            raise HubError(self._refusal(answer, place))
+        commit = answer.headers.get("X-Repo-Commit", "")
+        if not _COMMIT.fullmatch(commit):
+            raise HubError(
+                f"{self.endpoint} does not tell the commit of {place.repo} (X-Repo-Commit): it is no "
+                "hub of models, or something in between cuts its answers"
+            )
+        sha256 = answer.headers.get("X-Linked-Etag", "").removeprefix("W/").strip('"')
+        size = answer.headers.get("X-Linked-Size", "")
+        if not _SHA256.fullmatch(sha256) or not size.isdigit():
+            sha256, size = self._of_listing(place, commit)
+        return Locked(
+            repo=place.repo, revision=commit, file=place.file, size_bytes=int(size), sha256=sha256
+        )
+
+    def _ask(self, method: str, path: str) -> requests.Response:
+        """One answer; of its redirects only those within the hub (a renamed repository) are followed."""
+        url = f"{self.endpoint}{path}"
+        try:
+            for _ in range(_HOPS):
+                answer = requests.request(
+                    method,
+                    url,
+                    auth=_Bearer(self._token),
+                    headers={"Accept-Encoding": "identity", "User-Agent": "bramble"},
+                    allow_redirects=False,
+                    timeout=TIMEOUT_S,
+                )
+                to = urlsplit(answer.headers.get("Location", ""))
+                if not answer.is_redirect or to.netloc or "X-Linked-Etag" in answer.headers:
+                    return answer
+                url = urljoin(url, answer.headers["Location"])
+        except requests.RequestException as error:
+            raise HubUnreachable(f"{self.endpoint} cannot be asked: {_why(error)}") from None
+        raise HubError(f"{self.endpoint} redirects in a circle: {path}")
+
+    def _listing(self, repo: str, revision: str) -> Mapping[str, Mapping[str, Any]]:
+        """The repository's files by name, with the size and sha256 of those in LFS."""
+        answer = self._ask(
+            "GET", f"/api/models/{repo}/revision/{quote(revision, safe='')}?blobs=true"
+        )
+        try:
+            siblings = answer.json()["siblings"] if answer.ok else []
+            return {sibling["rfilename"]: sibling.get("lfs") or {} for sibling in siblings}
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise HubError(f"{self.endpoint} gives no list of {repo}'s files: {error!r}") from None
+
+    def _of_listing(self, place: Place, commit: str) -> tuple[str, str]:
+        """sha256 and size of a file as the listing of its repository has them."""
+        lfs = self._listing(place.repo, commit).get(place.file, {})
+        sha256, size = str(lfs.get("sha256", "")), str(lfs.get("size", ""))
+        if not _SHA256.fullmatch(sha256) or not size.isdigit():
+            raise HubError(
+                f"{self.endpoint} tells no sha256 of {place.file} in {place.repo}: it is not in LFS; "
+                "set model.name, model.url and model.sha256 of your own instead"
+            )
+        return sha256, size
+
+    def _refusal(self, answer: requests.Response, place: Place) -> str:
+        """What an answer that is an error means."""
+        said, code = answer.headers.get("X-Error-Code", ""), answer.status_code
+        if said == "EntryNotFound":
+            return self._no_such_file(place)
+        if said == "RevisionNotFound":
+            return f"{place.repo} has no revision {place.revision!r}; correct it in models.yml"
+        token = "the token that was given does not open it" if self._token else "no token was given"
+        if said == "GatedRepo":
+            return (
+                f"{place.repo} is gated, and {token}: accept its terms at "
+                f"{self.endpoint}/{place.repo}, and give a token with HF_TOKEN or --token-file"
+            )
+        if said == "RepoNotFound" or code in (401, 404):
+            return (
+                f"{self.endpoint} has no repository {place.repo}, or a private one ({token}); "
+                "correct models.yml, or give a token with HF_TOKEN or --token-file"
+            )
+        if code == 429:
+            return f"{self.endpoint} has had too many questions for now; try again in five minutes"
+        return f"{self.endpoint} answers {code} {answer.reason} for {place.repo} {place.file}"
+
+    def _no_such_file(self, place: Place) -> str:
+        names = [n for n in self._listing(place.repo, place.revision) if n.endswith(".gguf")]
+        lower = {name.lower(): name for name in names}
+        near = difflib.get_close_matches(place.file.lower(), lower, n=1)
+        advice = (
+            f"did you mean {lower[near[0]]}?"
+            if near
+            else f"it has: {', '.join(names) or 'no GGUF'}"
+        )
+        return f"{place.repo} has no file {place.file} at {place.revision}; {advice}"
+
+
+def _why(error: requests.RequestException) -> str:
+    """The cause in a few words: requests wraps it several times."""
+    if isinstance(error, requests.exceptions.Timeout):
+        return "no answer in time"
+    inner = getattr(error.args[0] if error.args else None, "reason", error)
+    return str(inner).rpartition("object at ")[2].partition(">: ")[2] or str(inner)

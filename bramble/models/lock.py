@@ -1,0 +1,73 @@
+"""The lock `models.lock`: of each file that is used, the commit, size and sha256 that deploys go by."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+from bramble.inventory.documents import read
+from bramble.inventory.problems import InventoryError
+from bramble.models.catalogue import GGUF, REPO, USE, entries_of
+from bramble.settings import Section, option
+
+FILE = "models.lock"
+_HEAD = """\
+# Written by `bramble model lock`, from models.yml and the hub; deploys use this file alone. Keep it
+# with the inventory. A file that was uploaded anew upstream changes nothing here:
+# `bramble model lock` tells it, `bramble model lock --update NAME` takes it.
+"""
+
+
+class Locked(Section):
+    """One file, pinned."""
+
+    repo: str = option(..., help="Repository on the hub.", pattern=REPO)
+    revision: str = option(..., help="The commit.", pattern=r"^[0-9a-f]{40}$")
+    file: str = option(..., help="The file in the repository.", pattern=GGUF)
+    size_bytes: int = option(..., help="The file's size.", unit="bytes", ge=1)
+    sha256: str = option(..., help="The file's sha256.", pattern=r"^[0-9a-f]{64}$")
+
+    def url(self, endpoint: str) -> str:
+        """Where a hub has the file: by commit, so that it cannot change."""
+        return f"{endpoint.rstrip('/')}/{self.repo}/resolve/{self.revision}/{quote(self.file)}"
+
+
+def load(folder: Path) -> dict[str, Locked]:
+    """What is locked, by MODEL:QUANT; nothing where there is no lock yet."""
+    file = folder / FILE
+    if not file.is_file():
+        return {}
+    entries, problems = entries_of(read(file), Locked, re.compile(USE), "a name (MODEL:QUANT)")
+    if problems:
+        raise InventoryError(problems)
+    return entries
+
+
+def text(locked: Mapping[str, Locked]) -> str:
+    """The file's text: the same entries give the same text."""
+    lines = [_HEAD, "models:" if locked else "models: {}"]
+    for name in sorted(locked):
+        lines.append(f"  {name}:")
+        # Quoted: digits alone, or with an e among them, would be read as a number.
+        lines += [
+            f"    {key}: {value}" if isinstance(value, int) else f'    {key}: "{value}"'
+            for key, value in locked[name].model_dump().items()
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def write(folder: Path, locked: Mapping[str, Locked]) -> bool:
+    """Replace the lock by one rename; whether anything in it changed."""
+    file, new = folder / FILE, folder / f".{FILE}.new"
+    said = text(locked)
+    if file.is_file() and file.read_text(encoding="utf-8") == said:
+        return False
+    with new.open("w", encoding="utf-8") as stream:
+        stream.write(said)
+        stream.flush()
+        os.fsync(stream.fileno())
+    new.replace(file)
+    return True

@@ -1,0 +1,85 @@
+"""Resolves files of the catalogue into the lock, and tells what is not as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from bramble.inventory.files import read_files
+from bramble.inventory.problems import unknown
+from bramble.models.catalogue import Place
+from bramble.models.hub import HubError
+from bramble.models.lock import Locked
+
+State = Literal["locked", "unchanged", "updated", "differs", "failed"]
+
+
+class Resolver(Protocol):
+    """What can say what a file is now."""
+
+    def resolve(self, place: Place) -> Locked:
+        """The file's commit, size and sha256; raise HubError where they cannot be had."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one name: its entry of the lock from now on, and a sentence for people."""
+
+    name: str
+    state: State
+    entry: Locked | None
+    says: str
+
+
+def names_in_use(folder: Path) -> tuple[str, ...]:
+    """Every `model.use` of the inventory's files: they need not be valid yet, as none is locked."""
+    said = (document.part("model").values.get("use") for _, document in read_files(folder).parts())
+    return tuple(dict.fromkeys(use for use in said if isinstance(use, str)))
+
+
+def chosen(names: Iterable[str], known: Mapping[str, Place]) -> tuple[str, ...]:
+    """The files that names mean, MODEL being all of a model's; raise LookupError in words."""
+    found: dict[str, None] = {}
+    for name in names:
+        several = [full for full in known if name in (full, full.partition(":")[0])]
+        if not several:
+            models = [full.partition(":")[0] for full in known]
+            words = dict.fromkeys(models if ":" not in name else known)
+            raise LookupError(f"no model '{name}' in models.yml; {unknown(name, words)}")
+        found |= dict.fromkeys(several)
+    return tuple(found)
+
+
+def settle(
+    name: str, place: Place | None, old: Locked | None, hub: Resolver, *, update: bool
+) -> Outcome:
+    """Ask the hub for one file: a new one is locked, a changed one only told unless `update`."""
+    if place is None:
+        says = "models.yml does not name it any more; the lock keeps it"
+        return Outcome(name, "failed" if update else "unchanged", old, says)
+    try:
+        new = hub.resolve(place)
+    except HubError as error:
+        return Outcome(name, "failed", old, str(error))
+    size = f"{new.size_bytes / 1e9:.2f} GB, sha256 {new.sha256}"
+    if old is None:
+        return Outcome(name, "locked", new, f"{new.repo} at {new.revision[:12]}, {size}")
+    if new.sha256 == old.sha256:
+        moved = (old.repo, old.file) != (new.repo, new.file)
+        return Outcome(name, "unchanged", new if moved else old, f"sha256 {old.sha256}")
+    change = (
+        f"{new.repo} {new.file} is another file now: sha256 {old.sha256} is locked (commit "
+        f"{old.revision[:12]}, {old.size_bytes} bytes), upstream has {new.sha256} (commit "
+        f"{new.revision[:12]}, {new.size_bytes} bytes)"
+    )
+    if update:
+        return Outcome(name, "updated", new, f"{change}. The lock has the new one")
+    return Outcome(
+        name,
+        "differs",
+        old,
+        f"{change}. Nodes keep the locked one. To take the new one, see at the repository why it "
+        f"changed, then `bramble model lock --update {name}`",
+    )

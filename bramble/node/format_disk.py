@@ -1,0 +1,217 @@
+"""Make one ext4 file system on a whole disk, once it is proven that nothing is lost by it.
+
+A disk is formatted when it is blank (no signature, and zeros wherever it is read), when its person
+named it for erasing, or when an earlier run was cut off in the middle. That is known by a note on
+this node, made before the first byte is written, and by a label that the file system has until it
+is whole. Nothing was ever mounted from it then.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import stat
+import struct
+import subprocess
+import sys
+
+SAMPLE_BYTES = 1 << 20
+SAMPLES = 64
+BLKGETSIZE64 = 0x80081272
+
+
+class Refused(Exception):
+    """Why the disk is left as it is."""
+
+
+def run(*argv):
+    """A command's output; its own words when it fails."""
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode:
+        raise Refused(f"{' '.join(argv)}: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
+
+
+def device_of(name, size_bytes):
+    """The device that the name stands for at this moment, of the size that was seen."""
+    link = f"/dev/disk/by-id/{name}"
+    if not os.path.exists(link):
+        raise Refused(
+            f"{name} is gone: it was there when the node was looked at. Plug it in again."
+        )
+    device = os.path.realpath(link)
+    if not stat.S_ISBLK(os.stat(device).st_mode):
+        raise Refused(f"{link} is no block device")
+    with claimed(device) as descriptor:
+        found = size_of(descriptor)
+    if found != size_bytes:
+        raise Refused(
+            f"{name} has {found} bytes, and {size_bytes} were seen: it is another disk now"
+        )
+    return device
+
+
+@contextlib.contextmanager
+def claimed(device):
+    """The device opened alone: the kernel refuses that while it, or a part of it, is in use."""
+    try:
+        descriptor = os.open(device, os.O_RDONLY | os.O_EXCL)
+    except OSError as error:
+        raise Refused(
+            f"{device} is in use (mounted, swap, LVM or RAID): {error.strerror}"
+        ) from error
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def size_of(descriptor):
+    """The size of a block device in bytes; of a plain file too, for tests."""
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return os.fstat(descriptor).st_size
+    return struct.unpack("Q", fcntl.ioctl(descriptor, BLKGETSIZE64, bytes(8)))[0]
+
+
+def partitions(device):
+    """The partitions that the kernel has of a device."""
+    listed = json.loads(run("lsblk", "-J", "-l", "-o", "PATH,TYPE", device))["blockdevices"]
+    return [entry["path"] for entry in listed if entry["type"] == "part"]
+
+
+def signatures(device):
+    """Each signature on the device and its partitions, in the words of wipefs."""
+    found = []
+    for path in [device, *partitions(device)]:
+        said = run("wipefs", "-n", "-J", path)
+        told = json.loads(said)["signatures"] if said.strip() else []
+        found += [f"{one['type']} at {one['offset']} of {path}" for one in told]
+    return found
+
+
+def first_data(descriptor):
+    """Where the first byte that is no zero was read, None where all that was read is zeros.
+
+    Read are the first and the last MiB and as many between them: what has no signature, such as a
+    plain encrypted disk or one whose first blocks were wiped, shows itself there.
+    """
+    size = size_of(descriptor)
+    last = max(size - SAMPLE_BYTES, 0)
+    zeros = bytes(SAMPLE_BYTES)
+    for place in sorted(
+        {last * n // (SAMPLES - 1) // 4096 * 4096 for n in range(SAMPLES)} | {last}
+    ):
+        read = os.pread(descriptor, SAMPLE_BYTES, place)
+        if read != zeros[: len(read)]:
+            return place
+    return None
+
+
+def probed(device):
+    """What blkid reads on the device itself now, past its cache."""
+    argv = ["blkid", "-p", "-o", "export", device]
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+
+
+def is_staged(device, staged):
+    """Whether a file system of ours is there that was never finished, so never mounted."""
+    if probed(device).get("LABEL") != staged:
+        return False
+    told = run("dumpe2fs", "-h", device)
+    fields = dict(line.split(":", 1) for line in told.splitlines() if ":" in line)
+    return fields.get("Mount count", "").strip() == "0"
+
+
+def permit(query, device, note):
+    """Raise unless the disk may be formatted now."""
+    found = signatures(device)
+    if query["erase"] or (found and is_staged(device, query["staged"])):
+        return
+    if found:
+        raise Refused(
+            f"{query['name']} is not blank: {', '.join(found)}. It is left alone; set "
+            f"storage.ssd.erase to {query['name']} if all that is on it may be lost"
+        )
+    if os.path.exists(note):
+        with open(note, encoding="utf-8") as file:
+            if file.read() == written(query):
+                return
+    with claimed(device) as descriptor:
+        place = first_data(descriptor)
+    if place is not None:
+        raise Refused(
+            f"{query['name']} has no signature but data at byte {place}: it may be encrypted or "
+            f"damaged. It is left alone; set storage.ssd.erase to {query['name']} if all that is on "
+            "it may be lost, or storage.ssd.device to another disk or to off"
+        )
+
+
+def written(query):
+    """What the note of a disk that is being formatted says."""
+    return json.dumps({name: query[name] for name in ("name", "size_bytes", "uuid")}) + "\n"
+
+
+def leave(note, text):
+    """Write the note so that it outlasts a power cut."""
+    os.makedirs(os.path.dirname(note), exist_ok=True)
+    with open(note, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    sync(os.path.dirname(note))
+
+
+def sync(path):
+    """Make what was done in a folder or on a device last over a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def is_made(query, device):
+    """Whether the file system is there already, whole: udev may have told an older label."""
+    found = probed(device)
+    wanted = {"TYPE": "ext4", "UUID": query["uuid"], "LABEL": query["label"]}
+    return all(found.get(name) == value for name, value in wanted.items())
+
+
+def make(query, device):
+    """Wipe the signatures, make the file system under its first label, and give it the last one."""
+    for path in [*partitions(device), device]:
+        run("wipefs", "-a", path)
+    # No TRIM: bridges that lie about it hang or answer with errors (docs/roles/storage.md).
+    options = ["-q", "-F", "-m", "1", "-E", "nodiscard", "-U", query["uuid"], "-L", query["staged"]]
+    run("mkfs.ext4", *options, device)
+    sync(device)
+    run("e2label", device, query["label"])
+    sync(device)
+    if not is_made(query, device):
+        raise Refused(
+            f"{device} does not read back as it was written ({probed(device)}); is the disk failing?"
+        )
+
+
+def main(query):
+    """Format the disk of `name`, after every look that it may be."""
+    note = query["note"]
+    try:
+        device = device_of(query["name"], query["size_bytes"])
+        if not is_made(query, device):
+            permit(query, device, note)
+            leave(note, written(query))
+            make(query, device)
+            os.unlink(note)
+            sync(os.path.dirname(note))
+    except (Refused, OSError, ValueError, LookupError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    if shutil.which("udevadm"):
+        # It makes the links by UUID, and tells lsblk the label. udev misses a write that comes while it
+        # still reads what the one before left, so it is asked to read the disk once more.
+        argv = ["udevadm", "trigger", "--action=change", "--settle", device]
+        subprocess.run(argv, capture_output=True)
+    return 0

@@ -1,0 +1,137 @@
+"""Who may log in: the keys of the account that we log in to, and sshd's options, both on trial."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bramble.snapshot import FileState, Login, Snapshot, Unknown
+from bramble.steps import Step, diff
+
+# sshd takes the first of several values, and reads its drop-ins in the order of their names.
+DROP_IN = "/etc/ssh/sshd_config.d/00-bramble.conf"
+EFFECTIVE = "sshd -T"
+# Longer than a new connection may take: bramble/ops/trial.py.
+UNDO_AFTER_S = 120
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of an authorized_keys that are keys."""
+    return [
+        line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")
+    ]
+
+
+def body(line: str) -> str:
+    """What makes a key: the base64 word, whatever options, type and comment stand around it."""
+    return next((word for word in line.split() if word.startswith("AAAA")), line.strip())
+
+
+def missing(text: str, keys: Sequence[str]) -> list[str]:
+    """The keys that are not in an authorized_keys."""
+    there = {body(line) for line in lines_of(text)}
+    return [key for key in keys if body(key) not in there]
+
+
+def extra(text: str, keys: Sequence[str]) -> list[str]:
+    """The lines of an authorized_keys with other keys than these."""
+    wanted = {body(key) for key in keys}
+    return [line for line in lines_of(text) if body(line) not in wanted]
+
+
+def with_keys(text: str, keys: Sequence[str], *, exclusive: bool) -> str:
+    """An authorized_keys with these keys at its end where they lack, and no others if `exclusive`."""
+    gone = set(extra(text, keys)) if exclusive else set()
+    kept = [line for line in text.splitlines() if line not in gone]
+    return "".join(f"{line}\n" for line in (*kept, *missing(text, keys)))
+
+
+def problem_with_keys(login: Login, keys: Sequence[str], *, exclusive: bool) -> str | None:
+    """What of the account's keys is not as planned, None when all of it is."""
+    seen = login.keys
+    text = (seen.text or "") if seen else ""
+    lacking, others = missing(text, keys), extra(text, keys) if exclusive else []
+    if lacking:
+        return f"{login.path}: {len(lacking)} of {len(keys)} keys are missing"
+    if others:
+        return f"{login.path}: {len(others)} other keys"
+    if keys and seen and (seen.mode & 0o022 or seen.owner not in (login.user, "root")):
+        return f"{login.path} is {seen.mode:04o} of {seen.owner}, which sshd does not trust"
+    return None
+
+
+def set_keys(keys: Sequence[str], *, exclusive: bool, snapshot: Snapshot) -> Step:
+    """Add the keys to the account that we log in to, on trial."""
+    name, login = "Set the user's keys", snapshot.login
+    if not keys:
+        return Step(name, None)
+    if isinstance(login, Unknown):
+        return _blind(name, login)
+    if login.keys and login.keys.text is None:
+        return _blind(name, Unknown(f"{login.path} is not a plain text file"))
+    why = problem_with_keys(login, keys, exclusive=exclusive)
+    if why is None:
+        return Step(name, None)
+    text = with_keys((login.keys.text or "") if login.keys else "", keys, exclusive=exclusive)
+    return _trial(name, why, login.path, login.keys, text, mode=0o600, owner=login.user)
+
+
+def set_sshd(text: str | None, snapshot: Snapshot, *, keys_needed: bool) -> Step:
+    """Write our drop-in of sshd, or remove it where there is nothing for it to say, on trial."""
+    name, seen = "Set sshd's options", snapshot.file(DROP_IN)
+    if isinstance(seen, Unknown):
+        return Step(name, None) if text is None else _blind(name, seen)
+    if (seen.text if seen else None) == text:
+        return Step(name, None)
+    login = snapshot.login
+    if isinstance(login, Unknown):
+        return _blind(name, login)
+    keys = login.path if keys_needed else None
+    return _trial(name, DROP_IN, DROP_IN, seen, text, mode=0o644, owner="root", keys=keys)
+
+
+def _trial(
+    name: str,
+    why: str,
+    path: str,
+    seen: FileState | None,
+    text: str | None,
+    *,
+    mode: int,
+    owner: str,
+    keys: str | None = None,
+) -> Step:
+    was_sha256 = seen.sha256 if seen else None
+    file = {"path": path, "was_sha256": was_sha256, "text": text, "mode": mode, "owner": owner}
+    before = (seen.text or "") if seen else ""
+    return _step(
+        name,
+        why,
+        [file],
+        keys,
+        (diff(path, before, text or "", new=seen is None, gone=text is None),),
+    )
+
+
+def _step(
+    name: str,
+    why: str,
+    files: Sequence[Mapping[str, Any]],
+    keys: str | None,
+    diffs: tuple[str, ...],
+) -> Step:
+    query = {"confirm": False, "files": files, "keys": keys, "undo_after_s": UNDO_AFTER_S}
+    return Step(name, why, "try_ssh", query, diffs=diffs, confirm={"confirm": True})
+
+
+def _blind(name: str, found: Unknown) -> Step:
+    """A change of what could not be seen: the program refuses it, as no such text is there."""
+    file = {
+        "path": DROP_IN,
+        "was_sha256": hashlib.sha256(b"").hexdigest(),
+        "text": None,
+        "mode": 0o644,
+        "owner": "root",
+    }
+    return _step(name, found.why, [file], None, ())

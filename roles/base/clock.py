@@ -1,0 +1,70 @@
+"""Whether a node's clock is right: by NTP, or else by the clock of the computer that looked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bramble import container, parse
+from bramble.snapshot import Snapshot, Unknown
+
+COMMAND = "timedatectl show"
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What timedatectl tells: whether NTP is there, on, and followed; and the time zone."""
+
+    can_ntp: bool
+    ntp: bool
+    synchronised: bool
+    timezone: str
+
+
+def clock(snapshot: Snapshot) -> Clock | Unknown:
+    """The node's own word on its clock."""
+    said = snapshot.command(COMMAND)
+    if isinstance(said, Unknown):
+        return said
+    if said is None or said.code:
+        return Unknown(said.output.strip() if said else "there is no timedatectl")
+    try:
+        found = parse.properties(said.output)
+        return Clock(
+            can_ntp=found["CanNTP"] == "yes",
+            ntp=found["NTP"] == "yes",
+            synchronised=found["NTPSynchronized"] == "yes",
+            timezone=found["Timezone"],
+        )
+    except (ValueError, KeyError) as error:
+        return Unknown(f"timedatectl show did not tell of the clock: {error}")
+
+
+def behind_s(snapshot: Snapshot) -> int | Unknown:
+    """How far the node is behind this computer, negative ahead: 0 within the time the look took."""
+    if not snapshot.taken_at_s or not snapshot.asked_at_s:
+        return Unknown("the time of the look is not known")
+    earliest, latest = int(snapshot.asked_at_s), int(snapshot.answered_at_s) + 1
+    if snapshot.taken_at_s < earliest:
+        return earliest - snapshot.taken_at_s
+    return min(latest - snapshot.taken_at_s, 0)
+
+
+def wrong(snapshot: Snapshot, tolerance_s: int) -> str | Unknown | None:
+    """Why the clock is not to be relied on, None when it is: it follows NTP, or is near ours."""
+    own, off_s = clock(snapshot), behind_s(snapshot)
+    if not isinstance(own, Unknown) and own.synchronised:
+        return None
+    if isinstance(off_s, Unknown):
+        return own if isinstance(own, Unknown) else off_s
+    if abs(off_s) <= tolerance_s:
+        return None
+    side = "behind" if off_s > 0 else "ahead of"
+    return f"not synchronised, and {abs(off_s)} s {side} this computer"
+
+
+def ntp_is_off(snapshot: Snapshot) -> bool:
+    """Whether the node has an NTP client of its own that is off; a container has its host's clock."""
+    own = clock(snapshot)
+    if isinstance(own, Unknown) or container.container(snapshot) is not None:
+        return False
+    return own.can_ntp and not own.ntp

@@ -1,0 +1,330 @@
+"""What memory wants: zram as swap, a swap file on the SSD behind it, and values of the kernel's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bramble import container
+from bramble.board import Board
+from bramble.plan import File, Given, Interests, NodePlan
+from bramble.render import render
+from bramble.snapshot import FileState, Snapshot, Unknown
+from bramble.steps import Step, remove_files, systemd, write_files
+from roles.memory import seen
+from roles.memory.settings import Settings
+from roles.memory.wanted import (
+    KERNEL_DEFAULTS,
+    MIB,
+    PACKAGE,
+    SETUP_UNIT,
+    SYSCTL_CONF,
+    ZRAM,
+    ZRAM_CONF,
+    ZRAM_UNIT,
+    MemoryPlan,
+    SwapFile,
+    note,
+    unfinished,
+    unit_file,
+    unit_of,
+)
+
+SEE = "See what zram the kernel has"
+WRITE = "Write memory's files"
+RETIRE = "Retire other owners of swap"
+VALUES = "Set the kernel's values"
+USE_ZRAM = "Use zram as swap"
+USE_FILE = "Use a swap file on the SSD"
+
+
+def interests(settings: Settings) -> Interests:
+    """Swap with all that may own it, the swap file's signature, and the kernel's values."""
+    path = settings.swap_file.path
+    return Interests(
+        files=(
+            *(ZRAM_CONF, SYSCTL_CONF, unit_file(path), path, unfinished(path)),
+            *(seen.DISKSIZES, seen.ALGORITHMS, seen.BACKINGS),
+            *(seen.DPHYS_CONF, seen.DPHYS_DEFAULT, seen.LOG2RAM_CONF),
+            *(note(name) for name in seen.OWNERS),
+            *(seen.proc_sys(name) for name in KERNEL_DEFAULTS),
+        ),
+        units=(*seen.OWNERS, unit_of(path)),
+        packages=(PACKAGE, seen.RPI_SWAP),
+        commands=(
+            *(seen.signature_command(path, size) for size in seen.PAGE_SIZES),
+            container.COMMAND,
+        ),
+    )
+
+
+def plan(settings: Settings, board: Board, given: Given) -> MemoryPlan:
+    """The settings, with zram's size by the board's memory."""
+    zram, wanted, path = settings.zram, settings.swap_file, settings.swap_file.path
+    swap_file = SwapFile(
+        path=path,
+        unit=unit_of(path),
+        mount=given.get("storage.ssd"),
+        size_mib=wanted.size_mib,
+        priority=wanted.priority,
+        required=wanted.on_ssd == "required",
+    )
+    values = {
+        name: str(value)
+        for name, value in {
+            "vm.swappiness": settings.kernel.swappiness,
+            "vm.page-cluster": settings.kernel.page_cluster,
+            "vm.watermark_boost_factor": settings.kernel.watermark_boost_factor,
+            "vm.watermark_scale_factor": settings.kernel.watermark_scale_factor,
+        }.items()
+        if value is not None
+    }
+    never = wanted.on_ssd == "never"
+    return MemoryPlan(
+        packages=(PACKAGE,),
+        files=_files(settings, values, None if never else swap_file),
+        zram_mib=board.memory_mib * zram.percent // 100,
+        algorithm=zram.algorithm,
+        priority=zram.priority,
+        swap_file=None if never else swap_file,
+        values=values,
+        path=path,
+    )
+
+
+def _files(
+    settings: Settings, values: Mapping[str, str], swap_file: SwapFile | None
+) -> tuple[File, ...]:
+    zram = settings.zram.model_dump()
+    texts = {
+        ZRAM_CONF: render("memory/zram-generator.conf.j2", **zram),
+        SYSCTL_CONF: render("memory/sysctl.conf.j2", values=values),
+    }
+    if swap_file and swap_file.mount:
+        texts[unit_file(swap_file.path)] = render(
+            "memory/swapfile.swap.j2", path=swap_file.path, priority=swap_file.priority
+        )
+    return tuple(File(path=path, text=text) for path, text in texts.items())
+
+
+def in_container(snapshot: Snapshot) -> bool:
+    """Whether swap and the kernel's values are another's, who is not to be touched from here."""
+    return isinstance(container.container(snapshot), str)
+
+
+def steps(plan: MemoryPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
+    """See that zram can be had, write the files, retire others, then bring each into force."""
+    if in_container(snapshot):
+        names = (SEE, WRITE, RETIRE, VALUES, USE_ZRAM, USE_FILE)
+        return tuple(Step(name, None) for name in names)
+    written = _write(plan, snapshot)
+    return (
+        _see(plan, snapshot, written),
+        written,
+        _retire(plan, snapshot),
+        _set_values(plan, snapshot),
+        _use_zram(plan, snapshot),
+        _use_file(plan, snapshot, written),
+    )
+
+
+def _see(plan: MemoryPlan, snapshot: Snapshot, written: Step) -> Step:
+    """What refuses zram does so before anything is written that the next boot would go by."""
+    new = written.why and ZRAM_CONF in written.why and f"{ZRAM_CONF} is to be written"
+    why = conflict(snapshot) or new
+    if not why:
+        return Step(SEE, None)
+    return Step(SEE, why, "zram", {"algorithm": plan.algorithm, "make": False})
+
+
+def _write(plan: MemoryPlan, snapshot: Snapshot) -> Step:
+    """All files; that of the swap unit only where the SSD is mounted, or must be."""
+    unit, wanted = unit_file(plan.path), plan.swap_file
+    placed = wanted is not None and no_place(wanted, snapshot) is None and wanted.is_on_ssd
+    files = [file for file in plan.files if file.path != unit or placed]
+    return write_files(WRITE, files, snapshot)
+
+
+def _retire(plan: MemoryPlan, snapshot: Snapshot) -> Step:
+    units = seen.owners(snapshot)
+    if isinstance(units, Unknown) or not units:
+        return Step(RETIRE, None)
+    file = seen.dphys_file(snapshot) if seen.DPHYS in units else None
+    query = {
+        "units": list(units),
+        "files": [file] if file and file != plan.path else [],
+        "notes": [note(unit) for unit in units],
+    }
+    # zram-tools takes any zram down with it, dphys-swapfile the file that it was told.
+    return Step(RETIRE, ", ".join(units), "drop_swap", query, timeout_s=300, look_again=True)
+
+
+def _set_values(plan: MemoryPlan, snapshot: Snapshot) -> Step:
+    found = seen.values(snapshot, plan.values)
+    if isinstance(found, Unknown):
+        why: str | None = found.why
+    else:
+        why = ", ".join(f"{n} is {found[n]}" for n, v in plan.values.items() if found[n] != v)
+    if not why:
+        return Step(VALUES, None)
+    return Step(VALUES, why, "kernel_values", {"values": dict(plan.values), "remove": None})
+
+
+def _use_zram(plan: MemoryPlan, snapshot: Snapshot) -> Step:
+    why = no_zram(plan, snapshot)
+    if why is None:
+        return Step(USE_ZRAM, None)
+    query = {"algorithm": plan.algorithm, "make": True}
+    return Step(USE_ZRAM, why, "zram", query, timeout_s=300)
+
+
+def conflict(snapshot: Snapshot) -> str | None:
+    """Who else would own zram; None for nobody."""
+    packages = {} if isinstance(snapshot.packages, Unknown) else snapshot.packages
+    if packages.get(seen.RPI_SWAP):
+        return "rpi-swap is installed"
+    if seen.log2ram_has_zram(snapshot):
+        return "log2ram has a zram device (ZL2R=true)"
+    return None
+
+
+def no_zram(plan: MemoryPlan, snapshot: Snapshot) -> str | None:
+    """Why zram does not count as planned, None when it does."""
+    swap, devices = seen.swap_at(snapshot, ZRAM), seen.zrams(snapshot)
+    for part in (swap, devices):
+        if isinstance(part, Unknown):
+            return part.why
+    if swap is None or isinstance(swap, Unknown) or isinstance(devices, Unknown):
+        return f"{ZRAM} is no swap"
+    if not right_size(plan, swap.size_kib):
+        return f"{ZRAM} has {round(swap.size_kib / 1024)} MiB, not {plan.zram_mib}"
+    if swap.priority != plan.priority:
+        return f"{ZRAM} has priority {swap.priority}, not {plan.priority}"
+    device = devices.get("zram0")
+    if device is None or device.algorithm != plan.algorithm:
+        return f"{ZRAM} compresses by {device.algorithm if device else 'nothing'}"
+    return f"{ZRAM} writes back to {device.backing}" if device.backing else None
+
+
+def right_size(plan: MemoryPlan, size_kib: int) -> bool:
+    """Whether a swap on zram has its planned size: the generator rounds, and one page is the header."""
+    return abs(size_kib - plan.zram_mib * 1024) <= 1024
+
+
+def _use_file(plan: MemoryPlan, snapshot: Snapshot, written: Step) -> Step:
+    wanted = plan.swap_file
+    if wanted is None:
+        return Step(USE_FILE, None)
+    absent = no_place(wanted, snapshot)
+    if absent and not wanted.required:
+        return Step(USE_FILE, None)
+    changed = written.why and unit_file(wanted.path) in written.why and "its unit is written anew"
+    why = absent or not_used(wanted, snapshot) or changed
+    if not why:
+        return Step(USE_FILE, None)
+    query = {
+        "path": wanted.path,
+        "unit": wanted.unit,
+        "mount": wanted.mount,
+        "required": wanted.required,
+        "size_bytes": wanted.size_mib * MIB,
+        "priority": wanted.priority,
+    }
+    return Step(USE_FILE, why, "swap_file", query, timeout_s=600)
+
+
+def no_place(wanted: SwapFile, snapshot: Snapshot) -> str | None:
+    """Why the node has no SSD to put the file on, None when it has, or would not say."""
+    if wanted.mount is None:
+        return "storage.ssd.device is off"
+    found = seen.mounted(snapshot, wanted.mount)
+    return f"nothing is mounted at {wanted.mount}" if found is None else None
+
+
+def not_used(wanted: SwapFile, snapshot: Snapshot) -> str | None:
+    """Why the swap file does not count as in use, now and at the next boot; None when it does."""
+    swap, unit = seen.swap_at(snapshot, wanted.path), snapshot.unit(wanted.unit)
+    if isinstance(swap, Unknown):
+        return swap.why
+    if isinstance(unit, Unknown):
+        return unit.why
+    if swap is None:
+        return f"{wanted.path} is no swap in use"
+    if not whole(wanted, swap.size_kib):
+        return f"{wanted.path} has {round(swap.size_kib / 1024)} MiB, not {wanted.size_mib}"
+    if swap.priority != wanted.priority:
+        return f"{wanted.path} has priority {swap.priority}, not {wanted.priority}"
+    if unit.enabled != "enabled" or unit.needs_reload:
+        return f"{wanted.unit} is {unit.enabled or 'not there'}, or older in systemd's memory"
+    return None
+
+
+def whole(wanted: SwapFile, size_kib: int) -> bool:
+    """Whether a swap has the file's planned size, but for the page of its header."""
+    return wanted.size_mib * 1024 - 64 <= size_kib < wanted.size_mib * 1024
+
+
+def revert(plan: MemoryPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
+    """End the swap that is ours, remove what made it, and bring back what was retired for it."""
+    units = [name for name in seen.OWNERS if isinstance(snapshot.file(note(name)), FileState)]
+    ours = remove_files(
+        "Remove memory's files",
+        (ZRAM_CONF, unit_file(plan.path), unfinished(plan.path)),
+        snapshot,
+    )
+    reasons = (
+        *(["systemd knows units that are gone"] if ours.why else []),
+        *(f"{name} was retired by us" for name in units),
+    )
+    return (
+        _end_file(plan, snapshot),
+        _end_zram(snapshot),
+        _remove_generator(snapshot),
+        _take_values_back(plan, snapshot),
+        ours,
+        systemd(
+            "Bring back what was retired",
+            "; ".join(reasons) or None,
+            reload=True,
+            enable=[name for name in units if _there(name, snapshot)],
+            start=[name for name in units if _there(name, snapshot)],
+        ),
+        remove_files("Forget what was retired", [note(name) for name in seen.OWNERS], snapshot),
+    )
+
+
+def _there(unit: str, snapshot: Snapshot) -> bool:
+    state = snapshot.unit(unit)
+    return isinstance(state, Unknown) or state.load != "not-found"
+
+
+def _end_file(plan: MemoryPlan, snapshot: Snapshot) -> Step:
+    """The file is ours where its unit is; a swap file that others made stays."""
+    name = "Take the swap file out of use"
+    if not isinstance(snapshot.file(unit_file(plan.path)), FileState):
+        return Step(name, None)
+    query = {"units": [unit_of(plan.path)], "files": [plan.path], "notes": []}
+    return Step(name, f"{plan.path} is ours", "drop_swap", query, timeout_s=300)
+
+
+def _end_zram(snapshot: Snapshot) -> Step:
+    swap = seen.swap_at(snapshot, ZRAM)
+    used = swap is not None and isinstance(snapshot.file(ZRAM_CONF), FileState)
+    why = f"{ZRAM} is swap by our configuration" if used else None
+    return systemd("Take zram out of use", why, stop=(ZRAM_UNIT, SETUP_UNIT))
+
+
+def _remove_generator(snapshot: Snapshot) -> Step:
+    """Without our configuration it would make a device of its own at the next boot."""
+    name = "Remove zram-generator"
+    packages = {} if isinstance(snapshot.packages, Unknown) else snapshot.packages
+    if not packages.get(PACKAGE):
+        return Step(name, None)
+    return Step(name, PACKAGE, "apt_remove", {"packages": [PACKAGE]}, timeout_s=300)
+
+
+def _take_values_back(plan: MemoryPlan, snapshot: Snapshot) -> Step:
+    name = "Take the kernel's values back"
+    if not isinstance(snapshot.file(SYSCTL_CONF), FileState):
+        return Step(name, None)
+    defaults = {key: KERNEL_DEFAULTS[key] for key in plan.values}
+    return Step(name, SYSCTL_CONF, "kernel_values", {"values": defaults, "remove": SYSCTL_CONF})

@@ -1,0 +1,147 @@
+"""What a look shows of zram, swap and their owners: pure readings, no decision."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from bramble import parse
+from bramble.snapshot import FileState, Snapshot, Unknown
+
+BLOCKS = "/sys/block/zram*"
+DISKSIZES, ALGORITHMS, BACKINGS = (
+    f"{BLOCKS}/{name}" for name in ("disksize", "comp_algorithm", "backing_dev")
+)
+DPHYS, ZRAMSWAP = "dphys-swapfile.service", "zramswap.service"
+OWNERS = (DPHYS, ZRAMSWAP)
+DPHYS_CONF, LOG2RAM_CONF = "/etc/dphys-swapfile", "/etc/log2ram.conf"
+DPHYS_DEFAULT = "/var/swap"
+RPI_SWAP = "rpi-swap"
+PAGE_SIZES = (4096, 16384, 65536)
+SIGNATURE = b"SWAPSPACE2"
+
+
+@dataclass(frozen=True)
+class Zram:
+    """A zram device that has a size: its compression and where it writes back to, None for nowhere."""
+
+    name: str
+    size_bytes: int
+    algorithm: str
+    backing: str | None
+
+
+def zrams(snapshot: Snapshot) -> dict[str, Zram] | Unknown:
+    """The zram devices that have a size, by their names."""
+    files = snapshot.files
+    if isinstance(files, Unknown):
+        return files
+    found = {}
+    for path in [path for path in files if fnmatchcase(path, DISKSIZES)]:
+        folder = path.rsplit("/", 1)[0]
+        texts = {}
+        for name in ("disksize", "comp_algorithm", "backing_dev"):
+            seen = files.get(f"{folder}/{name}")
+            if isinstance(seen, Unknown):
+                return seen
+            texts[name] = _text(seen)
+        if texts["disksize"].isdecimal() and int(texts["disksize"]):
+            name = folder.rsplit("/", 1)[1]
+            found[name] = Zram(
+                name,
+                int(texts["disksize"]),
+                chosen(texts["comp_algorithm"]),
+                None if texts["backing_dev"] in ("", "none") else texts["backing_dev"],
+            )
+    return found
+
+
+def chosen(algorithms: str) -> str:
+    """The algorithm in force: the kernel puts it in brackets, unless it is the only one."""
+    bracketed = re.search(r"\[([^\]]+)\]", algorithms)
+    return bracketed[1] if bracketed else algorithms
+
+
+def swap_at(snapshot: Snapshot, path: str) -> parse.Swap | Unknown | None:
+    """The active swap of this path, None where there is none."""
+    if isinstance(snapshot.swaps, Unknown):
+        return snapshot.swaps
+    return next((swap for swap in snapshot.swaps if swap.path == path), None)
+
+
+def mounted(snapshot: Snapshot, target: str) -> parse.Mount | Unknown | None:
+    """What is mounted there, None for nothing; the last mount hides those before."""
+    if isinstance(snapshot.mounts, Unknown):
+        return snapshot.mounts
+    return next((m for m in reversed(snapshot.mounts) if m.target == target), None)
+
+
+def signature_command(path: str, page_size: int) -> str:
+    """What shows the place where a swap file for this page size has its signature."""
+    return f"od -An -v -tx1 -j{page_size - len(SIGNATURE)} -N{len(SIGNATURE)} {path}"
+
+
+def made_for(snapshot: Snapshot, path: str) -> int | Unknown | None:
+    """The page size that the swap file at `path` was made for, None where none is."""
+    for size in PAGE_SIZES:
+        said = snapshot.command(signature_command(path, size))
+        if isinstance(said, Unknown):
+            return said
+        if said is None:
+            return Unknown("there is no od")
+        if said.code == 0 and said.output.split() == [f"{byte:02x}" for byte in SIGNATURE]:
+            return size
+    return None
+
+
+def dphys_file(snapshot: Snapshot) -> str | None:
+    """The swap file of dphys-swapfile by its own configuration, None where that cannot be read."""
+    seen = snapshot.file(DPHYS_CONF)
+    if isinstance(seen, Unknown):
+        return None
+    lines = re.findall(r"(?m)^\s*CONF_SWAPFILE=(.*)$", _text(seen))
+    if not lines:
+        return DPHYS_DEFAULT
+    found = re.fullmatch(r"([\"']?)(/[A-Za-z0-9._/-]+)\1\s*(?:#.*)?", lines[-1])
+    return found[2] if found else None
+
+
+def log2ram_has_zram(snapshot: Snapshot) -> bool:
+    """Whether log2ram is told to keep logs on a zram device of its own."""
+    seen = snapshot.file(LOG2RAM_CONF)
+    return bool(re.search(r"(?m)^\s*ZL2R\s*=\s*[\"']?true", _text(seen)))
+
+
+def owners(snapshot: Snapshot) -> tuple[str, ...] | Unknown:
+    """The units of other owners of swap that run, or would at the next boot."""
+    found = []
+    for name in OWNERS:
+        unit = snapshot.unit(name)
+        if isinstance(unit, Unknown):
+            return unit
+        # One that failed and is disabled neither runs nor will.
+        if unit.enabled == "enabled" or unit.active not in ("inactive", "failed"):
+            found.append(name)
+    return tuple(found)
+
+
+def values(snapshot: Snapshot, wanted: Mapping[str, str]) -> dict[str, str] | Unknown:
+    """What is in force of these values of /proc/sys."""
+    found = {}
+    for name in wanted:
+        seen = snapshot.file(proc_sys(name))
+        if isinstance(seen, Unknown):
+            return seen
+        found[name] = _text(seen) or "not there"
+    return found
+
+
+def proc_sys(name: str) -> str:
+    """The file of a value of /proc/sys."""
+    return f"/proc/sys/{name.replace('.', '/')}"
+
+
+def _text(seen: FileState | Unknown | None) -> str:
+    return (seen.text or "").strip() if isinstance(seen, FileState) else ""

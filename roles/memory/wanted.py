@@ -1,0 +1,75 @@
+"""What memory's plan holds, and the names of what it sets on a node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bramble import fstab
+from bramble.plan import RolePlan
+
+PACKAGE = "systemd-zram-generator"
+ZRAM_CONF = "/etc/systemd/zram-generator.conf.d/99-bramble-memory.conf"
+SYSCTL_CONF = "/etc/sysctl.d/99-bramble-memory.conf"
+ZRAM = "/dev/zram0"
+ZRAM_UNIT, SETUP_UNIT = "dev-zram0.swap", "systemd-zram-setup@zram0.service"
+# What was stopped by us and not by a person: `revert` starts it again.
+NOTES = "/var/lib/bramble/memory"
+MIB = 1024 * 1024
+# What Linux has by default (Documentation/admin-guide/sysctl/vm.rst).
+KERNEL_DEFAULTS = {
+    "vm.swappiness": "60",
+    "vm.page-cluster": "3",
+    "vm.watermark_boost_factor": "15000",
+    "vm.watermark_scale_factor": "10",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwapFile:
+    """The swap file; `mount` is where storage mounts the SSD, None where it is switched off."""
+
+    path: str
+    unit: str
+    mount: str | None
+    size_mib: int
+    priority: int
+    required: bool
+
+    @property
+    def is_on_ssd(self) -> bool:
+        """Whether the path lies below the mount point of the SSD."""
+        return self.mount is not None and self.path.startswith(f"{self.mount}/")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryPlan(RolePlan):
+    """Size, algorithm and priority of zram, the swap file (None: never one), and kernel values."""
+
+    zram_mib: int
+    algorithm: str
+    priority: int
+    swap_file: SwapFile | None
+    values: Mapping[str, str]
+    path: str
+
+
+def unit_of(path: str) -> str:
+    """The name that systemd demands of the swap unit of a path."""
+    return f"{fstab.unit_of(path).removesuffix('.mount')}.swap"
+
+
+def unit_file(path: str) -> str:
+    """Where the swap file's unit lies."""
+    return f"/etc/systemd/system/{unit_of(path)}"
+
+
+def unfinished(path: str) -> str:
+    """The swap file while it is being made."""
+    folder, _, name = path.rpartition("/")
+    return f"{folder}/.{name}.bramble"
+
+
+def note(unit: str) -> str:
+    """What says that it was us who retired a unit."""
+    return f"{NOTES}/{unit}"

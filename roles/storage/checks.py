@@ -1,0 +1,246 @@
+"""What storage proves of the SSD and of fstab: by what is mounted, and not by what is written down."""
+
+from __future__ import annotations
+
+from bramble import container, fstab, parse
+from bramble.checks import Finding, Node, check, expect, skip, unknown
+from bramble.parse import Disk, Mount
+from bramble.snapshot import FileState, Snapshot, Unknown
+from roles.storage import usb
+from roles.storage.disks import Choice, fstab_text, must
+from roles.storage.log_checks import (
+    journal_is_where_planned,
+    journal_keeps_to_its_cap,
+    logs_are_in_memory,
+    logs_have_room,
+    logs_take_no_zram,
+    repository_gives_log2ram_only,
+)
+from roles.storage.plan import VERIFY, StoragePlan, chosen, mounted, show_command
+
+# Found by `checks_of` in this module, like those below.
+ABOUT_LOGS = (
+    journal_is_where_planned,
+    journal_keeps_to_its_cap,
+    logs_are_in_memory,
+    logs_have_room,
+    logs_take_no_zram,
+    repository_gives_log2ram_only,
+)
+DEPLOY = "Run the deploy again."
+
+
+@check()
+def ssd_is_there(plan: StoragePlan, node: Node) -> Finding:
+    """The disk that is the SSD is there, found by a name that stays with it, and may be used."""
+    want, choice = "a disk that can be the SSD", chosen(plan.ssd, node.snapshot)
+    if isinstance(choice, Unknown):
+        return unknown(want, choice)
+    if choice.state in ("ready", "format"):
+        return expect(want, f"{choice.name}: {choice.why}", choice.state == "ready", DEPLOY)
+    text = fstab_text(node.snapshot)
+    expected = isinstance(text, str) and fstab.at(text, plan.ssd.mount) is not None
+    if choice.state != "off" and (must(plan.ssd) or (choice.state == "absent" and expected)):
+        remedy = "Plug it in; `bramble revert storage` forgets a disk that will not come back."
+        return expect(want, choice.why, False, remedy)
+    if choice.state == "refused":
+        remedy = "Do that, or set storage.ssd.device to off."
+        return Finding("warn", want, choice.why, remedy)
+    return skip(want, choice.why)
+
+
+@check()
+def ssd_is_mounted_by_its_uuid(plan: StoragePlan, node: Node) -> Finding:
+    """The SSD's file system is mounted at its folder, and fstab names it by its UUID."""
+    want = f"at {plan.ssd.mount}, by its UUID"
+    volume = _volume(plan, node.snapshot, want)
+    if isinstance(volume, Finding):
+        return volume
+    text = fstab_text(node.snapshot)
+    entry = fstab.at(text, plan.ssd.mount) if isinstance(text, str) else None
+    source = entry.source if entry else f"nothing in {fstab.PATH}"
+    places = ", ".join(volume.mountpoints) or "nowhere"
+    well = plan.ssd.mount in volume.mountpoints and source == f"UUID={volume.uuid}"
+    return expect(want, f"at {places}, by {source}", well, DEPLOY)
+
+
+@check()
+def ssd_options_are_in_force(plan: StoragePlan, node: Node) -> Finding:
+    """The SSD is mounted without access times, and a boot without the SSD goes on."""
+    want = "noatime; local-fs.target does not require it"
+    seen = _mount(plan, node.snapshot, want)
+    if isinstance(seen, Finding):
+        return seen
+    said = node.snapshot.command(show_command(plan.ssd.mount))
+    if isinstance(said, Unknown):
+        return unknown(want, said)
+    if said is None or said.code:
+        return unknown(want, Unknown(said.output.strip() if said else "there is no systemctl"))
+    required = "local-fs.target" in parse.properties(said.output).get("RequiredBy", "").split()
+    got = f"{','.join(seen.options)}; {'required' if required else 'not required'}"
+    return expect(want, got, "noatime" in seen.options and not required, DEPLOY)
+
+
+@check()
+def ssd_is_writable(plan: StoragePlan, node: Node) -> Finding:
+    """The SSD is mounted for writing, and no error is noted in its file system."""
+    want, look = "rw, no errors noted", node.snapshot
+    seen, volume = _mount(plan, look, want), _volume(plan, look, want)
+    if isinstance(seen, Finding):
+        return seen
+    assert isinstance(volume, Disk)
+    count = look.file(f"/sys/fs/ext4/{volume.path.rpartition('/')[2]}/errors_count")
+    if isinstance(look.files, Unknown):
+        return unknown(want, look.files)
+    found = [] if "rw" in seen.options else ["it is mounted read-only"]
+    counted = (count.text or "0").strip() if isinstance(count, FileState) else "0"
+    if counted != "0":
+        found.append(f"ext4 counts {counted} errors since it was checked last")
+    remedy = (
+        f"Save what is on it. Then `sudo umount {plan.ssd.mount}`, `sudo e2fsck -f {volume.path}`, and "
+        "deploy again; look at the cable and the supply, and replace a disk that fails again."
+    )
+    return expect(want, "; ".join(found) or want, not found, remedy)
+
+
+@check(severity="warn")
+def ssd_had_no_errors(plan: StoragePlan, node: Node) -> Finding:
+    """The kernel has seen no error in reading or writing the SSD since the boot."""
+    want, look = "no error since the boot", node.snapshot
+    kind, volume = container.container(look), _volume(plan, look, want)
+    if isinstance(volume, Finding):
+        return volume
+    if isinstance(kind, Unknown):
+        return unknown(want, kind)
+    if kind:
+        return skip(want, f"a container ({kind}) does not see the kernel's log")
+    lines = usb.kernel_log(look)
+    if isinstance(lines, Unknown):
+        return unknown(want, lines)
+    found = usb.errors(lines, volume)
+    remedy = (
+        "Look at the cable and the supply; back up what is on it. A reboot forgets these lines."
+    )
+    return expect(
+        want, f"{len(found)}, the last: {found[-1]}" if found else want, not found, remedy
+    )
+
+
+@check()
+def ssd_has_free_space(plan: StoragePlan, node: Node) -> Finding:
+    """The SSD has the free space that models and swap need."""
+    want = f"at least {plan.ssd.free_gib} GiB free"
+    seen, free = _mount(plan, node.snapshot, want), node.snapshot.free_bytes
+    if isinstance(seen, Finding):
+        return seen
+    if isinstance(free, Unknown):
+        return unknown(want, free)
+    if plan.ssd.mount not in free:
+        return unknown(want, Unknown(f"the free space of {plan.ssd.mount} was not looked at"))
+    found = free[plan.ssd.mount] / (1 << 30)
+    remedy = f"Remove what is not needed (`sudo du -xh -d2 {plan.ssd.mount} | sort -h`)."
+    return expect(want, f"{found:.1f} GiB free", found >= plan.ssd.free_gib, remedy)
+
+
+@check()
+def fstab_is_sound(plan: StoragePlan, node: Node) -> Finding:
+    """findmnt can read every line of fstab, and a boot that needs a file system can find it."""
+    want, text = "no error", fstab_text(node.snapshot)
+    kind = container.container(node.snapshot)
+    if isinstance(text, Unknown):
+        return unknown(want, text)
+    if isinstance(kind, Unknown):
+        return unknown(want, kind)
+    said = node.snapshot.command(VERIFY)
+    if isinstance(said, Unknown):
+        return unknown(want, said)
+    if text is None or said is None:
+        return expect(want, f"no {fstab.PATH}" if said else "no findmnt", False, "Restore it.")
+    left_out = {"/", "/boot", "/boot/firmware"} if kind else set()
+    found = [*(f"cannot be read: {line}" for line in fstab.broken(text))]
+    found += problems(said.output, text, left_out)
+    remedy = f"Mend the line in {fstab.PATH} by hand: bramble leaves what others wrote."
+    return expect(want, "; ".join(found) or want, not found, remedy)
+
+
+def problems(said: str, text: str, left_out: set[str]) -> list[str]:
+    """What findmnt has against the table, but for disks that a boot may do without."""
+    optional = {e.target for e in fstab.entries(text) if {"nofail", "noauto"} & set(e.options)}
+    found, target = [], ""
+    for line in said.splitlines():
+        if line.startswith("/") or line in ("none", "swap"):
+            target = line.strip()
+        elif "[E]" in line and target not in left_out | optional:
+            found.append(f"{target}: {line.split('[E]')[1].strip()}")
+    return found
+
+
+@check()
+def root_has_no_access_times(plan: StoragePlan, node: Node) -> Finding:
+    """The root is mounted without access times: reading a file does not write to the card."""
+    want, seen = "noatime", mounted(node.snapshot, "/")
+    kind = container.container(node.snapshot)
+    if isinstance(seen, Unknown):
+        return unknown(want, seen)
+    if isinstance(kind, Unknown):
+        return unknown(want, kind)
+    if kind:
+        return skip(want, f"a container ({kind}): the root is its host's")
+    if seen is None:
+        return unknown(want, Unknown("no mount at / is told"))
+    remedy = f"Run the deploy again; without a line for / in {fstab.PATH}, add one."
+    return expect(want, ",".join(seen.options), "noatime" in seen.options, remedy)
+
+
+@check(severity="warn")
+def usb_disk_is_not_reset(plan: StoragePlan, node: Node) -> Finding:
+    """The kernel has not reset the SSD's USB bridge since the boot, nor aborted a command."""
+    want, look = "no reset since the boot", node.snapshot
+    kind, choice = container.container(look), chosen(plan.ssd, look)
+    if isinstance(choice, Unknown):
+        return unknown(want, choice)
+    if isinstance(kind, Unknown):
+        return unknown(want, kind)
+    if kind:
+        return skip(want, f"a container ({kind}) does not see the kernel's log")
+    if choice.disk is None:
+        return skip(want, f"there is no SSD: {choice.why}")
+    if choice.disk.transport != "usb":
+        return skip(want, f"{choice.name} does not hang on USB")
+    bridge, lines = usb.bridge(look, choice.disk), usb.kernel_log(look)
+    if isinstance(bridge, Unknown):
+        return unknown(want, bridge)
+    if isinstance(lines, Unknown):
+        return unknown(want, lines)
+    found = usb.resets(lines, choice.disk, bridge)
+    remedy = "Try another cable and port, and a supply that is strong enough (a hub of its own)."
+    if bridge.uas:
+        remedy += (
+            f" If it stays: put usb-storage.quirks={bridge.product}:u at the beginning of "
+            "/boot/firmware/cmdline.txt and reboot. The bridge is slower then, but not by UAS."
+        )
+    return expect(
+        want, f"{len(found)}, the last: {found[-1]}" if found else want, not found, remedy
+    )
+
+
+def _volume(plan: StoragePlan, look: Snapshot, want: str) -> Disk | Finding:
+    """The SSD's file system, or the finding where there is none."""
+    choice: Choice | Unknown = chosen(plan.ssd, look)
+    if isinstance(choice, Unknown):
+        return unknown(want, choice)
+    if choice.state == "ready" and choice.volume:
+        return choice.volume
+    return skip(want, f"there is no SSD: {choice.why}")
+
+
+def _mount(plan: StoragePlan, look: Snapshot, want: str) -> Mount | Finding:
+    """The SSD as it is mounted, or the finding where it is not."""
+    volume, seen = _volume(plan, look, want), mounted(look, plan.ssd.mount)
+    if isinstance(volume, Finding):
+        return volume
+    if isinstance(seen, Unknown):
+        return unknown(want, seen)
+    if seen is None or plan.ssd.mount not in volume.mountpoints:
+        return expect(want, f"nothing of it is mounted at {plan.ssd.mount}", False, DEPLOY)
+    return seen

@@ -1,0 +1,77 @@
+"""Where logs go: the journal and log2ram, as the role's plan takes them in."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from bramble.board import Board
+from bramble.plan import File, Interests
+from bramble.snapshot import Snapshot
+from bramble.steps import Step, Upload
+from roles.storage import journal, log2ram
+from roles.storage.log_settings import Repository
+from roles.storage.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What is wanted of the journal and of log2ram."""
+
+    journal: journal.Wish
+    log2ram: log2ram.Wish
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """What every node gets; log2ram's files only those where it is wanted."""
+        return self.journal.files
+
+
+def interests(settings: Settings) -> tuple[Interests, ...]:
+    """What the look must see of both."""
+    return (journal.interests(settings.journal), log2ram.interests(settings.log_folders))
+
+
+def wish(settings: Settings, board: Board) -> Wish:
+    """The settings, with the repository where Debian has no log2ram."""
+    kept = settings.journal
+    return Wish(
+        journal=journal.Wish(storage=kept.storage, cap_mib=kept.cap_mib),
+        log2ram=log2ram.Wish(
+            when=settings.log2ram,
+            size_mib=settings.log2ram_size_mib,
+            folders=settings.log_folders,
+            journal_mib=kept.cap_mib if kept.storage == "persistent" else 0,
+            repository=(
+                _repository(settings.log2ram_repository) if board.codename == "bookworm" else None
+            ),
+        ),
+    )
+
+
+def _repository(settings: Repository) -> log2ram.Repository:
+    remote = f"/var/tmp/bramble-log2ram-{settings.fingerprint}.gpg"
+    return log2ram.Repository(
+        # As apt itself writes it.
+        url=re.sub("^file:/+", "file:/", settings.url.rstrip("/")),
+        suite=settings.suite,
+        component=settings.component,
+        fingerprint=settings.fingerprint,
+        key_url=settings.key_url,
+        upload=Upload(settings.key_file, remote) if settings.key_file else None,
+    )
+
+
+def steps(wish: Wish, snapshot: Snapshot) -> tuple[Step, ...]:
+    """The journal first: log2ram's memory must hold it."""
+    return (*journal.steps(wish.journal, snapshot), *log2ram.steps(wish.log2ram, snapshot))
+
+
+def revert(snapshot: Snapshot) -> tuple[Step, ...]:
+    """log2ram first: its logs go back to the disk before the journal is the system's own again."""
+    return (*log2ram.revert(snapshot), *journal.revert(snapshot))
+
+
+def waits_for_reboot(wish: Wish, snapshot: Snapshot) -> tuple[str, ...]:
+    """What only a boot can bring."""
+    return log2ram.waits_for_reboot(wish.log2ram, snapshot)

@@ -1,0 +1,246 @@
+"""What storage wants: the SSD mounted by its UUID, no access times, and logs that wear no card."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from bramble import container, fstab
+from bramble.board import Board
+from bramble.parse import Mount
+from bramble.plan import Given, Interests, NodePlan, RolePlan, together
+from bramble.snapshot import Snapshot, Unit, Unknown
+from bramble.steps import Step, diff
+from roles.storage import logs, usb
+from roles.storage.disks import BY_ID, LABEL, STAGED, Choice, Wish, choose, fstab_text, must
+from roles.storage.settings import Settings
+
+COMMENT = "# bramble: storage.ssd; change the inventory, not the next line"
+VERIFY = f"findmnt --verify --tab-file {fstab.PATH}"
+NOTES = "/var/lib/bramble/storage"
+EXT4_ERRORS = "/sys/fs/ext4/*/errors_count"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoragePlan(RolePlan):
+    """The SSD's settings; `provides` names its mount point as `storage.ssd`, unless it is off.
+
+    That is where an SSD is mounted if the node has one: whoever writes there asks the node first.
+    """
+
+    ssd: Wish
+    logs: logs.Wish
+
+    def waits_for_reboot(self, snapshot: Snapshot) -> tuple[str, ...]:
+        """log2ram begins at boot, before all that logs."""
+        return logs.waits_for_reboot(self.logs, snapshot)
+
+
+def interests(settings: Settings) -> Interests:
+    """The disks' own names, what is mounted at boot, and what the kernel says of the disks."""
+    mount = settings.ssd.mount
+    disks = Interests(
+        files=(fstab.PATH, f"{BY_ID}/*", EXT4_ERRORS, *usb.FILES),
+        units=(fstab.unit_of(mount),),
+        commands=(VERIFY, show_command(mount), usb.KERNEL_LOG, container.COMMAND),
+        free=(mount,),
+    )
+    return together((disks, *logs.interests(settings)))
+
+
+def show_command(mount: str) -> str:
+    """What tells whether a boot goes on without the mount."""
+    return f"systemctl show -p RequiredBy -p WantedBy '{fstab.unit_of(mount)}'"
+
+
+def plan(settings: Settings, board: Board, given: Given) -> StoragePlan:
+    """The settings; only log2ram's origin depends on the board's system."""
+    ssd = Wish(**settings.ssd.model_dump())
+    about_logs = logs.wish(settings, board)
+    return StoragePlan(
+        files=about_logs.files,
+        provides={} if ssd.device == "off" else {"storage.ssd": ssd.mount},
+        ssd=ssd,
+        logs=about_logs,
+    )
+
+
+def steps(plan: StoragePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
+    """Refuse, or format the disk where it is blank, name it in fstab, mount it; the root; the logs."""
+    choice = chosen(plan.ssd, snapshot)
+    edited = _edit(plan.ssd, choice, snapshot)
+    return (
+        _refuse(plan.ssd, choice),
+        _format(plan.ssd, choice),
+        edited,
+        _mount(plan.ssd, choice, snapshot, edited),
+        _remount_root(snapshot),
+        *logs.steps(plan.logs, snapshot),
+    )
+
+
+def chosen(wish: Wish, look: Snapshot) -> Choice | Unknown:
+    """The SSD, refused where fstab has another file system at its folder, or cannot be read."""
+    choice, text = choose(wish, look), fstab_text(look)
+    if isinstance(choice, Unknown) or choice.state not in ("format", "ready"):
+        return choice
+    if isinstance(text, Unknown):
+        return text
+    if text is None:
+        return Choice("refused", f"there is no {fstab.PATH}", choice.name, choice.disk)
+    entry = fstab.at(text, wish.mount)
+    if entry is None or fstab.is_ours(text, COMMENT, wish.mount):
+        return choice
+    if choice.volume and _stands_for(entry.source, choice, wish.mount):
+        return choice
+    return Choice(
+        "refused",
+        f"{fstab.PATH} has {entry.source} at {wish.mount}, and the SSD is {choice.name}; remove that "
+        "line, or set another folder in storage.ssd.mount",
+        choice.name,
+        choice.disk,
+    )
+
+
+def _stands_for(source: str, choice: Choice, mount: str) -> bool:
+    """Whether a source of fstab is the SSD's file system."""
+    volume = choice.volume
+    assert volume is not None
+    own = (f"UUID={volume.uuid}", f"LABEL={volume.label}", volume.path, f"{BY_ID}/{choice.name}")
+    return source.replace('"', "") in own or mount in volume.mountpoints
+
+
+def _refuse(wish: Wish, choice: Choice | Unknown) -> Step:
+    name = "Find the SSD"
+    if not must(wish):
+        return Step(name, None)
+    if isinstance(choice, Unknown):
+        why = f"The node does not tell which disks it has: {choice.why}."
+    elif choice.state in ("absent", "refused"):
+        why = f"The SSD cannot be used: {choice.why}."
+    else:
+        return Step(name, None)
+    return Step(name, why, "refuse", {"why": why})
+
+
+def note_of(choice: Choice) -> str:
+    """Where a node notes that the disk is being formatted."""
+    return f"{NOTES}/formatting-{choice.name}"
+
+
+def _format(wish: Wish, choice: Choice | Unknown) -> Step:
+    name = "Format the SSD"
+    if isinstance(choice, Unknown) or choice.state != "format" or choice.disk is None:
+        return Step(name, None)
+    query = {
+        "name": choice.name,
+        "note": note_of(choice),
+        "size_bytes": choice.disk.size_bytes,
+        "uuid": choice.uuid,
+        "label": LABEL,
+        "staged": STAGED,
+        "erase": wish.erase is not None,
+    }
+    return Step(name, f"{choice.name}: {choice.why}", "format_disk", query, timeout_s=600)
+
+
+def _edit(wish: Wish, choice: Choice | Unknown, look: Snapshot) -> Step:
+    name, text = f"Edit {fstab.PATH}", fstab_text(look)
+    if not isinstance(text, str):
+        return Step(name, None)
+    after = fstab.with_options(text, "/", ("noatime",))
+    folder = None
+    if isinstance(choice, Choice) and choice.state in ("format", "ready"):
+        after, folder = with_ssd(after, wish, choice), wish.mount
+    return _replace(name, text, after, folder)
+
+
+def _replace(name: str, before: str, after: str, folder: str | None) -> Step:
+    if after == before:
+        return Step(name, None)
+    was = hashlib.sha256(before.encode()).hexdigest()
+    query = {"path": fstab.PATH, "was_sha256": was, "text": after, "folder": folder}
+    shown = diff(fstab.PATH, before, after)
+    changed = [line[1:] for line in shown.splitlines()[2:] if line.startswith("+")]
+    why = "; ".join(line for line in changed if not line.startswith("#")) or "a line is removed"
+    return Step(name, why, "edit_fstab", query, diffs=(shown,))
+
+
+def with_ssd(text: str, wish: Wish, choice: Choice) -> str:
+    """The table with the SSD in it: our own line as planned, a person's with what it lacks."""
+    source = f"UUID={choice.uuid}"
+    needed = ("noatime", "nofail", f"x-systemd.device-timeout={wish.device_timeout_s}s")
+    kind = choice.volume.fstype if choice.state == "ready" and choice.volume else "ext4"
+    check = 2 if kind == "ext4" else 0
+    line = f"{source} {wish.mount} {kind} defaults,{','.join(needed)} 0 {check}"
+    entry = fstab.at(text, wish.mount)
+    if entry is None:
+        return fstab.added(text, COMMENT, line)
+    if fstab.is_ours(text, COMMENT, wish.mount):
+        return fstab.with_line(text, entry.line, line)
+    return fstab.with_options(
+        fstab.with_source(text, wish.mount, source), wish.mount, needed, unwanted=("noauto",)
+    )
+
+
+def _mount(wish: Wish, choice: Choice | Unknown, look: Snapshot, edited: Step) -> Step:
+    name = "Mount the SSD"
+    if isinstance(choice, Unknown) or choice.state not in ("format", "ready"):
+        return Step(name, None)
+    why = _not_mounted(wish, choice, look) or (edited.why and f"{fstab.PATH} is changed")
+    if why is None:
+        return Step(name, None)
+    query = {
+        "mounted": True,
+        "folder": wish.mount,
+        "uuid": choice.uuid,
+        "options": ["noatime"],
+        "note": note_of(choice),
+    }
+    # What lies on the disk is seen only now: the roles after this one depend on it.
+    return Step(name, why, "mount_disk", query, timeout_s=300, look_again=True)
+
+
+def _not_mounted(wish: Wish, choice: Choice, look: Snapshot) -> str | None:
+    """Why the SSD does not count as mounted as planned, None when it does."""
+    volume, seen = choice.volume, mounted(look, wish.mount)
+    if choice.state == "format" or volume is None or wish.mount not in volume.mountpoints:
+        return f"{choice.name} is not mounted at {wish.mount}"
+    if isinstance(seen, Mount) and "noatime" not in seen.options:
+        return f"{wish.mount} is mounted with {','.join(seen.options)}"
+    unit = look.unit(fstab.unit_of(wish.mount))
+    if isinstance(unit, Unit) and unit.needs_reload:
+        return f"systemd has read an older {fstab.PATH}"
+    return None
+
+
+def mounted(look: Snapshot, folder: str) -> Mount | Unknown | None:
+    """What is mounted at a folder, None for nothing."""
+    if isinstance(look.mounts, Unknown):
+        return look.mounts
+    found = [mount for mount in look.mounts if mount.target == folder]
+    return found[-1] if found else None
+
+
+def _remount_root(look: Snapshot) -> Step:
+    name, seen = "Mount the root without access times", mounted(look, "/")
+    # A container's root is its host's.
+    if not isinstance(seen, Mount) or "noatime" in seen.options or container.container(look):
+        return Step(name, None)
+    query = {"argv": ["mount", "-o", "remount,noatime", "/"]}
+    return Step(name, f"/ is mounted with {','.join(seen.options)}", "command", query)
+
+
+def revert(plan: StoragePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
+    """Logs back to the disk, the SSD unmounted, our line out of fstab; all data stay, others' lines too.
+
+    The root stays without access times: Raspberry Pi OS has it so itself.
+    """
+    text, mount = fstab_text(snapshot), plan.ssd.mount
+    edit, unmount = Step(f"Edit {fstab.PATH}", None), Step("Unmount the SSD", None)
+    if isinstance(text, str) and fstab.is_ours(text, COMMENT, mount):
+        edit = _replace(edit.name, text, fstab.without(text, COMMENT, mount), None)
+        query = {"mounted": False, "folder": mount}
+        why = f"{mount} is mounted" if mounted(snapshot, mount) else None
+        unmount = Step(unmount.name, why, "mount_disk" if why else "", query if why else {})
+    return (*logs.revert(snapshot), unmount, edit)

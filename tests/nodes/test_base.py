@@ -1,0 +1,138 @@
+"""The role base on a virtual Pi: names, keys, repairs, and that no change of sshd locks anybody out."""
+
+import shlex
+import subprocess
+
+import pytest
+
+from bramble import virtual
+from bramble.virtual import lifecycle
+from tests.nodes.fleet import BIN, Fleet
+
+pytestmark = pytest.mark.nodes
+
+NODE = "vpi-145"
+DEPLOY = """
+from bramble.ops.run import begin, bring, finish
+
+node = begin()
+bring(node, "base")
+finish(node, "base")
+"""
+DROP_IN = "/etc/ssh/sshd_config.d/00-bramble.conf"
+KEYS = "/home/pi/.ssh/authorized_keys"
+
+
+class Base(Fleet):
+    """A fleet that gets this one role."""
+
+    def deploy(self):
+        script = self.folder / "base_alone.py"
+        script.write_text(DEPLOY)
+        return self.run([BIN / "pyinfra", "inventory.py", script, "-y"])
+
+    def changed(self):
+        """A deploy that must go well; the names of the hosts that changed."""
+        done = self.deploy()
+        assert done.returncode == 0, done.stdout
+        return self.events("end")[0]["changed"]
+
+
+@pytest.fixture(scope="module")
+def second_key(tmp_path_factory):
+    """A key pair of somebody else; the path of its private half."""
+    path = tmp_path_factory.mktemp("key") / "id"
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "second", "-f", path], check=True
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def wishes(second_key):
+    """What this fleet wants of base."""
+    return {
+        "hostname": "attic",
+        "timezone": "Europe/Vienna",
+        "unattended_upgrades": False,
+        "authorized_keys": [second_key.with_suffix(".pub").read_text().strip()],
+        "ssh": {"password_authentication": False},
+    }
+
+
+@pytest.fixture(scope="module")
+def fleet(virtual_pis, wishes, tmp_path_factory):
+    virtual_pis.up(NODE)
+    fleet = Base(tmp_path_factory.mktemp("fleet"))
+    fleet.write([NODE], {NODE: {"base": wishes}})
+    fleet.first_run = fleet.changed()
+    return fleet
+
+
+@pytest.fixture
+def on(virtual_pis):
+    """A command on the node as root: what it printed."""
+    return lambda command: virtual_pis.said(NODE, f"sudo sh -c {shlex.quote(command)}")
+
+
+def found(fleet):
+    _, results = fleet.verify(NODE)
+    return {check: entry for (_, check), entry in results.items() if check.startswith("base.")}
+
+
+def test_all_of_it_is_in_force_and_a_second_run_changes_nothing(fleet, on):
+    assert fleet.first_run == [NODE]
+    assert fleet.changed() == []
+    assert on("hostname") == "attic"
+    assert on("getent hosts attic") == "127.0.1.1       attic"
+    assert on("date +%Z") in ("CET", "CEST")
+    assert "passwordauthentication no" in on("sshd -T")
+    assert on(f"wc -l <{KEYS}") == "2"
+    assert on("ls /var/lib/bramble /etc/systemd/system | grep -c undo; true") == "0"
+    assert {entry["status"] for entry in found(fleet).values()} == {"pass"}
+
+
+def test_a_half_installed_package_is_found_and_repaired(fleet, on):
+    half = "/^Package: curl$/,/^Status:/ s/^Status: .*/Status: install ok half-configured/"
+    on(f"sed -i '{half}' /var/lib/dpkg/status")
+    assert found(fleet)["base.dpkg_is_consistent"]["got"] == "half installed: curl"
+    assert fleet.changed() == [NODE]
+    assert on("dpkg --audit") == ""
+
+
+def test_a_change_that_locks_us_out_is_back_after_a_reboot_without_us(
+    fleet, on, virtual_pis, wishes, second_key
+):
+    before = on(f"cat {KEYS}")
+    fleet.write([NODE], {NODE: {"base": wishes | {"exclusive_keys": True}}})
+    done = fleet.deploy()
+    fleet.write([NODE], {NODE: {"base": wishes}})
+    assert done.returncode == 1
+    assert "the node did not let us in anew" in done.stdout
+    assert virtual_pis.boot_id(NODE) is None, "we are locked out for now"
+    argv = virtual.ssh_argv(lifecycle.running(NODE), "sudo systemctl reboot")
+    ours = str(next(word for word in argv if str(word).endswith("id_ed25519")))
+    subprocess.run([str(second_key) if word == ours else word for word in argv], check=False)
+    virtual_pis.wait_for_another_boot(NODE, None, 60)
+    assert on(f"cat {KEYS}") == before
+    assert fleet.changed() == []
+
+
+def test_a_broken_configuration_of_sshd_is_found_and_not_touched(fleet, on):
+    on(f"rm {DROP_IN}; echo Nonsense yes >/etc/ssh/sshd_config.d/50-mine.conf")
+    done = fleet.deploy()
+    assert done.returncode == 1
+    assert "Nonsense" in done.stdout
+    assert on(f"ls {DROP_IN} 2>&1; true").endswith("No such file or directory")
+    assert found(fleet)["base.sshd_configuration_is_valid"]["status"] == "fail"
+    on("rm /etc/ssh/sshd_config.d/50-mine.conf")
+    assert fleet.changed() == [NODE]
+
+
+def test_base_is_taken_back_and_set_again(fleet, on):
+    done = fleet.bramble("revert", "base", NODE)
+    assert done.returncode == 0, done.stdout
+    assert "passwordauthentication yes" in on("sshd -T")
+    assert "nothing to take back" in fleet.bramble("revert", "base", NODE).stdout
+    assert fleet.changed() == [NODE]
+    assert fleet.changed() == []

@@ -1,0 +1,194 @@
+"""The planted faults, blind spots and exceptions of memory's checks, for test_checks.py."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from good_memory import (
+    BLOCK,
+    DPHYS,
+    FILE,
+    NO_SIGNATURE,
+    SIGNATURE,
+    SWAPS,
+    ZRAM,
+    ZRAMSWAP,
+    signature_at,
+)
+from good_node import (
+    DETECT,
+    good_look,
+    in_container,
+    node_plan,
+    plain,
+    with_command,
+    with_file,
+)
+
+from bramble.parse import Swap
+from bramble.plan import NodePlan
+from bramble.snapshot import Snapshot, Unit, Unknown
+
+PLAN = node_plan()
+GOOD = good_look(PLAN)
+WHY = Unknown("permission denied")
+ENABLED = Unit("loaded", "inactive", "dead", "enabled", False, 0, "success", None)
+# What Trixie's rpi-swap makes: a file that a zram writes back to, behind a loop device.
+WRITEBACK = Swap("/dev/loop0", "partition", 2 * 1024 * 1024 - 4, 0, 5)
+
+
+def swaps(*found: Swap) -> Snapshot:
+    """A good look but for the swap in use."""
+    return replace(GOOD, swaps=found)
+
+
+def zram(**changes: Any) -> Snapshot:
+    """A good look but for some properties of zram0."""
+    return swaps(replace(ZRAM, **changes), FILE)
+
+
+def file(**changes: Any) -> Snapshot:
+    """A good look but for some properties of the swap file in use."""
+    return swaps(ZRAM, replace(FILE, **changes))
+
+
+def unit(name: str, state: Unit | Unknown) -> Snapshot:
+    """A good look but for the state of another owner's unit."""
+    return replace(GOOD, units={**GOOD.units, name: state})
+
+
+def no_ssd(look: Snapshot = GOOD) -> Snapshot:
+    """A good look but for the SSD's mount."""
+    return replace(look, mounts=tuple(m for m in look.mounts if m.target != "/mnt/ssd"))
+
+
+def another_device(name: str) -> Snapshot:
+    """A good look but for one more zram device."""
+    look = with_file(GOOD, f"/sys/block/{name}/disksize", plain("1048576\n"))
+    look = with_file(look, f"/sys/block/{name}/comp_algorithm", plain("[lzo-rle] lzo\n"))
+    return with_file(look, f"/sys/block/{name}/backing_dev", plain("none\n"))
+
+
+def planned(**changes: Any) -> NodePlan:
+    """The plan of a node with another swap file."""
+    return node_plan(memory={"swap_file": changes})
+
+
+def nowhere(path: str) -> Snapshot:
+    """A good look but for where the swap file's signature stands."""
+    look = with_command(GOOD, signature_at(16384), NO_SIGNATURE)
+    return with_command(look, path, SIGNATURE) if path else look
+
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "memory.zram_is_swap": {
+        "none": swaps(FILE),
+        "the package's default": zram(size_kib=4096 * 1024 - 16),
+        "256 MiB, as zram-tools makes it": zram(size_kib=256 * 1024 - 16),
+        "another priority": zram(priority=5),
+    },
+    "memory.zram_has_its_algorithm": {
+        "another": with_file(GOOD, f"{BLOCK}/comp_algorithm", plain("lzo-rle [lzo] lz4\n")),
+        "the only one": with_file(GOOD, f"{BLOCK}/comp_algorithm", plain("lzo\n")),
+        "no device": with_file(GOOD, f"{BLOCK}/disksize", plain("0\n")),
+    },
+    "memory.zram_comes_first": {
+        "the file first": file(priority=200),
+        "both at once": file(priority=100),
+        "another swap first": swaps(*SWAPS, Swap("/dev/sda2", "partition", 1000, 0, 32767)),
+        "no zram": swaps(FILE),
+    },
+    "memory.zram_is_alone": {
+        "one more": another_device("zram1"),
+        "none": with_file(GOOD, f"{BLOCK}/disksize", plain("0\n")),
+        "a writeback file": with_file(GOOD, f"{BLOCK}/backing_dev", plain("/dev/loop0\n")),
+    },
+    "memory.swap_has_no_other_owner": {
+        "dphys-swapfile at the next boot": unit(DPHYS, ENABLED),
+        "dphys-swapfile now": unit(DPHYS, replace(ENABLED, active="active", enabled="disabled")),
+        "zram-tools": unit(ZRAMSWAP, replace(ENABLED, active="failed")),
+        "rpi-swap": replace(GOOD, packages={**GOOD.packages, "rpi-swap": "1.2.1"}),
+    },
+    "memory.swap_file_is_in_use": {
+        "none": swaps(ZRAM),
+        "too small": file(size_kib=1024 * 1024 - 16),
+        "another priority": file(priority=-2),
+        "another file": file(path="/var/swap"),
+        "no SSD where one must be": (no_ssd(), planned(on_ssd="required")),
+        "a folder of the card": (
+            file(path="/srv/swapfile"),
+            planned(path="/srv/swapfile"),
+        ),
+    },
+    "memory.ssd_has_two_gb_of_swap": {
+        "none": swaps(ZRAM),
+        "512 MiB": file(size_kib=512 * 1024 - 16),
+        "a writeback file": swaps(ZRAM, WRITEBACK),
+        "on the card": file(path="/var/swap"),
+    },
+    "memory.swap_file_fits_the_page_size": {
+        "made by a Pi 4": nowhere(signature_at(4096)),
+        "made by another machine": nowhere(signature_at(65536)),
+        "no swap file": nowhere(""),
+    },
+    "memory.kernel_values_are_in_force": {
+        "another's": with_file(GOOD, "/proc/sys/vm/swappiness", plain("60\n")),
+        "the default": with_file(GOOD, "/proc/sys/vm/page-cluster", plain("3\n")),
+        "not there": with_file(GOOD, "/proc/sys/vm/page-cluster", None),
+    },
+}
+PERHAPS = {"perhaps a container": with_command(GOOD, DETECT, WHY)}
+NO_SWAPS = {"no swaps": replace(GOOD, swaps=WHY)}
+NO_MOUNTS = {"no mounts": replace(GOOD, mounts=WHY)}
+NO_FILES = {"no files": replace(GOOD, files=WHY)}
+
+BLIND: dict[str, dict[str, Any]] = {
+    "memory.zram_is_swap": PERHAPS | NO_SWAPS,
+    "memory.zram_has_its_algorithm": PERHAPS
+    | NO_FILES
+    | {"no algorithm": with_file(GOOD, f"{BLOCK}/comp_algorithm", WHY)},
+    "memory.zram_comes_first": PERHAPS | NO_SWAPS,
+    "memory.zram_is_alone": PERHAPS
+    | NO_FILES
+    | {"no backing": with_file(GOOD, f"{BLOCK}/backing_dev", WHY)},
+    "memory.swap_has_no_other_owner": PERHAPS
+    | {
+        "no units": replace(GOOD, units=WHY),
+        "no packages": replace(GOOD, packages=WHY),
+        "one unit": unit(DPHYS, WHY),
+    },
+    "memory.swap_file_is_in_use": PERHAPS | NO_SWAPS | NO_MOUNTS,
+    "memory.ssd_has_two_gb_of_swap": PERHAPS | NO_SWAPS | NO_MOUNTS,
+    "memory.swap_file_fits_the_page_size": PERHAPS
+    | NO_MOUNTS
+    | {
+        "no commands": replace(GOOD, commands=WHY),
+        "no od": with_command(GOOD, signature_at(4096), WHY),
+    },
+    "memory.kernel_values_are_in_force": PERHAPS
+    | NO_FILES
+    | {"one value": with_file(GOOD, "/proc/sys/vm/swappiness", WHY)},
+}
+ELSEWHERE = ((in_container(GOOD), "a container (systemd-nspawn): swap and kernel are its host's"),)
+NO_FILE: tuple[tuple[Any, str], ...] = (
+    *ELSEWHERE,
+    (no_ssd(), "nothing is mounted at /mnt/ssd"),
+    ((GOOD, planned(on_ssd="never")), "on_ssd is never"),
+    (
+        (GOOD, node_plan(storage={"ssd": {"device": "off"}})),
+        "storage.ssd.device is off",
+    ),
+)
+
+SKIPPED: dict[str, tuple[tuple[Any, str], ...]] = {
+    "memory.zram_is_swap": ELSEWHERE,
+    "memory.zram_has_its_algorithm": ELSEWHERE,
+    "memory.zram_comes_first": ELSEWHERE,
+    "memory.zram_is_alone": ELSEWHERE,
+    "memory.swap_has_no_other_owner": ELSEWHERE,
+    "memory.swap_file_is_in_use": NO_FILE,
+    "memory.ssd_has_two_gb_of_swap": NO_FILE,
+    "memory.swap_file_fits_the_page_size": NO_FILE,
+    "memory.kernel_values_are_in_force": ELSEWHERE,
+}

@@ -1,0 +1,150 @@
+"""A release that was built elsewhere is installed whole and verified, or not at all."""
+
+import hashlib
+import json
+import os
+import tarfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from bramble import store
+from bramble.node import install_release
+
+PROGRAM = b"#!/bin/sh\necho a program\n"
+
+
+def pack(folder: Path, release: str, sums: dict[str, str]) -> None:
+    """An unpacked release with one program."""
+    (folder / "bin").mkdir(parents=True)
+    program = folder / "bin" / "llama-server"
+    program.write_bytes(PROGRAM)
+    program.chmod(0o755)
+    manifest = {"release": release, "binaries": sums, "built_at": "2026-01-01T00:00:00+00:00"}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.fixture
+def sent(tmp_path, monkeypatch):
+    """A stored release as it was sent, as the query names it."""
+    monkeypatch.setenv(store.VARIABLE, str(tmp_path / "store"))
+    (tmp_path / "store").mkdir()
+    pack(tmp_path / "built", "abc", {"llama-server": hashlib.sha256(PROGRAM).hexdigest()})
+    entry = store.add(tmp_path / "built")
+    upload = tmp_path / "upload"
+    upload.write_bytes(entry.path.read_bytes())
+    (tmp_path / "home").mkdir()
+    return {
+        "home": str(tmp_path / "home"),
+        "release": str(tmp_path / "home" / "releases" / "abc"),
+        "upload": str(upload),
+        "sha256": entry.sha256,
+        "size": entry.unpacked_size,
+    }
+
+
+def left(query) -> list[str]:
+    """What stands among the releases."""
+    folder = Path(query["release"]).parent
+    return sorted(os.listdir(folder)) if folder.exists() else []
+
+
+def test_a_release_is_installed_and_what_was_sent_is_gone(sent):
+    assert install_release.main(sent) == 0
+    release = Path(sent["release"])
+    assert (release / "bin" / "llama-server").read_bytes() == PROGRAM
+    assert os.access(release / "bin" / "llama-server", os.X_OK)
+    assert json.loads((release / "manifest.json").read_text())["release"] == "abc"
+    assert sorted(os.listdir(release)) == ["bin", "manifest.json"]
+    assert left(sent) == ["abc"]
+    assert not os.path.exists(sent["upload"])
+
+
+@pytest.mark.parametrize("damage", ["truncated", "altered", "empty"])
+def test_an_archive_that_is_not_the_stored_one_is_refused(sent, capsys, damage):
+    data = Path(sent["upload"]).read_bytes()
+    spoiled = {
+        "truncated": data[:-20],
+        "altered": data[:50] + bytes([data[50] ^ 1]) + data[51:],
+        "empty": b"",
+    }
+    Path(sent["upload"]).write_bytes(spoiled[damage])
+    assert install_release.main(sent) == 1
+    assert "and the store says" in capsys.readouterr().out
+    assert left(sent) == []
+    assert not os.path.exists(sent["upload"])
+
+
+def test_an_archive_of_another_release_is_refused(sent, capsys):
+    query = sent | {"release": str(Path(sent["release"]).with_name("def"))}
+    assert install_release.main(query) == 1
+    assert "release def was not installed: the archive holds release abc" in capsys.readouterr().out
+    assert left(sent) == []
+
+
+def test_a_program_that_the_manifest_does_not_tell_of_is_refused(sent, tmp_path, capsys):
+    pack(tmp_path / "wrong", "abc", {"llama-server": "0" * 64})
+    entry = store.add(tmp_path / "wrong")
+    Path(sent["upload"]).write_bytes(entry.path.read_bytes())
+    assert install_release.main(sent | {"sha256": entry.sha256}) == 1
+    assert "llama-server is not the program that the manifest tells of" in capsys.readouterr().out
+    assert left(sent) == []
+
+
+def test_what_is_no_archive_is_refused(sent, capsys):
+    Path(sent["upload"]).write_bytes(b"web page")
+    found = hashlib.sha256(b"web page").hexdigest()
+    assert install_release.main(sent | {"sha256": found}) == 1
+    assert "it could not be unpacked" in capsys.readouterr().out
+    assert left(sent) == []
+
+
+def test_an_archive_without_a_manifest_is_refused(sent, tmp_path, capsys):
+    (tmp_path / "other").write_text("x")
+    with tarfile.open(sent["upload"], "w:gz") as archive:
+        archive.add(tmp_path / "other", "other")
+    found = hashlib.sha256(Path(sent["upload"]).read_bytes()).hexdigest()
+    assert install_release.main(sent | {"sha256": found}) == 1
+    assert "manifest.json" in capsys.readouterr().out
+    assert left(sent) == []
+
+
+def test_a_disk_that_is_too_small_is_told_before_anything_is_unpacked(sent, monkeypatch, capsys):
+    room = SimpleNamespace(free=install_release.RESERVE_BYTES)
+    monkeypatch.setattr(install_release.shutil, "disk_usage", lambda folder: room)
+    assert install_release.main(sent) == 1
+    assert "has 128 MiB free and the release needs" in capsys.readouterr().out
+    assert left(sent) == []
+
+
+def test_a_disk_that_fills_meanwhile_leaves_nothing_behind(sent, monkeypatch, capsys):
+    def full(source, target):
+        Path(target).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(install_release.shutil, "copyfile", full)
+    assert install_release.main(sent) == 1
+    assert "No space left on device" in capsys.readouterr().out
+    assert left(sent) == []
+
+
+def test_what_a_killed_run_left_behind_is_replaced(sent):
+    half = Path(sent["release"]).with_name(".abc.new")
+    half.mkdir(parents=True)
+    (half / "half").write_text("x")
+    assert install_release.main(sent) == 0
+    assert left(sent) == ["abc"]
+
+
+def test_a_damaged_release_is_replaced_and_an_intact_one_survives_a_bad_archive(sent):
+    release = Path(sent["release"])
+    release.mkdir(parents=True)
+    (release / "damaged").write_text("x")
+    archive = Path(sent["upload"]).read_bytes()
+    assert install_release.main(sent) == 0
+    assert not (release / "damaged").exists()
+    Path(sent["upload"]).write_bytes(archive[:-1])
+    assert install_release.main(sent) == 1
+    assert (release / "bin" / "llama-server").read_bytes() == PROGRAM
+    assert left(sent) == ["abc"]

@@ -1,0 +1,270 @@
+"""What base does about a clock, half-installed packages, names, keys and sshd, and what it leaves."""
+
+from dataclasses import replace
+
+import pytest
+from good_node import (
+    KEY,
+    KEYS,
+    TIMEDATE,
+    UPGRADES_TIMER,
+    good_look,
+    in_container,
+    node_plan,
+    plain,
+    settings,
+    with_command,
+    with_file,
+    with_unit_named,
+)
+from pydantic import ValidationError
+
+from bramble import catalogue
+from bramble.snapshot import Login, Output, Snapshot, Unknown
+from roles.base import access, clock, hosts
+
+PLAN = node_plan()
+GOOD = good_look(PLAN)
+ROLE = next(role for role in catalogue.roles() if role.name == "base")
+CLOCK, REPAIR, NAME = "Set the clock", "Repair what dpkg left half done", "Set the hostname"
+KEYS_STEP, SSHD = "Set the user's keys", "Set sshd's options"
+DROP_IN = "/etc/ssh/sshd_config.d/00-bramble.conf"
+CONF = "/etc/apt/apt.conf.d/99-bramble-unattended-upgrades"
+OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOtherOtherOtherOtherOtherOtherOtherOth you"
+NOTHING = {
+    "unattended_upgrades": None,
+    "hostname": None,
+    "timezone": None,
+    "authorized_keys": [],
+    "ssh": {},
+}
+
+
+def steps(look: Snapshot, plan=PLAN, way="steps"):
+    """The role's steps that have something to do, by name."""
+    found = getattr(ROLE.plan, way)(plan.roles["base"], plan, look)
+    return {step.name: step for step in found if step.why is not None}
+
+
+def times(look: Snapshot, *, ahead_s: int = 0, **changes: str) -> Snapshot:
+    """The look with another clock."""
+    said = {"Timezone": "Europe/Vienna", "CanNTP": "yes", "NTP": "yes", "NTPSynchronized": "no"}
+    text = "".join(f"{name}={value}\n" for name, value in (said | changes).items())
+    look = with_command(look, TIMEDATE, Output(0, text))
+    return replace(look, taken_at_s=look.taken_at_s + ahead_s)
+
+
+def keys(text: str, mode: int = 0o600) -> Snapshot:
+    """The look with other keys."""
+    return replace(GOOD, login=Login("pi", KEYS, replace(plain(text, mode), owner="pi")))
+
+
+# The clock
+
+
+def test_a_clock_that_no_server_set_is_left_alone_while_it_is_near_ours():
+    assert steps(times(GOOD, ahead_s=50)) == {}
+    assert steps(times(GOOD, ahead_s=-50)) == {}
+
+
+def test_a_clock_that_is_far_off_is_waited_for_and_told_the_right_time():
+    step = steps(times(GOOD, ahead_s=-3600))[CLOCK]
+    assert step.why == "not synchronised, and 3599 s behind this computer"
+    assert step.query == {
+        "ntp": False,
+        "wait_s": 120,
+        "right_at_s": int(GOOD.answered_at_s),
+        "tolerance_s": 60,
+    }
+    assert step.timeout_s > step.query["wait_s"]
+
+
+def test_a_clock_that_follows_a_server_is_believed_more_than_ours():
+    assert steps(times(GOOD, ahead_s=9999, NTPSynchronized="yes")) == {}
+
+
+def test_ntp_that_is_off_is_switched_on_where_the_node_has_it():
+    off = times(GOOD, NTP="no")
+    assert steps(off)[CLOCK].query["ntp"] is True
+    assert steps(off)[CLOCK].query["wait_s"] is None
+    assert steps(times(GOOD, NTP="no", CanNTP="no")) == {}
+    assert steps(off, node_plan(base={"clock": {"ntp": False}})) == {}
+
+
+def test_a_container_has_its_hosts_clock():
+    assert steps(in_container(times(GOOD, NTP="no"))) == {}
+
+
+def test_a_look_that_took_long_makes_no_clock_wrong():
+    look = replace(GOOD, asked_at_s=1000.9, taken_at_s=1000, answered_at_s=1300.0)
+    assert clock.behind_s(look) == 0
+    assert clock.behind_s(replace(look, taken_at_s=1300)) == 0
+    assert clock.behind_s(replace(look, taken_at_s=990)) == 10
+    assert clock.behind_s(replace(look, taken_at_s=1311)) == -10
+
+
+# Packages
+
+
+def test_half_installed_packages_are_repaired_before_others_are_installed():
+    look = with_command(GOOD, "dpkg --audit", Output(0, "Half installed:\n htop  viewer\n"))
+    step = steps(look)[REPAIR]
+    assert (step.why, step.query) == ("half installed: htop", {"packages": []})
+    assert step.detached
+    names = [s.name for s in ROLE.plan.steps(PLAN.roles["base"], PLAN, look)]
+    assert names.index(REPAIR) < names.index("Install packages")
+
+
+def test_a_killed_dpkg_is_repaired():
+    look = with_file(GOOD, "/var/lib/dpkg/updates/0003", plain(""))
+    assert steps(look)[REPAIR].why == "dpkg was killed at its work"
+
+
+@pytest.mark.parametrize(("wanted", "word"), [(True, '"1"'), (False, '"0"')])
+def test_upgrades_are_told_as_the_person_set_them(wanted, word):
+    plan = node_plan(base={"unattended_upgrades": wanted})
+    (file,) = plan.roles["base"].files
+    assert f"Unattended-Upgrade {word};" in file.text
+    assert ("unattended-upgrades" in plan.packages) == wanted
+
+
+def test_upgrades_that_are_not_set_any_more_leave_no_file_of_ours():
+    plan = node_plan(base={"unattended_upgrades": None})
+    assert steps(GOOD, plan)["Remove apt's settings"].query == {"paths": [CONF]}
+    assert "Remove apt's settings" not in steps(with_file(GOOD, CONF, None), plan)
+
+
+def test_upgrades_that_are_on_need_their_timers():
+    look = with_unit_named(GOOD, UPGRADES_TIMER, enabled="masked", active="inactive")
+    assert steps(look)["Start apt's timers"].query["unmask"] == ["apt-daily.timer", UPGRADES_TIMER]
+    assert "Start apt's timers" not in steps(look, node_plan(base={"unattended_upgrades": False}))
+
+
+# Names
+
+
+def test_the_name_of_the_inventory_is_the_hosts():
+    assert PLAN.roles["base"].hostname == "pi5-a"
+
+
+def test_another_name_is_set_with_its_line_in_hosts():
+    text = "127.0.0.1\tlocalhost\n127.0.1.1\traspberrypi rasp\n# mine\n"
+    look = with_file(GOOD, "/etc/hosts", plain(text))
+    query = steps(look)[NAME].query
+    assert query["hosts"] == text.replace("raspberrypi rasp", "pi5-a")
+    assert query["was_sha256"] == plain(text).sha256
+
+
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        ("", "127.0.1.1\tnode\n"),
+        ("127.0.0.1 localhost", "127.0.0.1 localhost\n127.0.1.1\tnode\n"),
+        ("127.0.0.1 localhost node\n", "127.0.0.1 localhost node\n"),
+        ("127.0.1.1 old node\n", "127.0.1.1\tnode\n"),
+        ("#127.0.1.1 node\n", "#127.0.1.1 node\n127.0.1.1\tnode\n"),
+        ("10.0.0.9 node\n", "10.0.0.9 node\n127.0.1.1\tnode\n"),
+    ],
+)
+def test_hosts_gets_one_line_for_the_name_and_keeps_all_others(text, after):
+    assert hosts.edited(text, "node") == after
+    assert hosts.edited(after, "node") == after
+
+
+def test_another_time_zone_is_set():
+    step = steps(times(GOOD, Timezone="Europe/London"))["Set the time zone"]
+    assert step.query == {"argv": ["timedatectl", "set-timezone", "Europe/Vienna"]}
+
+
+# The way in
+
+
+def test_keys_are_added_and_others_stay():
+    step = steps(keys(f"# mine\n{OTHER}\n"))[KEYS_STEP]
+    (file,) = step.query["files"]
+    assert file["text"] == f"# mine\n{OTHER}\n{KEY}\n"
+    assert (file["mode"], file["owner"], step.confirm) == (0o600, "pi", {"confirm": True})
+
+
+def test_a_key_with_another_comment_or_options_is_the_same_key():
+    assert steps(keys(f'from="10.0.0.0/8" {KEY} at work\n')) == {}
+
+
+def test_exclusive_keys_remove_all_others_on_trial():
+    plan = node_plan(base={"exclusive_keys": True})
+    step = steps(keys(f"{OTHER}\n{KEY}\n"), plan)[KEYS_STEP]
+    assert step.query["files"][0]["text"] == f"{KEY}\n"
+    assert step.confirm == {"confirm": True}
+
+
+def test_keys_that_sshd_would_not_trust_get_their_mode():
+    assert "0666 of pi" in steps(keys(f"{KEY}\n", 0o666))[KEYS_STEP].why
+
+
+@pytest.mark.parametrize("seen", [None, replace(plain("x"), text=None)])
+def test_keys_that_could_not_be_seen_are_never_replaced(seen):
+    login = Login("pi", KEYS, seen) if seen else Unknown("permission denied")
+    step = steps(replace(GOOD, login=login))[KEYS_STEP]
+    assert [file["path"] for file in step.query["files"]] == [DROP_IN]
+    assert step.query["files"][0]["text"] is None
+
+
+def test_sshds_options_are_on_trial_and_need_a_key_where_passwords_go():
+    step = steps(with_file(GOOD, DROP_IN, None))[SSHD]
+    (file,) = step.query["files"]
+    assert "PasswordAuthentication no\nKbdInteractiveAuthentication no\n" in file["text"]
+    assert (file["was_sha256"], step.query["keys"]) == (None, KEYS)
+
+
+def test_options_that_are_not_set_any_more_are_removed_on_trial():
+    step = steps(GOOD, node_plan(base={"ssh": {}}))[SSHD]
+    assert (step.query["files"][0]["text"], step.query["keys"]) == (None, None)
+
+
+def test_words_of_sshd_are_those_that_it_repeats():
+    plan = node_plan(base={"ssh": {"password_authentication": True, "root_login": True}})
+    assert plan.roles["base"].sshd == {
+        "passwordauthentication": "yes",
+        "permitrootlogin": "without-password",
+    }
+
+
+# Leaving alone, and taking back
+
+
+def test_what_is_not_set_is_left_alone():
+    look = with_file(with_file(GOOD, CONF, None), DROP_IN, None)
+    look = replace(look, system=replace(look.system, hostname="raspberrypi"))
+    assert steps(times(look, Timezone="Etc/UTC"), node_plan(base=NOTHING)) == {}
+
+
+def test_our_files_are_taken_back_and_nothing_else():
+    taken = steps(GOOD, way="revert")
+    assert list(taken) == ["Remove apt's settings", SSHD]
+    assert taken[SSHD].query["files"][0]["text"] is None
+    gone = with_file(with_file(GOOD, CONF, None), DROP_IN, None)
+    assert steps(gone, way="revert") == {}
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"timezone": "Europe/Wien"}, "is no time zone"),
+        ({"hostname": "a_b"}, "pattern"),
+        ({"hostname": "a-"}, "ends in a dash"),
+        ({"authorized_keys": ["ssh-dss AAAA"]}, "pattern"),
+        ({"authorized_keys": [], "exclusive_keys": True}, "would remove every key"),
+        ({"clock": {"tolerance_s": 1}}, "greater than or equal to 5"),
+    ],
+)
+def test_values_that_cannot_be_are_refused(values, said):
+    with pytest.raises(ValidationError, match=said):
+        settings(base=values)
+
+
+def test_a_key_is_known_by_its_body():
+    assert access.body(KEY) == KEY.split()[1]
+    assert access.missing(f"#{KEY}\n", [KEY]) == [KEY]
