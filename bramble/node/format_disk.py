@@ -16,6 +16,7 @@ import struct
 import subprocess
 import sys
 
+BY_ID = "/dev/disk/by-id"
 SAMPLE_BYTES = 1 << 20
 SAMPLES = 64
 BLKGETSIZE64 = 0x80081272
@@ -33,9 +34,14 @@ def run(*argv):
     return done.stdout
 
 
+def is_named(erase, device):
+    """Whether the name of the disk that may be erased stands for this very device now."""
+    return erase is not None and os.path.realpath(f"{BY_ID}/{erase}") == device
+
+
 def device_of(name, size_bytes):
     """The device that the name stands for at this moment, of the size that was seen."""
-    link = f"/dev/disk/by-id/{name}"
+    link = f"{BY_ID}/{name}"
     if not os.path.exists(link):
         raise Refused(
             f"{name} is gone: it was there when the node was looked at. Plug it in again."
@@ -127,7 +133,7 @@ def is_staged(device, staged):
 def permit(query, device, note):
     """Raise unless the disk may be formatted now."""
     found = signatures(device)
-    if query["erase"] or (found and is_staged(device, query["staged"])):
+    if is_named(query["erase"], device) or (found and is_staged(device, query["staged"])):
         return
     if found:
         raise Refused(

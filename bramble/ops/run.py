@@ -5,22 +5,21 @@ from __future__ import annotations
 import atexit
 import logging
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import click
-from paramiko import SSHException
 from pyinfra.api import FunctionCommand, Host, State, operation
 from pyinfra.context import ctx_state, host, state
 
-from bramble import catalogue, report, store
+from bramble import catalogue, report
 from bramble.board import Board, board, refusals
 from bramble.checks import Result, checks_of, run_all
 from bramble.inventory import from_data
-from bramble.ops import connection, reboot, trial
+from bramble.ops import connection, delivery, reboot
 from bramble.plan import NodePlan, look_at, make
 from bramble.snapshot import Snapshot, Unknown
-from bramble.steps import Step, Upload, as_dict
+from bramble.steps import Step, as_dict
 
 Commands = Generator[FunctionCommand, None, None]
 Way = Literal["steps", "revert", "prune"]
@@ -155,8 +154,7 @@ def _carry_out(state: State, host: Host, step: Step, query: dict[str, object]) -
     """Upload and run; whatever goes wrong fails this host alone and is said in words."""
     host.log(f"{step.name}: {step.why}")
     if step.reboot_deadline_s is None:
-        step, problem = _from_store(host, step)
-        problem = problem or _upload(host, step) or _run(host, step) or _confirm(host, step)
+        problem = delivery.deliver(host, step)
         if problem is None and step.look_again:
             problem = _look_again(host, query)
     else:
@@ -171,68 +169,6 @@ def _carry_out(state: State, host: Host, step: Step, query: dict[str, object]) -
         problem=problem,
     )
     return problem is None
-
-
-def _from_store(host: Host, step: Step) -> tuple[Step, str | None]:
-    """The step with what this computer's store has for it; the problem when it cannot do without."""
-    if step.stored is None:
-        return step, None
-    stored = step.stored
-    try:
-        found = store.find(stored.key)
-    except store.StoreError as error:
-        host.log(click.style(str(error), "red"))
-        return step, str(error)
-    if found is None:
-        if stored.otherwise:
-            host.log(click.style(stored.otherwise, "red"))
-        return step, stored.otherwise
-    host.log(f"sending release {stored.key} from the store ({found.size >> 20} MiB)")
-    query = {
-        **stored.query,
-        "sha256": found.sha256,
-        "size": found.unpacked_size,
-        "upload": stored.remote,
-    }
-    upload = Upload(found.path, stored.remote)
-    return replace(step, program=stored.program, query=query, uploads=(upload,)), None
-
-
-def _upload(host: Host, step: Step) -> str | None:
-    """Send the step's files; the problem in words when one cannot be sent."""
-    for upload in step.uploads:
-        try:
-            host.put_file(str(upload.local), upload.remote)
-        except (OSError, SSHException) as error:
-            problem = f"{upload.local} could not be sent to {upload.remote}: {error}"
-            host.log(click.style(problem, "red"))
-            return problem
-    return None
-
-
-def _run(host: Host, step: Step) -> str | None:
-    """Run the step's program; the problem in words when it failed."""
-    if step.detached:
-        well, output = connection.follow(host, step)
-    else:
-        well, output = connection.run(host, step.program, step.query, step.timeout_s)
-    if well:
-        return None
-    problem = output.strip() or "it failed without a word"
-    if not step.detached:  # a detached step's lines were shown as they came
-        for line in problem.splitlines():
-            host.log(click.style(line, "red"))
-    return problem
-
-
-def _confirm(host: Host, step: Step) -> str | None:
-    """Prove over a new connection that a step on trial may stay; the problem in words if it may not."""
-    if step.confirm is None:
-        return None
-    problem = trial.confirm(host, step.program, step.confirm, step.timeout_s)
-    if problem:
-        host.log(click.style(problem, "red"))
-    return problem
 
 
 def _reboot(host: Host, step: Step, query: dict[str, object]) -> str | None:

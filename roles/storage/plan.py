@@ -139,7 +139,7 @@ def _format(wish: Wish, choice: Choice | Unknown) -> Step:
         "uuid": choice.uuid,
         "label": LABEL,
         "staged": STAGED,
-        "erase": wish.erase is not None,
+        "erase": wish.erase,
     }
     return Step(name, f"{choice.name}: {choice.why}", "format_disk", query, timeout_s=600)
 

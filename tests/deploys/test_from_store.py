@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bramble import store
-from bramble.ops import run
+from bramble.ops import delivery
 from bramble.steps import Step, Stored, Upload
 
 
@@ -40,7 +40,7 @@ def entry(folder):
 
 
 def test_what_is_stored_is_sent_and_installed(entry):
-    found, problem = run._from_store(Host(), step())
+    found, problem = delivery._from_store(Host(), step())
     assert problem is None
     assert found.program == "install_release"
     assert found.uploads == (Upload(entry.path, "/var/tmp/abc"),)
@@ -53,15 +53,15 @@ def test_what_is_stored_is_sent_and_installed(entry):
 
 
 def test_without_it_the_step_itself_is_carried_out(folder):
-    assert run._from_store(Host(), step()) == (step(), None)
+    assert delivery._from_store(Host(), step()) == (step(), None)
 
 
 def test_a_step_that_cannot_do_without_it_fails_with_its_words(folder):
     host = Host()
-    assert run._from_store(host, step("build it"))[1] == "build it"
+    assert delivery._from_store(host, step("build it"))[1] == "build it"
     assert "build it" in host.told[0]
 
 
 def test_an_altered_archive_fails_the_step(entry):
     entry.path.write_bytes(b"x")
-    assert "was altered" in run._from_store(Host(), step())[1]
+    assert "was altered" in delivery._from_store(Host(), step())[1]

@@ -159,7 +159,7 @@ def test_a_disk_that_is_named_for_it_is_erased(kind):
     found = chosen(with_ssd(DATA[kind]), erase=SSD)
     assert (found.state, found.uuid) == ("format", MADE)
     query = steps(with_ssd(DATA[kind]), erase=SSD)["Format the SSD"].query
-    assert (query["name"], query["erase"], query["uuid"]) == (SSD, True, MADE)
+    assert (query["name"], query["erase"], query["uuid"]) == (SSD, SSD, MADE)
 
 
 def test_what_is_on_a_disk_is_told():

@@ -9,7 +9,7 @@ import pytest
 
 from bramble.node import format_disk
 
-NAME = "usb-Toy-0:0"
+NAME, OTHER = "usb-Toy-0:0", "usb-Other-0:0"
 UUID = "234d637c-e123-51a9-b9dd-9b9192c1025a"
 SIZE = 64 << 20
 
@@ -22,6 +22,10 @@ def disk(tmp_path, monkeypatch):
         file.truncate(SIZE)
     monkeypatch.setattr(format_disk, "device_of", lambda name, size: str(path))
     monkeypatch.setattr(format_disk, "partitions", lambda device: [])
+    monkeypatch.setattr(format_disk, "BY_ID", str(tmp_path / "by-id"))
+    (tmp_path / "by-id").mkdir()
+    (tmp_path / "by-id" / NAME).symlink_to(path)
+    (tmp_path / "by-id" / OTHER).symlink_to(tmp_path / "other")
     return path
 
 
@@ -33,7 +37,7 @@ def query(tmp_path):
         "uuid": UUID,
         "label": "bramble-ssd",
         "staged": "bramble-new",
-        "erase": False,
+        "erase": None,
         "note": str(tmp_path / "notes" / f"formatting-{NAME}"),
     }
 
@@ -98,11 +102,20 @@ def test_a_disk_without_signature_but_with_a_byte_of_data_is_left_alone(place, d
 
 def test_a_disk_that_was_named_for_it_is_erased(disk, query):
     mkfs(disk, "-L", "photos")
-    assert format_disk.main(query | {"erase": True}) == 0
+    assert format_disk.main(query | {"erase": NAME}) == 0
     assert blkid(disk)["LABEL"] == "bramble-ssd"
 
 
-@pytest.mark.parametrize("erase", [False, True])
+@pytest.mark.parametrize("erase", [OTHER, "usb-Gone-0:0"])
+def test_a_name_that_stands_for_another_disk_allows_nothing(erase, disk, query, capfd):
+    mkfs(disk)
+    before = disk.read_bytes()
+    assert format_disk.main(query | {"erase": erase}) == 1
+    assert "is not blank" in capfd.readouterr().err
+    assert disk.read_bytes() == before
+
+
+@pytest.mark.parametrize("erase", [None, NAME])
 def test_a_disk_that_is_ours_is_never_formatted_again(erase, disk, query):
     assert format_disk.main(query) == 0
     before = disk.read_bytes()
