@@ -12,7 +12,7 @@ def main() -> None:
 
 
 def _add_commands() -> None:
-    from bramble.cli import ask, engine, fleet, inventory, model, trial, trust, virtual
+    from bramble.cli import ask, engine, fit, fleet, inventory, model, trial, trust, virtual
 
     own = (
         trial.trial,
@@ -21,6 +21,7 @@ def _add_commands() -> None:
         trust.trust,
         engine.engine,
         model.model,
+        fit.fit,
     )
     for command in (*own, *inventory.commands, *fleet.commands):
         main.add_command(command)

@@ -96,7 +96,7 @@ class Hub:
                     return answer
                 url = urljoin(url, answer.headers["Location"])
         except requests.RequestException as error:
-            raise HubUnreachable(f"{self.endpoint} cannot be asked: {_why(error)}") from None
+            raise HubUnreachable(f"{self.endpoint} cannot be asked: {why(error)}") from None
         raise HubError(f"{self.endpoint} redirects in a circle: {path}")
 
     def _listing(self, repo: str, revision: str) -> Mapping[str, Mapping[str, Any]]:
@@ -155,7 +155,7 @@ class Hub:
         return f"{place.repo} has no file {place.file} at {place.revision}; {advice}"
 
 
-def _why(error: requests.RequestException) -> str:
+def why(error: requests.RequestException) -> str:
     """The cause in a few words: requests wraps it several times."""
     if isinstance(error, requests.exceptions.Timeout):
         return "no answer in time"

@@ -226,6 +226,13 @@ def test_the_keys_of_model_are_documented(tmp_path, monkeypatch):
         assert keys(json.loads(done.stdout)) == documented(f"bramble {words} --json")
 
 
+def test_the_keys_of_fit_are_documented():
+    model = ROOT / "models" / "bramble-demo-q8_0.gguf"
+    done = CliRunner().invoke(main, ["fit", str(model), "--board", "pi5-8g", "--json"])
+    assert done.exit_code == 0, done.output
+    assert keys(json.loads(done.stdout)) == documented("bramble fit --json")
+
+
 def test_every_line_of_a_report_has_its_event_and_time(tmp_path):
     file = tmp_path / "report.jsonl"
     report.Report(file).write("run", hosts=[])

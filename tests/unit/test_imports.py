@@ -108,7 +108,7 @@ def test_programs_for_nodes_do_not_import_each_other():
     "pure",
     [
         *("parse", "snapshot", "board", "plan", "steps", "checks", "releases"),
-        *("cmdline", "config_txt", "eeprom"),
+        *("cmdline", "config_txt", "eeprom", "gguf", "fit/geometry", "fit/memory", "fit/verdict"),
     ],
 )
 def test_what_decides_is_pure(pure):

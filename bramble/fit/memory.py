@@ -1,0 +1,128 @@
+"""What llama.cpp takes for a model: weights, cache, compute buffer, copies for later turns.
+
+The formulas are those of the pinned llama.cpp: the cache of src/llama-kv-cache*.cpp and
+src/llama-memory-recurrent.cpp to the byte, the compute buffer as the largest of the moments that
+ggml's allocator has to provide for, which tests hold against `llama-fit-params`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bramble.fit.geometry import Geometry, Layer
+from bramble.gguf import TYPES, Type
+
+# Both sizes are padded by llama.cpp (src/llama-context.cpp, src/llama-kv-cache-iswa.cpp).
+CELLS = 256
+CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
+"""What the pinned llama-server takes for -ctk and -ctv."""
+
+# Types that Arm's dotprod kernels want in another order (ggml-cpu/repack.cpp): such weights are
+# copied out of the mapped file into memory of the process.
+REPACKED = frozenset({"Q4_0", "Q4_K", "Q5_K", "Q6_K", "Q8_0", "IQ4_NL"})
+_BY_NAME = {kind.name.lower(): kind for kind in TYPES.values()}
+_F32 = 4
+_MASK = 2
+
+
+@dataclass(frozen=True)
+class Request:
+    """How a model is to be served."""
+
+    ctx: int
+    slots: int = 1
+    ubatch: int = 128
+    type_k: str = "f16"
+    type_v: str = "f16"
+    cache_ram_mib: int = 0
+    checkpoints: int = 4
+
+    @property
+    def cells(self) -> int:
+        """Tokens of one conversation, as llama.cpp rounds them up."""
+        return _padded(_padded(self.ctx) // self.slots)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens computed at once."""
+        most = min(self.cells * self.slots, self.ubatch)
+        return -(-most // self.slots) * self.slots
+
+
+def kv_bytes(model: Geometry, request: Request) -> int:
+    """Keys and values of every token, and the recurrent state of every conversation."""
+    key, value = _BY_NAME[request.type_k], _BY_NAME[request.type_v]
+    kept = sum(
+        _cells(model, layer, request) * (_bytes(key, layer.key) + _bytes(value, layer.value))
+        for layer in model.layers
+    )
+    return request.slots * (kept + _state_bytes(model))
+
+
+def compute_bytes(model: Geometry, request: Request) -> int:
+    """The compute buffer: the most that any moment of a prompt's computation needs at once.
+
+    llama-fit-params reserves room for the logits of a whole micro-batch, and so does this;
+    llama-server asks for one token's in a conversation and takes less.
+    """
+    row = _F32 * request.tokens
+    wide = row * model.embedding
+    masks = {_cells(model, layer, request) for layer in model.layers if layer.key}
+    mask = _MASK * request.tokens * sum(masks)
+    moments = [row * model.vocabulary + 4 * wide + min(mask, wide)]
+    for layer in model.layers:
+        used = max(model.experts_used, 1)
+        scattered = used * wide if model.experts_used else 0
+        moments.append(mask + 4 * wide + scattered + 3 * row * layer.feed_forward * used)
+        moments.append(mask + 2 * wide + row * (3 * layer.query + layer.key + layer.value))
+    return max(moments)
+
+
+def checkpoint_bytes(model: Geometry, request: Request) -> int:
+    """Copies of what cannot be rolled back, which llama-server keeps for later turns.
+
+    There are --ctx-checkpoints of them for each conversation (32 by default), each with the windows
+    and the recurrent states; a model that has neither makes none.
+    """
+    key, value = _BY_NAME[request.type_k], _BY_NAME[request.type_v]
+    windows = sum(
+        _cells(model, layer, request) * (_bytes(key, layer.key) + _bytes(value, layer.value))
+        for layer in model.layers
+        if layer.windowed
+    )
+    return request.slots * request.checkpoints * (windows + _state_bytes(model))
+
+
+def repacked_bytes(model: Geometry) -> tuple[int, int]:
+    """What a processor with dotprod copies out of the file, and what of it stays there besides.
+
+    A token embedding that is the output too is looked up in the file and multiplied from the copy.
+    """
+    tied = model.tied
+    copied = sum(
+        tensor.nbytes
+        for tensor in model.tensors
+        if tensor.type.name in REPACKED
+        and len(tensor.shape) > 1
+        and (tensor.name != "token_embd.weight" or tensor is tied)
+    )
+    twice = tied.nbytes if tied and tied.type.name in REPACKED else 0
+    return copied, twice
+
+
+def _cells(model: Geometry, layer: Layer, request: Request) -> int:
+    if not layer.windowed:
+        return request.cells
+    return _padded(min(request.cells, model.window + request.ubatch))
+
+
+def _state_bytes(model: Geometry) -> int:
+    return _F32 * sum(layer.state for layer in model.layers)
+
+
+def _bytes(kind: Type, elements: int) -> int:
+    return -(-elements // kind.block) * kind.size
+
+
+def _padded(cells: int) -> int:
+    return -(-cells // CELLS) * CELLS

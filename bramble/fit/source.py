@@ -1,0 +1,139 @@
+"""A model's header from where the model is: a file, or an address of which only the start is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+
+from bramble import gguf
+from bramble.gguf import Header, NeedMore
+from bramble.models.hub import TIMEOUT_S, why
+
+FIRST_BYTES = 64 << 10
+LIMIT_BYTES = 16 << 20
+"""No more is read of an address."""
+
+_HOPS = 5
+_CONTENT_RANGE = re.compile(r"bytes 0-\d+/(\d+|\*)")
+_ANSWERS = {
+    401: "it wants a login: download the file and name that",
+    403: "it may not be read without a login: download the file and name that",
+    404: "there is no such file: correct the address",
+    416: "the file is empty: correct the address",
+}
+
+
+class SourceError(Exception):
+    """Why the header cannot be read, in a sentence that says what to do."""
+
+
+def header(model: str) -> Header:
+    """The header of a model file, by its path or its http(s) address."""
+    if re.match(r"https?://", model, re.IGNORECASE):
+        return _of_url(model)
+    return _of_file(Path(model))
+
+
+def _of_file(path: Path) -> Header:
+    try:
+        if not path.is_file():
+            raise SourceError(f"{path} is no file; give a GGUF file or its http(s) address.")
+        with path.open("rb") as file:
+            found = _parse(file.read, gguf.LIMIT_BYTES)
+        return _whole(found, path.stat().st_size)
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _of_url(url: str) -> Header:
+    shown = _shown(url)
+    with requests.Session() as session:
+        session.max_redirects = _HOPS
+        try:
+            with session.get(
+                url,
+                # Without an auth of its own, requests would take a password from ~/.netrc.
+                auth=lambda request: request,
+                headers={
+                    "Accept-Encoding": "identity",
+                    "Range": f"bytes=0-{LIMIT_BYTES - 1}",
+                    "User-Agent": "bramble",
+                },
+                stream=True,
+                timeout=TIMEOUT_S,
+            ) as answer:
+                size = _size(answer, shown)
+                pieces = answer.iter_content(FIRST_BYTES)
+                return _whole(_parse(lambda _: next(pieces, b""), LIMIT_BYTES), size)
+        except requests.TooManyRedirects:
+            raise SourceError(f"{shown} redirects in a circle; correct the address.") from None
+        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema):
+            raise SourceError(f"{shown} is no address that can be read; correct it.") from None
+        except requests.RequestException as error:
+            raise SourceError(f"{shown} cannot be read: {why(error)}") from None
+
+
+def _shown(url: str) -> str:
+    """The address without what may be a secret in it."""
+    try:
+        parts = urlsplit(url)
+        host, user = parts.hostname, parts.username
+    except ValueError as error:
+        raise SourceError(f"The address is none: {error}") from None
+    if user is not None:
+        raise SourceError(
+            "The address has a name or password in it, which other users of this computer can see; "
+            "download the file and name that."
+        )
+    return f"{parts.scheme}://{host or ''}{parts.path}"
+
+
+def _size(answer: requests.Response, shown: str) -> int | None:
+    """The whole file's size, where the answer tells it; an end where it is not the file's start."""
+    code = answer.status_code
+    if code == 206:
+        told = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+        if not told:
+            raise SourceError(f"{shown} answers with another part than the file's start.")
+        return None if told[1] == "*" else int(told[1])
+    if code != 200:
+        means = _ANSWERS.get(code, "try again, or download the file and name that")
+        raise SourceError(f"{shown} answers {code} {answer.reason}: {means}.")
+    length = answer.headers.get("Content-Length", "")
+    return int(length) if length.isdecimal() else None
+
+
+def _parse(read: Callable[[int], bytes], limit: int) -> Header:
+    """The header, from as few bytes as it takes."""
+    data, want = bytearray(), FIRST_BYTES
+    while True:
+        while len(data) < want and (piece := read(want - len(data))):
+            data += piece
+        try:
+            return gguf.read(bytes(data))
+        except NeedMore as need:
+            if len(data) < want:
+                raise SourceError(
+                    f"The file ends after {len(data)} bytes, within its header: it is cut off. "
+                    "Fetch it anew."
+                ) from None
+            if need.size > limit:
+                raise SourceError(
+                    f"The header takes more than {limit >> 20} MiB, and no more of it is read: "
+                    "the file is damaged, or download it and name that."
+                ) from None
+            want = min(max(need.size, 4 * len(data)), limit)
+
+
+def _whole(found: Header, size: int | None) -> Header:
+    """The header of a file that is not cut off."""
+    if size is not None and size < found.file_bytes:
+        raise SourceError(
+            f"The file has {size} bytes, and its header describes {found.file_bytes}: it is cut off. "
+            "Fetch it anew."
+        )
+    return found

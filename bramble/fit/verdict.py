@@ -1,0 +1,193 @@
+"""Whether a model fits: what llama-server takes for it, against what a node has for it.
+
+Only memory counts. zram and swap are left out: mapped weights never go there, they are dropped and
+read from the disk again for every token (docs/roles/memory.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from bramble.fit.geometry import Geometry
+from bramble.fit.memory import (
+    CELLS,
+    Request,
+    checkpoint_bytes,
+    compute_bytes,
+    kv_bytes,
+    repacked_bytes,
+)
+
+SYSTEM_MIB = 256
+"""For the kernel, the services of Raspberry Pi OS Lite, an SSH session and a deploy."""
+
+SERVER_MIB = 96
+"""For llama-server itself: its program, the vocabulary, requests and answers."""
+
+KERNEL_PERCENT = 2
+"""For what the kernel keeps free and what grows with the memory."""
+
+TIGHT_PERCENT = 5
+"""A model that leaves less of the node's memory than this fits tightly."""
+
+DEFAULT_CTX = 2048
+
+
+@dataclass(frozen=True)
+class Room:
+    """A node as far as a model's fit depends on it.
+
+    `repacks` is whether its processor has the dot product for which weights are copied into another
+    order; where that is not known, it counts as one that has.
+    """
+
+    memory_mib: int
+    cores: int | None = None
+    repacks: bool = True
+
+    @property
+    def reserve_mib(self) -> int:
+        """What is not for the model."""
+        return SYSTEM_MIB + SERVER_MIB + self.memory_mib * KERNEL_PERCENT // 100
+
+    @property
+    def available_mib(self) -> int:
+        """What is left for the model."""
+        return max(self.memory_mib - self.reserve_mib, 0)
+
+
+# MemTotal. That of pi4-4g is recorded; the others are estimates of the same kind: the nominal size
+# less what the firmware and the kernel's page tables take. A node's own figure is the better one.
+BOARDS: Mapping[str, Room] = {
+    "pi4-1g": Room(906, cores=4, repacks=False),
+    "pi4-2g": Room(1840, cores=4, repacks=False),
+    "pi4-4g": Room(3791, cores=4, repacks=False),
+    "pi4-8g": Room(7800, cores=4, repacks=False),
+    "pi5-2g": Room(1990, cores=4),
+    "pi5-4g": Room(4040, cores=4),
+    "pi5-8g": Room(8063, cores=4),
+    "pi5-16g": Room(16200, cores=4),
+}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The answer. Every part is rounded up to whole MiB; `total_mib` is the sum of the first four."""
+
+    verdict: Literal["yes", "tight", "no"]
+    sentence: str
+    weights_mib: int
+    kv_mib: int
+    compute_mib: int
+    cache_mib: int
+    reserve_mib: int
+    total_mib: int
+    available_mib: int
+    max_ctx: int
+    flags: tuple[str, ...]
+
+
+def request_for(model: Geometry, ctx: int | None) -> Request:
+    """How the model is to be served: with this context, or with bramble's usual one."""
+    return Request(ctx=ctx or min(DEFAULT_CTX, model.ctx_train))
+
+
+def fit(model: Geometry, room: Room, request: Request) -> Fit:
+    """Whether the model fits this node, served like this."""
+    parts = _parts(model, request)
+    total, largest = sum(parts), max_ctx(model, room, request)
+    verdict = _verdict(model, room, total)
+    weights, kv, compute, cache = parts
+    return Fit(
+        verdict=verdict,
+        sentence=_sentence(model, room, request, verdict, total, largest),
+        weights_mib=weights,
+        kv_mib=kv,
+        compute_mib=compute,
+        cache_mib=cache,
+        reserve_mib=room.reserve_mib,
+        total_mib=total,
+        available_mib=room.available_mib,
+        max_ctx=largest,
+        flags=() if verdict == "no" else _flags(room, request, cache),
+    )
+
+
+def max_ctx(model: Geometry, room: Room, request: Request) -> int:
+    """The largest context that fits, at most the one the model was trained for; 0: none does."""
+
+    def fits(ctx: int) -> bool:
+        return sum(_parts(model, replace(request, ctx=ctx))) <= room.available_mib
+
+    if fits(model.ctx_train):
+        return model.ctx_train
+    # llama.cpp rounds up to CELLS, so only multiples of it are tried: `low` fits, `high` does not.
+    low, high = 0, -(-model.ctx_train // CELLS)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle * CELLS) else (low, middle)
+    return low * CELLS
+
+
+def _parts(model: Geometry, request: Request) -> tuple[int, int, int, int]:
+    """Weights, keys and values, compute buffer, and copies for later turns, in MiB."""
+    return (
+        _mib(model.weights_bytes),
+        _mib(kv_bytes(model, request)),
+        _mib(compute_bytes(model, request)),
+        request.cache_ram_mib + _mib(checkpoint_bytes(model, request)),
+    )
+
+
+def _verdict(model: Geometry, room: Room, total: int) -> Literal["yes", "tight", "no"]:
+    if total > room.available_mib:
+        return "no"
+    # The kernel may drop the file's copy of a tied embedding, but only if something wants its place.
+    twice = _mib(repacked_bytes(model)[1]) if room.repacks else 0
+    spare = room.available_mib - total - twice
+    roomy = spare * 100 >= room.memory_mib * TIGHT_PERCENT
+    return "yes" if roomy and model.compared else "tight"
+
+
+def _sentence(
+    model: Geometry, room: Room, request: Request, verdict: str, total: int, largest: int
+) -> str:
+    takes = (
+        f"{verdict.capitalize()}: with a context of {request.ctx} tokens the model takes {total} MiB, "
+        f"and the node has {room.available_mib} MiB for it"
+    )
+    if verdict != "no":
+        words = f"; up to {largest} tokens fit"
+    elif largest:
+        words = f"; {largest} tokens would fit"
+    else:
+        words = "; no context fits, so take a smaller model or quantization, or a larger board"
+    if request.ctx > model.ctx_train:
+        words += f" (it was trained for {model.ctx_train})"
+    if not model.compared:
+        words += (
+            " (its architecture is not among those whose figures were compared with llama.cpp's)"
+        )
+    return f"{takes}{words}."
+
+
+def _flags(room: Room, request: Request, cache_mib: int) -> tuple[str, ...]:
+    """What tells llama-server to take what was counted, each flag followed by its value."""
+    flags = {
+        "-c": request.ctx,
+        "-np": request.slots,
+        "-ub": request.ubatch,
+        **({"-t": room.cores} if room.cores else {}),
+        "--cache-ram": request.cache_ram_mib,
+        **({"--ctx-checkpoints": request.checkpoints} if cache_mib else {}),
+        "-ctk": request.type_k,
+        "-ctv": request.type_v,
+        "--load-mode": "mmap",
+    }
+    return tuple(str(word) for pair in flags.items() for word in pair)
+
+
+def _mib(size: int) -> int:
+    return -(-size >> 20)

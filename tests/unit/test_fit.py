@@ -1,0 +1,97 @@
+"""The memory of a model, held against llama-fit-params of the pinned llama.cpp.
+
+recorded/llama-fit-params.0c1e5709.json has its answers (amd64, Bookworm) for the sparse files that
+tests/shapes writes: `llama-fit-params -m FILE -c CTX -np SLOTS -ub UBATCH -ctk TYPE -ctv TYPE
+--no-repack --fit-print on`; each row is CTX, UBATCH, SLOTS, TYPE, then MiB of model, context, compute.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bramble import gguf
+from bramble.fit import memory
+from bramble.fit.geometry import GeometryError, geometry
+from tests.shapes.models import all_shapes, pruned
+from tests.shapes.writer import Shape
+
+RECORDED = Path(__file__).parent / "recorded" / "llama-fit-params.0c1e5709.json"
+ORACLE = json.loads(RECORDED.read_text(encoding="utf-8"))
+SHAPES = all_shapes()
+MIB = 1 << 20
+
+
+def model_of(name):
+    return geometry(gguf.read(SHAPES[name].header()))
+
+
+def test_every_shape_has_its_recorded_answers():
+    assert set(ORACLE) == set(SHAPES)
+    assert len(ORACLE) >= 30
+    contexts = {row[0] for rows in ORACLE.values() for row in rows}
+    assert min(contexts) == 512
+    assert max(contexts) == 32768
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_memory_is_what_llama_fit_params_says(name):
+    model = model_of(name)
+    for ctx, ubatch, slots, kind, *truth in ORACLE[name]:
+        request = memory.Request(ctx=ctx, ubatch=ubatch, slots=slots, type_k=kind, type_v=kind)
+        weights = model.weights_bytes / MIB
+        kv = memory.kv_bytes(model, request) / MIB
+        total = weights + kv + memory.compute_bytes(model, request) / MIB
+        case = f"{name}: {request}"
+        assert int(weights) == truth[0], case
+        assert int(kv) == truth[1], case
+        assert abs(total - sum(truth)) <= 0.03 * sum(truth), case
+        assert total > sum(truth) - 64, case
+
+
+def test_widths_by_layer_are_refused_where_llama_cpp_refuses_them():
+    """llama-fit-params ends on this file with "tensor 'blk.4.ffn_gate.weight' has wrong shape"."""
+    with pytest.raises(GeometryError, match="differs from layer to layer"):
+        geometry(gguf.read(pruned("Q4_K_M", arch="llama").header()))
+
+
+def test_only_windows_and_states_are_copied_for_later_turns():
+    request = memory.Request(ctx=8192, checkpoints=32)
+    assert memory.checkpoint_bytes(model_of("qwen2.5-3b-q4_k_m"), request) == 0
+    hybrid = model_of("qwen3.5-0.8b-q4_k_m")
+    state = sum(layer.state for layer in hybrid.layers) * 4
+    assert memory.checkpoint_bytes(hybrid, request) == 32 * state
+
+
+def test_a_tied_embedding_is_there_twice_where_weights_are_repacked():
+    """Seen with llama-fit-params: without --no-repack, `Host 125` besides `CPU_REPACK 828`."""
+    copied, twice = memory.repacked_bytes(model_of("qwen2.5-3b-q4_k_m"))
+    assert twice == 151936 * 2048 // 256 * 210
+    assert copied < model_of("qwen2.5-3b-q4_k_m").weights_bytes
+    assert memory.repacked_bytes(model_of("llama-3.1-8b-q4_k_m"))[1] == 0
+    assert memory.repacked_bytes(model_of("qwen2.5-3b-f16")) == (0, 0)
+
+
+BAD = {
+    "no architecture": ({}, "does not say the model's architecture"),
+    "no layers": ({"llama.block_count": 0}, "block_count is 0"),
+    "many layers": ({"llama.block_count": 1 << 30}, "block_count is"),
+    "short array": ({"llama.attention.head_count_kv": [1]}, "has 1 values for 2 layers"),
+    "other width": ({"llama.embedding_length": 64}, "32 wide"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_header_that_cannot_be_a_model_is_refused(case):
+    usual = {
+        "general.architecture": "llama",
+        "llama.block_count": 2,
+        "llama.context_length": 512,
+        "llama.embedding_length": 32,
+        "llama.attention.head_count": 2,
+    }
+    change, words = BAD[case]
+    metadata = usual | change if change else {"a": 1}
+    shape = Shape("bad", metadata, [("token_embd.weight", (32, 4), "Q8_0")])
+    with pytest.raises(GeometryError, match=words):
+        geometry(gguf.read(shape.header()))

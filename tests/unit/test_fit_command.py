@@ -1,0 +1,240 @@
+"""`bramble fit`: a file's header and an address's, what is refused, and the exit codes."""
+
+import json
+import re
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from bramble.cli import main
+from bramble.fit import source
+from tests.shapes.models import all_shapes
+from tests.shapes.writer import Shape
+
+ROOT = Path(__file__).parents[2]
+DEMO = ROOT / "models" / "bramble-demo-q8_0.gguf"
+BIG = all_shapes()["llama-3.1-8b-q4_k_m"]
+
+
+def run(*words):
+    return CliRunner().invoke(main, ["fit", *map(str, words)])
+
+
+class Server(ThreadingHTTPServer):
+    """Serves one body in one way, and keeps what it was asked and how much it could send."""
+
+    daemon_threads = True
+
+    def __init__(self, body, way):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.body, self.way, self.asked, self.sent = body, way, [], 0
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}/model.gguf"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def log_message(self, *_args):
+        """Say nothing."""
+
+    def do_GET(self):
+        server = self.server
+        server.asked.append(dict(self.headers))
+        way, size = server.way, len(server.body)
+        if isinstance(way, int):
+            self.send_error(way)
+            return
+        if way == "circle":
+            self.send_response(302)
+            self.send_header("Location", server.url)
+            self.end_headers()
+            return
+        first, last = map(int, re.match(r"bytes=(\d+)-(\d+)", self.headers["Range"]).groups())
+        body = server.body if way == "whole" else server.body[first : last + 1]
+        self.send_response(200 if way == "whole" else 206)
+        if way != "whole":
+            start = 5 if way == "other part" else first
+            self.send_header("Content-Range", f"bytes {start}-{first + len(body) - 1}/{size}")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if way == "breaks off":
+            body = body[:5000]
+        try:
+            for at in range(0, len(body), 1 << 14):
+                server.sent += self.wfile.write(body[at : at + (1 << 14)])
+        except ConnectionError:
+            return
+
+
+@contextmanager
+def serving(body, way="range"):
+    server = Server(body, way)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_file_is_answered_for_people():
+    done = run(DEMO, "--board", "pi4-1g")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("Yes: with a context of 512 tokens the model takes ")
+    assert "  -c 512 -np 1 " in done.stdout
+
+
+def test_yes_and_tight_end_with_0_and_no_with_1(tmp_path):
+    big = BIG.write(tmp_path)
+    for board, ctx, verdict, code in [
+        ("pi5-8g", 2048, "yes", 0),
+        ("pi5-8g", 20480, "tight", 0),
+        ("pi4-4g", 2048, "no", 1),
+    ]:
+        done = run(big, "--board", board, "--ctx", ctx, "--json")
+        assert (json.loads(done.stdout)["verdict"], done.exit_code) == (verdict, code)
+
+
+def test_memory_can_be_given_instead_of_a_board():
+    done = run(DEMO, "--memory-mib", 3791, "--json")
+    board = run(DEMO, "--board", "pi4-4g", "--json")
+    assert json.loads(done.stdout)["available_mib"] == json.loads(board.stdout)["available_mib"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("--board", "pi4-4g", "--memory-mib", "4000"),
+        ("--board", "pi9"),
+        ("--memory-mib", "0"),
+        ("--board", "pi4-4g", "--ctx", "0"),
+    ],
+)
+def test_wrong_usage_ends_with_2(words):
+    done = run(DEMO, *words)
+    assert (done.exit_code, done.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("way", ["range", "whole"])
+def test_an_address_gives_the_same_answer_as_the_file(way):
+    with serving(DEMO.read_bytes(), way) as server:
+        done = run(server.url, "--board", "pi4-4g", "--json")
+    assert (done.exit_code, done.stdout) == (0, run(DEMO, "--board", "pi4-4g", "--json").stdout)
+    assert len(server.asked) == 1
+    assert server.asked[0]["Range"] == "bytes=0-16777215"
+    assert "Authorization" not in server.asked[0]
+
+
+@pytest.mark.parametrize("way", ["range", "whole"])
+def test_reading_ends_with_the_header_and_not_with_the_file(tmp_path, way):
+    shape = Shape("big", {**BIG.metadata}, [*BIG.tensors[:1], BIG.tensors[-1]])
+    body = (shape.header() + bytes(48 << 20))[: 48 << 20]
+    with serving(body, way) as server:
+        begun = time.monotonic()
+        with pytest.raises(source.SourceError, match="cut off"):
+            source.header(server.url)
+        assert time.monotonic() - begun < 5
+    # What was sent besides lay in the buffers of both sockets.
+    assert server.sent < 16 << 20
+
+
+def test_a_header_that_takes_many_reads_is_read():
+    texts = ["x" * 50] * 20_000
+    shape = Shape("long", {**BIG.metadata, "tokenizer.ggml.tokens": texts}, BIG.tensors[:1])
+    body = shape.header() + bytes(1 << 20)
+    with serving(body) as server, pytest.raises(source.SourceError, match="its header describes"):
+        source.header(server.url)
+    assert len(server.asked) == 1
+
+
+def refused(model):
+    done = run(model, "--board", "pi4-4g")
+    assert (done.exit_code, done.stdout) == (2, "")
+    return done.stderr
+
+
+FILES = {
+    "cut off in the header": (DEMO.read_bytes()[:20000], "within its header: it is cut off"),
+    "cut off in the weights": (DEMO.read_bytes()[:-1], "it is cut off"),
+    "empty": (b"", "ends after 0 bytes"),
+    "no model": (b"PK\3\4" + bytes(100), "no GGUF model"),
+    "web page": (b"<!doctype html><html>", "web page"),
+    "architecture that would move the cursor": (
+        Shape("x", {"general.architecture": "\x1b[2Jx"}, [("a", (32,), "F32")]).header()
+        + bytes(128),
+        "?[2Jx.block_count is None",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_a_file_that_is_no_whole_model_is_refused(tmp_path, case):
+    data, words = FILES[case]
+    file = tmp_path / "model.gguf"
+    file.write_bytes(data)
+    said = refused(file)
+    assert words in said
+    assert "\x1b" not in said
+
+
+@pytest.mark.parametrize("case", [case for case in FILES if case != "empty"])
+def test_an_address_of_what_is_no_whole_model_is_refused(case):
+    data, words = FILES[case]
+    with serving(data) as server:
+        assert words in refused(server.url)
+
+
+def test_a_folder_and_a_file_that_is_not_there_are_refused(tmp_path):
+    assert "is no file" in refused(tmp_path)
+    assert "is no file" in refused(tmp_path / "none.gguf")
+
+
+ANSWERS = {
+    401: "wants a login",
+    403: "without a login",
+    404: "no such file",
+    416: "is empty",
+    500: "try again",
+    "circle": "redirects in a circle",
+    "other part": "another part than the file's start",
+    "breaks off": "cannot be read",
+}
+
+
+@pytest.mark.parametrize("way", ANSWERS)
+def test_an_answer_that_is_not_the_file_is_refused(way):
+    with serving(DEMO.read_bytes(), way) as server:
+        assert ANSWERS[way] in refused(f"{server.url}?token=secret-word")
+        assert "secret-word" not in refused(f"{server.url}?token=secret-word")
+
+
+def test_an_address_that_nobody_answers_is_refused():
+    with serving(b"") as server:
+        url = server.url
+    assert "cannot be read" in refused(url)
+
+
+@pytest.mark.parametrize("url", ["http://[", "http://", "http://a b/", "https://:0x/"])
+def test_an_address_that_is_none_is_refused(url):
+    assert refused(url)
+
+
+def test_a_password_in_an_address_is_refused_and_not_repeated():
+    said = refused("http://me:secret-word@127.0.0.1/model.gguf")
+    assert "name or password" in said
+    assert "secret-word" not in said
+
+
+def test_a_header_without_an_end_is_given_up_at_the_limit():
+    endless = Shape("x", {"a": "y" * 40_000_000}, [("t", (32,), "F32")]).header()
+    with serving(endless) as server:
+        assert "more than 16 MiB" in refused(server.url)
