@@ -197,9 +197,7 @@ def _judged(wish: Wish, disk: Disk, volume: Disk | None, named: tuple[str, ...])
     if ready and ready.label == STAGED and wish.mount not in ready.mountpoints:
         return made
     if ready and (wish.erase is None or is_ours(disk, named)):
-        return Choice(
-            "ready", f"{name} holds {contents(disk)}", name, disk, ready, ready.uuid or ""
-        )
+        return Choice("ready", f"it holds {contents(disk)}", name, disk, ready, ready.uuid or "")
     if wish.erase in named:
         return made
     return Choice("refused", _has_data(disk, name), name, disk)
