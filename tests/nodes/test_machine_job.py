@@ -3,11 +3,14 @@
 The settings are those of vpm-1 in the shipped inventory.
 """
 
+import contextlib
 import json
+import queue
 import random
 import re
 import shlex
 import subprocess
+import threading
 import time
 
 import pytest
@@ -84,11 +87,10 @@ def provisioned(fleet, pi):
     cut: list[str] = []
     moments = random.Random()
     while len(cut) < CUTS:
-        delay_s = round(moments.uniform(0, 3), 1)
-        step = deploy_until(fleet, steps - set(cut), delay_s)
+        step, moment = deploy_until(fleet, steps, cut, round(moments.uniform(0, 3), 1))
         assert step, f"the deploy ended before {CUTS} of its steps began: {cut}"
         pi.cut_power(NAME)
-        print(f"power cut {delay_s} s after the start of {step!r}")
+        print(f"power cut {moment} of {step!r}")
         cut.append(step)
         virtual.up([NAME], board="pi4", kind="machine")
     done = fleet.pyinfra("node", "-y")
@@ -103,17 +105,41 @@ def plan_of(fleet):
     return plan
 
 
-def deploy_until(fleet, steps, delay_s):
-    """Deploys until one of the steps has run for this long, and ends the laptop's side; the step."""
-    process = fleet.start_pyinfra("node", "-y", stdout=subprocess.PIPE)
-    with process:
-        for line in process.stdout:
-            told = re.match(rf"\s*\[{NAME}\] ([^:]+): ", line)
-            if told and told[1] in steps:
-                time.sleep(delay_s)
-                process.kill()
-                return told[1]
-    return None
+def deploy_until(fleet, steps, cut, delay_s):
+    """Deploys until a step not cut before has run for this long or is over; the step, and the moment.
+
+    The laptop's side ends then too. Never waiting longer than the step leaves the steps after it to
+    be cut, however fast this computer is.
+    """
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    with fleet.start_pyinfra("node", "-y", stdout=subprocess.PIPE) as process:
+        reader = threading.Thread(target=hand_on, args=(process.stdout, lines))
+        reader.start()
+        step = next((s for s in map(begun, iter(lines.get, None)) if s in steps - set(cut)), None)
+        end = time.monotonic() + delay_s
+        moment = f"{delay_s} s after the start"
+        while step and (left_s := end - time.monotonic()) > 0:
+            with contextlib.suppress(queue.Empty):
+                line = lines.get(timeout=left_s)
+                if line is None or begun(line) in steps - {step}:
+                    moment = "at the end"
+                    break
+        process.kill()
+        reader.join()
+    return step, moment
+
+
+def hand_on(lines, waiting):
+    """Each line as it comes, then None."""
+    for line in lines:
+        waiting.put(line)
+    waiting.put(None)
+
+
+def begun(line):
+    """The step that a line of a deploy's output says has begun."""
+    told = re.match(rf"\s*\[{NAME}\] ([^:]+): ", line)
+    return told[1] if told else None
 
 
 def test_after_ten_power_cuts_the_next_run_converges(provisioned):
