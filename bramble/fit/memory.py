@@ -17,9 +17,6 @@ CELLS = 256
 CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
 """What the pinned llama-server takes for -ctk and -ctv."""
 
-# Types that Arm's dotprod kernels want in another order (ggml-cpu/repack.cpp): such weights are
-# copied out of the mapped file into memory of the process.
-REPACKED = frozenset({"Q4_0", "Q4_K", "Q5_K", "Q6_K", "Q8_0", "IQ4_NL"})
 _BY_NAME = {kind.name.lower(): kind for kind in TYPES.values()}
 _F32 = 4
 _MASK = 2
@@ -91,23 +88,6 @@ def checkpoint_bytes(model: Geometry, request: Request) -> int:
         if layer.windowed
     )
     return request.slots * request.checkpoints * (windows + _state_bytes(model))
-
-
-def repacked_bytes(model: Geometry) -> tuple[int, int]:
-    """What a processor with dotprod copies out of the file, and what of it stays there besides.
-
-    A token embedding that is the output too is looked up in the file and multiplied from the copy.
-    """
-    tied = model.tied
-    copied = sum(
-        tensor.nbytes
-        for tensor in model.tensors
-        if tensor.type.name in REPACKED
-        and len(tensor.shape) > 1
-        and (tensor.name != "token_embd.weight" or tensor is tied)
-    )
-    twice = tied.nbytes if tied and tied.type.name in REPACKED else 0
-    return copied, twice
 
 
 def _cells(model: Geometry, layer: Layer, request: Request) -> int:

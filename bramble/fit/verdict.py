@@ -17,7 +17,6 @@ from bramble.fit.memory import (
     checkpoint_bytes,
     compute_bytes,
     kv_bytes,
-    repacked_bytes,
 )
 
 SYSTEM_MIB = 256
@@ -134,7 +133,7 @@ def max_ctx(model: Geometry, room: Room, request: Request) -> int:
 def _parts(model: Geometry, request: Request) -> tuple[int, int, int, int]:
     """Weights, keys and values, compute buffer, and copies for later turns, in MiB."""
     return (
-        _mib(model.weights_bytes),
+        _mib(model.weights.file_bytes),
         _mib(kv_bytes(model, request)),
         _mib(compute_bytes(model, request)),
         request.cache_ram_mib + _mib(checkpoint_bytes(model, request)),
@@ -145,7 +144,7 @@ def _verdict(model: Geometry, room: Room, total: int) -> Literal["yes", "tight",
     if total > room.available_mib:
         return "no"
     # The kernel may drop the file's copy of a tied embedding, but only if something wants its place.
-    twice = _mib(repacked_bytes(model)[1]) if room.repacks else 0
+    twice = _mib(model.weights.twice_bytes) if room.repacks else 0
     spare = room.available_mib - total - twice
     roomy = spare * 100 >= room.memory_mib * TIGHT_PERCENT
     return "yes" if roomy and model.compared else "tight"

@@ -58,6 +58,11 @@ class Hub:
         here = parts.hostname in ("localhost", "127.0.0.1", "::1")
         self._token = token if parts.scheme == "https" or here else None
 
+    @property
+    def auth(self) -> AuthBase:
+        """What shows the token, where there is one, to this hub alone."""
+        return _Bearer(self._token)
+
     def resolve(self, place: Place) -> Locked:
         """What the file is now."""
         path = f"/{place.repo}/resolve/{quote(place.revision, safe='')}/{quote(place.file)}"
@@ -86,7 +91,7 @@ class Hub:
                 answer = requests.request(
                     method,
                     url,
-                    auth=_Bearer(self._token),
+                    auth=self.auth,
                     headers={"Accept-Encoding": "identity", "User-Agent": "bramble"},
                     allow_redirects=False,
                     timeout=TIMEOUT_S,
