@@ -8,13 +8,14 @@ ggml's allocator has to provide for, which tests hold against `llama-fit-params`
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from bramble.fit.geometry import Geometry, Layer
 from bramble.gguf import TYPES, Type
 
 # Both sizes are padded by llama.cpp (src/llama-context.cpp, src/llama-kv-cache-iswa.cpp).
 CELLS = 256
-CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
+CacheType = Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"]
 """What the pinned llama-server takes for -ctk and -ctv."""
 
 _BY_NAME = {kind.name.lower(): kind for kind in TYPES.values()}
@@ -29,8 +30,8 @@ class Request:
     ctx: int
     slots: int = 1
     ubatch: int = 128
-    type_k: str = "f16"
-    type_v: str = "f16"
+    type_k: CacheType = "f16"
+    type_v: CacheType = "f16"
     cache_ram_mib: int = 0
     checkpoints: int = 4
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from bramble.board import Board
 from bramble.fit.geometry import Geometry
 from bramble.fit.memory import (
     CELLS,
@@ -33,28 +34,41 @@ TIGHT_PERCENT = 5
 
 DEFAULT_CTX = 2048
 
+NO_CAPACITY = (
+    "Zram and swap are no room for it: mapped weights never go there, they are dropped and read from "
+    "the disk again for every token"
+)
+
 
 @dataclass(frozen=True)
 class Room:
     """A node as far as a model's fit depends on it.
 
     `repacks` is whether its processor has the dot product for which weights are copied into another
-    order; where that is not known, it counts as one that has.
+    order; where that is not known, it counts as one that has. `others_mib` is for other
+    programs, an agent say.
     """
 
     memory_mib: int
     cores: int | None = None
     repacks: bool = True
+    others_mib: int = 0
 
     @property
     def reserve_mib(self) -> int:
         """What is not for the model."""
-        return SYSTEM_MIB + SERVER_MIB + self.memory_mib * KERNEL_PERCENT // 100
+        kernel_mib = self.memory_mib * KERNEL_PERCENT // 100
+        return SYSTEM_MIB + SERVER_MIB + kernel_mib + self.others_mib
 
     @property
     def available_mib(self) -> int:
         """What is left for the model."""
         return max(self.memory_mib - self.reserve_mib, 0)
+
+
+def room_of(board: Board, others_mib: int = 0) -> Room:
+    """The room of a node that was looked at."""
+    return Room(board.memory_mib, board.cores, board.repacks, others_mib)
 
 
 # MemTotal. That of pi4-4g is recorded; the others are estimates of the same kind: the nominal size
@@ -169,7 +183,7 @@ def _sentence(
         words += (
             " (its architecture is not among those whose figures were compared with llama.cpp's)"
         )
-    return f"{takes}{words}."
+    return f"{takes}{words}." + (f" {NO_CAPACITY}." if verdict == "no" else "")
 
 
 def _flags(room: Room, request: Request, cache_mib: int) -> tuple[str, ...]:

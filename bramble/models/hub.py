@@ -65,8 +65,7 @@ class Hub:
 
     def resolve(self, place: Place) -> Locked:
         """What the file is now."""
-        path = f"/{place.repo}/resolve/{quote(place.revision, safe='')}/{quote(place.file)}"
-        answer = self._ask("HEAD", path)
+        answer = self._ask("HEAD", path_of(place))
         if not answer.ok:
             raise HubError(self._refusal(answer, place))
         commit = answer.headers.get("X-Repo-Commit", "")
@@ -158,6 +157,11 @@ class Hub:
             else f"it has: {', '.join(names) or 'no GGUF'}"
         )
         return f"{place.repo} has no file {place.file} at {place.revision}; {advice}"
+
+
+def path_of(place: Place) -> str:
+    """Where a hub has the file."""
+    return f"/{place.repo}/resolve/{quote(place.revision, safe='')}/{quote(place.file)}"
 
 
 def why(error: requests.RequestException) -> str:

@@ -242,6 +242,7 @@ def test_revert_that_failed_says_why_and_ends_with_code_1(runs):
 PLAN = {
     "host": "pi5-a",
     "board": {"model": "Raspberry Pi 5 Model B Rev 1.0", "kind": "pi5"},
+    "refused": [],
     "packages": ["curl"],
     "files": [],
     "steps": [
