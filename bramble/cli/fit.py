@@ -184,17 +184,18 @@ def _text(answer: Fit, fast: Speed | None, judged: Claim | None) -> str:
     lines = [answer.sentence, *(f"  {name:22} {mib:7} MiB" for name, mib in rows.items())]
     if answer.flags:
         lines.append(f"  {' '.join(answer.flags)}")
-    lines += _speed_lines(fast) if fast else []
+    lines += _speed_lines(fast, answer.verdict != "no") if fast else []
     return "\n".join([*lines, *([judged.sentence] if judged else [])])
 
 
-def _speed_lines(fast: Speed) -> list[str]:
+def _speed_lines(fast: Speed, fits: bool) -> list[str]:
     if fast.most is None or fast.usual is None:
         return ["Speed: so small a model may lie in the processor's caches, and no bound is known."]
+    begin = "Speed" if fits else "Speed, if it fitted"
     lines = [
-        f"Speed: at most {fast.most:g} tokens/s, {fast.most_full:g} with a full context: each token "
-        f"reads {fast.bytes_per_token / 1e9:.2f} GB, and the memory gives {fast.bound_gb_s:g} GB/s "
-        f"({fast.bound_source}).",
+        f"{begin}: at most {fast.most:g} tokens/s, {fast.most_full:g} with a full context: each "
+        f"token reads {fast.bytes_per_token / 1e9:.2f} GB, and the memory gives "
+        f"{fast.bound_gb_s:g} GB/s ({fast.bound_source}).",
         f"  usual: {fast.usual[0]:g} to {fast.usual[1]:g} tokens/s ({fast.usual_source})",
     ]
     if fast.prefill:

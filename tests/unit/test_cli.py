@@ -279,6 +279,15 @@ def test_a_plan_shows_the_steps_to_do_with_their_differences(runs):
     )
 
 
+def test_a_plan_that_a_deploy_would_refuse_says_so_and_ends_with_1(runs):
+    runs.leaves = outcome(run("pi5-a"), ("plan", {**PLAN, "refused": ["It does not fit."]}), end())
+    done = bramble("plan", "pi5-a")
+    assert done.exit_code == 1
+    assert "  refused, none of them would be done: It does not fit.\n" in done.stdout
+    assert bramble("up", "--dry").exit_code == 1
+    assert bramble("plan", "pi5-a", "--json").exit_code == 1
+
+
 def test_a_dry_up_plans_and_changes_nothing(runs):
     runs.leaves = outcome(run("pi5-a"), ("plan", PLAN), end())
     done = bramble("up", "--dry")
