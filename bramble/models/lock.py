@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,7 +14,7 @@ from urllib.parse import quote
 from bramble.fit.kept import Kept
 from bramble.inventory.documents import read
 from bramble.inventory.problems import InventoryError
-from bramble.models.catalogue import GGUF, REPO, USE, entries_of
+from bramble.models.catalogue import GGUF, REPO, USE, entries_of, identity
 from bramble.settings import Section, option
 
 FILE = "models.lock"
@@ -44,6 +45,12 @@ def load(folder: Path) -> dict[str, Locked]:
     file = folder / FILE
     if not file.is_file():
         return {}
+    return dict(_read(file, identity(file)))
+
+
+@lru_cache(maxsize=8)
+def _read(file: Path, _version: tuple[int, ...]) -> Mapping[str, Locked]:
+    """What a file says; every host of a fleet asks, and it is read once."""
     entries, problems = entries_of(read(file), Locked, re.compile(USE), "a name (MODEL:QUANT)")
     if problems:
         raise InventoryError(problems)
