@@ -67,8 +67,9 @@ bench: system setup .venv-bench/ready ## A no-op run beside a tuned Ansible play
 
 .PHONY: docs
 # -P: the folder docs/roles would hide the package roles.
-docs: setup ## Rewrite the generated pages of docs/reference
+docs: setup ## Rewrite the generated pages of docs/reference and the tables of memory.md
 	$(BIN)/python -P docs/generate.py
+	$(BIN)/python -P docs/memory_tables.py
 
 .PHONY: lock
 lock: ## Renew requirements.lock

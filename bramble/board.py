@@ -33,6 +33,11 @@ class Board:
     memory_mib: int
     page_size: int
 
+    @property
+    def repacks(self) -> bool:
+        """Whether llama.cpp copies weights into another order there, for which Arm needs dotprod."""
+        return self.architecture != "arm64" or "asimddp" in self.cpu_features
+
 
 def board(snapshot: Snapshot) -> Board | Unknown:
     """The board that a snapshot shows, Unknown when the node did not say enough to plan for it."""

@@ -84,6 +84,10 @@ class RolePlan:
         """What of this role takes hold at the next boot only, told by effects; boot reboots for it."""
         return ()
 
+    def refusals(self) -> tuple[str, ...]:
+        """Why this plan cannot work on its board, each a sentence that says what to do."""
+        return ()
+
 
 Given = Mapping[str, str]
 """What the roles before this one provide."""
@@ -103,6 +107,11 @@ class NodePlan:
     def packages(self) -> tuple[str, ...]:
         """The Debian packages of all roles, each once, sorted."""
         return tuple(sorted({name for plan in self.roles.values() for name in plan.packages}))
+
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """Why a deploy leaves the node alone: what its plan itself shows to be impossible."""
+        return tuple(why for plan in self.roles.values() for why in plan.refusals())
 
 
 def make(

@@ -6,7 +6,7 @@ Every line is an object with `event` and `at` (seconds since 1970):
     host     host, state, why        connected, unreachable, refused or failed
     step     host, step, why, state, problem
                                      the end of a step that had something to do: done or failed
-    plan     host, board, packages, files, steps
+    plan     host, board, refused, packages, files, steps
     result   host, role, check, status, want, got, remedy
     end      changed, failed         names of hosts; always the last line
 """

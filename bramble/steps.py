@@ -199,7 +199,14 @@ def as_dict(plan: NodePlan, steps: Mapping[str, Sequence[Step]]) -> dict[str, An
     """A node's plan and its steps in the documented JSON form; a secret's text stays out."""
     return {
         "host": plan.host,
-        "board": {"model": plan.board.model, "kind": plan.board.kind},
+        "board": {
+            "model": plan.board.model,
+            "kind": plan.board.kind,
+            "memory_mib": plan.board.memory_mib,
+            "cores": plan.board.cores,
+            "repacks": plan.board.repacks,
+        },
+        "refused": list(plan.refusals),
         "packages": list(plan.packages),
         "files": [
             {

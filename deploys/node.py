@@ -1,8 +1,9 @@
 """Make an inference node: every role in order, then its checks and one question to its model."""
 
-from bramble.ops.run import begin, bring, finish
+from bramble.ops.run import accept, begin, bring, finish
 
 node = begin()
+accept(node)
 bring(node, "base")
 bring(node, "storage")
 bring(node, "memory")

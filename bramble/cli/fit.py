@@ -1,23 +1,42 @@
-"""`bramble fit`: whether a model fits a board, from the first bytes of its file or address."""
+"""`bramble fit`: whether a model fits a board, and how fast it can be there, before it is fetched."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+import os
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bramble.cli.inventory import refuse
-from bramble.fit.verdict import BOARDS
+from bramble.fit.verdict import BOARDS, Room
 
 if TYPE_CHECKING:
+    from bramble.fit.geometry import Geometry
+    from bramble.fit.memory import Request
+    from bramble.fit.speed import Bandwidth, Claim, Speed
     from bramble.fit.verdict import Fit
+
+
+@dataclass(frozen=True)
+class _There:
+    """Where the model is to be served: the board's room and kind, and how the inventory serves it."""
+
+    room: Room
+    kind: str
+    request: Request | None = None
 
 
 @click.command("fit")
 @click.argument("model")
 @click.option("--board", type=click.Choice([*BOARDS]), help="The board, by its memory.")
+@click.option(
+    "--host",
+    metavar="HOST",
+    help="Instead of a board: a host of the inventory, which is looked at over SSH, and its "
+    "settings of serving.",
+)
 @click.option(
     "--memory-mib",
     type=click.IntRange(256, 1 << 20),
@@ -28,41 +47,131 @@ if TYPE_CHECKING:
     "--ctx",
     type=click.IntRange(128, 1 << 20),
     metavar="N",
-    help="Context in tokens; else 2048, or less where the model was trained for less.",
+    help="Context in tokens; else the host's, or 2048, or less where the model was trained for less.",
+)
+@click.option(
+    "--bandwidth",
+    type=click.FloatRange(0.1, 1000),
+    metavar="GB_S",
+    help="What memory gives for reading, as measured on the node; else the published figure.",
+)
+@click.option(
+    "--claim",
+    type=click.FloatRange(0.001, 1e6),
+    metavar="TOKENS_PER_S",
+    help="A speed of generation that somebody claims, to be judged.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
 def fit(
-    model: str, board: str | None, memory_mib: int | None, ctx: int | None, as_json: bool
+    model: str,
+    board: str | None,
+    host: str | None,
+    memory_mib: int | None,
+    ctx: int | None,
+    bandwidth: float | None,
+    claim: float | None,
+    as_json: bool,
 ) -> None:
-    """Tell whether MODEL fits a board, before it is fetched.
+    """Tell whether MODEL fits a board and how fast it can be there, before it is fetched.
 
-    MODEL is a GGUF file or its http(s) address, of which at most the first 16 MiB are read.
-    The answer is yes, tight or no, with what llama-server takes, the largest context that fits,
-    and the flags that were counted with. zram and swap are not counted.
+    MODEL is MODEL:QUANT of models.yml or models.lock, a GGUF file, or its http(s) address, of which
+    at most the first 16 MiB are read. The answer is yes, tight or no, with what llama-server takes,
+    the largest context that fits, the flags that were counted with, and the most tokens/s that the
+    memory allows. zram and swap are not counted. A claimed speed is called impossible, unlikely,
+    plausible or far below what is usual.
 
-    Exit code 0 for yes and tight, 1 for no, 2 for wrong usage or a model that cannot be read.
+    Exit code 0 for yes and tight, 1 for no or an impossible claim, 2 for wrong usage or a model that
+    cannot be read.
 
     \b
-    bramble fit model.gguf --board pi4-4g
-    bramble fit https://example.org/model.gguf --board pi5-8g --ctx 8192
+    bramble fit qwen2.5-3b-instruct:q4_k_m --board pi4-4g
+    bramble fit model.gguf --host pi5-a --ctx 8192
+    bramble fit https://example.org/model.gguf --board pi4-8g --claim 3.8
     """
-    from bramble.fit import source, verdict
-    from bramble.fit.geometry import geometry
+    from bramble.fit import speed, verdict
+
+    if sum(value is not None for value in (board, host, memory_mib)) != 1:
+        refuse(f"Give --board ({', '.join(BOARDS)}), --host or --memory-mib, one of them.")
+    found = _dimensions(model)
+    there = _host(host) if host else _There(BOARDS[board] if board else Room(memory_mib or 0), "")
+    request = _request(found, there, ctx)
+    answer = verdict.fit(found, there.room, request)
+    known = _bandwidth(board or there.kind, bandwidth)
+    fast = speed.speed(found, known, request) if known else None
+    if claim is not None and fast is None:
+        refuse("Nothing is known of this board's memory: give --bandwidth to judge a claim.")
+    judged = speed.judge(claim, fast, answer.verdict != "no") if claim and fast else None
+    if as_json:
+        click.echo(json.dumps(_as_dict(answer, fast, judged), indent=2))
+    else:
+        click.echo(_text(answer, fast, judged))
+    wrong = answer.verdict == "no" or (judged is not None and judged.verdict == "impossible")
+    raise click.exceptions.Exit(1 if wrong else 0)
+
+
+def _dimensions(model: str) -> Geometry:
+    """The model's dimensions, or an end with why they cannot be read."""
+    from bramble.fit import named, source
     from bramble.gguf import GgufError
+    from bramble.inventory import InventoryError, folder
+    from bramble.models.hub import ENDPOINT, Hub, HubError
 
-    if (board is None) == (memory_mib is None):
-        refuse(f"Give --board ({', '.join(BOARDS)}) or --memory-mib, one of them.")
-    room = BOARDS[board] if board else verdict.Room(memory_mib or 0)
     try:
-        found = geometry(source.header(model))
-    except (GgufError, source.SourceError) as error:
+        hub = Hub(os.environ.get("HF_ENDPOINT") or ENDPOINT, os.environ.get("HF_TOKEN"))
+        return named.dimensions(model, folder(), hub)
+    except InventoryError as error:
+        refuse(str(error))
+    except (GgufError, source.SourceError, HubError) as error:
         refuse(_printable(str(error)))
-    answer = verdict.fit(found, room, verdict.request_for(found, ctx))
-    click.echo(json.dumps(asdict(answer), indent=2) if as_json else _text(answer))
-    raise click.exceptions.Exit(1 if answer.verdict == "no" else 0)
 
 
-def _text(answer: Fit) -> str:
+def _host(name: str) -> _There:
+    """A host of the inventory as one look over SSH shows it; nothing on it is changed."""
+    from bramble.cli import driver
+    from bramble.cli.inventory import chosen_host, loaded_inventory
+
+    settings = chosen_host(loaded_inventory(), name).settings
+    outcome = driver.run("plan", [name], "-y", show=driver.be_quiet)
+    plans = outcome.of("plan")
+    if not plans:
+        why = outcome.failed.get(name, f"see {outcome.log}")
+        raise click.ClickException(f"{name} could not be looked at: {why}")
+    board, serving = plans[0]["board"], settings.get("serving")
+    others = getattr(serving, "reserve_mib", 0)
+    room = Room(board["memory_mib"], board["cores"], board["repacks"], others)
+    request: Request | None = getattr(serving, "request", None)
+    return _There(room, board["kind"], request)
+
+
+def _request(model: Geometry, there: _There, ctx: int | None) -> Request:
+    """How the model is to be served: as the host's settings say, or as usual."""
+    from dataclasses import replace
+
+    from bramble.fit.verdict import request_for
+
+    if there.request is None:
+        return request_for(model, ctx)
+    return replace(there.request, ctx=ctx) if ctx else there.request
+
+
+def _bandwidth(kind: str, measured: float | None) -> Bandwidth | None:
+    """What is known of the board's memory: measured, else published for boards of its kind."""
+    from bramble.fit import speed
+
+    if measured is not None:
+        return speed.measured(measured)
+    return speed.PUBLISHED.get(speed.FAMILY.get(kind.partition("-")[0], ""))
+
+
+def _as_dict(answer: Fit, fast: Speed | None, judged: Claim | None) -> dict[str, Any]:
+    return {
+        **asdict(answer),
+        "speed": asdict(fast) if fast else None,
+        "claim": asdict(judged) if judged else None,
+    }
+
+
+def _text(answer: Fit, fast: Speed | None, judged: Claim | None) -> str:
     rows = {
         "weights": answer.weights_mib,
         "keys and values": answer.kv_mib,
@@ -73,7 +182,26 @@ def _text(answer: Fit) -> str:
         "reserved for the rest": answer.reserve_mib,
     }
     lines = [answer.sentence, *(f"  {name:22} {mib:7} MiB" for name, mib in rows.items())]
-    return "\n".join([*lines, *([f"  {' '.join(answer.flags)}"] if answer.flags else [])])
+    if answer.flags:
+        lines.append(f"  {' '.join(answer.flags)}")
+    lines += _speed_lines(fast, answer.verdict != "no") if fast else []
+    return "\n".join([*lines, *([judged.sentence] if judged else [])])
+
+
+def _speed_lines(fast: Speed, fits: bool) -> list[str]:
+    if fast.most is None or fast.usual is None:
+        return ["Speed: so small a model may lie in the processor's caches, and no bound is known."]
+    begin = "Speed" if fits else "Speed, if it fitted"
+    lines = [
+        f"{begin}: at most {fast.most:g} tokens/s, {fast.most_full:g} with a full context: each "
+        f"token reads {fast.bytes_per_token / 1e9:.2f} GB, and the memory gives "
+        f"{fast.bound_gb_s:g} GB/s ({fast.bound_source}).",
+        f"  usual: {fast.usual[0]:g} to {fast.usual[1]:g} tokens/s ({fast.usual_source})",
+    ]
+    if fast.prefill:
+        low, high = fast.prefill
+        lines.append(f"  of a prompt: {low:g} to {high:g} tokens/s ({fast.prefill_source})")
+    return lines
 
 
 def _printable(text: str) -> str:

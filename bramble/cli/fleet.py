@@ -35,8 +35,7 @@ def up(hosts: tuple[str, ...], dry: bool, diff: bool, as_json: bool) -> None:
     """
     if dry:
         outcome = driver.run("plan", hosts, "-y", show=_show(as_json))
-        _print_plans(outcome, diff, as_json)
-        raise click.exceptions.Exit(1 if outcome.failed or outcome.code else 0)
+        raise click.exceptions.Exit(_print_plans(outcome, diff, as_json))
     options = ["-y"] + (["--diff"] if diff else [])
     try:
         outcome = driver.run("node", hosts, *options, show=_show(as_json))
@@ -184,18 +183,24 @@ def _print_results(results: Iterable[Result]) -> None:
 def plan(host: str, as_json: bool) -> None:
     """Show what would land on HOST, from its settings and one look at it."""
     outcome = driver.run("plan", [host], "-y", show=driver.be_quiet)
-    _print_plans(outcome, True, as_json)
-    raise click.exceptions.Exit(1 if outcome.failed or outcome.code else 0)
+    raise click.exceptions.Exit(_print_plans(outcome, True, as_json))
 
 
-def _print_plans(outcome: driver.Outcome, diff: bool, as_json: bool) -> None:
+def _print_plans(outcome: driver.Outcome, diff: bool, as_json: bool) -> int:
+    """Print the plans; the exit code, which is 1 where a deploy would refuse one."""
     plans = [
         {key: value for key, value in entry.items() if key not in ("event", "at")}
         for entry in outcome.of("plan")
     ]
     if as_json:
         click.echo(json.dumps({"plans": plans}, indent=2))
-        return
+    else:
+        _show_plans(plans, outcome, diff)
+    refused = any(entry["refused"] for entry in plans)
+    return 1 if refused or outcome.failed or outcome.code else 0
+
+
+def _show_plans(plans: list[dict[str, Any]], outcome: driver.Outcome, diff: bool) -> None:
     for entry in plans:
         _print_plan(entry, diff)
     for host, why in outcome.failed.items():
@@ -205,6 +210,8 @@ def _print_plans(outcome: driver.Outcome, diff: bool, as_json: bool) -> None:
 def _print_plan(entry: dict[str, Any], diff: bool) -> None:
     steps = [step for step in entry["steps"] if step["why"] is not None]
     click.echo(f"{entry['host']} ({entry['board']['model']}): {len(steps)} steps to do")
+    for why in entry["refused"]:
+        click.echo(f"  refused, none of them would be done: {why}")
     for step in steps:
         click.echo(f"  {step['role']}: {step['step']}: {step['why']}")
         for text in step["diffs"] if diff else ():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +100,8 @@ def lock(
 ) -> None:
     """Pin NAMEs (MODEL or MODEL:QUANT of models.yml) in models.lock.
 
-    Asks the hub for each file's commit, size and sha256. Without a name: what the inventory's
+    Asks the hub for each file's commit, size and sha256, and reads its header, so that deploys know
+    whether it fits before they fetch it. Without a name: what the inventory's
     `model.use` name and what is locked already. What is locked stays as it is; a file that is
     another one upstream is told, and taken with --update only.
 
@@ -112,6 +114,7 @@ def lock(
     from bramble.models import lock as lockfile
     from bramble.models.hub import ENDPOINT, Hub, HubError, HubUnreachable
     from bramble.models.locking import settle
+    from bramble.models.measure import measured
 
     place, known, locked = _files()
     try:
@@ -121,11 +124,16 @@ def lock(
     outcomes = []
     for name in _chosen(names, place, known, locked):
         try:
-            outcomes.append(settle(name, known.get(name), locked.get(name), hub, update=update))
+            outcome = settle(name, known.get(name), locked.get(name), hub, update=update)
         except HubUnreachable as error:
             raise click.ClickException(f"{error}; {lockfile.FILE} is as it was") from None
+        if outcome.entry and outcome.state != "failed":
+            entry, problem = measured(outcome.entry, hub)
+            says = f"{outcome.says}; {problem}" if problem else outcome.says
+            outcome = replace(outcome, entry=entry, says=says)
+        outcomes.append(outcome)
         if not as_json:
-            click.echo(f"{outcomes[-1].name}: {outcomes[-1].state}: {outcomes[-1].says}")
+            click.echo(f"{outcome.name}: {outcome.state}: {outcome.says}")
     locked |= {outcome.name: outcome.entry for outcome in outcomes if outcome.entry}
     changed = lockfile.write(place, locked) if locked else False
     _tell(outcomes, place / lockfile.FILE, changed, as_json)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bramble.gguf import GgufError, Header, Tensor
+from bramble.fit.weights import Weights, weights
+from bramble.gguf import GgufError, Header
 
 COMPARED = frozenset(
     [
@@ -60,30 +61,18 @@ class Geometry:
     """A model's dimensions."""
 
     arch: str
-    name: str
     embedding: int
     vocabulary: int
     ctx_train: int
     window: int
     experts_used: int
     layers: tuple[Layer, ...]
-    tensors: tuple[Tensor, ...]
+    weights: Weights
 
     @property
     def compared(self) -> bool:
         """Whether the tests hold this architecture against llama-fit-params."""
         return self.arch in COMPARED
-
-    @property
-    def weights_bytes(self) -> int:
-        """All tensors, as they lie in the file."""
-        return sum(tensor.nbytes for tensor in self.tensors)
-
-    @property
-    def tied(self) -> Tensor | None:
-        """The token embedding, where it is the output's matrix too."""
-        named = {tensor.name: tensor for tensor in self.tensors}
-        return None if "output.weight" in named else named.get("token_embd.weight")
 
 
 def geometry(header: Header) -> Geometry:
@@ -91,16 +80,16 @@ def geometry(header: Header) -> Geometry:
     read = _Keys(header)
     vocabulary, embedding = _embedding(header, read)
     window = read.number("attention.sliding_window", _WINDOW_DEFAULT.get(read.arch, 0), least=0)
+    experts_used = max(read.each("expert_used_count", 0))
     return Geometry(
         arch=read.arch,
-        name=str(header.metadata.get("general.name", "the model")),
         embedding=embedding,
         vocabulary=vocabulary,
         ctx_train=read.number("context_length"),
         window=window if read.arch in _WINDOW_PATTERN else 0,
-        experts_used=max(read.each("expert_used_count", 0)),
+        experts_used=experts_used,
         layers=tuple(_layers(read, embedding, window)),
-        tensors=header.tensors,
+        weights=weights(header.tensors, experts_used),
     )
 
 

@@ -8,18 +8,16 @@ ggml's allocator has to provide for, which tests hold against `llama-fit-params`
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from bramble.fit.geometry import Geometry, Layer
 from bramble.gguf import TYPES, Type
 
 # Both sizes are padded by llama.cpp (src/llama-context.cpp, src/llama-kv-cache-iswa.cpp).
 CELLS = 256
-CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
+CacheType = Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"]
 """What the pinned llama-server takes for -ctk and -ctv."""
 
-# Types that Arm's dotprod kernels want in another order (ggml-cpu/repack.cpp): such weights are
-# copied out of the mapped file into memory of the process.
-REPACKED = frozenset({"Q4_0", "Q4_K", "Q5_K", "Q6_K", "Q8_0", "IQ4_NL"})
 _BY_NAME = {kind.name.lower(): kind for kind in TYPES.values()}
 _F32 = 4
 _MASK = 2
@@ -32,8 +30,8 @@ class Request:
     ctx: int
     slots: int = 1
     ubatch: int = 128
-    type_k: str = "f16"
-    type_v: str = "f16"
+    type_k: CacheType = "f16"
+    type_v: CacheType = "f16"
     cache_ram_mib: int = 0
     checkpoints: int = 4
 
@@ -91,23 +89,6 @@ def checkpoint_bytes(model: Geometry, request: Request) -> int:
         if layer.windowed
     )
     return request.slots * request.checkpoints * (windows + _state_bytes(model))
-
-
-def repacked_bytes(model: Geometry) -> tuple[int, int]:
-    """What a processor with dotprod copies out of the file, and what of it stays there besides.
-
-    A token embedding that is the output too is looked up in the file and multiplied from the copy.
-    """
-    tied = model.tied
-    copied = sum(
-        tensor.nbytes
-        for tensor in model.tensors
-        if tensor.type.name in REPACKED
-        and len(tensor.shape) > 1
-        and (tensor.name != "token_embd.weight" or tensor is tied)
-    )
-    twice = tied.nbytes if tied and tied.type.name in REPACKED else 0
-    return copied, twice
 
 
 def _cells(model: Geometry, layer: Layer, request: Request) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
+from requests.auth import AuthBase
 
 from bramble import gguf
 from bramble.gguf import Header, NeedMore
@@ -27,14 +28,21 @@ _ANSWERS = {
 }
 
 
+class _Nobody(AuthBase):
+    """Shows nothing; without an auth of its own, requests would take a password from ~/.netrc."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        return request
+
+
 class SourceError(Exception):
     """Why the header cannot be read, in a sentence that says what to do."""
 
 
-def header(model: str) -> Header:
+def header(model: str, auth: AuthBase | None = None) -> Header:
     """The header of a model file, by its path or its http(s) address."""
     if re.match(r"https?://", model, re.IGNORECASE):
-        return _of_url(model)
+        return _of_url(model, auth or _Nobody())
     return _of_file(Path(model))
 
 
@@ -49,15 +57,14 @@ def _of_file(path: Path) -> Header:
         raise SourceError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _of_url(url: str) -> Header:
+def _of_url(url: str, auth: AuthBase) -> Header:
     shown = _shown(url)
     with requests.Session() as session:
         session.max_redirects = _HOPS
         try:
             with session.get(
                 url,
-                # Without an auth of its own, requests would take a password from ~/.netrc.
-                auth=lambda request: request,
+                auth=auth,
                 headers={
                     "Accept-Encoding": "identity",
                     "Range": f"bytes=0-{LIMIT_BYTES - 1}",

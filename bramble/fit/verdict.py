@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from bramble.board import Board
 from bramble.fit.geometry import Geometry
 from bramble.fit.memory import (
     CELLS,
@@ -17,7 +18,6 @@ from bramble.fit.memory import (
     checkpoint_bytes,
     compute_bytes,
     kv_bytes,
-    repacked_bytes,
 )
 
 SYSTEM_MIB = 256
@@ -34,28 +34,41 @@ TIGHT_PERCENT = 5
 
 DEFAULT_CTX = 2048
 
+NO_CAPACITY = (
+    "Zram and swap are no room for it: mapped weights never go there, they are dropped and read from "
+    "the disk again for every token"
+)
+
 
 @dataclass(frozen=True)
 class Room:
     """A node as far as a model's fit depends on it.
 
     `repacks` is whether its processor has the dot product for which weights are copied into another
-    order; where that is not known, it counts as one that has.
+    order; where that is not known, it counts as one that has. `others_mib` is for other
+    programs, an agent say.
     """
 
     memory_mib: int
     cores: int | None = None
     repacks: bool = True
+    others_mib: int = 0
 
     @property
     def reserve_mib(self) -> int:
         """What is not for the model."""
-        return SYSTEM_MIB + SERVER_MIB + self.memory_mib * KERNEL_PERCENT // 100
+        kernel_mib = self.memory_mib * KERNEL_PERCENT // 100
+        return SYSTEM_MIB + SERVER_MIB + kernel_mib + self.others_mib
 
     @property
     def available_mib(self) -> int:
         """What is left for the model."""
         return max(self.memory_mib - self.reserve_mib, 0)
+
+
+def room_of(board: Board, others_mib: int = 0) -> Room:
+    """The room of a node that was looked at."""
+    return Room(board.memory_mib, board.cores, board.repacks, others_mib)
 
 
 # MemTotal. That of pi4-4g is recorded; the others are estimates of the same kind: the nominal size
@@ -134,7 +147,7 @@ def max_ctx(model: Geometry, room: Room, request: Request) -> int:
 def _parts(model: Geometry, request: Request) -> tuple[int, int, int, int]:
     """Weights, keys and values, compute buffer, and copies for later turns, in MiB."""
     return (
-        _mib(model.weights_bytes),
+        _mib(model.weights.file_bytes),
         _mib(kv_bytes(model, request)),
         _mib(compute_bytes(model, request)),
         request.cache_ram_mib + _mib(checkpoint_bytes(model, request)),
@@ -145,7 +158,7 @@ def _verdict(model: Geometry, room: Room, total: int) -> Literal["yes", "tight",
     if total > room.available_mib:
         return "no"
     # The kernel may drop the file's copy of a tied embedding, but only if something wants its place.
-    twice = _mib(repacked_bytes(model)[1]) if room.repacks else 0
+    twice = _mib(model.weights.twice_bytes) if room.repacks else 0
     spare = room.available_mib - total - twice
     roomy = spare * 100 >= room.memory_mib * TIGHT_PERCENT
     return "yes" if roomy and model.compared else "tight"
@@ -170,7 +183,7 @@ def _sentence(
         words += (
             " (its architecture is not among those whose figures were compared with llama.cpp's)"
         )
-    return f"{takes}{words}."
+    return f"{takes}{words}." + (f" {NO_CAPACITY}." if verdict == "no" else "")
 
 
 def _flags(room: Room, request: Request, cache_mib: int) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -85,7 +86,23 @@ def file_of(folder: Path) -> Path:
 
 def load(folder: Path) -> dict[str, Entry]:
     """The catalogue's models by name; raise InventoryError with all that is wrong with it."""
-    document = read(file_of(folder))
+    file = file_of(folder)
+    return dict(_read(file, identity(file)))
+
+
+def identity(file: Path) -> tuple[int, ...]:
+    """What is another where the file is; of one that is not there nothing."""
+    try:
+        state = file.stat()
+    except OSError:
+        return ()
+    return state.st_ino, state.st_mtime_ns, state.st_size
+
+
+@lru_cache(maxsize=8)
+def _read(file: Path, _version: tuple[int, ...]) -> Mapping[str, Entry]:
+    """What a file says; every host of a fleet asks, and it is read once."""
+    document = read(file)
     entries, problems = entries_of(document, Entry, re.compile(NAME), "a model's name")
     if problems:
         raise InventoryError(problems)

@@ -58,10 +58,14 @@ class Hub:
         here = parts.hostname in ("localhost", "127.0.0.1", "::1")
         self._token = token if parts.scheme == "https" or here else None
 
+    @property
+    def auth(self) -> AuthBase:
+        """What shows the token, where there is one, to this hub alone."""
+        return _Bearer(self._token)
+
     def resolve(self, place: Place) -> Locked:
         """What the file is now."""
-        path = f"/{place.repo}/resolve/{quote(place.revision, safe='')}/{quote(place.file)}"
-        answer = self._ask("HEAD", path)
+        answer = self._ask("HEAD", path_of(place))
         if not answer.ok:
             raise HubError(self._refusal(answer, place))
         commit = answer.headers.get("X-Repo-Commit", "")
@@ -86,7 +90,7 @@ class Hub:
                 answer = requests.request(
                     method,
                     url,
-                    auth=_Bearer(self._token),
+                    auth=self.auth,
                     headers={"Accept-Encoding": "identity", "User-Agent": "bramble"},
                     allow_redirects=False,
                     timeout=TIMEOUT_S,
@@ -153,6 +157,11 @@ class Hub:
             else f"it has: {', '.join(names) or 'no GGUF'}"
         )
         return f"{place.repo} has no file {place.file} at {place.revision}; {advice}"
+
+
+def path_of(place: Place) -> str:
+    """Where a hub has the file."""
+    return f"/{place.repo}/resolve/{quote(place.revision, safe='')}/{quote(place.file)}"
 
 
 def why(error: requests.RequestException) -> str:

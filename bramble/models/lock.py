@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
+from bramble.fit.kept import Kept
 from bramble.inventory.documents import read
 from bramble.inventory.problems import InventoryError
-from bramble.models.catalogue import GGUF, REPO, USE, entries_of
+from bramble.models.catalogue import GGUF, REPO, USE, entries_of, identity
 from bramble.settings import Section, option
 
 FILE = "models.lock"
@@ -29,6 +33,7 @@ class Locked(Section):
     file: str = option(..., help="The file in the repository.", pattern=GGUF)
     size_bytes: int = option(..., help="The file's size.", unit="bytes", ge=1)
     sha256: str = option(..., help="The file's sha256.", pattern=r"^[0-9a-f]{64}$")
+    fit: Kept | None = option(None, help="The model's dimensions, where its header could be read.")
 
     def url(self, endpoint: str) -> str:
         """Where a hub has the file: by commit, so that it cannot change."""
@@ -40,6 +45,12 @@ def load(folder: Path) -> dict[str, Locked]:
     file = folder / FILE
     if not file.is_file():
         return {}
+    return dict(_read(file, identity(file)))
+
+
+@lru_cache(maxsize=8)
+def _read(file: Path, _version: tuple[int, ...]) -> Mapping[str, Locked]:
+    """What a file says; every host of a fleet asks, and it is read once."""
     entries, problems = entries_of(read(file), Locked, re.compile(USE), "a name (MODEL:QUANT)")
     if problems:
         raise InventoryError(problems)
@@ -51,12 +62,23 @@ def text(locked: Mapping[str, Locked]) -> str:
     lines = [_HEAD, "models:" if locked else "models: {}"]
     for name in sorted(locked):
         lines.append(f"  {name}:")
-        # Quoted: digits alone, or with an e among them, would be read as a number.
-        lines += [
-            f"    {key}: {value}" if isinstance(value, int) else f'    {key}: "{value}"'
-            for key, value in locked[name].model_dump().items()
-        ]
+        lines += _lines(locked[name].model_dump(exclude_none=True), 4)
     return "\n".join(lines) + "\n"
+
+
+def _lines(values: Mapping[str, Any], indent: int) -> Iterator[str]:
+    """Each value on a line of its own; the elements of lists too, as JSON, which is YAML."""
+    before = " " * indent
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield f"{before}{key}:"
+            yield from _lines(value, indent + 2)
+        elif isinstance(value, tuple):
+            yield f"{before}{key}:"
+            yield from (f"{before}  - {json.dumps(element)}" for element in value)
+        else:
+            # Text is quoted: digits alone, or with an e among them, would be read as a number.
+            yield f"{before}{key}: {json.dumps(value)}"
 
 
 def write(folder: Path, locked: Mapping[str, Locked]) -> bool:

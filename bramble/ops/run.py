@@ -116,6 +116,12 @@ def _fail(state: State, host: Host, reasons: tuple[str, ...]) -> bool:
     return False
 
 
+def accept(node: Node) -> None:
+    """Refuse a plan that cannot work on its board, before anything is changed or fetched."""
+    if node.plan is not None and node.plan.refusals:
+        refuse(name="Refuse the plan", reasons=node.plan.refusals)
+
+
 def bring(node: Node, role: str, way: Way = "steps") -> None:
     """Carry out a role's steps; those with nothing to do cost no remote command."""
     if node.plan is None or role not in node.plan.roles:

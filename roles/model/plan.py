@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from bramble.board import Board
+from bramble.fit.deploy import provided
 from bramble.plan import Given, Interests, NodePlan, RolePlan
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step, Upload
@@ -53,6 +54,7 @@ def plan(settings: Settings, board: Board, given: Given) -> ModelPlan:
             "model.path": path,
             "model.folder": settings.folder,
             "model.sha256": pin.sha256,
+            **provided(pin.fit, pin.others, pin.unlocked, settings.fit),
         },
         name=pin.name,
         path=path,

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import PrivateAttr, ValidationInfo, field_validator, model_validator
 
+from bramble.fit.geometry import geometry
+from bramble.fit.kept import Kept, kept
+from bramble.fit.source import SourceError, header
+from bramble.gguf import GgufError
 from bramble.inventory.problems import InventoryError, unknown
 from bramble.models import catalogue, lock
 from bramble.models.hub import ENDPOINT
@@ -21,13 +27,20 @@ _LIMIT_MIB = 64
 
 @dataclass(frozen=True)
 class Pin:
-    """The one file that the settings mean, whichever way they name it."""
+    """The one file that the settings mean, whichever way they name it.
+
+    `fit` is what is known of it before it is fetched; `others` the same of what else is locked, and
+    `unlocked` the model's other quants of which nothing is known yet.
+    """
 
     name: str
     sha256: str
     size_bytes: int | None
     url: str | None
     path: Path | None
+    fit: Kept | None = None
+    others: Mapping[str, Kept] = field(default_factory=dict)
+    unlocked: tuple[str, ...] = ()
 
 
 class Settings(Section):
@@ -71,6 +84,11 @@ class Settings(Section):
         help="Folder on the node; on an SSD when there is one.",
         pattern=r"^/[A-Za-z0-9._/-]*$",
     )
+    fit: Literal["refuse", "warn"] = option(
+        "refuse",
+        help="What a deploy does with a model that does not fit into the node's memory as it is to "
+        "be served: `refuse` it before anything is fetched, or `warn`.",
+    )
     _pin: Pin = PrivateAttr()
 
     @property
@@ -106,13 +124,20 @@ class Settings(Section):
                 "use takes the place of name, url, path and sha256; "
                 "leave them out (null takes away what another layer sets)"
             )
-        found = _locked(self.use, Path((info.context or {}).get("folder", Path())))
+        folder = Path((info.context or {}).get("folder", Path()))
+        locked = _locked(self.use, folder)
+        found = locked[self.use]
         self._pin = Pin(
             name=self.use.replace(":", "-"),
             sha256=found.sha256,
             size_bytes=found.size_bytes,
             url=found.url(self.endpoint),
             path=None,
+            fit=found.fit,
+            others={
+                use: entry.fit for use, entry in locked.items() if entry.fit and use != self.use
+            },
+            unlocked=_unlocked(self.use, locked, folder),
         )
         return self
 
@@ -133,15 +158,26 @@ class Settings(Section):
                 f"path is {self.path.stat().st_size >> 20} MiB and {_LIMIT_MIB} is the most that goes "
                 "over SSH; put the file on a web server and give its url"
             )
-        return Pin(self.name, self.sha256, None, self.url, self.path)
+        size = self.path.stat().st_size if self.path and self.path.exists() else None
+        known = _dimensions(self.path, size) if self.path and size else None
+        return Pin(self.name, self.sha256, None, self.url, self.path, known)
 
 
-def _locked(use: str, folder: Path) -> lock.Locked:
-    """The locked file of a name; what is wrong otherwise, with what to do."""
+@lru_cache
+def _dimensions(path: Path, size: int) -> Kept | None:
+    """What a file of this computer says of itself; one that is no model is told by the fetch."""
+    try:
+        return kept(geometry(header(str(path))))
+    except (GgufError, SourceError):
+        return None
+
+
+def _locked(use: str, folder: Path) -> Mapping[str, lock.Locked]:
+    """What is locked, this name among it; what is wrong otherwise, with what to do."""
     try:
         locked = lock.load(folder)
         if use in locked:
-            return locked[use]
+            return locked
         known = catalogue.places(catalogue.load(folder))
     except InventoryError as error:
         raise ValueError(str(error)) from None
@@ -150,3 +186,14 @@ def _locked(use: str, folder: Path) -> lock.Locked:
             f"{use} is not locked: its sha256 is not known yet; run `bramble model lock {use}`"
         )
     raise ValueError(f"no {use} in {catalogue.FILE}; {unknown(use, known)}")
+
+
+def _unlocked(use: str, locked: Mapping[str, lock.Locked], folder: Path) -> tuple[str, ...]:
+    """The other quants of a name's model whose dimensions no lock has; the lock is enough without."""
+    try:
+        known = catalogue.places(catalogue.load(folder))
+    except InventoryError:
+        return ()
+    model = use.partition(":")[0]
+    quants = [name for name in known if name.partition(":")[0] == model and name != use]
+    return tuple(name for name in quants if name not in locked or locked[name].fit is None)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 
 from bramble.checks import Finding, Node, check, expect, skip, unknown
+from bramble.fit.verdict import NO_CAPACITY, SERVER_MIB, room_of
 from bramble.releases import built_sha256
 from bramble.snapshot import FileState, Unknown
 from roles.serving.plan import STRAY_CONFIG, UNIT, USER, ServingPlan
 
-# What a token of context takes in an 8B model (Llama 3.1: 32 layers, 8 heads of 128, keys and values,
-# two bytes each), which is more than in smaller ones; and the compute buffer with a large vocabulary.
+# Where models.lock has no dimensions of the model: what a token of context takes in an 8B model (Llama
+# 3.1: 32 layers, 8 heads of 128, keys and values, two bytes each), which is more than in smaller ones;
+# and the compute buffer with a large vocabulary.
 CONTEXT_KIB = 128
 COMPUTE_MIB = 300
 JOURNAL = f"sudo journalctl -u {UNIT} says why."
@@ -145,6 +147,28 @@ def _build_info(body: str) -> str:
         return "nothing readable"
 
 
+@check()
+def model_fits(plan: ServingPlan, node: Node) -> Finding:
+    """The model, with its context as planned, fits into the memory that the node has for it."""
+    room = room_of(node.plan.board, plan.reserve_mib)
+    want = f"at most {room.available_mib} MiB, {room.reserve_mib} being for the rest"
+    if plan.fit:
+        answer = plan.fit.answer
+        if answer.verdict == "no" and plan.fit.refusal is None:
+            return skip(want, f"model.fit is warn; it takes {answer.total_mib} MiB")
+        got, well = f"{answer.total_mib} MiB ({answer.verdict})", answer.verdict != "no"
+        return expect(want, got, well, plan.fit.refusal or "")
+    file = node.snapshot.file(plan.model_path)
+    if isinstance(file, Unknown):
+        return unknown(want, file)
+    if file is None:
+        return skip(want, f"there is no {plan.model_path} yet, and models.lock does not know it")
+    weights_mib = file.size_bytes >> 20
+    got = f"{weights_mib} MiB of weights, and more that models.lock does not tell"
+    remedy = f"Take a smaller model or quantization. {NO_CAPACITY}."
+    return expect(want, got, weights_mib <= room.available_mib, remedy)
+
+
 @check(severity="warn")
 def memory_is_enough(plan: ServingPlan, node: Node) -> Finding:
     """The memory that is available holds the model's weights, and its context until that is taken."""
@@ -160,12 +184,21 @@ def memory_is_enough(plan: ServingPlan, node: Node) -> Finding:
     assert not isinstance(memory, Unknown)
     if "MemAvailable" not in memory:
         return unknown(want, Unknown("there is no MemAvailable in /proc/meminfo"))
-    context_mib = 0 if running else COMPUTE_MIB + plan.ctx_tokens * CONTEXT_KIB // 1024
-    weights_mib, available_mib = file.size_bytes >> 20, memory["MemAvailable"] // 1024
-    want = f"at least {weights_mib + context_mib} MiB available ({weights_mib} of them weights)"
+    weights_mib, context_mib = _needs(plan, file)
+    needed_mib = weights_mib + (0 if running else context_mib)
+    available_mib = memory["MemAvailable"] // 1024
+    want = f"at least {needed_mib} MiB available ({weights_mib} of them weights)"
     remedy = (
         "The kernel would read weights from the disk again for each token. Take a smaller model or "
         "quantization, a shorter serving.ctx_tokens, or end what else runs there."
     )
     got = f"{available_mib} MiB {'with' if running else 'without'} the server"
-    return expect(want, got, available_mib >= weights_mib + context_mib, remedy)
+    return expect(want, got, available_mib >= needed_mib, remedy)
+
+
+def _needs(plan: ServingPlan, file: FileState) -> tuple[int, int]:
+    """Weights, and what the server takes besides: as planned, or as much as larger models take."""
+    if plan.fit is None:
+        return file.size_bytes >> 20, COMPUTE_MIB + plan.ctx_tokens * CONTEXT_KIB // 1024
+    answer = plan.fit.answer
+    return answer.weights_mib, answer.total_mib - answer.weights_mib + SERVER_MIB

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bramble.board import Board
+from bramble.fit.deploy import Judged, judged
+from bramble.fit.verdict import room_of
 from bramble.plan import File, Given, Interests, NodePlan, RolePlan, identity
 from bramble.releases import built_sha256
 from bramble.render import render
@@ -37,6 +39,12 @@ class ServingPlan(RolePlan):
     start_deadline_s: int
     question: str
     expect: str | None
+    reserve_mib: int
+    fit: Judged | None
+
+    def refusals(self) -> tuple[str, ...]:
+        """A model that does not fit the node, where it is known before it is fetched."""
+        return (self.fit.refusal,) if self.fit and self.fit.refusal else ()
 
     @property
     def program(self) -> str:
@@ -93,6 +101,8 @@ def plan(settings: Settings, board: Board, given: Given) -> ServingPlan:
         start_deadline_s=settings.start_deadline_s,
         question=settings.question,
         expect=settings.expect,
+        reserve_mib=settings.reserve_mib,
+        fit=judged(given, room_of(board, settings.reserve_mib), settings.request),
     )
 
 
@@ -109,6 +119,10 @@ def _argv(settings: Settings, board: Board, given: Given) -> tuple[str, ...]:
         f"--threads {settings.threads or board.cores}",
         f"--ubatch-size {settings.ubatch_tokens}",
         f"--cache-ram {settings.cache_ram_mib}",
+        f"--ctx-checkpoints {settings.ctx_checkpoints}",
+        f"--cache-type-k {settings.cache_type_k}",
+        f"--cache-type-v {settings.cache_type_v}",
+        "--load-mode mmap",
         "--fit off",
         "--offline",
         "--no-ui",

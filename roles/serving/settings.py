@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from bramble.fit.memory import CacheType, Request
 from bramble.settings import Section, option
 
 
@@ -34,6 +35,25 @@ class Settings(Section):
     cache_ram_mib: int = option(
         0, help="Memory for cached prompts; llama-server's own default is 8192.", unit="MiB", ge=0
     )
+    ctx_checkpoints: int = option(
+        4,
+        help="Copies of sliding windows and recurrent states kept for each conversation; "
+        "llama-server's own default is 32.",
+        ge=0,
+        le=64,
+    )
+    cache_type_k: CacheType = option(
+        "f16", help="Type of the context's keys; q8_0 takes about half of f16."
+    )
+    cache_type_v: CacheType = option("f16", help="Type of the context's values.")
+    reserve_mib: int = option(
+        0,
+        help="Memory kept for other programs of the node, such as an agent, when it is told whether "
+        "the model fits.",
+        unit="MiB",
+        ge=0,
+        le=1 << 20,
+    )
     start_deadline_s: int = option(
         600, help="How long loading the model may take.", unit="s", ge=5, le=7200
     )
@@ -45,3 +65,16 @@ class Settings(Section):
         help="Text that the answer must contain; not set: any answer will do.",
         example="4",
     )
+
+    @property
+    def request(self) -> Request:
+        """What memory is counted for."""
+        return Request(
+            ctx=self.ctx_tokens,
+            slots=self.slots,
+            ubatch=self.ubatch_tokens,
+            type_k=self.cache_type_k,
+            type_v=self.cache_type_v,
+            cache_ram_mib=self.cache_ram_mib,
+            checkpoints=self.ctx_checkpoints,
+        )

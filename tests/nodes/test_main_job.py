@@ -12,11 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from bramble import catalogue, virtual
+from bramble import catalogue, gguf, virtual
 from bramble.checks import checks_of
-from bramble.virtual import source
+from bramble.fit import memory
+from bramble.fit.geometry import geometry
+from bramble.fit.kept import kept
+from bramble.models import lock
+from bramble.virtual import lifecycle, source
 from bramble.virtual.model import GATEWAY, address_of
 from tests.nodes.fleet import BIN, MAIN_JOB_TIMEOUT_S, ROOT, SKIPPED, Fleet, wait_until
+from tests.shapes.models import all_shapes
 from tests.unit.node.scripted_server import Whole, serving
 
 pytestmark = pytest.mark.nodes
@@ -105,6 +110,96 @@ def test_ask_streams_the_right_answer(fleet):
     done = fleet.bramble("ask", "--host", NODE, "What is 2+2?")
     assert done.returncode == 0
     assert done.stdout.strip() == "4"
+
+
+ORACLES = (
+    ("llama-3.2-1b-q4_k_m", 2048),
+    ("qwen2.5-3b-q8_0", 32768),
+    ("llama-3.1-8b-pruned-q4_k_m", 8192),
+    ("gemma-3-1b-q4_k_m", 8192),
+    ("qwen3.5-2b-q4_k_s", 4096),
+    ("qwen3-30b-a3b-q4_k_m", 2048),
+)
+
+
+@pytest.mark.parametrize(("name", "ctx"), ORACLES)
+def test_the_planner_says_what_the_built_llama_fit_params_says(fleet, on, virtual_pis, name, ctx):
+    """Sparse files of real dimensions: what tests/unit/test_fit.py holds recorded, from this build."""
+    shape = all_shapes()[name]
+    header, size = shape.header(), len(shape.header()) + shape.data_bytes
+    argv = virtual.ssh_argv(
+        lifecycle.running(NODE), f"cat >shape.gguf && truncate -s {size} shape.gguf"
+    )
+    subprocess.run(argv, input=header, check=True, timeout=60)
+    said = virtual_pis.said(
+        NODE,
+        f"/opt/bramble/engine/current/bin/llama-fit-params -m shape.gguf -c {ctx} -np 1 -ub 128 "
+        "-ctk f16 -ctv f16 --no-repack --fit-print on 2>/dev/null; rm shape.gguf",
+    )
+    host, *truth = said.splitlines()[-1].split()
+    assert host == "Host"
+    request = memory.Request(ctx=ctx)
+    found = geometry(gguf.read(header))
+    total = (
+        found.weights.file_bytes
+        + memory.kv_bytes(found, request)
+        + memory.compute_bytes(found, request)
+    ) / (1 << 20)
+    expected = sum(map(int, truth))
+    assert abs(total - expected) <= 0.03 * expected
+    assert total > expected - 64
+
+
+def test_fit_asks_the_node_for_its_memory(fleet, on):
+    model = ROOT / "models" / "bramble-demo-q8_0.gguf"
+    done = fleet.bramble("fit", model, "--host", NODE, "--json")
+    assert done.returncode == 0, done.stdout
+    answer = json.loads(done.stdout)
+    told = int(on(NODE, "grep MemTotal /proc/meminfo").split()[1]) // 1024
+    assert answer["available_mib"] + answer["reserve_mib"] == told
+    assert answer["flags"][:2] == ["-c", "512"]
+
+
+def test_a_model_that_does_not_fit_is_refused_before_anything_is_fetched(fleet, on):
+    header = all_shapes()["llama-3.1-8b-q4_k_m"].header()
+    small = all_shapes()["llama-3.2-1b-q4_k_m"].header()
+    total = int(on(NODE, "grep MemTotal /proc/meminfo").split()[1]) // 1024
+    with serving(b"never read", GATEWAY) as server:
+        locked = {
+            use: lock.Locked(
+                repo="a/b",
+                revision="1" * 40,
+                file="c.gguf",
+                size_bytes=gguf.read(header).file_bytes,
+                sha256="2" * 64,
+                fit=kept(geometry(gguf.read(data))),
+            )
+            for use, data in (("big:q4_k_m", header), ("small:q4_k_m", small))
+        }
+        lock.write(fleet.folder, locked)
+        own = {
+            "model": {
+                **dict.fromkeys(("name", "path", "sha256")),
+                "use": "big:q4_k_m",
+                "endpoint": server.url.rpartition("/")[0],
+            },
+            "serving": {"reserve_mib": total - 3000},
+        }
+        fleet.write([NODE], {NODE: own})
+        try:
+            planned = fleet.bramble("plan", NODE)
+            done = fleet.pyinfra("node", "-y")
+        finally:
+            (fleet.folder / "models.lock").unlink()
+            fleet.write([NODE])
+        assert server.ranges == []
+    for said in (planned, done):
+        assert said.returncode == 1, said.stdout
+        assert "big-q4_k_m does not fit, so nothing is fetched" in said.stdout
+        assert "the model takes 4" in said.stdout
+        assert "The nearest locked model that fits is small:q4_k_m" in said.stdout
+    assert fleet.events("step") == []
+    assert fleet.verify()[0] == 0
 
 
 def test_verify_passes_and_exits_with_0(fleet):

@@ -7,6 +7,7 @@ without its faults and its blind spot being added below.
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from types import ModuleType
 
 import log_faults
@@ -64,7 +65,7 @@ from bramble.checks import (
 )
 from bramble.parse import Mount, Socket
 from bramble.plan import NodePlan
-from bramble.snapshot import Answer, Boot, Login, Output, Snapshot, Unknown
+from bramble.snapshot import Answer, Boot, FileState, Login, Output, Snapshot, Unknown
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)
@@ -195,6 +196,22 @@ def available(mib: int) -> Snapshot:
 
 PI4_FAN = node_plan(replace(PI5, kind="pi4"), power={"fan": {"gpio_pin": 14, "on_above_c": 55}})
 
+# A model whose dimensions are known, as its file is on this computer.
+DEMO = {
+    "name": "demo",
+    "url": None,
+    "path": str(Path(__file__).parents[2] / "models" / "bramble-demo-q8_0.gguf"),
+}
+KNOWN = node_plan(model=DEMO)
+TINY = replace(PI5, memory_mib=360)
+SMALL, WARNED = node_plan(TINY, model=DEMO), node_plan(TINY, model={**DEMO, "fit": "warn"})
+
+
+def of_size(size: int) -> FileState:
+    """A model's file, which is never read."""
+    return replace(plain(""), size_bytes=size, sha256=None, text=None)
+
+
 # Each check with what makes it fail, by name.
 FAULTS: dict[str, dict[str, Snapshot | Node]] = {
     "base.system_is_supported": {
@@ -275,8 +292,15 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
         "the voltage": with_boot(GOOD, config_txt=f"{CONFIG}over_voltage_delta=50000\n"),
         "the warranty bit": with_boot(GOOD, config_txt="force_turbo=1\nover_voltage=2\n"),
     },
+    "serving.model_fits": {
+        "by its file's size": with_file(GOOD, MODEL.path, of_size(9 * 10**9)),
+        "by its dimensions": Node(GOOD, plan=SMALL),
+    },
     "serving.memory_is_enough": {
         "too little": available(900),
+        "known dimensions": Node(
+            replace(good_look(KNOWN), memory_kib={"MemAvailable": 0}), plan=KNOWN
+        ),
         "room for the weights but not for the context": with_unit(available(1000), process=None),
     },
     "storage.ssd_is_there": {
@@ -521,6 +545,7 @@ BLIND: dict[str, dict[str, Snapshot | Node]] = {
         "no trip point": with_file(GOOD, TRIP.format(2), WHY),
     },
     "power.nothing_is_overclocked": {"no boot": NO_BOOT},
+    "serving.model_fits": {"no model": with_file(GOOD, MODEL.path, WHY)},
     "serving.memory_is_enough": {
         "no units": replace(GOOD, units=WHY),
         "no memory": replace(GOOD, memory_kib=WHY),
@@ -692,6 +717,10 @@ SKIPPED: dict[str, tuple[tuple[Snapshot | Node, str], ...]] = {
     "power.nothing_is_overclocked": (
         (with_boot(GOOD, config_txt=None), "no Raspberry Pi with a config.txt"),
         (Node(GOOD, plan=MINI_PC), "no Raspberry Pi with a config.txt"),
+    ),
+    "serving.model_fits": (
+        (with_file(GOOD, MODEL.path, None), "there is no"),
+        (Node(GOOD, plan=WARNED), "model.fit is warn; it takes"),
     ),
     "serving.memory_is_enough": ((with_file(GOOD, MODEL.path, None), "there is no"),),
     "storage.ssd_is_there": WITHOUT_SSD,

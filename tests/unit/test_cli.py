@@ -242,6 +242,7 @@ def test_revert_that_failed_says_why_and_ends_with_code_1(runs):
 PLAN = {
     "host": "pi5-a",
     "board": {"model": "Raspberry Pi 5 Model B Rev 1.0", "kind": "pi5"},
+    "refused": [],
     "packages": ["curl"],
     "files": [],
     "steps": [
@@ -276,6 +277,15 @@ def test_a_plan_shows_the_steps_to_do_with_their_differences(runs):
         "+++ /etc/x\n+one\n"
         "  storage: Install log2ram: not to do: no card\n"
     )
+
+
+def test_a_plan_that_a_deploy_would_refuse_says_so_and_ends_with_1(runs):
+    runs.leaves = outcome(run("pi5-a"), ("plan", {**PLAN, "refused": ["It does not fit."]}), end())
+    done = bramble("plan", "pi5-a")
+    assert done.exit_code == 1
+    assert "  refused, none of them would be done: It does not fit.\n" in done.stdout
+    assert bramble("up", "--dry").exit_code == 1
+    assert bramble("plan", "pi5-a", "--json").exit_code == 1
 
 
 def test_a_dry_up_plans_and_changes_nothing(runs):

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -24,7 +25,8 @@ from bramble.models.lock import Locked
 from bramble.settings import Section
 from bramble.snapshot import Snapshot
 from bramble.virtual.model import Node
-from tests.unit.good_node import node_plan
+from tests.shapes.models import all_shapes
+from tests.unit.good_node import PI5, node_plan
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -135,7 +137,9 @@ def test_the_keys_of_up_are_documented():
 
 
 def test_the_keys_of_plan_are_documented():
-    plan = node_plan()
+    demo = str(ROOT / "models" / "bramble-demo-q8_0.gguf")
+    small = replace(PI5, memory_mib=360)
+    plan = node_plan(small, model={"name": "demo", "url": None, "path": demo})
     todo = {
         role.name: role.plan.steps(plan.roles[role.name], plan, Snapshot())
         for role in catalogue.roles()
@@ -226,9 +230,10 @@ def test_the_keys_of_model_are_documented(tmp_path, monkeypatch):
         assert keys(json.loads(done.stdout)) == documented(f"bramble {words} --json")
 
 
-def test_the_keys_of_fit_are_documented():
-    model = ROOT / "models" / "bramble-demo-q8_0.gguf"
-    done = CliRunner().invoke(main, ["fit", str(model), "--board", "pi5-8g", "--json"])
+def test_the_keys_of_fit_are_documented(tmp_path):
+    model = all_shapes()["qwen2.5-3b-q4_k_m"].write(tmp_path)
+    words = ["fit", str(model), "--board", "pi5-8g", "--claim", "5", "--json"]
+    done = CliRunner().invoke(main, words)
     assert done.exit_code == 0, done.output
     assert keys(json.loads(done.stdout)) == documented("bramble fit --json")
 

@@ -39,7 +39,7 @@ def test_memory_is_what_llama_fit_params_says(name):
     model = model_of(name)
     for ctx, ubatch, slots, kind, *truth in ORACLE[name]:
         request = memory.Request(ctx=ctx, ubatch=ubatch, slots=slots, type_k=kind, type_v=kind)
-        weights = model.weights_bytes / MIB
+        weights = model.weights.file_bytes / MIB
         kv = memory.kv_bytes(model, request) / MIB
         total = weights + kv + memory.compute_bytes(model, request) / MIB
         case = f"{name}: {request}"
@@ -65,11 +65,23 @@ def test_only_windows_and_states_are_copied_for_later_turns():
 
 def test_a_tied_embedding_is_there_twice_where_weights_are_repacked():
     """Seen with llama-fit-params: without --no-repack, `Host 125` besides `CPU_REPACK 828`."""
-    copied, twice = memory.repacked_bytes(model_of("qwen2.5-3b-q4_k_m"))
-    assert twice == 151936 * 2048 // 256 * 210
-    assert copied < model_of("qwen2.5-3b-q4_k_m").weights_bytes
-    assert memory.repacked_bytes(model_of("llama-3.1-8b-q4_k_m"))[1] == 0
-    assert memory.repacked_bytes(model_of("qwen2.5-3b-f16")) == (0, 0)
+    qwen = model_of("qwen2.5-3b-q4_k_m").weights
+    assert qwen.twice_bytes == 151936 * 2048 // 256 * 210
+    assert qwen.repacked_bytes < qwen.file_bytes
+    assert model_of("llama-3.1-8b-q4_k_m").weights.twice_bytes == 0
+    half = model_of("qwen2.5-3b-f16").weights
+    assert (half.repacked_bytes, half.twice_bytes) == (0, 0)
+
+
+def test_a_token_reads_the_chosen_experts_and_one_row_of_a_table_that_is_looked_up():
+    qwen = model_of("qwen2.5-3b-q4_k_m").weights
+    assert qwen.active_bytes == qwen.file_bytes  # the embedding is the output too
+    llama = model_of("llama-3.1-8b-q4_k_m").weights
+    assert llama.file_bytes - llama.active_bytes == 128256 * 4096 // 256 * 144
+    assert 7.4e9 < llama.active_elements < 7.6e9
+    mixture = model_of("qwen3-30b-a3b-q4_k_m").weights
+    assert 2.9e9 < mixture.active_elements < 3.4e9
+    assert mixture.active_bytes < mixture.file_bytes / 8
 
 
 BAD = {

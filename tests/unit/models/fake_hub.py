@@ -38,6 +38,7 @@ class FakeHub:
     url: str = ""
     repos: dict[str, Repo] = field(default_factory=dict)
     # A mirror that leaves X-Linked-Etag out, or anything that answers like no hub.
+    header: bytes = b""
     without_etag: bool = False
     without_commit: bool = False
     status: int | None = None
@@ -100,8 +101,15 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(401, {"X-Error-Code": "GatedRepo", "X-Repo-Commit": repo.commit})
         elif file not in repo.files:
             self._send(404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": repo.commit})
+        elif self.command == "GET":
+            self._start(repo.files[file][1])
         else:
             self._linked(repo, *repo.files[file])
+
+    def _start(self, size: int) -> None:
+        """The first bytes of a file: the hub itself would redirect to where they are."""
+        body = self.fake.header[:size]
+        self._send(206, {"Content-Range": f"bytes 0-{len(body) - 1}/{size}"}, body)
 
     def _linked(self, repo: Repo, sha256: str, size: int) -> None:
         headers = {

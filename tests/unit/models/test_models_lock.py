@@ -8,12 +8,16 @@ import yaml
 from click.testing import CliRunner
 from fake_hub import COMMIT, NEW, OLD, REPO, Repo
 
+from bramble import gguf
 from bramble.catalogue import sections
 from bramble.cli import main
+from bramble.fit.geometry import geometry
+from bramble.fit.kept import Kept, kept
 from bramble.inventory import load
 from bramble.inventory.problems import InventoryError
 from bramble.models import catalogue, lock
 from bramble.models.hub import Hub, HubError, HubUnreachable
+from tests.shapes.models import all_shapes
 
 USE = "toy-3b:q4_k_m"
 
@@ -43,9 +47,63 @@ def test_what_the_inventory_uses_is_locked_by_commit_size_and_sha256(model, fold
             }
         }
     }
-    assert there.asked == [("HEAD", f"/{REPO}/resolve/main/toy-3b-q4_k_m.gguf")]
+    assert there.asked == [
+        ("HEAD", f"/{REPO}/resolve/main/toy-3b-q4_k_m.gguf"),
+        ("GET", f"/{REPO}/resolve/{COMMIT}/toy-3b-q4_k_m.gguf"),
+    ]
     assert f"{USE}: locked: {REPO} at {COMMIT[:12]}, 2.10 GB, sha256 {OLD}" in done.output
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
+
+
+QWEN = all_shapes()["qwen2.5-3b-q4_k_m"]
+
+
+def test_the_lock_has_what_a_plan_needs_to_know_of_the_model(model, folder, there):
+    there.header = QWEN.header()
+    assert model("lock").exit_code == 0
+    found = lock.load(folder)[USE].fit
+    assert found.geometry == geometry(gguf.read(QWEN.header()))
+    text = (folder / "models.lock").read_text()
+    assert '        - {"count": 36, "key": 256, ' in text
+    asked = len(there.asked)
+    before = (folder / "models.lock").stat().st_ino
+    assert "nothing to change in" in model("lock").output
+    assert len(there.asked) == asked + 1  # its header is not read again
+    assert (folder / "models.lock").stat().st_ino == before
+
+
+def test_a_lock_without_it_gets_it_with_the_next_lock(model, folder, there):
+    told = model("lock")
+    assert told.exit_code == 0
+    assert "deploys cannot tell whether it fits" in told.output
+    assert lock.load(folder)[USE].fit is None
+    there.header = QWEN.header()
+    assert "cannot tell" not in model("lock").output
+    assert lock.load(folder)[USE].fit is not None
+
+
+@pytest.mark.parametrize("name", all_shapes())
+def test_what_is_kept_of_a_model_is_all_that_its_fit_depends_on(name):
+    found = geometry(gguf.read(all_shapes()[name].header()))
+    text = kept(found).model_dump_json()
+    assert Kept.model_validate_json(text).geometry == found
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda text: text.replace('"count": 36', '"count": 5000'), "count"),
+        (lambda text: text.replace('"arch"', '"arhc"').replace("arch:", "arhc:"), "arhc"),
+        (lambda text: text.replace("vocabulary: 151936", "vocabulary: -1"), "vocabulary"),
+    ],
+)
+def test_dimensions_that_cannot_be_are_told_with_their_place(model, folder, there, spoil, said):
+    there.header = QWEN.header()
+    model("lock")
+    file = folder / "models.lock"
+    file.write_text(spoil(file.read_text()))
+    with pytest.raises(InventoryError, match=said):
+        lock.load(folder)
 
 
 def test_a_name_without_a_quant_locks_all_of_a_model_sorted_and_stable(model, folder):
@@ -167,7 +225,7 @@ def test_a_token_opens_a_gated_repository_and_stands_nowhere(model, folder, ther
     there.repos[REPO].gated = True
     done = model("lock", HF_TOKEN=there.token)
     assert done.exit_code == 0
-    assert there.tokens == [f"Bearer {there.token}"]
+    assert set(there.tokens) == {f"Bearer {there.token}"}
     assert there.token not in done.output + (folder / "models.lock").read_text()
     file = tmp_path / "token"
     file.write_text(f"{there.token}\n")
@@ -188,7 +246,7 @@ def test_a_password_of_netrc_does_not_take_the_tokens_place(model, there, tmp_pa
     monkeypatch.setenv("NETRC", str(netrc))
     assert model("lock", HF_TOKEN=there.token).exit_code == 0
     assert model("lock").exit_code == 0
-    assert there.tokens == [f"Bearer {there.token}", None]
+    assert there.tokens == [f"Bearer {there.token}"] * 2 + [None] * 2
 
 
 @pytest.mark.parametrize("endpoint", ["ftp://x", "huggingface.co", "https://"])

@@ -1,0 +1,88 @@
+"""A model's dimensions as `models.lock` keeps them, so that a plan is made without its header."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from pydantic import model_validator
+
+from bramble.fit.geometry import LAYERS_LIMIT, NUMBER_LIMIT, Geometry, Layer
+from bramble.fit.weights import Weights
+from bramble.gguf import SIZE_LIMIT
+from bramble.settings import Section, option
+
+
+class Layers(Section):
+    """Layers that are alike, one after another: what each keeps and computes, in elements."""
+
+    count: int = option(..., help="How many.", ge=1, le=LAYERS_LIMIT)
+    key: int = option(..., help="Keys of a token.", ge=0, le=NUMBER_LIMIT)
+    value: int = option(..., help="Values of a token.", ge=0, le=NUMBER_LIMIT)
+    query: int = option(..., help="Queries of a token.", ge=0, le=NUMBER_LIMIT)
+    feed_forward: int = option(..., help="Width between its matrices.", ge=0, le=NUMBER_LIMIT)
+    state: int = option(..., help="State of a conversation.", ge=0, le=NUMBER_LIMIT)
+    windowed: bool = option(..., help="Whether it sees a window only.")
+
+
+class Kept(Section):
+    """What `bramble fit` reads in a model's header."""
+
+    arch: str = option(..., help="Architecture.", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    embedding: int = option(..., help="Width of the embedding.", ge=1, le=NUMBER_LIMIT)
+    vocabulary: int = option(..., help="Tokens that there are.", ge=1, le=NUMBER_LIMIT)
+    ctx_train: int = option(..., help="Context it was trained for.", ge=1, le=NUMBER_LIMIT)
+    window: int = option(..., help="Width of the sliding window.", ge=0, le=NUMBER_LIMIT)
+    experts_used: int = option(..., help="Experts for a token.", ge=0, le=NUMBER_LIMIT)
+    file_bytes: int = option(..., help="All tensors.", ge=1, le=SIZE_LIMIT)
+    active_bytes: int = option(..., help="Tensors read for a token.", ge=0, le=SIZE_LIMIT)
+    active_elements: int = option(..., help="Weights of a token.", ge=0, le=SIZE_LIMIT)
+    repacked_bytes: int = option(..., help="Tensors of repacked types.", ge=0, le=SIZE_LIMIT)
+    twice_bytes: int = option(..., help="What is there twice then.", ge=0, le=SIZE_LIMIT)
+    layers: tuple[Layers, ...] = option(..., help="Its layers, in order.")
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Kept:
+        count = sum(run.count for run in self.layers)
+        if not 1 <= count <= LAYERS_LIMIT:
+            raise ValueError(f"{count} layers; 1 to {LAYERS_LIMIT} are right")
+        return self
+
+    @property
+    def geometry(self) -> Geometry:
+        """The dimensions, one layer after another."""
+        return Geometry(
+            arch=self.arch,
+            embedding=self.embedding,
+            vocabulary=self.vocabulary,
+            ctx_train=self.ctx_train,
+            window=self.window,
+            experts_used=self.experts_used,
+            layers=tuple(
+                Layer(**run.model_dump(exclude={"count"}))
+                for run in self.layers
+                for _ in range(run.count)
+            ),
+            weights=Weights(
+                file_bytes=self.file_bytes,
+                active_bytes=self.active_bytes,
+                active_elements=self.active_elements,
+                repacked_bytes=self.repacked_bytes,
+                twice_bytes=self.twice_bytes,
+            ),
+        )
+
+
+def kept(model: Geometry) -> Kept:
+    """What to keep of these dimensions."""
+    return Kept(
+        arch=model.arch,
+        embedding=model.embedding,
+        vocabulary=model.vocabulary,
+        ctx_train=model.ctx_train,
+        window=model.window,
+        experts_used=model.experts_used,
+        **vars(model.weights),
+        layers=tuple(
+            Layers(count=len(list(alike)), **vars(layer)) for layer, alike in groupby(model.layers)
+        ),
+    )

@@ -1,0 +1,69 @@
+"""A model's tensors in sum: what they take, and what of them one token needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bramble.gguf import Tensor
+
+# Types that Arm's dotprod kernels want in another order (ggml-cpu/repack.cpp): such weights are
+# copied out of the mapped file into memory of the process.
+REPACKED = frozenset({"Q4_0", "Q4_K", "Q5_K", "Q6_K", "Q8_0", "IQ4_NL"})
+_EMBEDDING = "token_embd.weight"
+# Of these a token takes one row.
+_LOOKED_UP = frozenset({_EMBEDDING, "per_layer_token_embd.weight"})
+
+
+@dataclass(frozen=True)
+class Weights:
+    """All tensors of a model.
+
+    `active_bytes` and `active_elements` are those that one token is multiplied with: of a mixture of
+    experts the chosen ones, of tables that are looked up none. `repacked_bytes` is what a processor
+    with dotprod copies out of the file, and `twice_bytes` what of that stays there besides: a token
+    embedding that is the output too is looked up in the file and multiplied from the copy.
+    """
+
+    file_bytes: int
+    active_bytes: int
+    active_elements: int
+    repacked_bytes: int
+    twice_bytes: int
+
+
+def weights(tensors: Sequence[Tensor], experts_used: int) -> Weights:
+    """The sums over a header's tensors."""
+    tied = all(tensor.name != "output.weight" for tensor in tensors)
+    active = [_active(tensor, experts_used, tied) for tensor in tensors]
+    copied = [
+        tensor
+        for tensor in tensors
+        if tensor.type.name in REPACKED
+        and len(tensor.shape) > 1
+        and (tensor.name not in _LOOKED_UP or _is_output(tensor, tied))
+    ]
+    return Weights(
+        file_bytes=sum(tensor.nbytes for tensor in tensors),
+        active_bytes=sum(active),
+        active_elements=sum(
+            size // tensor.type.size * tensor.type.block
+            for tensor, size in zip(tensors, active, strict=True)
+        ),
+        repacked_bytes=sum(tensor.nbytes for tensor in copied),
+        twice_bytes=sum(tensor.nbytes for tensor in copied if _is_output(tensor, tied)),
+    )
+
+
+def _is_output(tensor: Tensor, tied: bool) -> bool:
+    """Whether the token embedding is the output's matrix too."""
+    return tied and tensor.name == _EMBEDDING
+
+
+def _active(tensor: Tensor, experts_used: int, tied: bool) -> int:
+    """What of a tensor is read for one token."""
+    if tensor.name in _LOOKED_UP and not _is_output(tensor, tied):
+        return 0
+    if "_exps." in tensor.name and experts_used:
+        return tensor.nbytes * min(experts_used, tensor.shape[-1]) // max(tensor.shape[-1], 1)
+    return tensor.nbytes

@@ -1,0 +1,21 @@
+"""Has a lock's entry say what a plan needs to know of the model, from the first bytes of its file."""
+
+from __future__ import annotations
+
+from bramble.fit import source
+from bramble.fit.geometry import geometry
+from bramble.fit.kept import kept
+from bramble.gguf import GgufError
+from bramble.models.hub import Hub
+from bramble.models.lock import Locked
+
+
+def measured(entry: Locked, hub: Hub) -> tuple[Locked, str]:
+    """The entry with the model's dimensions; where they cannot be had, as it was, and why."""
+    if entry.fit is not None:
+        return entry, ""
+    try:
+        found = kept(geometry(source.header(entry.url(hub.endpoint), hub.auth)))
+    except (GgufError, source.SourceError, ValueError) as error:
+        return entry, f"deploys cannot tell whether it fits, as its header is not read: {error}"
+    return entry.model_copy(update={"fit": found}), ""
