@@ -35,7 +35,7 @@ class Entry:
 
     def median(self, name: str) -> float:
         """The median of one figure over the runs."""
-        return statistics.median(getattr(run, name) for run in self.runs)
+        return float(statistics.median(getattr(run, name) for run in self.runs))
 
     def span(self, name: str) -> tuple[float, float]:
         """The smallest and the largest of one figure."""
@@ -101,8 +101,8 @@ def decide(found: Sequence[Entry]) -> Verdict | None:
 
 def table(found: Sequence[Entry]) -> str:
     """Medians with the smallest and the largest, a line for each variant."""
-    rows = [("VARIANT", "PROMPT", "ANSWER", "TURN", "AGAINST PLAIN")]
-    rows += [_row(entry, found) for entry in found]
+    heading = ("VARIANT", "PROMPT", "ANSWER", "TURN", "AGAINST PLAIN")
+    rows = [heading, *(_row(entry, found) for entry in found)]
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
     return "\n".join(lines)

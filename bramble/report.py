@@ -8,6 +8,7 @@ Every line is an object with `event` and `at` (seconds since 1970):
                                      the end of a step that had something to do: done or failed
     plan     host, board, packages, files, steps
     result   host, role, check, status, want, got, remedy
+    race     host, soc, model, releases, runs
     end      changed, failed         names of hosts; always the last line
 """
 

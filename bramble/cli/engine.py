@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bramble.cli.fleet import AS_JSON, HOSTS
+from bramble.cli.race import race
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -174,3 +175,6 @@ def _print(found: Sequence[Entry], as_json: bool) -> None:
         )
     if not found:
         click.echo("The store is empty; `bramble engine build` fills it.")
+
+
+engine.add_command(race)

@@ -22,7 +22,7 @@ from bramble.snapshot import Snapshot, Unknown
 from bramble.steps import Step, as_dict
 
 Commands = Generator[FunctionCommand, None, None]
-Way = Literal["steps", "revert", "prune"]
+Way = Literal["steps", "revert", "prune", "candidate"]
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def bring(node: Node, role: str, way: Way = "steps") -> None:
 
 
 def _steps(plan: NodePlan, role: str, snapshot: Snapshot, way: Way = "steps") -> tuple[Step, ...]:
-    """A role's steps by what a look saw: those that bring it there, take it back, or clear up."""
+    """A role's steps by what a look saw, in one of the ways that its plan has functions for."""
     found = next(entry for entry in catalogue.roles() if entry.name == role)
     steps: tuple[Step, ...] = getattr(found.plan, way)(plan.roles[role], plan, snapshot)
     return steps

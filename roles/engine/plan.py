@@ -10,7 +10,7 @@ from bramble.board import Board
 from bramble.plan import Given, Interests, NodePlan, RolePlan, identity
 from bramble.releases import built_sha256, manifest_path
 from bramble.snapshot import FileState, Snapshot
-from bramble.steps import Step, Stored, Upload, remove_files
+from bramble.steps import Step, Stored, Upload, install_packages, remove_files
 from roles.engine import processor
 from roles.engine.settings import Git, Settings
 
@@ -82,18 +82,20 @@ def interests(settings: Settings) -> Interests:
 def plan(settings: Settings, board: Board, given: Given) -> EnginePlan:
     """The release for this source, these options, this system and this processor."""
     source, upload, commit = _source(settings)
-    variant = VARIANTS[settings.variant]
+    soc = processor.soc_key(board)
+    name = settings.variant_for(soc)
+    variant = VARIANTS[name]
     options = OPTIONS | processor.options(board, settings.recipe) | variant.get("options", {})
     options |= {
         "LLAMA_BUILD_NUMBER": str(settings.build_number),
         "LLAMA_BUILD_COMMIT": commit[:9],
     }
     options |= settings.options
-    soc = processor.soc_key(board)
     release = identity([{**source, "upload": None}, options, board.codename, soc])
     return EnginePlan(
-        packages=_packages(settings, source),
+        packages=_packages(settings, source, variant),
         provides={
+            "engine.soc": soc,
             "engine.release": release,
             "engine.folder": f"{HOME}/releases/{release}",
             "engine.bin": f"{CURRENT}/bin",
@@ -105,19 +107,21 @@ def plan(settings: Settings, board: Board, given: Given) -> EnginePlan:
         options=options,
         targets=TARGETS + variant.get("targets", ()),
         recipe=settings.recipe,
-        variant=settings.variant,
+        variant=name,
         jobs=settings.jobs or _jobs(board),
         soc=soc,
         upload=upload,
     )
 
 
-def _packages(settings: Settings, source: Mapping[str, Any]) -> tuple[str, ...]:
+def _packages(
+    settings: Settings, source: Mapping[str, Any], variant: Mapping[str, Any]
+) -> tuple[str, ...]:
     """A compiler and what goes with it, or only what the programs run with."""
     if settings.recipe == "cross":
         return RUN_PACKAGES
     git = ("git",) if source["kind"] == "git" else ()
-    more: tuple[str, ...] = VARIANTS[settings.variant].get("packages", ())
+    more: tuple[str, ...] = variant.get("packages", ())
     return BUILD_PACKAGES + more + git
 
 
@@ -143,6 +147,17 @@ def _jobs(board: Board) -> int:
 def steps(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
     """Have the release where it is missing, then make it the current one if it computes here."""
     return (_install(plan, node, snapshot), _switch(plan, snapshot))
+
+
+def candidate(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
+    """Have the release beside the current one, for a race; what is current stays so."""
+    packages = install_packages("Install what the release needs", plan.packages, snapshot)
+    return (packages, _install(plan, node, snapshot))
+
+
+def worth_a_race(settings: Settings, board: Board) -> tuple[str, ...]:
+    """The variants that may be faster than plain on this board; rpc computes as plain does."""
+    return () if settings.recipe == "cross" else ("openblas",)
 
 
 def revert(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
