@@ -312,7 +312,8 @@ def _owned(plan: NodePlan, name: str, module: Any, fresh: Snapshot) -> Iterator[
             release = step.stored.query["release"]
             packed = f"{release.rpartition('/')[0]}/.{step.stored.key}.packed"
             yield f"| `{packed}` | packed for the store, removed once it is fetched |\n"
-            yield f"| `{step.stored.remote}` | sent where it cannot be pulled, removed once it is used |\n"
+            sent = "sent where it cannot be pulled, removed once it is used"
+            yield f"| `{step.stored.remote}` | {sent} |\n"
         if step.detached:
             unit = f"bramble-{step.program.replace('_', '-')}-ID"
             yield f'| `/run/bramble/steps/{unit}` | program, log and exit code of "{step.name}" |\n'

@@ -25,7 +25,7 @@ class SharingError(Exception):
     """Why a node cannot pull from this computer."""
 
 
-class _Server:
+class Server:
     """A file server under way, and what it offers."""
 
     def __init__(self, address: str) -> None:
@@ -54,7 +54,7 @@ class _Server:
         return self.names[path]
 
 
-_servers: dict[str, _Server] = {}
+_servers: dict[str, Server] = {}
 _lock = threading.Lock()
 
 
@@ -63,7 +63,7 @@ def url(host: Host, path: Path) -> str:
     address, seen = _local_address(host), _seen_as(host)
     with _lock:
         try:
-            server = _servers.get(address) or _servers.setdefault(address, _Server(address))
+            server = _servers.get(address) or _servers.setdefault(address, Server(address))
             if not server.port:
                 raise SharingError(f"this computer cannot serve files on {address}")
             name = server.offer(path)

@@ -317,7 +317,7 @@ def test_an_altered_store_is_told_and_nothing_is_built(fleet):
 @pytest.fixture
 def server():
     """A file server of its own process on the loopback."""
-    server = sharing._Server("127.0.0.1")
+    server = sharing.Server("127.0.0.1")
     yield server
     server.process.communicate()
     assert server.process.returncode == 0
@@ -357,13 +357,13 @@ def test_many_nodes_pull_at_once_even_when_one_stands_still(server, tmp_path):
 
 
 def test_an_address_that_is_not_this_computer_s_is_no_server_s():
-    server = sharing._Server("192.0.2.1")
+    server = sharing.Server("192.0.2.1")
     assert server.port == ""
     server.process.communicate()
 
 
 def test_a_server_that_ended_is_told(tmp_path):
-    server = sharing._Server("127.0.0.1")
+    server = sharing.Server("127.0.0.1")
     server.process.kill()
     server.process.wait()
     with pytest.raises(OSError, match=r"file server|Broken pipe"):
