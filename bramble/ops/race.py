@@ -12,7 +12,7 @@ from pyinfra.context import host, state
 
 from bramble import catalogue
 from bramble.inventory import InventoryError, from_data
-from bramble.ops import connection, delivery
+from bramble.ops import connection
 from bramble.ops.run import Commands, Node, bring, refuse, this_run
 from bramble.plan import NodePlan, identity, make
 from bramble.race import ANSWER_TOKENS, PROMPT_TOKENS
@@ -75,9 +75,10 @@ def run_in_turn(plans: Mapping[str, NodePlan], rounds: int) -> Commands:
 
 def _run(state: State, host: Host, plans: Mapping[str, NodePlan], rounds: int) -> bool:
     step = step_of(plans, rounds)
-    problem = delivery.deliver(host, step)
-    found = None if problem else _result(host, step)
-    if problem is None and found is None:
+    well, output = connection.follow(host, step)
+    problem = None if well else output.strip() or "it failed without a word"
+    found = _result(host, step) if well else None
+    if well and found is None:
         problem = f"the node left no figures at {RESULT}; race again"
         host.log(click.style(problem, "red"))
     plain = plans["plain"]
