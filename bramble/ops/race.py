@@ -30,7 +30,7 @@ def race(node: Node) -> None:
         return
     said = host.data.get("variants")
     try:
-        plans = candidates(node.plan, tuple(said.split(",")) if said else ())
+        plans = candidates(node.plan, host.data.bramble, tuple(said.split(",")) if said else ())
     except (InventoryError, LookupError) as error:
         refuse(name="Refuse the race", reasons=(str(error.args[0]),))
         return
@@ -39,15 +39,17 @@ def race(node: Node) -> None:
     run_in_turn(name="Race", plans=plans, rounds=int(host.data.get("rounds", 5)))
 
 
-def candidates(plan: NodePlan, variants: Sequence[str]) -> dict[str, NodePlan]:
+def candidates(
+    plan: NodePlan, data: Mapping[str, Any], variants: Sequence[str]
+) -> dict[str, NodePlan]:
     """The node's plan with each of these variants, plain first; without any, with all that may gain."""
     lacking = [name for name in NEEDED if name not in plan.roles]
     if lacking:
         raise LookupError(
-            f"a race needs the roles {', '.join(NEEDED)}; {plan.host} lacks {lacking}"
+            f"a race needs the roles {', '.join(NEEDED)}; {plan.host} has no {' and no '.join(lacking)}"
         )
     sections = catalogue.sections()
-    settings = from_data(plan.host, host.data.bramble, sections)
+    settings = from_data(plan.host, data, sections)
     engine = next(role for role in catalogue.roles() if role.name == "engine")
     names = variants or engine.plan.worth_a_race(settings["engine"], plan.board)
     names = tuple(dict.fromkeys(("plain", *names)))
@@ -57,7 +59,6 @@ def candidates(plan: NodePlan, variants: Sequence[str]) -> dict[str, NodePlan]:
         )
     found = {}
     for name in names:
-        data = host.data.bramble
         own = {**data, "engine": {**data.get("engine", {}), "variant": name}}
         again = from_data(plan.host, own, sections)
         found[name] = make(plan.host, again, plan.board, catalogue.roles_of(again))
