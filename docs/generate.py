@@ -100,7 +100,7 @@ WRITTEN: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("path", "", "the swap file, mode 0600; beside it `.NAME.bramble` while it is being made"),
     ),
     "write_files": (),
-    "switch_engine": (("path", "", "link to the current release"),),
+    "switch_engine": (("path", "", "link to the current release, in which `smoke.json` is"),),
     "build_engine": (
         ("work", "", "source and build folder, kept for the next build"),
         ("ccache", "", "compiler cache"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,6 @@ from bramble.cli.fleet import AS_JSON, HOSTS
 from bramble.cli.race import race
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from bramble.plan import RolePlan
     from bramble.store import Entry
 
 
@@ -50,11 +47,16 @@ def build(hosts: tuple[str, ...], soc: str | None, as_json: bool) -> None:
     engine.recipe is cross; x86-64 means this computer's own instructions.
     """
     from bramble import builder, store
+    from bramble.cli.inventory import refuse
 
     with _told():
-        made = []
-        for plan, architecture, archive in _wanted(hosts, [soc] if soc else _known()):
-            found = store.find(plan.provides["engine.release"])
+        made: list[Entry] = []
+        refused = []
+        for plan, architecture in _wanted(hosts, [soc] if soc else _known()):
+            if plan.refusal:
+                refused.append(f"{plan.soc}: {plan.refusal}")
+                continue
+            found = store.find(plan.release)
             if found is None:
                 query = _engine().build(plan, builder.CODENAME)
                 click.echo(
@@ -62,9 +64,13 @@ def build(hosts: tuple[str, ...], soc: str | None, as_json: bool) -> None:
                     err=True,
                 )
                 found = builder.build(
-                    query, architecture, archive, lambda line: click.echo(line, err=True)
+                    query, architecture, plan.uploads, lambda line: click.echo(line, err=True)
                 )
             made.append(found)
+    if refused and not made:
+        refuse(refused[0])
+    for problem in refused:
+        click.echo(f"not built for {problem}", err=True)
     _print(made, as_json)
 
 
@@ -96,7 +102,7 @@ def prune(releases: tuple[str, ...], as_json: bool) -> None:
                 "arm64-generic",
                 *(["x86-64"] if os.uname().machine == "x86_64" else []),
             ]
-            gone = known - {plan.provides["engine.release"] for plan, _, _ in _wanted((), keys)}
+            gone = known - {plan.release for plan, _ in _wanted((), keys)}
         for name in sorted(gone - known):
             raise click.ClickException(f"the store has no release {name}")
         for name in sorted(gone):
@@ -121,9 +127,7 @@ def _known() -> list[str]:
     return list(_engine().processor.ARMS)
 
 
-def _wanted(
-    hosts: Sequence[str], keys: Sequence[str]
-) -> Iterator[tuple[RolePlan, str, Path | None]]:
+def _wanted(hosts: Sequence[str], keys: Sequence[str]) -> Iterator[tuple[Any, str]]:
     """Each release that these hosts would install on these processors and that can be built here."""
     from bramble.builder import board_for
     from bramble.cli.inventory import chosen_host, loaded_inventory, refuse
@@ -146,7 +150,7 @@ def _wanted(
             plan = _engine().plan(settings, board, {})
             if plan.release not in seen:
                 seen.add(plan.release)
-                yield plan, board.architecture, plan.upload.local if plan.upload else None
+                yield plan, board.architecture
     if hosts and not seen:
         refuse("engine.recipe is native there, so nodes compile for themselves; set it to cross")
 
@@ -171,10 +175,19 @@ def _print(found: Sequence[Entry], as_json: bool) -> None:
             f"{entry.release}  {told['soc']}  {told['codename']}  {told['variant']}  "
             f"{told['build_info']}  {entry.size / 2**20:.1f} MiB  {told['built_at']}\n"
             f"    {told['compiled_in']['cpu_flags']} with {', '.join(told['compiled_in']['parts'])}\n"
+            f"    {_shown(told['compiled_in'])}\n"
             f"    {told['compiler']}, on {told['builder']}; archive {entry.sha256}"
         )
     if not found:
         click.echo("The store is empty; `bramble engine build` fills it.")
+
+
+def _shown(compiled_in: Mapping[str, Any]) -> str:
+    """What the built program told of itself, in one line."""
+    info = compiled_in.get("system_info")
+    kernels = compiled_in.get("kleidiai_kernels")
+    told = f"system_info: {' '.join(info)}" if info else "system_info: not run where it was built"
+    return told + (f"; {kernels} kernels of KleidiAI" if kernels else "")
 
 
 engine.add_command(race)

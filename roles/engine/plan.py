@@ -11,7 +11,7 @@ from bramble.plan import Given, Interests, NodePlan, RolePlan, identity
 from bramble.releases import built_sha256, manifest_path
 from bramble.snapshot import FileState, Snapshot
 from bramble.steps import Step, Stored, Upload, install_packages, remove_files
-from roles.engine import processor
+from roles.engine import kleidiai, processor, proof
 from roles.engine.settings import Git, Settings
 
 HOME = "/opt/bramble/engine"
@@ -46,6 +46,7 @@ OPTIONS = {
 # What a variant adds to the options, to the programs and to the packages.
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "plain": {},
+    "kleidiai": {"options": {"GGML_CPU_KLEIDIAI": "ON"}, "packages": ("ca-certificates",)},
     "openblas": {
         "options": {"GGML_BLAS": "ON", "GGML_BLAS_VENDOR": "OpenBLAS"},
         "packages": ("libopenblas-dev", "pkg-config"),
@@ -67,15 +68,22 @@ class EnginePlan(RolePlan):
     variant: str
     jobs: int
     soc: str
-    upload: Upload | None
+    uploads: tuple[Upload, ...]
     mirror: str | None
+    kleidiai: Mapping[str, Any] | None
+    wants: proof.Wants
+    refusal: str | None
 
 
 def interests(settings: Settings) -> Interests:
     """Which releases there are, which one is current, and room for one more."""
     return Interests(
-        files=(CURRENT, SERVER, manifest_path(f"{HOME}/releases/*")),
-        packages=(*BUILD_PACKAGES, "git", *VARIANTS["openblas"]["packages"]),
+        files=(CURRENT, SERVER, *(of(f"{HOME}/releases/*") for of in (manifest_path, proof.path))),
+        packages=(
+            *BUILD_PACKAGES,
+            "git",
+            *(p for v in VARIANTS.values() for p in v.get("packages", ())),
+        ),
         free=(HOME,),
     )
 
@@ -86,13 +94,15 @@ def plan(settings: Settings, board: Board, given: Given) -> EnginePlan:
     soc = processor.soc_key(board)
     name = settings.variant_for(soc)
     variant = VARIANTS[name]
+    kai = kleidiai.source(settings.kleidiai) if name == "kleidiai" else (None, None)
     options = OPTIONS | processor.options(board, settings.recipe) | variant.get("options", {})
     options |= {
         "LLAMA_BUILD_NUMBER": str(settings.build_number),
         "LLAMA_BUILD_COMMIT": commit[:9],
     }
     options |= settings.options
-    release = identity([{**source, "upload": None}, options, board.codename, soc])
+    pins = [{**part, "upload": None} for part in (source, kai[0]) if part]
+    release = identity([*pins, options, board.codename, soc])
     return EnginePlan(
         packages=_packages(settings, source, variant),
         provides={
@@ -111,9 +121,19 @@ def plan(settings: Settings, board: Board, given: Given) -> EnginePlan:
         variant=name,
         jobs=settings.jobs or _jobs(board),
         soc=soc,
-        upload=upload,
+        uploads=tuple(part for part in (upload, kai[1]) if part),
         mirror=settings.mirror,
+        kleidiai=kai[0],
+        wants=_wants(board, options),
+        refusal=kleidiai.refusal(board, settings.force) if kai[0] else None,
     )
+
+
+def _wants(board: Board, options: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """What the release is to show of itself on the node."""
+    shown = processor.shown(board, options)
+    kernels = ("q4", "q8") if "KLEIDIAI" in shown and processor.has_dotprod(board) else ()
+    return {"system_info": shown, "kleidiai": kernels}
 
 
 def _packages(
@@ -159,7 +179,8 @@ def candidate(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Ste
 
 def worth_a_race(settings: Settings, board: Board) -> tuple[str, ...]:
     """The variants that may be faster than plain on this board; rpc computes as plain does."""
-    return () if settings.recipe == "cross" else ("openblas",)
+    kernels = ("kleidiai",) if processor.has_dotprod(board) else ()
+    return kernels if settings.recipe == "cross" else (*kernels, "openblas")
 
 
 def revert(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
@@ -170,6 +191,8 @@ def revert(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, 
 def _install(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> Step:
     """Take the release from this computer's store; have one node build it where the store has none."""
     name = "Install llama.cpp"
+    if plan.refusal:
+        return Step(name, plan.refusal, "refuse", {"why": plan.refusal})
     stored = Stored(
         key=plan.release,
         program="install_release",
@@ -188,7 +211,7 @@ def _install(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> Step:
         build(plan, node.board.codename) | {"work": f"{HOME}/work", "ccache": CCACHE},
         detached=True,
         timeout_s=6 * 3600,
-        uploads=(plan.upload,) if plan.upload else (),
+        uploads=plan.uploads,
         stored=stored,
     )
 
@@ -209,17 +232,25 @@ def build(plan: EnginePlan, codename: str) -> dict[str, Any]:
         "targets": plan.targets,
         "jobs": plan.jobs,
         "needs_at_most": LIBRARIES[codename],
+        "kleidiai": {**plan.kleidiai, "hook": kleidiai.HOOK} if plan.kleidiai else None,
+        "wants": plan.wants["system_info"],
         "manifest": {
             "release": plan.release,
-            "source": {key: value for key, value in plan.source.items() if key != "upload"},
+            "source": _pin(plan.source),
             "options": plan.options,
             "recipe": plan.recipe,
             "variant": plan.variant,
+            **({"kleidiai": _pin(plan.kleidiai)} if plan.kleidiai else {}),
             "codename": codename,
             "soc": plan.soc,
             "build_info": plan.provides["engine.build_info"],
         },
     }
+
+
+def _pin(source: Mapping[str, Any]) -> dict[str, Any]:
+    """A source by what pins it, without where it lies for a while."""
+    return {key: value for key, value in source.items() if key != "upload"}
 
 
 def incomplete(plan: EnginePlan, snapshot: Snapshot) -> str | None:
@@ -244,7 +275,10 @@ def _switch(plan: EnginePlan, snapshot: Snapshot) -> Step:
     name, target = "Make the release current", f"releases/{plan.release}"
     seen = snapshot.file(CURRENT)
     if isinstance(seen, FileState) and seen.target == target:
-        return Step(name, None)
-    before = seen.target if isinstance(seen, FileState) else "nothing"
-    query = {"path": CURRENT, "target": target}
-    return Step(name, f"{before} -> {target}", "switch_engine", query, timeout_s=600)
+        why = proof.unproven(plan.wants, snapshot, plan.folder)
+        if why is None:
+            return Step(name, None)
+    else:
+        why = f"{seen.target if isinstance(seen, FileState) else 'nothing'} -> {target}"
+    query = {"path": CURRENT, "target": target, "wants": plan.wants}
+    return Step(name, why, "switch_engine", query, timeout_s=600)

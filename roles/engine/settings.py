@@ -28,7 +28,7 @@ RENAMED = {
     "LLAMA_CURL": "LLAMA_OPENSSL",
 }
 
-VariantName = Literal["auto", "plain", "openblas", "rpc"]
+VariantName = Literal["auto", "plain", "kleidiai", "openblas", "rpc"]
 OptionName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 
 
@@ -77,6 +77,39 @@ class Source(Section):
         return self
 
 
+class KleidiAIArchive(Section):
+    """An archive of KleidiAI's source on this computer."""
+
+    path: LocalPath = option(
+        ..., help="Archive that GNU tar reads.", example="~/kleidiai-v1.24.0-src.tar.gz"
+    )
+    sha256: str = option(..., help="The archive's sha256.", pattern=r"^[0-9a-f]{64}$")
+    subdir: str = option(
+        "",
+        help="Folder of the archive that holds KleidiAI's CMakeLists.txt; empty: its root, or the "
+        "one folder there.",
+        example="kleidiai-1.24.0",
+    )
+
+
+class KleidiAI(Section):
+    """KleidiAI's source, for variant kleidiai; the one that llama.cpp itself names."""
+
+    version: str = option(
+        "1.24.0",
+        help="Release to download; that which llama.cpp's ggml-cpu/CMakeLists.txt names.",
+        pattern=r"^[0-9]+(\.[0-9]+)+$",
+    )
+    md5: str = option(
+        "2f02ebe29573d45813e671eb304f2a00",
+        help="MD5 of that release's source archive, as llama.cpp has it.",
+        pattern=r"^[0-9a-f]{32}$",
+    )
+    archive: KleidiAIArchive | None = option(
+        None, help="A local archive instead, for fleets without a way out."
+    )
+
+
 class Settings(Section):
     """llama.cpp, compiled for the node's own processor: on the node, or once on this computer."""
 
@@ -89,8 +122,13 @@ class Settings(Section):
     variant: VariantName = option(
         "auto",
         help="auto: what `bramble engine race` found to be the fastest on this processor, else plain; "
-        "plain: ggml's own kernels; openblas: prompts through OpenBLAS, seldom faster; rpc: "
-        "ggml-rpc-server too.",
+        "plain: ggml's own kernels; kleidiai: Arm's for Q4_0 and Q8_0 on processors with dotprod; "
+        "openblas: prompts through OpenBLAS, seldom faster; rpc: ggml-rpc-server too.",
+    )
+    kleidiai: KleidiAI = option(KleidiAI(), help="KleidiAI's source, for variant kleidiai.")
+    force: bool = option(
+        False,
+        help="Build variant kleidiai for processors without dotprod too, where it changes nothing.",
     )
     mirror: str | None = option(
         None,

@@ -72,6 +72,14 @@ TIMEDATE = "timedatectl show"
 PERIODIC = "apt-config dump APT::Periodic"
 UPGRADES_TIMER = "apt-daily-upgrade.timer"
 TRIP = "/sys/class/thermal/thermal_zone0/trip_point_{}_temp"
+# What llama.cpp's system_info names on a Cortex-A76 and on a Cortex-A72 (under qemu-aarch64).
+SMOKE = {
+    "system_info": dict.fromkeys(
+        ["NEON", "ARM_FMA", "FP16_VA", "DOTPROD", "OPENMP", "REPACK"], "1"
+    ),
+    "kleidiai": {},
+    "buffers": ["CPU_Mapped", "CPU_REPACK"],
+}
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "base": {
         "packages": ["htop"],
@@ -146,6 +154,7 @@ def good_look(plan: NodePlan) -> Snapshot:
     files |= {
         "/opt/bramble/engine/current": link(f"releases/{engine.release}"),
         f"{engine.folder}/manifest.json": plain(manifest),
+        f"{engine.folder}/smoke.json": plain(json.dumps(SMOKE)),
         "/opt/bramble/engine/current/bin/llama-server": replace(
             plain("", 0o755), sha256=SERVER_SHA256, text=None
         ),
