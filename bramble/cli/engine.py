@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bramble.cli.fleet import AS_JSON, HOSTS
+from bramble.cli.race import race
 
 if TYPE_CHECKING:
     from bramble.store import Entry
@@ -187,3 +188,6 @@ def _shown(compiled_in: Mapping[str, Any]) -> str:
     kernels = compiled_in.get("kleidiai_kernels")
     told = f"system_info: {' '.join(info)}" if info else "system_info: not run where it was built"
     return told + (f"; {kernels} kernels of KleidiAI" if kernels else "")
+
+
+engine.add_command(race)

@@ -16,13 +16,13 @@ from bramble import catalogue, report
 from bramble.board import Board, board, refusals
 from bramble.checks import Result, checks_of, run_all
 from bramble.inventory import from_data
-from bramble.ops import connection, delivery, reboot
+from bramble.ops import connection, delivery, reboot, releases
 from bramble.plan import NodePlan, look_at, make
 from bramble.snapshot import Snapshot, Unknown
 from bramble.steps import Step, as_dict
 
 Commands = Generator[FunctionCommand, None, None]
-Way = Literal["steps", "revert", "prune"]
+Way = Literal["steps", "revert", "prune", "candidate"]
 
 
 @dataclass(frozen=True)
@@ -121,11 +121,12 @@ def bring(node: Node, role: str, way: Way = "steps") -> None:
     if node.plan is None or role not in node.plan.roles:
         return
     for number, step in enumerate(host.loop(_steps(node.plan, role, node.snapshot, way))):
+        releases.expect(host, step)
         carry_out(name=f"{role}: {step.name}", node=node, role=role, number=number, way=way)
 
 
 def _steps(plan: NodePlan, role: str, snapshot: Snapshot, way: Way = "steps") -> tuple[Step, ...]:
-    """A role's steps by what a look saw: those that bring it there, take it back, or clear up."""
+    """A role's steps by what a look saw, in one of the ways that its plan has functions for."""
     found = next(entry for entry in catalogue.roles() if entry.name == role)
     steps: tuple[Step, ...] = getattr(found.plan, way)(plan.roles[role], plan, snapshot)
     return steps
@@ -154,7 +155,7 @@ def _carry_out(state: State, host: Host, step: Step, query: dict[str, object]) -
     """Upload and run; whatever goes wrong fails this host alone and is said in words."""
     host.log(f"{step.name}: {step.why}")
     if step.reboot_deadline_s is None:
-        problem = delivery.deliver(host, step)
+        problem = delivery.deliver(host, step, this_run().report.write)
         if problem is None and step.look_again:
             problem = _look_again(host, query)
     else:

@@ -10,7 +10,7 @@ from bramble.board import Board
 from bramble.plan import Given, Interests, NodePlan, RolePlan, identity
 from bramble.releases import built_sha256, manifest_path
 from bramble.snapshot import FileState, Snapshot
-from bramble.steps import Step, Stored, Upload, remove_files
+from bramble.steps import Step, Stored, Upload, install_packages, remove_files
 from roles.engine import kleidiai, processor, proof
 from roles.engine.settings import Git, Settings
 
@@ -72,6 +72,7 @@ class EnginePlan(RolePlan):
     kleidiai: Mapping[str, Any] | None
     wants: proof.Wants
     refusal: str | None
+    mirror: str | None
 
 
 def interests(settings: Settings) -> Interests:
@@ -90,20 +91,22 @@ def interests(settings: Settings) -> Interests:
 def plan(settings: Settings, board: Board, given: Given) -> EnginePlan:
     """The release for this source, these options, this system and this processor."""
     source, upload, commit = _source(settings)
-    variant = VARIANTS[settings.variant]
-    kai = kleidiai.source(settings.kleidiai) if settings.variant == "kleidiai" else (None, None)
+    soc = processor.soc_key(board)
+    name = settings.variant_for(soc)
+    variant = VARIANTS[name]
+    kai = kleidiai.source(settings.kleidiai) if name == "kleidiai" else (None, None)
     options = OPTIONS | processor.options(board, settings.recipe) | variant.get("options", {})
     options |= {
         "LLAMA_BUILD_NUMBER": str(settings.build_number),
         "LLAMA_BUILD_COMMIT": commit[:9],
     }
     options |= settings.options
-    soc = processor.soc_key(board)
     pins = [{**part, "upload": None} for part in (source, kai[0]) if part]
     release = identity([*pins, options, board.codename, soc])
     return EnginePlan(
-        packages=_packages(settings, source),
+        packages=_packages(settings, source, variant),
         provides={
+            "engine.soc": soc,
             "engine.release": release,
             "engine.folder": f"{HOME}/releases/{release}",
             "engine.bin": f"{CURRENT}/bin",
@@ -115,13 +118,14 @@ def plan(settings: Settings, board: Board, given: Given) -> EnginePlan:
         options=options,
         targets=TARGETS + variant.get("targets", ()),
         recipe=settings.recipe,
-        variant=settings.variant,
+        variant=name,
         jobs=settings.jobs or _jobs(board),
         soc=soc,
         uploads=tuple(part for part in (upload, kai[1]) if part),
         kleidiai=kai[0],
         wants=_wants(board, options),
         refusal=kleidiai.refusal(board, settings.force) if kai[0] else None,
+        mirror=settings.mirror,
     )
 
 
@@ -132,12 +136,14 @@ def _wants(board: Board, options: Mapping[str, str]) -> dict[str, tuple[str, ...
     return {"system_info": shown, "kleidiai": kernels}
 
 
-def _packages(settings: Settings, source: Mapping[str, Any]) -> tuple[str, ...]:
+def _packages(
+    settings: Settings, source: Mapping[str, Any], variant: Mapping[str, Any]
+) -> tuple[str, ...]:
     """A compiler and what goes with it, or only what the programs run with."""
     if settings.recipe == "cross":
         return RUN_PACKAGES
     git = ("git",) if source["kind"] == "git" else ()
-    more: tuple[str, ...] = VARIANTS[settings.variant].get("packages", ())
+    more: tuple[str, ...] = variant.get("packages", ())
     return BUILD_PACKAGES + more + git
 
 
@@ -165,26 +171,41 @@ def steps(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, .
     return (_install(plan, node, snapshot), _switch(plan, snapshot))
 
 
+def candidate(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
+    """Have the release beside the current one, for a race; what is current stays so."""
+    packages = install_packages("Install what the release needs", plan.packages, snapshot)
+    return (packages, _install(plan, node, snapshot))
+
+
+def worth_a_race(settings: Settings, board: Board) -> tuple[str, ...]:
+    """The variants that may be faster than plain on this board; rpc computes as plain does."""
+    if settings.recipe == "cross":
+        return ()
+    kernels = board.architecture == "arm64" and processor.has_dotprod(board)
+    return ("kleidiai", "openblas") if kernels else ("openblas",)
+
+
 def revert(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
     """Make no release the current one; those that were built stay, as they took long to build."""
     return (remove_files("Make no release current", (CURRENT,), snapshot),)
 
 
 def _install(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> Step:
-    """Take the release from this computer's store; build it where the store has none."""
+    """Take the release from this computer's store; have one node build it where the store has none."""
     name = "Install llama.cpp"
     if plan.refusal:
         return Step(name, plan.refusal, "refuse", {"why": plan.refusal})
-    why = incomplete(plan, snapshot)
-    if why is None:
-        return Step(name, None)
     stored = Stored(
         key=plan.release,
         program="install_release",
         query={"home": HOME, "release": plan.folder},
         remote=f"/var/tmp/bramble-release-{plan.release}",
         otherwise=_not_stored(plan) if plan.recipe == "cross" else None,
+        mirror=plan.mirror,
     )
+    why = incomplete(plan, snapshot)
+    if why is None:
+        return Step(name, None, stored=stored)
     return Step(
         name,
         why,

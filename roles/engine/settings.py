@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
+from bramble import engine_lock
+from bramble.inventory.problems import InventoryError
 from bramble.settings import LocalPath, Section, option
 
 # llama.cpp 0.5.0-dev of 2026-10-01, the commit whose flags the role `serving` is written for.
@@ -24,6 +28,7 @@ RENAMED = {
     "LLAMA_CURL": "LLAMA_OPENSSL",
 }
 
+VariantName = Literal["auto", "plain", "kleidiai", "openblas", "rpc"]
 OptionName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 
 
@@ -114,15 +119,22 @@ class Settings(Section):
         help="native: the node compiles for itself; cross: it installs what `bramble engine build` "
         "made on this computer, and never compiles.",
     )
-    variant: Literal["plain", "kleidiai", "openblas", "rpc"] = option(
-        "plain",
-        help="plain: ggml's own kernels; kleidiai: Arm's for Q4_0 and Q8_0 on processors with "
-        "dotprod; openblas: prompts through OpenBLAS, seldom faster; rpc: ggml-rpc-server too.",
+    variant: VariantName = option(
+        "auto",
+        help="auto: what `bramble engine race` found to be the fastest on this processor, else plain; "
+        "plain: ggml's own kernels; kleidiai: Arm's for Q4_0 and Q8_0, with dotprod; openblas: "
+        "prompts through OpenBLAS, seldom faster; rpc: ggml-rpc-server too.",
     )
     kleidiai: KleidiAI = option(KleidiAI(), help="KleidiAI's source, for variant kleidiai.")
     force: bool = option(
         False,
         help="Build variant kleidiai for processors without dotprod too, where it changes nothing.",
+    )
+    mirror: str | None = option(
+        None,
+        help="Web folder with copies of the store's archives (SHA256.tar.gz), which nodes try first.",
+        example="http://192.168.1.2:8090/engine",
+        pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
     )
     build_number: int = option(
         0, help="Number of the build (llama.cpp's b-number); 0: not known.", ge=0, example=11300
@@ -135,6 +147,31 @@ class Settings(Section):
         help="CMake options on top of the planned ones; one that llama.cpp lacks stops the build.",
         example={"GGML_LTO": "ON"},
     )
+    _raced: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    def variant_for(self, soc: str) -> str:
+        """The variant that a processor gets: the one that is set, else the winner of its race."""
+        if self.variant != "auto":
+            return self.variant
+        won = self._raced.get(soc, "plain")
+        return "plain" if (self.recipe, won) == ("cross", "openblas") else won
+
+    @model_validator(mode="after")
+    def _winners(self, info: ValidationInfo) -> Settings:
+        """Read the winners of races from the inventory's lock."""
+        try:
+            lock = engine_lock.read(Path((info.context or {}).get("folder", Path())))
+        except InventoryError as error:
+            raise ValueError(str(error)) from None
+        known = [name for name in get_args(VariantName) if name != "auto"]
+        for soc, won in lock.variants.items():
+            if won.variant not in known:
+                raise ValueError(
+                    f"{engine_lock.FILE} has variant {won.variant!r} for {soc}, and {', '.join(known)} "
+                    "are known; race again, or delete its lines"
+                )
+        self._raced = {soc: won.variant for soc, won in lock.variants.items()}
+        return self
 
     @model_validator(mode="after")
     def _todays_names(self) -> Settings:

@@ -76,6 +76,10 @@ def plan(settings: Settings, board: Board, given: Given) -> ServingPlan:
     # The unit's own text counts too, but for the line that holds the identity made from it.
     plan_id, draft = identity([plan_id, unit]), plan_id
     return ServingPlan(
+        provides={
+            "serving.threads": str(settings.threads or board.cores),
+            "serving.ubatch_tokens": str(settings.ubatch_tokens),
+        },
         files=(
             File(path=SYSUSERS_FILE, text=render("serving/sysusers.conf.j2", user=USER)),
             File(path=UNIT_FILE, text=unit.replace(draft, plan_id)),
