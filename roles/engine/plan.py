@@ -126,6 +126,7 @@ def plan(settings: Settings, board: Board, given: Given) -> EnginePlan:
         kleidiai=kai[0],
         wants=_wants(board, options),
         refusal=kleidiai.refusal(board, settings.force) if kai[0] else None,
+        mirror=settings.mirror,
     )
 
 

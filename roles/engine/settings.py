@@ -122,8 +122,8 @@ class Settings(Section):
     variant: VariantName = option(
         "auto",
         help="auto: what `bramble engine race` found to be the fastest on this processor, else plain; "
-        "plain: ggml's own kernels; kleidiai: Arm's for Q4_0 and Q8_0 on processors with dotprod; "
-        "openblas: prompts through OpenBLAS, seldom faster; rpc: ggml-rpc-server too.",
+        "plain: ggml's own kernels; kleidiai: Arm's for Q4_0 and Q8_0, with dotprod; openblas: "
+        "prompts through OpenBLAS, seldom faster; rpc: ggml-rpc-server too.",
     )
     kleidiai: KleidiAI = option(KleidiAI(), help="KleidiAI's source, for variant kleidiai.")
     force: bool = option(
