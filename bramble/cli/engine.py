@@ -83,7 +83,8 @@ def list_releases(as_json: bool) -> None:
 @AS_JSON
 def prune(releases: tuple[str, ...], as_json: bool) -> None:
     """Throw away RELEASEs; without a name those that no host of the inventory would install."""
-    from bramble import store
+    from bramble import engine_lock, store
+    from bramble.inventory import folder
 
     with _told():
         known = {entry.release for entry in store.entries()}
@@ -96,6 +97,7 @@ def prune(releases: tuple[str, ...], as_json: bool) -> None:
                 *(["x86-64"] if os.uname().machine == "x86_64" else []),
             ]
             gone = known - {plan.provides["engine.release"] for plan, _, _ in _wanted((), keys)}
+            gone -= {pin.release for pin in engine_lock.read(folder()).hosts.values()}
         for name in sorted(gone - known):
             raise click.ClickException(f"the store has no release {name}")
         for name in sorted(gone):
@@ -142,7 +144,8 @@ def _wanted(
         for settings in with_engine:
             if board.architecture == "arm64" and settings.recipe != "cross":
                 continue
-            plan = _engine().plan(settings, board, {})
+            # A pin names what was built before; it says nothing of how to build it.
+            plan = _engine().plan(settings.pinned(None), board, {})
             if plan.release not in seen:
                 seen.add(plan.release)
                 yield plan, board.architecture, plan.upload.local if plan.upload else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,11 +18,14 @@ from bramble.checks import Result, checks_of, run_all
 from bramble.inventory import from_data
 from bramble.ops import connection, delivery, reboot
 from bramble.plan import NodePlan, look_at, make
+from bramble.settings import Section
 from bramble.snapshot import Snapshot, Unknown
 from bramble.steps import Step, as_dict
 
 Commands = Generator[FunctionCommand, None, None]
-Way = Literal["steps", "revert", "prune"]
+Way = Literal["steps", "revert", "prune", "again"]
+Amend = Callable[[dict[str, Section], Snapshot], dict[str, Section] | str]
+"""What makes other settings of a host's by what was seen of it, or says why there are none."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def _end() -> None:
         this_run().end()
 
 
-def begin() -> Node:
+def begin(amend: Amend | None = None) -> Node:
     """Look at the host once and decide what it should be; a refused host is told so and left alone."""
     run = this_run()
     connection.bound(host)
@@ -93,6 +96,12 @@ def begin() -> Node:
     reasons = refusals(snapshot)
     if isinstance(found, Unknown):
         reasons = reasons or (f"The node did not say what it is: {found.why}.",)
+    if amend and not reasons:
+        amended = amend(settings, snapshot)
+        if isinstance(amended, str):
+            reasons = (amended,)
+        else:
+            settings = amended
     run.report.write(
         "host", host=host.name, state="refused" if reasons else "connected", why=" ".join(reasons)
     )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bramble.board import Board
+from bramble.engine_lock import Pin
 from bramble.plan import Given, Interests, NodePlan, RolePlan, identity
-from bramble.releases import built_sha256, manifest_path
-from bramble.snapshot import FileState, Snapshot
+from bramble.releases import built_sha256, linked, manifest_path, note, superfluous, there
+from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step, Stored, Upload, remove_files
 from roles.engine import processor
 from roles.engine.settings import Git, Settings
@@ -17,6 +18,9 @@ from roles.engine.settings import Git, Settings
 HOME = "/opt/bramble/engine"
 CURRENT = f"{HOME}/current"
 SERVER = f"{CURRENT}/bin/llama-server"
+PREVIOUS = f"{HOME}/previous"
+GOOD = f"{HOME}/good.json"
+REJECTED = f"{HOME}/rejected"
 CCACHE = "/var/cache/bramble/ccache"
 TARGETS = ("llama-server", "llama-bench", "llama-fit-params")
 RUN_PACKAGES = ("libgomp1",)
@@ -65,15 +69,24 @@ class EnginePlan(RolePlan):
     targets: tuple[str, ...]
     recipe: str
     variant: str
+    pinned: bool
+    keep_releases: int
     jobs: int
     soc: str
     upload: Upload | None
 
 
 def interests(settings: Settings) -> Interests:
-    """Which releases there are, which one is current, and room for one more."""
+    """Which releases there are, which one is current, good or rejected, and room for one more."""
     return Interests(
-        files=(CURRENT, SERVER, manifest_path(f"{HOME}/releases/*")),
+        files=(
+            CURRENT,
+            SERVER,
+            PREVIOUS,
+            GOOD,
+            f"{REJECTED}/*.json",
+            manifest_path(f"{HOME}/releases/*"),
+        ),
         packages=(*BUILD_PACKAGES, "git", *VARIANTS["openblas"]["packages"]),
         free=(HOME,),
     )
@@ -91,13 +104,17 @@ def plan(settings: Settings, board: Board, given: Given) -> EnginePlan:
     options |= settings.options
     soc = processor.soc_key(board)
     release = identity([{**source, "upload": None}, options, board.codename, soc])
+    build_info = f"b{settings.build_number}-{commit[:9]}"
+    if settings.pin:
+        release, build_info = settings.pin.release, settings.pin.build_info
     return EnginePlan(
         packages=_packages(settings, source),
         provides={
             "engine.release": release,
             "engine.folder": f"{HOME}/releases/{release}",
             "engine.bin": f"{CURRENT}/bin",
-            "engine.build_info": f"b{settings.build_number}-{commit[:9]}",
+            "engine.build_info": build_info,
+            "engine.home": HOME,
         },
         release=release,
         folder=f"{HOME}/releases/{release}",
@@ -106,6 +123,8 @@ def plan(settings: Settings, board: Board, given: Given) -> EnginePlan:
         targets=TARGETS + variant.get("targets", ()),
         recipe=settings.recipe,
         variant=settings.variant,
+        pinned=settings.pin is not None,
+        keep_releases=settings.keep_releases,
         jobs=settings.jobs or _jobs(board),
         soc=soc,
         upload=upload,
@@ -125,7 +144,8 @@ def _source(settings: Settings) -> tuple[dict[str, Any], Upload | None, str]:
     archive = settings.source.archive
     if archive is None:
         git = settings.source.git or Git()
-        return {"kind": "git", "url": git.url, "commit": git.commit}, None, git.commit
+        commit = settings.commit or git.commit
+        return {"kind": "git", "url": git.url, "commit": commit}, None, commit
     remote = f"/var/tmp/bramble-source-{archive.sha256[:12]}"
     source = {
         "kind": "archive",
@@ -141,18 +161,52 @@ def _jobs(board: Board) -> int:
 
 
 def steps(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """Have the release where it is missing, then make it the current one if it computes here."""
-    return (_install(plan, node, snapshot), _switch(plan, snapshot))
+    """Have the release where it is missing, make it current if it computes here, clear up."""
+    return (_install(plan, node, snapshot), _switch(plan, snapshot), _clear_up(plan, snapshot))
 
 
 def revert(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
     """Make no release the current one; those that were built stay, as they took long to build."""
-    return (remove_files("Make no release current", (CURRENT,), snapshot),)
+    notes = (PREVIOUS, GOOD, *_rejections(snapshot))
+    return (
+        remove_files("Make no release current", (CURRENT,), snapshot),
+        remove_files("Forget which releases were good", notes, snapshot),
+    )
+
+
+def again(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
+    """Forget that this node rejected the planned release, so that the steps after it try it anew."""
+    mark = f"{REJECTED}/{plan.release}.json"
+    marks = [path for path in _rejections(snapshot) if path == mark]
+    step = remove_files("Forget that the release was rejected", marks, snapshot)
+    return (replace(step, look_again=True),)
+
+
+def back(settings: Settings, snapshot: Snapshot) -> Settings | str:
+    """The settings pinned to the node's predecessor, or why there is nothing to go back to."""
+    release = linked(snapshot, PREVIOUS)
+    if not release:
+        return "no release ran here before the current one, so there is nothing to go back to"
+    told = note(snapshot, manifest_path(f"{HOME}/releases/{release}"))
+    if "build_info" not in told:
+        return (
+            f"release {release}, which ran here before, is not there any more; nothing was changed. "
+            "`bramble upgrade --to COMMIT` brings an older commit"
+        )
+    return settings.pinned(Pin(release=release, build_info=str(told["build_info"])))
+
+
+def _rejections(snapshot: Snapshot) -> tuple[str, ...]:
+    """The notes of releases that were rejected on this node."""
+    files = {} if isinstance(snapshot.files, Unknown) else snapshot.files
+    return tuple(path for path in files if path.startswith(f"{REJECTED}/"))
 
 
 def _install(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> Step:
     """Take the release from this computer's store; build it where the store has none."""
     name = "Install llama.cpp"
+    if refused := _rejected(plan, node.host, snapshot):
+        return Step(name, refused, "refuse", {"why": refused})
     why = incomplete(plan, snapshot)
     if why is None:
         return Step(name, None)
@@ -161,7 +215,7 @@ def _install(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> Step:
         program="install_release",
         query={"home": HOME, "release": plan.folder},
         remote=f"/var/tmp/bramble-release-{plan.release}",
-        otherwise=_not_stored(plan) if plan.recipe == "cross" else None,
+        otherwise=_not_stored(plan, node.host),
     )
     return Step(
         name,
@@ -175,7 +229,26 @@ def _install(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> Step:
     )
 
 
-def _not_stored(plan: EnginePlan) -> str:
+def _rejected(plan: EnginePlan, host: str, snapshot: Snapshot) -> str | None:
+    """Why the release is not tried again by itself, None when it may be."""
+    told = note(snapshot, f"{REJECTED}/{plan.release}.json")
+    if not told:
+        return None
+    return (
+        f"release {plan.release} was rejected here on {told.get('at')}: {told.get('why')}; mend that "
+        f"and run `bramble upgrade --again {host}`"
+    )
+
+
+def _not_stored(plan: EnginePlan, host: str) -> str | None:
+    """Why a release that this computer does not have cannot be installed; None: it can be built."""
+    if plan.pinned:
+        return (
+            f"{host} is pinned to release {plan.release}, which is neither there nor in this "
+            f"computer's store: run `bramble upgrade {host}`, which drops the pin"
+        )
+    if plan.recipe != "cross":
+        return None
     return (
         f"engine.recipe is cross, and this computer's store has no release {plan.release} for "
         f"{plan.soc}: run `bramble engine build --soc {plan.soc}`, or set engine.recipe to native"
@@ -230,3 +303,14 @@ def _switch(plan: EnginePlan, snapshot: Snapshot) -> Step:
     before = seen.target if isinstance(seen, FileState) else "nothing"
     query = {"path": CURRENT, "target": target}
     return Step(name, f"{before} -> {target}", "switch_engine", query, timeout_s=600)
+
+
+def _clear_up(plan: EnginePlan, snapshot: Snapshot) -> Step:
+    """Remove releases beyond those to keep; the node itself looks once more what is in use."""
+    good = str(note(snapshot, GOOD).get("release", ""))
+    needed = (plan.release, linked(snapshot, CURRENT), linked(snapshot, PREVIOUS), good)
+    gone = superfluous(there(snapshot, HOME), needed, plan.keep_releases)
+    if not gone:
+        return Step("Remove old releases", None)
+    query = {"home": HOME, "releases": list(gone)}
+    return Step("Remove old releases", ", ".join(gone), "prune_releases", query)

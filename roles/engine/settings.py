@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
+from bramble import engine_lock
+from bramble.engine_lock import Lock, Pin
+from bramble.inventory.problems import InventoryError
 from bramble.settings import LocalPath, Section, option
 
 # llama.cpp 0.5.0-dev of 2026-10-01, the commit whose flags the role `serving` is written for.
@@ -97,6 +101,49 @@ class Settings(Section):
         help="CMake options on top of the planned ones; one that llama.cpp lacks stops the build.",
         example={"GGML_LTO": "ON"},
     )
+    keep_releases: int = option(
+        3,
+        help="Releases that stay on a node; the current one, its predecessor and what runs always do.",
+        example=5,
+        ge=2,
+        le=100,
+    )
+    _lock: Lock = PrivateAttr(default=Lock())
+    _pin: Pin | None = PrivateAttr(default=None)
+    _commit: str | None = PrivateAttr(default=None)
+
+    @property
+    def lock(self) -> Lock:
+        """What commands decided about the engine: engine.lock beside the inventory."""
+        return self._lock
+
+    @property
+    def pin(self) -> Pin | None:
+        """The release that this host stays at, whatever else is set."""
+        return self._pin
+
+    @property
+    def commit(self) -> str | None:
+        """The commit that `bramble upgrade --to` gave this host."""
+        return self._commit
+
+    def pinned(self, pin: Pin | None) -> Settings:
+        """The same settings for a host that is to stay at this release, or at none."""
+        changed = self.model_copy()
+        changed._pin = pin
+        return changed
+
+    @model_validator(mode="after")
+    def _as_decided(self, info: ValidationInfo) -> Settings:
+        if info.context is None:
+            return self
+        try:
+            self._lock = engine_lock.read(Path(info.context["folder"]))
+        except InventoryError as error:
+            raise ValueError(str(error)) from None
+        host = info.context.get("host", "")
+        self._pin, self._commit = self._lock.hosts.get(host), self._lock.commit_of(host)
+        return self
 
     @model_validator(mode="after")
     def _todays_names(self) -> Settings:

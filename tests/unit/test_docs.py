@@ -16,7 +16,8 @@ import bramble.ssh
 from bramble import catalogue, report, steps, store
 from bramble.checks import Result, checks_of
 from bramble.cli import ask as ask_module
-from bramble.cli import driver, engine, fleet, main
+from bramble.cli import driver, engine, fleet, main, upgrade
+from bramble.engine_lock import Lock
 from bramble.inventory.effective import Effective, Report
 from bramble.models import lock
 from bramble.models.hub import Hub
@@ -161,6 +162,15 @@ def test_the_keys_of_engine_are_documented(capsys):
     found = keys(json.loads(capsys.readouterr().out)) | {"releases[].manifest"}
     assert found == documented("bramble engine build --json, bramble engine list --json")
     assert documented("bramble engine prune --json") == {"removed[]"}
+
+
+def test_the_keys_of_upgrade_and_rollback_are_documented(capsys):
+    row = upgrade._row("a", "upgraded")
+    with pytest.raises(click.exceptions.Exit):
+        upgrade._tell([row], Lock(), as_json=True)
+    found = keys(json.loads(capsys.readouterr().out))
+    assert found == documented("bramble upgrade --json")
+    assert keys(row) == documented("bramble rollback --json")
 
 
 def test_the_keys_of_ask_are_documented(monkeypatch, tmp_path):
