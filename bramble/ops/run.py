@@ -155,7 +155,7 @@ def _carry_out(state: State, host: Host, step: Step, query: dict[str, object]) -
     """Upload and run; whatever goes wrong fails this host alone and is said in words."""
     host.log(f"{step.name}: {step.why}")
     if step.reboot_deadline_s is None:
-        problem = delivery.deliver(host, step, this_run().report.write)
+        problem = delivery.deliver(host, step, this_run().report)
         if problem is None and step.look_again:
             problem = _look_again(host, query)
     else:
