@@ -6,6 +6,10 @@ Every line is an object with `event` and `at` (seconds since 1970):
     host     host, state, why        connected, unreachable, refused or failed
     step     host, step, why, state, problem
                                      the end of a step that had something to do: done or failed
+    build    host, release, state, problem
+                                     a node builds for all that need it: begun, then done or failed
+    transfer host, release, way, source
+                                     a stored release reached a node: pulled (from where) or sent
     plan     host, board, packages, files, steps
     result   host, role, check, status, want, got, remedy
     end      changed, failed         names of hosts; always the last line

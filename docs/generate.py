@@ -315,7 +315,11 @@ def _owned(plan: NodePlan, name: str, module: Any, fresh: Snapshot) -> Iterator[
         for upload in step.uploads:
             yield f"| `{upload.remote}` | sent by this computer, removed once it is used |\n"
         if step.stored:
-            yield f"| `{step.stored.remote}` | sent from the store, removed once it is used |\n"
+            release = step.stored.query["release"]
+            packed = f"{release.rpartition('/')[0]}/.{step.stored.key}.packed"
+            yield f"| `{packed}` | packed for the store, removed once it is fetched |\n"
+            sent = "sent where it cannot be pulled, removed once it is used"
+            yield f"| `{step.stored.remote}` | {sent} |\n"
         if step.detached:
             unit = f"bramble-{step.program.replace('_', '-')}-ID"
             yield f'| `/run/bramble/steps/{unit}` | program, log and exit code of "{step.name}" |\n'

@@ -16,7 +16,7 @@ from bramble import catalogue, report
 from bramble.board import Board, board, refusals
 from bramble.checks import Result, checks_of, run_all
 from bramble.inventory import from_data
-from bramble.ops import connection, delivery, reboot
+from bramble.ops import connection, delivery, reboot, releases
 from bramble.plan import NodePlan, look_at, make
 from bramble.settings import Section
 from bramble.snapshot import Snapshot, Unknown
@@ -130,6 +130,7 @@ def bring(node: Node, role: str, way: Way = "steps") -> None:
     if node.plan is None or role not in node.plan.roles:
         return
     for number, step in enumerate(host.loop(_steps(node.plan, role, node.snapshot, way))):
+        releases.expect(host, step)
         carry_out(name=f"{role}: {step.name}", node=node, role=role, number=number, way=way)
 
 
@@ -163,7 +164,7 @@ def _carry_out(state: State, host: Host, step: Step, query: dict[str, object]) -
     """Upload and run; whatever goes wrong fails this host alone and is said in words."""
     host.log(f"{step.name}: {step.why}")
     if step.reboot_deadline_s is None:
-        problem = delivery.deliver(host, step)
+        problem = delivery.deliver(host, step, this_run().report)
         if problem is None and step.look_again:
             problem = _look_again(host, query)
     else:

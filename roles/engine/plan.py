@@ -74,6 +74,7 @@ class EnginePlan(RolePlan):
     jobs: int
     soc: str
     upload: Upload | None
+    mirror: str | None
 
 
 def interests(settings: Settings) -> Interests:
@@ -128,6 +129,7 @@ def plan(settings: Settings, board: Board, given: Given) -> EnginePlan:
         jobs=settings.jobs or _jobs(board),
         soc=soc,
         upload=upload,
+        mirror=settings.mirror,
     )
 
 
@@ -203,20 +205,21 @@ def _rejections(snapshot: Snapshot) -> tuple[str, ...]:
 
 
 def _install(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> Step:
-    """Take the release from this computer's store; build it where the store has none."""
+    """Take the release from this computer's store; have one node build it where the store has none."""
     name = "Install llama.cpp"
     if refused := _rejected(plan, node.host, snapshot):
         return Step(name, refused, "refuse", {"why": refused})
-    why = incomplete(plan, snapshot)
-    if why is None:
-        return Step(name, None)
     stored = Stored(
         key=plan.release,
         program="install_release",
         query={"home": HOME, "release": plan.folder},
         remote=f"/var/tmp/bramble-release-{plan.release}",
         otherwise=_not_stored(plan, node.host),
+        mirror=plan.mirror,
     )
+    why = incomplete(plan, snapshot)
+    if why is None:
+        return Step(name, None, stored=stored)
     return Step(
         name,
         why,

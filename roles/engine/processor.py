@@ -27,7 +27,7 @@ GENERIC_ARM = "armv8-a"
 # llama.cpp's options for x86-64, each with the features (/proc/cpuinfo) that it needs. AMX is left
 # out: virtual machines advertise it and then fail at its first instruction (seen: SIGILL at
 # `tilezero` under Firecracker on a Xeon), and a native build would use it.
-_X86_OPTIONS = {
+X86_OPTIONS = {
     "GGML_SSE42": {"sse4_2"},
     "GGML_F16C": {"f16c"},
     "GGML_FMA": {"fma"},
@@ -60,7 +60,7 @@ def options(board: Board, recipe: str) -> dict[str, str]:
         return {"GGML_NATIVE": "ON"} if recipe == "native" else _arm_by_name(board)
     enabled = {
         name: "ON" if needed <= board.cpu_features else "OFF"
-        for name, needed in _X86_OPTIONS.items()
+        for name, needed in X86_OPTIONS.items()
     }
     return {"GGML_NATIVE": "OFF"} | enabled
 

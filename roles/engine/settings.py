@@ -90,6 +90,12 @@ class Settings(Section):
         help="plain: ggml's own kernels; openblas: prompts through OpenBLAS, seldom faster; rpc: "
         "ggml-rpc-server too.",
     )
+    mirror: str | None = option(
+        None,
+        help="Web folder with copies of the store's archives (SHA256.tar.gz), which nodes try first.",
+        example="http://192.168.1.2:8090/engine",
+        pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
+    )
     build_number: int = option(
         0, help="Number of the build (llama.cpp's b-number); 0: not known.", ge=0, example=11300
     )
