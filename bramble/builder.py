@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from bramble import store
 from bramble.board import Board
 from bramble.node import program
 from bramble.parse import cpuinfo
+from bramble.steps import Upload
 
 # CMake needs the processor's name besides the compilers': it selects Arm's sources by it. Programs are
 # taken from this computer, everything that is linked from the target's folders.
@@ -62,7 +63,10 @@ def board_for(soc: str, part: str | None, cores: int, memory_mib: int) -> Board:
 
 
 def build(
-    query: Mapping[str, Any], architecture: str, archive: Path | None, say: Callable[[str], None]
+    query: Mapping[str, Any],
+    architecture: str,
+    uploads: Sequence[Upload],
+    say: Callable[[str], None],
 ) -> store.Entry:
     """Run the nodes' own build program here, one at a time, and pack what it installs."""
     crossed = _MACHINES.get(platform.machine()) != architecture
@@ -73,33 +77,53 @@ def build(
         fcntl.flock(lock, fcntl.LOCK_EX)
         # Another build may have made it while this one waited.
         found = store.find(query["manifest"]["release"])
-        return found or _build(query, crossed, archive, say)
+        return found or _build(query, crossed, uploads, say)
 
 
 def _build(
-    query: Mapping[str, Any], crossed: bool, archive: Path | None, say: Callable[[str], None]
+    query: Mapping[str, Any],
+    crossed: bool,
+    uploads: Sequence[Upload],
+    say: Callable[[str], None],
 ) -> store.Entry:
     home = store.folder()
     work = home / "work"
     work.mkdir(exist_ok=True)
     unpacked = home / "unpacked" / query["manifest"]["release"]
-    upload = work / "source.archive"
-    if archive is not None:
-        shutil.copyfile(archive, upload)  # the program takes what it was sent away
+    # The program takes what it was sent away, so it gets copies.
+    copies = {upload.remote: work / Path(upload.remote).name for upload in uploads}
+    for upload in uploads:
+        shutil.copyfile(upload.local, copies[upload.remote])
     whole = {
         **query,
+        **{name: _here(query[name], copies) for name in ("source", "kleidiai") if query.get(name)},
         "work": str(work),
         "ccache": str(home / "ccache"),
         "release": str(unpacked),
-        "source": {**query["source"], **({"upload": str(upload)} if archive else {})},
         "toolchain": TOOLCHAIN if crossed else None,
+        "emulator": _emulator(query["manifest"]["soc"]) if crossed else None,
     }
     try:
         _run(program("build_engine", whole), home / "build.log", say)
         return store.add(unpacked)
     finally:
-        upload.unlink(missing_ok=True)
+        for copy in copies.values():
+            copy.unlink(missing_ok=True)
         shutil.rmtree(unpacked, ignore_errors=True)
+
+
+def _here(part: Mapping[str, Any], copies: Mapping[str, Path]) -> dict[str, Any]:
+    """A source whose archive lies on this computer instead of on a node."""
+    copy = copies.get(part.get("upload", ""))
+    return {**part, **({"upload": str(copy)} if copy else {})}
+
+
+def _emulator(soc: str) -> list[str] | None:
+    """What runs a crossed program here as on its own processor, where this computer has it."""
+    names = ("qemu-aarch64-static", "qemu-aarch64")
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    cpu = soc if soc.startswith("cortex-") else "max"
+    return [found, "-cpu", cpu, "-L", "/usr/aarch64-linux-gnu"] if found else None
 
 
 def _require(crossed: bool) -> None:

@@ -7,7 +7,12 @@ Every line is an object with `event` and `at` (seconds since 1970):
     step     host, step, why, state, problem
                                      the end of a step that had something to do: done or failed
     plan     host, board, refused, packages, files, steps
+    build    host, release, state, problem
+                                     a node builds for all that need it: begun, then done or failed
+    transfer host, release, way, source
+                                     a stored release reached a node: pulled (from where) or sent
     result   host, role, check, status, want, got, remedy
+    race     host, soc, model, releases, runs
     end      changed, failed         names of hosts; always the last line
 """
 

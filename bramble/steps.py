@@ -29,9 +29,12 @@ class Upload:
 
 @dataclass(frozen=True)
 class Stored:
-    """What serves as well as a step's program: an archive of this computer's store, sent and installed.
+    """What serves as well as a step's program: an archive of this computer's store, installed.
 
-    `otherwise` is why the step fails where the store has none; without it its own program is run.
+    Nodes pull it, from `mirror` first where there is one; `remote` is where it is sent to those that
+    cannot. Where the store has none, one host of all that need it runs its step's own program, and
+    what that made comes into the store; with `otherwise` nobody does, and that is why the step fails.
+    A step with nothing to do has this too: its node can give what others need.
     """
 
     key: str
@@ -39,6 +42,7 @@ class Stored:
     query: Mapping[str, Any] = field(repr=False)
     remote: str
     otherwise: str | None = None
+    mirror: str | None = None
 
 
 @dataclass(frozen=True)

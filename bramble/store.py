@@ -7,11 +7,13 @@ was compared, here and again on the node.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,26 @@ class Entry:
     size: int
     unpacked_size: int
     manifest: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The right to make one release, held by one host of one process at a time."""
+
+    path: Path
+
+    @property
+    def builder(self) -> str:
+        """The host that was making it when an earlier holder ended, empty when there is none."""
+        return builder(self.path.stem)
+
+    def give_to(self, host: str) -> None:
+        """Record who makes it now: a run that comes after a killed one goes back to that host."""
+        self.path.write_text(host, encoding="utf-8")
+
+    def end(self) -> None:
+        """Nobody is making it any more, whether it came to be or not."""
+        self.path.unlink()
 
 
 def folder() -> Path:
@@ -69,18 +91,92 @@ def add(unpacked: Path) -> Entry:
     with tarfile.open(draft, "w:gz", compresslevel=6) as archive:
         for path in sorted(unpacked.rglob("*")):
             archive.add(path, str(path.relative_to(unpacked)), recursive=False, filter=_plain)
-    digest = sha256(draft)
+    size = sum(p.stat().st_size for p in unpacked.rglob("*") if p.is_file())
+    return _list(draft, manifest, size)
+
+
+def take(packed: Path, release: str, digest: str) -> Entry:
+    """List what a node packed and sent, once all of it is what its manifest tells of; else it goes."""
+    try:
+        found = sha256(packed)
+        if found != digest:
+            raise StoreError(f"what arrived has sha256 {found} and the node packed {digest}")
+        manifest, size = _verified(packed, release)
+        return _list(packed, manifest, size)
+    except (tarfile.TarError, EOFError, ValueError, LookupError, TypeError) as error:
+        raise StoreError(f"the archive of release {release} is damaged: {error}") from error
+    finally:
+        packed.unlink(missing_ok=True)
+
+
+def _verified(packed: Path, release: str) -> tuple[dict[str, Any], int]:
+    """An archive's manifest and unpacked size; refused when it holds anything that is not told of."""
+    sums, size, manifest = {}, 0, None
+    with tarfile.open(packed, "r:gz") as archive:
+        for member in archive:
+            file = archive.extractfile(member) if member.isreg() else None
+            if file is None:
+                if not (member.isdir() and member.name == "bin"):
+                    raise StoreError(f"the archive of release {release} holds {member.name}")
+            elif member.name == "manifest.json":
+                manifest = json.load(file)
+            else:
+                sums[member.name] = hashlib.sha256(file.read()).hexdigest()
+            size += member.size
+    if manifest is None or manifest["release"] != release:
+        raise StoreError(f"the archive holds another release than {release}")
+    told = {f"bin/{name}": wanted for name, wanted in dict(manifest["binaries"]).items()}
+    if odd := sorted(sums.items() ^ told.items()):
+        raise StoreError(f"{odd[0][0]} of release {release} is not what its manifest tells of")
+    return manifest, size
+
+
+def _list(draft: Path, manifest: Mapping[str, Any], unpacked_size: int) -> Entry:
+    """Name a packed archive by its content, then say what it is for."""
+    release, digest = manifest["release"], sha256(draft)
     draft.rename(folder() / f"{digest}.tar.gz")
     about = {
         "release": release,
         "sha256": digest,
-        "unpacked_size": sum(p.stat().st_size for p in unpacked.rglob("*") if p.is_file()),
+        "unpacked_size": unpacked_size,
         "manifest": manifest,
     }
     new = folder() / f"{release}.new"
     new.write_text(json.dumps(about, indent=2), encoding="utf-8")
     new.rename(folder() / f"{release}.json")
     return _read(folder() / f"{release}.json")
+
+
+@contextmanager
+def turn(release: str) -> Iterator[Turn | None]:
+    """The turn to make a release, None while another host or another process has it.
+
+    The kernel gives it back when its process ends, however it ends.
+    """
+    folder().mkdir(parents=True, exist_ok=True)
+    path = _building(release)
+    with path.open("a", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield None
+            return
+        # A holder that ended in between took the file away: this lock is on nothing.
+        there = path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno()))
+        yield Turn(path) if there else None
+
+
+def builder(release: str) -> str:
+    """The host that is making a release, or was when its run was killed; empty when none."""
+    path = _building(release)
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+
+
+def _building(release: str) -> Path:
+    return folder() / f"{release}.building"
 
 
 def remove(release: str) -> None:

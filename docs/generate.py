@@ -93,6 +93,12 @@ WRITTEN: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("staged", "", "written by rpi-eeprom-update, taken by the bootloader at the next boot"),
     ),
     "service": (),
+    "serve_release": (
+        ("home", "/good.json", "the release that passed the gate last, its speed and its unit"),
+        ("home", "/previous", "link to the release that was good before"),
+        ("home", "/rejected/", "why a release had to go, a file for each"),
+    ),
+    "prune_releases": (),
     "zram": (),
     "kernel_values": (),
     "drop_swap": (),
@@ -100,7 +106,7 @@ WRITTEN: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("path", "", "the swap file, mode 0600; beside it `.NAME.bramble` while it is being made"),
     ),
     "write_files": (),
-    "switch_engine": (("path", "", "link to the current release"),),
+    "switch_engine": (("path", "", "link to the current release, in which `smoke.json` is"),),
     "build_engine": (
         ("work", "", "source and build folder, kept for the next build"),
         ("ccache", "", "compiler cache"),
@@ -309,7 +315,11 @@ def _owned(plan: NodePlan, name: str, module: Any, fresh: Snapshot) -> Iterator[
         for upload in step.uploads:
             yield f"| `{upload.remote}` | sent by this computer, removed once it is used |\n"
         if step.stored:
-            yield f"| `{step.stored.remote}` | sent from the store, removed once it is used |\n"
+            release = step.stored.query["release"]
+            packed = f"{release.rpartition('/')[0]}/.{step.stored.key}.packed"
+            yield f"| `{packed}` | packed for the store, removed once it is fetched |\n"
+            sent = "sent where it cannot be pulled, removed once it is used"
+            yield f"| `{step.stored.remote}` | {sent} |\n"
         if step.detached:
             unit = f"bramble-{step.program.replace('_', '-')}-ID"
             yield f'| `/run/bramble/steps/{unit}` | program, log and exit code of "{step.name}" |\n'

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bramble.cli.fleet import AS_JSON, HOSTS
+from bramble.cli.race import race
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from bramble.plan import RolePlan
     from bramble.store import Entry
 
 
@@ -49,11 +47,16 @@ def build(hosts: tuple[str, ...], soc: str | None, as_json: bool) -> None:
     engine.recipe is cross; x86-64 means this computer's own instructions.
     """
     from bramble import builder, store
+    from bramble.cli.inventory import refuse
 
     with _told():
-        made = []
-        for plan, architecture, archive in _wanted(hosts, [soc] if soc else _known()):
-            found = store.find(plan.provides["engine.release"])
+        made: list[Entry] = []
+        refused = []
+        for plan, architecture in _wanted(hosts, [soc] if soc else _known()):
+            if plan.refusal:
+                refused.append(f"{plan.soc}: {plan.refusal}")
+                continue
+            found = store.find(plan.release)
             if found is None:
                 query = _engine().build(plan, builder.CODENAME)
                 click.echo(
@@ -61,9 +64,13 @@ def build(hosts: tuple[str, ...], soc: str | None, as_json: bool) -> None:
                     err=True,
                 )
                 found = builder.build(
-                    query, architecture, archive, lambda line: click.echo(line, err=True)
+                    query, architecture, plan.uploads, lambda line: click.echo(line, err=True)
                 )
             made.append(found)
+    if refused and not made:
+        refuse(refused[0])
+    for problem in refused:
+        click.echo(f"not built for {problem}", err=True)
     _print(made, as_json)
 
 
@@ -83,7 +90,9 @@ def list_releases(as_json: bool) -> None:
 @AS_JSON
 def prune(releases: tuple[str, ...], as_json: bool) -> None:
     """Throw away RELEASEs; without a name those that no host of the inventory would install."""
-    from bramble import store
+    from bramble import engine_lock, store
+    from bramble.builder import CODENAME
+    from bramble.inventory import folder
 
     with _told():
         known = {entry.release for entry in store.entries()}
@@ -95,7 +104,12 @@ def prune(releases: tuple[str, ...], as_json: bool) -> None:
                 "arm64-generic",
                 *(["x86-64"] if os.uname().machine == "x86_64" else []),
             ]
-            gone = known - {plan.provides["engine.release"] for plan, _, _ in _wanted((), keys)}
+            wanted = [
+                _like(_engine().build(plan, CODENAME)["manifest"])
+                for plan, _ in _wanted((), keys, also_native=True)
+            ]
+            gone = {e.release for e in store.entries() if _like(e.manifest) not in wanted}
+            gone -= {pin.release for pin in engine_lock.read(folder()).hosts.values()}
         for name in sorted(gone - known):
             raise click.ClickException(f"the store has no release {name}")
         for name in sorted(gone):
@@ -115,15 +129,25 @@ def _engine() -> Any:
     return next(role.plan for role in roles() if role.name == "engine")
 
 
+def _like(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What a release is of, whatever the processor of the node that built it has."""
+    names = set(_engine().processor.X86_OPTIONS)
+    options = {key: value for key, value in manifest["options"].items() if key not in names}
+    return {"source": manifest["source"], "codename": manifest["codename"], "options": options}
+
+
 def _known() -> list[str]:
     """The Arm cores that are known by name."""
     return list(_engine().processor.ARMS)
 
 
 def _wanted(
-    hosts: Sequence[str], keys: Sequence[str]
-) -> Iterator[tuple[RolePlan, str, Path | None]]:
-    """Each release that these hosts would install on these processors and that can be built here."""
+    hosts: Sequence[str], keys: Sequence[str], *, also_native: bool = False
+) -> Iterator[tuple[Any, str]]:
+    """Each release that these hosts would install on these processors and that can be built here.
+
+    `also_native`: those too that nodes build for themselves and their like.
+    """
     from bramble.builder import board_for
     from bramble.cli.inventory import chosen_host, loaded_inventory, refuse
 
@@ -140,12 +164,14 @@ def _wanted(
         memory_mib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
         board = board_for(key, part, os.cpu_count() or 1, memory_mib)
         for settings in with_engine:
-            if board.architecture == "arm64" and settings.recipe != "cross":
+            native = board.architecture == "arm64" and settings.recipe != "cross"
+            if native and not also_native:
                 continue
-            plan = _engine().plan(settings, board, {})
+            # A pin names what was built before; it says nothing of how to build it.
+            plan = _engine().plan(settings.pinned(None), board, {})
             if plan.release not in seen:
                 seen.add(plan.release)
-                yield plan, board.architecture, plan.upload.local if plan.upload else None
+                yield plan, board.architecture
     if hosts and not seen:
         refuse("engine.recipe is native there, so nodes compile for themselves; set it to cross")
 
@@ -170,7 +196,19 @@ def _print(found: Sequence[Entry], as_json: bool) -> None:
             f"{entry.release}  {told['soc']}  {told['codename']}  {told['variant']}  "
             f"{told['build_info']}  {entry.size / 2**20:.1f} MiB  {told['built_at']}\n"
             f"    {told['compiled_in']['cpu_flags']} with {', '.join(told['compiled_in']['parts'])}\n"
+            f"    {_shown(told['compiled_in'])}\n"
             f"    {told['compiler']}, on {told['builder']}; archive {entry.sha256}"
         )
     if not found:
         click.echo("The store is empty; `bramble engine build` fills it.")
+
+
+def _shown(compiled_in: Mapping[str, Any]) -> str:
+    """What the built program told of itself, in one line."""
+    info = compiled_in.get("system_info")
+    kernels = compiled_in.get("kleidiai_kernels")
+    told = f"system_info: {' '.join(info)}" if info else "system_info: not run where it was built"
+    return told + (f"; {kernels} kernels of KleidiAI" if kernels else "")
+
+
+engine.add_command(race)

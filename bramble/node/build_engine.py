@@ -14,10 +14,17 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
+import urllib.request
 
 NEEDED_BYTES = 1024**3
 # Plain variables of llama.cpp's and CMake's own, which no project declares as options.
-UNDECLARED_BY_DESIGN = re.compile(r"^(CMAKE_.*|LLAMA_BUILD_NUMBER|LLAMA_BUILD_COMMIT)$")
+UNDECLARED_BY_DESIGN = re.compile(
+    r"^(CMAKE_.*|FETCHCONTENT_.*|LLAMA_BUILD_NUMBER|LLAMA_BUILD_COMMIT)$"
+)
+DOWNLOAD_TIMEOUT_S = 60
+DOWNLOAD_LIMIT = 64 * 1024**2
+TELL_TIMEOUT_S = 30
 
 
 class BuildError(Exception):
@@ -31,7 +38,10 @@ def say(text):
 
 def call(*argv, **options):
     """Run a command with its output on ours; a failure is an error that names the command."""
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, **options)
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, **options)
+    except FileNotFoundError:
+        raise BuildError(f"{argv[0]} is not installed here; install its package again") from None
     if done.returncode:
         raise BuildError(f"{' '.join(argv[:3])} ... ended with exit code {done.returncode}")
 
@@ -41,10 +51,10 @@ def output(*argv):
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def sha256(path):
-    """The sha256 of a file, as hexadecimal."""
+def sha256(path, algorithm="sha256"):
+    """The sha256 of a file, or another sum of it, as hexadecimal."""
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def check_space(folder):
@@ -57,7 +67,7 @@ def check_space(folder):
         )
 
 
-def get_source(source, folder):
+def get_source(source, folder, setting="engine.source"):
     """Have the pinned source in `folder`; a whole one of the same identity is kept."""
     stamp = os.path.join(folder, ".bramble-source")
     identity = json.dumps(source, sort_keys=True)
@@ -68,43 +78,79 @@ def get_source(source, folder):
     for stale in (new, folder):
         shutil.rmtree(stale, ignore_errors=True)
     os.makedirs(new)
-    (unpack if source["kind"] == "archive" else fetch)(source, new)
+    if source["kind"] == "git":
+        fetch(source, new)
+    else:
+        unpack(source, new, setting)
     with open(os.path.join(new, ".bramble-source"), "w", encoding="utf-8") as file:
         file.write(identity)
     os.sync()
     os.rename(new, folder)
 
 
-def unpack(source, folder):
-    """Unpack an uploaded archive once its sha256 is right; the copy is ours alone while we hash it."""
-    say("unpacking the source archive")
-    archive = f"{folder}.archive"
-    shutil.copyfile(source["upload"], archive)
-    found = sha256(archive)
+def unpack(source, folder, setting):
+    """Unpack an archive once its sum is right; what is hashed and unpacked is a copy of our own."""
+    archive, upload = f"{folder}.archive", source.get("upload")
     try:
-        if found != source["sha256"]:
-            raise BuildError(
-                f"the source archive's sha256 is {found} and the inventory pins "
-                f"{source['sha256']}; nothing was built. Correct engine.source.archive"
-            )
-        prefix = source["subdir"].strip("/")
+        if upload:
+            shutil.copyfile(upload, archive)
+            check_sum(archive, "sha256", source["sha256"], f"{setting}.archive")
+        else:
+            download(source["url"], archive)
+            check_sum(archive, "md5", source["md5"], setting)
+        say("unpacking the source archive")
+        prefix = source.get("subdir", "").strip("/")
         depth = len(prefix.split("/")) if prefix else 0
         only = [f"{prefix}/"] if prefix else []
-        call(
-            "tar",
-            "--extract",
-            "--file",
-            archive,
-            "--directory",
-            folder,
-            "--no-same-owner",
-            f"--strip-components={depth}",
-            "--exclude=.git",
-            *only,
-        )
+        where = ["--file", archive, "--directory", folder, f"--strip-components={depth}"]
+        call("tar", "--extract", *where, "--no-same-owner", "--exclude=.git", *only)
     finally:
-        os.unlink(archive)
-        os.unlink(source["upload"])
+        for path in (archive, upload):
+            if path and os.path.exists(path):
+                os.unlink(path)
+
+
+def check_sum(archive, algorithm, wanted, setting):
+    """Refuse an archive that is not the pinned one."""
+    found = sha256(archive, algorithm)
+    if found != wanted:
+        raise BuildError(
+            f"the source archive's {algorithm} is {found} and the inventory pins {wanted}; nothing "
+            f"was built. Correct {setting}"
+        )
+
+
+def download(url, path):
+    """Fetch a small file; who calls compares its sum."""
+    say(f"fetching {url}")
+    try:
+        with urllib.request.urlopen(url, timeout=DOWNLOAD_TIMEOUT_S) as answer:
+            content = answer.read(DOWNLOAD_LIMIT)
+    except OSError as error:
+        raise BuildError(
+            f"{url} cannot be fetched ({error}); give engine.kleidiai.archive, a local one"
+        ) from error
+    with open(path, "wb") as file:
+        file.write(content)
+
+
+def kleidiai(source, work):
+    """KleidiAI's source beside llama.cpp's, and CMake's options to take it and to fetch nothing."""
+    folder, hook = os.path.join(work, "kleidiai"), os.path.join(work, "kleidiai.cmake")
+    pin = {name: value for name, value in source.items() if name != "hook"}
+    get_source(pin, folder, "engine.kleidiai")
+    inside = [name for name in sorted(os.listdir(folder)) if name != ".bramble-source"]
+    if len(inside) == 1:
+        folder = os.path.join(folder, inside[0])
+    if not os.path.exists(os.path.join(folder, "CMakeLists.txt")):
+        raise BuildError("KleidiAI's archive has no CMakeLists.txt there; correct its subdir")
+    with open(hook, "w", encoding="utf-8") as file:
+        file.write(source["hook"])
+    return {
+        "CMAKE_PROJECT_INCLUDE": hook,
+        "FETCHCONTENT_FULLY_DISCONNECTED": "ON",
+        "FETCHCONTENT_SOURCE_DIR_KLEIDIAI": folder,
+    }
 
 
 def fetch(source, folder):
@@ -168,6 +214,33 @@ def compiled_in(build):
     }
 
 
+def kleidiai_kernels(server, prefix):
+    """How many of KleidiAI's kernels a program has; "compiled in" alone has meant none before."""
+    symbols = output(f"{prefix}nm", server)
+    kernels = set(re.findall(r" [Tt] (kai_run_\w+)$", symbols, re.MULTILINE))
+    if not kernels:
+        raise BuildError("llama-server has none of KleidiAI's kernels, though they were asked for")
+    return len(kernels)
+
+
+def system_info(argv):
+    """What llama-server tells of its features when it starts, None where it tells nothing.
+
+    It is given a model that is not there and a socket of its own, and ends by itself.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        nothing, socket = os.path.join(folder, "none.gguf"), os.path.join(folder, "own.sock")
+        options = ["--offline", "--host", socket, "-m", nothing, "-lv", "4"]
+        try:
+            done = subprocess.run(
+                [*argv, *options], capture_output=True, text=True, timeout=TELL_TIMEOUT_S
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+    line = re.search(r"system_info: (.*)", done.stdout + done.stderr)
+    return dict(re.findall(r"(\w+) = (\w+) \|", line[1].partition("|")[2])) if line else None
+
+
 def needed_versions(paths):
     """The newest version of the C and C++ libraries' symbols that the programs ask for."""
     newest: dict[str, tuple[int, ...]] = {}
@@ -198,21 +271,28 @@ def install(query, build):
     new = os.path.join(os.path.dirname(release), f".{os.path.basename(release)}.new")
     shutil.rmtree(new, ignore_errors=True)
     os.makedirs(os.path.join(new, "bin"))
-    sums = {}
+    found, sums = compiled_in(build), {}
+    if query.get("kleidiai"):
+        built = os.path.join(build, "bin", "llama-server")
+        found["kleidiai_kernels"] = kleidiai_kernels(built, prefix)
     for target in query["targets"]:
         path = os.path.join(new, "bin", target)
         shutil.copy2(os.path.join(build, "bin", target), path)
         call(f"{prefix}strip", path)
         sums[target] = sha256(path)
+    server = os.path.join(new, "bin", "llama-server")
     if not toolchain:
-        check_starts(os.path.join(new, "bin", "llama-server"))
+        check_starts(server)
+    runner = query.get("emulator") if toolchain else []
+    found["system_info"] = system_info([*runner, server]) if runner is not None else None
+    check_features(found["system_info"], query.get("wants", ()))
     needed = needed_versions(os.path.join(new, "bin", target) for target in query["targets"])
     check_versions(needed, query["needs_at_most"])
     manifest = query["manifest"] | {
         "binaries": sums,
         "builder": f"{os.uname().nodename} ({os.uname().machine})",
         "built_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "compiled_in": compiled_in(build),
+        "compiled_in": found,
         "compiler": output(f"{prefix}g++", "--version").splitlines()[0],
         "needs": needed,
     }
@@ -228,6 +308,13 @@ def install(query, build):
     os.sync()
     shutil.rmtree(old, ignore_errors=True)
     say(f"installed {release}")
+
+
+def check_features(told, wants):
+    """Refuse programs that say of themselves that they lack what was asked for."""
+    missing = [name for name in wants if told is not None and name not in told]
+    if missing:
+        raise BuildError(f"the new llama-server has no {', '.join(missing)}, only {list(told)}")
 
 
 def check_starts(server):
@@ -250,7 +337,10 @@ def build(query):
         check_space(work)
         source, folder = os.path.join(work, "src"), os.path.join(work, "build")
         get_source(query["source"], source)
-        configure(source, folder, query["options"], query.get("toolchain"))
+        options = query["options"]
+        if query.get("kleidiai"):
+            options = options | kleidiai(query["kleidiai"], work)
+        configure(source, folder, options, query.get("toolchain"))
         compile_targets(folder, query["targets"], query["jobs"])
         install(query, folder)
 

@@ -2,12 +2,14 @@
 
 A program for another processor starts, prints its version and loads a model: it dies at its first
 computation. So llama-bench runs a tiny model, made here of random weights in the common quantized
-types, before the link moves; the release that was current serves on when it fails.
+types, before the link moves; the release that was current serves on when it fails. What the release
+computes with is read back meanwhile, because options that were asked for are not always used.
 """
 
 import json
 import os
 import random
+import re
 import signal
 import struct
 import subprocess
@@ -15,6 +17,7 @@ import sys
 import tempfile
 
 TIMEOUT_S = 500
+TELL_TIMEOUT_S = 30
 WIDTH, HEADS, TOKENS = 256, 4, 64
 
 # GGUF's numbers for types: of values, and of tensors with the bytes of a block and its weights.
@@ -90,25 +93,70 @@ def write_model(path):
 
 
 def smoke(release):
-    """Why the release does not compute here, None when it does."""
+    """Why the release does not compute here, None when it does; and what it told meanwhile."""
     with tempfile.TemporaryDirectory() as folder:
         model = os.path.join(folder, "tiny.gguf")
         write_model(model)
         bench = os.path.join(release, "bin", "llama-bench")
-        options = ["-p", "32", "-n", "4", "-r", "1", "-t", "1", "--no-warmup", "-o", "json"]
+        options = ["-p", "32", "-n", "4", "-r", "1", "-t", "1", "--no-warmup", "-o", "json", "-v"]
         try:
-            done = subprocess.run(
-                [bench, "-m", model, *options],
-                capture_output=True,
-                text=True,
-                timeout=TIMEOUT_S,
-                env={**os.environ, "LC_ALL": "C"},
-            )
+            done = run([bench, "-m", model, *options], TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            return f"llama-bench did not end within {TIMEOUT_S} s"
+            return f"llama-bench did not end within {TIMEOUT_S} s", ""
         except OSError as error:
-            return f"llama-bench does not start: {error}"
-    return judged(done)
+            return f"llama-bench does not start: {error}", ""
+    return judged(done), done.stderr
+
+
+def run(argv, timeout_s):
+    """Run a program in the plain locale."""
+    environment = {**os.environ, "LC_ALL": "C"}
+    return subprocess.run(argv, capture_output=True, text=True, timeout=timeout_s, env=environment)
+
+
+def system_info(server):
+    """What llama-server tells of its features when it starts, None where it tells nothing.
+
+    It is given a model that is not there and a socket of its own, and ends by itself.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        nothing, socket = os.path.join(folder, "none.gguf"), os.path.join(folder, "own.sock")
+        options = ["--offline", "--host", socket, "-m", nothing, "-lv", "4"]
+        try:
+            done = run([server, *options], TELL_TIMEOUT_S)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+    line = re.search(r"system_info: (.*)", done.stdout + done.stderr)
+    return dict(re.findall(r"(\w+) = (\w+) \|", line[1].partition("|")[2])) if line else None
+
+
+def read_back(release, said):
+    """What the release computes with here: its features, the kernels and buffers that it chose."""
+    return {
+        "system_info": system_info(os.path.join(release, "bin", "llama-server")),
+        "kleidiai": dict(re.findall(r"^kleidiai: primary (\w+) kernel feature (\w+)", said, re.M)),
+        "buffers": sorted(set(re.findall(r"(\w+) model buffer size", said))),
+    }
+
+
+def lacks(record, wants):
+    """What the plan wants and the release did not show; what it does not tell counts as unknown."""
+    return [
+        f"{name} in {part}"
+        for part, names in wants.items()
+        if record[part] is not None
+        for name in names
+        if name not in record[part]
+    ]
+
+
+def write(path, record):
+    """Keep what was read back in the release, whole or not at all."""
+    with open(f"{path}.new", "w", encoding="utf-8") as file:
+        json.dump(record, file, indent=2, sort_keys=True)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(f"{path}.new", path)
 
 
 def judged(done):
@@ -129,25 +177,37 @@ def judged(done):
     return None
 
 
-def refusal(path, release, target):
+def refusal(path, release, target, wants):
     """Why the link must not move there, None when it may."""
     if not os.path.isdir(release):
         return f"{target} is not there"
     if os.path.lexists(path) and not os.path.islink(path):
         return f"{path} is not a symbolic link; move it away and run again"
-    problem = smoke(release)
-    return f"{target} does not compute on this node: {problem}" if problem else None
+    problem, said = smoke(release)
+    if problem:
+        return f"{target} does not compute on this node: {problem}"
+    record = read_back(release, said)
+    missing = lacks(record, wants)
+    if missing:
+        return (
+            f"{target} computes on this node, but not as planned: no {', '.join(missing)} (see "
+            f"engine.variant and engine.options); it shows {json.dumps(record, sort_keys=True)}"
+        )
+    write(os.path.join(release, "smoke.json"), record)
+    return None
 
 
 def main(query):
     """Make `path` a link to `target` by a rename, so that it always points to one or the other."""
     path, target = query["path"], query["target"]
     folder = os.path.dirname(path)
-    problem = refusal(path, os.path.join(folder, target), target)
+    problem = refusal(path, os.path.join(folder, target), target, query["wants"])
     if problem:
         was = f"; {os.readlink(path)} stays current" if os.path.islink(path) else ""
         print(f"{problem}{was}", file=sys.stderr)
         return 1
+    if os.path.islink(path) and os.readlink(path) == target:
+        return 0
     temporary = f"{path}.bramble"
     if os.path.lexists(temporary):
         os.unlink(temporary)

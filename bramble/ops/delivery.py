@@ -8,40 +8,36 @@ import click
 from paramiko import SSHException
 from pyinfra.api import Host
 
-from bramble import store
-from bramble.ops import connection, trial
-from bramble.steps import Step, Upload
+from bramble.ops import connection, releases, transfer, trial
+from bramble.report import Report
+from bramble.steps import Step, Stored
+from bramble.store import Entry, StoreError
 
 
-def deliver(host: Host, step: Step) -> str | None:
+def deliver(host: Host, step: Step, report: Report) -> str | None:
     """Carry out a step on its host; the problem in words when any part of it failed."""
-    step, problem = _from_store(host, step)
-    return problem or _upload(host, step) or _run(host, step) or _confirm(host, step)
+    if step.stored is not None:
+        return _from_store(host, step, step.stored, report)
+    return _upload(host, step) or _run(host, step) or _confirm(host, step)
 
 
-def _from_store(host: Host, step: Step) -> tuple[Step, str | None]:
-    """The step with what this computer's store has for it; the problem when it cannot do without."""
-    if step.stored is None:
-        return step, None
-    stored = step.stored
+def _from_store(host: Host, step: Step, stored: Stored, report: Report) -> str | None:
+    """Install what the store has once somebody has made it; the problem in words.
+
+    Where it is this host that makes it, by the step's own program, that was all.
+    """
+    own = replace(step, stored=None)
     try:
-        found = store.find(stored.key)
-    except store.StoreError as error:
+        found = releases.have(host, step, stored, lambda: deliver(host, own, report), report)
+        if not isinstance(found, Entry):
+            return found
+        installed, problem = transfer.pulled(host, stored, found, report)
+    except (StoreError, OSError) as error:
         host.log(click.style(str(error), "red"))
-        return step, str(error)
-    if found is None:
-        if stored.otherwise:
-            host.log(click.style(stored.otherwise, "red"))
-        return step, stored.otherwise
-    host.log(f"sending release {stored.key} from the store ({found.size >> 20} MiB)")
-    query = {
-        **stored.query,
-        "sha256": found.sha256,
-        "size": found.unpacked_size,
-        "upload": stored.remote,
-    }
-    upload = Upload(found.path, stored.remote)
-    return replace(step, program=stored.program, query=query, uploads=(upload,)), None
+        return str(error)
+    if installed or problem:
+        return problem
+    return deliver(host, transfer.sent(host, own, stored, found, report), report)
 
 
 def _upload(host: Host, step: Step) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bramble.checks import Finding, Node, check, expect, unknown
 from bramble.releases import manifest_path
 from bramble.snapshot import FileState, Unknown
+from roles.engine import proof
 from roles.engine.plan import CURRENT, SERVER, EnginePlan, incomplete
 
 
@@ -31,3 +32,24 @@ def release_is_current(plan: EnginePlan, node: Node) -> Finding:
         return unknown(want, seen)
     got = (seen.target or seen.kind) if isinstance(seen, FileState) else "no link"
     return expect(want, got, got == want, "Run the deploy again.")
+
+
+@check()
+def release_has_what_was_planned(plan: EnginePlan, node: Node) -> Finding:
+    """The release showed, on this node, the instructions and kernels that its plan counts on."""
+    named = [f"{name} in {part}" for part, names in plan.wants.items() for name in names]
+    want = ", ".join(named) or "a smoke test that tells what it computes with"
+    seen = node.snapshot.file(proof.path(plan.folder))
+    if isinstance(seen, Unknown):
+        return unknown(want, seen)
+    remedy = "Run the deploy again: it tests the release, and says what is missing."
+    record = proof.told(node.snapshot, plan.folder)
+    if record is None:
+        return expect(want, "no smoke test is recorded", False, remedy)
+    info = record.get("system_info")
+    if info is None:
+        again = f"Remove {proof.path(plan.folder)} and run the deploy again."
+        return Finding("unknown", want, "llama-server told no system_info at its smoke test", again)
+    kernels = [f"KleidiAI {name} by {feature}" for name, feature in record["kleidiai"].items()]
+    got = f"{' '.join(info)}; {', '.join([*kernels, *record['buffers']])}"
+    return expect(want, got, not proof.lacking(plan.wants, record), remedy)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
+from bramble import engine_lock
+from bramble.engine_lock import Lock, Pin
+from bramble.inventory.problems import InventoryError
 from bramble.settings import LocalPath, Section, option
 
 # llama.cpp 0.5.0-dev of 2026-10-01, the commit whose flags the role `serving` is written for.
@@ -24,6 +28,7 @@ RENAMED = {
     "LLAMA_CURL": "LLAMA_OPENSSL",
 }
 
+VariantName = Literal["auto", "plain", "kleidiai", "openblas", "rpc"]
 OptionName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 
 
@@ -72,6 +77,39 @@ class Source(Section):
         return self
 
 
+class KleidiAIArchive(Section):
+    """An archive of KleidiAI's source on this computer."""
+
+    path: LocalPath = option(
+        ..., help="Archive that GNU tar reads.", example="~/kleidiai-v1.24.0-src.tar.gz"
+    )
+    sha256: str = option(..., help="The archive's sha256.", pattern=r"^[0-9a-f]{64}$")
+    subdir: str = option(
+        "",
+        help="Folder of the archive that holds KleidiAI's CMakeLists.txt; empty: its root, or the "
+        "one folder there.",
+        example="kleidiai-1.24.0",
+    )
+
+
+class KleidiAI(Section):
+    """KleidiAI's source, for variant kleidiai; the one that llama.cpp itself names."""
+
+    version: str = option(
+        "1.24.0",
+        help="Release to download; that which llama.cpp's ggml-cpu/CMakeLists.txt names.",
+        pattern=r"^[0-9]+(\.[0-9]+)+$",
+    )
+    md5: str = option(
+        "2f02ebe29573d45813e671eb304f2a00",
+        help="MD5 of that release's source archive, as llama.cpp has it.",
+        pattern=r"^[0-9a-f]{32}$",
+    )
+    archive: KleidiAIArchive | None = option(
+        None, help="A local archive instead, for fleets without a way out."
+    )
+
+
 class Settings(Section):
     """llama.cpp, compiled for the node's own processor: on the node, or once on this computer."""
 
@@ -81,10 +119,22 @@ class Settings(Section):
         help="native: the node compiles for itself; cross: it installs what `bramble engine build` "
         "made on this computer, and never compiles.",
     )
-    variant: Literal["plain", "openblas", "rpc"] = option(
-        "plain",
-        help="plain: ggml's own kernels; openblas: prompts through OpenBLAS, seldom faster; rpc: "
-        "ggml-rpc-server too.",
+    variant: VariantName = option(
+        "auto",
+        help="auto: what `bramble engine race` found to be the fastest on this processor, else plain; "
+        "plain: ggml's own kernels; kleidiai: Arm's for Q4_0 and Q8_0, with dotprod; openblas: "
+        "prompts through OpenBLAS, seldom faster; rpc: ggml-rpc-server too.",
+    )
+    kleidiai: KleidiAI = option(KleidiAI(), help="KleidiAI's source, for variant kleidiai.")
+    force: bool = option(
+        False,
+        help="Build variant kleidiai for processors without dotprod too, where it changes nothing.",
+    )
+    mirror: str | None = option(
+        None,
+        help="Web folder with copies of the store's archives (SHA256.tar.gz), which nodes try first.",
+        example="http://192.168.1.2:8090/engine",
+        pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
     )
     build_number: int = option(
         0, help="Number of the build (llama.cpp's b-number); 0: not known.", ge=0, example=11300
@@ -97,6 +147,64 @@ class Settings(Section):
         help="CMake options on top of the planned ones; one that llama.cpp lacks stops the build.",
         example={"GGML_LTO": "ON"},
     )
+    keep_releases: int = option(
+        3,
+        help="Releases that stay on a node; the current one, its predecessor and what runs always do.",
+        example=5,
+        ge=2,
+        le=100,
+    )
+    _lock: Lock = PrivateAttr(default=Lock())
+    _pin: Pin | None = PrivateAttr(default=None)
+    _commit: str | None = PrivateAttr(default=None)
+
+    @property
+    def lock(self) -> Lock:
+        """What commands decided about the engine: engine.lock beside the inventory."""
+        return self._lock
+
+    @property
+    def pin(self) -> Pin | None:
+        """The release that this host stays at, whatever else is set."""
+        return self._pin
+
+    @property
+    def commit(self) -> str | None:
+        """The commit that `bramble upgrade --to` gave this host."""
+        return self._commit
+
+    def variant_for(self, soc: str) -> str:
+        """The variant that a processor gets: the one that is set, else the winner of its race."""
+        if self.variant != "auto":
+            return self.variant
+        raced = self._lock.variants.get(soc)
+        won = raced.variant if raced else "plain"
+        return "plain" if (self.recipe, won) == ("cross", "openblas") else won
+
+    def pinned(self, pin: Pin | None) -> Settings:
+        """The same settings for a host that is to stay at this release, or at none."""
+        changed = self.model_copy()
+        changed._pin = pin
+        return changed
+
+    @model_validator(mode="after")
+    def _as_decided(self, info: ValidationInfo) -> Settings:
+        if info.context is None:
+            return self
+        try:
+            self._lock = engine_lock.read(Path(info.context["folder"]))
+        except InventoryError as error:
+            raise ValueError(str(error)) from None
+        host = info.context.get("host", "")
+        self._pin, self._commit = self._lock.hosts.get(host), self._lock.commit_of(host)
+        known = [name for name in get_args(VariantName) if name != "auto"]
+        for soc, won in self._lock.variants.items():
+            if won.variant not in known:
+                raise ValueError(
+                    f"{engine_lock.FILE} has variant {won.variant!r} for {soc}, and {', '.join(known)} "
+                    "are known; race again, or delete its lines"
+                )
+        return self
 
     @model_validator(mode="after")
     def _todays_names(self) -> Settings:

@@ -168,7 +168,7 @@ def test_what_differs_between_cases_is_why_they_are_there():
     assert engines["pi4-4g"].release != engines["pi5-8g"].release
     assert engines["pi4-4g"].release == engines["pi4-1g"].release
     assert (engines["pi4-1g"].jobs, engines["pi4-4g"].jobs, engines["pi5-8g"].jobs) == (1, 4, 4)
-    assert engines["git-source"].upload is None
+    assert engines["git-source"].uploads == ()
     assert engines["pi5-8g"].options["GGML_NATIVE"] == "ON"
     crossed = engines["pi4-crossed"]
     assert crossed.options["GGML_CPU_ARM_ARCH"] == "armv8-a+crc;-mtune=cortex-a72"

@@ -72,6 +72,14 @@ TIMEDATE = "timedatectl show"
 PERIODIC = "apt-config dump APT::Periodic"
 UPGRADES_TIMER = "apt-daily-upgrade.timer"
 TRIP = "/sys/class/thermal/thermal_zone0/trip_point_{}_temp"
+# What llama.cpp's system_info names on a Cortex-A76 and on a Cortex-A72 (under qemu-aarch64).
+SMOKE = {
+    "system_info": dict.fromkeys(
+        ["NEON", "ARM_FMA", "FP16_VA", "DOTPROD", "OPENMP", "REPACK"], "1"
+    ),
+    "kleidiai": {},
+    "buffers": ["CPU_Mapped", "CPU_REPACK"],
+}
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "base": {
         "packages": ["htop"],
@@ -137,6 +145,7 @@ def good_look(plan: NodePlan) -> Snapshot:
     """A look at a node of this plan that has nothing left to do."""
     engine, model, serving = (plan.roles[name] for name in ("engine", "model", "serving"))
     manifest = json.dumps({"binaries": {"llama-server": SERVER_SHA256}})
+    good = {"release": engine.release, **serving.identity, "tokens_per_second": 9.5, "at": "then"}
     verified = {"sha256": model.sha256, "size": 10**9, "mtime_ns": 7}
     files = {
         file.path: plain(file.text, file.mode)
@@ -145,7 +154,10 @@ def good_look(plan: NodePlan) -> Snapshot:
     }
     files |= {
         "/opt/bramble/engine/current": link(f"releases/{engine.release}"),
+        "/opt/bramble/engine/previous": None,
+        "/opt/bramble/engine/good.json": plain(json.dumps(good)),
         f"{engine.folder}/manifest.json": plain(manifest),
+        f"{engine.folder}/smoke.json": plain(json.dumps(SMOKE)),
         "/opt/bramble/engine/current/bin/llama-server": replace(
             plain("", 0o755), sha256=SERVER_SHA256, text=None
         ),

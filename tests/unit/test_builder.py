@@ -25,6 +25,9 @@ def main(query):
     told = query["manifest"] | {"asked": {k: v for k, v in query.items() if k != "manifest"}}
     told |= {"built_at": "2026-01-01", "compiler": "gcc 12", "builder": "here"}
     told |= {"compiled_in": {"cpu_flags": "-march=armv8-a+crc", "parts": []}}
+    told["compiled_in"]["system_info"] = {"NEON": "1", "DOTPROD": "1"} if query["emulator"] else None
+    if query["kleidiai"]:
+        told["compiled_in"]["kleidiai_kernels"] = 24
     with open(os.path.join(query["release"], "manifest.json"), "w") as file:
         json.dump(told, file)
     return 0
@@ -92,7 +95,7 @@ def test_a_build_that_waited_for_another_takes_what_that_one_made(compiles, monk
     def find(release):
         looks.append(release)
         if len(looks) == 2:  # the first look, outside the lock, found nothing
-            builder._build(asked_for[0], False, None, lambda line: None)
+            builder._build(asked_for[0], False, (), lambda line: None)
         return real(release)
 
     asked_for = []
@@ -134,6 +137,62 @@ def test_arm_is_crossed_and_this_computers_own_kind_is_not(compiles):
     assert "CMAKE_SYSTEM_PROCESSOR aarch64" in crossed["toolchain"]["text"]
     assert own["toolchain"] is None
     assert own["options"]["GGML_NATIVE"] == "OFF"
+    # What was crossed is run as on its own processor, to tell what is in it.
+    assert crossed["emulator"] == [
+        *("/usr/bin/qemu-aarch64-static", "-cpu", "cortex-a76", "-L", "/usr/aarch64-linux-gnu")
+    ]
+    assert own["emulator"] is None
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="nothing is crossed here")
+def test_without_an_emulator_nothing_is_read_back_here_and_the_list_says_so(compiles, monkeypatch):
+    compiles(PROGRAM)
+    monkeypatch.setattr(
+        shutil, "which", lambda name: None if name.startswith("qemu") else f"/usr/bin/{name}"
+    )
+    assert bramble("build", "--soc", "cortex-a76").exit_code == 0
+    assert "system_info: not run where it was built" in bramble("list").stdout
+
+
+def with_kleidiai(tmp_path, **more):
+    """The fleet with KleidiAI from a local archive."""
+    fleet = json.loads(json.dumps(FLEET))
+    archive = {"path": "kleidiai.tar", "sha256": "b" * 64, "subdir": "kleidiai-1.24.0"}
+    fleet["settings"]["engine"] |= {"variant": "kleidiai", "kleidiai": {"archive": archive}, **more}
+    (tmp_path / "fleet.yml").write_text(json.dumps(fleet))
+    (tmp_path / "kleidiai.tar").write_text("another archive")
+
+
+def test_kleidiai_is_built_where_its_kernels_run_and_told_of_where_they_do_not(compiles, tmp_path):
+    asked = compiles(PROGRAM)
+    with_kleidiai(tmp_path)
+    done = bramble("build", "--json")
+    assert done.exit_code == 0, done.output
+    (made,) = json.loads(done.stdout)["releases"]
+    assert made["manifest"]["soc"] == "cortex-a76"
+    assert made["manifest"]["kleidiai"]["sha256"] == "b" * 64
+    assert "not built for cortex-a72: engine.variant is kleidiai" in done.stderr
+    (query,) = asked
+    assert query["kleidiai"]["upload"] != query["source"]["upload"]
+    assert not os.path.exists(query["kleidiai"]["upload"])
+    assert (tmp_path / "kleidiai.tar").read_text() == "another archive"
+    said = bramble("list").stdout
+    if query["emulator"]:
+        assert "system_info: NEON DOTPROD; 24 kernels of KleidiAI" in said
+
+
+def test_kleidiai_for_a_processor_without_dotprod_is_refused_unless_it_is_forced(
+    compiles, tmp_path
+):
+    asked = compiles(PROGRAM)
+    with_kleidiai(tmp_path)
+    refused = bramble("build", "--soc", "cortex-a72")
+    assert (refused.exit_code, asked) == (2, [])
+    assert "cortex-a72 has no dotprod" in refused.stderr
+    assert "engine.force to true" in refused.stderr
+    with_kleidiai(tmp_path, force=True)
+    assert bramble("build", "--soc", "cortex-a72").exit_code == 0
+    assert len(asked) == 1
 
 
 def test_a_build_that_fails_says_why_and_stores_nothing(compiles, tmp_path):
@@ -149,7 +208,7 @@ def test_a_compiler_that_is_missing_is_told_with_the_package_that_has_it(compile
     monkeypatch.setattr(shutil, "which", lambda name: None if "aarch64" in name else name)
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     with pytest.raises(BuilderError, match="lacks g\\+\\+-aarch64-linux-gnu: sudo apt install"):
-        builder.build({}, "arm64", None, print)
+        builder.build({}, "arm64", (), print)
 
 
 def test_a_host_that_compiles_for_itself_is_refused(compiles):
@@ -193,3 +252,46 @@ def test_prune_removes_what_no_host_would_install_and_keeps_the_rest(compiles, t
     assert store.entries() == ()
     refused = bramble("prune", "none")
     assert (refused.exit_code, "the store has no release none" in refused.stderr) == (1, True)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="this computer is no x86-64")
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        ({}, True),
+        ({"options": {"GGML_AVX2": "OFF", "GGML_AVX512": "OFF"}}, True),
+        ({"options": {"GGML_LTO": "ON"}}, False),
+        ({"source": {"kind": "archive", "sha256": "b" * 64, "subdir": ""}}, False),
+        ({"codename": "trixie"}, False),
+    ],
+)
+def test_prune_keeps_what_a_node_built_for_its_like(compiles, tmp_path, change, kept):
+    """This computer cannot tell the processor features of x86-64 nodes, so they do not count."""
+    compiles(PROGRAM)
+    (tmp_path / "fleet.yml").write_text(json.dumps(FLEET | {"hosts": {"own": {}}}))
+    bramble("build", "--soc", "x86-64")
+    (mine,) = store.entries()
+    (tmp_path / "built" / "bin").mkdir(parents=True)
+    manifest = json.loads(json.dumps(dict(mine.manifest))) | {"release": "built-by-a-node"}
+    manifest |= change | {"options": manifest["options"] | change.get("options", {})}
+    (tmp_path / "built" / "manifest.json").write_text(json.dumps(manifest))
+    store.add(tmp_path / "built")
+    done = bramble("prune", "--json")
+    gone = [] if kept else ["built-by-a-node"]
+    assert json.loads(done.stdout) == {"removed": gone}
+
+
+def test_prune_keeps_what_an_arm_node_built_while_nodes_compile(compiles, tmp_path):
+    compiles(PROGRAM)
+    bramble("build", "--soc", "cortex-a72")
+    (crossed,) = store.entries()
+    options = dict(crossed.manifest["options"]) | {"GGML_NATIVE": "ON"}
+    del options["GGML_CPU_ARM_ARCH"]
+    (tmp_path / "built").mkdir()
+    manifest = dict(crossed.manifest) | {"release": "native", "options": options}
+    (tmp_path / "built" / "manifest.json").write_text(json.dumps(manifest))
+    store.add(tmp_path / "built")
+    assert json.loads(bramble("prune", "--json").stdout) == {"removed": []}
+    cross_only = FLEET | {"hosts": {"pi4-a": {}}}
+    (tmp_path / "fleet.yml").write_text(json.dumps(cross_only))
+    assert json.loads(bramble("prune", "--json").stdout) == {"removed": ["native"]}

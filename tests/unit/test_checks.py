@@ -26,6 +26,7 @@ from good_node import (
     PERIODIC,
     PI5,
     SHOW,
+    SMOKE,
     SSD_LINES,
     SSD_LINK,
     SSD_SHOW,
@@ -78,7 +79,10 @@ CATALOGUE = {
 RIGHT_ANSWER = {"answer": " 2+2 is 4.", "tokens_per_second": 9.5, "build": "b11300"}
 WHY = Unknown("permission denied")
 CURRENT = "/opt/bramble/engine/current"
+SMOKED = f"{ENGINE.folder}/smoke.json"
 STRAY = "/etc/llama.cpp/config.ini"
+GATE = "/opt/bramble/engine/good.json"
+PASSED = json.loads(GOOD.file(GATE).text)
 PROPS = f"{SERVING.url}/props"
 HEALTH = f"{SERVING.url}/health"
 CONTROLLERS = "/sys/fs/cgroup/cgroup.controllers"
@@ -442,6 +446,14 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
         "no link": with_file(GOOD, CURRENT, None),
         "a folder": with_file(GOOD, CURRENT, replace(link(""), kind="directory", target=None)),
     },
+    "engine.release_has_what_was_planned": {
+        "never read back": with_file(GOOD, SMOKED, None),
+        "half a record": with_file(GOOD, SMOKED, plain('{"system_info": {')),
+        "another record": with_file(GOOD, SMOKED, plain('{"system_info": {"DOTPROD": "1"}}')),
+        "compiled for any Arm": with_file(
+            GOOD, SMOKED, plain(json.dumps(SMOKE | {"system_info": {"NEON": "1"}}))
+        ),
+    },
     "model.model_is_the_pinned_one": {
         "not there": with_file(GOOD, MODEL.path, None),
         "another content": with_file(GOOD, MODEL.path, plain("another")),
@@ -480,6 +492,14 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
         "no JSON": with_answer(GOOD, PROPS, Answer(200, "<html>")),
         "JSON of another form": with_answer(GOOD, PROPS, Answer(200, "[]")),
         "nothing listens": with_answer(GOOD, PROPS, Answer(0, "refused")),
+    },
+    "serving.release_passed_the_gate": {
+        "never": with_file(GOOD, GATE, None),
+        "another release": with_file(GOOD, GATE, plain('{"release": "000000000000"}')),
+        "another model": with_file(GOOD, GATE, plain(json.dumps(PASSED | {"model": "e" * 64}))),
+        "other arguments": with_file(GOOD, GATE, plain(json.dumps(PASSED | {"argv": "0"}))),
+        "another board": with_file(GOOD, GATE, plain(json.dumps(PASSED | {"board": "pi4"}))),
+        "a damaged note": with_file(GOOD, GATE, plain('{"rel')),
     },
     "serving.port_is_bound_as_planned": {
         "open to the network": replace(GOOD, sockets=(Socket("0.0.0.0", SERVING.port),)),
@@ -642,6 +662,10 @@ BLIND: dict[str, dict[str, Snapshot | Node]] = {
         "no files": replace(GOOD, files=WHY),
         "no link": with_file(GOOD, CURRENT, WHY),
     },
+    "engine.release_has_what_was_planned": {
+        "no files": replace(GOOD, files=WHY),
+        "no record": with_file(GOOD, SMOKED, WHY),
+    },
     "model.model_is_the_pinned_one": {
         "no files": replace(GOOD, files=WHY),
         "no model": with_file(GOOD, MODEL.path, WHY),
@@ -662,6 +686,10 @@ BLIND: dict[str, dict[str, Snapshot | Node]] = {
     "serving.build_says_its_commit": {
         "no URLs": replace(GOOD, http=WHY),
         "no answer": with_answer(GOOD, PROPS, WHY),
+    },
+    "serving.release_passed_the_gate": {
+        "no files": replace(GOOD, files=WHY),
+        "no note": with_file(GOOD, GATE, WHY),
     },
     "serving.port_is_bound_as_planned": {"no sockets": replace(GOOD, sockets=WHY)},
     "serving.health_is_ok": {
@@ -827,6 +855,23 @@ def test_a_check_that_does_not_apply_is_skipped_with_the_reason_and_never_passed
     finding = found(name, seen)
     assert finding.status == "skip"
     assert reason in finding.got
+
+
+def test_a_release_that_did_not_tell_its_features_is_neither_passed_nor_failed():
+    silent = with_file(GOOD, SMOKED, plain(json.dumps(SMOKE | {"system_info": None})))
+    finding = found("engine.release_has_what_was_planned", silent)
+    assert (finding.status, finding.want) == ("unknown", "DOTPROD in system_info")
+    assert finding.got == "llama-server told no system_info at its smoke test"
+    assert f"Remove {SMOKED} and run the deploy again" in finding.remedy
+
+
+def test_what_a_release_computes_with_is_told_with_the_kernels_that_were_chosen():
+    told = SMOKE | {"kleidiai": {"q4": "DOTPROD"}, "buffers": ["CPU_KLEIDIAI"]}
+    finding = found(
+        "engine.release_has_what_was_planned", with_file(GOOD, SMOKED, plain(json.dumps(told)))
+    )
+    assert finding.status == "pass"
+    assert finding.got.endswith("OPENMP REPACK; KleidiAI q4 by DOTPROD, CPU_KLEIDIAI")
 
 
 def test_a_setting_that_systemd_took_is_no_proof_of_a_device():

@@ -1,12 +1,13 @@
 """Which release a processor gets: its key, its options, and who may build it."""
 
+import json
 from dataclasses import replace
 
 import pytest
-from good_node import A76, PI5, node_plan, recorded
+from good_node import A76, PI5, SMOKE, link, node_plan, plain, recorded
 from pydantic import ValidationError
 
-from bramble import parse
+from bramble import engine_lock, parse
 from bramble.board import SUPPORTED_CODENAMES, Board
 from bramble.snapshot import Snapshot
 from roles.engine import plan as engine
@@ -140,3 +141,201 @@ def test_a_native_release_that_is_not_stored_is_built_on_the_node():
 
 def test_every_codename_has_the_versions_of_its_libraries():
     assert set(engine.LIBRARIES) == set(SUPPORTED_CODENAMES)
+
+
+# The variant that a processor gets
+
+
+def lock_with(folder, **variants):
+    """The engine's settings in an inventory whose lock has these winners."""
+    won = {name.replace("_", "-"): engine_lock.Variant(variant=v) for name, v in variants.items()}
+    engine_lock.write(folder, engine_lock.Lock(variants=won))
+    return {"folder": folder}
+
+
+def variant(context, board=PI5, **settings):
+    typed = Settings.model_validate(settings, context=context)
+    return engine.plan(typed, board, {}).variant
+
+
+def test_auto_is_what_won_on_this_processor_and_plain_elsewhere(tmp_path):
+    context = lock_with(tmp_path, cortex_a76="openblas")
+    assert variant(context) == "openblas"
+    assert variant(context, PI4) == "plain"
+    assert variant({"folder": tmp_path / "none"}) == "plain"
+
+
+def test_a_variant_that_is_set_counts_whatever_won(tmp_path):
+    context = lock_with(tmp_path, cortex_a76="openblas")
+    assert variant(context, variant="rpc") == "rpc"
+
+
+def test_what_cannot_be_crossed_is_plain_where_it_is_crossed(tmp_path):
+    context = lock_with(tmp_path, cortex_a76="openblas", cortex_a72="rpc")
+    assert variant(context, recipe="cross") == "plain"
+    assert variant(context, PI4, recipe="cross") == "rpc"
+
+
+def test_a_winner_that_is_no_variant_is_refused_with_what_to_do(tmp_path):
+    context = lock_with(tmp_path, cortex_a76="fastest")
+    with pytest.raises(ValidationError, match=r"'fastest' for cortex-a76.*race again"):
+        Settings.model_validate({}, context=context)
+
+
+def test_plain_by_race_and_plain_by_setting_are_one_release():
+    assert planned(PI5).release == planned(PI5, variant="plain").release
+
+
+def test_a_candidate_comes_beside_what_is_current():
+    node = node_plan(PI5, engine={"variant": "rpc"})
+    names = [step.program for step in engine.candidate(node.roles["engine"], node, Snapshot())]
+    assert names == ["apt_install", "build_engine"]
+
+
+@pytest.mark.parametrize(
+    ("board", "recipe", "names"),
+    [
+        (PI5, "native", ("kleidiai", "openblas")),
+        (PI5, "cross", ("kleidiai",)),
+        (PI4, "native", ("openblas",)),
+        (PI4, "cross", ()),
+        (MINI_PC, "native", ("openblas",)),
+    ],
+)
+def test_only_what_may_gain_and_can_be_built_for_a_board_is_worth_a_race(board, recipe, names):
+    assert engine.worth_a_race(Settings(recipe=recipe), board) == names
+
+
+# What a build is to show of itself
+
+
+def shown(board: Board, **settings: object):
+    return planned(board, **settings).wants["system_info"]
+
+
+@pytest.mark.parametrize(
+    ("board", "settings", "names"),
+    [
+        (PI5, {}, ("DOTPROD",)),
+        (PI5, {"recipe": "cross"}, ("DOTPROD",)),
+        (PI5, {"options": {"GGML_NATIVE": "OFF", "GGML_CPU_ARM_ARCH": "armv8-a"}}, ()),
+        (PI4, {}, ()),
+        (PI4, {"recipe": "cross"}, ()),
+        (PI4, {"variant": "kleidiai", "force": True}, ("KLEIDIAI",)),
+        (PI5, {"variant": "kleidiai"}, ("DOTPROD", "KLEIDIAI")),
+        (OTHER_ARM, {}, ("DOTPROD",)),  # this one's features are an A76's
+        (OTHER_ARM, {"recipe": "cross"}, ()),  # compiled for any Arm
+    ],
+)
+def test_arm_is_to_show_dotprod_where_the_options_bring_it(board, settings, names):
+    assert shown(board, **settings) == names
+
+
+def test_x86_is_to_show_each_instruction_set_that_is_enabled():
+    assert shown(replace(MINI_PC, cpu_features=frozenset({"sse4_2", "avx", "avx2"}))) == (
+        "AVX",
+        "AVX2",
+    )
+    assert {"AVX512", "AVX512_VNNI"} <= set(shown(MINI_PC))
+    without = shown(MINI_PC, options={"GGML_AVX512": "OFF"})
+    assert not [name for name in without if name.startswith("AVX512")]
+    assert shown(MINI_PC, options={"GGML_NATIVE": "ON"}) == ()
+
+
+def smoked(plan, text: str | None) -> Snapshot:
+    files = {engine.CURRENT: link(f"releases/{plan.release}")}
+    if text is not None:
+        files[f"{plan.folder}/smoke.json"] = plain(text)
+    return Snapshot(files=files)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (None, "what it computes with was never read back"),
+        ("{", "what it computes with was never read back"),
+        (
+            json.dumps(SMOKE | {"system_info": {"NEON": "1"}}),
+            "its smoke test did not show DOTPROD in system_info",
+        ),
+        (json.dumps(SMOKE), None),
+        # Not told is not lacking: the check says so, and no run would change it.
+        (json.dumps(SMOKE | {"system_info": None}), None),
+    ],
+)
+def test_a_current_release_that_has_not_proved_itself_is_tested_again(text, why):
+    plan = node_plan(PI5)
+    part = plan.roles["engine"]
+    step = engine.steps(part, plan, smoked(part, text))[1]
+    assert step.why == why
+    if why:
+        assert step.query["wants"] == {"system_info": ("DOTPROD",), "kleidiai": ()}
+
+
+# KleidiAI
+
+ARCHIVE = {"path": "/k.tar", "sha256": "b" * 64, "subdir": "kleidiai-1.24.0"}
+
+
+def test_kleidiai_is_a_pinned_source_of_its_own_and_the_build_fetches_nothing_else():
+    plan = planned(PI5, variant="kleidiai")
+    query = engine.build(plan, "bookworm")
+    assert plan.options["GGML_CPU_KLEIDIAI"] == "ON"
+    assert plan.wants["kleidiai"] == ("q4", "q8")
+    assert query["kleidiai"]["url"].endswith("/v1.24.0/kleidiai-v1.24.0-src.tar.gz")
+    assert query["kleidiai"]["md5"] == "2f02ebe29573d45813e671eb304f2a00"
+    assert query["manifest"]["kleidiai"] == {
+        key: query["kleidiai"][key] for key in ("kind", "url", "md5")
+    }
+    assert "kleidiai" not in engine.build(planned(PI5), "bookworm")["manifest"]
+
+
+def test_kleidiai_may_be_a_local_archive_which_is_sent_beside_llama_cpps():
+    own = {"archive": {"path": "/l.tar", "sha256": "a" * 64}}
+    plan = planned(PI5, variant="kleidiai", kleidiai={"archive": ARCHIVE}, source=own)
+    assert [str(upload.local) for upload in plan.uploads] == ["/l.tar", "/k.tar"]
+    assert plan.uploads[1].remote == plan.kleidiai["upload"]
+    assert "upload" not in engine.build(plan, "bookworm")["manifest"]["kleidiai"]
+
+
+def test_another_pin_of_kleidiai_is_another_release_where_it_is_compiled_in():
+    releases = [
+        planned(PI5, variant=variant, kleidiai=source).release
+        for variant in ("kleidiai", "plain")
+        for source in ({}, {"md5": "0" * 32}, {"archive": ARCHIVE})
+    ]
+    assert len(set(releases[:3])) == 3
+    assert len(set(releases[3:])) == 1
+
+
+@pytest.mark.parametrize(
+    ("board", "settings", "words"),
+    [
+        (PI4, {}, "cortex-a72 has no dotprod"),
+        (replace(PI4, cpu_part="0xd03"), {}, "arm64-0xd03 has no dotprod"),
+        (MINI_PC, {}, "KleidiAI is for 64-bit Arm only"),
+        (MINI_PC, {"force": True}, "KleidiAI is for 64-bit Arm only"),
+        (PI4, {"force": True}, None),
+        (PI5, {}, None),
+        (OTHER_ARM, {}, None),
+    ],
+)
+def test_kleidiai_is_refused_where_it_has_no_kernel_to_run(board, settings, words):
+    plan = node_plan(board, engine={"variant": "kleidiai", **settings})
+    step = engine.steps(plan.roles["engine"], plan, Snapshot())[0]
+    if words is None:
+        assert step.program == "build_engine"
+    else:
+        assert step.program == "refuse"
+        assert words in step.query["why"]
+        assert "engine.variant to plain" in step.query["why"]
+
+
+def test_only_variant_kleidiai_is_refused():
+    assert planned(PI4).refusal is None
+    assert planned(MINI_PC, variant="rpc").refusal is None
+
+
+def test_a_forced_build_wants_no_kernel_where_none_can_run():
+    plan = planned(PI4, variant="kleidiai", force=True)
+    assert plan.wants == {"system_info": ("KLEIDIAI",), "kleidiai": ()}

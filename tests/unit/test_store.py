@@ -1,7 +1,10 @@
 """The store lists whole releases only, and gives none whose archive was altered."""
 
+import hashlib
 import json
 import os
+import subprocess
+import sys
 import tarfile
 
 import pytest
@@ -93,3 +96,122 @@ def test_a_release_whose_archive_is_gone_can_be_removed(folder, built):
     built("abc").path.unlink()
     store.remove("abc")
     assert os.listdir(folder) == []
+
+
+@pytest.fixture
+def packed(tmp_path, folder):
+    """Packs what a node might send: the programs that it tells of, and what else is said."""
+
+    def pack(programs=None, told=None, release="abc", extra=None):
+        programs = {"llama-server": b"program"} if programs is None else programs
+        sums = {name: hashlib.sha256(data).hexdigest() for name, data in programs.items()}
+        manifest = {"release": release, "built_at": "2026-01-01", "binaries": told or sums}
+        (tmp_path / "sent" / "bin").mkdir(parents=True)
+        (tmp_path / "sent" / "manifest.json").write_text(json.dumps(manifest))
+        path = tmp_path / "arrived"
+        with tarfile.open(path, "w:gz") as archive:
+            archive.add(tmp_path / "sent" / "bin", "bin")
+            for name, data in programs.items():
+                (tmp_path / "sent" / "bin" / name).write_bytes(data)
+                archive.add(tmp_path / "sent" / "bin" / name, f"bin/{name}")
+            archive.add(tmp_path / "sent" / "manifest.json", "manifest.json")
+            if extra:
+                archive.addfile(extra)
+        return path
+
+    return pack
+
+
+def test_what_a_node_packed_is_listed_like_what_was_built_here(packed):
+    path = packed()
+    entry = store.take(path, "abc", store.sha256(path))
+    assert not path.exists()
+    assert store.find("abc") == entry
+    assert entry.unpacked_size == 7 + len(json.dumps(dict(entry.manifest)))
+
+
+def link(name):
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = tarfile.SYMTYPE, "/etc"
+    return member
+
+
+@pytest.mark.parametrize(
+    ("odd", "words"),
+    [
+        ({"release": "def"}, "holds another release than abc"),
+        ({"told": {"llama-server": "0" * 64}}, "bin/llama-server of release abc is not what"),
+        ({"programs": {}, "told": {"llama-server": "0" * 64}}, "bin/llama-server of release abc"),
+        ({"extra": link("bin/x")}, "holds bin/x"),
+        ({"extra": tarfile.TarInfo("../evil")}, r"\.\./evil of release abc is not what"),
+        ({"told": ["llama-server"]}, "is damaged"),
+    ],
+)
+def test_what_its_manifest_does_not_tell_of_is_not_taken(folder, packed, odd, words):
+    path = packed(**odd)
+    with pytest.raises(StoreError, match=words):
+        store.take(path, "abc", store.sha256(path))
+    assert store.entries() == ()
+    assert not path.exists()
+
+
+def test_what_changed_on_its_way_is_not_taken(packed):
+    path = packed()
+    digest = store.sha256(path)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(StoreError, match=f"the node packed {digest}"):
+        store.take(path, "abc", digest)
+    path.write_bytes(b"web page")
+    with pytest.raises(StoreError, match="is damaged"):
+        store.take(path, "abc", store.sha256(path))
+    assert store.entries() == ()
+
+
+def test_a_turn_is_one_host_s_until_its_end(folder):
+    with store.turn("abc") as turn:
+        assert turn.builder == ""
+        turn.give_to("n1")
+        with store.turn("abc") as other:
+            assert other is None
+        with store.turn("def") as other:
+            assert other is not None
+        assert store.builder("abc") == "n1"
+        turn.end()
+    assert store.builder("abc") == ""
+    with store.turn("abc") as turn:
+        assert turn.builder == ""
+
+
+HOLD = """
+import sys
+from bramble import store
+with store.turn("abc") as turn:
+    turn.give_to("n1")
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_killed_process_gives_its_turn_back_and_leaves_its_builder_s_name(folder):
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "held\n"
+        with store.turn("abc") as turn:
+            assert turn is None
+        process.kill()
+    with store.turn("abc") as turn:
+        assert turn.builder == "n1"
+
+
+def test_a_turn_that_ended_while_another_waited_for_it_is_not_held_twice(folder, monkeypatch):
+    """The file that was locked is gone: whoever comes now locks another one."""
+    lock = store.fcntl.flock
+
+    def late(file, how):
+        (folder / "abc.building").unlink()
+        lock(file, how)
+
+    monkeypatch.setattr(store.fcntl, "flock", late)
+    with store.turn("abc") as turn:
+        assert turn is None

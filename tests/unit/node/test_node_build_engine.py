@@ -13,6 +13,7 @@ import pytest
 
 from bramble.node import build_engine
 from bramble.node.build_engine import BuildError
+from roles.engine.kleidiai import HOOK
 
 GIT = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
@@ -96,10 +97,10 @@ def test_what_is_hashed_is_what_is_unpacked(source, folder, monkeypatch):
     """Others may write to the upload while we read it: only our own copy counts."""
     real = build_engine.sha256
 
-    def swap(path):
+    def swap(path, *algorithm):
         assert path != source["upload"]
         Path(source["upload"]).write_bytes(b"swapped")
-        return real(path)
+        return real(path, *algorithm)
 
     monkeypatch.setattr(build_engine, "sha256", swap)
     build_engine.get_source(source, str(folder))
@@ -286,6 +287,129 @@ def test_an_option_like_no_other_is_refused_without_a_guess(cache, tmp_path):
     assert str(caught.value) == "llama.cpp has no option XYZZY (engine.options)"
 
 
+# KleidiAI
+
+# As much of KleidiAI and of llama.cpp's way to take it as matters for the options.
+ASKS_FOR_KLEIDIAI = """
+cmake_minimum_required(VERSION 3.20)
+project(ggml C)
+option(GGML_CPU_KLEIDIAI "KleidiAI" OFF)
+include(FetchContent)
+FetchContent_Declare(kleidiai URL https://nowhere.invalid/k.tar.gz URL_HASH MD5=00)
+FetchContent_GetProperties(kleidiai SOURCE_DIR there)
+if(NOT kleidiai_POPULATED)
+  FetchContent_Populate(kleidiai)
+endif()
+add_subdirectory(${kleidiai_SOURCE_DIR} ${kleidiai_BINARY_DIR})
+"""
+KLEIDIAI = """
+cmake_minimum_required(VERSION 3.16)
+project(KleidiAI C)
+set(files kai/ukernels/matmul/pack/kai_lhs_quant_pack_qai8dxp_bf16_neon.c kai/other.c)
+set_source_files_properties(${files} PROPERTIES COMPILE_OPTIONS -DOWN=1)
+add_library(kleidiai STATIC ${files})
+"""
+
+
+@pytest.fixture
+def kleidiai(tmp_path):
+    """An uploaded archive of KleidiAI in a folder of its own, as the query names it."""
+    root = tmp_path / "made" / "kleidiai-1.24.0"
+    pack = root / "kai" / "ukernels" / "matmul" / "pack"
+    pack.mkdir(parents=True)
+    (pack / "kai_lhs_quant_pack_qai8dxp_bf16_neon.c").write_text("int a;")
+    (root / "kai" / "other.c").write_text("int b;")
+    (root / "CMakeLists.txt").write_text(KLEIDIAI)
+    upload = tmp_path / "kleidiai.tar"
+    with tarfile.open(upload, "w") as archive:
+        archive.add(root, root.name)
+    (tmp_path / "work").mkdir()
+    return {
+        "kind": "archive",
+        "upload": str(upload),
+        "sha256": hashlib.sha256(upload.read_bytes()).hexdigest(),
+        "subdir": "",
+        "hook": HOOK,
+    }
+
+
+@needs_cmake
+def test_kleidiai_is_taken_from_its_archive_without_the_pass_that_crashes_gcc_12(
+    kleidiai, tmp_path
+):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "CMakeLists.txt").write_text(ASKS_FOR_KLEIDIAI)
+    options = build_engine.kleidiai(kleidiai, str(tmp_path / "work"))
+    build = tmp_path / "build"
+    build_engine.configure(str(tmp_path / "src"), str(build), {"GGML_CPU_KLEIDIAI": "ON"} | options)
+    rules = {
+        Path(block.split(": ")[0].removesuffix(".o")).name: block
+        for block in (build / "build.ninja").read_text().split("\nbuild ")
+        if ".c.o: " in block
+    }
+    crashing = rules["kai_lhs_quant_pack_qai8dxp_bf16_neon.c"]
+    assert "-fno-tree-loop-vectorize" in crashing
+    assert "-DOWN=1" in crashing  # what KleidiAI sets itself stays
+    assert "-fno-tree-loop-vectorize" not in rules["other.c"]
+
+
+@pytest.mark.parametrize("subdir", ["", "kleidiai-1.24.0"])
+def test_kleidiais_folder_is_named_or_the_only_one(kleidiai, tmp_path, subdir):
+    options = build_engine.kleidiai(kleidiai | {"subdir": subdir}, str(tmp_path / "work"))
+    assert Path(options["FETCHCONTENT_SOURCE_DIR_KLEIDIAI"], "CMakeLists.txt").exists()
+    assert options["FETCHCONTENT_FULLY_DISCONNECTED"] == "ON"
+
+
+def test_an_archive_without_kleidiai_is_refused(kleidiai, tmp_path):
+    with pytest.raises(BuildError, match=r"no CMakeLists\.txt there; correct its subdir"):
+        build_engine.kleidiai(kleidiai | {"subdir": "kleidiai-1.24.0/kai"}, str(tmp_path / "work"))
+
+
+def test_another_archive_of_kleidiai_is_refused_by_its_setting(kleidiai, tmp_path):
+    with pytest.raises(BuildError, match=r"Correct engine\.kleidiai\.archive"):
+        build_engine.kleidiai(kleidiai | {"sha256": "0" * 64}, str(tmp_path / "work"))
+
+
+def released(kleidiai, **more):
+    """The same archive as a download."""
+    content = Path(kleidiai["upload"]).read_bytes()
+    url = Path(kleidiai["upload"]).as_uri()
+    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    return {"kind": "download", "url": url, "md5": md5, "hook": HOOK} | more
+
+
+def test_kleidiai_is_downloaded_and_held_against_llama_cpps_own_sum(kleidiai, tmp_path):
+    work = str(tmp_path / "work")
+    options = build_engine.kleidiai(released(kleidiai), work)
+    assert Path(options["FETCHCONTENT_SOURCE_DIR_KLEIDIAI"], "CMakeLists.txt").exists()
+    with pytest.raises(BuildError, match=r"md5 is \w{32} and the inventory pins 0{32};"):
+        build_engine.kleidiai(released(kleidiai, md5="0" * 32), work)
+
+
+def test_a_download_that_fails_tells_of_the_local_archive(kleidiai, tmp_path):
+    lost = released(kleidiai, url=(tmp_path / "lost").as_uri())
+    with pytest.raises(BuildError, match=r"cannot be fetched .* give engine\.kleidiai\.archive"):
+        build_engine.kleidiai(lost, str(tmp_path / "work"))
+
+
+@pytest.mark.parametrize(
+    ("symbols", "count"),
+    [
+        ("0 T kai_run_a\n1 t kai_run_b\n2 T kai_get_m_step\n", 2),
+        ("0 T kai_get_m_step\n         U kai_run_a\n", None),
+    ],
+)
+def test_kernels_that_were_asked_for_are_counted_in_the_program(monkeypatch, symbols, count):
+    asked = []
+    monkeypatch.setattr(build_engine, "output", lambda *argv: asked.append(argv) or symbols)
+    if count is None:
+        with pytest.raises(BuildError, match="none of KleidiAI's kernels"):
+            build_engine.kleidiai_kernels("server", "aarch64-linux-gnu-")
+    else:
+        assert build_engine.kleidiai_kernels("server", "aarch64-linux-gnu-") == count
+    assert asked == [("aarch64-linux-gnu-nm", "server")]
+
+
 # The compilation
 
 
@@ -359,6 +483,7 @@ def test_a_release_has_its_programs_and_a_manifest_with_their_sums(query, build)
     assert manifest["compiled_in"] == {
         "cpu_flags": "-O3 -march=armv8-a+crc -mtune=cortex-a72",
         "parts": ["CPU_REPACK", "OPENMP"],
+        "system_info": None,  # this one tells nothing
     }
     assert manifest["compiler"] == "c++ (Debian) 12.2.0"
     assert manifest["binaries"] == {
@@ -435,6 +560,50 @@ def test_a_crossed_release_is_not_run_and_is_stripped_by_the_targets_own_program
     build_engine.install(query | {"toolchain": {"prefix": "aarch64-linux-gnu-"}}, str(build))
     assert set(called) == {"aarch64-linux-gnu-strip"}
     assert os.path.exists(query["release"])
+
+
+TELLS = """#!/bin/sh
+echo "I cmn system_info: n_threads = 2 / 2 | CPU : NEON = 1 | DOTPROD = 1 | KLEIDIAI = 1 | " >&2
+test $1 = --version
+"""
+
+
+def test_what_the_program_tells_of_itself_is_recorded(query, build):
+    (build / "bin" / "llama-server").write_text(TELLS)
+    build_engine.install(query | {"wants": ["DOTPROD"]}, str(build))
+    found = json.loads(Path(query["release"], "manifest.json").read_text())["compiled_in"]
+    assert found["system_info"] == {"NEON": "1", "DOTPROD": "1", "KLEIDIAI": "1"}
+    assert "kleidiai_kernels" not in found
+
+
+def test_kleidiais_kernels_are_counted_before_the_program_is_stripped(query, build, monkeypatch):
+    called = []
+    monkeypatch.setattr(build_engine, "call", lambda *argv: called.append(argv[0]))
+    monkeypatch.setattr(
+        build_engine, "output", lambda *argv: called.append(argv[0]) or "0 T kai_run_a"
+    )
+    build_engine.install(query | {"kleidiai": {"kind": "download"}}, str(build))
+    found = json.loads(Path(query["release"], "manifest.json").read_text())["compiled_in"]
+    assert found["kleidiai_kernels"] == 1
+    assert called[:2] == ["nm", "strip"]
+
+
+def test_a_program_that_lacks_what_its_options_ask_for_makes_no_release(query, build):
+    (build / "bin" / "llama-server").write_text(TELLS)
+    with pytest.raises(BuildError, match="the new llama-server has no SVE, only "):
+        build_engine.install(query | {"wants": ["DOTPROD", "SVE"]}, str(build))
+    assert not os.path.exists(query["release"])
+
+
+def test_a_crossed_program_tells_where_there_is_an_emulator(query, build, tmp_path):
+    emulator = tmp_path / "emulator"
+    emulator.write_text('#!/bin/sh\ntest "$1" = -cpu && shift 2 && exec sh "$@"\n')
+    emulator.chmod(0o755)
+    (build / "bin" / "llama-server").write_text(TELLS)
+    crossed = query | {"toolchain": {"prefix": ""}, "emulator": [str(emulator), "-cpu", "a76"]}
+    build_engine.install(crossed, str(build))
+    found = json.loads(Path(query["release"], "manifest.json").read_text())["compiled_in"]
+    assert found["system_info"] == {"NEON": "1", "DOTPROD": "1", "KLEIDIAI": "1"}
 
 
 @pytest.mark.parametrize(

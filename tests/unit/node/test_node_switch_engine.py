@@ -14,16 +14,34 @@ from bramble.node import switch_engine
 BENCH = (
     '#!/bin/sh\nlast=$2\ntest -s "$last" || exit 9\necho \'[{"avg_ts": 40.5}, {"avg_ts": 9.1}]\'\n'
 )
+# What llama-bench -v and llama-server -lv 4 tell, as far as it is read (of a Cortex-A76, qemu-aarch64).
+TOLD = """\
+kleidiai: primary q4 kernel feature DOTPROD
+kleidiai: no compatible f32 kernels found for CPU features mask 1
+load_tensors: CPU_KLEIDIAI model buffer size =     0.34 MiB
+load_tensors:   CPU_Mapped model buffer size =     0.33 MiB
+llama_context:        CPU  output buffer size =     0.00 MiB
+"""
+INFO = "n_threads = 2 (n_threads_batch = 2) / 2 | CPU : NEON = 1 | DOTPROD = 1 | SVE_CNT = 16 | "
+SERVER = f"""#!/bin/sh
+test "$1" = --offline || exit 9
+case $3 in *.sock) ;; *) exit 9;; esac
+test -e "$5" && exit 9
+echo "0.00.002.098 I cmn  common_param: system_info: {INFO}" >&2
+exit 1
+"""
+NOTHING = {"system_info": [], "kleidiai": []}
 
 
 @pytest.fixture
 def current(tmp_path):
-    """Two releases whose llama-bench is a script; the first is current."""
+    """Two releases whose programs are scripts; the first is current."""
     for name in ("one", "two"):
-        program = tmp_path / "releases" / name / "bin" / "llama-bench"
-        program.parent.mkdir(parents=True)
-        program.write_text(BENCH)
-        program.chmod(0o755)
+        folder = tmp_path / "releases" / name / "bin"
+        folder.mkdir(parents=True)
+        for program, text in (("llama-bench", BENCH), ("llama-server", SERVER)):
+            (folder / program).write_text(text)
+            (folder / program).chmod(0o755)
     path = tmp_path / "current"
     path.symlink_to("releases/one")
     return path
@@ -33,8 +51,12 @@ def bench(current: Path, name: str) -> Path:
     return current.parent / "releases" / name / "bin" / "llama-bench"
 
 
-def switch(current: Path, target: str) -> int:
-    return switch_engine.main({"path": str(current), "target": target})
+def switch(current: Path, target: str, wants=None) -> int:
+    return switch_engine.main({"path": str(current), "target": target, "wants": wants or NOTHING})
+
+
+def record(current: Path, name: str) -> dict:
+    return json.loads((current.parent / "releases" / name / "smoke.json").read_text())
 
 
 def test_a_link_is_pointed_to_a_release_that_computes(current):
@@ -146,7 +168,65 @@ def test_llama_bench_is_asked_for_a_prompt_and_for_an_answer(current, monkeypatc
         return SimpleNamespace(returncode=0, stderr="", stdout=json.dumps([{"avg_ts": 1.0}] * 2))
 
     monkeypatch.setattr(subprocess, "run", run)
-    assert switch_engine.smoke(str(current)) is None
+    assert switch_engine.smoke(str(current)) == (None, "")
     (argv,) = asked
     assert (argv[argv.index("-p") + 1], argv[argv.index("-n") + 1]) == ("32", "4")
     assert not os.path.exists(argv[2])
+
+
+# What was read back
+
+
+def told(current: Path, name: str, text: str) -> None:
+    """Have a release's llama-bench tell this besides."""
+    script = BENCH.replace("echo", f"cat >&2 <<'END'\n{text}END\necho", 1)
+    bench(current, name).write_text(script)
+
+
+def test_what_a_release_computes_with_is_kept_in_it(current):
+    told(current, "two", TOLD)
+    wants = {"system_info": ["DOTPROD"], "kleidiai": ["q4"]}
+    assert switch(current, "releases/two", wants) == 0
+    assert os.readlink(current) == "releases/two"
+    assert record(current, "two") == {
+        "system_info": {"NEON": "1", "DOTPROD": "1", "SVE_CNT": "16"},
+        "kleidiai": {"q4": "DOTPROD"},
+        "buffers": ["CPU_KLEIDIAI", "CPU_Mapped"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("wants", "missing"),
+    [
+        ({"system_info": ["NEON", "MATMUL_INT8"], "kleidiai": []}, "no MATMUL_INT8 in system_info"),
+        ({"system_info": [], "kleidiai": ["q4", "q8"]}, "no q8 in kleidiai"),
+    ],
+)
+def test_a_release_that_lacks_what_is_planned_leaves_the_old_one_current(
+    current, capsys, wants, missing
+):
+    told(current, "two", TOLD)
+    assert switch(current, "releases/two", wants) == 1
+    assert os.readlink(current) == "releases/one"
+    said = capsys.readouterr().err
+    assert f"releases/two computes on this node, but not as planned: {missing}" in said
+    assert not (current.parent / "releases" / "two" / "smoke.json").exists()
+
+
+@pytest.mark.parametrize("script", ["exec sleep 60", "echo nothing of the kind", "kill -SEGV $$"])
+def test_a_server_that_does_not_tell_is_recorded_as_one_and_not_refused(
+    current, monkeypatch, script
+):
+    monkeypatch.setattr(switch_engine, "TELL_TIMEOUT_S", 0.2)
+    (current.parent / "releases" / "two" / "bin" / "llama-server").write_text(
+        f"#!/bin/sh\n{script}\n"
+    )
+    assert switch(current, "releases/two", {"system_info": ["DOTPROD"], "kleidiai": []}) == 0
+    assert record(current, "two")["system_info"] is None
+
+
+def test_the_current_release_is_tested_again_without_its_link_being_touched(current):
+    before = current.lstat()
+    assert switch(current, "releases/one") == 0
+    assert current.lstat().st_ino == before.st_ino
+    assert record(current, "one")["buffers"] == []

@@ -1,0 +1,95 @@
+"""What nodes pull from this computer: its file servers, one for each address that nodes connect to.
+
+A server listens on the address of the SSH connection alone, and what it offers has a name that
+nobody can guess. It ends with this process.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from pyinfra.api import Host
+from pyinfra.connectors.ssh import SSHConnector
+
+_PROGRAM = Path(__file__).with_name("file_server.py")
+_SEEN_AS = 'printf %s "${SSH_CONNECTION%% *}"'
+_TIMEOUT_S = 30
+
+
+class SharingError(Exception):
+    """Why a node cannot pull from this computer."""
+
+
+class Server:
+    """A file server under way, and what it offers."""
+
+    def __init__(self, address: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", str(_PROGRAM), address],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.names: dict[Path, str] = {}
+        assert self.process.stdout is not None
+        self.port = self.process.stdout.readline().strip()
+
+    def offer(self, path: Path) -> str:
+        """The name under which a file can be had from now on."""
+        if path not in self.names:
+            name = f"{secrets.token_urlsafe(16)}/{path.name}"
+            assert self.process.stdin is not None
+            assert self.process.stdout is not None
+            self.process.stdin.write(json.dumps({"name": name, "path": str(path)}) + "\n")
+            self.process.stdin.flush()
+            if not self.process.stdout.readline():
+                raise OSError("the file server on this computer has ended")
+            self.names[path] = name
+        return self.names[path]
+
+
+_servers: dict[str, Server] = {}
+_lock = threading.Lock()
+
+
+def url(host: Host, path: Path) -> str:
+    """Where this node can pull a file from, as it sees this computer."""
+    address, seen = _local_address(host), _seen_as(host)
+    with _lock:
+        try:
+            server = _servers.get(address) or _servers.setdefault(address, Server(address))
+            if not server.port:
+                raise SharingError(f"this computer cannot serve files on {address}")
+            name = server.offer(path)
+        except OSError as error:
+            _servers.pop(address, None)
+            raise SharingError(f"this computer cannot serve files: {error}") from error
+    shown = f"[{seen}]" if ":" in seen else seen
+    return f"http://{shown}:{server.port}/{name}"
+
+
+def _local_address(host: Host) -> str:
+    """This computer's address in the host's connection."""
+    if not isinstance(host.connector, SSHConnector) or host.connector.client is None:
+        raise SharingError("it is not reached over SSH")
+    transport = host.connector.client.get_transport()
+    name = getattr(transport and transport.sock, "getsockname", None)
+    # Behind a jump host the transport's "socket" is a channel, which has no address.
+    if name is None:
+        raise SharingError("it is reached through another host")
+    return str(name()[0])
+
+
+def _seen_as(host: Host) -> str:
+    """This computer's address as the node sees it."""
+    well, output = host.run_shell_command(_SEEN_AS, _sudo=False, _timeout=_TIMEOUT_S)
+    seen = output.stdout.strip()
+    if not well or not seen:
+        raise SharingError("it does not say from where it is connected to")
+    return seen

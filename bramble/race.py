@@ -1,0 +1,128 @@
+"""What a race decides: the figures of its runs, and a winner only where they leave no doubt."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+PLAIN = "plain"
+PROMPT_TOKENS, ANSWER_TOKENS = 128, 32
+"""One turn of a conversation: what is asked, and what is answered."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a variant: tokens per second of the prompt and of the answer."""
+
+    prompt_tps: float
+    answer_tps: float
+
+    @property
+    def turn_s(self) -> float:
+        """How long the turn takes at these speeds: what a person waits, both parts in it."""
+        return PROMPT_TOKENS / self.prompt_tps + ANSWER_TOKENS / self.answer_tps
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A variant with its runs, or with the problem that put it out of the race."""
+
+    variant: str
+    runs: tuple[Run, ...]
+    problem: str | None = None
+
+    def median(self, name: str) -> float:
+        """The median of one figure over the runs."""
+        return float(statistics.median(getattr(run, name) for run in self.runs))
+
+    def span(self, name: str) -> tuple[float, float]:
+        """The smallest and the largest of one figure."""
+        values = [getattr(run, name) for run in self.runs]
+        return min(values), max(values)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The variant to use from now on, and why that one."""
+
+    winner: str
+    why: str
+    entries: tuple[Entry, ...]
+
+    @property
+    def gain(self) -> float:
+        """How many times as fast as plain the winner's median turn is."""
+        by_name = {entry.variant: entry for entry in self.entries}
+        return by_name[PLAIN].median("turn_s") / by_name[self.winner].median("turn_s")
+
+
+def entries(runs: Iterable[Mapping[str, Any]]) -> tuple[Entry, ...]:
+    """The node's own record of its runs, by variant in the order in which they began."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for run in runs:
+        found.setdefault(run["variant"], []).append(run)
+    return tuple(
+        Entry(
+            variant,
+            tuple(
+                Run(run["prompt_tps"], run["answer_tps"]) for run in made if "problem" not in run
+            ),
+            next((run["problem"] for run in made if "problem" in run), None),
+        )
+        for variant, made in found.items()
+    )
+
+
+def decide(found: Sequence[Entry]) -> Verdict | None:
+    """The quickest variant whose slowest turn is quicker than plain's quickest; else plain.
+
+    None when plain itself does not compute: then there is nothing to compare with.
+    """
+    plain = next((entry for entry in found if entry.variant == PLAIN), None)
+    if plain is None or plain.problem:
+        return None
+    others = [entry for entry in found if entry is not plain and entry.problem is None]
+    quickest = plain.span("turn_s")[0]
+    clear = [entry for entry in others if entry.span("turn_s")[1] < quickest]
+    if clear:
+        best = min(clear, key=lambda entry: entry.median("turn_s"))
+        return Verdict(
+            best.variant,
+            f"its slowest turn took {best.span('turn_s')[1]:.2f} s, plain's quickest {quickest:.2f} s",
+            tuple(found),
+        )
+    why = (
+        "no other variant's slowest turn was quicker than its quickest" if others else "it is alone"
+    )
+    return Verdict(PLAIN, why, tuple(found))
+
+
+def table(found: Sequence[Entry]) -> str:
+    """Medians with the smallest and the largest, a line for each variant."""
+    heading = ("VARIANT", "PROMPT", "ANSWER", "TURN", "AGAINST PLAIN")
+    rows = [heading, *(_row(entry, found) for entry in found)]
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return "\n".join(lines)
+
+
+def _row(entry: Entry, found: Sequence[Entry]) -> tuple[str, ...]:
+    if entry.problem:
+        return (entry.variant, entry.problem, "", "", "")
+    plain = next((other for other in found if other.variant == PLAIN and not other.problem), None)
+    ratio = f"{plain.median('turn_s') / entry.median('turn_s'):.2f} x" if plain else "-"
+    return (
+        entry.variant,
+        f"{_spread(entry, 'prompt_tps', 1)} t/s",
+        f"{_spread(entry, 'answer_tps', 1)} t/s",
+        f"{_spread(entry, 'turn_s', 2)} s",
+        ratio,
+    )
+
+
+def _spread(entry: Entry, name: str, digits: int) -> str:
+    """A figure's median (smallest-largest)."""
+    low, high = entry.span(name)
+    return f"{entry.median(name):.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"

@@ -1,0 +1,50 @@
+"""What a release showed of itself on the node: read back at its smoke test, held against the plan."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bramble.snapshot import FileState, Snapshot
+
+Wants = Mapping[str, Sequence[str]]
+"""Names by where they are to be read: `system_info`, and `kleidiai` for the kernels it selected."""
+
+PARTS = {"system_info", "kleidiai", "buffers"}
+
+
+def path(folder: str) -> str:
+    """What the last smoke test of a release read back; it lies in the release."""
+    return f"{folder}/smoke.json"
+
+
+def told(snapshot: Snapshot, folder: str) -> Mapping[str, Any] | None:
+    """That record, None where there is none that can be read."""
+    seen = snapshot.file(path(folder))
+    try:
+        found = json.loads(seen.text) if isinstance(seen, FileState) and seen.text else None
+    except ValueError:
+        return None
+    whole = isinstance(found, dict) and found.keys() >= PARTS
+    return found if whole else None
+
+
+def lacking(wants: Wants, record: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is wanted and was not shown; what the release did not tell at all is not held against it."""
+    return tuple(
+        f"{name} in {part}"
+        for part, names in wants.items()
+        if isinstance(shown := record.get(part), Mapping)
+        for name in names
+        if name not in shown
+    )
+
+
+def unproven(wants: Wants, snapshot: Snapshot, folder: str) -> str | None:
+    """Why the release wants a smoke test though it is current, None when it has proved itself."""
+    record = told(snapshot, folder)
+    if record is None:
+        return "what it computes with was never read back"
+    missing = lacking(wants, record)
+    return f"its smoke test did not show {', '.join(missing)}" if missing else None

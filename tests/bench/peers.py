@@ -1,0 +1,130 @@
+"""The llama-bench programs that are compared: ours, one without any instruction set named, Debian's."""
+
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from clones import BRAMBLE, BenchError, say
+from meter import run
+
+from bramble import store
+from bramble.builder import board_for
+from bramble.virtual import paths, source
+from bramble.virtual.apt import read_host
+from roles.engine import processor
+
+BUILD_S, DEBIAN_S, RUN_S = 4 * 3600, 1800, 900
+SHIPPED = Path(__file__).parents[2] / "inventory" / "groups" / "virtual.yml"
+PACKAGES = "llama.cpp-tools,llama.cpp-tools-extra"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A llama-bench: how it is called, what it is in words, and where it wants a model's copy."""
+
+    name: str
+    argv: tuple[str, ...]
+    about: str
+    models: Path | None = None
+
+    def bench(self, model: Path, threads: int, prompt: int, answer: int) -> dict[str, float]:
+        """Tokens per second of one run, of the prompt and of the answer."""
+        if self.models is not None:
+            copy = self.models / model.name
+            if not copy.exists():
+                shutil.copy(model, copy)
+            model = Path("/models") / model.name
+        words = [*self.argv, "-m", model, "-t", threads, "-p", prompt, "-n", answer]
+        done = subprocess.run(
+            [*map(str, words), "-r", "1", "-o", "json"],
+            capture_output=True,
+            text=True,
+            timeout=RUN_S,
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
+        )
+        if done.returncode:
+            raise BenchError(
+                f"{self.name} ended with {done.returncode}:\n{done.stderr.strip()[-2000:]}"
+            )
+        entries = json.loads(done.stdout)
+        return {"prompt" if entry["n_prompt"] else "answer": entry["avg_ts"] for entry in entries}
+
+
+def ours(folder: Path) -> list[Peer]:
+    """What a node of this processor installs, and the same without any instruction set, both built."""
+    source.fetch(say)
+    board = board_for("x86-64", None, os.cpu_count() or 1, 8192)
+    off = {name: "OFF" for name, on in processor.options(board, "native").items() if on == "ON"}
+    return [
+        _built(folder, "ours", {}, "bramble's own options: each instruction set named, never AMX"),
+        _built(folder, "generic", off, "the same source and compiler for any x86-64 (SSE2)"),
+    ]
+
+
+def _built(folder: Path, name: str, options: Mapping[str, str], about: str) -> Peer:
+    """A release by `bramble engine build`, kept in virtual Pis' cache or your store, unpacked here."""
+    place = folder / name
+    (place / "groups").mkdir(parents=True)
+    group = SHIPPED.read_text(encoding="utf-8").replace(
+        "../models/", f"{SHIPPED.parents[2]}/models/"
+    )
+    (place / "groups" / "virtual.yml").write_text(group, encoding="utf-8")
+    host = {"groups": ["virtual"], "ssh": {"address": "10.77.0.99"}}
+    host |= {"engine": {"variant": "plain", "options": dict(options)}}
+    fleet = {"settings": {}, "hosts": {name: host}}
+    (place / "fleet.yml").write_text(yaml.safe_dump(fleet), encoding="utf-8")
+    kept = os.environ.get(store.VARIABLE, str(paths.cache_dir() / "engine"))
+    say(f"{name}: from the store, or built now (nine minutes of two processors)")
+    done = run(
+        [BRAMBLE, "engine", "build", "--soc", "x86-64", "--json"],
+        BUILD_S,
+        **{store.VARIABLE: kept, "BRAMBLE_INVENTORY": str(place)},
+    )
+    if done.code:
+        raise BenchError(f"{name} could not be built:\n{done.output}")
+    (entry,) = json.loads(done.output[done.output.index("{\n") :])["releases"]
+    with tarfile.open(entry["path"]) as archive:
+        archive.extractall(place / "release", filter="data")
+    return Peer(name, (str(place / "release" / "bin" / "llama-bench"),), about)
+
+
+def debian(folder: Path, suite: str) -> Peer:
+    """Debian's package from this computer's own mirror, unpacked into a folder that is its root."""
+    root, apt = folder / "debian", read_host()
+    options = [f'--aptopt={name} "{value}"' for name, value in apt.options]
+    for scheme, proxy in (("http", apt.http_proxy), ("https", apt.https_proxy)):
+        options += [f'--aptopt=Acquire::{scheme}::Proxy "{proxy}"'] if proxy else []
+    say(f"debian: the package of {suite}")
+    done = run(
+        [
+            *("unshare", "--mount", "--propagation", "private"),
+            *("mmdebstrap", "--variant=extract", "--mode=root", "--architectures=amd64"),
+            *("--skip=check/empty", f"--include={PACKAGES}", *options, suite, root),
+            f"deb {apt.sources[0].uri} {suite} main",
+        ],
+        DEBIAN_S,
+    )
+    if done.code:
+        raise BenchError(f"Debian's llama.cpp could not be had from {suite}:\n{done.output}")
+    for link in ("lib", "lib64"):
+        if not (root / link).exists():
+            (root / link).symlink_to(f"usr/{link}")
+    (root / "models").mkdir()
+    return Peer(
+        "debian", ("chroot", str(root), "/usr/bin/llama-bench"), _version(root), root / "models"
+    )
+
+
+def _version(root: Path) -> str:
+    """The package's version, by the first line of its changelog: `llama.cpp (1:0.7.0) unstable; ...`."""
+    log = root / "usr/share/doc/llama.cpp-tools/changelog.Debian.gz"
+    with gzip.open(log, "rt", encoding="utf-8") as text:
+        version = text.readline().split()[1].strip("()")
+    return f"Debian's llama.cpp {version}, its kernels chosen at run time"

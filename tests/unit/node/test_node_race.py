@@ -1,0 +1,171 @@
+"""Releases take turns on the node's own model, and a run that the board held back decides nothing."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from bramble.node import race
+
+GOOD = """echo '[{"avg_ts": 40.5}, {"avg_ts": 9.1}]'"""
+
+
+@pytest.fixture
+def node(tmp_path, monkeypatch):
+    """Two releases whose llama-bench is a script that notes that it ran, and a cool board."""
+    made = SimpleNamespace(log=tmp_path / "log", result=tmp_path / "race.json", tmp=tmp_path)
+    for variant in ("plain", "rpc"):
+        script(made, variant, GOOD)
+    (tmp_path / "model.gguf").write_text("weights")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "vcgencmd").write_text(f'#!/bin/sh\ncat "{tmp_path}/$1"\n')
+    (tools / "vcgencmd").chmod(0o755)
+    (tmp_path / "measure_temp").write_text("temp=50.1'C\n")
+    (tmp_path / "get_throttled").write_text("throttled=0x0\n")
+    monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
+    monkeypatch.setattr(race, "WATCH_EVERY_S", 0.05)
+    monkeypatch.setattr(race, "COOL_S", 0.3)
+    return made
+
+
+def script(node, variant, text):
+    program = node.tmp / variant / "bin" / "llama-bench"
+    program.parent.mkdir(parents=True, exist_ok=True)
+    program.write_text(f'#!/bin/sh\necho {variant} "$*" >> {node.log}\n{text}\n')
+    program.chmod(0o755)
+
+
+def run(node, rounds=2):
+    candidates = [{"variant": name, "folder": str(node.tmp / name)} for name in ("plain", "rpc")]
+    return race.main(
+        {
+            "race": "abc",
+            "candidates": candidates,
+            "model": str(node.tmp / "model.gguf"),
+            "rounds": rounds,
+            "prompt_tokens": 128,
+            "answer_tokens": 32,
+            "threads": 3,
+            "ubatch_tokens": 64,
+            "result": str(node.result),
+        }
+    )
+
+
+def ran(node):
+    return [line.split()[0] for line in node.log.read_text().splitlines()]
+
+
+def test_the_order_turns_around_in_each_round(node):
+    assert run(node, rounds=3) == 0
+    assert ran(node) == ["plain", "rpc", "rpc", "plain", "plain", "rpc"]
+
+
+def test_a_run_is_as_the_server_computes(node):
+    run(node, rounds=1)
+    words = node.log.read_text().splitlines()[0].split(maxsplit=1)[1]
+    assert words == f"-m {node.tmp}/model.gguf -p 128 -n 32 -t 3 -ub 64 -r 1 -o json"
+
+
+def test_the_figures_are_left_with_the_temperature(node, capsys):
+    node.result.write_text("of an earlier race")
+    run(node, rounds=1)
+    left = json.loads(node.result.read_text())
+    assert left["race"] == "abc"
+    assert left["runs"][0] == {
+        "variant": "plain",
+        "round": 1,
+        "prompt_tps": 40.5,
+        "answer_tps": 9.1,
+        "hottest_c": 50.1,
+    }
+    assert (
+        ":: round 1 of 1: rpc: prompt 40.5, answer 9.1 tokens/s, 50 °C\n" in capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("kill -ILL $$", "llama-bench ended with SIGILL"),
+        ("echo no such tensor >&2; exit 3", "llama-bench ended with exit code 3: no such tensor"),
+        ("exit 3", "llama-bench ended with exit code 3: it said nothing"),
+        ("echo hm", "llama-bench did not say how fast it was"),
+        ("""echo '[{"avg_ts": 4}]'""", "llama-bench did not say how fast it was"),
+        ("""echo '[{"avg_ts": 0}, {"avg_ts": 9}]'""", "llama-bench computed nothing"),
+    ],
+)
+def test_a_release_that_does_not_compute_is_out_and_the_other_goes_on(node, text, problem):
+    script(node, "rpc", text)
+    assert run(node, rounds=2) == 0
+    assert ran(node) == ["plain", "rpc", "plain"]
+    runs = json.loads(node.result.read_text())["runs"]
+    assert [entry.get("problem") for entry in runs] == [None, problem, None]
+
+
+@pytest.mark.parametrize(
+    ("bits", "word"), [("0x1", "undervoltage"), ("0x6", "clock capped, throttled"), ("0x8", "soft")]
+)
+def test_a_board_that_is_held_back_in_a_run_ends_the_race(node, capsys, bits, word):
+    """It is so while the run computes, and over when the run has ended."""
+    now = node.tmp / "get_throttled"
+    script(
+        node, "rpc", f"echo throttled={bits} > {now}; sleep 0.5; echo throttled=0x0 > {now}\n{GOOD}"
+    )
+    assert run(node) == 1
+    said = capsys.readouterr().err
+    assert f"the board was held back ({word}" in said
+    assert "race again" in said
+    assert not node.result.exists()
+
+
+def test_what_held_it_back_before_the_race_does_not_count(node):
+    (node.tmp / "get_throttled").write_text("throttled=0x50000\n")
+    assert run(node) == 0
+
+
+def test_a_hot_board_gets_time_to_cool_and_no_more(node, capsys):
+    (node.tmp / "measure_temp").write_text("temp=70.0'C\n")
+    assert run(node, rounds=1) == 0
+    assert "70 °C: waiting for 65 °C" in capsys.readouterr().out
+
+
+def test_a_node_that_tells_neither_races_all_the_same(node, monkeypatch):
+    (node.tmp / "tools" / "vcgencmd").unlink()
+    monkeypatch.setattr(race, "ZONE", str(node.tmp / "none"))
+    monkeypatch.setattr(race, "THROTTLED", str(node.tmp / "none"))
+    assert run(node, rounds=1) == 0
+    assert json.loads(node.result.read_text())["runs"][0]["hottest_c"] is None
+
+
+def test_the_kernel_tells_where_vcgencmd_does_not(node, monkeypatch):
+    (node.tmp / "tools" / "vcgencmd").unlink()
+    for name, text in (("zone", "61500\n"), ("bits", "4\n")):
+        (node.tmp / name).write_text(text)
+    monkeypatch.setattr(race, "ZONE", str(node.tmp / "zone"))
+    monkeypatch.setattr(race, "THROTTLED", str(node.tmp / "bit*"))
+    assert (race.temperature(), race.held_back()) == (61.5, ["throttled"])
+
+
+def test_a_run_that_does_not_end_is_ended(node, monkeypatch, capsys):
+    monkeypatch.setattr(race, "RUN_TIMEOUT_S", 0.2)
+    script(node, "plain", "exec sleep 60")
+    assert run(node) == 1
+    assert "did not end within 0.2 s" in capsys.readouterr().err
+
+
+def test_it_refuses_without_the_model_or_a_release(node, capsys):
+    (node.tmp / "rpc" / "bin" / "llama-bench").unlink()
+    assert run(node) == 1
+    assert f"{node.tmp}/rpc has no llama-bench" in capsys.readouterr().err
+    (node.tmp / "model.gguf").unlink()
+    assert run(node) == 1
+    assert "model.gguf is not there; run `bramble up` first" in capsys.readouterr().err
+
+
+def test_it_refuses_where_the_weights_do_not_fit_twice(node, capsys, monkeypatch):
+    monkeypatch.setattr(race, "RESERVE_BYTES", 1 << 60)
+    assert run(node) == 1
+    assert "stop the server for the race" in capsys.readouterr().err
+    assert not node.log.exists()
