@@ -14,7 +14,7 @@ def stop():
     yield FunctionCommand(_stop, (), {})
 
 
-def _stop(_state, host):
+def _stop(state, host):
     host.log("stopped between two steps")
     threading.Event().wait()
 
