@@ -57,8 +57,10 @@ lint: setup ## ruff and mypy
 	$(BIN)/mypy
 
 .PHONY: bench
-bench: system setup .venv-bench/ready ## A no-op run beside a tuned Ansible playbook's (root on Debian)
+bench: PACKAGES += ccache cmake g++-aarch64-linux-gnu ninja-build qemu-user
+bench: system setup .venv-bench/ready ## Beside a tuned Ansible playbook; instructions on Arm (root on Debian)
 	$(BIN)/python tests/bench/noop.py $(BENCH)
+	$(BIN)/python tests/bench/instructions.py
 
 .venv-bench/ready: tests/bench/requirements.txt
 	$(PYTHON) -m venv .venv-bench
