@@ -30,7 +30,7 @@ HERE = Path(__file__).parent
 BRAMBLE = Path(sys.executable).with_name("bramble")
 BUILD_S, RUN_S = 3600, 900
 # The start-up of llama-bench is in both counts of a pair, so their difference is so many tokens.
-FEW, MORE = 32, 96
+FEW, MORE = 16, 48
 PARTS = {"prompt": ("-p", 1), "answer": ("-n", 16)}
 NAMES = {"plain": "", "kleidiai": " with KleidiAI"}
 # KleidiAI's source archive for the rows with it; CONTRIBUTING.md tells of the same variable.
