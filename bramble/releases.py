@@ -1,10 +1,12 @@
-"""Releases of the engine on a node: what a build recorded of itself, read from one look."""
+"""Releases of the engine on a node: what was recorded of them, read from one look."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
-from bramble.snapshot import FileState, Snapshot
+from bramble.snapshot import FileState, Snapshot, Unknown
 
 
 def manifest_path(folder: str) -> str:
@@ -14,10 +16,48 @@ def manifest_path(folder: str) -> str:
 
 def built_sha256(snapshot: Snapshot, folder: str, binary: str) -> str:
     """The sha256 that the build recorded for a binary, empty where there is no such record."""
-    seen = snapshot.file(manifest_path(folder))
+    binaries = note(snapshot, manifest_path(folder)).get("binaries")
+    return str(binaries.get(binary, "")) if isinstance(binaries, dict) else ""
+
+
+def note(snapshot: Snapshot, path: str) -> Mapping[str, Any]:
+    """The JSON object in a small file of ours, empty where there is none that can be read."""
+    seen = snapshot.file(path)
     if not isinstance(seen, FileState) or not seen.text:
-        return ""
+        return {}
     try:
-        return str(json.loads(seen.text)["binaries"][binary])
-    except (ValueError, KeyError, TypeError):
-        return ""
+        said = json.loads(seen.text)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def linked(snapshot: Snapshot, path: str) -> str:
+    """The release that a link points to, empty where there is no such link."""
+    seen = snapshot.file(path)
+    target = seen.target if isinstance(seen, FileState) else None
+    return (target or "").removeprefix("releases/")
+
+
+def there(snapshot: Snapshot, home: str) -> tuple[str, ...]:
+    """The whole releases of a node, the one that was built last first."""
+    if isinstance(snapshot.files, Unknown):
+        return ()
+    prefix, suffix = f"{home}/releases/", "/manifest.json"
+    names = [
+        path.removeprefix(prefix).removesuffix(suffix)
+        for path, seen in snapshot.files.items()
+        if path.startswith(prefix) and path.endswith(suffix) and isinstance(seen, FileState)
+    ]
+    built = {n: str(note(snapshot, f"{prefix}{n}{suffix}").get("built_at", "")) for n in names}
+    return tuple(sorted(names, key=lambda name: (built[name], name), reverse=True))
+
+
+def superfluous(found: tuple[str, ...], needed: tuple[str, ...], keep: int) -> tuple[str, ...]:
+    """Which of these releases go, the newest first, when `keep` stay and none of the needed goes."""
+    stays = {name for name in needed if name}
+    for name in found:
+        if len(stays) >= keep:
+            break
+        stays.add(name)
+    return tuple(name for name in found if name not in stays)

@@ -93,6 +93,12 @@ WRITTEN: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("staged", "", "written by rpi-eeprom-update, taken by the bootloader at the next boot"),
     ),
     "service": (),
+    "serve_release": (
+        ("home", "/good.json", "the release that passed the gate last, its speed and its unit"),
+        ("home", "/previous", "link to the release that was good before"),
+        ("home", "/rejected/", "why a release had to go, a file for each"),
+    ),
+    "prune_releases": (),
     "zram": (),
     "kernel_values": (),
     "drop_swap": (),

@@ -12,7 +12,18 @@ def main() -> None:
 
 
 def _add_commands() -> None:
-    from bramble.cli import ask, engine, fit, fleet, inventory, model, trial, trust, virtual
+    from bramble.cli import (
+        ask,
+        engine,
+        fit,
+        fleet,
+        inventory,
+        model,
+        trial,
+        trust,
+        upgrade,
+        virtual,
+    )
 
     own = (
         trial.trial,
@@ -23,7 +34,7 @@ def _add_commands() -> None:
         model.model,
         fit.fit,
     )
-    for command in (*own, *inventory.commands, *fleet.commands):
+    for command in (*own, *inventory.commands, *fleet.commands, *upgrade.commands):
         main.add_command(command)
 
 

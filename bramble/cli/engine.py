@@ -90,7 +90,9 @@ def list_releases(as_json: bool) -> None:
 @AS_JSON
 def prune(releases: tuple[str, ...], as_json: bool) -> None:
     """Throw away RELEASEs; without a name those that no host of the inventory would install."""
-    from bramble import store
+    from bramble import engine_lock, store
+    from bramble.builder import CODENAME
+    from bramble.inventory import folder
 
     with _told():
         known = {entry.release for entry in store.entries()}
@@ -102,7 +104,12 @@ def prune(releases: tuple[str, ...], as_json: bool) -> None:
                 "arm64-generic",
                 *(["x86-64"] if os.uname().machine == "x86_64" else []),
             ]
-            gone = known - {plan.release for plan, _ in _wanted((), keys)}
+            wanted = [
+                _like(_engine().build(plan, CODENAME)["manifest"])
+                for plan, _ in _wanted((), keys, also_native=True)
+            ]
+            gone = {e.release for e in store.entries() if _like(e.manifest) not in wanted}
+            gone -= {pin.release for pin in engine_lock.read(folder()).hosts.values()}
         for name in sorted(gone - known):
             raise click.ClickException(f"the store has no release {name}")
         for name in sorted(gone):
@@ -122,13 +129,25 @@ def _engine() -> Any:
     return next(role.plan for role in roles() if role.name == "engine")
 
 
+def _like(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What a release is of, whatever the processor of the node that built it has."""
+    names = set(_engine().processor.X86_OPTIONS)
+    options = {key: value for key, value in manifest["options"].items() if key not in names}
+    return {"source": manifest["source"], "codename": manifest["codename"], "options": options}
+
+
 def _known() -> list[str]:
     """The Arm cores that are known by name."""
     return list(_engine().processor.ARMS)
 
 
-def _wanted(hosts: Sequence[str], keys: Sequence[str]) -> Iterator[tuple[Any, str]]:
-    """Each release that these hosts would install on these processors and that can be built here."""
+def _wanted(
+    hosts: Sequence[str], keys: Sequence[str], *, also_native: bool = False
+) -> Iterator[tuple[Any, str]]:
+    """Each release that these hosts would install on these processors and that can be built here.
+
+    `also_native`: those too that nodes build for themselves and their like.
+    """
     from bramble.builder import board_for
     from bramble.cli.inventory import chosen_host, loaded_inventory, refuse
 
@@ -145,9 +164,11 @@ def _wanted(hosts: Sequence[str], keys: Sequence[str]) -> Iterator[tuple[Any, st
         memory_mib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
         board = board_for(key, part, os.cpu_count() or 1, memory_mib)
         for settings in with_engine:
-            if board.architecture == "arm64" and settings.recipe != "cross":
+            native = board.architecture == "arm64" and settings.recipe != "cross"
+            if native and not also_native:
                 continue
-            plan = _engine().plan(settings, board, {})
+            # A pin names what was built before; it says nothing of how to build it.
+            plan = _engine().plan(settings.pinned(None), board, {})
             if plan.release not in seen:
                 seen.add(plan.release)
                 yield plan, board.architecture

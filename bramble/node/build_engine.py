@@ -38,7 +38,10 @@ def say(text):
 
 def call(*argv, **options):
     """Run a command with its output on ours; a failure is an error that names the command."""
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, **options)
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, **options)
+    except FileNotFoundError:
+        raise BuildError(f"{argv[0]} is not installed here; install its package again") from None
     if done.returncode:
         raise BuildError(f"{' '.join(argv[:3])} ... ended with exit code {done.returncode}")
 

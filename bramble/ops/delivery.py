@@ -9,35 +9,35 @@ from paramiko import SSHException
 from pyinfra.api import Host
 
 from bramble.ops import connection, releases, transfer, trial
-from bramble.ops.releases import Tell
+from bramble.report import Report
 from bramble.steps import Step, Stored
 from bramble.store import Entry, StoreError
 
 
-def deliver(host: Host, step: Step, tell: Tell) -> str | None:
+def deliver(host: Host, step: Step, report: Report) -> str | None:
     """Carry out a step on its host; the problem in words when any part of it failed."""
     if step.stored is not None:
-        return _from_store(host, step, step.stored, tell)
+        return _from_store(host, step, step.stored, report)
     return _upload(host, step) or _run(host, step) or _confirm(host, step)
 
 
-def _from_store(host: Host, step: Step, stored: Stored, tell: Tell) -> str | None:
+def _from_store(host: Host, step: Step, stored: Stored, report: Report) -> str | None:
     """Install what the store has once somebody has made it; the problem in words.
 
     Where it is this host that makes it, by the step's own program, that was all.
     """
     own = replace(step, stored=None)
     try:
-        found = releases.have(host, step, stored, lambda: deliver(host, own, tell), tell)
+        found = releases.have(host, step, stored, lambda: deliver(host, own, report), report)
         if not isinstance(found, Entry):
             return found
-        installed, problem = transfer.pulled(host, stored, found, tell)
+        installed, problem = transfer.pulled(host, stored, found, report)
     except (StoreError, OSError) as error:
         host.log(click.style(str(error), "red"))
         return str(error)
     if installed or problem:
         return problem
-    return deliver(host, transfer.sent(host, own, stored, found, tell), tell)
+    return deliver(host, transfer.sent(host, own, stored, found, report), report)
 
 
 def _upload(host: Host, step: Step) -> str | None:

@@ -61,6 +61,8 @@ def candidates(
     for name in names:
         own = {**data, "engine": {**data.get("engine", {}), "variant": name}}
         again = from_data(plan.host, own, sections)
+        unpinned: Any = again["engine"]
+        again["engine"] = unpinned.pinned(None)
         found[name] = make(plan.host, again, plan.board, catalogue.roles_of(again))
     return found
 

@@ -18,11 +18,9 @@ from pyinfra.api.exceptions import ConnectError
 
 from bramble import node, store
 from bramble.ops import connection
+from bramble.report import Report
 from bramble.steps import Step, Stored
 from bramble.store import Entry, StoreError, Turn
-
-Tell = Callable[..., None]
-"""Writes an event of the report."""
 
 ASK_EVERY_S = 1
 TELL_EVERY_S = 30
@@ -54,7 +52,7 @@ def expect(host: Host, step: Step) -> None:
 
 
 def have(
-    host: Host, step: Step, stored: Stored, build: Callable[[], str | None], tell: Tell
+    host: Host, step: Step, stored: Stored, build: Callable[[], str | None], report: Report
 ) -> Entry | str | None:
     """The release from the store, the problem in words, or None where this host has built it."""
     began = told = time.monotonic()
@@ -64,7 +62,7 @@ def have(
         with store.turn(stored.key) as turn:
             waited_s = time.monotonic() - began
             if turn and not (waited_s < COMES_FIRST_S and _another_comes_first(host, stored, turn)):
-                return _elected(host, stored, turn, build, tell)
+                return _elected(host, stored, turn, build, report)
         if waited_s > step.timeout_s:
             maker = store.builder(stored.key)
             return _refused(host, f"{maker} did not build it within {waited_s / 3600:.0f} h")
@@ -87,13 +85,13 @@ def _another_comes_first(host: Host, stored: Stored, turn: Turn) -> bool:
 
 
 def _elected(
-    host: Host, stored: Stored, turn: Turn, build: Callable[[], str | None], tell: Tell
+    host: Host, stored: Stored, turn: Turn, build: Callable[[], str | None], report: Report
 ) -> Entry | str | None:
     """What this host has to do that nobody else is at."""
     entry = store.find(stored.key) or _from_another(host, stored)
     if entry is None and stored.otherwise is None:
         turn.give_to(host.name)
-        return _built(host, stored, turn, build, tell)
+        return _built(host, stored, turn, build, report)
     turn.end()
     return entry or _refused(host, str(stored.otherwise))
 
@@ -116,14 +114,14 @@ def _from_another(host: Host, stored: Stored) -> Entry | None:
 
 
 def _built(
-    host: Host, stored: Stored, turn: Turn, build: Callable[[], str | None], tell: Tell
+    host: Host, stored: Stored, turn: Turn, build: Callable[[], str | None], report: Report
 ) -> str | None:
     """Build on this host, and bring what it built into the store; its problem in words."""
     host.log(f"building release {stored.key} for all that need it")
-    tell("build", host=host.name, release=stored.key, state="begun", problem=None)
+    report.write("build", host=host.name, release=stored.key, state="begun", problem=None)
     problem = build()
     state = "failed" if problem else "done"
-    tell("build", host=host.name, release=stored.key, state=state, problem=problem)
+    report.write("build", host=host.name, release=stored.key, state=state, problem=problem)
     if problem is None:
         _fleets.setdefault(stored.key, _Fleet()).have.append(host)
         entry = _fetched(host, stored)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,11 +18,14 @@ from bramble.checks import Result, checks_of, run_all
 from bramble.inventory import from_data
 from bramble.ops import connection, delivery, reboot, releases
 from bramble.plan import NodePlan, look_at, make
+from bramble.settings import Section
 from bramble.snapshot import Snapshot, Unknown
 from bramble.steps import Step, as_dict
 
 Commands = Generator[FunctionCommand, None, None]
-Way = Literal["steps", "revert", "prune", "candidate"]
+Way = Literal["steps", "revert", "prune", "again", "candidate"]
+Amend = Callable[[dict[str, Section], Snapshot], dict[str, Section] | str]
+"""What makes other settings of a host's by what was seen of it, or says why there are none."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def _end() -> None:
         this_run().end()
 
 
-def begin() -> Node:
+def begin(amend: Amend | None = None) -> Node:
     """Look at the host once and decide what it should be; a refused host is told so and left alone."""
     run = this_run()
     connection.bound(host)
@@ -93,6 +96,12 @@ def begin() -> Node:
     reasons = refusals(snapshot)
     if isinstance(found, Unknown):
         reasons = reasons or (f"The node did not say what it is: {found.why}.",)
+    if amend and not reasons:
+        amended = amend(settings, snapshot)
+        if isinstance(amended, str):
+            reasons = (amended,)
+        else:
+            settings = amended
     run.report.write(
         "host", host=host.name, state="refused" if reasons else "connected", why=" ".join(reasons)
     )
@@ -155,7 +164,7 @@ def _carry_out(state: State, host: Host, step: Step, query: dict[str, object]) -
     """Upload and run; whatever goes wrong fails this host alone and is said in words."""
     host.log(f"{step.name}: {step.why}")
     if step.reboot_deadline_s is None:
-        problem = delivery.deliver(host, step, this_run().report.write)
+        problem = delivery.deliver(host, step, this_run().report)
         if problem is None and step.look_again:
             problem = _look_again(host, query)
     else:

@@ -13,14 +13,14 @@ from pyinfra.api import Host
 
 from bramble import node
 from bramble.ops import connection, sharing
-from bramble.ops.releases import Tell
+from bramble.report import Report
 from bramble.steps import Step, Stored, Upload
 from bramble.store import Entry
 
 TIMEOUT_S = 900
 
 
-def pulled(host: Host, stored: Stored, entry: Entry, tell: Tell) -> tuple[bool, str | None]:
+def pulled(host: Host, stored: Stored, entry: Entry, report: Report) -> tuple[bool, str | None]:
     """Have the node pull and install it: whether it did, and the problem that sending cannot mend."""
     sources = []
     if stored.mirror:
@@ -50,14 +50,16 @@ def pulled(host: Host, stored: Stored, entry: Entry, tell: Tell) -> tuple[bool, 
         f"pulled release {stored.key} from {answer['source']}: "
         f"{entry.size / 2**20:.1f} MiB in {answer['seconds']:.1f} s"
     )
-    tell("transfer", host=host.name, release=stored.key, way="pulled", source=answer["source"])
+    report.write(
+        "transfer", host=host.name, release=stored.key, way="pulled", source=answer["source"]
+    )
     return True, None
 
 
-def sent(host: Host, step: Step, stored: Stored, entry: Entry, tell: Tell) -> Step:
+def sent(host: Host, step: Step, stored: Stored, entry: Entry, report: Report) -> Step:
     """The step that installs what is sent over the open connection."""
     host.log(f"sending release {stored.key} from the store ({entry.size >> 20} MiB)")
-    tell("transfer", host=host.name, release=stored.key, way="sent", source=None)
+    report.write("transfer", host=host.name, release=stored.key, way="sent", source=None)
     query = _query(stored, entry) | {"sources": [], "upload": stored.remote}
     return replace(
         step,

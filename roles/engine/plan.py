@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bramble.board import Board
+from bramble.engine_lock import Pin
 from bramble.plan import Given, Interests, NodePlan, RolePlan, identity
-from bramble.releases import built_sha256, manifest_path
-from bramble.snapshot import FileState, Snapshot
+from bramble.releases import built_sha256, linked, manifest_path, note, superfluous, there
+from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step, Stored, Upload, install_packages, remove_files
 from roles.engine import kleidiai, processor, proof
 from roles.engine.settings import Git, Settings
@@ -17,6 +18,9 @@ from roles.engine.settings import Git, Settings
 HOME = "/opt/bramble/engine"
 CURRENT = f"{HOME}/current"
 SERVER = f"{CURRENT}/bin/llama-server"
+PREVIOUS = f"{HOME}/previous"
+GOOD = f"{HOME}/good.json"
+REJECTED = f"{HOME}/rejected"
 CCACHE = "/var/cache/bramble/ccache"
 TARGETS = ("llama-server", "llama-bench", "llama-fit-params")
 RUN_PACKAGES = ("libgomp1",)
@@ -66,19 +70,28 @@ class EnginePlan(RolePlan):
     targets: tuple[str, ...]
     recipe: str
     variant: str
+    pinned: bool
+    keep_releases: int
     jobs: int
     soc: str
     uploads: tuple[Upload, ...]
+    mirror: str | None
     kleidiai: Mapping[str, Any] | None
     wants: proof.Wants
     refusal: str | None
-    mirror: str | None
 
 
 def interests(settings: Settings) -> Interests:
-    """Which releases there are, which one is current, and room for one more."""
+    """Which releases there are, which one is current, good or rejected, and room for one more."""
     return Interests(
-        files=(CURRENT, SERVER, *(of(f"{HOME}/releases/*") for of in (manifest_path, proof.path))),
+        files=(
+            CURRENT,
+            SERVER,
+            PREVIOUS,
+            GOOD,
+            f"{REJECTED}/*.json",
+            *(of(f"{HOME}/releases/*") for of in (manifest_path, proof.path)),
+        ),
         packages=(
             *BUILD_PACKAGES,
             "git",
@@ -103,6 +116,9 @@ def plan(settings: Settings, board: Board, given: Given) -> EnginePlan:
     options |= settings.options
     pins = [{**part, "upload": None} for part in (source, kai[0]) if part]
     release = identity([*pins, options, board.codename, soc])
+    build_info = f"b{settings.build_number}-{commit[:9]}"
+    if settings.pin:
+        release, build_info = settings.pin.release, settings.pin.build_info
     return EnginePlan(
         packages=_packages(settings, source, variant),
         provides={
@@ -110,7 +126,8 @@ def plan(settings: Settings, board: Board, given: Given) -> EnginePlan:
             "engine.release": release,
             "engine.folder": f"{HOME}/releases/{release}",
             "engine.bin": f"{CURRENT}/bin",
-            "engine.build_info": f"b{settings.build_number}-{commit[:9]}",
+            "engine.build_info": build_info,
+            "engine.home": HOME,
         },
         release=release,
         folder=f"{HOME}/releases/{release}",
@@ -119,13 +136,16 @@ def plan(settings: Settings, board: Board, given: Given) -> EnginePlan:
         targets=TARGETS + variant.get("targets", ()),
         recipe=settings.recipe,
         variant=name,
+        pinned=settings.pin is not None,
+        keep_releases=settings.keep_releases,
         jobs=settings.jobs or _jobs(board),
         soc=soc,
         uploads=tuple(part for part in (upload, kai[1]) if part),
-        kleidiai=kai[0],
-        wants=_wants(board, options),
-        refusal=kleidiai.refusal(board, settings.force) if kai[0] else None,
         mirror=settings.mirror,
+        kleidiai=kai[0],
+        # What a pinned release was built with is not what these settings say.
+        wants={} if settings.pin else _wants(board, options),
+        refusal=kleidiai.refusal(board, settings.force) if kai[0] and not settings.pin else None,
     )
 
 
@@ -151,7 +171,8 @@ def _source(settings: Settings) -> tuple[dict[str, Any], Upload | None, str]:
     archive = settings.source.archive
     if archive is None:
         git = settings.source.git or Git()
-        return {"kind": "git", "url": git.url, "commit": git.commit}, None, git.commit
+        commit = settings.commit or git.commit
+        return {"kind": "git", "url": git.url, "commit": commit}, None, commit
     remote = f"/var/tmp/bramble-source-{archive.sha256[:12]}"
     source = {
         "kind": "archive",
@@ -167,8 +188,8 @@ def _jobs(board: Board) -> int:
 
 
 def steps(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """Have the release where it is missing, then make it the current one if it computes here."""
-    return (_install(plan, node, snapshot), _switch(plan, snapshot))
+    """Have the release where it is missing, make it current if it computes here, clear up."""
+    return (_install(plan, node, snapshot), _switch(plan, snapshot), _clear_up(plan, snapshot))
 
 
 def candidate(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
@@ -179,15 +200,45 @@ def candidate(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Ste
 
 def worth_a_race(settings: Settings, board: Board) -> tuple[str, ...]:
     """The variants that may be faster than plain on this board; rpc computes as plain does."""
-    if settings.recipe == "cross":
-        return ()
-    kernels = board.architecture == "arm64" and processor.has_dotprod(board)
-    return ("kleidiai", "openblas") if kernels else ("openblas",)
+    kernels = ("kleidiai",) if processor.has_dotprod(board) else ()
+    return kernels if settings.recipe == "cross" else (*kernels, "openblas")
 
 
 def revert(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
     """Make no release the current one; those that were built stay, as they took long to build."""
-    return (remove_files("Make no release current", (CURRENT,), snapshot),)
+    notes = (PREVIOUS, GOOD, *_rejections(snapshot))
+    return (
+        remove_files("Make no release current", (CURRENT,), snapshot),
+        remove_files("Forget which releases were good", notes, snapshot),
+    )
+
+
+def again(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
+    """Forget that this node rejected the planned release, so that the steps after it try it anew."""
+    mark = f"{REJECTED}/{plan.release}.json"
+    marks = [path for path in _rejections(snapshot) if path == mark]
+    step = remove_files("Forget that the release was rejected", marks, snapshot)
+    return (replace(step, look_again=True),)
+
+
+def back(settings: Settings, snapshot: Snapshot) -> Settings | str:
+    """The settings pinned to the node's predecessor, or why there is nothing to go back to."""
+    release = linked(snapshot, PREVIOUS)
+    if not release:
+        return "no release ran here before the current one, so there is nothing to go back to"
+    told = note(snapshot, manifest_path(f"{HOME}/releases/{release}"))
+    if "build_info" not in told:
+        return (
+            f"release {release}, which ran here before, is not there any more; nothing was changed. "
+            "`bramble upgrade --to COMMIT` brings an older commit"
+        )
+    return settings.pinned(Pin(release=release, build_info=str(told["build_info"])))
+
+
+def _rejections(snapshot: Snapshot) -> tuple[str, ...]:
+    """The notes of releases that were rejected on this node."""
+    files = {} if isinstance(snapshot.files, Unknown) else snapshot.files
+    return tuple(path for path in files if path.startswith(f"{REJECTED}/"))
 
 
 def _install(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> Step:
@@ -195,12 +246,14 @@ def _install(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> Step:
     name = "Install llama.cpp"
     if plan.refusal:
         return Step(name, plan.refusal, "refuse", {"why": plan.refusal})
+    if refused := _rejected(plan, node.host, snapshot):
+        return Step(name, refused, "refuse", {"why": refused})
     stored = Stored(
         key=plan.release,
         program="install_release",
         query={"home": HOME, "release": plan.folder},
         remote=f"/var/tmp/bramble-release-{plan.release}",
-        otherwise=_not_stored(plan) if plan.recipe == "cross" else None,
+        otherwise=_not_stored(plan, node.host),
         mirror=plan.mirror,
     )
     why = incomplete(plan, snapshot)
@@ -218,7 +271,26 @@ def _install(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> Step:
     )
 
 
-def _not_stored(plan: EnginePlan) -> str:
+def _rejected(plan: EnginePlan, host: str, snapshot: Snapshot) -> str | None:
+    """Why the release is not tried again by itself, None when it may be."""
+    told = note(snapshot, f"{REJECTED}/{plan.release}.json")
+    if not told:
+        return None
+    return (
+        f"release {plan.release} was rejected here on {told.get('at')}: {told.get('why')}; mend that "
+        f"and run `bramble upgrade --again {host}`"
+    )
+
+
+def _not_stored(plan: EnginePlan, host: str) -> str | None:
+    """Why a release that this computer does not have cannot be installed; None: it can be built."""
+    if plan.pinned:
+        return (
+            f"{host} is pinned to release {plan.release}, which is neither there nor in this "
+            f"computer's store: run `bramble upgrade {host}`, which drops the pin"
+        )
+    if plan.recipe != "cross":
+        return None
     return (
         f"engine.recipe is cross, and this computer's store has no release {plan.release} for "
         f"{plan.soc}: run `bramble engine build --soc {plan.soc}`, or set engine.recipe to native"
@@ -235,7 +307,7 @@ def build(plan: EnginePlan, codename: str) -> dict[str, Any]:
         "jobs": plan.jobs,
         "needs_at_most": LIBRARIES[codename],
         "kleidiai": {**plan.kleidiai, "hook": kleidiai.HOOK} if plan.kleidiai else None,
-        "wants": plan.wants["system_info"],
+        "wants": plan.wants.get("system_info", ()),
         "manifest": {
             "release": plan.release,
             "source": _pin(plan.source),
@@ -284,3 +356,14 @@ def _switch(plan: EnginePlan, snapshot: Snapshot) -> Step:
         why = f"{seen.target if isinstance(seen, FileState) else 'nothing'} -> {target}"
     query = {"path": CURRENT, "target": target, "wants": plan.wants}
     return Step(name, why, "switch_engine", query, timeout_s=600)
+
+
+def _clear_up(plan: EnginePlan, snapshot: Snapshot) -> Step:
+    """Remove releases beyond those to keep; the node itself looks once more what is in use."""
+    good = str(note(snapshot, GOOD).get("release", ""))
+    needed = (plan.release, linked(snapshot, CURRENT), linked(snapshot, PREVIOUS), good)
+    gone = superfluous(there(snapshot, HOME), needed, plan.keep_releases)
+    if not gone:
+        return Step("Remove old releases", None)
+    query = {"home": HOME, "releases": list(gone)}
+    return Step("Remove old releases", ", ".join(gone), "prune_releases", query)

@@ -28,7 +28,7 @@ GENERIC_ARM = "armv8-a"
 # llama.cpp's options for x86-64, each with the features (/proc/cpuinfo) that it needs. AMX is left
 # out: virtual machines advertise it and then fail at its first instruction (seen: SIGILL at
 # `tilezero` under Firecracker on a Xeon), and a native build would use it.
-_X86_OPTIONS = {
+X86_OPTIONS = {
     "GGML_SSE42": {"sse4_2"},
     "GGML_F16C": {"f16c"},
     "GGML_FMA": {"fma"},
@@ -61,7 +61,7 @@ def options(board: Board, recipe: str) -> dict[str, str]:
         return {"GGML_NATIVE": "ON"} if recipe == "native" else _arm_by_name(board)
     enabled = {
         name: "ON" if needed <= board.cpu_features else "OFF"
-        for name, needed in _X86_OPTIONS.items()
+        for name, needed in X86_OPTIONS.items()
     }
     return {"GGML_NATIVE": "OFF"} | enabled
 
@@ -86,7 +86,7 @@ def shown(board: Board, options: Mapping[str, str]) -> tuple[str, ...]:
         dotprod = has_dotprod(board) if native else "dotprod" in arch
         kleidiai = options.get("GGML_CPU_KLEIDIAI") == "ON"
         return (*(["DOTPROD"] if dotprod else []), *(["KLEIDIAI"] if kleidiai else []))
-    enabled = [name for name in _X86_OPTIONS if options.get(name) == "ON" and not native]
+    enabled = [name for name in X86_OPTIONS if options.get(name) == "ON" and not native]
     if "GGML_AVX512" not in enabled:  # what goes beyond AVX-512 is compiled with it only
         enabled = [name for name in enabled if not name.startswith("GGML_AVX512")]
     return tuple(name.removeprefix("GGML_") for name in enabled if name != "GGML_SSE42")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
 from bramble import engine_lock
+from bramble.engine_lock import Lock, Pin
 from bramble.inventory.problems import InventoryError
 from bramble.settings import LocalPath, Section, option
 
@@ -147,30 +147,63 @@ class Settings(Section):
         help="CMake options on top of the planned ones; one that llama.cpp lacks stops the build.",
         example={"GGML_LTO": "ON"},
     )
-    _raced: Mapping[str, str] = PrivateAttr(default_factory=dict)
+    keep_releases: int = option(
+        3,
+        help="Releases that stay on a node; the current one, its predecessor and what runs always do.",
+        example=5,
+        ge=2,
+        le=100,
+    )
+    _lock: Lock = PrivateAttr(default=Lock())
+    _pin: Pin | None = PrivateAttr(default=None)
+    _commit: str | None = PrivateAttr(default=None)
+
+    @property
+    def lock(self) -> Lock:
+        """What commands decided about the engine: engine.lock beside the inventory."""
+        return self._lock
+
+    @property
+    def pin(self) -> Pin | None:
+        """The release that this host stays at, whatever else is set."""
+        return self._pin
+
+    @property
+    def commit(self) -> str | None:
+        """The commit that `bramble upgrade --to` gave this host."""
+        return self._commit
 
     def variant_for(self, soc: str) -> str:
         """The variant that a processor gets: the one that is set, else the winner of its race."""
         if self.variant != "auto":
             return self.variant
-        won = self._raced.get(soc, "plain")
+        raced = self._lock.variants.get(soc)
+        won = raced.variant if raced else "plain"
         return "plain" if (self.recipe, won) == ("cross", "openblas") else won
 
+    def pinned(self, pin: Pin | None) -> Settings:
+        """The same settings for a host that is to stay at this release, or at none."""
+        changed = self.model_copy()
+        changed._pin = pin
+        return changed
+
     @model_validator(mode="after")
-    def _winners(self, info: ValidationInfo) -> Settings:
-        """Read the winners of races from the inventory's lock."""
+    def _as_decided(self, info: ValidationInfo) -> Settings:
+        if info.context is None:
+            return self
         try:
-            lock = engine_lock.read(Path((info.context or {}).get("folder", Path())))
+            self._lock = engine_lock.read(Path(info.context["folder"]))
         except InventoryError as error:
             raise ValueError(str(error)) from None
+        host = info.context.get("host", "")
+        self._pin, self._commit = self._lock.hosts.get(host), self._lock.commit_of(host)
         known = [name for name in get_args(VariantName) if name != "auto"]
-        for soc, won in lock.variants.items():
+        for soc, won in self._lock.variants.items():
             if won.variant not in known:
                 raise ValueError(
                     f"{engine_lock.FILE} has variant {won.variant!r} for {soc}, and {', '.join(known)} "
                     "are known; race again, or delete its lines"
                 )
-        self._raced = {soc: won.variant for soc, won in lock.variants.items()}
         return self
 
     @model_validator(mode="after")

@@ -143,7 +143,7 @@ def _set(plan: PowerPlan, snapshot: Snapshot, written: Step) -> Step:
     why = _not_set(plan, snapshot) or (written.why and "its unit is written anew")
     if why is None:
         return Step(name, None)
-    query = {"unit": UNIT, "reload": True, "enable": True, "restart": True, "url": None}
+    query = {"unit": UNIT, "reload": True, "enable": True, "restart": True}
     return Step(name, why, "service", query)
 
 

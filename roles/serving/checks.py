@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 from bramble.checks import Finding, Node, check, expect, skip, unknown
-from bramble.releases import built_sha256
+from bramble.releases import built_sha256, note
 from bramble.snapshot import FileState, Unknown
-from roles.serving.plan import STRAY_CONFIG, UNIT, USER, ServingPlan
+from roles.serving.plan import STRAY_CONFIG, UNIT, USER, ServingPlan, unproven
 
 # What a token of context takes in an 8B model (Llama 3.1: 32 layers, 8 heads of 128, keys and values,
 # two bytes each), which is more than in smaller ones; and the compute buffer with a large vocabulary.
@@ -71,6 +71,18 @@ def build_says_its_commit(plan: ServingPlan, node: Node) -> Finding:
         return unknown(plan.build_info, answer)
     got = _build_info(answer.body)
     return expect(plan.build_info, got, got == plan.build_info, "Run the deploy again.")
+
+
+@check()
+def release_passed_the_gate(plan: ServingPlan, node: Node) -> Finding:
+    """The planned release proved itself here with this model: answer, speed, no throttling."""
+    want, seen = f"release {plan.release} is the known good one", node.snapshot.file(plan.good)
+    if isinstance(seen, Unknown):
+        return unknown(want, seen)
+    problem = unproven(plan, node.snapshot)
+    told = note(node.snapshot, plan.good)
+    got = problem or f"{told.get('tokens_per_second')} tokens/s on {told.get('at')}"
+    return expect(want, got, problem is None, "Run the deploy again: it takes it through the gate.")
 
 
 @check()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bramble.board import Board
 from bramble.plan import File, Given, Interests, NodePlan, RolePlan, identity
-from bramble.releases import built_sha256
+from bramble.releases import built_sha256, note
 from bramble.render import render
 from bramble.snapshot import Snapshot, Unknown
 from bramble.steps import Step, remove_files, systemd, write_files
@@ -17,6 +18,8 @@ UNIT_FILE = f"/etc/systemd/system/{UNIT}"
 SYSUSERS_FILE = "/etc/sysusers.d/bramble-llama.conf"
 USER = "llama"
 # llama.cpp's tools read this file before their arguments, so it would change what is planned.
+# How long each of the gate's four questions may take, as in the program serve_release.
+ASK_TIMEOUT_S = 300
 STRAY_CONFIG = "/etc/llama.cpp/config.ini"
 
 
@@ -37,11 +40,20 @@ class ServingPlan(RolePlan):
     start_deadline_s: int
     question: str
     expect: str | None
+    speed_share: float
+    engine_home: str
+    release: str
+    identity: Mapping[str, str]
 
     @property
     def program(self) -> str:
         """The server's program, without the link that a later release moves."""
         return f"{self.release_folder}/bin/llama-server"
+
+    @property
+    def good(self) -> str:
+        """The node's note of the release that passed the gate last."""
+        return f"{self.engine_home}/good.json"
 
     @property
     def url(self) -> str:
@@ -97,6 +109,15 @@ def plan(settings: Settings, board: Board, given: Given) -> ServingPlan:
         start_deadline_s=settings.start_deadline_s,
         question=settings.question,
         expect=settings.expect,
+        speed_share=settings.gate.speed_share,
+        engine_home=given["engine.home"],
+        release=given["engine.release"],
+        # Speeds are compared only where all of this is the same.
+        identity={
+            "model": given["model.sha256"],
+            "argv": identity(argv),
+            "board": board.kind,
+        },
     )
 
 
@@ -152,21 +173,41 @@ def _have_user(snapshot: Snapshot) -> Step:
 
 
 def _run(plan: ServingPlan, snapshot: Snapshot, written: Step) -> Step:
+    """Start what is planned and take it through the gate; what only lacks the gate goes on running."""
     name = "Run the service"
     why = not_running(plan, snapshot)
     if why is None and written.why and UNIT_FILE in written.why:
         why = "systemd must read the unit that is written anew"
+    restart = why is not None
+    why = why or unproven(plan, snapshot)
     if why is None:
         return Step(name, None)
     query = {
         "unit": UNIT,
-        "reload": True,
-        "enable": True,
-        "restart": True,
-        "url": f"{plan.url}/health",
+        "unit_file": UNIT_FILE,
+        "restart": restart,
+        "url": plan.url,
         "deadline_s": plan.start_deadline_s,
+        "home": plan.engine_home,
+        "release": plan.release,
+        "identity": plan.identity,
+        "question": plan.question,
+        "expect": plan.expect,
+        "speed_share": plan.speed_share,
     }
-    return Step(name, why, "service", query, timeout_s=plan.start_deadline_s + 120)
+    # Twice: the release before takes the same gate where this one fails.
+    timeout_s = 2 * (plan.start_deadline_s + 4 * ASK_TIMEOUT_S) + 120
+    return Step(name, why, "serve_release", query, detached=True, timeout_s=timeout_s)
+
+
+def unproven(plan: ServingPlan, snapshot: Snapshot) -> str | None:
+    """Why the release does not count as having passed the gate with this model, None when it does."""
+    told = note(snapshot, plan.good)
+    if told.get("release") != plan.release:
+        return f"the known good release is {told.get('release') or 'none'}, not {plan.release}"
+    if any(told.get(key) != value for key, value in plan.identity.items()):
+        return "the release passed the gate with another model, other arguments or on another board"
+    return None
 
 
 def not_running(plan: ServingPlan, snapshot: Snapshot) -> str | None:

@@ -7,6 +7,19 @@ from typing import ClassVar, Literal
 from bramble.settings import Section, option
 
 
+class Gate(Section):
+    """What a release must show before it stays; one that fails gives way to the one before."""
+
+    speed_share: float = option(
+        0.8,
+        help="Least share of the last known good tokens/s, of the same model and arguments; "
+        "0: any speed will do.",
+        ge=0,
+        le=1,
+        example=0.9,
+    )
+
+
 class Settings(Section):
     """llama-server: where it listens and how much it may take."""
 
@@ -45,3 +58,4 @@ class Settings(Section):
         help="Text that the answer must contain; not set: any answer will do.",
         example="4",
     )
+    gate: Gate = option(Gate(), help="The gate that a release passes before it stays.")

@@ -69,7 +69,7 @@ def ours(folder: Path) -> list[Peer]:
 
 
 def _built(folder: Path, name: str, options: Mapping[str, str], about: str) -> Peer:
-    """A release by `bramble engine build`, kept in virtual Pis' cache, unpacked here."""
+    """A release by `bramble engine build`, kept in virtual Pis' cache or your store, unpacked here."""
     place = folder / name
     (place / "groups").mkdir(parents=True)
     group = SHIPPED.read_text(encoding="utf-8").replace(
@@ -80,11 +80,12 @@ def _built(folder: Path, name: str, options: Mapping[str, str], about: str) -> P
     host |= {"engine": {"variant": "plain", "options": dict(options)}}
     fleet = {"settings": {}, "hosts": {name: host}}
     (place / "fleet.yml").write_text(yaml.safe_dump(fleet), encoding="utf-8")
+    kept = os.environ.get(store.VARIABLE, str(paths.cache_dir() / "engine"))
     say(f"{name}: from the store, or built now (nine minutes of two processors)")
     done = run(
         [BRAMBLE, "engine", "build", "--soc", "x86-64", "--json"],
         BUILD_S,
-        **{store.VARIABLE: str(paths.cache_dir() / "engine"), "BRAMBLE_INVENTORY": str(place)},
+        **{store.VARIABLE: kept, "BRAMBLE_INVENTORY": str(place)},
     )
     if done.code:
         raise BenchError(f"{name} could not be built:\n{done.output}")

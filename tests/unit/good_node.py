@@ -145,6 +145,7 @@ def good_look(plan: NodePlan) -> Snapshot:
     """A look at a node of this plan that has nothing left to do."""
     engine, model, serving = (plan.roles[name] for name in ("engine", "model", "serving"))
     manifest = json.dumps({"binaries": {"llama-server": SERVER_SHA256}})
+    good = {"release": engine.release, **serving.identity, "tokens_per_second": 9.5, "at": "then"}
     verified = {"sha256": model.sha256, "size": 10**9, "mtime_ns": 7}
     files = {
         file.path: plain(file.text, file.mode)
@@ -153,6 +154,8 @@ def good_look(plan: NodePlan) -> Snapshot:
     }
     files |= {
         "/opt/bramble/engine/current": link(f"releases/{engine.release}"),
+        "/opt/bramble/engine/previous": None,
+        "/opt/bramble/engine/good.json": plain(json.dumps(good)),
         f"{engine.folder}/manifest.json": plain(manifest),
         f"{engine.folder}/smoke.json": plain(json.dumps(SMOKE)),
         "/opt/bramble/engine/current/bin/llama-server": replace(

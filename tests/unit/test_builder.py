@@ -252,3 +252,46 @@ def test_prune_removes_what_no_host_would_install_and_keeps_the_rest(compiles, t
     assert store.entries() == ()
     refused = bramble("prune", "none")
     assert (refused.exit_code, "the store has no release none" in refused.stderr) == (1, True)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="this computer is no x86-64")
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        ({}, True),
+        ({"options": {"GGML_AVX2": "OFF", "GGML_AVX512": "OFF"}}, True),
+        ({"options": {"GGML_LTO": "ON"}}, False),
+        ({"source": {"kind": "archive", "sha256": "b" * 64, "subdir": ""}}, False),
+        ({"codename": "trixie"}, False),
+    ],
+)
+def test_prune_keeps_what_a_node_built_for_its_like(compiles, tmp_path, change, kept):
+    """This computer cannot tell the processor features of x86-64 nodes, so they do not count."""
+    compiles(PROGRAM)
+    (tmp_path / "fleet.yml").write_text(json.dumps(FLEET | {"hosts": {"own": {}}}))
+    bramble("build", "--soc", "x86-64")
+    (mine,) = store.entries()
+    (tmp_path / "built" / "bin").mkdir(parents=True)
+    manifest = json.loads(json.dumps(dict(mine.manifest))) | {"release": "built-by-a-node"}
+    manifest |= change | {"options": manifest["options"] | change.get("options", {})}
+    (tmp_path / "built" / "manifest.json").write_text(json.dumps(manifest))
+    store.add(tmp_path / "built")
+    done = bramble("prune", "--json")
+    gone = [] if kept else ["built-by-a-node"]
+    assert json.loads(done.stdout) == {"removed": gone}
+
+
+def test_prune_keeps_what_an_arm_node_built_while_nodes_compile(compiles, tmp_path):
+    compiles(PROGRAM)
+    bramble("build", "--soc", "cortex-a72")
+    (crossed,) = store.entries()
+    options = dict(crossed.manifest["options"]) | {"GGML_NATIVE": "ON"}
+    del options["GGML_CPU_ARM_ARCH"]
+    (tmp_path / "built").mkdir()
+    manifest = dict(crossed.manifest) | {"release": "native", "options": options}
+    (tmp_path / "built" / "manifest.json").write_text(json.dumps(manifest))
+    store.add(tmp_path / "built")
+    assert json.loads(bramble("prune", "--json").stdout) == {"removed": []}
+    cross_only = FLEET | {"hosts": {"pi4-a": {}}}
+    (tmp_path / "fleet.yml").write_text(json.dumps(cross_only))
+    assert json.loads(bramble("prune", "--json").stdout) == {"removed": ["native"]}

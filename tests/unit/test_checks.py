@@ -80,6 +80,8 @@ WHY = Unknown("permission denied")
 CURRENT = "/opt/bramble/engine/current"
 SMOKED = f"{ENGINE.folder}/smoke.json"
 STRAY = "/etc/llama.cpp/config.ini"
+GATE = "/opt/bramble/engine/good.json"
+PASSED = json.loads(GOOD.file(GATE).text)
 PROPS = f"{SERVING.url}/props"
 HEALTH = f"{SERVING.url}/health"
 CONTROLLERS = "/sys/fs/cgroup/cgroup.controllers"
@@ -467,6 +469,14 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
         "JSON of another form": with_answer(GOOD, PROPS, Answer(200, "[]")),
         "nothing listens": with_answer(GOOD, PROPS, Answer(0, "refused")),
     },
+    "serving.release_passed_the_gate": {
+        "never": with_file(GOOD, GATE, None),
+        "another release": with_file(GOOD, GATE, plain('{"release": "000000000000"}')),
+        "another model": with_file(GOOD, GATE, plain(json.dumps(PASSED | {"model": "e" * 64}))),
+        "other arguments": with_file(GOOD, GATE, plain(json.dumps(PASSED | {"argv": "0"}))),
+        "another board": with_file(GOOD, GATE, plain(json.dumps(PASSED | {"board": "pi4"}))),
+        "a damaged note": with_file(GOOD, GATE, plain('{"rel')),
+    },
     "serving.port_is_bound_as_planned": {
         "open to the network": replace(GOOD, sockets=(Socket("0.0.0.0", SERVING.port),)),
         "open to IPv6 too": replace(GOOD, sockets=(*GOOD.sockets, Socket("::", SERVING.port))),
@@ -651,6 +661,10 @@ BLIND: dict[str, dict[str, Snapshot | Node]] = {
     "serving.build_says_its_commit": {
         "no URLs": replace(GOOD, http=WHY),
         "no answer": with_answer(GOOD, PROPS, WHY),
+    },
+    "serving.release_passed_the_gate": {
+        "no files": replace(GOOD, files=WHY),
+        "no note": with_file(GOOD, GATE, WHY),
     },
     "serving.port_is_bound_as_planned": {"no sockets": replace(GOOD, sockets=WHY)},
     "serving.health_is_ok": {

@@ -16,7 +16,8 @@ import bramble.ssh
 from bramble import catalogue, report, steps, store
 from bramble.checks import Result, checks_of
 from bramble.cli import ask as ask_module
-from bramble.cli import driver, engine, fleet, main, race
+from bramble.cli import driver, engine, fleet, main, race, upgrade
+from bramble.engine_lock import Lock
 from bramble.inventory.effective import Effective, Report
 from bramble.models import lock
 from bramble.models.hub import Hub
@@ -171,6 +172,15 @@ def test_the_keys_of_a_race_are_documented(capsys):
     race._tell(raced, verdict, True)
     found = keys(json.loads(capsys.readouterr().out))
     assert found == documented("bramble engine race --json")
+
+
+def test_the_keys_of_upgrade_and_rollback_are_documented(capsys):
+    row = upgrade._row("a", "upgraded")
+    with pytest.raises(click.exceptions.Exit):
+        upgrade._tell([row], Lock(), as_json=True)
+    found = keys(json.loads(capsys.readouterr().out))
+    assert found == documented("bramble upgrade --json")
+    assert keys(row) == documented("bramble rollback --json")
 
 
 def test_the_keys_of_ask_are_documented(monkeypatch, tmp_path):

@@ -143,6 +143,69 @@ def test_every_codename_has_the_versions_of_its_libraries():
     assert set(engine.LIBRARIES) == set(SUPPORTED_CODENAMES)
 
 
+# The variant that a processor gets
+
+
+def lock_with(folder, **variants):
+    """The engine's settings in an inventory whose lock has these winners."""
+    won = {name.replace("_", "-"): engine_lock.Variant(variant=v) for name, v in variants.items()}
+    engine_lock.write(folder, engine_lock.Lock(variants=won))
+    return {"folder": folder}
+
+
+def variant(context, board=PI5, **settings):
+    typed = Settings.model_validate(settings, context=context)
+    return engine.plan(typed, board, {}).variant
+
+
+def test_auto_is_what_won_on_this_processor_and_plain_elsewhere(tmp_path):
+    context = lock_with(tmp_path, cortex_a76="openblas")
+    assert variant(context) == "openblas"
+    assert variant(context, PI4) == "plain"
+    assert variant({"folder": tmp_path / "none"}) == "plain"
+
+
+def test_a_variant_that_is_set_counts_whatever_won(tmp_path):
+    context = lock_with(tmp_path, cortex_a76="openblas")
+    assert variant(context, variant="rpc") == "rpc"
+
+
+def test_what_cannot_be_crossed_is_plain_where_it_is_crossed(tmp_path):
+    context = lock_with(tmp_path, cortex_a76="openblas", cortex_a72="rpc")
+    assert variant(context, recipe="cross") == "plain"
+    assert variant(context, PI4, recipe="cross") == "rpc"
+
+
+def test_a_winner_that_is_no_variant_is_refused_with_what_to_do(tmp_path):
+    context = lock_with(tmp_path, cortex_a76="fastest")
+    with pytest.raises(ValidationError, match=r"'fastest' for cortex-a76.*race again"):
+        Settings.model_validate({}, context=context)
+
+
+def test_plain_by_race_and_plain_by_setting_are_one_release():
+    assert planned(PI5).release == planned(PI5, variant="plain").release
+
+
+def test_a_candidate_comes_beside_what_is_current():
+    node = node_plan(PI5, engine={"variant": "rpc"})
+    names = [step.program for step in engine.candidate(node.roles["engine"], node, Snapshot())]
+    assert names == ["apt_install", "build_engine"]
+
+
+@pytest.mark.parametrize(
+    ("board", "recipe", "names"),
+    [
+        (PI5, "native", ("kleidiai", "openblas")),
+        (PI5, "cross", ("kleidiai",)),
+        (PI4, "native", ("openblas",)),
+        (PI4, "cross", ()),
+        (MINI_PC, "native", ("openblas",)),
+    ],
+)
+def test_only_what_may_gain_and_can_be_built_for_a_board_is_worth_a_race(board, recipe, names):
+    assert engine.worth_a_race(Settings(recipe=recipe), board) == names
+
+
 # What a build is to show of itself
 
 
@@ -276,65 +339,3 @@ def test_only_variant_kleidiai_is_refused():
 def test_a_forced_build_wants_no_kernel_where_none_can_run():
     plan = planned(PI4, variant="kleidiai", force=True)
     assert plan.wants == {"system_info": ("KLEIDIAI",), "kleidiai": ()}
-
-
-# The variant that a processor gets
-
-
-def lock_with(folder, **variants):
-    """The engine's settings in an inventory whose lock has these winners."""
-    won = {name.replace("_", "-"): engine_lock.Variant(variant=v) for name, v in variants.items()}
-    engine_lock.write(folder, engine_lock.Lock(variants=won))
-    return {"folder": folder}
-
-
-def variant(context, board=PI5, **settings):
-    typed = Settings.model_validate(settings, context=context)
-    return engine.plan(typed, board, {}).variant
-
-
-def test_auto_is_what_won_on_this_processor_and_plain_elsewhere(tmp_path):
-    context = lock_with(tmp_path, cortex_a76="openblas")
-    assert variant(context) == "openblas"
-    assert variant(context, PI4) == "plain"
-    assert variant({"folder": tmp_path / "none"}) == "plain"
-
-
-def test_a_variant_that_is_set_counts_whatever_won(tmp_path):
-    context = lock_with(tmp_path, cortex_a76="openblas")
-    assert variant(context, variant="rpc") == "rpc"
-
-
-def test_what_cannot_be_crossed_is_plain_where_it_is_crossed(tmp_path):
-    context = lock_with(tmp_path, cortex_a76="openblas", cortex_a72="rpc")
-    assert variant(context, recipe="cross") == "plain"
-    assert variant(context, PI4, recipe="cross") == "rpc"
-
-
-def test_a_winner_that_is_no_variant_is_refused_with_what_to_do(tmp_path):
-    context = lock_with(tmp_path, cortex_a76="fastest")
-    with pytest.raises(ValidationError, match=r"'fastest' for cortex-a76.*race again"):
-        Settings.model_validate({}, context=context)
-
-
-def test_plain_by_race_and_plain_by_setting_are_one_release():
-    assert planned(PI5).release == planned(PI5, variant="plain").release
-
-
-def test_a_candidate_comes_beside_what_is_current():
-    node = node_plan(PI5, engine={"variant": "rpc"})
-    names = [step.program for step in engine.candidate(node.roles["engine"], node, Snapshot())]
-    assert names == ["apt_install", "build_engine"]
-
-
-def test_only_what_can_be_built_for_a_board_is_worth_a_race():
-    assert "openblas" in engine.worth_a_race(Settings(), PI5)
-    assert "openblas" not in engine.worth_a_race(Settings(recipe="cross"), PI5)
-    assert "kleidiai" in engine.worth_a_race(Settings(), PI5)
-    for board in (PI4, MINI_PC):
-        assert "kleidiai" not in engine.worth_a_race(Settings(), board)
-    for board in (PI4, PI5, MINI_PC):
-        assert set(engine.worth_a_race(Settings(), board)) <= set(engine.VARIANTS) - {
-            "plain",
-            "rpc",
-        }

@@ -46,9 +46,7 @@ class Fleet:
         problems = {}
 
         def one(name):
-            problems[name] = delivery.deliver(
-                self.host(name), self.step(name, otherwise), self.tell
-            )
+            problems[name] = delivery.deliver(self.host(name), self.step(name, otherwise), self)
 
         threads = [threading.Thread(target=one, args=(name,)) for name in names]
         for thread in threads:
@@ -58,7 +56,7 @@ class Fleet:
             assert not thread.is_alive()
         return problems
 
-    def tell(self, event, **values):
+    def write(self, event, **values):
         self.events.append((event, values["host"], values.get("state") or values.get("way")))
 
     def happened(self, event):
@@ -258,7 +256,7 @@ def test_another_run_s_build_is_waited_for_and_not_for_ever(fleet):
         turn.give_to("elsewhere")
         step = fleet.step("n1")
         problem = delivery.deliver(
-            fleet.host("n1"), Step(**{**vars(step), "timeout_s": 0.1}), fleet.tell
+            fleet.host("n1"), Step(**{**vars(step), "timeout_s": 0.1}), fleet
         )
         assert problem == "elsewhere did not build it within 0 h"
         assert "waiting for release abc, which elsewhere makes" in fleet.logged[0]
@@ -292,7 +290,7 @@ def test_a_mirror_is_tried_first_and_without_a_server_of_ours(fleet, monkeypatch
         return True, json.dumps({"source": "mirror", "seconds": 0.1, "problems": []})
 
     monkeypatch.setattr(connection, "run", run)
-    assert transfer.pulled(fleet.host("n2"), stored, entry, fleet.tell) == (True, None)
+    assert transfer.pulled(fleet.host("n2"), stored, entry, fleet) == (True, None)
     mirror = {"url": f"http://mirror/engine/{entry.sha256}.tar.gz", "direct": False}
     ours = {"url": f"http://here/{entry.sha256}.tar.gz", "direct": True}
     assert queries[0]["sources"] == [mirror, ours]

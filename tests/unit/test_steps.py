@@ -471,6 +471,7 @@ def test_long_work_is_detached_and_short_work_is_not():
         "Install log2ram",
         "Install llama.cpp",
         "Fetch the model",
+        "Run the service",
     }
 
 
@@ -565,7 +566,7 @@ def test_the_same_work_has_the_same_unit_in_every_run():
 
 def test_every_detached_step_has_a_unit_of_its_own():
     names = [unit_name(step) for step in all_steps(Snapshot()).values() if step.detached]
-    assert len(set(names)) == 4
+    assert len(set(names)) == len(names) == 5
 
 
 # Taking back
@@ -611,7 +612,10 @@ def test_engine_leaves_what_was_built_and_model_leaves_the_file():
     steps = taken_back(GOOD)
     assert steps["engine"]["Make no release current"].query == {"paths": [CURRENT]}
     assert steps["model"] == {}
-    assert taken_back(with_file(GOOD, CURRENT, None))["engine"] == {}
+    good = "/opt/bramble/engine/good.json"
+    assert steps["engine"]["Forget which releases were good"].query == {"paths": [good]}
+    gone = with_file(with_file(GOOD, CURRENT, None), good, None)
+    assert taken_back(gone)["engine"] == {}
 
 
 def test_a_file_that_could_not_be_seen_is_left_to_the_program():

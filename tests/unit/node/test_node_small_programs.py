@@ -11,7 +11,6 @@ from bramble import node
 from bramble.node import ask, command, reexec, service
 
 UNIT = "llama-server.service"
-URL = "http://127.0.0.1:8080/health"
 
 
 # Putting programs together
@@ -50,14 +49,12 @@ def test_a_command_that_fails_is_named_with_its_words(capfd):
 @pytest.fixture
 def systemd(monkeypatch):
     """A systemd that takes every order; `failing` names the one that it does not take."""
-    made = SimpleNamespace(orders=[], failing=None, state="activating")
+    made = SimpleNamespace(orders=[], failing=None)
 
     def run(argv, **options):
         words = " ".join(argv[1:])
         if argv[0] == "journalctl":
             return SimpleNamespace(stdout="cannot load the model\n")
-        if words.startswith("show"):
-            return SimpleNamespace(stdout=f"{made.state}\n")
         made.orders.append(words)
         if made.failing and made.failing in words:
             raise subprocess.CalledProcessError(1, argv, stderr="no such unit\n")
@@ -68,30 +65,12 @@ def systemd(monkeypatch):
     return made
 
 
-@pytest.fixture
-def answers(monkeypatch):
-    """What the server answers, one after another, a second apart; then it goes on as at last."""
-    clock = SimpleNamespace(now=0.0)
-    script = []
-
-    def healthy(url):
-        assert url == URL
-        clock.now += 1
-        return script.pop(0) if len(script) > 1 else script[0]
-
-    fake = SimpleNamespace(monotonic=lambda: clock.now, sleep=lambda seconds: None)
-    monkeypatch.setattr(service, "time", fake)
-    monkeypatch.setattr(service, "healthy", healthy)
-    return script
-
-
 def query(**changes):
     orders = {"reload": True, "enable": True, "restart": True}
-    return {"unit": UNIT, "url": URL, "deadline_s": 60, **orders, **changes}
+    return {"unit": UNIT, **orders, **changes}
 
 
-def test_a_service_is_reloaded_enabled_and_restarted_in_this_order(systemd, answers, capsys):
-    answers[:] = [(False, "HTTP 503"), (True, "HTTP 200")]
+def test_a_service_is_reloaded_enabled_and_restarted_in_this_order(systemd):
     assert service.main(query()) == 0
     assert systemd.orders == [
         "daemon-reload",
@@ -99,46 +78,19 @@ def test_a_service_is_reloaded_enabled_and_restarted_in_this_order(systemd, answ
         f"reset-failed {UNIT}",
         f"restart {UNIT}",
     ]
-    assert f"{UNIT} answers after" in capsys.readouterr().out
 
 
-def test_a_service_without_an_address_is_not_waited_for(systemd, answers):
-    assert service.main(query(url=None)) == 0
-    assert systemd.orders[-1] == f"restart {UNIT}"
-    systemd.failing = "restart"
-    assert service.main(query(url=None)) == 1
-
-
-def test_only_what_is_asked_is_done(systemd, answers):
-    answers[:] = [(True, "HTTP 200")]
+def test_only_what_is_asked_is_done(systemd):
     assert service.main(query(reload=False, enable=False, restart=False)) == 0
     assert systemd.orders == []
 
 
-def test_an_order_that_systemd_does_not_take_is_told_with_the_journal(systemd, answers, capsys):
+def test_an_order_that_systemd_does_not_take_is_told_with_the_journal(systemd, capsys):
     systemd.failing = "enable"
     assert service.main(query()) == 1
     said = capsys.readouterr().err
     assert f"systemctl enable {UNIT}: no such unit" in said
     assert "cannot load the model" in said
-
-
-def test_a_service_that_failed_is_not_waited_for(systemd, answers, capsys):
-    systemd.state = "failed"
-    answers[:] = [(False, "refused")]
-    assert service.main(query()) == 1
-    said = capsys.readouterr().err
-    assert f"{UNIT} failed to start. Its last words:\ncannot load the model" in said
-
-
-def test_a_service_that_does_not_answer_in_time_is_told_with_its_last_answer(
-    systemd, answers, capsys
-):
-    answers[:] = [(False, "HTTP 503")]
-    assert service.main(query(deadline_s=40)) == 1
-    said = capsys.readouterr()
-    assert f"did not answer 200 at {URL} within 40 s (last: HTTP 503)" in said.err
-    assert said.out.count("waiting for") == 2
 
 
 # A question

@@ -1,0 +1,243 @@
+"""`bramble upgrade` and `bramble rollback`: releases on their way through a fleet, and back."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bramble.cli import driver
+from bramble.cli.fleet import AS_JSON, HOSTS
+
+if TYPE_CHECKING:
+    from bramble.engine_lock import Lock
+    from bramble.inventory import Inventory
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+NOT_BEGUN = "not begun"
+
+
+@click.command("upgrade")
+@HOSTS
+@click.option("--canary", metavar="HOST", help="Host that goes first; else the first one.")
+@click.option("--batch", default=4, show_default=True, type=click.IntRange(1, 64), help="At once.")
+@click.option("--to", metavar="COMMIT", help="Commit of llama.cpp (40 digits) for the fleet.")
+@click.option("--again", is_flag=True, help="Try a release anew that a host rejected before.")
+@AS_JSON
+def upgrade(
+    hosts: tuple[str, ...],
+    canary: str | None,
+    batch: int,
+    to: str | None,
+    again: bool,
+    as_json: bool,
+) -> None:
+    """Bring HOSTs (all without a name) to the planned release: one first, then several at once.
+
+    On each host the release must compute, become healthy, answer, be fast enough and not throttle
+    the board; else the host goes back to the release before, and the roll stops. Pins that
+    `bramble rollback` made are dropped. A roll that stopped goes on with the same command.
+
+    \b
+    bramble upgrade                                what the inventory plans
+    bramble upgrade --to 0c1e57098bba43ac29e6e3b677cdceebdd22334f
+    bramble upgrade --again pi5-a                  after mending what it failed at
+    """
+    from bramble import engine_lock
+    from bramble.cli.inventory import loaded_inventory
+
+    inventory = loaded_inventory()
+    names = _in_order(inventory, hosts, canary)
+    lock = _begun(inventory, engine_lock.read(inventory.folder), names, to)
+    if lock.rolling and not to:
+        click.echo(f"going on with the roll of {lock.rolling.commit}", err=True)
+    rows: dict[str, dict[str, Any]] = {name: _row(name, NOT_BEGUN) for name in names}
+    for several in _batches(names, batch):
+        before, lock = lock, _with(lock, several)
+        engine_lock.write(inventory.folder, lock)
+        found, well = _roll(several, again, as_json)
+        rows |= found
+        bad = [name for name, row in found.items() if row["state"] == "failed"]
+        lock = _without(lock, before, bad)
+        engine_lock.write(inventory.folder, lock)
+        if bad or not well:
+            break
+    lock = _ended(inventory, lock)
+    engine_lock.write(inventory.folder, lock)
+    _tell(list(rows.values()), lock, as_json)
+
+
+def _in_order(inventory: Inventory, hosts: Sequence[str], canary: str | None) -> list[str]:
+    """The hosts of the roll, the canary first."""
+    from bramble.cli.inventory import chosen_host, refuse
+
+    known = _with_engine(inventory)
+    for name in (*hosts, *([canary] if canary else [])):
+        chosen_host(inventory, name)
+        if name not in known:
+            refuse(f"{name} does not get the roles engine and serving, or is not up")
+    names = list(dict.fromkeys(hosts or known))
+    if not names:
+        refuse("no host that is up gets the roles engine and serving")
+    if canary and canary not in names:
+        refuse(f"the canary {canary} is not among the hosts; name it there too")
+    return [canary, *(name for name in names if name != canary)] if canary else names
+
+
+def _with_engine(inventory: Inventory) -> list[str]:
+    """The hosts that serve, without virtual Pis that are not up."""
+    from bramble.inventory import presence
+
+    absent = presence.absent(inventory.hosts)
+    return [
+        name
+        for name, host in inventory.hosts.items()
+        if {"engine", "serving"} <= host.settings.keys() and name not in absent
+    ]
+
+
+def _begun(inventory: Inventory, lock: Lock, names: Iterable[str], to: str | None) -> Lock:
+    """The lock with the roll that this command begins or goes on with."""
+    from bramble.cli.inventory import refuse
+    from bramble.engine_lock import Rolling
+
+    if to is None:
+        return lock
+    if not COMMIT.fullmatch(to):
+        refuse(f"--to: found '{to}', allowed: the 40 hexadecimal digits of a commit")
+    for name in names:
+        engine: Any = inventory.hosts[name].settings["engine"]
+        if engine.source.archive is not None:
+            refuse(
+                f"--to: {name} builds from engine.source.archive, which is one commit; change that, "
+                "and run `bramble upgrade` without --to"
+            )
+    if lock.rolling and lock.rolling.commit == to:
+        return lock
+    return replace(lock, rolling=Rolling(commit=to))
+
+
+def _batches(names: Sequence[str], size: int) -> list[Sequence[str]]:
+    """The first alone, then as many at once as may be."""
+    rest = names[1:]
+    return [names[:1], *(rest[at : at + size] for at in range(0, len(rest), size))]
+
+
+def _with(lock: Lock, names: Sequence[str]) -> Lock:
+    """The lock by which these hosts get what is new: no pin holds them, and the roll has them."""
+    from bramble.engine_lock import Rolling
+
+    for name in names:
+        lock = lock.with_pin(name, None)
+    if lock.rolling is None:
+        return lock
+    hosts = tuple(dict.fromkeys((*lock.rolling.hosts, *names)))
+    return replace(lock, rolling=Rolling(commit=lock.rolling.commit, hosts=hosts))
+
+
+def _without(lock: Lock, before: Lock, names: Sequence[str]) -> Lock:
+    """The lock with what it said of these hosts before: they went back to that."""
+    from bramble.engine_lock import Rolling
+
+    for name in names:
+        lock = lock.with_pin(name, before.hosts.get(name))
+    if lock.rolling is None:
+        return lock
+    hosts = tuple(name for name in lock.rolling.hosts if name not in names)
+    return replace(lock, rolling=Rolling(commit=lock.rolling.commit, hosts=hosts))
+
+
+def _ended(inventory: Inventory, lock: Lock) -> Lock:
+    """The lock with the roll's commit for the whole fleet, once every host has it."""
+    if lock.rolling is None:
+        return lock
+    engines: dict[str, Any] = {
+        name: inventory.hosts[name].settings["engine"] for name in _with_engine(inventory)
+    }
+    meant = {name for name, engine in engines.items() if engine.source.archive is None}
+    if not meant <= set(lock.rolling.hosts):
+        return lock
+    return replace(lock, commit=lock.rolling.commit, rolling=None)
+
+
+def _roll(
+    names: Sequence[str], again: bool, as_json: bool
+) -> tuple[dict[str, dict[str, Any]], bool]:
+    """Upgrade these hosts at once: what became of each, and whether the run itself went well."""
+    options = ["-y", *(["--data", "again=yes"] if again else [])]
+    show = driver.be_quiet if as_json else driver.show_line
+    try:
+        outcome = driver.run("upgrade", names, *options, show=show)
+    except KeyboardInterrupt:
+        click.echo("Stopped. `bramble upgrade` goes on with the roll.", err=True)
+        raise click.exceptions.Exit(1) from None
+    if outcome.code:
+        click.echo(f"The whole log: {outcome.log}", err=True)
+    return {name: _became(name, outcome) for name in names}, not outcome.code
+
+
+def _became(name: str, outcome: driver.Outcome) -> dict[str, Any]:
+    """A host's row by what the report says of it."""
+    failed = outcome.failed.get(name)
+    if name not in outcome.hosts or not outcome.of("end"):
+        failed = failed or f"the run ended before its end; see {outcome.log}"
+    results = {
+        f"{entry['role']}.{entry['check']}": entry["got"]
+        for entry in outcome.of("result")
+        if entry["host"] == name
+    }
+    state = "failed" if failed else "upgraded" if name in outcome.changed else "unchanged"
+    release = results.get("engine.release_is_current", "").removeprefix("releases/")
+    proof = results.get("serving.release_passed_the_gate", "")
+    return _row(name, state, release, proof, failed or "")
+
+
+def _row(
+    host: str, state: str, release: str = "", proof: str = "", why: str = ""
+) -> dict[str, Any]:
+    return {"host": host, "state": state, "release": release, "proof": proof, "why": why}
+
+
+def _tell(rows: Sequence[dict[str, Any]], lock: Lock, as_json: bool) -> None:
+    """Say what became of each host, and end the command."""
+    open_roll = lock.rolling.commit if lock.rolling else None
+    if as_json:
+        click.echo(json.dumps({"rolling": open_roll, "hosts": rows}, indent=2))
+    else:
+        width = max(len(row["host"]) for row in rows)
+        for row in rows:
+            said = row["why"] or "  ".join(filter(None, (row["release"], row["proof"])))
+            click.echo(f"{row['host']:{width}}  {row['state']:9}  {said}".rstrip())
+        if open_roll:
+            click.echo(f"The roll of {open_roll} is not over; `bramble upgrade` goes on with it.")
+    bad = any(row["state"] in ("failed", NOT_BEGUN) for row in rows)
+    raise click.exceptions.Exit(1 if bad else 0)
+
+
+@click.command("rollback")
+@click.argument("host")
+@AS_JSON
+def rollback(host: str, as_json: bool) -> None:
+    """Take HOST back to the release that ran there before, and pin it there.
+
+    That release passes the same gate. Deploys leave a pinned host at its release until
+    `bramble upgrade` drops the pin. A second rollback returns to the release of before it.
+    """
+    show = driver.be_quiet if as_json else driver.show_line
+    outcome = driver.run("rollback", [host], "-y", show=show)
+    row = _became(host, outcome)
+    row["state"] = {"upgraded": "rolled back"}.get(row["state"], row["state"])
+    if as_json:
+        click.echo(json.dumps(row, indent=2))
+    else:
+        click.echo(f"{host}: {row['state']}: {row['why'] or row['release']}")
+    if outcome.code:
+        click.echo(f"The whole log: {outcome.log}", err=True)
+    raise click.exceptions.Exit(1 if outcome.failed or outcome.code else 0)
+
+
+commands = (upgrade, rollback)

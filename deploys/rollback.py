@@ -1,0 +1,10 @@
+"""Go back to the release that ran before, through the same gate, and stay there."""
+
+from bramble.ops.run import begin, bring, finish
+from bramble.ops.upgrade import pin, predecessor
+
+node = begin(predecessor)
+bring(node, "engine")
+bring(node, "serving")
+finish(node, "engine", "serving")
+pin(node)

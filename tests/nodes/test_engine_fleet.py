@@ -1,0 +1,194 @@
+"""A fleet of one processor compiles once, and what goes wrong on the way leaves it serving."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from bramble import report, store
+from bramble.virtual import source
+from bramble.virtual.model import GATEWAY
+from tests.nodes.fleet import Fleet, wait_until
+from tests.unit.node.scripted_server import Whole, serving
+
+pytestmark = pytest.mark.nodes
+
+NAMES = ("vpi-171", "vpi-172", "vpi-173", "vpi-174")
+ROLES = ["base", "engine", "model", "serving"]
+RELEASES = "/opt/bramble/engine/releases"
+BUILD = "'bramble-build-engine-*'"
+
+
+class Many(Fleet):
+    """Nodes that differ in nothing but their names."""
+
+    def wants(self, *names, **engine):
+        """Name these nodes, with these settings of their engines."""
+        own = {"node": {"roles": ROLES}, "engine": engine}
+        self.write(names, dict.fromkeys(names, own))
+
+    def happened(self, kind):
+        """The last report's builds or transfers: which host, and what."""
+        return [(event["host"], event.get("state") or event["way"]) for event in self.events(kind)]
+
+    def all_answer(self):
+        """Whether every check of every node passes, the question to its model among them."""
+        code, results = self.verify()
+        assert {name for name, _ in results} >= set(NAMES)
+        assert {results[name, "serving.model_answers"]["status"] for name in NAMES} == {"pass"}
+        return code == 0
+
+
+@pytest.fixture(scope="module")
+def fleet(virtual_pis, tmp_path_factory):
+    """Four fresh nodes and an empty store."""
+    source.fetch(print)
+    virtual_pis.up(*NAMES)
+    fleet = Many(tmp_path_factory.mktemp("fleet"))
+    fleet.wants(*NAMES)
+    yield fleet
+    virtual_pis.down(*NAMES)
+
+
+@pytest.fixture(scope="module")
+def built(fleet):
+    """What the first run on them all said."""
+    done = fleet.pyinfra("node", "-y")
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.fixture
+def on(virtual_pis):
+    """A command on a node as root: on(name, command) is what it printed."""
+    return lambda name, command: virtual_pis.said(name, f"sudo sh -c {shlex.quote(command)}")
+
+
+def test_four_nodes_of_one_processor_compile_once(fleet, built):
+    builder = fleet.events("build")[0]["host"]
+    assert fleet.happened("build") == [(builder, "begun"), (builder, "done")]
+    others = [(name, "pulled") for name in NAMES if name != builder]
+    assert sorted(fleet.happened("transfer")) == others
+    assert f"which {builder} makes" in built
+    assert fleet.all_answer()
+
+
+def test_a_second_run_builds_and_moves_nothing(fleet, built):
+    done = fleet.pyinfra("node", "-y")
+    assert done.returncode == 0, done.stdout
+    assert fleet.events("end")[0]["changed"] == []
+    assert fleet.happened("build") + fleet.happened("transfer") == []
+
+
+def test_what_a_mirror_truncates_or_alters_comes_from_this_computer(
+    fleet, built, on, monkeypatch, capsys
+):
+    monkeypatch.setenv(store.VARIABLE, str(fleet.store))
+    (entry,) = store.entries()
+    archive = entry.path.read_bytes()
+    middle = len(archive) // 2
+    altered = archive[:middle] + bytes([archive[middle] ^ 1]) + archive[middle + 1 :]
+    first, second = NAMES[:2]
+    for name in (first, second):
+        on(name, f"rm -r {RELEASES}/*")
+    with serving(archive, GATEWAY) as mirror:
+        mirror.script = [Whole(cut_after=middle), Whole(instead=altered)]
+        fleet.wants(first, second, mirror=mirror.url.rpartition("/")[0])
+        done = fleet.pyinfra("node", "-y")
+    assert done.returncode == 0, done.stdout
+    assert f"it ended after {middle} of {len(archive)} bytes" in done.stdout
+    assert f"and the store says {entry.sha256}" in done.stdout
+    assert {event["source"].partition(":")[0] for event in fleet.events("transfer")} == {GATEWAY}
+    fleet.wants(*NAMES)
+    assert fleet.all_answer()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("size=64m", "MiB free and the release needs"),
+        ("size=400m,nr_inodes=5", "No space left on device"),
+    ],
+)
+def test_a_disk_that_is_or_becomes_full_leaves_the_old_release_serving(
+    fleet, built, on, options, words
+):
+    """The small disk hides the release that runs: the node needs it anew and has no room for it."""
+    name = NAMES[0]
+    fleet.wants(name)
+    on(name, f"mount -t tmpfs -o {options} tmpfs {RELEASES}")
+    try:
+        done = fleet.pyinfra("node", "-y")
+        asked = fleet.bramble("ask", "--host", name, "What is 2+2?")
+        assert on(name, f"ls -A {RELEASES}") == ""
+    finally:
+        on(name, f"umount {RELEASES}")
+        fleet.wants(*NAMES)
+    assert done.returncode == 1
+    assert words in done.stdout
+    assert (asked.returncode, asked.stdout.strip()) == (0, "4")
+    assert fleet.all_answer()
+
+
+@pytest.mark.parametrize("fault", ["no compiler", "no CMake", "another source"])
+def test_what_cannot_be_built_is_told_and_the_old_release_serves(fleet, built, on, fault):
+    name, engine = NAMES[0], {"build_number": 1}
+    hidden = {"no compiler": "/usr/bin/g++", "no CMake": "/usr/bin/cmake"}.get(fault)
+    words = {
+        "no compiler": "CMAKE_CXX_COMPILER",
+        "no CMake": "cmake is not installed here",
+        "another source": f"and the inventory pins {'0' * 64}; nothing was built",
+    }[fault]
+    if hidden:
+        on(name, f"mv {hidden} {hidden}.hidden")
+    else:
+        engine |= {"source": {"archive": {"sha256": "0" * 64}}}
+    fleet.wants(name, **engine)
+    try:
+        done = fleet.pyinfra("node", "-y")
+    finally:
+        if hidden:
+            on(name, f"mv {hidden}.hidden {hidden}")
+        fleet.wants(*NAMES)
+    assert done.returncode == 1
+    assert words in done.stdout
+    assert fleet.happened("build") == [(name, "begun"), (name, "failed")]
+    assert fleet.all_answer()
+
+
+def builders(path: Path) -> list[str]:
+    """Who began to build, by a report under way."""
+    return [
+        event["host"]
+        for event in report.read(path)
+        if event["event"] == "build" and event["state"] == "begun"
+    ]
+
+
+def test_a_builder_that_dies_is_followed_by_another_and_a_killed_run_by_its_builder(
+    fleet, built, on
+):
+    def compiles(name):
+        units = on(name, f"systemctl list-units --plain --no-legend {BUILD}")
+        return "running" in units and "compiling" in on(name, "cat /run/bramble/steps/*/log")
+
+    fleet.wants(*NAMES, build_number=2)
+    run = fleet.start_pyinfra("node", "-y")
+    live = fleet.reports[-1]
+    wait_until(lambda: builders(live), 120, "the election")
+    (first,) = builders(live)
+    wait_until(lambda: compiles(first), 60, "the first build")
+    on(first, f"systemctl kill --signal=KILL {BUILD}")
+    wait_until(lambda: len(builders(live)) == 2, 60, "the second election")
+    second = builders(live)[1]
+    wait_until(lambda: compiles(second), 60, "the second build")
+    run.kill()
+    run.wait()
+    done = fleet.pyinfra("node", "-y")
+    assert done.returncode == 0, done.stdout
+    assert second != first
+    assert f"[{second}] an earlier run's work is still under way" in done.stdout
+    assert fleet.happened("build") == [(second, "begun"), (second, "done")]
+    others = [(name, "pulled") for name in NAMES if name != second]
+    assert sorted(fleet.happened("transfer")) == others
+    assert fleet.all_answer()

@@ -1,0 +1,362 @@
+"""The gate: a release stays only where it proves itself, and the one before serves otherwise."""
+
+import json
+import os
+import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+
+import pytest
+
+from bramble.node import serve_release
+
+UNIT = "llama-server.service"
+OLD, NEW, OLDER = "0" * 12, "1" * 12, "2" * 12
+IDENTITY = {"model": "d" * 64, "argv": "a" * 12, "board": "pi5"}
+
+
+class Server:
+    """A llama-server whose releases behave as told: by the release that is current."""
+
+    def __init__(self, home):
+        self.home = home
+        self.answers = {OLD: "it is 4", NEW: "4"}
+        self.speeds = {OLD: 10.0, NEW: 9.0}
+        self.healthy = {OLD: True, NEW: True}
+        self.asked = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *arguments):
+                pass
+
+            def do_GET(self):
+                well = outer.healthy[outer.running]
+                self.reply(200 if well else 503, {})
+
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                outer.asked.append((self.path, body))
+                if self.path == "/completion":
+                    speed = outer.speeds[outer.running]
+                    return self.reply(200, {"timings": {"predicted_per_second": speed}})
+                content = outer.answers[outer.running]
+                return self.reply(200, {"choices": [{"message": {"content": content}}]})
+
+            def reply(self, status, value):
+                text = json.dumps(value).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_port}"
+        self.running = OLD
+        self.thread = threading.Thread(target=self.http.serve_forever, args=(0.02,))
+        self.thread.start()
+
+    def current(self):
+        return os.readlink(self.home / "current").removeprefix("releases/")
+
+    def end(self):
+        self.http.shutdown()
+        self.http.server_close()
+        self.thread.join()
+
+
+@pytest.fixture
+def node(tmp_path, monkeypatch):
+    """A node that has served OLD, with NEW just linked, its unit written, and a systemd of its own."""
+    home = tmp_path / "engine"
+    for name in (OLD, NEW):
+        (home / "releases" / name).mkdir(parents=True)
+    (home / "current").symlink_to(f"releases/{NEW}")
+    unit_file = tmp_path / UNIT
+    unit_file.write_text("new unit")
+    server = Server(home)
+    made = SimpleNamespace(
+        home=home, unit_file=unit_file, server=server, orders=[], failing=None, state="active"
+    )
+    made.bits = iter([0] * 99)
+    made.states_of = {}
+
+    def run(argv, **options):
+        line = " ".join(argv)
+        if argv[0] == "journalctl":
+            return SimpleNamespace(stdout="cannot load the model\n")
+        if argv[0] == "vcgencmd":
+            return SimpleNamespace(stdout=f"throttled={next(made.bits):#x}\n")
+        if argv[1] == "show":
+            return SimpleNamespace(stdout=made.states_of.get(server.running, "active") + "\n")
+        made.orders.append(line.removeprefix("systemctl "))
+        if made.failing and made.failing in line:
+            raise subprocess.CalledProcessError(1, argv, stderr="no such unit\n")
+        if argv[1] == "restart":
+            server.running = server.current()
+        return SimpleNamespace(stdout="")
+
+    errors = (subprocess.CalledProcessError, subprocess.SubprocessError)
+    fake = SimpleNamespace(run=run, CalledProcessError=errors[0], SubprocessError=errors[1])
+    monkeypatch.setattr(serve_release, "subprocess", fake)
+    monkeypatch.setattr(serve_release, "now", lambda: "2026-11-21T08:00:00+00:00")
+    yield made
+    server.end()
+
+
+def known_good(node, **changes):
+    """Have OLD be the known good release."""
+    note = {
+        "release": OLD,
+        **IDENTITY,
+        "tokens_per_second": 10.0,
+        "url": node.server.url,
+        "unit": "old unit",
+        "previous": None,
+    } | changes
+    (node.home / "good.json").write_text(json.dumps(note))
+
+
+def gate(node, **changes):
+    query = {
+        "unit": UNIT,
+        "unit_file": str(node.unit_file),
+        "restart": True,
+        "url": node.server.url,
+        "deadline_s": 60,
+        "home": str(node.home),
+        "release": NEW,
+        "identity": IDENTITY,
+        "question": "What is 2+2?",
+        "expect": "4",
+        "speed_share": 0.8,
+    }
+    return serve_release.main(query | changes)
+
+
+def good(node):
+    return json.loads((node.home / "good.json").read_text())
+
+
+def rejected(node):
+    path = node.home / "rejected" / f"{NEW}.json"
+    return json.loads(path.read_text())["why"] if path.exists() else None
+
+
+def test_a_release_that_passes_is_the_good_one_with_what_it_showed(node, capsys):
+    known_good(node)
+    assert gate(node) == 0
+    assert node.orders == [
+        "daemon-reload",
+        f"enable {UNIT}",
+        f"reset-failed {UNIT}",
+        f"restart {UNIT}",
+    ]
+    assert good(node) == {
+        "release": NEW,
+        **IDENTITY,
+        "answer": "4",
+        "tokens_per_second": 9.0,
+        "at": "2026-11-21T08:00:00+00:00",
+        "url": node.server.url,
+        "unit": "new unit",
+        "previous": {"release": OLD, **IDENTITY, "tokens_per_second": 10.0},
+    }
+    assert os.readlink(node.home / "previous") == f"releases/{OLD}"
+    assert rejected(node) is None
+    assert f":: release {NEW} is good: 9.0 tokens/s" in capsys.readouterr().out
+
+
+def test_it_is_asked_the_question_and_three_completions_of_one_length(node):
+    gate(node)
+    (chat, said), *speeds = node.server.asked
+    assert (chat, said["temperature"]) == ("/v1/chat/completions", 0)
+    assert said["messages"] == [{"role": "user", "content": "What is 2+2?"}]
+    assert [path for path, _ in speeds] == ["/completion"] * 3
+    assert {(body["n_predict"], body["ignore_eos"]) for _, body in speeds} == {(32, True)}
+
+
+def test_a_release_that_runs_already_is_gated_without_a_restart(node):
+    node.server.running = NEW
+    assert gate(node, restart=False) == 0
+    assert node.orders == []
+    assert good(node)["release"] == NEW
+
+
+FAULTS = {
+    "a wrong answer": (
+        lambda node: node.server.answers.update({NEW: "five"}),
+        "it answered 'five' to 'What is 2+2?', wanted an answer with '4'",
+    ),
+    "no answer": (lambda node: node.server.answers.update({NEW: " "}), "it answered ''"),
+    "a reply of another form": (
+        lambda node: node.server.speeds.update({NEW: "fast"}),
+        "its server gave no answer: ValueError",
+    ),
+    "too slow": (
+        lambda node: node.server.speeds.update({NEW: 7.9}),
+        "it makes 7.9 tokens/s, and 8.0 are the least",
+    ),
+    "throttled meanwhile": (
+        lambda node: setattr(node, "bits", iter([0x50000, 0x50005, 0, 0])),
+        "the board was throttled meanwhile: undervoltage, throttled",
+    ),
+    "it ends": (
+        lambda node: (
+            node.server.healthy.update({NEW: False}),
+            node.states_of.update({NEW: "failed"}),
+        ),
+        f"{UNIT} failed to start",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_release_that_fails_gives_way_to_the_one_before(node, capsys, fault):
+    known_good(node)
+    spoil, why = FAULTS[fault]
+    spoil(node)
+    assert gate(node) == 1
+    assert node.server.current() == node.server.running == OLD
+    assert node.unit_file.read_text() == "old unit"
+    assert good(node)["release"] == OLD
+    assert not (node.home / "previous").exists()
+    assert why in rejected(node)
+    said = capsys.readouterr().out
+    assert said.strip().endswith(f"; {OLD} serves again")
+    assert "cannot load the model" in said
+
+
+def test_a_release_that_never_becomes_healthy_gives_way_after_the_deadline(
+    node, capsys, monkeypatch
+):
+    clock = SimpleNamespace(now=0.0)
+
+    def sleep(seconds):
+        clock.now += 10
+
+    fake = SimpleNamespace(monotonic=lambda: clock.now, sleep=sleep)
+    monkeypatch.setattr(serve_release, "time", fake)
+    known_good(node)
+    node.server.healthy[NEW] = False
+    assert gate(node, deadline_s=40) == 1
+    assert "did not answer 200 at" in rejected(node)
+    assert "within 40 s (last: HTTP 503)" in rejected(node)
+    assert capsys.readouterr().out.count(":: waiting for") == 2
+
+
+def test_speed_is_compared_only_where_model_arguments_and_board_are_the_same(node):
+    for other in ({"model": "e" * 64}, {"argv": "b" * 12}, {"board": "pi4"}):
+        known_good(node, tokens_per_second=1000.0, **other)
+        assert gate(node) == 0
+        assert good(node)["release"] == NEW
+
+
+def test_a_release_is_not_held_against_its_own_last_figure(node):
+    known_good(node, release=NEW, tokens_per_second=1000.0)
+    assert gate(node) == 0
+
+
+def test_a_release_that_was_good_before_is_held_against_its_own_figure(node):
+    """Going back to a slower one must be possible."""
+    before = {"release": NEW, **IDENTITY, "tokens_per_second": 9.5}
+    known_good(node, tokens_per_second=1000.0, previous=before)
+    assert gate(node) == 0
+    known_good(node, tokens_per_second=1000.0, previous=before | {"tokens_per_second": 90.0})
+    assert gate(node) == 1
+
+
+def test_any_speed_will_do_with_a_share_of_0(node):
+    known_good(node, tokens_per_second=1000.0)
+    assert gate(node, speed_share=0) == 0
+
+
+def test_without_a_known_good_release_a_failure_leaves_all_as_it_is(node, capsys):
+    node.server.answers[NEW] = "five"
+    assert gate(node) == 1
+    assert node.server.current() == NEW
+    assert rejected(node) is None
+    assert "there is no other to go back to" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"rel', "{}"])
+def test_a_damaged_note_is_no_known_good_release(node, text):
+    (node.home / "good.json").write_text(text)
+    assert gate(node) == 0
+    assert good(node)["previous"] is None
+
+
+def test_a_known_good_release_with_a_new_model_that_fails_is_not_rejected(node):
+    known_good(node, release=NEW, model="e" * 64)
+    node.server.answers[NEW] = "five"
+    assert gate(node) == 1
+    assert node.server.current() == NEW
+    assert rejected(node) is None
+
+
+def test_a_predecessor_that_is_gone_is_said_and_nothing_is_linked_to_it(node, capsys):
+    known_good(node, release=OLDER)
+    node.server.answers[NEW] = "five"
+    assert gate(node) == 1
+    assert node.server.current() == NEW
+    assert f"{OLDER}, which was good before, is not there any more" in capsys.readouterr().out
+
+
+def test_a_predecessor_that_fails_too_is_said(node, capsys):
+    known_good(node)
+    node.server.answers.update({OLD: "nine", NEW: "five"})
+    assert gate(node) == 1
+    assert f"{OLD} was put back and fails too: it answered 'nine'" in capsys.readouterr().out
+    assert node.server.current() == OLD
+
+
+def test_a_link_that_is_not_the_releases_is_left_for_another_run(node, capsys):
+    (node.home / "current").unlink()
+    (node.home / "current").symlink_to(f"releases/{OLD}")
+    assert gate(node) == 1
+    assert f"the current release is releases/{OLD} and not {NEW}" in capsys.readouterr().out
+    assert node.orders == []
+
+
+def test_a_disk_that_takes_no_note_is_said(node, capsys, monkeypatch):
+    def full(*_arguments):
+        raise OSError(28, "No space left on device", str(node.home))
+
+    monkeypatch.setattr(serve_release, "write", full)
+    assert gate(node) == 1
+    assert f"{node.home}: No space left on device; mend that" in capsys.readouterr().out
+
+
+def test_an_order_that_systemd_does_not_take_rejects_nothing(node, capsys):
+    known_good(node)
+    node.failing = "enable"
+    assert gate(node) == 1
+    assert f"systemctl enable {UNIT}: no such unit" in capsys.readouterr().out
+    assert rejected(node) is None
+
+
+@pytest.mark.parametrize("moment", ["current", UNIT, f"{NEW}.json"])
+def test_a_power_cut_while_going_back_is_mended_by_the_next_run(node, monkeypatch, moment):
+    """Each of the three writes is the last that happens; what a boot then starts goes on to serve."""
+    known_good(node)
+    node.server.answers[NEW] = "five"
+    rename = os.rename
+
+    def cut(source, target):
+        rename(source, target)
+        if os.path.basename(target) == moment:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "rename", cut)
+    with pytest.raises(KeyboardInterrupt):
+        gate(node)
+    monkeypatch.setattr(os, "rename", rename)
+    assert node.server.current() == OLD
+    assert (rejected(node) is not None) == (moment == f"{NEW}.json")
+    # The next run links the release again, unless it was noted that it was rejected.
+    (node.home / "current").unlink()
+    (node.home / "current").symlink_to(f"releases/{NEW}")
+    node.unit_file.write_text("new unit")
+    assert gate(node) == 1
+    assert (node.server.running, node.unit_file.read_text()) == (OLD, "old unit")

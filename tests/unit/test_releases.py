@@ -1,0 +1,207 @@
+"""Which release a host gets, keeps and goes back to: pins, commits of a roll, rejections."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from good_node import good_look, link, node_plan, plain, settings
+
+from bramble import catalogue, engine_lock
+from bramble.engine_lock import Lock, Pin, Rolling
+from bramble.inventory.validation import validate
+from bramble.plan import make
+from bramble.releases import superfluous
+from bramble.snapshot import Unknown
+from roles.engine import plan as engine
+from roles.engine.settings import Settings
+from roles.serving import plan as serving
+
+PLAN = node_plan()
+ENGINE = PLAN.roles["engine"]
+GOOD = good_look(PLAN)
+PIN = Pin(release="0123456789ab", build_info="b7-0c1e57098")
+OLD = PIN.release
+
+
+def with_files(**files):
+    return replace(GOOD, files={**GOOD.files, **files.pop("paths", {}), **files})
+
+
+def manifest(release):
+    return f"{engine.HOME}/releases/{release}/manifest.json"
+
+
+def decided(folder, lock, host="pi5-a", **values):
+    """A host's settings with this lock beside its inventory, by the inventory's own way."""
+    engine_lock.write(folder, lock)
+    typed, faults = validate("engine", Settings, values, host=host, folder=folder)
+    assert faults == ()
+    return typed
+
+
+def planned(section):
+    roles = settings() | {"engine": section}
+    return make("pi5-a", roles, PLAN.board, catalogue.roles())
+
+
+# The lock
+
+
+def test_a_pinned_host_has_its_release_whatever_else_is_set(tmp_path):
+    plan = planned(decided(tmp_path, Lock(hosts={"pi5-a": PIN}), options={"GGML_LTO": "ON"}))
+    part = plan.roles["engine"]
+    assert (part.release, part.pinned) == (PIN.release, True)
+    assert part.provides["engine.build_info"] == PIN.build_info
+    assert plan.roles["serving"].release_folder == f"{engine.HOME}/releases/{PIN.release}"
+
+
+def test_the_pin_of_one_host_is_not_that_of_another(tmp_path):
+    lock = Lock(hosts={"pi5-a": PIN})
+    assert decided(tmp_path, lock, host="pi5-b", build_number=11300).pin is None
+
+
+def test_a_pinned_release_comes_from_the_store_and_is_never_built(tmp_path):
+    plan = planned(decided(tmp_path, Lock(hosts={"pi5-a": PIN})))
+    step, *_ = engine.steps(plan.roles["engine"], plan, GOOD)
+    assert step.stored.key == PIN.release
+    assert "pi5-a is pinned to release 0123456789ab" in step.stored.otherwise
+    assert "run `bramble upgrade pi5-a`, which drops the pin" in step.stored.otherwise
+
+
+def test_a_commit_of_a_roll_is_for_its_hosts_and_the_fleets_for_the_others(tmp_path):
+    lock = Lock(commit="1" * 40, rolling=Rolling(commit="2" * 40, hosts=("pi5-a",)))
+    rolled = planned(decided(tmp_path, lock)).roles["engine"]
+    other = planned(decided(tmp_path, lock, host="pi5-b")).roles["engine"]
+    assert rolled.source["commit"] == "2" * 40
+    assert rolled.provides["engine.build_info"] == f"b0-{'2' * 9}"
+    assert other.source["commit"] == "1" * 40
+    assert rolled.release != other.release
+
+
+def test_a_commit_says_nothing_to_a_host_that_builds_from_an_archive(tmp_path):
+    archive = {"path": "src.tar", "sha256": "a" * 64}
+    with_commit = decided(tmp_path, Lock(commit="1" * 40), source={"archive": archive})
+    (tmp_path / engine_lock.FILE).unlink()
+    without = decided(tmp_path, Lock(), source={"archive": archive})
+    assert planned(with_commit).roles["engine"] == planned(without).roles["engine"]
+
+
+def test_a_lock_that_is_wrong_is_a_problem_of_the_inventory(tmp_path):
+    (tmp_path / engine_lock.FILE).write_text("commit: 12\n")
+    _, faults = validate("engine", Settings, {}, host="pi5-a", folder=tmp_path)
+    assert "engine.lock:1: commit: found 12" in faults[0].message
+
+
+# Rejections
+
+MARK = f"{engine.REJECTED}/{ENGINE.release}.json"
+REJECTED = with_files(
+    paths={MARK: plain(json.dumps({"release": ENGINE.release, "why": "too slow", "at": "noon"}))}
+)
+
+
+def test_a_release_that_was_rejected_here_is_refused_with_why_and_what_to_do():
+    step, *_ = engine.steps(ENGINE, PLAN, REJECTED)
+    assert step.program == "refuse"
+    assert step.query["why"] == (
+        f"release {ENGINE.release} was rejected here on noon: too slow; mend that and run "
+        "`bramble upgrade --again pi5-a`"
+    )
+
+
+def test_another_release_that_was_rejected_says_nothing_of_this_one():
+    other = with_files(paths={f"{engine.REJECTED}/{OLD}.json": REJECTED.files[MARK]})
+    assert [step.why for step in engine.steps(ENGINE, PLAN, other)] == [None] * 3
+
+
+def test_trying_again_forgets_the_mark_and_looks_again():
+    (step,) = engine.again(ENGINE, PLAN, REJECTED)
+    assert (step.program, step.query, step.look_again) == ("remove_files", {"paths": [MARK]}, True)
+    (nothing,) = engine.again(ENGINE, PLAN, GOOD)
+    assert nothing.why is None
+
+
+def test_taking_the_role_back_takes_the_marks_too():
+    _, notes = engine.revert(ENGINE, PLAN, REJECTED)
+    assert notes.query == {"paths": [engine.GOOD, MARK]}
+
+
+# Going back
+
+
+def test_the_predecessor_is_what_the_link_says_and_its_manifest_tells():
+    told = plain(json.dumps({"build_info": "b7-0c1e57098"}))
+    look = with_files(paths={engine.PREVIOUS: link(f"releases/{OLD}"), manifest(OLD): told})
+    pinned = engine.back(settings()["engine"], look)
+    assert pinned.pin == PIN
+    assert pinned.build_number == settings()["engine"].build_number
+    assert settings()["engine"].pin is None
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        ({}, "no release ran here before the current one"),
+        (
+            {engine.PREVIOUS: link(f"releases/{OLD}")},
+            f"release {OLD}, which ran here before, is not",
+        ),
+        ({engine.PREVIOUS: Unknown("no")}, "no release ran here before"),
+    ],
+)
+def test_without_a_predecessor_there_is_nothing_to_go_back_to(files, why):
+    found = engine.back(settings()["engine"], with_files(paths=files))
+    assert isinstance(found, str)
+    assert found.startswith(why)
+
+
+# The gate
+
+
+def run_step(look):
+    return serving.steps(PLAN.roles["serving"], PLAN, look)[-1]
+
+
+def test_what_runs_without_having_passed_the_gate_is_taken_through_it_without_a_restart():
+    step = run_step(with_files(paths={engine.GOOD: None}))
+    assert step.why == f"the known good release is none, not {ENGINE.release}"
+    assert (step.program, step.query["restart"]) == ("serve_release", False)
+
+
+def test_what_does_not_run_is_started_and_gated():
+    step = run_step(replace(GOOD, units=Unknown("no")))
+    assert step.query["restart"] is True
+    assert step.query["identity"] == PLAN.roles["serving"].identity
+    assert run_step(GOOD).why is None
+
+
+# What stays
+
+
+@pytest.mark.parametrize(
+    ("found", "needed", "keep", "gone"),
+    [
+        (("d", "c", "b", "a"), ("d", "", "c"), 3, ("a",)),
+        (("d", "c", "b", "a"), ("a", "b"), 2, ("d", "c")),
+        (("d", "c", "b", "a"), ("new", "d", "c"), 3, ("b", "a")),
+        (("b", "a"), ("b",), 3, ()),
+        (("d", "c", "b", "a"), ("a", "b", "c"), 2, ("d",)),
+    ],
+)
+def test_as_many_stay_as_are_to_be_kept_and_none_that_is_needed_goes(found, needed, keep, gone):
+    assert superfluous(found, needed, keep) == gone
+
+
+def test_the_oldest_builds_go_and_current_previous_good_and_planned_stay():
+    built = {name: f"2026-0{month}" for month, name in enumerate("abcdef", 1)}
+    look = with_files(
+        paths={
+            **{manifest(n): plain(json.dumps({"built_at": at})) for n, at in built.items()},
+            engine.PREVIOUS: link("releases/a"),
+        }
+    )
+    step = engine.steps(ENGINE, PLAN, look)[-1]
+    # Kept: the planned and current one, the predecessor a, and f, which was built last.
+    assert step.query == {"home": engine.HOME, "releases": ["e", "d", "c", "b"]}
+    assert engine.steps(ENGINE, PLAN, GOOD)[-1].why is None
+    assert engine.steps(ENGINE, PLAN, replace(GOOD, files=Unknown("no")))[-1].why is None
