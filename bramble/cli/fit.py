@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -44,6 +44,12 @@ class _There:
     help="Instead of a board: MemTotal of /proc/meminfo on the node, in MiB.",
 )
 @click.option(
+    "--reserve-mib",
+    type=click.IntRange(0, 1 << 20),
+    metavar="N",
+    help="Memory kept for other programs of the node, such as an agent; else the host's, or 0.",
+)
+@click.option(
     "--ctx",
     type=click.IntRange(128, 1 << 20),
     metavar="N",
@@ -67,6 +73,7 @@ def fit(
     board: str | None,
     host: str | None,
     memory_mib: int | None,
+    reserve_mib: int | None,
     ctx: int | None,
     bandwidth: float | None,
     claim: float | None,
@@ -95,7 +102,8 @@ def fit(
     found = _dimensions(model)
     there = _host(host) if host else _There(BOARDS[board] if board else Room(memory_mib or 0), "")
     request = _request(found, there, ctx)
-    answer = verdict.fit(found, there.room, request)
+    room = there.room if reserve_mib is None else replace(there.room, others_mib=reserve_mib)
+    answer = verdict.fit(found, room, request)
     known = _bandwidth(board or there.kind, bandwidth)
     fast = speed.speed(found, known, request) if known else None
     if claim is not None and fast is None:
@@ -145,8 +153,6 @@ def _host(name: str) -> _There:
 
 def _request(model: Geometry, there: _There, ctx: int | None) -> Request:
     """How the model is to be served: as the host's settings say, or as usual."""
-    from dataclasses import replace
-
     from bramble.fit.verdict import request_for
 
     if there.request is None:

@@ -26,8 +26,8 @@ FAR_BELOW = 0.75
 USUAL_SHARE = 0.54
 
 FROM_DISK = (
-    "The model does not fit, so weights are read from the disk for each token, and the disk's speed "
-    "decides"
+    "The model does not fit, so weights are read from the disk, or swapped, for each token, and the "
+    "disk's speed decides"
 )
 
 

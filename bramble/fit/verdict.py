@@ -1,7 +1,7 @@
 """Whether a model fits: what llama-server takes for it, against what a node has for it.
 
-Only memory counts. zram and swap are left out: mapped weights never go there, they are dropped and
-read from the disk again for every token (docs/roles/memory.md).
+Only memory counts. zram and swap are left out: each token needs the weights again. Mapped ones never
+go there, they are read from the disk each time; copied ones hardly compress (docs/roles/memory.md).
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ TIGHT_PERCENT = 5
 DEFAULT_CTX = 2048
 
 NO_CAPACITY = (
-    "Zram and swap are no room for it: mapped weights never go there, they are dropped and read from "
-    "the disk again for every token"
+    "Zram and swap are no room for it: each token needs the weights again, mapped ones never go there "
+    "and are read from the disk each time, and copied ones hardly compress"
 )
 
 

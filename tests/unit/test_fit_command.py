@@ -109,6 +109,15 @@ def test_memory_can_be_given_instead_of_a_board():
     assert json.loads(done.stdout)["available_mib"] == json.loads(board.stdout)["available_mib"]
 
 
+def test_memory_can_be_kept_for_other_programs():
+    whole, less = (
+        json.loads(run(DEMO, "--board", "pi4-4g", "--json", *more).stdout)
+        for more in ((), ("--reserve-mib", 1000))
+    )
+    assert less["available_mib"] == whole["available_mib"] - 1000
+    assert less["reserve_mib"] == whole["reserve_mib"] + 1000
+
+
 @pytest.mark.parametrize(
     "words",
     [
