@@ -57,12 +57,8 @@ lint: setup ## ruff and mypy
 	$(BIN)/mypy
 
 .PHONY: bench
-<<<<<<< HEAD
-bench: system setup .venv-bench/ready ## Beside tuned Ansible, curl, Debian's llama.cpp (root on Debian)
-=======
 bench: PACKAGES += ccache cmake g++-aarch64-linux-gnu ninja-build qemu-user
-bench: system setup .venv-bench/ready ## Beside tuned Ansible, Debian's llama.cpp and others (root on Debian)
->>>>>>> kleidi
+bench: system setup .venv-bench/ready ## Beside tuned Ansible, curl, Debian's llama.cpp (root on Debian)
 	$(BIN)/python tests/bench/noop.py $(BENCH)
 	$(BIN)/python tests/bench/transfer.py
 	$(BIN)/python tests/bench/engines.py $(ENGINES)
