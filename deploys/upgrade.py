@@ -1,9 +1,10 @@
 """Bring nodes to their planned release, each through its gate, and check what serves."""
 
-from bramble.ops.run import begin, bring, finish
+from bramble.ops.run import accept, begin, bring, finish
 from bramble.ops.upgrade import try_again
 
 node = begin()
+accept(node)
 try_again(node)
 bring(node, "engine")
 bring(node, "serving")
