@@ -57,8 +57,9 @@ lint: setup ## ruff and mypy
 	$(BIN)/mypy
 
 .PHONY: bench
-bench: system setup .venv-bench/ready ## A no-op run beside a tuned Ansible playbook's (root on Debian)
+bench: system setup .venv-bench/ready ## A no-op run beside Ansible's, a pull beside curl's (root on Debian)
 	$(BIN)/python tests/bench/noop.py $(BENCH)
+	$(BIN)/python tests/bench/transfer.py
 
 .venv-bench/ready: tests/bench/requirements.txt
 	$(PYTHON) -m venv .venv-bench
