@@ -57,8 +57,9 @@ lint: setup ## ruff and mypy
 	$(BIN)/mypy
 
 .PHONY: bench
-bench: system setup .venv-bench/ready ## Beside tuned Ansible, Debian's llama.cpp and others (root on Debian)
+bench: system setup .venv-bench/ready ## Beside tuned Ansible, curl and Debian's llama.cpp (root on Debian)
 	$(BIN)/python tests/bench/noop.py $(BENCH)
+	$(BIN)/python tests/bench/transfer.py
 	$(BIN)/python tests/bench/engines.py $(ENGINES)
 
 .venv-bench/ready: tests/bench/requirements.txt

@@ -83,7 +83,7 @@ def pull_from_any(query, archive, told):
         except (PullError, OSError, ValueError, http.client.HTTPException) as error:
             if getattr(error, "errno", None) in DISK_ERRORS:
                 raise
-            told["problems"].append(f"{name}: {error or type(error).__name__}")
+            told["problems"].append(f"{name}: {str(error) or type(error).__name__}")
         else:
             told |= {"source": name, "seconds": time.monotonic() - began}
             return True

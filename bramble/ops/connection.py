@@ -61,7 +61,7 @@ def run(
             _timeout=timeout_s,
         )
     except (TimeoutError, OSError, SSHException) as error:
-        return False, f"the connection failed: {error or type(error).__name__}"
+        return False, f"the connection failed: {str(error) or type(error).__name__}"
     return bool(well), output.stdout if well else output.stderr or output.stdout
 
 

@@ -13,6 +13,7 @@ import sys
 import threading
 from pathlib import Path
 
+from paramiko import SSHException
 from pyinfra.api import Host
 from pyinfra.connectors.ssh import SSHConnector
 
@@ -88,8 +89,13 @@ def _local_address(host: Host) -> str:
 
 def _seen_as(host: Host) -> str:
     """This computer's address as the node sees it."""
-    well, output = host.run_shell_command(_SEEN_AS, _sudo=False, _timeout=_TIMEOUT_S)
-    seen = output.stdout.strip()
+    try:
+        well, output = host.run_shell_command(_SEEN_AS, _sudo=False, _timeout=_TIMEOUT_S)
+    except (OSError, SSHException) as error:
+        raise SharingError(
+            f"the connection failed: {str(error) or type(error).__name__}"
+        ) from error
+    seen = (output.stdout.strip().splitlines() or [""])[-1]
     if not well or not seen:
         raise SharingError("it does not say from where it is connected to")
     return seen

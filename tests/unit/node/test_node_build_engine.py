@@ -658,3 +658,8 @@ def test_a_build_takes_its_steps_in_order_and_says_why_it_stopped(
     assert ":: the build stopped: " in capsys.readouterr().out
     assert os.environ["CCACHE_DIR"] == str(tmp_path / "ccache")
     assert os.environ["CCACHE_BASEDIR"] == str(tmp_path / "work")
+
+
+def test_a_command_that_is_not_there_is_named():
+    with pytest.raises(build_engine.BuildError, match="no-such-cmake is not installed here"):
+        build_engine.call("no-such-cmake", "--version")

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from pyinfra.connectors.ssh import SSHConnector
 
 from bramble import store
 from bramble.node import pack_release
@@ -366,3 +367,72 @@ def test_a_server_that_ended_is_told(tmp_path):
     server.process.wait()
     with pytest.raises(OSError, match=r"file server|Broken pipe"):
         server.offer(tmp_path / "archive")
+
+
+class Ssh(SSHConnector):
+    """A connection of which only the addresses matter."""
+
+    def __init__(self, ours, theirs):
+        sock = SimpleNamespace(getsockname=lambda: (ours, 50000)) if ours else object()
+        transport = SimpleNamespace(sock=sock)
+        self.client = SimpleNamespace(get_transport=lambda: transport)
+        self.theirs = theirs
+
+    def said(self, command, **options):
+        if isinstance(self.theirs, Exception):
+            raise self.theirs
+        return bool(self.theirs), SimpleNamespace(stdout=self.theirs)
+
+
+def reached(ours, theirs):
+    """A host that we reach from `ours`, and that sees us as `theirs`."""
+    connector = Ssh(ours, theirs)
+    return SimpleNamespace(connector=connector, run_shell_command=connector.said)
+
+
+@pytest.fixture
+def servers(monkeypatch):
+    """The servers that were started, ended again."""
+    found = {}
+    monkeypatch.setattr(sharing, "_servers", found)
+    yield found
+    for server in found.values():
+        server.process.communicate()
+
+
+@pytest.mark.parametrize("theirs", ["127.0.0.1", "Welcome!\n10.0.2.2", "2001:db8::1"])
+def test_a_node_is_told_the_address_at_which_it_sees_this_computer(servers, tmp_path, theirs):
+    (tmp_path / "a").write_bytes(b"archive")
+    found = sharing.url(reached("127.0.0.1", theirs), tmp_path / "a")
+    seen = theirs.splitlines()[-1]
+    host, _, rest = found.removeprefix("http://").rpartition(":")
+    assert host == (f"[{seen}]" if ":" in seen else seen)
+    assert get(servers["127.0.0.1"], rest.partition("/")[2]) == b"archive"
+    assert sharing.url(reached("127.0.0.1", theirs), tmp_path / "a") == found
+
+
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        (reached(None, "10.0.0.1"), "reached through another host"),
+        (reached("127.0.0.1", ""), "does not say from where"),
+        (reached("127.0.0.1", TimeoutError()), "the connection failed: TimeoutError"),
+        (reached("192.0.2.1", "192.0.2.1"), r"cannot serve files on 192\.0\.2\.1"),
+        (SimpleNamespace(connector=None), "not reached over SSH"),
+    ],
+)
+def test_why_a_node_cannot_pull_is_said(servers, tmp_path, host, why):
+    with pytest.raises(sharing.SharingError, match=why):
+        sharing.url(host, tmp_path / "a")
+
+
+def test_a_server_that_was_killed_is_replaced(servers, tmp_path):
+    host = reached("127.0.0.1", "127.0.0.1")
+    sharing.url(host, tmp_path / "a")
+    ended = servers["127.0.0.1"]
+    ended.process.kill()
+    ended.process.wait()
+    with pytest.raises(sharing.SharingError, match="cannot serve files"):
+        sharing.url(host, tmp_path / "b")
+    assert sharing.url(host, tmp_path / "b").endswith("/b")
+    ended.process.stdout.close()
