@@ -57,10 +57,12 @@ lint: setup ## ruff and mypy
 	$(BIN)/mypy
 
 .PHONY: bench
+bench: PACKAGES += ccache cmake g++-aarch64-linux-gnu ninja-build qemu-user
 bench: system setup .venv-bench/ready ## Beside tuned Ansible, curl and Debian's llama.cpp (root on Debian)
 	$(BIN)/python tests/bench/noop.py $(BENCH)
 	$(BIN)/python tests/bench/transfer.py
 	$(BIN)/python tests/bench/engines.py $(ENGINES)
+	$(BIN)/python tests/bench/instructions.py
 
 .venv-bench/ready: tests/bench/requirements.txt
 	$(PYTHON) -m venv .venv-bench

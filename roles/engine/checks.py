@@ -39,8 +39,11 @@ def release_has_what_was_planned(plan: EnginePlan, node: Node) -> Finding:
     """The release showed, on this node, the instructions and kernels that its plan counts on."""
     named = [f"{name} in {part}" for part, names in plan.wants.items() for name in names]
     want = ", ".join(named) or "a smoke test that tells what it computes with"
-    seen = node.snapshot.file(proof.path(plan.folder))
-    if isinstance(seen, Unknown):
+    files = node.snapshot.files
+    if isinstance(files, Unknown):
+        return unknown(want, files)
+    # It is seen by a pattern, which tells nothing of what is not there.
+    if isinstance(seen := files.get(proof.path(plan.folder)), Unknown):
         return unknown(want, seen)
     remedy = "Run the deploy again: it tests the release, and says what is missing."
     record = proof.told(node.snapshot, plan.folder)

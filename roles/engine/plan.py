@@ -307,7 +307,7 @@ def build(plan: EnginePlan, codename: str) -> dict[str, Any]:
         "jobs": plan.jobs,
         "needs_at_most": LIBRARIES[codename],
         "kleidiai": {**plan.kleidiai, "hook": kleidiai.HOOK} if plan.kleidiai else None,
-        "wants": plan.wants["system_info"],
+        "wants": plan.wants.get("system_info", ()),
         "manifest": {
             "release": plan.release,
             "source": _pin(plan.source),

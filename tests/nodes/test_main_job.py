@@ -139,6 +139,10 @@ def test_a_fault_fails_its_pytest_test_and_no_other(fleet, on):
         ("systemctl disable -q llama-server", "serving.unit_is_enabled"),
         ("ln -sfn releases/none /opt/bramble/engine/current", "engine.release_is_current"),
         (
+            "rm /opt/bramble/engine/current/smoke.json",
+            "engine.release_has_what_was_planned",
+        ),
+        (
             "f=$(ls /var/lib/bramble/models/*.gguf); printf x | dd of=$f bs=1 seek=90000 "
             "conv=notrunc status=none",
             "model.model_is_the_pinned_one",
