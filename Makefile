@@ -44,7 +44,7 @@ try: system setup ## A virtual Pi from nothing to an answer (root on Debian)
 test: PACKAGES += ccache cmake g++-aarch64-linux-gnu gnupg ninja-build $(MACHINE_PACKAGES)
 test: system setup lint ## Everything: lint, fast tests, then the tests on virtual Pis
 	$(BIN)/pytest -q -n 2 -m 'not nodes'
-	$(BIN)/pytest -q -m nodes
+	$(BIN)/pytest -q -n 2 --dist loadfile -m nodes
 
 .PHONY: quick
 quick: setup lint ## Lint and the fast tests

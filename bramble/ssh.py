@@ -6,6 +6,7 @@ import http.client
 import select
 import socket
 import threading
+from contextlib import suppress
 from typing import Any
 
 import paramiko
@@ -57,9 +58,9 @@ def http_connection(client: paramiko.SSHClient, port: int) -> http.client.HTTPCo
 
 
 def _pump(plain: socket.socket, channel: paramiko.Channel) -> None:
-    """Carry bytes both ways until one side ends."""
+    """Carry bytes both ways until one side ends, be it in the middle of what the other still says."""
     sides: list[Any] = [plain, channel]
-    with plain, channel:
+    with plain, channel, suppress(OSError):
         while True:
             for ready in select.select(sides, [], [])[0]:
                 data = ready.recv(65536)

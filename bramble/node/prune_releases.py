@@ -1,6 +1,7 @@
 """Remove old releases of llama.cpp; what is linked, was good or runs stays whatever was asked.
 
-A release goes aside by a rename before it is removed, so that one which is there is whole.
+A release loses its manifest first, so that a power cut leaves none that is taken for whole. A rename
+would do as well, but for overlay file systems, which rename no folder of their lower layer.
 """
 
 import glob
@@ -41,23 +42,27 @@ def good(path):
         return None
 
 
-def remove(folder, name):
-    """Take a release away so that a power cut leaves all of it or nothing of its name."""
-    aside = f"{folder}/.{name}.removed"
-    os.rename(f"{folder}/{name}", aside)
-    shutil.rmtree(aside)
+def remove(release):
+    """Take a release away, its manifest first: without one it is no whole release."""
+    if os.path.exists(f"{release}/manifest.json"):
+        os.unlink(f"{release}/manifest.json")
+        descriptor = os.open(release, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
+    shutil.rmtree(release)
 
 
 def main(query):
-    """Remove the releases of `query` that nothing needs."""
+    """Remove the releases of `query` that nothing needs, and what a power cut left of others."""
     stays = needed(query["home"])
-    folder = f"{query['home']}/releases"
-    for rest in glob.glob(f"{folder}/.*.removed"):
-        shutil.rmtree(rest)
-    for name in query["releases"]:
+    for release in sorted(glob.glob(f"{query['home']}/releases/*")):
+        name = os.path.basename(release)
+        rest = not os.path.exists(f"{release}/manifest.json")
+        if name not in query["releases"] and not rest:
+            continue
         if name in stays:
             say(f"kept {name}: it is in use")
-        elif os.path.isdir(f"{folder}/{name}"):
-            remove(folder, name)
-            say(f"removed {name}")
+            continue
+        remove(release)
+        say(f"removed {name}")
     return 0

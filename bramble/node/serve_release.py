@@ -44,6 +44,12 @@ def systemctl(*words):
     subprocess.run(["systemctl", *words], check=True, capture_output=True, text=True)
 
 
+def complaint(error):
+    """A command that failed with its first words; the rest is advice to look elsewhere."""
+    words = error.stderr.strip().splitlines() or ["it said nothing"]
+    return f"{' '.join(error.cmd)}: {words[0]}"
+
+
 def forget_failures(unit):
     """Counted failures of another release must not stop a start; an unloaded unit has none."""
     subprocess.run(["systemctl", "reset-failed", unit], capture_output=True)
@@ -158,7 +164,7 @@ def prove(query, url, floor):
         try:
             systemctl("restart", query["unit"])
         except subprocess.CalledProcessError as error:
-            raise GateError(f"{' '.join(error.cmd)}: {error.stderr.strip()}") from error
+            raise GateError(f"{query['unit']} failed to start: {complaint(error)}") from error
     wait(query["unit"], url, query["deadline_s"])
     try:
         answer = golden(url, query["question"], query["expect"])
@@ -270,7 +276,7 @@ def go_back(query, good, why):
         forget_failures(query["unit"])
         prove(query | {"restart": True}, good["url"], None)
     except subprocess.CalledProcessError as error:
-        said = f"{' '.join(error.cmd)}: {error.stderr.strip()}"
+        said = complaint(error)
         return f"release {bad} was rejected: {why}; {old} was put back and did not start: {said}"
     except GateError as error:
         return f"release {bad} was rejected: {why}; {old} was put back and fails too: {error}"
@@ -297,7 +303,7 @@ def begin(query):
             systemctl("daemon-reload")
             systemctl("enable", query["unit"])
         except subprocess.CalledProcessError as error:
-            return f"{' '.join(error.cmd)}: {error.stderr.strip()}"
+            return complaint(error)
         forget_failures(query["unit"])
     return None
 

@@ -91,7 +91,8 @@ def _start_containers(wanted: Sequence[str], wish: making.Wish, on_progress: Pro
         limits.ensure(on_progress)
         network.ensure_bridge()
         proxy.ensure(host)
-        _start(wanted, on_progress)
+        started = _start(wanted)
+    _wait(started, on_progress)
 
 
 def _start_machines(wanted: Sequence[str], wish: making.Wish, on_progress: Progress) -> None:
@@ -104,18 +105,25 @@ def _start_machines(wanted: Sequence[str], wish: making.Wish, on_progress: Progr
         identity.ensure_client_key()
         machine_making.make_new(wanted, wish, base, on_progress)
         proxy.ensure(host, proxy.MACHINES)
-        _start(wanted, on_progress)
+        started = _start(wanted)
+    _wait(started, on_progress)
 
 
-def _start(wanted: Sequence[str], on_progress: Progress) -> None:
-    """Starts those that do not run, and waits for them."""
-    started = [node for node in map(spec.load, wanted) if not node.running()]
-    begun = time.monotonic()
-    for node in started:
+def _start(wanted: Sequence[str]) -> list[spec.Spec]:
+    """Starts those that do not run."""
+    stopped = [node for node in map(spec.load, wanted) if not node.running()]
+    for node in stopped:
         starting.start(node)
+    starting.wait_for_supervisors(stopped)
+    return stopped
+
+
+def _wait(started: Sequence[spec.Spec], on_progress: Progress) -> None:
+    """Waits until each answers; without the lock, as a machine's boot takes a minute."""
+    begun = time.monotonic()
     starting.wait_for_ssh(started)
     if started:
-        on_progress(f"{len(started)} up in {time.monotonic() - begun:.1f} s")
+        on_progress(f"{len(started)} up after {time.monotonic() - begun:.1f} s")
 
 
 def require(kind: Kind = "container") -> None:

@@ -63,10 +63,16 @@ def start(node: spec.Spec) -> None:
         )
 
 
-def wait_for_ssh(started: Sequence[spec.Spec]) -> None:
-    begun = time.monotonic()
+def wait_for_supervisors(started: Sequence[spec.Spec]) -> None:
+    """Until each node counts as running, so that nobody starts it twice."""
     for node in started:
         processes.wait_until(partial(_begun, node), deadline_s=SUPERVISOR_DEADLINE_S)
+
+
+def wait_for_ssh(started: Sequence[spec.Spec]) -> None:
+    """Until each node answers; raises with the end of its console where it does not."""
+    begun = time.monotonic()
+    for node in started:
         left_s = BOOT_DEADLINE_S[node.kind] - (time.monotonic() - begun)
         processes.wait_until(partial(_settled, node), deadline_s=left_s)
         if not _answers(node):

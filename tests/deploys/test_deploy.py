@@ -57,7 +57,9 @@ def deploy(tmp_path):
     return run
 
 
-@pytest.mark.parametrize("name", ["node", "system", "revert", "prune", "verify", "plan"])
+@pytest.mark.parametrize(
+    "name", ["node", "system", "upgrade", "rollback", "revert", "prune", "verify", "plan"]
+)
 def test_the_only_host_being_unreachable_is_reported(deploy, name):
     left = deploy(name, ["pi5-a"], "-y")
     assert left.code == 1, left.log.read_text()

@@ -12,7 +12,7 @@ from tests.nodes.fleet import BIN, Fleet
 
 pytestmark = pytest.mark.nodes
 
-NODE = "vpi-161"
+NODE = "vpi-146"
 DEPLOY = """
 from bramble.ops.run import begin, bring, finish
 

@@ -16,6 +16,7 @@ NAMES = ("a", "b", "c", "d", "e")
 def home(tmp_path):
     for name in NAMES:
         (tmp_path / "releases" / name / "bin").mkdir(parents=True)
+        (tmp_path / "releases" / name / "manifest.json").write_text("{}")
     (tmp_path / "current").symlink_to("releases/a")
     (tmp_path / "previous").symlink_to("releases/b")
     (tmp_path / "good.json").write_text(json.dumps({"release": "c"}))
@@ -52,9 +53,25 @@ def test_a_release_that_a_process_runs_stays(home):
 
 
 def test_what_a_power_cut_left_of_a_removal_is_removed(home):
-    (home / "releases" / "e").rename(home / "releases" / ".e.removed")
+    (home / "releases" / "e" / "manifest.json").unlink()
     assert prune(home, "d") == 0
     assert left(home) == ["a", "b", "c"]
+
+
+def test_a_release_that_is_being_unpacked_is_none_of_its_business(home):
+    (home / "releases" / ".f.new").mkdir()
+    assert prune(home, "d", "e") == 0
+    assert left(home) == [".f.new", "a", "b", "c"]
+
+
+def test_the_manifest_goes_first(home, monkeypatch):
+    def cut(_path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", cut)
+    with pytest.raises(KeyboardInterrupt):
+        prune(home, "e")
+    assert [path.name for path in (home / "releases" / "e").iterdir()] == ["bin"]
 
 
 def test_a_node_without_links_and_notes_loses_only_what_was_asked(home):

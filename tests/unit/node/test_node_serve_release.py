@@ -92,7 +92,7 @@ def node(tmp_path, monkeypatch):
             return SimpleNamespace(stdout=made.states_of.get(server.running, "active") + "\n")
         made.orders.append(line.removeprefix("systemctl "))
         if made.failing and made.failing in line:
-            raise subprocess.CalledProcessError(1, argv, stderr="no such unit\n")
+            raise subprocess.CalledProcessError(1, argv, stderr="no such unit\nSee there.\n")
         if argv[1] == "restart":
             server.running = server.current()
         return SimpleNamespace(stdout="")
@@ -226,6 +226,15 @@ def test_a_release_that_fails_gives_way_to_the_one_before(node, capsys, fault):
     said = capsys.readouterr().out
     assert said.strip().endswith(f"; {OLD} serves again")
     assert "cannot load the model" in said
+
+
+def test_a_service_that_systemd_cannot_start_is_told_in_one_line(node, capsys):
+    known_good(node)
+    node.failing = "restart"
+    assert gate(node) == 1
+    assert rejected(node) == (f"{UNIT} failed to start: systemctl restart {UNIT}: no such unit")
+    last = capsys.readouterr().out.strip().splitlines()[-1]
+    assert f"{OLD} was put back and fails too: {UNIT} failed to start" in last
 
 
 def test_a_release_that_never_becomes_healthy_gives_way_after_the_deadline(
