@@ -58,8 +58,9 @@ lint: setup ## ruff and mypy
 
 .PHONY: bench
 bench: PACKAGES += ccache cmake g++-aarch64-linux-gnu ninja-build qemu-user
-bench: system setup .venv-bench/ready ## Beside tuned Ansible, Debian's llama.cpp and others (root on Debian)
+bench: system setup .venv-bench/ready ## Beside tuned Ansible, curl and Debian's llama.cpp (root on Debian)
 	$(BIN)/python tests/bench/noop.py $(BENCH)
+	$(BIN)/python tests/bench/transfer.py
 	$(BIN)/python tests/bench/engines.py $(ENGINES)
 	$(BIN)/python tests/bench/instructions.py
 

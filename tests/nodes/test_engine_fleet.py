@@ -1,13 +1,16 @@
 """A fleet of one processor compiles once, and what goes wrong on the way leaves it serving."""
 
+import re
 import shlex
+import subprocess
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from bramble import report, store
 from bramble.virtual import source
-from bramble.virtual.model import GATEWAY
+from bramble.virtual.model import GATEWAY, address_of
 from tests.nodes.fleet import Fleet, wait_until
 from tests.unit.node.scripted_server import Whole, serving
 
@@ -80,9 +83,7 @@ def test_a_second_run_builds_and_moves_nothing(fleet, built):
     assert fleet.happened("build") + fleet.happened("transfer") == []
 
 
-def test_what_a_mirror_truncates_or_alters_comes_from_this_computer(
-    fleet, built, on, monkeypatch, capsys
-):
+def test_what_a_mirror_truncates_or_alters_comes_from_this_computer(fleet, built, on, monkeypatch):
     monkeypatch.setenv(store.VARIABLE, str(fleet.store))
     (entry,) = store.entries()
     archive = entry.path.read_bytes()
@@ -100,6 +101,35 @@ def test_what_a_mirror_truncates_or_alters_comes_from_this_computer(
     assert f"and the store says {entry.sha256}" in done.stdout
     assert {event["source"].partition(":")[0] for event in fleet.events("transfer")} == {GATEWAY}
     fleet.wants(*NAMES)
+    assert fleet.all_answer()
+
+
+@contextmanager
+def behind_a_firewall(name):
+    """Whatever this computer answers to the node gets lost, but for its own SSH."""
+    to_ssh = ("to", address_of(name), "ipproto", "tcp", "dport", "22", "lookup", "main")
+    rules = {"10": to_ssh, "11": ("to", address_of(name), "ipproto", "tcp", "unreachable")}
+    for priority, rule in rules.items():
+        subprocess.run(["ip", "rule", "add", "priority", priority, *rule], check=True)
+    try:
+        yield
+    finally:
+        for priority, rule in rules.items():
+            subprocess.run(["ip", "rule", "delete", "priority", priority, *rule], check=True)
+
+
+def test_a_node_that_a_firewall_keeps_from_pulling_is_sent_it_over_ssh(fleet, built, on):
+    name = NAMES[0]
+    fleet.wants(name)
+    on(name, f"rm -r {RELEASES}/*")
+    with behind_a_firewall(name):
+        done = fleet.pyinfra("node", "-y")
+    fleet.wants(*NAMES)
+    assert done.returncode == 0, done.stdout
+    assert re.search(rf"\[{name}\] .*not pulled: {GATEWAY}:\d+: .*timed out", done.stdout)
+    assert f"[{name}] sending release" in done.stdout
+    assert fleet.happened("build") == []
+    assert fleet.happened("transfer") == [(name, "sent")]
     assert fleet.all_answer()
 
 
