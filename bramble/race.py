@@ -90,7 +90,7 @@ def decide(found: Sequence[Entry]) -> Verdict | None:
         best = min(clear, key=lambda entry: entry.median("turn_s"))
         return Verdict(
             best.variant,
-            f"its slowest turn took {best.span('turn_s')[1]:.2f} s, plain's quickest {quickest:.2f} s",
+            f"its slowest turn took {best.span('turn_s')[1]:.3f} s, plain's quickest {quickest:.3f} s",
             tuple(found),
         )
     why = (
@@ -117,7 +117,7 @@ def _row(entry: Entry, found: Sequence[Entry]) -> tuple[str, ...]:
         entry.variant,
         f"{_spread(entry, 'prompt_tps', 1)} t/s",
         f"{_spread(entry, 'answer_tps', 1)} t/s",
-        f"{_spread(entry, 'turn_s', 2)} s",
+        f"{_spread(entry, 'turn_s', 3)} s",
         ratio,
     )
 

@@ -19,12 +19,9 @@ import urllib.request
 
 NEEDED_BYTES = 1024**3
 # Plain variables of llama.cpp's and CMake's own, which no project declares as options.
-UNDECLARED_BY_DESIGN = re.compile(
-    r"^(CMAKE_.*|FETCHCONTENT_.*|LLAMA_BUILD_NUMBER|LLAMA_BUILD_COMMIT)$"
-)
-DOWNLOAD_TIMEOUT_S = 60
+UNDECLARED_BY_DESIGN = re.compile(r"^(CMAKE_.*|FETCHCONTENT_.*|LLAMA_BUILD_(NUMBER|COMMIT))$")
 DOWNLOAD_LIMIT = 64 * 1024**2
-TELL_TIMEOUT_S = 30
+DOWNLOAD_TIMEOUT_S, TELL_TIMEOUT_S = 60, 30
 
 
 class BuildError(Exception):
@@ -127,9 +124,8 @@ def download(url, path):
         with urllib.request.urlopen(url, timeout=DOWNLOAD_TIMEOUT_S) as answer:
             content = answer.read(DOWNLOAD_LIMIT)
     except OSError as error:
-        raise BuildError(
-            f"{url} cannot be fetched ({error}); give engine.kleidiai.archive, a local one"
-        ) from error
+        hint = "give engine.kleidiai.archive, a local one"
+        raise BuildError(f"{url} cannot be fetched ({error}); {hint}") from error
     with open(path, "wb") as file:
         file.write(content)
 
@@ -137,8 +133,7 @@ def download(url, path):
 def kleidiai(source, work):
     """KleidiAI's source beside llama.cpp's, and CMake's options to take it and to fetch nothing."""
     folder, hook = os.path.join(work, "kleidiai"), os.path.join(work, "kleidiai.cmake")
-    pin = {name: value for name, value in source.items() if name != "hook"}
-    get_source(pin, folder, "engine.kleidiai")
+    get_source(source, folder, "engine.kleidiai")
     inside = [name for name in sorted(os.listdir(folder)) if name != ".bramble-source"]
     if len(inside) == 1:
         folder = os.path.join(folder, inside[0])
@@ -319,9 +314,9 @@ def check_features(told, wants):
 
 def check_starts(server):
     """Refuse a server that cannot even say its version."""
-    version = subprocess.run([server, "--version"], capture_output=True, text=True)
-    if version.returncode:
-        raise BuildError(f"the new llama-server does not start: {version.stderr.strip()}")
+    done = subprocess.run([server, "--version"], capture_output=True, text=True)
+    if done.returncode:
+        raise BuildError(f"the new llama-server does not start: {done.stderr.strip()}")
 
 
 def build(query):

@@ -37,8 +37,8 @@ def release_is_current(plan: EnginePlan, node: Node) -> Finding:
 @check()
 def release_has_what_was_planned(plan: EnginePlan, node: Node) -> Finding:
     """The release showed, on this node, the instructions and kernels that its plan counts on."""
-    named = [f"{name} in {part}" for part, names in plan.wants.items() for name in names]
-    want = ", ".join(named) or "a smoke test that tells what it computes with"
+    named = [f"{part} with {', '.join(names)}" for part, names in plan.wants.items() if names]
+    want = "; ".join(named) or "a smoke test that tells what it computes with"
     files = node.snapshot.files
     if isinstance(files, Unknown):
         return unknown(want, files)

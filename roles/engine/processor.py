@@ -26,8 +26,8 @@ ARMS = {
 GENERIC_ARM = "armv8-a"
 
 # llama.cpp's options for x86-64, each with the features (/proc/cpuinfo) that it needs. AMX is left
-# out: virtual machines advertise it and then fail at its first instruction (seen: SIGILL at
-# `tilezero` under Firecracker on a Xeon), and a native build would use it.
+# out: compiled with it, the pinned llama.cpp dies at its first tile (SIGILL at `tilezero`, seen on a
+# Xeon under Firecracker where AMX works for other programs), and a native build would use it.
 X86_OPTIONS = {
     "GGML_SSE42": {"sse4_2"},
     "GGML_F16C": {"f16c"},

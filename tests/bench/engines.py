@@ -22,7 +22,7 @@ import peers
 import weights
 from clones import BenchError, say
 
-PROMPT, ANSWER = 128, 32
+PROMPT, ANSWER = 64, 16
 NOTES = f"""\
 ratio: our tokens per second divided by the other's of the same round; the median (smallest to
 largest). prompt: {PROMPT} tokens at once, answer: {ANSWER} tokens one after the other."""
@@ -106,7 +106,7 @@ def table(rows: Sequence[Row]) -> str:
 
 def benchmark(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Have the peers, then measure each type."""
-    several = [*peers.ours(folder), peers.debian(folder, arguments.suite)]
+    several = [*peers.ours(folder), *peers.debian(folder, arguments.suite)]
     load = os.getloadavg()[0]
     measured = {}
     for kind in arguments.types:

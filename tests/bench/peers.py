@@ -16,12 +16,14 @@ from meter import run
 
 from bramble import store
 from bramble.builder import board_for
+from bramble.parse import cpuinfo
 from bramble.virtual import paths, source
 from bramble.virtual.apt import read_host
 from roles.engine import processor
 
 BUILD_S, DEBIAN_S, RUN_S = 4 * 3600, 1800, 900
 SHIPPED = Path(__file__).parents[2] / "inventory" / "groups" / "virtual.yml"
+AMX = "usr/lib/x86_64-linux-gnu/ggml/backends0/libggml-cpu-sapphirerapids.so"
 PACKAGES = "llama.cpp-tools,llama.cpp-tools-extra"
 
 
@@ -95,8 +97,11 @@ def _built(folder: Path, name: str, options: Mapping[str, str], about: str) -> P
     return Peer(name, (str(place / "release" / "bin" / "llama-bench"),), about)
 
 
-def debian(folder: Path, suite: str) -> Peer:
-    """Debian's package from this computer's own mirror, unpacked into a folder that is its root."""
+def debian(folder: Path, suite: str) -> list[Peer]:
+    """Debian's package from this computer's own mirror, unpacked into a folder that is its root.
+
+    Where it would choose its kernels for AMX, which ours has none of, it comes a second time without.
+    """
     root, apt = folder / "debian", read_host()
     options = [f'--aptopt={name} "{value}"' for name, value in apt.options]
     for scheme, proxy in (("http", apt.http_proxy), ("https", apt.https_proxy)):
@@ -117,9 +122,18 @@ def debian(folder: Path, suite: str) -> Peer:
         if not (root / link).exists():
             (root / link).symlink_to(f"usr/{link}")
     (root / "models").mkdir()
-    return Peer(
-        "debian", ("chroot", str(root), "/usr/bin/llama-bench"), _version(root), root / "models"
-    )
+    about = f"Debian's llama.cpp {_version(root)}, its kernels chosen at run time"
+    found = [_debian("debian", root, about)]
+    if "amx_int8" in cpuinfo(Path("/proc/cpuinfo").read_text(encoding="utf-8")).features:
+        other = folder / "debian-without-amx"
+        subprocess.run(["cp", "-a", root, other], check=True)  # it has device nodes
+        (other / AMX).unlink()
+        found.append(_debian("debian, no AMX", other, f"the same without {Path(AMX).name}"))
+    return found
+
+
+def _debian(name: str, root: Path, about: str) -> Peer:
+    return Peer(name, ("chroot", str(root), "/usr/bin/llama-bench"), about, root / "models")
 
 
 def _version(root: Path) -> str:
@@ -127,4 +141,4 @@ def _version(root: Path) -> str:
     log = root / "usr/share/doc/llama.cpp-tools/changelog.Debian.gz"
     with gzip.open(log, "rt", encoding="utf-8") as text:
         version = text.readline().split()[1].strip("()")
-    return f"Debian's llama.cpp {version}, its kernels chosen at run time"
+    return version

@@ -862,7 +862,7 @@ def test_a_check_that_does_not_apply_is_skipped_with_the_reason_and_never_passed
 def test_a_release_that_did_not_tell_its_features_is_neither_passed_nor_failed():
     silent = with_file(GOOD, SMOKED, plain(json.dumps(SMOKE | {"system_info": None})))
     finding = found("engine.release_has_what_was_planned", silent)
-    assert (finding.status, finding.want) == ("unknown", "DOTPROD in system_info")
+    assert (finding.status, finding.want) == ("unknown", "system_info with DOTPROD")
     assert finding.got == "llama-server told no system_info at its smoke test"
     assert f"Remove {SMOKED} and run the deploy again" in finding.remedy
 
