@@ -159,6 +159,7 @@ def test_a_fault_fails_its_pytest_test_and_no_other(fleet, on):
             "systemctl restart llama-server",
             "serving.build_is_the_running_one",
         ),
+        ("rm /opt/bramble/engine/good.json", "serving.release_passed_the_gate"),
         (
             "mkdir -p /etc/llama.cpp; touch /etc/llama.cpp/config.ini",
             "serving.no_stray_configuration",
