@@ -13,6 +13,14 @@ from bramble.releases import built_sha256, linked, manifest_path, note, superflu
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step, Stored, Upload, install_packages, remove_files
 from roles.engine import kleidiai, processor, proof
+from roles.engine.recipe import (
+    BUILD_PACKAGES,
+    LIBRARIES,
+    OPTIONS,
+    RUN_PACKAGES,
+    TARGETS,
+    VARIANTS,
+)
 from roles.engine.settings import Git, Settings
 
 HOME = "/opt/bramble/engine"
@@ -22,41 +30,10 @@ PREVIOUS = f"{HOME}/previous"
 GOOD = f"{HOME}/good.json"
 REJECTED = f"{HOME}/rejected"
 CCACHE = "/var/cache/bramble/ccache"
-TARGETS = ("llama-server", "llama-bench", "llama-fit-params")
-RUN_PACKAGES = ("libgomp1",)
-BUILD_PACKAGES = ("build-essential", "ccache", "cmake", *RUN_PACKAGES, "ninja-build")
 
 # One unity object of llama.cpp takes up to 632 MiB to compile (measured with gcc 12, -O3), and the
 # rest of the system wants some too.
 MEMORY_PER_JOB_MIB = 900
-
-# The newest symbols of the C and C++ libraries that a codename has (glibc 2.36, gcc 12.2).
-LIBRARIES = {"bookworm": {"GLIBC": "2.36", "GLIBCXX": "3.4.30"}}
-
-# Static and offline: no libraries to find at run time, no downloads during the build, and neither
-# the RPC server nor TLS, which the node has no use for.
-OPTIONS = {
-    "CMAKE_BUILD_TYPE": "Release",
-    "BUILD_SHARED_LIBS": "OFF",
-    "GGML_RPC": "OFF",
-    "LLAMA_BUILD_APP": "OFF",
-    "LLAMA_BUILD_EXAMPLES": "OFF",
-    "LLAMA_BUILD_TESTS": "OFF",
-    "LLAMA_BUILD_UI": "OFF",
-    "LLAMA_OPENSSL": "OFF",
-    "LLAMA_USE_PREBUILT_UI": "OFF",
-}
-
-# What a variant adds to the options, to the programs and to the packages.
-VARIANTS: Mapping[str, Mapping[str, Any]] = {
-    "plain": {},
-    "kleidiai": {"options": {"GGML_CPU_KLEIDIAI": "ON"}, "packages": ("ca-certificates",)},
-    "openblas": {
-        "options": {"GGML_BLAS": "ON", "GGML_BLAS_VENDOR": "OpenBLAS"},
-        "packages": ("libopenblas-dev", "pkg-config"),
-    },
-    "rpc": {"options": {"GGML_RPC": "ON"}, "targets": ("ggml-rpc-server",)},
-}
 
 
 @dataclass(frozen=True, kw_only=True)

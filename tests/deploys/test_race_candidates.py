@@ -2,7 +2,7 @@
 
 import pytest
 
-from bramble import catalogue
+from bramble import catalogue, engine_lock
 from bramble.board import Board
 from bramble.inventory import InventoryError, from_data
 from bramble.ops import race
@@ -89,3 +89,12 @@ def test_races_of_other_variants_are_other_races(planned):
     one = race.step_of(race.candidates(*planned(), ("rpc",)), 5)
     other = race.step_of(race.candidates(*planned(), ("openblas",)), 5)
     assert one.query["race"] != other.query["race"]
+
+
+def test_a_host_that_stays_at_a_release_races_what_it_would_get_without(planned, tmp_path):
+    free = releases(race.candidates(*planned(), ("rpc",)))
+    pin = engine_lock.Pin(release="a" * 12, build_info="b0-0c1e57098")
+    engine_lock.write(tmp_path, engine_lock.Lock(hosts={"pi5-a": pin}))
+    plan, data = planned()
+    assert plan.roles["engine"].release == "a" * 12
+    assert releases(race.candidates(plan, data, ("rpc",))) == free

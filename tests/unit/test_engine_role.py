@@ -11,7 +11,7 @@ from bramble import engine_lock, parse
 from bramble.board import SUPPORTED_CODENAMES, Board
 from bramble.snapshot import Snapshot
 from roles.engine import plan as engine
-from roles.engine import processor
+from roles.engine import processor, recipe
 from roles.engine.settings import RENAMED, Settings
 
 PI4 = replace(PI5, kind="pi4", cpu_part="0xd08", cpu_features=frozenset(["fp", "asimd", "crc32"]))
@@ -104,7 +104,7 @@ def test_a_node_that_never_compiles_gets_no_compiler():
 def test_a_variant_adds_its_options_programs_and_packages():
     rpc, blas = planned(PI5, variant="rpc"), planned(PI5, variant="openblas")
     assert (rpc.options["GGML_RPC"], planned(PI5).options["GGML_RPC"]) == ("ON", "OFF")
-    assert rpc.targets == (*engine.TARGETS, "ggml-rpc-server")
+    assert rpc.targets == (*recipe.TARGETS, "ggml-rpc-server")
     assert (blas.options["GGML_BLAS"], blas.options["GGML_BLAS_VENDOR"]) == ("ON", "OpenBLAS")
     assert {"libopenblas-dev", "pkg-config"} <= set(blas.packages)
     assert not {"libopenblas-dev", "pkg-config"} & set(planned(PI5).packages)
@@ -140,7 +140,7 @@ def test_a_native_release_that_is_not_stored_is_built_on_the_node():
 
 
 def test_every_codename_has_the_versions_of_its_libraries():
-    assert set(engine.LIBRARIES) == set(SUPPORTED_CODENAMES)
+    assert set(recipe.LIBRARIES) == set(SUPPORTED_CODENAMES)
 
 
 # The variant that a processor gets
