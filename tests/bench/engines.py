@@ -9,6 +9,7 @@ random weights, and prints how many times as fast ours is: the median with the s
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import peers
@@ -152,7 +154,12 @@ def parsed() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _stop)
     try:
         main(parsed())
     except BenchError as error:
