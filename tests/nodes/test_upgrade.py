@@ -63,6 +63,11 @@ class Rolling(Fleet):
         rows = json.loads(done.stdout[done.stdout.index("{\n") : done.stdout.rindex("}") + 1])
         return done.returncode, {row["host"]: row for row in rows["hosts"]}
 
+    def answers(self, name):
+        """Whether a node's model answers rightly, whatever release it is."""
+        done = self.bramble("ask", "--host", name, "What is 2+2?")
+        return (done.returncode, done.stdout.strip()) == (0, "4")
+
     def serves(self, *names):
         """Whether every check of these nodes passes, the question to the model among them."""
         code, results = self.verify(*names)
@@ -259,6 +264,8 @@ def test_a_power_cut_on_the_way_ends_with_the_node_serving(
     cgroups.kill(THIRD)  # every process of the node at once, as a power cut does
     wait_until(lambda: stopped(THIRD), 30, "the node being off")
     virtual.up([THIRD])
+    if not server:
+        wait_until(lambda: fleet.answers(THIRD), 60, "an answer before any other run")
     code, rows = fleet.upgrade(THIRD)
     if server:
         assert code == 1
