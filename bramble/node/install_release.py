@@ -18,6 +18,7 @@ import sys
 import time
 import urllib.parse
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 RESERVE_BYTES = 128 * 1024**2
 CHUNK_BYTES = 1024 * 1024
@@ -58,11 +59,15 @@ def pull(source, archive, wanted, size):
     with (
         urllib.request.build_opener(*handlers).open(source["url"], timeout=STALL_S) as answer,
         open(archive, "wb", buffering=0) as file,
+        # Hashing is as much work as all the rest, so it has a processor of its own.
+        ThreadPoolExecutor(1) as hasher,
     ):
+        hashed = hasher.submit(made.update, b"")
         # read1 gives what has arrived: read would wait for a whole chunk, however slowly it comes.
         while chunk := answer.read1(CHUNK_BYTES):
+            hashed.result()
+            hashed = hasher.submit(made.update, chunk)
             file.write(chunk)
-            made.update(chunk)
             done += len(chunk)
             if done > size:
                 raise PullError(f"it gives more than the {size} bytes of the archive")

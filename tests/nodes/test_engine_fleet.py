@@ -16,7 +16,7 @@ from tests.unit.node.scripted_server import Whole, serving
 
 pytestmark = pytest.mark.nodes
 
-NAMES = ("vpi-171", "vpi-172", "vpi-173", "vpi-174")
+NAMES = ("vpi-111", "vpi-112", "vpi-113", "vpi-114")
 ROLES = ["base", "engine", "model", "serving"]
 RELEASES = "/opt/bramble/engine/releases"
 BUILD = "'bramble-build-engine-*'"

@@ -13,7 +13,7 @@ from tests.nodes.fleet import Fleet
 
 pytestmark = pytest.mark.nodes
 
-NODE = "vpi-51"
+NODE = "vpi-147"
 ROLES = ["base", "engine", "model", "serving"]
 HOME = "/opt/bramble/engine"
 PID = "systemctl show -p MainPID --value llama-server"

@@ -45,7 +45,7 @@ def built(tmp_path_factory):
     archive = Path(os.environ[VARIABLE])
     pin = {"path": str(archive), "sha256": store.sha256(archive)}
     kleidiai = {"recipe": "cross", "variant": "kleidiai", "kleidiai": {"archive": pin}}
-    fleet.write(["vpi-41"], {"vpi-41": {"engine": {**kleidiai, "force": True}}})
+    fleet.write(["vpi-149"], {"vpi-149": {"engine": {**kleidiai, "force": True}}})
     done = fleet.bramble("engine", "build", "--json")
     assert done.returncode == 0, done.stdout
     found = {}

@@ -12,7 +12,7 @@ from tests.unit.node.scripted_server import Whole, serving
 
 pytestmark = pytest.mark.nodes
 
-NODE = "vpi-29"
+NODE = "vpi-148"
 FOLDER = "/var/lib/bramble/models"
 # More than a look hashes: what is believed afterwards is the stamp.
 CONTENT = b"GGUF" + b"".join(random.Random(n).randbytes(1 << 20) for n in range(70))
