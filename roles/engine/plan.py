@@ -326,7 +326,8 @@ def _switch(plan: EnginePlan, snapshot: Snapshot) -> Step:
     name, target = "Make the release current", f"releases/{plan.release}"
     seen = snapshot.file(CURRENT)
     if isinstance(seen, FileState) and seen.target == target:
-        why = proof.unproven(plan.wants, snapshot, plan.folder)
+        anew = "it is installed anew" if incomplete(plan, snapshot) else None
+        why = anew or proof.unproven(plan.wants, snapshot, plan.folder)
         if why is None:
             return Step(name, None)
     else:

@@ -382,14 +382,20 @@ def test_one_disagreement_makes_its_step_due_with_the_reason(name):
     look, step, why = DISAGREEMENTS[name]
     found = due(look)
     assert why in found[step]
-    # What is written anew has to be read, and a release that is built has to be run.
+    # What is written anew has to be read, and a release that is built has to be tested and run.
     assert set(found) <= {
         step,
+        "Make the release current",
         "Run the service",
         "Set the governor",
         "Start apt's timers",
         "Use a swap file on the SSD",
     }
+
+
+def test_a_release_that_is_installed_anew_is_tested_anew():
+    look, _, _ = DISAGREEMENTS["a program that is missing"]
+    assert due(look)["Make the release current"] == "it is installed anew"
 
 
 def test_only_the_missing_packages_are_installed_in_one_run():
