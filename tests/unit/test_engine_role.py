@@ -243,7 +243,14 @@ def test_x86_is_to_show_each_instruction_set_that_is_enabled():
 
 
 def smoked(plan, text: str | None) -> Snapshot:
-    files = {engine.CURRENT: link(f"releases/{plan.release}")}
+    server = plain("llama-server")
+    files = {
+        engine.CURRENT: link(f"releases/{plan.release}"),
+        engine.SERVER: server,
+        f"{plan.folder}/manifest.json": plain(
+            json.dumps({"binaries": {"llama-server": server.sha256}})
+        ),
+    }
     if text is not None:
         files[f"{plan.folder}/smoke.json"] = plain(text)
     return Snapshot(files=files)
