@@ -16,9 +16,10 @@ from bramble.snapshot import Snapshot
 
 
 def try_again(node: Node) -> None:
-    """With `--data again=yes`: forget that this host rejected the release that is planned."""
+    """With `--data again=yes`: forget that this host rejected the release or the model of its plan."""
     if host.data.get("again"):
         bring(node, "engine", "again")
+        bring(node, "serving", "again")
 
 
 def predecessor(settings: dict[str, Section], snapshot: Snapshot) -> dict[str, Section] | str:

@@ -79,7 +79,17 @@ def steps(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ..
     }
     uploads = (plan.upload,) if plan.upload else ()
     return (
-        Step(name, why, "fetch_model", query, detached=True, timeout_s=24 * 3600, uploads=uploads),
+        Step(
+            name,
+            why,
+            "fetch_model",
+            query,
+            detached=True,
+            timeout_s=24 * 3600,
+            uploads=uploads,
+            # What serves a file that was replaced here is seen by the next look alone.
+            look_again=True,
+        ),
     )
 
 

@@ -45,6 +45,8 @@ def process_runs_the_plan(plan: ServingPlan, node: Node) -> Finding:
     if isinstance(process, Unknown):
         return unknown(plan.plan_id, process)
     got = process.environ.get("BRAMBLE_PLAN", "no plan") if process else "no process"
+    if process and plan.model_path in process.gone:
+        got += " with a model file that was replaced since"
     return expect(plan.plan_id, got, got == plan.plan_id, "Run the deploy again.")
 
 
