@@ -12,6 +12,8 @@ Every line is an object with `event` and `at` (seconds since 1970):
     transfer host, release, way, source
                                      a stored release reached a node: pulled (from where) or sent
     result   host, role, check, status, want, got, remedy
+    models   host, folder, free_bytes, models
+                                     the model files of a node, read back where that was asked for
     race     host, soc, model, releases, runs
     end      changed, failed         names of hosts; always the last line
 """

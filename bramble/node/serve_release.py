@@ -83,7 +83,7 @@ def gave_up(unit):
 
 def wait(unit, url, deadline_s):
     """Wait until the server is healthy."""
-    started, told = time.monotonic(), 0
+    started, told = time.monotonic(), 0.0
     while True:
         said, spent = health(url), time.monotonic() - started
         if said == "HTTP 200":

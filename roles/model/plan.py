@@ -24,6 +24,13 @@ class ModelPlan(RolePlan):
     size_bytes: int | None
     url: str | None
     upload: Upload | None
+    engine_home: str | None
+
+    @property
+    def housekeeping(self) -> dict[str, str | None]:
+        """What the program prune_models goes by."""
+        folder = str(PurePosixPath(self.path).parent)
+        return {"folder": folder, "planned": self.path, "home": self.engine_home}
 
     @property
     def stamp(self) -> str:
@@ -62,6 +69,7 @@ def plan(settings: Settings, board: Board, given: Given) -> ModelPlan:
         size_bytes=pin.size_bytes,
         url=pin.url,
         upload=Upload(pin.path, remote) if pin.path else None,
+        engine_home=given.get("engine.home"),
     )
 
 
@@ -113,7 +121,7 @@ def prune(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ..
         others = sorted([*parts, *(old if len(old) > 1 else [])])
     if not others:
         return (Step(name, None),)
-    query = {"folder": folder, "planned": plan.path}
+    query = {**plan.housekeeping, "list": False}
     return (Step(name, ", ".join(others), "prune_models", query, detached=True),)
 
 

@@ -652,6 +652,11 @@ def test_nothing_is_cleared_up_where_one_model_besides_is_the_predecessor(beside
 def test_two_models_besides_and_parts_are_looked_at_on_the_node():
     step = pruned("old.gguf.json", "older.gguf.json")
     assert step.why == "old.gguf, older.gguf"
-    assert step.query == {"folder": str(Path(MODEL.path).parent), "planned": MODEL.path}
+    assert step.query == {
+        "folder": str(Path(MODEL.path).parent),
+        "planned": MODEL.path,
+        "home": "/opt/bramble/engine",
+        "list": False,
+    }
     assert pruned("left.gguf.part").why == "left.gguf.part"
     assert pruned(look=replace(GOOD, files=Unknown("no"))).why == "the node would not say which"
