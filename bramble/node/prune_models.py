@@ -111,11 +111,12 @@ def listed(folder, planned, home):
 
 
 def remove(path):
-    """Remove a model and then its stamp, or a part; how many bytes that frees."""
+    """Remove a model and then what was noted of it, or a part; how many bytes that frees."""
     freed = os.path.getsize(path)
     os.unlink(path)
-    if os.path.exists(f"{path}.json"):
-        os.unlink(f"{path}.json")
+    for beside in (f"{path}.fit", f"{path}.json"):
+        if os.path.exists(beside):
+            os.unlink(beside)
     return freed
 
 

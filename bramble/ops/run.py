@@ -15,6 +15,7 @@ from pyinfra.context import ctx_state, host, state
 from bramble import catalogue, report
 from bramble.board import Board, board, refusals
 from bramble.checks import Result, checks_of, run_all
+from bramble.fit.ahead import with_dimensions
 from bramble.inventory import from_data
 from bramble.ops import connection, delivery, reboot, releases
 from bramble.plan import NodePlan, look_at, make
@@ -102,6 +103,8 @@ def begin(amend: Amend | None = None) -> Node:
             reasons = (amended,)
         else:
             settings = amended
+    if not reasons:
+        settings = with_dimensions(settings, snapshot, host.log)
     run.report.write(
         "host", host=host.name, state="refused" if reasons else "connected", why=" ".join(reasons)
     )

@@ -6,12 +6,16 @@ import json
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from pydantic import ValidationError
+
 from bramble.board import Board
 from bramble.fit.deploy import provided
-from bramble.plan import Given, Interests, NodePlan, RolePlan
+from bramble.fit.kept import Kept
+from bramble.plan import File, Given, Interests, NodePlan, RolePlan
+from bramble.releases import note
 from bramble.snapshot import FileState, Snapshot, Unknown
-from bramble.steps import Step, Upload
-from roles.model.settings import Settings
+from bramble.steps import Step, Upload, write_files
+from roles.model.settings import Pin, Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +49,11 @@ def _path(settings: Settings) -> str:
 
 
 def interests(settings: Settings) -> Interests:
-    """The file with its stamp, those of other models, and the room that there is."""
+    """The file with what was noted of it, those of other models, and the room that there is."""
     path = _path(settings)
     others = f"{settings.folder.rstrip('/')}/*.gguf.*"
-    return Interests(files=(path, f"{path}.json", others), free=(settings.folder,))
+    files = (path, f"{path}.json", f"{path}.fit", others)
+    return Interests(files=files, free=(settings.folder,))
 
 
 def plan(settings: Settings, board: Board, given: Given) -> ModelPlan:
@@ -63,6 +68,7 @@ def plan(settings: Settings, board: Board, given: Given) -> ModelPlan:
             "model.sha256": pin.sha256,
             **provided(pin.fit, pin.others, pin.unlocked, settings.fit),
         },
+        files=_notes(pin, path),
         name=pin.name,
         path=path,
         sha256=pin.sha256,
@@ -73,11 +79,38 @@ def plan(settings: Settings, board: Board, given: Given) -> ModelPlan:
     )
 
 
+def _notes(pin: Pin, path: str) -> tuple[File, ...]:
+    """What is to be remembered beside the file: its dimensions, where they came from its address."""
+    if not pin.noted or pin.fit is None:
+        return ()
+    return (File(path=f"{path}.fit", text=f"{pin.fit.model_dump_json()}\n"),)
+
+
+def ahead(settings: Settings, snapshot: Snapshot) -> Kept | str | None:
+    """What the node noted of a model that neither the lock nor this computer knows, or its address.
+
+    None where it is known, or where it is on the node already: then nothing is fetched that could be
+    too large.
+    """
+    pin, path = settings.pin, _path(settings)
+    if pin.fit or not pin.url:
+        return None
+    try:
+        return Kept.model_validate(note(snapshot, f"{path}.fit"))
+    except ValidationError:
+        return None if isinstance(snapshot.file(path), FileState) else pin.url
+
+
 def steps(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """Fetch the file unless a verified one is there."""
+    """Fetch the file unless a verified one is there, and note what its header said before."""
+    noted = write_files("Note what the model takes", plan.files, snapshot)
+    return (_fetch(plan, snapshot), noted)
+
+
+def _fetch(plan: ModelPlan, snapshot: Snapshot) -> Step:
     name, why = "Fetch the model", unverified(plan, snapshot)
     if why is None:
-        return (Step(name, None),)
+        return Step(name, None)
     query = {
         "path": plan.path,
         "sha256": plan.sha256,
@@ -86,18 +119,16 @@ def steps(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ..
         "upload": plan.upload.remote if plan.upload else None,
     }
     uploads = (plan.upload,) if plan.upload else ()
-    return (
-        Step(
-            name,
-            why,
-            "fetch_model",
-            query,
-            detached=True,
-            timeout_s=24 * 3600,
-            uploads=uploads,
-            # What serves a file that was replaced here is seen by the next look alone.
-            look_again=True,
-        ),
+    return Step(
+        name,
+        why,
+        "fetch_model",
+        query,
+        detached=True,
+        timeout_s=24 * 3600,
+        uploads=uploads,
+        # What serves a file that was replaced here is seen by the next look alone.
+        look_again=True,
     )
 
 

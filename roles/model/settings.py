@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -30,7 +30,8 @@ class Pin:
     """The one file that the settings mean, whichever way they name it.
 
     `fit` is what is known of it before it is fetched; `others` the same of what else is locked, and
-    `unlocked` the model's other quants of which nothing is known yet.
+    `unlocked` the model's other quants of which nothing is known yet. With `noted` it was read from the
+    model's address, and the node is to remember it.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Pin:
     fit: Kept | None = None
     others: Mapping[str, Kept] = field(default_factory=dict)
     unlocked: tuple[str, ...] = ()
+    noted: bool = False
 
 
 class Settings(Section):
@@ -96,6 +98,12 @@ class Settings(Section):
         """The file that these settings mean."""
         return self._pin
 
+    def known(self, dimensions: Kept) -> Settings:
+        """The same with what the file's header says of it."""
+        made = self.model_copy()
+        made._pin = replace(self._pin, fit=dimensions, noted=True)
+        return made
+
     @field_validator("url")
     @classmethod
     def _of_a_commit(cls, url: str | None) -> str | None:
@@ -116,15 +124,15 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _one_file(self, info: ValidationInfo) -> Settings:
+        folder = Path((info.context or {}).get("folder", Path()))
         if self.use is None:
-            self._pin = self._given()
+            self._pin = replace(self._given(), others=_others(folder))
             return self
         if self.name or self.url or self.path or self.sha256:
             raise ValueError(
                 "use takes the place of name, url, path and sha256; "
                 "leave them out (null takes away what another layer sets)"
             )
-        folder = Path((info.context or {}).get("folder", Path()))
         locked = _locked(self.use, folder)
         found = locked[self.use]
         self._pin = Pin(
@@ -134,9 +142,7 @@ class Settings(Section):
             url=found.url(self.endpoint),
             path=None,
             fit=found.fit,
-            others={
-                use: entry.fit for use, entry in locked.items() if entry.fit and use != self.use
-            },
+            others={use: kept for use, kept in _others(folder).items() if use != self.use},
             unlocked=_unlocked(self.use, locked, folder),
         )
         return self
@@ -170,6 +176,14 @@ def _dimensions(path: Path, size: int) -> Kept | None:
         return kept(geometry(header(str(path))))
     except (GgufError, SourceError):
         return None
+
+
+def _others(folder: Path) -> dict[str, Kept]:
+    """What is locked and known; a lock that is wrong is told where it is used."""
+    try:
+        return {use: entry.fit for use, entry in lock.load(folder).items() if entry.fit}
+    except InventoryError:
+        return {}
 
 
 def _locked(use: str, folder: Path) -> Mapping[str, lock.Locked]:

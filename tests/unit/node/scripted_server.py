@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import threading
@@ -59,6 +60,10 @@ class Server:
     script: list[Whole | Status | Page | Noise | Loop] = field(default_factory=list)
     ranges: list[str | None] = field(default_factory=list)
     sent_bytes: int = 0
+    # How often only the beginning was asked for, which uses up no step; what that is, if it is not the
+    # file's, and how long the file says it is.
+    heads: int = 0
+    head: tuple[bytes, int] | None = None
     url: str = ""
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -99,6 +104,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         told = self.told
+        if re.fullmatch(r"bytes=0-\d+", self.headers.get("Range", "")):
+            self._beginning()
+            return
         told.ranges.append(self.headers.get("Range"))
         step = told.script.pop(0) if told.script else Whole()
         if isinstance(step, Status):
@@ -112,6 +120,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"login")
         else:
             self._file(step)
+
+    def _beginning(self) -> None:
+        told = self.told
+        told.heads += 1
+        body, size = told.head or (told.content, len(told.content))
+        body = body[: int(self.headers["Range"].removeprefix("bytes=0-")) + 1]
+        span = f"bytes 0-{len(body) - 1}/{size}"
+        self._head(206, "application/octet-stream", len(body), span=span)
+        self.wfile.write(body)
 
     def _file(self, step: Whole) -> None:
         asked = self.headers.get("Range")
