@@ -197,6 +197,20 @@ def prune(hosts: tuple[str, ...], as_json: bool) -> None:
     fleet.print_outcome(outcome, as_json, "pruned", "nothing to remove")
 
 
+@model.command("rollback")
+@click.argument("host")
+@AS_JSON
+def rollback(host: str, as_json: bool) -> None:
+    """Take HOST back to the model that served there before, and have it stay there.
+
+    That model passes the same gate. Deploys leave the host at it until `bramble upgrade HOST` takes the
+    model of the inventory again. A second rollback returns to the model of before it.
+    """
+    from bramble.cli import upgrade
+
+    upgrade.model_rollback(host, as_json)
+
+
 def _tell(outcomes: list[Outcome], file: Path, changed: bool, as_json: bool) -> None:
     from bramble.inventory.problems import shown
 

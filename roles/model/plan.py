@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 from pydantic import ValidationError
 
 from bramble.board import Board
+from bramble.engine_lock import Held
 from bramble.fit.deploy import provided
 from bramble.fit.kept import Kept
 from bramble.plan import File, Given, Interests, NodePlan, RolePlan
@@ -93,7 +96,7 @@ def ahead(settings: Settings, snapshot: Snapshot) -> Kept | str | None:
     too large.
     """
     pin, path = settings.pin, _path(settings)
-    if pin.fit or not pin.url:
+    if pin.fit:
         return None
     try:
         return Kept.model_validate(note(snapshot, f"{path}.fit"))
@@ -104,13 +107,19 @@ def ahead(settings: Settings, snapshot: Snapshot) -> Kept | str | None:
 def steps(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
     """Fetch the file unless a verified one is there, and note what its header said before."""
     noted = write_files("Note what the model takes", plan.files, snapshot)
-    return (_fetch(plan, snapshot), noted)
+    return (_fetch(plan, node.host, snapshot), noted)
 
 
-def _fetch(plan: ModelPlan, snapshot: Snapshot) -> Step:
+def _fetch(plan: ModelPlan, host: str, snapshot: Snapshot) -> Step:
     name, why = "Fetch the model", unverified(plan, snapshot)
     if why is None:
         return Step(name, None)
+    if plan.url is None and plan.upload is None:
+        why = (
+            f"{host} went back to {plan.name}, which is neither there any more nor in models.lock: "
+            f"run `bramble upgrade {host}`, which takes the model of the inventory"
+        )
+        return Step(name, why, "refuse", {"why": why})
     query = {
         "path": plan.path,
         "sha256": plan.sha256,
@@ -130,6 +139,23 @@ def _fetch(plan: ModelPlan, snapshot: Snapshot) -> Step:
         # What serves a file that was replaced here is seen by the next look alone.
         look_again=True,
     )
+
+
+def back(settings: Settings, good: Mapping[str, Any], snapshot: Snapshot) -> Settings | str:
+    """The settings for the model that passed the gate before, or why there is no way back to it."""
+    history = good.get("history")
+    records = history if isinstance(history, list) else []
+    before = next((r for r in records if r.get("model") != good.get("model")), None)
+    if before is None or not before.get("name"):
+        return "no other model passed the gate here before, so there is nothing to go back to"
+    found = settings.held_at(Held(name=before["name"], sha256=before["model"]))
+    there = snapshot.file(f"{_path(found)}.json")
+    if not isinstance(there, FileState) and not found.pin.url:
+        return (
+            f"model {before['name']}, which ran here before, is not there any more, and models.lock "
+            "does not have it; nothing was changed"
+        )
+    return found
 
 
 def revert(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:

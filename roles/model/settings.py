@@ -11,6 +11,8 @@ from typing import ClassVar, Literal
 
 from pydantic import PrivateAttr, ValidationInfo, field_validator, model_validator
 
+from bramble import engine_lock
+from bramble.engine_lock import Held
 from bramble.fit.geometry import geometry
 from bramble.fit.kept import Kept, kept
 from bramble.fit.source import SourceError, header
@@ -92,11 +94,28 @@ class Settings(Section):
         "be served: `refuse` it before anything is fetched, or `warn`.",
     )
     _pin: Pin = PrivateAttr()
+    _folder: Path = PrivateAttr(default=Path())
 
     @property
     def pin(self) -> Pin:
         """The file that these settings mean."""
         return self._pin
+
+    def held_at(self, held: Held) -> Settings:
+        """The same for a host that stays at a model that it has, whatever is set."""
+        others = _locked_or_none(self._folder)
+        entry = next((entry for entry in others.values() if entry.sha256 == held.sha256), None)
+        made = self.model_copy()
+        made._pin = replace(
+            self._pin,
+            name=held.name,
+            sha256=held.sha256,
+            size_bytes=entry.size_bytes if entry else None,
+            url=entry.url(self.endpoint) if entry else None,
+            path=None,
+            fit=entry.fit if entry else None,
+        )
+        return made
 
     def known(self, dimensions: Kept) -> Settings:
         """The same with what the file's header says of it."""
@@ -147,6 +166,20 @@ class Settings(Section):
         )
         return self
 
+    @model_validator(mode="after")
+    def _as_decided(self, info: ValidationInfo) -> Settings:
+        if info.context is None:
+            return self
+        self._folder = Path(info.context["folder"])
+        try:
+            lock_of_hosts = engine_lock.read(self._folder)
+        except InventoryError as error:
+            raise ValueError(str(error)) from None
+        held = lock_of_hosts.models.get(info.context.get("host", ""))
+        if held and held.sha256 != self._pin.sha256:
+            self._pin = self.held_at(held).pin
+        return self
+
     def _given(self) -> Pin:
         """The file by its own name, place and sha256."""
         if not (self.name or self.url or self.path or self.sha256):
@@ -179,9 +212,14 @@ def _dimensions(path: Path, size: int) -> Kept | None:
 
 
 def _others(folder: Path) -> dict[str, Kept]:
-    """What is locked and known; a lock that is wrong is told where it is used."""
+    """What is locked and known."""
+    return {use: entry.fit for use, entry in _locked_or_none(folder).items() if entry.fit}
+
+
+def _locked_or_none(folder: Path) -> Mapping[str, lock.Locked]:
+    """What is locked; a lock that is wrong is told where it is used."""
     try:
-        return {use: entry.fit for use, entry in lock.load(folder).items() if entry.fit}
+        return lock.load(folder)
     except InventoryError:
         return {}
 

@@ -186,6 +186,8 @@ def test_the_keys_of_upgrade_and_rollback_are_documented(capsys):
     found = keys(json.loads(capsys.readouterr().out))
     assert found == documented("bramble upgrade --json")
     assert keys(row) == documented("bramble rollback --json")
+    other = keys(row) - {"release"} | {"model"}
+    assert other == documented("bramble model rollback --json")
 
 
 def test_the_keys_of_ask_are_documented(monkeypatch, tmp_path):
