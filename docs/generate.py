@@ -94,9 +94,13 @@ WRITTEN: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     ),
     "service": (),
     "serve_release": (
-        ("home", "/good.json", "the release that passed the gate last, its speed and its unit"),
+        (
+            "home",
+            "/good.json",
+            "the release and model that passed the gate last, their speed and unit, and those before",
+        ),
         ("home", "/previous", "link to the release that was good before"),
-        ("home", "/rejected/", "why a release had to go, a file for each"),
+        ("home", "/rejected/", "why a release or model had to go, a file for each"),
     ),
     "prune_releases": (),
     "zram": (),

@@ -121,7 +121,10 @@ def model_answers(plan: ServingPlan, node: Node) -> Finding:
         return expect(want, str(reply["problem"]), False, JOURNAL)
     got = str(reply["answer"]).strip()
     well = bool(got) and (plan.expect is None or plan.expect in got)
-    return expect(want, repr(got), well, "The model or the build is broken; deploy them anew.")
+    remedy = (
+        f"The file or the build is broken: `bramble model verify {node.plan.host}`, deploy again."
+    )
+    return expect(want, repr(got), well, remedy)
 
 
 @check(severity="warn")
