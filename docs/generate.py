@@ -121,6 +121,8 @@ WRITTEN: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("path", "", "the model, mode 0644"),
         ("path", ".json", "its stamp: sha256, size and time when it was verified"),
         ("path", ".part", "while it is being fetched"),
+        ("path", ".fit", "its dimensions, of a model that `models.lock` does not know"),
+        ("path", ".damaged", "its stamp, once `bramble model verify` found the file damaged"),
     ),
 }
 RELEASE, SHA = "RELEASE", "SHA256"

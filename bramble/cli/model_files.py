@@ -47,5 +47,6 @@ def _print(row: dict[str, Any]) -> None:
         if (model["state"] or "").startswith("damaged"):
             click.echo(
                 f"    to do: `bramble up {row['host']}` fetches the planned model anew and restarts "
-                "the service; one that is not planned: `sudo rm` it. Then look after the disk."
+                f"the service; `bramble model prune {row['host']}` removes another one. Then look after "
+                "the disk."
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 from bramble import catalogue
@@ -13,6 +14,8 @@ from bramble.fit.source import SourceError, header, printable
 from bramble.gguf import GgufError
 from bramble.settings import Section
 from bramble.snapshot import Snapshot
+
+_turns: dict[str, Lock] = {}
 
 
 def with_dimensions(
@@ -29,7 +32,9 @@ def with_dimensions(
     model: Any = next(role for role in catalogue.roles() if role.name == "model")
     known = model.plan.ahead(found["model"], snapshot)
     if isinstance(known, str):
-        known = _of_address(known)
+        # Hosts of a run come here at once.
+        with _turns.setdefault(known, Lock()):
+            known = _of_address(known)
     if isinstance(known, str):
         say(f"whether the model fits is not known before it is fetched: {known}")
     elif known is not None:

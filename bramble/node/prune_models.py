@@ -59,6 +59,14 @@ def models(folder):
     ]
 
 
+def damaged(folder):
+    """The models that the disk did not have as they were verified, when they were read back."""
+    notes = sorted(glob.glob(f"{folder}/*.gguf.damaged"))
+    return [
+        path for path in (note.removesuffix(".damaged") for note in notes) if os.path.exists(path)
+    ]
+
+
 def proven(home):
     """The model that passed the gate last, and the other one that did before it; empty: not told."""
     try:
@@ -86,6 +94,9 @@ def decide(folder, planned, home):
         what = [known[path]] if path in known else []
         what += ["a process runs it"] if path in running else []
         verdicts[path] = (not what, ", ".join(what) or "neither planned nor running nor a way back")
+    for path in damaged(folder):
+        kept = path == planned or path in running
+        verdicts[path] = (not kept, "damaged" + (", a process runs it" if path in running else ""))
     for part in sorted(glob.glob(f"{folder}/*.gguf.part")):
         kept = part == f"{planned}.part" or part in running
         verdicts[part] = (not kept, "the part of the planned model" if kept else "a part left over")
@@ -114,7 +125,7 @@ def remove(path):
     """Remove a model and then what was noted of it, or a part; how many bytes that frees."""
     freed = os.path.getsize(path)
     os.unlink(path)
-    for beside in (f"{path}.fit", f"{path}.json"):
+    for beside in (f"{path}.fit", f"{path}.damaged", f"{path}.json"):
         if os.path.exists(beside):
             os.unlink(beside)
     return freed

@@ -61,15 +61,19 @@ def _look_through(
 
 
 def _read_back(host: Host, live: connection.Live, row: Mapping[str, Any]) -> str:
-    """Whether the disk has the file as it was verified; one that it has not is not believed again."""
-    on_disk = live.read_back(row["path"])
+    """Whether the disk has the file as it was verified; one that it has not is not believed again.
+
+    Its stamp, which says that it was verified, becomes the note that it is damaged.
+    """
+    path = row["path"]
+    on_disk = live.read_back(path)
     if on_disk is None or isinstance(on_disk, Unknown):
         return f"unknown: {on_disk.why if on_disk else 'it was not read'}"
     if on_disk == row["sha256"]:
         return "whole"
-    query = {"paths": [f"{row['path']}.json"]}
-    well, output = connection.run(host, "remove_files", query, TIMEOUT_S)
+    query = {"argv": ["mv", f"{path}.json", f"{path}.damaged"]}
+    well, output = connection.run(host, "command", query, TIMEOUT_S)
     if not well:
-        return f"damaged: on the disk: {on_disk}; its stamp could not be removed: {output.strip()}"
+        return f"damaged: on the disk: {on_disk}; that could not be noted: {output.strip()}"
     this_run().changed.add(host.name)
     return f"damaged: on the disk: {on_disk}"

@@ -169,13 +169,14 @@ def prune(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ..
     if isinstance(snapshot.files, Unknown):
         others = ["the node would not say which"]
     else:
-        ours = (plan.stamp, f"{plan.path}.part")
+        ours = (plan.stamp, f"{plan.path}.part", f"{plan.path}.damaged")
         seen = [path for path, state in snapshot.files.items() if state and path not in ours]
         beside = [path for path in map(PurePosixPath, seen) if str(path.parent) == folder]
         parts = [path.name for path in beside if path.name.endswith(".gguf.part")]
+        bad = [path.stem for path in beside if path.name.endswith(".gguf.damaged")]
         old = [path.stem for path in beside if path.name.endswith(".gguf.json")]
         # One other is the predecessor at least.
-        others = sorted([*parts, *(old if len(old) > 1 else [])])
+        others = sorted([*parts, *bad, *(old if len(old) > 1 else [])])
     if not others:
         return (Step(name, None),)
     query = {**plan.housekeeping, "list": False}

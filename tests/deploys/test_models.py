@@ -30,7 +30,7 @@ def node(monkeypatch):
         "models": [row(), row(path="/m/mine.gguf", sha256=None)],
     }
     made = SimpleNamespace(
-        answers={"prune_models": (True, json.dumps(told)), "remove_files": (True, "")},
+        answers={"prune_models": (True, json.dumps(told)), "command": (True, "")},
         asked=[],
         events=[],
         changed=set(),
@@ -68,10 +68,11 @@ def test_a_whole_file_stays_believed_and_one_that_nobody_verified_is_not_read(no
     assert node.changed == set()
 
 
-def test_a_damaged_file_is_told_with_what_the_disk_has_and_loses_its_stamp(node):
+def test_a_damaged_file_is_told_with_what_the_disk_has_and_is_noted_as_such(node):
     assert looked_through("e" * 64, deep=True)
     assert states(node)[0] == f"damaged: on the disk: {'e' * 64}"
-    assert node.asked[-1] == ("remove_files", {"paths": [f"{PATH}.json"]})
+    note = {"argv": ["mv", f"{PATH}.json", f"{PATH}.damaged"]}
+    assert node.asked[-1] == ("command", note)
     assert node.changed == {"pi5-a"}
 
 

@@ -1,6 +1,7 @@
 """Of a model that the lock does not know the header is read before a byte of weights is fetched."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -77,8 +78,10 @@ def test_a_model_that_does_not_fit_is_refused_with_the_numbers_and_the_nearest(s
 
 
 def test_several_hosts_ask_once(server):
-    for _ in range(3):
-        planned(asked(server.url), bare(server.url))
+    sections, look = asked(server.url), bare(server.url)
+    with ThreadPoolExecutor(4) as pool:
+        plans = [pool.submit(planned, sections, look) for _ in range(4)]
+    assert all(plan.result()[0].refusals for plan in plans)
     assert server.heads == 1
 
 

@@ -659,4 +659,6 @@ def test_two_models_besides_and_parts_are_looked_at_on_the_node():
         "list": False,
     }
     assert pruned("left.gguf.part").why == "left.gguf.part"
+    assert pruned("bad.gguf.damaged").why == "bad.gguf"
+    assert pruned(f"{Path(MODEL.path).name}.damaged").why is None
     assert pruned(look=replace(GOOD, files=Unknown("no"))).why == "the node would not say which"

@@ -116,6 +116,16 @@ def test_a_list_says_what_each_file_is_and_removes_none(folder, home, capsys):
     assert len(models(folder)) == 6
 
 
+def test_a_damaged_model_goes_unless_it_is_planned_or_runs(folder, home, capsys):
+    for name in ("planned", "third", "fifth"):
+        (folder / f"{name}.gguf.json").rename(folder / f"{name}.gguf.damaged")
+    with (folder / "fifth.gguf").open():
+        assert prune(folder, home) == 0
+    assert models(folder) == ["fifth", "fourth", "mine", "planned", "second"]
+    assert not (folder / "third.gguf.damaged").exists()
+    assert f"removed {folder}/third.gguf (0 MiB): damaged" in capsys.readouterr().out
+
+
 def test_a_list_of_a_folder_that_is_not_there_yet_is_empty(tmp_path, capsys):
     assert prune_models.main(query(tmp_path / "no", only_list=True)) == 0
     assert json.loads(capsys.readouterr().out)["models"] == []
