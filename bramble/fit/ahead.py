@@ -11,7 +11,7 @@ from bramble import catalogue
 from bramble.fit.geometry import geometry
 from bramble.fit.kept import Kept, kept
 from bramble.fit.source import SourceError, header, printable
-from bramble.gguf import GgufError
+from bramble.gguf import GgufError, Header
 from bramble.settings import Section
 from bramble.snapshot import Snapshot
 
@@ -19,12 +19,15 @@ _turns: dict[str, Lock] = {}
 
 
 def with_dimensions(
-    settings: Mapping[str, Section], snapshot: Snapshot, say: Callable[[str], object]
+    settings: Mapping[str, Section],
+    snapshot: Snapshot,
+    say: Callable[[str], object],
+    by_node: Callable[[str], Header] | None = None,
 ) -> dict[str, Section]:
     """A host's settings with its model's dimensions, where neither lock nor file here tells them.
 
-    Where the address cannot be read from here the node may still fetch from it, so that is said and
-    no reason to stop.
+    This computer reads the address, else the node does. Where neither can, that is said and is no
+    reason to stop: the fetch has more ways and more patience.
     """
     found = dict(settings)
     if "model" not in found:
@@ -34,7 +37,7 @@ def with_dimensions(
     if isinstance(known, str):
         # Hosts of a run come here at once.
         with _turns.setdefault(known, Lock()):
-            known = _of_address(known)
+            known = _of_address(known, by_node)
     if isinstance(known, str):
         say(f"whether the model fits is not known before it is fetched: {known}")
     elif known is not None:
@@ -43,10 +46,23 @@ def with_dimensions(
     return found
 
 
+def _of_address(url: str, by_node: Callable[[str], Header] | None) -> Kept | str:
+    """What the header at an address says, or why it could not be read."""
+    found = _from_here(url)
+    if isinstance(found, Kept) or by_node is None:
+        return found
+    there = _said(by_node, url)
+    return there if isinstance(there, Kept) else f"{found} {there}"
+
+
 @lru_cache
-def _of_address(url: str) -> Kept | str:
-    """What the header at an address says, or why it could not be read; once for all hosts of a run."""
+def _from_here(url: str) -> Kept | str:
+    """The same from this computer, once for all hosts of a run."""
+    return _said(header, url)
+
+
+def _said(read: Callable[[str], Header], url: str) -> Kept | str:
     try:
-        return kept(geometry(header(url)))
+        return kept(geometry(read(url)))
     except (GgufError, SourceError) as error:
         return printable(str(error))

@@ -78,7 +78,7 @@ def _of_url(url: str, auth: AuthBase) -> Header:
                 timeout=TIMEOUT_S,
             ) as answer:
                 size = _size(answer, shown)
-                return _whole(_parse(_pieces(answer, shown), LIMIT_BYTES), size)
+                return of_pieces(_pieces(answer, shown), lambda: size)
         except requests.TooManyRedirects:
             raise SourceError(f"{shown} redirects in a circle; correct the address.") from None
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema):
@@ -87,6 +87,12 @@ def _of_url(url: str, auth: AuthBase) -> Header:
             raise SourceError(f"{shown} cannot be read: {why(error)}") from None
         except urllib3.exceptions.HTTPError as error:
             raise SourceError(f"{shown} cannot be read: {error}") from None
+
+
+def of_pieces(more: Callable[[int], bytes], size: Callable[[], int | None]) -> Header:
+    """The header of what comes piece by piece; how long the whole is may be known after the first."""
+    found = _parse(more, LIMIT_BYTES)
+    return _whole(found, size())
 
 
 def _pieces(answer: requests.Response, shown: str) -> Callable[[int], bytes]:

@@ -28,7 +28,7 @@ MODEL = {"name": "qwen2.5-3b-q8_0", "sha256": "1" * 64}
 @pytest.fixture
 def server():
     """A server of the model, of which it sends the beginning alone."""
-    ahead._of_address.cache_clear()
+    ahead._from_here.cache_clear()
     with serving(b"GGUF") as made:
         made.head = (SHAPE, SIZE)
         yield made
@@ -93,7 +93,7 @@ def test_what_fits_is_noted_beside_the_file_and_never_asked_for_again(server):
     assert (fetch.program, noted.program) == ("fetch_model", "write_files")
     (file,) = noted.query["files"]
     assert file["path"] == f"{part.path}.fit"
-    ahead._of_address.cache_clear()
+    ahead._from_here.cache_clear()
     there = {"": FileState("file", 0o644, "root", "root", 9, 7), ".fit": plain(file["text"])}
     again, _ = planned(asked(server.url), bare(server.url, PI5, **there), PI5)
     assert again == plan

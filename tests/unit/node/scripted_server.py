@@ -60,8 +60,8 @@ class Server:
     script: list[Whole | Status | Page | Noise | Loop] = field(default_factory=list)
     ranges: list[str | None] = field(default_factory=list)
     sent_bytes: int = 0
-    # How often only the beginning was asked for, which uses up no step; what that is, if it is not the
-    # file's, and how long the file says it is.
+    # How often only the beginning was asked for; what that is, if it is not the file's, and how long the
+    # file says it is.
     heads: int = 0
     head: tuple[bytes, int] | None = None
     url: str = ""
@@ -104,8 +104,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         told = self.told
-        if re.fullmatch(r"bytes=0-\d+", self.headers.get("Range", "")):
-            self._beginning()
+        part = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        if part and isinstance((told.script or [Whole()])[0], Whole):
+            self._part(int(part[1]), int(part[2]))
             return
         told.ranges.append(self.headers.get("Range"))
         step = told.script.pop(0) if told.script else Whole()
@@ -121,12 +122,12 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._file(step)
 
-    def _beginning(self) -> None:
+    def _part(self, first: int, last: int) -> None:
         told = self.told
-        told.heads += 1
+        told.heads += first == 0
         body, size = told.head or (told.content, len(told.content))
-        body = body[: int(self.headers["Range"].removeprefix("bytes=0-")) + 1]
-        span = f"bytes 0-{len(body) - 1}/{size}"
+        body = body[first : last + 1]
+        span = f"bytes {first}-{first + len(body) - 1}/{size}"
         self._head(206, "application/octet-stream", len(body), span=span)
         self.wfile.write(body)
 
