@@ -54,7 +54,8 @@ def _path(settings: Settings) -> str:
 def interests(settings: Settings) -> Interests:
     """The file with what was noted of it, those of other models, and the room that there is."""
     path = _path(settings)
-    others = f"{settings.folder.rstrip('/')}/*.gguf.*"
+    # Other models with what was noted of them: a rollback may want any of them.
+    others = f"{settings.folder.rstrip('/')}/*.gguf*"
     files = (path, f"{path}.json", f"{path}.fit", others)
     return Interests(files=files, free=(settings.folder,))
 
