@@ -26,8 +26,8 @@ ARMS = {
 GENERIC_ARM = "armv8-a"
 
 # llama.cpp's options for x86-64, each with the features (/proc/cpuinfo) that it needs. AMX is left
-# out: compiled with it, the pinned llama.cpp dies at its first tile (SIGILL at `tilezero`, seen on a
-# Xeon under Firecracker where AMX works for other programs), and a native build would use it.
+# out: Debian 12's gcc 12.2 takes `_tile_loadconfig` to read 8 of its 64 bytes and drops the stores of
+# the others, so that the first tile instruction dies with SIGILL (GCC PR target/114098).
 X86_OPTIONS = {
     "GGML_SSE42": {"sse4_2"},
     "GGML_F16C": {"f16c"},
