@@ -277,7 +277,14 @@ def test_what_mends_the_compiler_is_a_part_of_the_release(monkeypatch):
 
 
 def smoked(plan, text: str | None) -> Snapshot:
-    files = {engine.CURRENT: link(f"releases/{plan.release}")}
+    server = plain("llama-server")
+    files = {
+        engine.CURRENT: link(f"releases/{plan.release}"),
+        engine.SERVER: server,
+        f"{plan.folder}/manifest.json": plain(
+            json.dumps({"binaries": {"llama-server": server.sha256}})
+        ),
+    }
     if text is not None:
         files[f"{plan.folder}/smoke.json"] = plain(text)
     return Snapshot(files=files)
