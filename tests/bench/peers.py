@@ -65,7 +65,7 @@ def ours(folder: Path) -> list[Peer]:
     board = board_for("x86-64", None, os.cpu_count() or 1, 8192)
     off = {name: "OFF" for name, on in processor.options(board, "native").items() if on == "ON"}
     return [
-        _built(folder, "ours", {}, "bramble's own options: each instruction set named, never AMX"),
+        _built(folder, "ours", {}, "bramble's own options: each instruction set named"),
         _built(folder, "generic", off, "the same source and compiler for any x86-64 (SSE2)"),
     ]
 
