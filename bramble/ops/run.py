@@ -16,7 +16,7 @@ from bramble import catalogue, report
 from bramble.board import Board, board, refusals
 from bramble.checks import Result, checks_of, run_all
 from bramble.inventory import from_data
-from bramble.ops import connection, delivery, reboot, releases
+from bramble.ops import connection, delivery, peers, reboot, releases
 from bramble.plan import NodePlan, look_at, make
 from bramble.settings import Section
 from bramble.snapshot import Snapshot, Unknown
@@ -137,6 +137,7 @@ def bring(node: Node, role: str, way: Way = "steps") -> None:
         return
     for number, step in enumerate(host.loop(_steps(node.plan, role, node.snapshot, way))):
         releases.expect(host, step)
+        peers.expect(host, step)
         carry_out(name=f"{role}: {step.name}", node=node, role=role, number=number, way=way)
 
 

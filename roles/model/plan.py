@@ -8,10 +8,14 @@ from pathlib import PurePosixPath
 
 from bramble.board import Board
 from bramble.fit.deploy import provided
+from bramble.parse import default_device
 from bramble.plan import Given, Interests, NodePlan, RolePlan
-from bramble.snapshot import FileState, Snapshot, Unknown
-from bramble.steps import Step, Upload
+from bramble.snapshot import FileState, Output, Snapshot, Unknown
+from bramble.steps import Shared, Step, Upload
 from roles.model.settings import Settings
+
+ROUTE = "ip -json route show default"
+RADIO = "/sys/class/net/{}/wireless"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +26,7 @@ class ModelPlan(RolePlan):
     path: str
     sha256: str
     size_bytes: int | None
-    url: str | None
+    sources: tuple[str, ...]
     upload: Upload | None
 
     @property
@@ -41,7 +45,8 @@ def interests(settings: Settings) -> Interests:
     """The file with its stamp, those of other models, and the room that there is."""
     path = _path(settings)
     others = f"{settings.folder.rstrip('/')}/*.gguf.*"
-    return Interests(files=(path, f"{path}.json", others), free=(settings.folder,))
+    files = (path, f"{path}.json", others, RADIO.format("*"))
+    return Interests(files=files, free=(settings.folder,), commands=(ROUTE,))
 
 
 def plan(settings: Settings, board: Board, given: Given) -> ModelPlan:
@@ -60,27 +65,62 @@ def plan(settings: Settings, board: Board, given: Given) -> ModelPlan:
         path=path,
         sha256=pin.sha256,
         size_bytes=pin.size_bytes,
-        url=pin.url,
+        sources=tuple(url for url in (pin.mirror_url, pin.url) if url),
         upload=Upload(pin.path, remote) if pin.path else None,
     )
 
 
 def steps(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """Fetch the file unless a verified one is there."""
+    """Fetch the file unless a verified one is there; then this node can give it to others."""
     name, why = "Fetch the model", unverified(plan, snapshot)
+    shared = None if plan.upload else _shared(plan, snapshot, whole=why is None)
     if why is None:
-        return (Step(name, None),)
+        return (Step(name, None, shared=shared),)
     query = {
         "path": plan.path,
         "sha256": plan.sha256,
         "size_bytes": plan.size_bytes,
-        "url": plan.url,
+        "sources": [{"url": url, "name": url, "direct": False} for url in plan.sources],
         "upload": plan.upload.remote if plan.upload else None,
     }
-    uploads = (plan.upload,) if plan.upload else ()
     return (
-        Step(name, why, "fetch_model", query, detached=True, timeout_s=24 * 3600, uploads=uploads),
+        Step(
+            name,
+            why,
+            "fetch_model",
+            query,
+            detached=True,
+            timeout_s=24 * 3600,
+            uploads=(plan.upload,) if plan.upload else (),
+            shared=shared,
+        ),
     )
+
+
+def _shared(plan: ModelPlan, snapshot: Snapshot, *, whole: bool) -> Shared:
+    """The file as the hosts of a run pass it on; one that is served here has a known size."""
+    seen = snapshot.file(plan.path if whole else f"{plan.path}.part")
+    there = seen.size_bytes if isinstance(seen, FileState) else 0
+    return Shared(
+        sha256=plan.sha256,
+        path=plan.path,
+        size_bytes=plan.size_bytes,
+        there_bytes=there,
+        wireless=_is_wireless(snapshot),
+        sources=plan.sources,
+    )
+
+
+def _is_wireless(snapshot: Snapshot) -> bool:
+    """Whether the default route goes over a radio; a node that does not say counts as on a wire."""
+    said = snapshot.command(ROUTE)
+    if not isinstance(said, Output) or said.code or isinstance(snapshot.files, Unknown):
+        return False
+    try:
+        device = default_device(said.output)
+    except ValueError:
+        return False
+    return isinstance(snapshot.files.get(RADIO.format(device)), FileState)
 
 
 def revert(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
