@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 MOST_GIVERS = 3
-# So many hosts try the origin where it gives nothing; it gives the next one nothing either.
-MOST_READERS = 2
+# An origin that gave so many hosts nothing gives others little time, and at last no more of them.
+PATIENT_READERS = 2
+MOST_READERS = 5
 
 
 @dataclass
@@ -48,7 +49,9 @@ class From:
 
 @dataclass(frozen=True)
 class Origin:
-    """Read it from where it comes from, for all that need it."""
+    """Read it from where it comes from, for all that need it; a brief one soon gives up."""
+
+    brief: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,12 +97,12 @@ class Swarm:
             if givers:
                 return None
             if len(self.unread) >= MOST_READERS:
-                names, why = " and ".join(self.unread), list(self.unread.values())[-1]
+                names, why = ", ".join(self.unread), list(self.unread.values())[-1]
                 return Refused(f"{names} could not have it, so it is not tried once more: {why}")
             if patient and any(m.state == "needs" and m.rank < me.rank for m in self._others(me)):
                 return None
             me.state, me.source = "takes", None
-            return Origin()
+            return Origin(brief=len(self.unread) >= PATIENT_READERS)
 
     def settle(self, name: str, state: Literal["needs", "has", "out"]) -> None:
         """What came of a host's turn."""

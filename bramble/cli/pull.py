@@ -40,7 +40,7 @@ def pull(names: tuple[str, ...], endpoint: str | None, token_file: Path | None) 
     ~/.cache/bramble/models (BRAMBLE_MODELS); remove there what is not needed any more.
 
     \b
-    HF_TOKEN_PATH=~/.cache/huggingface/token bramble model pull llama-3.2-1b-instruct:q4_k_m
+    HF_TOKEN_PATH=~/.cache/huggingface/token bramble model pull my-gated-model:q4_k_m
     """
     from bramble.cli.model import token_of
     from bramble.models import cache

@@ -19,6 +19,7 @@ from bramble.node import settle
 
 CHUNK_BYTES = 1024 * 1024
 RESERVE_BYTES = 256 * 1024**2
+CONNECT_S = 15
 STALL_S = 60
 # A node that passes a file on answers within 20 s, if only that it has nothing new yet.
 DIRECT_STALL_S = 30
@@ -57,6 +58,36 @@ def size_of(path):
     return os.path.getsize(path) if os.path.exists(path) else 0
 
 
+class Connection(http.client.HTTPConnection):
+    """A connection that is given up sooner than an answer."""
+
+    def connect(self):
+        """Connect, and have the longer time for what comes then."""
+        stall_s, self.timeout = self.timeout, min(self.timeout or CONNECT_S, CONNECT_S)
+        super().connect()
+        self.sock.settimeout(stall_s)
+
+
+class SecureConnection(Connection, http.client.HTTPSConnection):
+    """The same over TLS, whose greeting counts as connecting."""
+
+
+class Http(urllib.request.HTTPHandler):
+    """http:// by such connections."""
+
+    def http_open(self, req):
+        """Open a request."""
+        return self.do_open(Connection, req)
+
+
+class Https(urllib.request.HTTPSHandler):
+    """https:// by such connections."""
+
+    def https_open(self, req):
+        """Open a request."""
+        return self.do_open(SecureConnection, req)
+
+
 class Transfer:
     """One file from one source into its part; `size` is what it must have, None if nobody knows."""
 
@@ -67,7 +98,7 @@ class Transfer:
         self.most_silent = MOST_SILENT if source["direct"] else attempts
         # What listens in this network is asked without the proxy that leads out of it.
         handlers = [urllib.request.ProxyHandler({})] if source["direct"] else []
-        self.opener = urllib.request.build_opener(*handlers)
+        self.opener = urllib.request.build_opener(Http(), Https(), *handlers)
         self.restarts = 0
         self.settling = settle.Settling(part, size_of(part))
 

@@ -78,7 +78,7 @@ def fetch_from_any(part, query):
         else:
             return source["name"]
     download.say(f"fetching from {last['name']}")
-    fetch(last, part, query, download.ATTEMPTS)
+    fetch(last, part, query, query.get("attempts") or download.ATTEMPTS)
     return last["name"]
 
 
@@ -136,7 +136,10 @@ def have(query):
 
 
 def main(query):
-    """Bring the model; `upload` is a file that came over SSH, `sources` are where it can be had."""
+    """Bring the model; `upload` is a file that came over SSH, `sources` are where it can be had.
+
+    The last of them is tried `attempts` times in vain, where that is given.
+    """
     folder = os.path.dirname(query["path"])
     os.makedirs(folder, exist_ok=True)
     try:

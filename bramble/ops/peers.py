@@ -25,6 +25,7 @@ from bramble.steps import Shared, Step, systemd
 # How long the origin is left to a host that has a part of the file already, or a wire.
 COMES_FIRST_S = 15
 START_TIMEOUT_S = 60
+BRIEF_ATTEMPTS = 3
 NO_SOURCE = "no source gives it"
 _SOURCE = re.compile(r"^installed .*, from (.+)$", re.MULTILINE)
 # It reads one file and listens; there is nothing else for it to do.
@@ -118,7 +119,9 @@ def _taken(host: Host, step: Step, shared: Shared, swarm: Swarm, report: Report)
         if not sources:
             swarm.settle(host.name, "needs")
             continue
-        well, output = connection.follow(host, step, {"sources": sources})
+        brief = isinstance(choice, Origin) and choice.brief
+        more = {"sources": sources, "attempts": BRIEF_ATTEMPTS if brief else None}
+        well, output = connection.follow(host, step, more)
         if well:
             found = _SOURCE.findall(output)
             source = found[-1] if found else "this node"

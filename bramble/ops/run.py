@@ -10,7 +10,7 @@ from typing import Literal
 
 import click
 from pyinfra.api import FunctionCommand, Host, State, operation
-from pyinfra.context import ctx_state, host, state
+from pyinfra.context import ctx_host, ctx_state, host, state
 
 from bramble import catalogue, report
 from bramble.board import Board, board, refusals
@@ -136,8 +136,9 @@ def bring(node: Node, role: str, way: Way = "steps") -> None:
     if node.plan is None or role not in node.plan.roles:
         return
     for number, step in enumerate(host.loop(_steps(node.plan, role, node.snapshot, way))):
-        releases.expect(host, step)
-        peers.expect(host, step)
+        # `host` is whichever host is being worked for; what is remembered must be this one.
+        releases.expect(ctx_host.get(), step)
+        peers.expect(ctx_host.get(), step)
         carry_out(name=f"{role}: {step.name}", node=node, role=role, number=number, way=way)
 
 

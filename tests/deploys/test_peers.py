@@ -30,6 +30,7 @@ class Fleet:
     started: list[str] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
     offered: dict[str, list[list[str]]] = field(default_factory=dict)
+    attempts: list[int | None] = field(default_factory=list)
     events: list[tuple[str, str]] = field(default_factory=list)
     logged: list[str] = field(default_factory=list)
 
@@ -85,6 +86,7 @@ class Fleet:
 
     def follow(self, host, step, more):
         names = [source["name"] for source in more["sources"]]
+        self.attempts.append(more["attempts"])
         self.offered.setdefault(host.name, []).append(names)
         self.before_fetching(host.name)
         if host.name in self.full:
@@ -187,15 +189,15 @@ def test_where_the_reader_s_disk_is_full_the_next_one_reads(fleet):
     assert {name for name, problem in problems.items() if problem} == set(failed)
 
 
-def test_an_origin_that_gives_nothing_is_asked_by_two_hosts_and_told_by_all(fleet):
+def test_an_origin_that_gives_nothing_is_asked_by_five_hosts_and_told_by_all(fleet):
     fleet.broken.add(("any", ORIGIN))
-    problems = [fleet.deliver(name)[name] for name in NAMES]
-    assert list(fleet.offered) == ["n1", "n2"]
-    assert problems[:2] == [NOTHING] * 2
-    assert (
-        problems[2:]
-        == [f"n1 and n2 could not have it, so it is not tried once more: {NOTHING}"] * 2
-    )
+    names = [f"n{n}" for n in range(1, 8)]
+    problems = [fleet.deliver(name)[name] for name in names]
+    assert list(fleet.offered) == names[:5]
+    assert fleet.attempts == [None, None, 3, 3, 3]
+    assert problems[:5] == [NOTHING] * 5
+    said = f"{', '.join(names[:5])} could not have it, so it is not tried once more: {NOTHING}"
+    assert problems[5:] == [said] * 2
 
 
 def test_what_this_computer_keeps_comes_before_the_origin(fleet):

@@ -108,14 +108,14 @@ def test_a_host_that_cannot_pass_on_is_nobody_s_giver():
     assert choose(fleet, "n2") == Origin()
 
 
-def test_an_origin_that_gave_two_hosts_nothing_is_not_asked_by_all_the_others():
-    fleet = swarm(*(member(f"n{n}") for n in range(1, 4)))
-    for name in ("n1", "n2"):
-        assert choose(fleet, name) == Origin()
-        fleet.settle(name, "out")
-        fleet.unread[name] = "404"
-    assert choose(fleet, "n3") == Refused(
-        "n1 and n2 could not have it, so it is not tried once more: 404"
+def test_an_origin_that_gives_nothing_is_asked_briefly_and_not_by_all():
+    fleet = swarm(*(member(f"n{n}") for n in range(1, 9)))
+    for number in range(1, 6):
+        assert choose(fleet, f"n{number}") == Origin(brief=number > 2)
+        fleet.settle(f"n{number}", "out")
+        fleet.unread[f"n{number}"] = "404"
+    assert choose(fleet, "n6") == Refused(
+        "n1, n2, n3, n4, n5 could not have it, so it is not tried once more: 404"
     )
 
 

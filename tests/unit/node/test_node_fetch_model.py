@@ -1,9 +1,11 @@
 """A model arrives whole, resumed where it was cut, verified, and not at all otherwise."""
 
+import contextlib
 import hashlib
 import json
 import os
 import random
+import socket
 import ssl
 import subprocess
 import time
@@ -533,6 +535,31 @@ def test_a_neighbour_is_asked_without_the_proxy(place, server, monkeypatch):
     monkeypatch.setenv("http_proxy", NOBODY)
     assert fetch_model.main(query(place, SHA256, None, server.url, direct={server.url})) == 0
     assert_installed(place)
+
+
+def test_a_host_that_takes_no_connection_is_left_sooner_than_a_slow_answer(
+    place, server, monkeypatch
+):
+    monkeypatch.setattr(download, "CONNECT_S", 0.2)
+    began = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        address = full.getsockname()
+        with contextlib.ExitStack() as held:
+            for _ in range(3):
+                one = held.enter_context(socket.socket())
+                one.setblocking(False)
+                one.connect_ex(address)
+            dead = f"http://127.0.0.1:{address[1]}/x"
+            asked = query(place, SHA256, None, dead, server.url, direct={dead})
+            assert fetch_model.main(asked) == 0
+    assert time.monotonic() - began < 10
+    assert_installed(place)
+
+
+def test_few_attempts_are_made_where_few_are_asked_for(place, server):
+    server.script = [Status(503)] * 9
+    assert fetch_model.main(query(place, SHA256, None, server.url) | {"attempts": 3}) == 1
+    assert len(server.ranges) == 3
 
 
 def test_a_token_is_shown_to_its_host_and_not_where_that_redirects_to(
