@@ -19,6 +19,7 @@ def _add_commands() -> None:
         fleet,
         inventory,
         model,
+        pull,
         trial,
         trust,
         upgrade,
@@ -34,6 +35,7 @@ def _add_commands() -> None:
         model.model,
         fit.fit,
     )
+    model.model.add_command(pull.pull)
     for command in (*own, *inventory.commands, *fleet.commands, *upgrade.commands):
         main.add_command(command)
 
