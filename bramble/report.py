@@ -13,6 +13,7 @@ Every line is an object with `event` and `at` (seconds since 1970):
                                      a stored release reached a node: pulled (from where) or sent
     result   host, role, check, status, want, got, remedy
     race     host, soc, model, releases, runs
+    bench    host, file              a benchmark is kept, and where
     end      changed, failed         names of hosts; always the last line
 """
 

@@ -14,6 +14,7 @@ def main() -> None:
 def _add_commands() -> None:
     from bramble.cli import (
         ask,
+        bench,
         engine,
         fit,
         fleet,
@@ -33,6 +34,7 @@ def _add_commands() -> None:
         engine.engine,
         model.model,
         fit.fit,
+        bench.bench,
     )
     for command in (*own, *inventory.commands, *fleet.commands, *upgrade.commands):
         main.add_command(command)
