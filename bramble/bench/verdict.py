@@ -12,6 +12,7 @@ from bramble.bench.result import Result
 from bramble.fit.speed import (
     BUS_GB_S,
     CACHED_BYTES,
+    GB,
     PUBLISHED,
     Bandwidth,
     Claim,
@@ -25,6 +26,8 @@ from bramble.fit.verdict import request_for
 
 OF_PROCESSOR = 0.8
 """Where memory gives more than this share of what caches give, the cores are the limit."""
+
+SAME_MEMORY = 0.02
 
 UNKNOWN_MODEL = (
     "Nobody knows how many bytes a token of this model reads, so there is no bound: "
@@ -70,7 +73,9 @@ def doubt(result: Result) -> str | None:
         return told.problem or "it was not measured"
     bus = BUS_GB_S.get(family(result.board.kind))
     if bus is not None and told.gb_s > bus:
-        return f"{told.gb_s:.1f} GB/s are more than the bus gives ({bus:g}): caches were measured"
+        return (
+            f"{told.gb_s:.1f} GB/s are more than the bus gives ({bus:g}): caches, or no such board"
+        )
     if told.gb_s > OF_PROCESSOR * told.cached_gb_s * told.threads:
         return "the cores read no faster from their caches, so memory may give more"
     if result.seen.held_back_now:
@@ -97,10 +102,15 @@ def latest_bandwidth(
 ) -> Bandwidth | None:
     """The newest measured bandwidth of this very board that is in no doubt; None where there is none."""
     for result in results:
-        same = (result.board.kind, result.board.memory_mib) == (board_kind, memory_mib)
-        if same and doubt(result) is None:
+        kind, mib = result.board.kind, result.board.memory_mib
+        if (kind == board_kind) and _alike(mib, memory_mib) and doubt(result) is None:
             return bandwidth_of(result)[0]
     return None
+
+
+def _alike(one_mib: int, other_mib: int) -> bool:
+    """Whether it is the same memory: another kernel leaves a little more or less of it."""
+    return abs(one_mib - other_mib) <= SAME_MEMORY * max(one_mib, other_mib)
 
 
 def judged(result: Result, before: Result | None) -> Judged:
@@ -119,14 +129,19 @@ def judged(result: Result, before: Result | None) -> Judged:
         doubt=why,
         speed=fast,
         claim=claim,
-        share=answer * fast.bytes_per_token / bound.bound / 1e9
-        if answer and fast and bound
-        else None,
+        share=_share(answer, fast),
         prefill=_prefill(result, fast),
         causes=shown,
         comparison=compared(result, before),
         articles=articles.of(result.model.name, family(result.board.kind)),
     )
+
+
+def _share(answer: float | None, fast: Speed | None) -> float | None:
+    """What generation read of what memory gives, where that bounds it."""
+    if answer is None or fast is None or fast.most is None:
+        return None
+    return answer * fast.bytes_per_token / fast.bound_gb_s / GB
 
 
 def _impossible(result: Result, why: str | None) -> str:
@@ -154,7 +169,7 @@ def _prefill(result: Result, fast: Speed | None) -> str | None:
 
 # What must be the same for two results to be compared, with its name for people.
 _SAME: tuple[tuple[str, Callable[[Result], object]], ...] = (
-    ("board", lambda r: (r.board.kind, r.board.memory_mib)),
+    ("board", lambda r: r.board.kind),
     ("model", lambda r: r.model.sha256),
     ("release", lambda r: r.release.release),
     ("threads", lambda r: r.threads),
@@ -173,6 +188,8 @@ def compared(result: Result, before: Result | None) -> Comparison:
     ratio = (result.median("answer_tps") or 0) / (before.median("answer_tps") or 1)
     told = f"{ratio:.2f} times the answer of {before.at}"
     changed = [name for name, of in _SAME if of(result) != of(before)]
+    if not _alike(result.board.memory_mib, before.board.memory_mib):
+        changed.insert(0, "memory")
     if changed:
         return Comparison("other", f"{told}; but {', '.join(changed)} changed since", ratio)
     if new[0] > old[1]:

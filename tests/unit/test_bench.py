@@ -205,21 +205,22 @@ def test_the_newest_bandwidth_that_is_in_no_doubt_counts_and_only_for_the_same_b
     good, older = result(memory={"gb_s": 5.1}), result(memory={"gb_s": 4.0})
     found = verdict.latest_bandwidth([doubtful, good, older], "pi4", 7800)
     assert (found.bound, found.prefill) == (5.1, PUBLISHED["pi4"].prefill)
+    assert verdict.latest_bandwidth([good], "pi4", 7790).bound == 5.1
     assert verdict.latest_bandwidth([good], "pi4", 3791) is None
     assert verdict.latest_bandwidth([good], "pi5", 7800) is None
 
 
 def test_an_unknown_board_is_bounded_by_what_was_measured_alone():
-    board = Board(model="a mini-PC", kind="other", memory_mib=7800, cores=4)
-    told = judged(result(board=board))
+    other = board(kind="other")
+    told = judged(result(board=other))
     assert told.speed.bound_gb_s == 5.3
     assert told.speed.usual[0] < told.speed.most
-    assert judged(result(board=board, memory={"gb_s": None})).speed is None
+    assert judged(result(board=other, memory={"gb_s": None})).speed is None
 
 
 def test_a_model_that_fits_into_the_caches_has_no_bound():
     told = judged(result(memory={"caches_bytes": 2 << 30}))
-    assert told.claim.verdict == "unbounded"
+    assert (told.claim.verdict, told.share) == ("unbounded", None)
     assert told.well
 
 
@@ -244,6 +245,10 @@ def test_a_benchmark_without_figures_is_not_well():
 # Beside the last one
 
 
+def board(memory_mib=7800, kind="pi4"):
+    return Board(model="a board", kind=kind, memory_mib=memory_mib, cores=4)
+
+
 @pytest.mark.parametrize(
     ("before", "word", "said"),
     [
@@ -254,6 +259,9 @@ def test_a_benchmark_without_figures_is_not_well():
         (result((1.0,) * 3, threads=3), "other", "but threads changed since"),
         (result((1.0,) * 3, in_release={"release": "b" * 12}), "other", "but release changed"),
         (result(()), "other", "no figures"),
+        (result(board=board(7790)), "same", "no difference"),
+        (result(board=board(3791)), "other", "but memory changed since"),
+        (result(board=board(kind="pi5")), "other", "but board changed since"),
     ],
 )
 def test_the_last_result_is_compared_where_it_is_comparable(before, word, said):
