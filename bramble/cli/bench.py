@@ -79,6 +79,8 @@ def bench(
             outcome = _run(hosts, rounds, as_json)
             rows = [_measured(host, outcome) for host in dict.fromkeys(hosts)]
             chart = chart or outcome.report.with_suffix(".html")
+            if outcome.code:
+                click.echo(f"The whole log: {outcome.log}", err=True)
         drawn = _draw(chart, [row.host for row in rows if row.judged])
     except ValueError as error:
         refuse(str(error))
