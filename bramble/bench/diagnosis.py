@@ -54,7 +54,7 @@ def sentence(found: tuple[Cause, ...]) -> str:
     """What explains a low figure, or that nothing that was looked at does."""
     reasons = [cause for cause in found if cause.state in ("found", "maybe")]
     if reasons:
-        return "Because: " + " ".join(f"{c.got} ({c.name}). {c.remedy}" for c in reasons)
+        return "Because: " + " ".join(f"{c.got}. {c.remedy}" for c in reasons)
     unknown = ", ".join(cause.name for cause in found if cause.state == "unknown")
     looked = ", ".join(cause.name for cause in found if cause.state == "no")
     told = f" The node does not tell of: {unknown}." if unknown else ""
@@ -143,7 +143,7 @@ def _others(result: Result) -> Cause:
 def _threads(result: Result) -> Cause:
     """The server computes with another number of threads than there are cores."""
     name, cores = "threads", result.board.cores
-    got = f"{result.threads} thread{'s' * (result.threads > 1)} on {cores} cores"
+    got = f"{result.threads} thread{'s' * (result.threads != 1)} on {cores} cores"
     if result.threads > cores:
         remedy = f"Threads that wait for a core spin: set serving.threads to {cores} or less."
         return Cause(name, "found", got, remedy)

@@ -120,7 +120,7 @@ def judged(result: Result, before: Result | None) -> Judged:
     fast = speed(model, bound, request_for(model, None)) if model and bound else None
     shown = causes(result, model.weights.file_bytes if model else None)
     answer = result.median("answer_tps")
-    claim = judge(answer, fast, True, sentence(shown)) if answer and fast else None
+    claim = judge(_three(answer), fast, True, sentence(shown)) if answer and fast else None
     if claim and claim.verdict == "impossible":
         claim = replace(claim, sentence=f"{claim.sentence} {_impossible(result, why)}")
     return Judged(
@@ -135,6 +135,11 @@ def judged(result: Result, before: Result | None) -> Judged:
         comparison=compared(result, before),
         articles=articles.of(result.model.name, family(result.board.kind)),
     )
+
+
+def _three(value: float) -> float:
+    """Three digits that count, for sentences."""
+    return float(f"{value:.3g}")
 
 
 def _share(answer: float | None, fast: Speed | None) -> float | None:
@@ -185,11 +190,13 @@ def compared(result: Result, before: Result | None) -> Comparison:
     new, old = result.span("answer_tps"), before.span("answer_tps")
     if new is None or old is None:
         return Comparison("other", f"the result of {before.at} or this one has no figures")
-    ratio = (result.median("answer_tps") or 0) / (before.median("answer_tps") or 1)
-    told = f"{ratio:.2f} times the answer of {before.at}"
     changed = [name for name, of in _SAME if of(result) != of(before)]
     if not _alike(result.board.memory_mib, before.board.memory_mib):
         changed.insert(0, "memory")
+    if "model" in changed:
+        return Comparison("other", f"the answer of {before.at} was another model's")
+    ratio = (result.median("answer_tps") or 0) / (before.median("answer_tps") or 1)
+    told = f"{ratio:.2f} times the answer of {before.at}"
     if changed:
         return Comparison("other", f"{told}; but {', '.join(changed)} changed since", ratio)
     if new[0] > old[1]:

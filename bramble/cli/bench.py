@@ -156,7 +156,7 @@ def _lines(row: _Row) -> Iterator[str]:
     result = judged.result
     yield (
         f"{row.host} ({result.board.model}): {result.model.name}, release "
-        f"{result.release.release}, {result.threads} threads, {result.at}"
+        f"{result.release.release}, {_threads(result.threads)}, {result.at}"
     )
     yield from (f"  {name:8} {text}" for name, text in _figures(judged))
     if row.why or result.problem:
@@ -174,17 +174,26 @@ def _figures(judged: Judged) -> Iterator[tuple[str, str]]:
         if middle is None or span is None:
             continue
         more = judged.prefill if name == "prompt" else _of_bound(judged)
-        text = f"{middle:.2f} ({span[0]:.2f}-{span[1]:.2f}) tokens/s"
+        text = f"{_number(middle)} ({_number(span[0])}-{_number(span[1])}) tokens/s"
         yield name, f"{text}{f', {more}' if more else ''}"
     if result.bandwidth.gb_s:
         doubt = f", not counted: {judged.doubt}" if judged.doubt else ""
-        threads = result.bandwidth.threads
-        yield "memory", f"{result.bandwidth.gb_s:.2f} GB/s with {threads} threads{doubt}"
+        threads = _threads(result.bandwidth.threads)
+        yield "memory", f"{result.bandwidth.gb_s:.2f} GB/s with {threads}{doubt}"
     else:
         yield "memory", f"not measured: {judged.doubt}"
     hottest = [run.hottest_c for run in result.runs if run.hottest_c is not None]
     if hottest:
         yield "heat", f"{max(hottest):.0f} °C at most"
+
+
+def _number(value: float) -> str:
+    """Two digits behind the point, where they say something."""
+    return f"{value:.2f}" if value < 100 else f"{value:.0f}"
+
+
+def _threads(count: int) -> str:
+    return f"{count} thread{'s' * (count != 1)}"
 
 
 def _of_bound(judged: Judged) -> str | None:
@@ -206,7 +215,7 @@ def _sentences(judged: Judged) -> Iterator[str]:
     if not (judged.claim and judged.claim.verdict == "far below"):
         for cause in judged.causes:
             if cause.state == "found":
-                yield f"{cause.name}: {cause.got}. {cause.remedy}"
+                yield f"Found: {cause.got}. {cause.remedy}"
     yield judged.comparison.sentence
     yield from beside(judged)
 

@@ -121,7 +121,7 @@ def _bandwidth(host: Host) -> dict[str, Any]:
     except ValueError as error:
         found = {"problem": f"the node's answer is not JSON: {error}"}
     host.log(
-        f"memory: {found['gb_s']:.2f} GB/s with {found['threads']} threads"
+        f"memory: {found['gb_s']:.2f} GB/s with {found['threads']} thread(s)"
         if found.get("gb_s")
         else f"memory: not measured: {found['problem']}"
     )

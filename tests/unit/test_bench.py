@@ -39,12 +39,12 @@ FAULTS = {
     "heat": (
         {"in_runs": {"held_back": ("soft temperature limit",), "hottest_c": 82.0}},
         "throttled",
-        "soft temperature limit in 3 of 3 runs, 82 °C at most (throttled). Cool it",
+        "soft temperature limit in 3 of 3 runs, 82 °C at most. Cool it",
     ),
     "weak supply": (
         {"in_runs": {"held_back": ("undervoltage", "throttled")}},
         "throttled",
-        "undervoltage, throttled in 3 of 3 runs, 61 °C at most (throttled). Use the official supply",
+        "undervoltage, throttled in 3 of 3 runs, 61 °C at most. Use the official supply",
     ),
     "one run of them": (
         {"runs": (run(0.6), run(0.6, held_back=("throttled",)), run(0.6))},
@@ -54,7 +54,7 @@ FAULTS = {
     "server in swap": (
         {"in_seen": {"server_swap_mib": 512.0}},
         "swapping",
-        "512 MiB of llama-server lie in swap (swapping). Take a smaller model",
+        "512 MiB of llama-server lie in swap. Take a smaller model",
     ),
     "swapping in": (
         {"in_runs": {"swapped_mib": 300.0}},
@@ -69,37 +69,37 @@ FAULTS = {
     "another program": (
         {"in_runs": {"others_cores": 2.1, "busiest": {"chromium": 1.9}}},
         "other programs",
-        "other programs took 2.1 of 4 cores: chromium 1.9 (other programs). End them",
+        "other programs took 2.1 of 4 cores: chromium 1.9. End them",
     ),
     "the server answers": (
         {"in_runs": {"others_cores": 3.0, "busiest": {"llama-server": 2.9}}},
         "other programs",
-        "llama-server 2.9 (other programs). The server was answering",
+        "llama-server 2.9. The server was answering",
     ),
     "more threads than cores": (
         {"threads": 8},
         "threads",
-        "8 threads on 4 cores (threads). Threads that wait for a core spin: set serving.threads to 4",
+        "8 threads on 4 cores. Threads that wait for a core spin: set serving.threads to 4",
     ),
     "a desktop": (
         {"in_seen": {"desktop": True}},
         "desktop",
-        "a desktop runs (display-manager.service) (desktop). `sudo systemctl set-default",
+        "a desktop runs (display-manager.service). `sudo systemctl set-default",
     ),
     "a build without dotprod": (
         {"in_release": {"soc": "cortex-a76", "processor": "cortex-a76", "lacks": ("DOTPROD",)}},
         "build",
-        "is built without DOTPROD, which this processor has (build). `bramble engine list`",
+        "is built without DOTPROD, which this processor has. `bramble engine list`",
     ),
     "a build for another processor": (
         {"in_release": {"soc": "cortex-a72", "processor": "cortex-a76"}},
         "build",
-        "release aaaaaaaaaaaa is for cortex-a72, and this is cortex-a76 (build)",
+        "release aaaaaaaaaaaa is for cortex-a72, and this is cortex-a76",
     ),
     "a low clock": (
         {"in_runs": {"mhz": 600.0}, "in_seen": {"governor": "powersave"}},
         "clock",
-        "600 of 1800 MHz with the governor powersave (clock). Set power.governor",
+        "600 of 1800 MHz with the governor powersave. Set power.governor",
     ),
 }
 
@@ -145,7 +145,7 @@ def test_where_nothing_explains_it_that_is_said_with_what_was_looked_at():
 
 def test_fewer_threads_than_cores_explain_a_low_figure_and_are_no_finding_otherwise():
     low = judged(result(SLOW, threads=1))
-    assert "1 thread on 4 cores (threads). Try serving.threads: 4." in low.claim.sentence
+    assert "1 thread on 4 cores. Try serving.threads: 4." in low.claim.sentence
     assert states(result(threads=1))["threads"] == "maybe"
 
 
@@ -183,7 +183,7 @@ DOUBTS = {
     "above the bus": ({"gb_s": 14.0, "cached_gb_s": 30.0}, {}, "more than the bus gives (12.8)"),
     "the cores are the limit": ({"cached_gb_s": 3.0}, {}, "no faster from their caches"),
     "others computed": ({"others_cores": 1.5}, {}, "other programs took 1.5 cores then"),
-    "held back": ({}, {"held_back_now": ("throttled",)}, "was held back then (throttled)"),
+    "held back": ({}, {"held_back_now": ("throttled",)}, "was held back then"),
 }
 
 
@@ -259,6 +259,7 @@ def board(memory_mib=7800, kind="pi4"):
         (result((1.0,) * 3, threads=3), "other", "but threads changed since"),
         (result((1.0,) * 3, in_release={"release": "b" * 12}), "other", "but release changed"),
         (result(()), "other", "no figures"),
+        (result(model=Model(name="toy", sha256="e" * 64)), "other", "was another model's"),
         (result(board=board(7790)), "same", "no difference"),
         (result(board=board(3791)), "other", "but memory changed since"),
         (result(board=board(kind="pi5")), "other", "but board changed since"),

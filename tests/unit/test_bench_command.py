@@ -86,8 +86,8 @@ def test_a_good_figure_with_a_fault_is_told_of_it_and_ends_with_0(fleet):
     fleet.results["pi4-a"] = result(in_seen={"desktop": True}, threads=3)
     done = bench("pi4-a")
     assert done.exit_code == 0
-    assert "desktop: a desktop runs (display-manager.service). `sudo systemctl" in done.stdout
-    assert "threads: " not in done.stdout
+    assert "Found: a desktop runs (display-manager.service). `sudo systemctl" in done.stdout
+    assert "3 threads on 4 cores" not in done.stdout
 
 
 def test_an_impossible_figure_ends_with_1(fleet):
