@@ -34,8 +34,9 @@ def _host(name: str, results: Sequence[Judged]) -> str:
     newest = results[0]
     words = [
         newest.claim.sentence if newest.claim else "",
+        *newest.because,
         newest.comparison.sentence,
-        *(f"{cause.name}: {cause.got}" for cause in newest.causes if cause.state == "found"),
+        *(cause.got for cause in newest.causes if cause.state == "found" and not newest.because),
     ]
     items = "".join(f"<li>{escape(word)}</li>" for word in words if word)
     board = newest.result.board.model

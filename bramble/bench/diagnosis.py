@@ -50,11 +50,13 @@ def causes(result: Result, file_bytes: int | None = None) -> tuple[Cause, ...]:
     return tuple(rule(result) for rule in rules)
 
 
-def sentence(found: tuple[Cause, ...]) -> str:
-    """What explains a low figure, or that nothing that was looked at does."""
-    reasons = [cause for cause in found if cause.state in ("found", "maybe")]
-    if reasons:
-        return "Because: " + " ".join(f"{c.got}. {c.remedy}" for c in reasons)
+def explained(found: tuple[Cause, ...]) -> tuple[str, ...]:
+    """What explains a low figure, in sentences, or one that nothing that was looked at does."""
+    reasons = tuple(f"{c.got}. {c.remedy}" for c in found if c.state in ("found", "maybe"))
+    return reasons or (_nothing(found),)
+
+
+def _nothing(found: tuple[Cause, ...]) -> str:
     unknown = ", ".join(cause.name for cause in found if cause.state == "unknown")
     looked = ", ".join(cause.name for cause in found if cause.state == "no")
     told = f" The node does not tell of: {unknown}." if unknown else ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from bramble.bench import articles
-from bramble.bench.diagnosis import OTHERS_CORES, Cause, causes, sentence
+from bramble.bench.diagnosis import OTHERS_CORES, Cause, causes, explained
 from bramble.bench.result import Result
 from bramble.fit.speed import (
     BUS_GB_S,
@@ -56,6 +56,7 @@ class Judged:
     share: float | None
     prefill: str | None
     causes: tuple[Cause, ...]
+    because: tuple[str, ...]
     comparison: Comparison
     articles: tuple[articles.Row, ...]
 
@@ -120,9 +121,10 @@ def judged(result: Result, before: Result | None) -> Judged:
     fast = speed(model, bound, request_for(model, None)) if model and bound else None
     shown = causes(result, model.weights.file_bytes if model else None)
     answer = result.median("answer_tps")
-    claim = judge(_three(answer), fast, True, sentence(shown)) if answer and fast else None
+    claim = judge(_three(answer), fast, True, "") if answer and fast else None
     if claim and claim.verdict == "impossible":
         claim = replace(claim, sentence=f"{claim.sentence} {_impossible(result, why)}")
+    low = claim is not None and claim.verdict == "far below"
     return Judged(
         result=result,
         bandwidth=bound,
@@ -132,6 +134,7 @@ def judged(result: Result, before: Result | None) -> Judged:
         share=_share(answer, fast),
         prefill=_prefill(result, fast),
         causes=shown,
+        because=explained(shown) if low else (),
         comparison=compared(result, before),
         articles=articles.of(result.model.name, family(result.board.kind)),
     )

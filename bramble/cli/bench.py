@@ -205,17 +205,17 @@ def _of_bound(judged: Judged) -> str | None:
 
 
 def _sentences(judged: Judged) -> Iterator[str]:
-    """What is thought of them. What explains a low figure stands in its sentence already."""
+    """What is thought of them, and what explains a low figure."""
     from bramble.bench.verdict import UNKNOWN_MODEL, beside
 
     if judged.claim:
         yield judged.claim.sentence
     elif judged.result.good and judged.result.model.dimensions is None:
         yield f"{UNKNOWN_MODEL}."
-    if not (judged.claim and judged.claim.verdict == "far below"):
-        for cause in judged.causes:
-            if cause.state == "found":
-                yield f"Found: {cause.got}. {cause.remedy}"
+    yield from (f"Because: {text}" for text in judged.because)
+    for cause in judged.causes if not judged.because else ():
+        if cause.state == "found":
+            yield f"Found: {cause.got}. {cause.remedy}"
     yield judged.comparison.sentence
     yield from beside(judged)
 
@@ -233,7 +233,17 @@ def _as_dict(row: _Row) -> dict[str, Any]:
 
     judged = row.judged
     told: dict[str, Any] = {"host": row.host, "file": row.file, "why": row.why, "well": row.well}
-    parts = ("result", "answer", "prompt", "bound", "claim", "causes", "comparison", "articles")
+    parts = (
+        "result",
+        "answer",
+        "prompt",
+        "bound",
+        "claim",
+        "because",
+        "causes",
+        "comparison",
+        "articles",
+    )
     if judged is None:
         return told | dict.fromkeys(parts)
     result, fast = judged.result, judged.speed
@@ -251,6 +261,7 @@ def _as_dict(row: _Row) -> dict[str, Any]:
         "prompt": _spread(judged, "prompt_tps") | {"published": judged.prefill},
         "bound": bound,
         "claim": asdict(judged.claim) if judged.claim else None,
+        "because": list(judged.because),
         "causes": [asdict(cause) for cause in judged.causes],
         "comparison": asdict(judged.comparison),
         "articles": list(beside(judged)),

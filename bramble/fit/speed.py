@@ -176,7 +176,7 @@ def judge(tokens_per_s: float, found: Speed, fits: bool, why: str | None = None)
         rest = f"and {low:g} to {high:g} tokens/s are usual"
         return Claim(tokens_per_s, _round(needs), "plausible", f"Plausible: {takes}, {rest}.")
     reasons = _causes(found) if why is None else why
-    rest = f"and {low:g} to {high:g} tokens/s are usual. {reasons}"
+    rest = f"and {low:g} to {high:g} tokens/s are usual. {reasons}".rstrip()
     return Claim(tokens_per_s, _round(needs), "far below", f"Far below: {takes}, {rest}")
 
 

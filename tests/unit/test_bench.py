@@ -24,7 +24,7 @@ def states(found):
 
 def test_a_healthy_board_is_plausible_and_nothing_is_found():
     told = judged(result())
-    assert told.claim.verdict == "plausible"
+    assert (told.claim.verdict, told.because) == ("plausible", ())
     assert told.well
     assert told.doubt is None
     assert set(states(result()).values()) == {"no"}
@@ -109,7 +109,8 @@ def test_a_planted_fault_explains_a_figure_far_below(fault):
     changes, name, words = FAULTS[fault]
     told = judged(result(SLOW, **changes))
     assert told.claim.verdict == "far below"
-    assert words in told.claim.sentence
+    assert words in told.because[0]
+    assert len(told.because) == 1
     found = [cause.name for cause in told.causes if cause.state != "no"]
     assert found == [name]
     assert not told.well
@@ -135,17 +136,17 @@ def test_what_was_not_told_is_unknown(name):
     found = result(SLOW, **BLIND[name])
     assert [cause for cause, state in states(found).items() if state != "no"] == [name]
     assert states(found)[name] == "unknown"
-    assert f"The node does not tell of: {name}." in judged(found).claim.sentence
+    assert f"The node does not tell of: {name}." in judged(found).because[0]
 
 
 def test_where_nothing_explains_it_that_is_said_with_what_was_looked_at():
-    sentence = judged(result(SLOW)).claim.sentence
-    assert "Nothing that it shows explains it (looked at: throttled, swapping, other" in sentence
+    (said,) = judged(result(SLOW)).because
+    assert "Nothing that it shows explains it (looked at: throttled, swapping, other" in said
 
 
 def test_fewer_threads_than_cores_explain_a_low_figure_and_are_no_finding_otherwise():
     low = judged(result(SLOW, threads=1))
-    assert "1 thread on 4 cores. Try serving.threads: 4." in low.claim.sentence
+    assert "1 thread on 4 cores. Try serving.threads: 4." in low.because[0]
     assert states(result(threads=1))["threads"] == "maybe"
 
 
