@@ -16,6 +16,7 @@ Every line is an object with `event` and `at` (seconds since 1970):
     models   host, folder, free_bytes, models
                                      the model files of a node, read back where that was asked for
     race     host, soc, model, releases, runs
+    bench    host, file              a benchmark is kept, and where
     end      changed, failed         names of hosts; always the last line
 """
 
