@@ -8,7 +8,6 @@ hosts     the release that `bramble rollback` went back to, by host, until `bram
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ from typing import Any, TypeVar
 
 from bramble.inventory.documents import Document
 from bramble.inventory.documents import read as read_document
+from bramble.inventory.documents import write as write_document
 from bramble.inventory.problems import InventoryError, Problem, found, unknown
 from bramble.inventory.validation import validate
 from bramble.settings import Section, option
@@ -158,14 +158,10 @@ def _scalar(value: object) -> str:
 
 def write(folder: Path, lock: Lock) -> bool:
     """Replace the file by one rename; whether anything in it changed. An empty lock needs no file."""
-    file, new = folder / FILE, folder / f".{FILE}.new"
+    file = folder / FILE
     said = text(lock)
     before = file.read_text(encoding="utf-8") if file.is_file() else text(Lock())
     if before == said:
         return False
-    with new.open("w", encoding="utf-8") as stream:
-        stream.write(said)
-        stream.flush()
-        os.fsync(stream.fileno())
-    new.replace(file)
+    write_document(file, said)
     return True

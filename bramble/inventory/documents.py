@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
@@ -61,6 +62,16 @@ def read(file: Path) -> Document:
         tree.problem(root, "the file must hold a mapping (`key: value` lines)")
     values = values if isinstance(values, dict) else {}
     return Document(file, values, tree.lines, tuple(tree.problems))
+
+
+def write(file: Path, text: str) -> None:
+    """Replace a file by one rename: whoever reads it has the old text or the new one, and all of it."""
+    new = file.with_name(f".{file.name}.new")
+    with new.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    new.replace(file)
 
 
 class _Loader(yaml.SafeLoader):

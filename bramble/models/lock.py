@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -13,6 +12,7 @@ from urllib.parse import quote
 
 from bramble.fit.kept import Kept
 from bramble.inventory.documents import read
+from bramble.inventory.documents import write as write_document
 from bramble.inventory.problems import InventoryError
 from bramble.models.catalogue import GGUF, REPO, USE, entries_of, identity
 from bramble.settings import Section, option
@@ -83,13 +83,9 @@ def _lines(values: Mapping[str, Any], indent: int) -> Iterator[str]:
 
 def write(folder: Path, locked: Mapping[str, Locked]) -> bool:
     """Replace the lock by one rename; whether anything in it changed."""
-    file, new = folder / FILE, folder / f".{FILE}.new"
+    file = folder / FILE
     said = text(locked)
     if file.is_file() and file.read_text(encoding="utf-8") == said:
         return False
-    with new.open("w", encoding="utf-8") as stream:
-        stream.write(said)
-        stream.flush()
-        os.fsync(stream.fileno())
-    new.replace(file)
+    write_document(file, said)
     return True

@@ -132,20 +132,25 @@ def download(url, path):
 
 def kleidiai(source, work):
     """KleidiAI's source beside llama.cpp's, and CMake's options to take it and to fetch nothing."""
-    folder, hook = os.path.join(work, "kleidiai"), os.path.join(work, "kleidiai.cmake")
+    folder = os.path.join(work, "kleidiai")
     get_source(source, folder, "engine.kleidiai")
     inside = [name for name in sorted(os.listdir(folder)) if name != ".bramble-source"]
     if len(inside) == 1:
         folder = os.path.join(folder, inside[0])
     if not os.path.exists(os.path.join(folder, "CMakeLists.txt")):
         raise BuildError("KleidiAI's archive has no CMakeLists.txt there; correct its subdir")
-    with open(hook, "w", encoding="utf-8") as file:
-        file.write(source["hook"])
     return {
-        "CMAKE_PROJECT_INCLUDE": hook,
         "FETCHCONTENT_FULLY_DISCONNECTED": "ON",
         "FETCHCONTENT_SOURCE_DIR_KLEIDIAI": folder,
     }
+
+
+def hooked(hook, work):
+    """CMake's option to run what mends a file for the compiler."""
+    path = os.path.join(work, "hook.cmake")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(hook)
+    return {"CMAKE_PROJECT_INCLUDE": path}
 
 
 def fetch(source, folder):
@@ -335,6 +340,8 @@ def build(query):
         options = query["options"]
         if query.get("kleidiai"):
             options = options | kleidiai(query["kleidiai"], work)
+        if query.get("hook"):
+            options = options | hooked(query["hook"], work)
         configure(source, folder, options, query.get("toolchain"))
         compile_targets(folder, query["targets"], query["jobs"])
         install(query, folder)

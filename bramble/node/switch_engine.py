@@ -177,6 +177,20 @@ def judged(done):
     return None
 
 
+def remedy(release, problem):
+    """What to do where the processor names instructions that its machine does not run."""
+    if "SIGILL" not in problem:
+        return ""
+    with open(os.path.join(release, "manifest.json"), encoding="utf-8") as file:
+        options = json.load(file)["options"]
+    if options.get("GGML_AMX_INT8") != "ON":
+        return ""
+    return (
+        ", or this one names AMX and cannot use it (engine.options: "
+        '{GGML_AMX_TILE: "OFF", GGML_AMX_INT8: "OFF"})'
+    )
+
+
 def refusal(path, release, target, wants):
     """Why the link must not move there, None when it may."""
     if not os.path.isdir(release):
@@ -185,7 +199,7 @@ def refusal(path, release, target, wants):
         return f"{path} is not a symbolic link; move it away and run again"
     problem, said = smoke(release)
     if problem:
-        return f"{target} does not compute on this node: {problem}"
+        return f"{target} does not compute on this node: {problem}{remedy(release, problem)}"
     record = read_back(release, said)
     missing = lacks(record, wants)
     if missing:

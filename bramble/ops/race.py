@@ -94,15 +94,7 @@ def _run(state: State, host: Host, plans: Mapping[str, NodePlan], rounds: int) -
             releases={name: _provided(plan)["engine.release"] for name, plan in plans.items()},
             runs=found,
         )
-    this_run().report.write(
-        "step",
-        host=host.name,
-        step=step.name,
-        why=step.why,
-        state="failed" if problem else "done",
-        problem=problem,
-    )
-    return problem is None
+    return this_run().stepped(host.name, step, problem)
 
 
 def step_of(plans: Mapping[str, NodePlan], rounds: int) -> Step:

@@ -49,6 +49,18 @@ class Run:
             "run", hosts=[h.name for h in state.inventory if state.is_host_in_limit(h)]
         )
 
+    def stepped(self, host: str, step: Step, problem: str | None) -> bool:
+        """Tell of a step that was carried out; whether it went well."""
+        self.report.write(
+            "step",
+            host=host,
+            step=step.name,
+            why=step.why,
+            state="failed" if problem else "done",
+            problem=problem,
+        )
+        return problem is None
+
     def end(self) -> None:
         """Name the hosts that changed and those that failed, the unreachable ones among them."""
         failed = {failed_host.name for failed_host in state.failed_hosts}
@@ -178,15 +190,7 @@ def _carry_out(state: State, host: Host, step: Step, query: dict[str, object]) -
     else:
         problem = _reboot(host, step, query)
     this_run().changed.add(host.name)
-    this_run().report.write(
-        "step",
-        host=host.name,
-        step=step.name,
-        why=step.why,
-        state="failed" if problem else "done",
-        problem=problem,
-    )
-    return problem is None
+    return this_run().stepped(host.name, step, problem)
 
 
 def _reboot(host: Host, step: Step, query: dict[str, object]) -> str | None:

@@ -12,7 +12,7 @@ from bramble.plan import Given, Interests, NodePlan, RolePlan, identity
 from bramble.releases import built_sha256, linked, manifest_path, note, superfluous, there
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step, Stored, Upload, install_packages, remove_files
-from roles.engine import kleidiai, processor, proof
+from roles.engine import amx, kleidiai, processor, proof
 from roles.engine.recipe import (
     BUILD_PACKAGES,
     LIBRARIES,
@@ -54,6 +54,7 @@ class EnginePlan(RolePlan):
     uploads: tuple[Upload, ...]
     mirror: str | None
     kleidiai: Mapping[str, Any] | None
+    hook: str
     wants: proof.Wants
     refusal: str | None
 
@@ -91,8 +92,9 @@ def plan(settings: Settings, board: Board, given: Given) -> EnginePlan:
         "LLAMA_BUILD_COMMIT": commit[:9],
     }
     options |= settings.options
+    hook = (kleidiai.HOOK if kai[0] else "") + (amx.HOOK if amx.wanted(options) else "")
     pins = [{**part, "upload": None} for part in (source, kai[0]) if part]
-    release = identity([*pins, options, board.codename, soc])
+    release = identity([*pins, options, *([hook] if hook else []), board.codename, soc])
     build_info = f"b{settings.build_number}-{commit[:9]}"
     if settings.pin:
         release, build_info = settings.pin.release, settings.pin.build_info
@@ -120,6 +122,7 @@ def plan(settings: Settings, board: Board, given: Given) -> EnginePlan:
         uploads=tuple(part for part in (upload, kai[1]) if part),
         mirror=settings.mirror,
         kleidiai=kai[0],
+        hook=hook,
         # What a pinned release was built with is not what these settings say.
         wants={} if settings.pin else _wants(board, options),
         refusal=kleidiai.refusal(board, settings.force) if kai[0] and not settings.pin else None,
@@ -283,7 +286,8 @@ def build(plan: EnginePlan, codename: str) -> dict[str, Any]:
         "targets": plan.targets,
         "jobs": plan.jobs,
         "needs_at_most": LIBRARIES[codename],
-        "kleidiai": {**plan.kleidiai, "hook": kleidiai.HOOK} if plan.kleidiai else None,
+        "kleidiai": plan.kleidiai,
+        "hook": plan.hook,
         "wants": plan.wants.get("system_info", ()),
         "manifest": {
             "release": plan.release,

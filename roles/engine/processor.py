@@ -25,9 +25,11 @@ ARMS = {
 }
 GENERIC_ARM = "armv8-a"
 
-# llama.cpp's options for x86-64, each with the features (/proc/cpuinfo) that it needs. AMX is left
-# out: Debian 12's gcc 12.2 takes `_tile_loadconfig` to read 8 of its 64 bytes and drops the stores of
-# the others, so that the first tile instruction dies with SIGILL (GCC PR target/114098).
+# llama.cpp's options for x86-64, each with the features (/proc/cpuinfo) that it needs. Its kernels for
+# AMX are compiled with AVX-512 and VNNI only; what they compute is eight bits wide.
+_AVX512 = {"avx512f", "avx512cd", "avx512vl", "avx512dq", "avx512bw"}
+_AMX = {"amx_tile", "amx_int8", "avx512_vnni"} | _AVX512
+_NOT_TOLD = ("GGML_SSE42", "GGML_AMX_TILE")  # system_info has no name for them
 X86_OPTIONS = {
     "GGML_SSE42": {"sse4_2"},
     "GGML_F16C": {"f16c"},
@@ -36,10 +38,12 @@ X86_OPTIONS = {
     "GGML_AVX": {"avx"},
     "GGML_AVX2": {"avx2"},
     "GGML_AVX_VNNI": {"avx_vnni"},
-    "GGML_AVX512": {"avx512f", "avx512cd", "avx512vl", "avx512dq", "avx512bw"},
+    "GGML_AVX512": _AVX512,
     "GGML_AVX512_VBMI": {"avx512vbmi"},
     "GGML_AVX512_VNNI": {"avx512_vnni"},
     "GGML_AVX512_BF16": {"avx512_bf16"},
+    "GGML_AMX_TILE": _AMX,
+    "GGML_AMX_INT8": _AMX,
 }
 
 
@@ -88,5 +92,5 @@ def shown(board: Board, options: Mapping[str, str]) -> tuple[str, ...]:
         return (*(["DOTPROD"] if dotprod else []), *(["KLEIDIAI"] if kleidiai else []))
     enabled = [name for name in X86_OPTIONS if options.get(name) == "ON" and not native]
     if "GGML_AVX512" not in enabled:  # what goes beyond AVX-512 is compiled with it only
-        enabled = [name for name in enabled if not name.startswith("GGML_AVX512")]
-    return tuple(name.removeprefix("GGML_") for name in enabled if name != "GGML_SSE42")
+        enabled = [name for name in enabled if not name.startswith(("GGML_AVX512", "GGML_AMX"))]
+    return tuple(name.removeprefix("GGML_") for name in enabled if name not in _NOT_TOLD)

@@ -24,10 +24,11 @@ import peers
 import weights
 from clones import BenchError, say
 
-PROMPT, ANSWER = 64, 16
+PROMPT, ANSWER = 512, 128
 NOTES = f"""\
 ratio: our tokens per second divided by the other's of the same round; the median (smallest to
-largest). prompt: {PROMPT} tokens at once, answer: {ANSWER} tokens one after the other."""
+largest). prompt: {PROMPT} tokens at once, answer: {ANSWER} tokens one after the other; an eighth of
+both for the generic build, which is slow."""
 
 Round = dict[str, dict[str, float]]
 """By peer: tokens per second of the prompt and of the answer."""
@@ -39,6 +40,7 @@ class Row:
 
     kind: str
     part: str
+    mine: str
     other: str
     speed: float
     ratios: tuple[float, ...]
@@ -56,10 +58,11 @@ class Row:
         """A line of the table."""
         median, low, high = statistics.median(self.ratios), min(self.ratios), max(self.ratios)
         ratio = f"{median:.2f} ({low:.2f}-{high:.2f})"
-        return (self.kind, self.part, f"{self.speed:.1f} t/s", self.other, ratio, self.verdict)
+        speed = f"{self.speed:.1f} t/s"
+        return (self.kind, self.part, self.mine, speed, self.other, ratio, self.verdict)
 
 
-HEADINGS = ("type", "part", "ours", "against", "ratio", "ours is")
+HEADINGS = ("type", "part", "build", "speed", "against", "ratio", "ours is")
 
 
 def rounds_of(several: Sequence[peers.Peer], model: Path, rounds: int, threads: int) -> list[Round]:
@@ -81,18 +84,19 @@ def _line(one: Round) -> str:
 
 
 def rows_of(kind: str, found: Sequence[Round]) -> list[Row]:
-    """Ours against each other one."""
-    others = [name for name in sorted(found[0]) if name != "ours"]
+    """Ours against each other one, like with like."""
+    pairs = [pair for pair in peers.PAIRS if pair[0] in found[0] and pair[1] in found[0]]
     return [
         Row(
             kind,
             part,
+            mine,
             other,
-            statistics.median(one["ours"][part] for one in found),
-            tuple(one["ours"][part] / one[other][part] for one in found),
+            statistics.median(one[mine][part] for one in found),
+            tuple(one[mine][part] / one[other][part] for one in found),
         )
         for part in ("prompt", "answer")
-        for other in others
+        for mine, other in pairs
     ]
 
 

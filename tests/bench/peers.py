@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -25,16 +25,22 @@ BUILD_S, DEBIAN_S, RUN_S = 4 * 3600, 1800, 900
 SHIPPED = Path(__file__).parents[2] / "inventory" / "groups" / "virtual.yml"
 AMX = "usr/lib/x86_64-linux-gnu/ggml/backends0/libggml-cpu-sapphirerapids.so"
 PACKAGES = "llama.cpp-tools,llama.cpp-tools-extra"
+# What is held against what.
+PAIRS = (("ours", "debian"), ("ours, no AMX", "debian, no AMX"), ("ours", "generic"))
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A llama-bench: how it is called, what it is in words, and where it wants a model's copy."""
+    """A llama-bench: how it is called, what it is in words, and where it wants a model's copy.
+
+    A slow one is given a part of the tokens.
+    """
 
     name: str
     argv: tuple[str, ...]
     about: str
     models: Path | None = None
+    part: int = 1
 
     def bench(self, model: Path, threads: int, prompt: int, answer: int) -> dict[str, float]:
         """Tokens per second of one run, of the prompt and of the answer."""
@@ -43,7 +49,8 @@ class Peer:
             if not copy.exists():
                 shutil.copy(model, copy)
             model = Path("/models") / model.name
-        words = [*self.argv, "-m", model, "-t", threads, "-p", prompt, "-n", answer]
+        tokens = ("-p", prompt // self.part, "-n", answer // self.part)
+        words = [*self.argv, "-m", model, "-t", threads, *tokens]
         done = subprocess.run(
             [*map(str, words), "-r", "1", "-o", "json"],
             capture_output=True,
@@ -60,27 +67,34 @@ class Peer:
 
 
 def ours(folder: Path) -> list[Peer]:
-    """What a node of this processor installs, and the same without any instruction set, both built."""
+    """What a node of this processor installs, and the same without any instruction set, both built.
+
+    Where the first has kernels for AMX, it comes a second time without them.
+    """
     source.fetch(say)
     board = board_for("x86-64", None, os.cpu_count() or 1, 8192)
     off = {name: "OFF" for name, on in processor.options(board, "native").items() if on == "ON"}
-    return [
-        _built(folder, "ours", {}, "bramble's own options: each instruction set named, never AMX"),
-        _built(folder, "generic", off, "the same source and compiler for any x86-64 (SSE2)"),
+    about = "the same source and compiler for any x86-64 (SSE2)"
+    found = [
+        _built(folder, "ours", {}, "bramble's own options: each instruction set named"),
+        replace(_built(folder, "generic", off, about), part=8),
     ]
+    if without := {name: "OFF" for name in off if "AMX" in name}:
+        found.append(_built(folder, "ours, no AMX", without, "ours without " + ", ".join(without)))
+    return found
 
 
 def _built(folder: Path, name: str, options: Mapping[str, str], about: str) -> Peer:
     """A release by `bramble engine build`, kept in virtual Pis' cache or your store, unpacked here."""
-    place = folder / name
+    place, host = folder / name, name.replace(", ", "-").replace(" ", "-").lower()
     (place / "groups").mkdir(parents=True)
     group = SHIPPED.read_text(encoding="utf-8").replace(
         "../models/", f"{SHIPPED.parents[2]}/models/"
     )
     (place / "groups" / "virtual.yml").write_text(group, encoding="utf-8")
-    host = {"groups": ["virtual"], "ssh": {"address": "10.77.0.99"}}
-    host |= {"engine": {"variant": "plain", "options": dict(options)}}
-    fleet = {"settings": {}, "hosts": {name: host}}
+    settings = {"groups": ["virtual"], "ssh": {"address": "10.77.0.99"}}
+    settings |= {"engine": {"variant": "plain", "options": dict(options)}}
+    fleet = {"settings": {}, "hosts": {host: settings}}
     (place / "fleet.yml").write_text(yaml.safe_dump(fleet), encoding="utf-8")
     kept = os.environ.get(store.VARIABLE, str(paths.cache_dir() / "engine"))
     say(f"{name}: from the store, or built now (nine minutes of two processors)")
@@ -100,7 +114,7 @@ def _built(folder: Path, name: str, options: Mapping[str, str], about: str) -> P
 def debian(folder: Path, suite: str) -> list[Peer]:
     """Debian's package from this computer's own mirror, unpacked into a folder that is its root.
 
-    Where it would choose its kernels for AMX, which ours has none of, it comes a second time without.
+    Where it would choose its kernels for AMX, it comes a second time without them.
     """
     root, apt = folder / "debian", read_host()
     options = [f'--aptopt={name} "{value}"' for name, value in apt.options]

@@ -15,7 +15,7 @@ import pytest
 from bramble import catalogue, store
 from bramble.checks import checks_of
 from bramble.virtual import paths, source
-from tests.nodes.fleet import Fleet
+from tests.nodes.fleet import NOT_NAMED, NOT_WANTED, Fleet
 
 pytestmark = [pytest.mark.nodes, pytest.mark.machine]
 
@@ -28,14 +28,8 @@ CHECKS = [
     if role.name in ROLES
 ]
 SKIPPED = (
-    # Nothing is planned of these.
-    "base.upgrades_are_as_planned",
-    "base.hostname_is_as_planned",
-    "base.timezone_is_as_planned",
-    "base.keys_are_there",
-    "base.sshd_has_its_options",
-    "power.fan_has_its_temperatures",
-    "boot.config_txt_has_the_planned_values",
+    *NOT_WANTED,
+    *NOT_NAMED,
     "power.governor_is_in_force",  # a machine's kernel scales no clock
     "power.supply_is_rated_for_a_pi_5",
 )

@@ -19,7 +19,7 @@ import yaml
 from bramble import catalogue, virtual
 from bramble.checks import checks_of
 from bramble.virtual import paths
-from tests.nodes.fleet import ROOT, Fleet
+from tests.nodes.fleet import NO_LOG2RAM, NOT_WANTED, ROOT, Fleet
 
 pytestmark = [pytest.mark.nodes, pytest.mark.machine]
 
@@ -41,19 +41,10 @@ OWN = {
     "base": {"hostname": "inventory", "timezone": "Europe/Vienna"},
 }
 SKIPPED = (
-    # These settings want nothing of them.
-    "base.upgrades_are_as_planned",
-    "base.keys_are_there",
-    "base.sshd_has_its_options",
+    *NOT_WANTED,
+    *NO_LOG2RAM,
     "power.governor_is_in_force",
-    "power.fan_has_its_temperatures",
     "power.supply_is_rated_for_a_pi_5",  # it is a Pi 4
-    "boot.config_txt_has_the_planned_values",
-    # The journal is in memory, so that log2ram has nothing to do.
-    "storage.logs_are_in_memory",
-    "storage.logs_have_room",
-    "storage.logs_take_no_zram",
-    "storage.repository_gives_log2ram_only",
 )
 WELL = {name: "skip" if name in SKIPPED else "pass" for name in CHECKS}
 

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from bramble import engine_lock, parse
 from bramble.board import SUPPORTED_CODENAMES, Board
 from bramble.snapshot import Snapshot
+from roles.engine import amx, processor, recipe
 from roles.engine import plan as engine
-from roles.engine import processor, recipe
 from roles.engine.settings import RENAMED, Settings
 
 PI4 = replace(PI5, kind="pi4", cpu_part="0xd08", cpu_features=frozenset(["fp", "asimd", "crc32"]))
@@ -240,6 +240,40 @@ def test_x86_is_to_show_each_instruction_set_that_is_enabled():
     without = shown(MINI_PC, options={"GGML_AVX512": "OFF"})
     assert not [name for name in without if name.startswith("AVX512")]
     assert shown(MINI_PC, options={"GGML_NATIVE": "ON"}) == ()
+
+
+AMX = {
+    "amx_tile",
+    "amx_int8",
+    "avx512_vnni",
+    "avx512f",
+    "avx512cd",
+    "avx512vl",
+    "avx512dq",
+    "avx512bw",
+}
+
+
+def test_amx_is_compiled_with_what_its_kernels_need_and_with_its_own_instruction_mended():
+    plan = planned(replace(MINI_PC, cpu_features=frozenset(AMX)))
+    assert (plan.options["GGML_AMX_TILE"], plan.options["GGML_AMX_INT8"]) == ("ON", "ON")
+    assert plan.hook == amx.HOOK
+    assert "AMX_INT8" in plan.wants["system_info"]
+    assert "AMX_TILE" not in plan.wants["system_info"]  # llama.cpp has no such name
+
+
+@pytest.mark.parametrize("missing", ["amx_tile", "amx_int8", "avx512_vnni", "avx512bw"])
+def test_without_one_of_them_there_is_no_amx(missing):
+    plan = planned(replace(MINI_PC, cpu_features=frozenset(AMX - {missing})))
+    assert (plan.options["GGML_AMX_TILE"], plan.options["GGML_AMX_INT8"]) == ("OFF", "OFF")
+    assert plan.hook == ""
+
+
+def test_what_mends_the_compiler_is_a_part_of_the_release(monkeypatch):
+    board = replace(MINI_PC, cpu_features=frozenset(AMX))
+    before = planned(board).release
+    monkeypatch.setattr(amx, "HOOK", amx.HOOK + "# better")
+    assert planned(board).release != before
 
 
 def smoked(plan, text: str | None) -> Snapshot:

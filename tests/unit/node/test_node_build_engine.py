@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import platform
 import shutil
 import subprocess
 import tarfile
@@ -13,7 +14,8 @@ import pytest
 
 from bramble.node import build_engine
 from bramble.node.build_engine import BuildError
-from roles.engine.kleidiai import HOOK
+from roles.engine import amx
+from roles.engine import kleidiai as kleidiai_role
 
 GIT = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
@@ -329,7 +331,6 @@ def kleidiai(tmp_path):
         "upload": str(upload),
         "sha256": hashlib.sha256(upload.read_bytes()).hexdigest(),
         "subdir": "",
-        "hook": HOOK,
     }
 
 
@@ -340,6 +341,7 @@ def test_kleidiai_is_taken_from_its_archive_without_the_pass_that_crashes_gcc_12
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "CMakeLists.txt").write_text(ASKS_FOR_KLEIDIAI)
     options = build_engine.kleidiai(kleidiai, str(tmp_path / "work"))
+    options |= build_engine.hooked(kleidiai_role.HOOK, str(tmp_path / "work"))
     build = tmp_path / "build"
     build_engine.configure(str(tmp_path / "src"), str(build), {"GGML_CPU_KLEIDIAI": "ON"} | options)
     rules = {
@@ -351,6 +353,46 @@ def test_kleidiai_is_taken_from_its_archive_without_the_pass_that_crashes_gcc_12
     assert "-fno-tree-loop-vectorize" in crashing
     assert "-DOWN=1" in crashing  # what KleidiAI sets itself stays
     assert "-fno-tree-loop-vectorize" not in rules["other.c"]
+
+
+# As much of ggml's folders as the hook for AMX depends on, and what llama.cpp does with the tiles.
+TILES = """
+#include <immintrin.h>
+#include <cstdint>
+struct config { uint8_t palette, start, reserved[14]; uint16_t columns[16]; uint8_t rows[16]; };
+void begin() {
+    config now = {};
+    now.palette = 1;
+    for (int i = 0; i < 8; i++) { now.rows[i] = 16; now.columns[i] = 64; }
+    _tile_loadconfig(&now);
+}
+"""
+
+
+@needs_cmake
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="AMX is of x86-64")
+@pytest.mark.parametrize("hook", [amx.HOOK, "# none"])
+def test_the_tile_configuration_is_stored_whole(hook, tmp_path):
+    source, build = tmp_path / "src", tmp_path / "build"
+    (source / "src" / "ggml-cpu" / "amx").mkdir(parents=True)
+    (source / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.20)\nproject(ggml CXX)\nadd_subdirectory(src)\n"
+    )
+    (source / "src" / "CMakeLists.txt").write_text(
+        "add_library(cpu OBJECT ggml-cpu/amx/mmq.cpp)\n"
+        'target_compile_options(cpu PRIVATE -O3 "-mamx-tile")\n'
+    )
+    (source / "src" / "ggml-cpu" / "amx" / "mmq.cpp").write_text(TILES)
+    build_engine.configure(str(source), str(build), build_engine.hooked(hook, str(tmp_path)))
+    build_engine.compile_targets(str(build), ["cpu"], 1)
+    (built,) = build.rglob("mmq.cpp.o")
+    code = subprocess.run(
+        ["objdump", "--disassemble", str(built)], capture_output=True, text=True, check=True
+    ).stdout
+    assert "ldtilecfg" in code
+    version = subprocess.run(["c++", "-dumpfullversion"], capture_output=True, text=True).stdout
+    rows = "0x1010101010101010" in code
+    assert rows if hook == amx.HOOK else not (rows and version.startswith("12.2"))
 
 
 @pytest.mark.parametrize("subdir", ["", "kleidiai-1.24.0"])
@@ -375,7 +417,7 @@ def released(kleidiai, **more):
     content = Path(kleidiai["upload"]).read_bytes()
     url = Path(kleidiai["upload"]).as_uri()
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    return {"kind": "download", "url": url, "md5": md5, "hook": HOOK} | more
+    return {"kind": "download", "url": url, "md5": md5} | more
 
 
 def test_kleidiai_is_downloaded_and_held_against_llama_cpps_own_sum(kleidiai, tmp_path):

@@ -42,6 +42,7 @@ def current(tmp_path):
         for program, text in (("llama-bench", BENCH), ("llama-server", SERVER)):
             (folder / program).write_text(text)
             (folder / program).chmod(0o755)
+        (folder.parent / "manifest.json").write_text('{"options": {}}')
     path = tmp_path / "current"
     path.symlink_to("releases/one")
     return path
@@ -92,6 +93,15 @@ def test_a_release_that_does_not_compute_leaves_the_old_one_current(
     said = capsys.readouterr().err
     assert f"releases/two does not compute on this node: llama-bench {problem}" in said
     assert "releases/one stays current" in said
+
+
+@pytest.mark.parametrize(("option", "told"), [("ON", True), ("OFF", False)])
+def test_sigill_of_a_build_with_amx_names_its_options(current, capsys, option, told):
+    bench(current, "two").write_text("#!/bin/sh\nkill -ILL $$\n")
+    manifest = bench(current, "two").parent.parent / "manifest.json"
+    manifest.write_text(json.dumps({"options": {"GGML_AMX_INT8": option}}))
+    assert switch(current, "releases/two") == 1
+    assert ('GGML_AMX_INT8: "OFF"' in capsys.readouterr().err) is told
 
 
 def test_a_release_that_hangs_leaves_the_old_one_current(current, capsys, monkeypatch):
