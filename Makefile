@@ -61,6 +61,7 @@ bench: PACKAGES += ccache cmake g++-aarch64-linux-gnu ninja-build qemu-user
 bench: system setup .venv-bench/ready ## Beside tuned Ansible, curl, Debian's llama.cpp (root on Debian)
 	$(BIN)/python tests/bench/noop.py $(BENCH)
 	$(BIN)/python tests/bench/transfer.py
+	$(BIN)/python tests/bench/model_fleet.py
 	$(BIN)/python tests/bench/engines.py $(ENGINES)
 	$(BIN)/python tests/bench/instructions.py
 

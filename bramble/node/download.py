@@ -94,10 +94,11 @@ class Transfer:
     def __init__(self, source, part, size, attempts=ATTEMPTS):
         self.url, self.name, self.token = source["url"], source["name"], source.get("token")
         self.part, self.size, self.attempts = part, size, attempts
-        self.stall_s = DIRECT_STALL_S if source["direct"] else STALL_S
-        self.most_silent = MOST_SILENT if source["direct"] else attempts
+        self.is_near = source["direct"]
+        self.stall_s = DIRECT_STALL_S if self.is_near else STALL_S
+        self.most_silent = MOST_SILENT if self.is_near else attempts
         # What listens in this network is asked without the proxy that leads out of it.
-        handlers = [urllib.request.ProxyHandler({})] if source["direct"] else []
+        handlers = [urllib.request.ProxyHandler({})] if self.is_near else []
         self.opener = urllib.request.build_opener(Http(), Https(), *handlers)
         self.restarts = 0
         self.settling = settle.Settling(part, size_of(part))
@@ -117,7 +118,7 @@ class Transfer:
                         return
                     continue
                 self.refuse(error)
-                reason, wait_s = f"the server answered {error.code}", retry_after(error)
+                reason, wait_s = self.answered(error), retry_after(error)
             except (OSError, ValueError, http.client.HTTPException) as error:
                 if getattr(error, "errno", None) in DISK_ERRORS:
                     raise
@@ -239,6 +240,12 @@ class Transfer:
             ) from None
         if error.code < 500 and error.code not in (408, 429):
             raise FetchError(f"{said}; {CHECK}") from None
+
+    def answered(self, error):
+        """What an answer means after which it is worth asking again."""
+        if self.is_near and error.code == 503:
+            return f"{self.name} has nothing new yet"
+        return f"the server answered {error.code}"
 
     def copy(self, answer, file, done, head, total):
         """Copy the answer's body with a counter in MiB; return how many bytes the file has now."""

@@ -166,7 +166,7 @@ def back(settings: Settings, good: Mapping[str, Any], snapshot: Snapshot) -> Set
 
 
 def _shared(plan: ModelPlan, snapshot: Snapshot, *, whole: bool) -> Shared:
-    """The file as the hosts of a run pass it on; one that is served here has a known size."""
+    """The file as the hosts of a run pass it on."""
     seen = snapshot.file(plan.path if whole else f"{plan.path}.part")
     there = seen.size_bytes if isinstance(seen, FileState) else 0
     return Shared(

@@ -85,24 +85,40 @@ def ssh(name: str, command: str) -> str:
     return done.stdout
 
 
+def inside(name: str) -> tuple[str, ...]:
+    """What has a command run in a node's network: its own root may not shape its link."""
+    pids = [lifecycle.running(name).pid]
+    for pid in pids:
+        if os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net"):
+            return ("nsenter", f"--net=/proc/{pid}/ns/net")
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8")
+        pids += map(int, children.split())
+    raise BenchError(f"{name} has no network of its own")
+
+
+def shape(device: str, mbit: int, *within: str) -> None:
+    """What leaves by a device goes no faster."""
+    tbf = ("tbf", "rate", f"{mbit}mbit", "burst", "256kb", "latency", "50ms")
+    argv = [*within, "tc", "qdisc", "replace", "dev", device, "root", *tbf]
+    subprocess.run(argv, check=True)
+
+
 @contextmanager
 def fresh(names: tuple[str, ...], mbit: int) -> Iterator[None]:
     """Virtual Pis whose links have a rate both ways, and this computer's as well; ended afterwards."""
     if taken := sorted(set(names) & set(there())):
         raise BenchError(f"end these first: bramble virtual down {' '.join(taken)}")
-    shape = f"root tbf rate {mbit}mbit burst 256kb latency 50ms"
     try:
         virtual.up(list(names), on_progress=say)
         for name in names:
-            subprocess.run(
-                ["tc", "qdisc", "replace", "dev", f"vb-{name}", *shape.split()], check=True
-            )
-            ssh(name, f"sudo tc qdisc replace dev eth0 {shape}")
+            shape(f"vb-{name}", mbit)
+            shape("eth0", mbit, *inside(name))
         # What this computer sends leaves by the bridge; what nodes send to each other does not.
-        subprocess.run(["tc", "qdisc", "replace", "dev", BRIDGE, *shape.split()], check=True)
+        shape(BRIDGE, mbit)
         yield
     finally:
-        subprocess.run(["tc", "qdisc", "delete", "dev", BRIDGE, "root"], check=False)
+        delete = ["tc", "qdisc", "delete", "dev", BRIDGE, "root"]
+        subprocess.run(delete, check=False, stderr=subprocess.DEVNULL)
         down(names)
 
 

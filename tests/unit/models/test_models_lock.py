@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from fake_hub import COMMIT, NEW, OLD, REPO, Repo
 
 from bramble import gguf
+from bramble.builder import board_for
 from bramble.catalogue import sections
 from bramble.cli import main
 from bramble.fit.geometry import geometry
@@ -17,6 +18,7 @@ from bramble.inventory import load
 from bramble.inventory.problems import InventoryError
 from bramble.models import catalogue, lock
 from bramble.models.hub import Hub, HubError, HubUnreachable
+from roles.model.plan import plan
 from tests.shapes.models import all_shapes
 
 USE = "toy-3b:q4_k_m"
@@ -367,6 +369,21 @@ def test_a_host_may_fetch_from_a_mirror(model, folder):
     (folder / "hosts").mkdir()
     (folder / "hosts/pi5-a.yml").write_text("model: {endpoint: 'http://nas:8090/'}\n")
     assert pin(folder).url == f"http://nas:8090/{REPO}/resolve/{COMMIT}/toy-3b-q4_k_m.gguf"
+
+
+def test_a_mirror_may_be_asked_before_the_hub(model, folder):
+    model("lock")
+    (folder / "hosts").mkdir()
+    (folder / "hosts/pi5-a.yml").write_text("model: {mirror: 'http://nas:8090/'}\n")
+    path = f"{REPO}/resolve/{COMMIT}/toy-3b-q4_k_m.gguf"
+    found = pin(folder)
+    assert (found.mirror_url, found.url) == (
+        f"http://nas:8090/{path}",
+        f"https://huggingface.co/{path}",
+    )
+    settings = load(folder, sections()).hosts["pi5-a"].settings["model"]
+    board = board_for("x86-64", None, 2, 8192)
+    assert plan(settings, board, {}).sources == (found.mirror_url, found.url)
 
 
 def test_a_model_that_is_not_locked_is_refused_with_the_command(folder):

@@ -489,12 +489,16 @@ def test_where_a_source_stops_giving_the_next_one_goes_on(place, server, second,
 
 
 def test_a_neighbour_that_is_not_there_is_left_soon_and_one_with_nothing_new_is_waited_for(
-    place, server, at_once
+    place, server, second, at_once, capsys
 ):
     server.script = [Status(503)] * 9
-    assert fetch_model.main(query(place, SHA256, None, NOBODY, server.url, direct={NOBODY})) == 0
+    near = {NOBODY, server.url}
+    asked = query(place, SHA256, None, NOBODY, server.url, second.url, direct=near)
+    assert fetch_model.main(asked) == 0
     assert at_once == [1, 2, 3, 1, 2, 3, 4, 5, 6, 7, 8, 9]
     assert_installed(place)
+    assert f":: {server.url} has nothing new yet; resuming at 0 MiB" in capsys.readouterr().out
+    assert second.ranges == []
 
 
 @pytest.mark.parametrize(
