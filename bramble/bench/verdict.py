@@ -145,6 +145,11 @@ def _three(value: float) -> float:
     return float(f"{value:.3g}")
 
 
+def number(value: float) -> str:
+    """Two digits behind the point, where they say something."""
+    return f"{value:.2f}" if value < 100 else f"{value:.0f}"
+
+
 def _share(answer: float | None, fast: Speed | None) -> float | None:
     """What generation read of what memory gives, where that bounds it."""
     if answer is None or fast is None or fast.most is None:

@@ -366,6 +366,19 @@ def test_bars_are_as_long_as_their_figures():
     assert long == pytest.approx(2 * short, rel=0.01)
 
 
+def test_results_of_another_model_have_no_place_on_the_newest_ones_scale():
+    toy = result((3000.0,) * 3, model=Model(name="toy", sha256="e" * 64))
+    _, drawing = drawn(result(), toy, result(SLOW))
+    words = [element.text for element in drawing.iter("text")]
+    assert {"1.74", "0.61"} <= set(words)
+    assert "3000" not in words
+
+
+def test_eight_results_are_enough():
+    _, drawing = drawn(*[result()] * 12)
+    assert [element.text for element in drawing.iter("text")].count("1.74") == 8
+
+
 def test_names_from_a_node_cannot_become_markup():
     strange = result(
         board=Board(model="<b>&\"'", kind="pi4", memory_mib=1, cores=4),
