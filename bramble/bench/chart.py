@@ -65,8 +65,8 @@ def _drawing(results: Sequence[Judged]) -> str:
     if newest.speed and newest.speed.usual:
         low, high = newest.speed.usual
         parts.append(_rect(x(low), 0, x(high) - x(low), height - 24, "#2a7", 0.15))
-    for number, judged in enumerate(results):
-        parts += _row(judged, ROW * number + ROW // 2, x)
+    for place, judged in enumerate(results):
+        parts += _row(judged, ROW * place + ROW // 2, x)
     y = ROW * len(results) + ROW // 2
     for letter, low, high in articles:
         parts.append(_line(x(low), x(high), y, GREY))

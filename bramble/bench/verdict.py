@@ -216,18 +216,25 @@ def compared(result: Result, before: Result | None) -> Comparison:
 
 def beside(found: Judged) -> Iterator[str]:
     """What the articles say of this model on such a board, in sentences, with how that compares."""
-    answer = found.result.median("answer_tps")
+    answer, prompt = (found.result.median(name) for name in ("answer_tps", "prompt_tps"))
     for row in found.articles:
         assert row.generation is not None
         board = {"pi4": "Pi 4", "pi5": "Pi 5"}[row.board]
-        words = f"article {row.article} says {_band(*row.generation)} tokens/s on a {board}"
-        if answer:
-            low, high = (round(value / answer, 1) for value in row.generation)
-            words += f", {_band(low, high)} times what was measured"
+        words = f"article {row.article} says {_times(row.generation, answer)} on a {board}"
         if found.speed:
             claim = judge(row.generation[1], found.speed, True, "")
             words += f": {claim.verdict} here"
+        if row.prompt:
+            words += f"; of a prompt {_times(row.prompt, prompt)}"
         yield words
+
+
+def _times(theirs: tuple[float, float], ours: float | None) -> str:
+    words = f"{_band(*theirs)} tokens/s"
+    if ours:
+        low, high = (float(f"{value / ours:.2g}") for value in theirs)
+        words += f" ({_band(low, high)} times what was measured)"
+    return words
 
 
 def _band(low: float, high: float) -> str:

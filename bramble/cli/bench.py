@@ -184,6 +184,8 @@ def _figures(judged: Judged) -> Iterator[tuple[str, str]]:
     hottest = [run.hottest_c for run in result.runs if run.hottest_c is not None]
     if hottest:
         yield "heat", f"{max(hottest):.0f} °C at most"
+    if (mhz := result.median("mhz")) is not None:
+        yield "clock", f"{mhz:.0f} MHz"
 
 
 def _threads(count: int) -> str:

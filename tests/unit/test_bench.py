@@ -281,7 +281,8 @@ def test_the_ratio_is_that_of_the_medians():
 def test_the_articles_figures_stand_beside_the_measured_one():
     said = list(verdict.beside(judged(result())))
     assert said == [
-        "article A says 3.8 tokens/s on a Pi 4, 2.2 times what was measured: impossible here"
+        "article A says 3.8 tokens/s (2.2 times what was measured) on a Pi 4: impossible here; "
+        "of a prompt 0.9 tokens/s (0.29 times what was measured)"
     ]
 
 
@@ -293,7 +294,8 @@ def test_a_range_of_an_article_stays_one():
     )
     said = list(verdict.beside(judged(result((1.0,) * 3, model=model))))
     assert [words[8] for words in said] == ["A", "B", "C"]
-    assert "says 2 to 3 tokens/s on a Pi 4, 2 to 3 times what was measured" in said[2]
+    assert "says 2 to 3 tokens/s (2 to 3 times what was measured) on a Pi 4: impossible" in said[2]
+    assert "of a prompt 4 to 6 tokens/s (1.3 to 1.9 times" in said[2]
 
 
 @pytest.mark.parametrize("name", ["qwen2.5-3b-instruct-q4_0", "toy"])
