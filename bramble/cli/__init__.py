@@ -20,6 +20,7 @@ def _add_commands() -> None:
         fleet,
         inventory,
         model,
+        pull,
         trial,
         trust,
         upgrade,
@@ -36,6 +37,7 @@ def _add_commands() -> None:
         fit.fit,
         bench.bench,
     )
+    model.model.add_command(pull.pull)
     for command in (*own, *inventory.commands, *fleet.commands, *upgrade.commands):
         main.add_command(command)
 

@@ -132,7 +132,7 @@ def _dimensions(model: str) -> Geometry:
     except InventoryError as error:
         refuse(str(error))
     except (GgufError, source.SourceError, HubError) as error:
-        refuse(_printable(str(error)))
+        refuse(source.printable(str(error)))
 
 
 def _host(name: str) -> _There:
@@ -221,8 +221,3 @@ def _speed_lines(fast: Speed, fits: bool) -> list[str]:
         low, high = fast.prefill
         lines.append(f"  of a prompt: {low:g} to {high:g} tokens/s ({fast.prefill_source})")
     return lines
-
-
-def _printable(text: str) -> str:
-    """A message in which names of a stranger's header cannot move the terminal's cursor."""
-    return "".join(c if c.isprintable() else "?" for c in text[:1000])

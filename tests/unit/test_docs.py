@@ -24,6 +24,7 @@ from bramble.inventory.effective import Effective, Report
 from bramble.models import lock
 from bramble.models.hub import Hub
 from bramble.models.lock import Locked
+from bramble.node import prune_models
 from bramble.race import Entry, Run, decide
 from bramble.settings import Section
 from bramble.snapshot import Snapshot
@@ -187,6 +188,8 @@ def test_the_keys_of_upgrade_and_rollback_are_documented(capsys):
     found = keys(json.loads(capsys.readouterr().out))
     assert found == documented("bramble upgrade --json")
     assert keys(row) == documented("bramble rollback --json")
+    other = keys(row) - {"release"} | {"model"}
+    assert other == documented("bramble model rollback --json")
 
 
 def test_the_keys_of_ask_are_documented(monkeypatch, tmp_path):
@@ -250,6 +253,18 @@ def test_the_keys_of_model_are_documented(tmp_path, monkeypatch):
     for words in ("model list", "model lock"):
         done = CliRunner().invoke(main, [*words.split(), "--json"])
         assert keys(json.loads(done.stdout)) == documented(f"bramble {words} --json")
+
+
+def test_the_keys_of_the_models_on_a_host_are_documented(monkeypatch, tmp_path):
+    (tmp_path / "a.gguf").write_bytes(b"GGUF")
+    row = {"state": None, **prune_models.listed(str(tmp_path), "", "")["models"][0]}
+    event = {"event": "models", "host": "pi5-a", "free_bytes": 1, "models": [row]}
+    runs = {"event": "run", "hosts": ["pi5-a", "HOST"]}
+    monkeypatch.setattr(driver, "run", lambda *words, **options: outcome(runs, event))
+    for words in ("list", "verify"):
+        done = CliRunner().invoke(main, ["model", words, "pi5-a", "--json"])
+        found = keys(json.loads(done.stdout))
+        assert found == documented("bramble model list HOST --json, bramble model verify --json")
 
 
 def test_the_keys_of_fit_are_documented(tmp_path):
