@@ -25,7 +25,7 @@ from bramble.fit.speed import (
 from bramble.fit.verdict import request_for
 
 OF_PROCESSOR = 0.8
-"""Where memory gives more than this share of what caches give, the cores are the limit."""
+"""Where memory gives more than this share of what all cores read from caches, they are the limit."""
 
 SAME_MEMORY = 0.02
 
@@ -77,7 +77,8 @@ def doubt(result: Result) -> str | None:
         return (
             f"{told.gb_s:.1f} GB/s are more than the bus gives ({bus:g}): caches, or no such board"
         )
-    if told.gb_s > OF_PROCESSOR * told.cached_gb_s * told.threads:
+    # All cores were tried: where fewer read as much, it was memory that held them up.
+    if told.gb_s > OF_PROCESSOR * told.cached_gb_s * result.board.cores:
         return "the cores read no faster from their caches, so memory may give more"
     if result.seen.held_back_now:
         return f"the board was held back then ({', '.join(result.seen.held_back_now)})"

@@ -182,7 +182,7 @@ def test_a_figure_at_the_bound_itself_is_not_impossible():
 DOUBTS = {
     "not measured": ({"gb_s": None, "problem": "no room"}, {}, "no room"),
     "above the bus": ({"gb_s": 14.0, "cached_gb_s": 30.0}, {}, "more than the bus gives (12.8)"),
-    "the cores are the limit": ({"cached_gb_s": 3.0}, {}, "no faster from their caches"),
+    "the cores are the limit": ({"cached_gb_s": 1.6}, {}, "no faster from their caches"),
     "others computed": ({"others_cores": 1.5}, {}, "other programs took 1.5 cores then"),
     "held back": ({}, {"held_back_now": ("throttled",)}, "was held back then"),
 }
@@ -199,6 +199,10 @@ def test_a_bandwidth_in_doubt_is_no_bound(case):
     high = judged(result((3.8,) * 3, memory=memory, in_seen=seen)).claim
     assert high.verdict == "impossible"
     assert f"not counted ({told.doubt})" in high.sentence
+
+
+def test_one_core_that_reads_as_much_as_all_is_no_doubt():
+    assert judged(result(memory={"threads": 1, "cached_gb_s": 5.5})).doubt is None
 
 
 def test_the_newest_bandwidth_that_is_in_no_doubt_counts_and_only_for_the_same_board():
