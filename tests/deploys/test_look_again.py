@@ -1,5 +1,6 @@
 """A step that later ones depend on is followed by a look that they go by."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -33,6 +34,7 @@ def deploy(monkeypatch):
     made = SimpleNamespace(said=(True, ""), seen=SEEN, looks=0, events=[], changed=set())
     made.seen_anew = {}
     made.report = SimpleNamespace(write=lambda kind, **event: made.events.append(event))
+    made.stepped = partial(run.Run.stepped, made)
 
     def look(host, query):
         assert query == QUERY
