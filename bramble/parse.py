@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -187,3 +188,16 @@ def _sockets(text: str) -> Iterator[Socket]:
         address, _, port = local.rpartition(":")
         # An address of one interface: 127.0.0.53%lo, [fe80::1]%eth0.
         yield Socket(address.partition("%")[0].strip("[]"), int(port))
+
+
+def default_device(text: str) -> str | None:
+    """The interface of the default route with the least metric (`ip -json route show default`)."""
+    routes = json.loads(text) if text else []
+    if not isinstance(routes, list) or not all(isinstance(route, dict) for route in routes):
+        raise ValueError("no list of routes")
+    found = [
+        (int(str(route.get("metric", 0))), str(route.get("dev")))
+        for route in routes
+        if route.get("dst") == "default"
+    ]
+    return min(found)[1] if found else None

@@ -46,6 +46,23 @@ class Stored:
 
 
 @dataclass(frozen=True)
+class Shared:
+    """A file that the hosts of a run pass on among themselves, known by its sha256.
+
+    `sources` is where it comes from if no host has it, in this order; this computer comes before them
+    with what it keeps. `there_bytes` of it were on the node at the look, and `wireless` says whether
+    its way to the others is a radio. A step with nothing to do has this too: its node can give it.
+    """
+
+    sha256: str
+    path: str
+    size_bytes: int | None
+    there_bytes: int
+    wireless: bool
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Step:
     """One change of a node: the program of `bramble/node/` that makes it, and why it is needed.
 
@@ -71,6 +88,7 @@ class Step:
     look_again: bool = False
     note: str | None = None
     stored: Stored | None = None
+    shared: Shared | None = None
 
 
 def write_files(name: str, files: Sequence[File], snapshot: Snapshot) -> Step:

@@ -14,11 +14,13 @@ def main() -> None:
 def _add_commands() -> None:
     from bramble.cli import (
         ask,
+        bench,
         engine,
         fit,
         fleet,
         inventory,
         model,
+        pull,
         trial,
         trust,
         upgrade,
@@ -33,7 +35,9 @@ def _add_commands() -> None:
         engine.engine,
         model.model,
         fit.fit,
+        bench.bench,
     )
+    model.model.add_command(pull.pull)
     for command in (*own, *inventory.commands, *fleet.commands, *upgrade.commands):
         main.add_command(command)
 

@@ -135,7 +135,7 @@ def lock(
 
     place, known, locked = _files()
     try:
-        hub = Hub(endpoint or ENDPOINT, _token(token_file))
+        hub = Hub(endpoint or ENDPOINT, token_of(token_file))
     except HubError as error:
         refuse(str(error))
     outcomes = []
@@ -175,7 +175,7 @@ def _chosen(
         refuse(str(error.args[0]))
 
 
-def _token(file: Path | None) -> str | None:
+def token_of(file: Path | None) -> str | None:
     """The token, from where no list of processes shows it."""
     said = file.read_text(encoding="utf-8") if file else os.environ.get("HF_TOKEN", "")
     return said.strip() or None

@@ -21,7 +21,7 @@ QUIET_S = 15
 class Progress:
     """Turns "[done/all]" counters into now and then a line with percentage and time left."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.started_s = self.told_s = time.monotonic()
         self.first = None
         self.last = 0
@@ -116,15 +116,18 @@ def tell(path, position, progress):
         new = log.read()
     whole = new[: new.rfind(b"\n") + 1]
     for line in whole.decode("utf-8", "replace").splitlines():
-        counter = COUNTER.match(line)
-        told = (
-            progress.line(int(counter[1]), int(counter[2]), counter[3] or "") if counter else None
-        )
-        if line.startswith("::"):
-            told = line.removeprefix(":: ")
+        told = condensed(line, progress)
         if told:
             print(told, flush=True)
     return position + len(whole)
+
+
+def condensed(line: str, progress: Progress) -> str | None:
+    """What people are told of a line, None for nothing."""
+    if line.startswith("::"):
+        return line.removeprefix(":: ").rstrip()
+    counter = COUNTER.match(line)
+    return progress.line(int(counter[1]), int(counter[2]), counter[3] or "") if counter else None
 
 
 def code_of(folder):

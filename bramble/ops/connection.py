@@ -65,9 +65,12 @@ def run(
     return bool(well), output.stdout if well else output.stderr or output.stdout
 
 
-def follow(host: Host, step: Step) -> tuple[bool, str]:
-    """Run a detached step as a unit that outlives this connection, or follow the one under way."""
-    inner = node.program(step.program, step.query)
+def follow(host: Host, step: Step, more: Mapping[str, Any] | None = None) -> tuple[bool, str]:
+    """Run a detached step as a unit that outlives this connection, or follow the one under way.
+
+    `more` is what the program is told besides and what makes it no other work.
+    """
+    inner = node.program(step.program, {**step.query, **(more or {})})
     query = {"unit": unit_name(step), "program": inner, "properties": DETACHED_PROPERTIES}
     return run(host, "follow", query, step.timeout_s, live=True)
 

@@ -8,7 +8,7 @@ import click
 from paramiko import SSHException
 from pyinfra.api import Host
 
-from bramble.ops import connection, releases, transfer, trial
+from bramble.ops import connection, peers, releases, transfer, trial
 from bramble.report import Report
 from bramble.steps import Step, Stored
 from bramble.store import Entry, StoreError
@@ -18,6 +18,8 @@ def deliver(host: Host, step: Step, report: Report) -> str | None:
     """Carry out a step on its host; the problem in words when any part of it failed."""
     if step.stored is not None:
         return _from_store(host, step, step.stored, report)
+    if step.shared is not None:
+        return peers.have(host, step, step.shared, report)
     return _upload(host, step) or _run(host, step) or _confirm(host, step)
 
 

@@ -7,6 +7,7 @@ prints is its port.
 """
 
 import json
+import re
 import socket
 import socketserver
 import sys
@@ -46,18 +47,27 @@ class Handler(BaseHTTPRequestHandler):
         """Keep quiet: the deploy tells who got what."""
 
     def do_GET(self) -> None:
-        """Send the file of this name, by the kernel where it can."""
+        """Send the file of this name, or the rest of it, by the kernel where it can."""
         path = self.server.offers.get(self.path.removeprefix("/"))
         if path is None:
             self.send_error(HTTPStatus.NOT_FOUND)
             return
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         with open(path, "rb") as file:
-            self.send_response(HTTPStatus.OK)
+            start, size = int(asked[1]) if asked else 0, file.seek(0, 2)
+            if start and start >= size:
+                self.send_response(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
+                self.send_header("Content-Range", f"bytes */{size}")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            self.send_response(HTTPStatus.PARTIAL_CONTENT if start else HTTPStatus.OK)
             self.send_header("Content-Type", "application/octet-stream")
-            self.send_header("Content-Length", str(file.seek(0, 2)))
+            self.send_header("Content-Length", str(size - start))
+            if start:
+                self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
             self.end_headers()
-            file.seek(0)
-            self.connection.sendfile(file)
+            self.connection.sendfile(file, start)
 
 
 def main(address: str) -> None:

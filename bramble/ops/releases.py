@@ -7,7 +7,6 @@ find it in the store. Where it fails, the next one is elected.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -17,13 +16,11 @@ from pyinfra.api import Host
 from pyinfra.api.exceptions import ConnectError
 
 from bramble import node, store
-from bramble.ops import connection
+from bramble.ops import connection, patience
 from bramble.report import Report
 from bramble.steps import Step, Stored
 from bramble.store import Entry, StoreError, Turn
 
-ASK_EVERY_S = 1
-TELL_EVERY_S = 30
 # How long hosts leave a build to the one that was making it when an earlier run was killed.
 COMES_FIRST_S = 15
 PACK_TIMEOUT_S = 600
@@ -55,26 +52,23 @@ def have(
     host: Host, step: Step, stored: Stored, build: Callable[[], str | None], report: Report
 ) -> Entry | str | None:
     """The release from the store, the problem in words, or None where this host has built it."""
-    began = told = time.monotonic()
-    while True:
+
+    def ask(waited_s: float) -> tuple[Entry | str | None] | None:
         if entry := store.find(stored.key):
-            return entry
+            return (entry,)
         with store.turn(stored.key) as turn:
-            waited_s = time.monotonic() - began
             if turn and not (waited_s < COMES_FIRST_S and _another_comes_first(host, stored, turn)):
-                return _elected(host, stored, turn, build, report)
-        if waited_s > step.timeout_s:
-            maker = store.builder(stored.key)
-            return _refused(host, f"{maker} did not build it within {waited_s / 3600:.0f} h")
-        if told == began or time.monotonic() - told >= TELL_EVERY_S:
-            told = time.monotonic()
-            _tell_waiting(host, stored.key, waited_s)
-        time.sleep(ASK_EVERY_S)
+                return (_elected(host, stored, turn, build, report),)
+        return None
 
+    def tell(waited_s: float) -> None:
+        maker = store.builder(stored.key) or "another run"
+        host.log(f"waiting for release {stored.key}, which {maker} makes ({waited_s:.0f} s so far)")
 
-def _tell_waiting(host: Host, key: str, waited_s: float) -> None:
-    maker = store.builder(key) or "another run"
-    host.log(f"waiting for release {key}, which {maker} makes ({waited_s:.0f} s so far)")
+    if found := patience.until(ask, tell, step.timeout_s):
+        return found[0]
+    hours = step.timeout_s / 3600
+    return _refused(host, f"{store.builder(stored.key)} did not build it within {hours:.0f} h")
 
 
 def _another_comes_first(host: Host, stored: Stored, turn: Turn) -> bool:

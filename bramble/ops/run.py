@@ -10,14 +10,14 @@ from typing import Literal
 
 import click
 from pyinfra.api import FunctionCommand, Host, State, operation
-from pyinfra.context import ctx_state, host, state
+from pyinfra.context import ctx_host, ctx_state, host, state
 
 from bramble import catalogue, report
 from bramble.board import Board, board, refusals
 from bramble.checks import Result, checks_of, run_all
 from bramble.fit.ahead import with_dimensions
 from bramble.inventory import from_data
-from bramble.ops import connection, delivery, reboot, releases, start
+from bramble.ops import connection, delivery, peers, reboot, releases, start
 from bramble.plan import NodePlan, look_at, make
 from bramble.settings import Section
 from bramble.snapshot import Snapshot, Unknown
@@ -151,7 +151,9 @@ def bring(node: Node, role: str, way: Way = "steps") -> None:
     if node.plan is None or role not in node.plan.roles:
         return
     for number, step in enumerate(host.loop(_steps(node.plan, role, node.snapshot, way))):
-        releases.expect(host, step)
+        # `host` is whichever host is being worked for; what is remembered must be this one.
+        releases.expect(ctx_host.get(), step)
+        peers.expect(ctx_host.get(), step)
         carry_out(name=f"{role}: {step.name}", node=node, role=role, number=number, way=way)
 
 

@@ -18,7 +18,7 @@ from pyinfra.api import Host
 from pyinfra.connectors.ssh import SSHConnector
 
 _PROGRAM = Path(__file__).with_name("file_server.py")
-_SEEN_AS = 'printf %s "${SSH_CONNECTION%% *}"'
+_ADDRESSES = 'printf %s "$SSH_CONNECTION"'
 _TIMEOUT_S = 30
 
 
@@ -61,7 +61,7 @@ _lock = threading.Lock()
 
 def url(host: Host, path: Path) -> str:
     """Where this node can pull a file from, as it sees this computer."""
-    address, seen = _local_address(host), _seen_as(host)
+    address, (seen, *_) = _local_address(host), _connection(host)
     with _lock:
         try:
             server = _servers.get(address) or _servers.setdefault(address, Server(address))
@@ -87,15 +87,24 @@ def _local_address(host: Host) -> str:
     return str(name()[0])
 
 
-def _seen_as(host: Host) -> str:
-    """This computer's address as the node sees it."""
+def address_of(host: Host) -> str:
+    """The node's own address in the connection to it, by which its neighbours reach it too."""
+    said = _connection(host)
+    # Four words: this computer's address and port, then the node's.
+    if len(said) != 4 or "%" in said[2]:
+        raise SharingError(f"it does not say by which address it is reached ({' '.join(said)})")
+    return said[2]
+
+
+def _connection(host: Host) -> list[str]:
+    """The connection's two ends as the node sees them, this computer's first."""
     try:
-        well, output = host.run_shell_command(_SEEN_AS, _sudo=False, _timeout=_TIMEOUT_S)
+        well, output = host.run_shell_command(_ADDRESSES, _sudo=False, _timeout=_TIMEOUT_S)
     except (OSError, SSHException) as error:
         raise SharingError(
             f"the connection failed: {str(error) or type(error).__name__}"
         ) from error
-    seen = (output.stdout.strip().splitlines() or [""])[-1]
-    if not well or not seen:
+    said = (output.stdout.strip().splitlines() or [""])[-1].split()
+    if not well or not said:
         raise SharingError("it does not say from where it is connected to")
-    return seen
+    return said

@@ -14,11 +14,15 @@ from bramble.board import Board
 from bramble.engine_lock import Held
 from bramble.fit.deploy import provided
 from bramble.fit.kept import Kept
+from bramble.parse import default_device
 from bramble.plan import File, Given, Interests, NodePlan, RolePlan
 from bramble.releases import note
-from bramble.snapshot import FileState, Snapshot, Unknown
-from bramble.steps import Step, Upload, write_files
+from bramble.snapshot import FileState, Output, Snapshot, Unknown
+from bramble.steps import Shared, Step, Upload, write_files
 from roles.model.settings import Pin, Settings
+
+ROUTE = "ip -json route show default"
+RADIO = "/sys/class/net/{}/wireless"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +33,7 @@ class ModelPlan(RolePlan):
     path: str
     sha256: str
     size_bytes: int | None
-    url: str | None
+    sources: tuple[str, ...]
     upload: Upload | None
     engine_home: str | None
 
@@ -56,8 +60,8 @@ def interests(settings: Settings) -> Interests:
     path = _path(settings)
     # Other models with what was noted of them: a rollback may want any of them.
     others = f"{settings.folder.rstrip('/')}/*.gguf*"
-    files = (path, f"{path}.json", f"{path}.fit", others)
-    return Interests(files=files, free=(settings.folder,))
+    files = (path, f"{path}.json", f"{path}.fit", others, RADIO.format("*"))
+    return Interests(files=files, free=(settings.folder,), commands=(ROUTE,))
 
 
 def plan(settings: Settings, board: Board, given: Given) -> ModelPlan:
@@ -77,7 +81,7 @@ def plan(settings: Settings, board: Board, given: Given) -> ModelPlan:
         path=path,
         sha256=pin.sha256,
         size_bytes=pin.size_bytes,
-        url=pin.url,
+        sources=tuple(url for url in (pin.mirror_url, pin.url) if url),
         upload=Upload(pin.path, remote) if pin.path else None,
         engine_home=given.get("engine.home"),
     )
@@ -112,10 +116,12 @@ def steps(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ..
 
 
 def _fetch(plan: ModelPlan, host: str, snapshot: Snapshot) -> Step:
+    """Fetch the file unless a verified one is there; then this node can give it to others."""
     name, why = "Fetch the model", unverified(plan, snapshot)
+    shared = None if plan.upload else _shared(plan, snapshot, whole=why is None)
     if why is None:
-        return Step(name, None)
-    if plan.url is None and plan.upload is None:
+        return Step(name, None, shared=shared)
+    if not plan.sources and plan.upload is None:
         why = (
             f"{host} went back to {plan.name}, which is neither there any more nor in models.lock: "
             f"run `bramble upgrade {host}`, which takes the model of the inventory"
@@ -125,10 +131,9 @@ def _fetch(plan: ModelPlan, host: str, snapshot: Snapshot) -> Step:
         "path": plan.path,
         "sha256": plan.sha256,
         "size_bytes": plan.size_bytes,
-        "url": plan.url,
+        "sources": [{"url": url, "name": url, "direct": False} for url in plan.sources],
         "upload": plan.upload.remote if plan.upload else None,
     }
-    uploads = (plan.upload,) if plan.upload else ()
     return Step(
         name,
         why,
@@ -136,7 +141,8 @@ def _fetch(plan: ModelPlan, host: str, snapshot: Snapshot) -> Step:
         query,
         detached=True,
         timeout_s=24 * 3600,
-        uploads=uploads,
+        uploads=(plan.upload,) if plan.upload else (),
+        shared=shared,
         # What serves a file that was replaced here is seen by the next look alone.
         look_again=True,
     )
@@ -157,6 +163,32 @@ def back(settings: Settings, good: Mapping[str, Any], snapshot: Snapshot) -> Set
             "does not have it; nothing was changed"
         )
     return found
+
+
+def _shared(plan: ModelPlan, snapshot: Snapshot, *, whole: bool) -> Shared:
+    """The file as the hosts of a run pass it on; one that is served here has a known size."""
+    seen = snapshot.file(plan.path if whole else f"{plan.path}.part")
+    there = seen.size_bytes if isinstance(seen, FileState) else 0
+    return Shared(
+        sha256=plan.sha256,
+        path=plan.path,
+        size_bytes=plan.size_bytes,
+        there_bytes=there,
+        wireless=_is_wireless(snapshot),
+        sources=plan.sources,
+    )
+
+
+def _is_wireless(snapshot: Snapshot) -> bool:
+    """Whether the default route goes over a radio; a node that does not say counts as on a wire."""
+    said = snapshot.command(ROUTE)
+    if not isinstance(said, Output) or said.code or isinstance(snapshot.files, Unknown):
+        return False
+    try:
+        device = default_device(said.output)
+    except ValueError:
+        return False
+    return isinstance(snapshot.files.get(RADIO.format(device)), FileState)
 
 
 def revert(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:

@@ -41,6 +41,7 @@ class Pin:
     size_bytes: int | None
     url: str | None
     path: Path | None
+    mirror_url: str | None = None
     fit: Kept | None = None
     others: Mapping[str, Kept] = field(default_factory=dict)
     unlocked: tuple[str, ...] = ()
@@ -62,6 +63,13 @@ class Settings(Section):
     endpoint: str = option(
         ENDPOINT,
         help="Hub, or a mirror of one, that nodes fetch what `use` names from.",
+        example="http://192.168.1.2:8090",
+        pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
+    )
+    mirror: str | None = option(
+        None,
+        help="A mirror of the hub that is asked before `endpoint` for what `use` names; where it does "
+        "not give the file, `endpoint` does.",
         example="http://192.168.1.2:8090",
         pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
     )
@@ -160,6 +168,7 @@ class Settings(Section):
             size_bytes=found.size_bytes,
             url=found.url(self.endpoint),
             path=None,
+            mirror_url=found.url(self.mirror) if self.mirror else None,
             fit=found.fit,
             others={use: kept for use, kept in _others(folder).items() if use != self.use},
             unlocked=_unlocked(self.use, locked, folder),
@@ -199,7 +208,7 @@ class Settings(Section):
             )
         size = self.path.stat().st_size if self.path and self.path.exists() else None
         known = _dimensions(self.path, size) if self.path and size else None
-        return Pin(self.name, self.sha256, None, self.url, self.path, known)
+        return Pin(self.name, self.sha256, None, self.url, self.path, fit=known)
 
 
 @lru_cache

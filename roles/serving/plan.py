@@ -103,6 +103,7 @@ def plan(settings: Settings, board: Board, given: Given) -> ServingPlan:
     plan_id, draft = identity([plan_id, unit]), plan_id
     return ServingPlan(
         provides={
+            "serving.unit": UNIT,
             "serving.threads": str(settings.threads or board.cores),
             "serving.ubatch_tokens": str(settings.ubatch_tokens),
         },

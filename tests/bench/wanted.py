@@ -10,21 +10,29 @@ from typing import Any
 
 from bramble.ops.run import Node, begin
 from bramble.plan import File, NodePlan
-from bramble.snapshot import FileState
+from bramble.snapshot import FileState, Snapshot
 from roles.engine.plan import CURRENT, EnginePlan
 from roles.model.plan import ModelPlan
 from roles.serving.plan import UNIT, USER, ServingPlan
 
 
-def wanted(plan: NodePlan) -> dict[str, Any]:
-    """The values of ansible/node.yml."""
+def wanted(plan: NodePlan, snapshot: Snapshot) -> dict[str, Any]:
+    """The values of ansible/node.yml, with the files that the node has.
+
+    A container gets none of those that are for its host's kernel.
+    """
     engine, model, serving = (plan.roles[name] for name in ("engine", "model", "serving"))
     assert isinstance(engine, EnginePlan)
     assert isinstance(model, ModelPlan)
     assert isinstance(serving, ServingPlan)
     return {
         "packages": list(plan.packages),
-        "files": [as_item(file) for role in plan.roles.values() for file in role.files],
+        "files": [
+            as_item(file)
+            for role in plan.roles.values()
+            for file in role.files
+            if isinstance(snapshot.file(file.path), FileState)
+        ],
         "manifest": f"{engine.folder}/manifest.json",
         "current": CURRENT,
         "current_target": f"releases/{engine.release}",
@@ -68,7 +76,10 @@ def model_is_hashed(node: Node) -> bool:
 def tell(node: Node) -> None:
     """Write the host's values; a refused host has none."""
     if node.plan is not None:
-        values = {"model_is_hashed": model_is_hashed(node), "wanted": wanted(node.plan)}
+        values = {
+            "model_is_hashed": model_is_hashed(node),
+            "wanted": wanted(node.plan, node.snapshot),
+        }
         file = Path(os.environ["BENCH_WANTED"], f"{node.plan.host}.json")
         file.write_text(json.dumps(values), encoding="utf-8")
 

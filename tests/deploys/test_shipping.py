@@ -15,7 +15,7 @@ from pyinfra.connectors.ssh import SSHConnector
 
 from bramble import store
 from bramble.node import pack_release
-from bramble.ops import connection, delivery, releases, sharing, transfer
+from bramble.ops import connection, delivery, patience, releases, sharing, transfer
 from bramble.steps import Step, Stored
 
 WAIT_S = 20
@@ -130,7 +130,7 @@ def fleet(tmp_path, monkeypatch):
     monkeypatch.setattr(connection, "follow", fleet.follow)
     monkeypatch.setattr(sharing, "url", lambda host, path: f"http://here/{path.name}")
     monkeypatch.setattr(releases, "_fleets", {})
-    monkeypatch.setattr(releases, "ASK_EVERY_S", 0.01)
+    monkeypatch.setattr(patience, "ASK_EVERY_S", 0.01)
     return fleet
 
 

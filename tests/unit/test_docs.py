@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 import bramble.ssh
 from bramble import catalogue, report, steps, store
+from bramble.bench import result as bench_result
 from bramble.checks import Result, checks_of
 from bramble.cli import ask as ask_module
 from bramble.cli import driver, engine, fleet, main, race, upgrade
@@ -30,6 +31,7 @@ from bramble.snapshot import Snapshot
 from bramble.virtual.model import Node
 from tests.shapes.models import all_shapes
 from tests.unit.good_node import PI5, node_plan
+from tests.unit.good_result import result
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -271,6 +273,24 @@ def test_the_keys_of_fit_are_documented(tmp_path):
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 0, done.output
     assert keys(json.loads(done.stdout)) == documented("bramble fit --json")
+
+
+def test_the_keys_of_bench_are_documented(tmp_path, monkeypatch):
+    (tmp_path / "fleet.yml").write_text("hosts: {pi4-a: {node: {roles: [base]}}}\n")
+    monkeypatch.setenv("BRAMBLE_INVENTORY", str(tmp_path))
+    busy = {"held_back": ("throttled",), "busiest": {}}
+    seen = {"held_back_now": ("throttled",), "held_back_since_boot": ("throttled",)}
+    made = result((1.7, 1.8), in_runs=busy, in_seen=seen, in_release={"lacks": ("DOTPROD",)})
+    file = bench_result.keep(tmp_path, made)
+    done = CliRunner().invoke(main, ["bench", "pi4-a", "--kept", "--json"])
+    told = json.loads(done.stdout)
+    kept = {"chart", "hosts[].result"}
+    found = {key for key in keys(told) if not key.startswith("hosts[].result.")} | kept
+    assert found == documented("bramble bench --json")
+    whole = json.loads(file.read_text())
+    assert whole["model"].pop("dimensions")
+    assert whole == told["hosts"][0]["result"]
+    assert keys(whole) | {"runs[].busiest"} == documented("A kept benchmark")
 
 
 def test_every_line_of_a_report_has_its_event_and_time(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 
 import bramble
 import roles
+from bramble.node import program
 
 ROOT = Path(bramble.__file__).parents[1]
 MODULES = sorted([*ROOT.glob("bramble/**/*.py"), *ROOT.glob("roles/**/*.py")])
@@ -95,13 +96,21 @@ def test_programs_for_nodes_import_the_standard_library_only():
     programs = [file for file in below("bramble/node") if file.name != "__init__.py"]
     assert len(programs) >= 10
     for file in programs:
-        found = {name.split(".")[0] for name in imports(file)}
+        found = {name.split(".")[0] for name in imports(file) if not within(name, "bramble.node")}
         assert found <= sys.stdlib_module_names, file
 
 
-def test_programs_for_nodes_do_not_import_each_other():
-    """Each is sent alone."""
-    assert forbidden(below("bramble/node"), "bramble", "node") == []
+def test_what_programs_for_nodes_import_of_each_other_goes_with_them():
+    """Each is sent alone, so its text must have all of them in it."""
+    needed = {
+        file.stem: [n.rpartition(".")[2] for n in imports(file) if within(n, "bramble.node")]
+        for file in below("bramble/node")
+    }
+    assert needed["fetch_model"] == ["download", "settle"]
+    for name, others in needed.items():
+        text = "" if name == "__init__" else program(name, {})
+        assert "from bramble" not in text
+        assert [other for other in others if f"types.ModuleType('{other}')" not in text] == []
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,9 @@ def test_every_form_of_a_listening_address_is_read(local, address, port):
         (parse.disks, {}),
         (parse.disks, ""),
         (parse.os_release, "NAME='no end"),
+        (parse.default_device, "RTNETLINK answers: no"),
+        (parse.default_device, '{"dst": "default"}'),
+        (parse.default_device, '[{"dst": "default", "metric": "low"}]'),
     ],
 )
 def test_nonsense_is_a_value_error_and_never_an_empty_answer(parser, nonsense):
@@ -223,3 +226,23 @@ def test_a_time_span_of_systemd_is_in_seconds(text, seconds):
 def test_what_is_no_time_span_is_nonsense(text):
     with pytest.raises(ValueError, match="not a time span"):
         parse.timespan_s(text)
+
+
+# As iproute2 prints it (ip/iproute.c, print_route); a Pi with NetworkManager has metric 100 and 600.
+ROUTES = """[{"dst":"default","gateway":"192.168.1.1","dev":"wlan0","protocol":"dhcp",
+  "prefsrc":"192.168.1.52","metric":600,"flags":[]},
+ {"dst":"default","gateway":"192.168.1.1","dev":"eth0","protocol":"dhcp","metric":100,"flags":[]}]"""
+
+
+@pytest.mark.parametrize(
+    ("text", "device"),
+    [
+        (ROUTES, "eth0"),
+        (ROUTES.replace('"metric":600,', ""), "wlan0"),
+        ("[]", None),
+        ("", None),
+        ('[{"dst":"10.0.0.0/8","dev":"eth1"}]', None),
+    ],
+)
+def test_the_default_route_is_the_one_with_the_least_metric(text, device):
+    assert parse.default_device(text) == device

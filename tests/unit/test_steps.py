@@ -8,6 +8,7 @@ import pytest
 from good_node import (
     GOVERNOR,
     GOVERNOR_UNIT,
+    ROUTE,
     SHOW,
     UNIT,
     WATCHDOG,
@@ -662,3 +663,57 @@ def test_two_models_besides_and_parts_are_looked_at_on_the_node():
     assert pruned("bad.gguf.damaged").why == "bad.gguf"
     assert pruned(f"{Path(MODEL.path).name}.damaged").why is None
     assert pruned(look=replace(GOOD, files=Unknown("no"))).why == "the node would not say which"
+
+
+# The model, passed on
+
+
+def fetch(look):
+    step, _noted = catalogue.roles_of(settings())[MODEL_AT].plan.steps(MODEL, PLAN, look)
+    return step
+
+
+def test_a_node_that_has_the_model_can_give_it_and_one_with_a_part_says_how_much():
+    assert (fetch(GOOD).why, fetch(GOOD).shared.there_bytes) == (None, 10**9)
+    part = FileState("file", 0o644, "root", "root", 77, 7)
+    look = with_file(with_file(GOOD, MODEL.path, None), f"{MODEL.path}.part", part)
+    step = fetch(look)
+    assert step.why is not None
+    assert (step.shared.there_bytes, step.shared.path) == (77, MODEL.path)
+    assert step.shared.sources == ("http://models.example.org/toy-q4_0.gguf",)
+    assert [source["url"] for source in step.query["sources"]] == list(step.shared.sources)
+
+
+def test_the_unit_of_a_fetch_does_not_depend_on_who_gives_it():
+    look = with_file(GOOD, MODEL.path, None)
+    part = FileState("file", 0o644, "root", "root", 77, 7)
+    assert unit_name(fetch(look)) == unit_name(fetch(with_file(look, f"{MODEL.path}.part", part)))
+
+
+RADIO = FileState("directory", 0o755, "root", "root", 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("device", "radio", "wireless"),
+    [("wlan0", "wlan0", True), ("eth0", "wlan0", False), ("wlan0", "wlan1", False)],
+)
+def test_a_node_whose_default_route_is_a_radio_is_on_wi_fi(device, radio, wireless):
+    said = Output(0, f'[{{"dst":"default","dev":"{device}"}}]')
+    look = with_file(with_command(GOOD, ROUTE, said), f"/sys/class/net/{radio}/wireless", RADIO)
+    assert fetch(look).shared.wireless is wireless
+
+
+@pytest.mark.parametrize(
+    "said", [Unknown("no"), None, Output(1, ""), Output(0, "x"), Output(0, "")]
+)
+def test_a_node_that_does_not_say_counts_as_on_a_wire(said):
+    look = with_file(with_command(GOOD, ROUTE, said), "/sys/class/net/wlan0/wireless", RADIO)
+    assert fetch(look).shared.wireless is False
+
+
+def test_a_model_that_is_sent_is_not_passed_on():
+    own = str(Path(__file__).parents[2] / "models" / "bramble-demo-q8_0.gguf")
+    sent = node_plan(model={"name": "demo", "url": None, "path": own, "sha256": "0" * 64})
+    model = catalogue.roles_of(settings())[MODEL_AT].plan
+    step, _noted = model.steps(sent.roles["model"], sent, good_look(sent))
+    assert step.shared is None

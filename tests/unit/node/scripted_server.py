@@ -43,6 +43,13 @@ class Loop:
 
 
 @dataclass(frozen=True)
+class Moved:
+    """Redirect to another address."""
+
+    url: str
+
+
+@dataclass(frozen=True)
 class Page:
     """Answer with a web page."""
 
@@ -57,8 +64,9 @@ class Server:
     """The file's content, what to do with the next requests, and what was asked and sent."""
 
     content: bytes
-    script: list[Whole | Status | Page | Noise | Loop] = field(default_factory=list)
+    script: list[Whole | Status | Page | Noise | Loop | Moved] = field(default_factory=list)
     ranges: list[str | None] = field(default_factory=list)
+    tokens: list[str | None] = field(default_factory=list)
     sent_bytes: int = 0
     # How often only the beginning was asked for; what that is, if it is not the file's, and how long the
     # file says it is.
@@ -109,11 +117,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._part(int(part[1]), int(part[2]))
             return
         told.ranges.append(self.headers.get("Range"))
+        told.tokens.append(self.headers.get("Authorization"))
         step = told.script.pop(0) if told.script else Whole()
         if isinstance(step, Status):
             self._status(step.code, *step.headers)
         elif isinstance(step, Loop):
             self._status(302, ("Location", told.url))
+        elif isinstance(step, Moved):
+            self._status(302, ("Location", step.url))
         elif isinstance(step, Noise):
             self.wfile.write(b"SSH-2.0-toy\r\n")
         elif isinstance(step, Page):

@@ -1,18 +1,20 @@
 """A model arrives whole, resumed where it was cut, verified, and not at all otherwise."""
 
+import contextlib
 import hashlib
 import json
 import os
 import random
+import socket
 import ssl
 import subprocess
 import time
 from types import SimpleNamespace
 
 import pytest
-from scripted_server import Loop, Noise, Page, Status, Whole, serving
+from scripted_server import Loop, Moved, Noise, Page, Status, Whole, serving
 
-from bramble.node import fetch_model
+from bramble.node import download, fetch_model, settle
 
 MIB = 1024 * 1024
 CONTENT = b"GGUF" + random.Random(20261121).randbytes(4 * MIB + 4317)
@@ -25,7 +27,7 @@ def at_once(monkeypatch):
     slept = []
     names = ("monotonic", "gmtime", "strftime")
     kept = {name: getattr(time, name) for name in names}
-    monkeypatch.setattr(fetch_model, "time", SimpleNamespace(sleep=slept.append, **kept))
+    monkeypatch.setattr(download, "time", SimpleNamespace(sleep=slept.append, **kept))
     for name in list(os.environ):
         if name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -43,8 +45,15 @@ def place(tmp_path):
     return tmp_path / "models" / "toy-123.gguf"
 
 
-def query(place, sha256=SHA256, size=None, url=None, upload=None):
-    return {"path": str(place), "sha256": sha256, "size_bytes": size, "url": url, "upload": upload}
+def query(place, sha256=SHA256, size=None, *urls, upload=None, direct=()):
+    sources = [{"url": url, "name": url, "direct": url in direct} for url in urls]
+    return {
+        "path": str(place),
+        "sha256": sha256,
+        "size_bytes": size,
+        "sources": sources,
+        "upload": upload,
+    }
 
 
 def fetch(place, server, sha256=SHA256, size=None):
@@ -76,10 +85,10 @@ def test_a_model_is_fetched_and_stamped(place, server, capsys):
 
 def test_progress_is_told_once_for_each_mib(place, server, capsys):
     assert fetch(place, server) == 0
-    said = capsys.readouterr().out.partition(":: checking the sha256")
-    for part in (said[0], said[2]):
-        counters = [line for line in part.splitlines() if line.startswith("[")]
-        assert list(dict.fromkeys(counters)) == [f"[{n}/4] MiB" for n in range(1, 5)]
+    transfer, _, rest = capsys.readouterr().out.partition(":: checking the sha256")
+    counters = [line for line in transfer.splitlines() if line.startswith("[")]
+    assert list(dict.fromkeys(counters)) == [f"[{n}/4] MiB" for n in range(1, 5)]
+    assert "[4/4] MiB" in rest
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -95,7 +104,7 @@ def test_a_connection_cut_anywhere_is_resumed_with_little_sent_twice(place, serv
 def test_a_connection_that_stands_still_is_left_and_resumed_with_little_sent_twice(
     place, server, monkeypatch
 ):
-    monkeypatch.setattr(fetch_model, "STALL_S", 0.5)
+    monkeypatch.setattr(download, "STALL_S", 0.5)
     server.script = [Whole(cut_after=n, stall=True) for n in (700_001, 900_002, 1_500_003)]
     assert fetch(place, server) == 0
     assert_installed(place)
@@ -144,14 +153,14 @@ def test_a_busy_server_is_asked_again(place, server, at_once):
 def test_a_server_that_never_gives_anything_is_given_up(place, server, capsys, step):
     server.script = [step] * 99
     assert fetch(place, server) == 1
-    assert len(server.ranges) == fetch_model.ATTEMPTS
+    assert len(server.ranges) == download.ATTEMPTS
     said = capsys.readouterr().out
-    assert f"nothing came from {server.url} in {fetch_model.ATTEMPTS} attempts" in said
+    assert f"nothing came from {server.url} in {download.ATTEMPTS} attempts" in said
     assert not place.exists()
 
 
 def test_nobody_listening_is_given_up_too(place, server, capsys):
-    assert fetch_model.main(query(place, url="http://127.0.0.1:1/x")) == 1
+    assert fetch_model.main(query(place, SHA256, None, "http://127.0.0.1:1/x")) == 1
     assert "the part is kept" in capsys.readouterr().out
 
 
@@ -208,8 +217,8 @@ def test_a_model_that_is_there_and_right_is_only_stamped(place, server):
 def test_a_disk_that_is_too_small_is_told_before_anything_is_written(
     place, server, monkeypatch, capsys
 ):
-    room = SimpleNamespace(free=fetch_model.RESERVE_BYTES + len(CONTENT) - 1)
-    monkeypatch.setattr(fetch_model.shutil, "disk_usage", lambda folder: room)
+    room = SimpleNamespace(free=download.RESERVE_BYTES + len(CONTENT) - 1)
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda folder: room)
     assert fetch(place, server) == 1
     assert names(place) == []
     said = capsys.readouterr().out
@@ -224,8 +233,8 @@ def test_a_disk_that_fills_up_leaves_the_old_file(place, server, monkeypatch, ca
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(fetch_model, "sync", full)
-    assert fetch(place, server) == 1
+    monkeypatch.setattr(settle.os, "fsync", full)
+    assert fetch(place, server, size=len(CONTENT)) == 1
     assert len(server.ranges) == 1
     assert place.read_bytes() == b"in use"
     assert "No space left on device" in capsys.readouterr().out
@@ -291,16 +300,16 @@ def test_ten_cuts_at_random_offsets_cost_at_most_5_percent(place, server, seed):
 def test_a_disk_that_is_too_small_for_the_locked_size_is_told_before_any_request(
     place, server, monkeypatch, capsys
 ):
-    room = SimpleNamespace(free=fetch_model.RESERVE_BYTES + len(CONTENT) - 1)
-    monkeypatch.setattr(fetch_model.shutil, "disk_usage", lambda folder: room)
+    room = SimpleNamespace(free=download.RESERVE_BYTES + len(CONTENT) - 1)
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda folder: room)
     assert fetch(place, server, size=len(CONTENT)) == 1
     assert server.ranges == []
     assert "MiB free and the model needs 4 more" in capsys.readouterr().out
 
 
 def test_a_part_needs_room_for_the_rest_only(place, server, monkeypatch):
-    room = SimpleNamespace(free=fetch_model.RESERVE_BYTES + len(CONTENT) - MIB)
-    monkeypatch.setattr(fetch_model.shutil, "disk_usage", lambda folder: room)
+    room = SimpleNamespace(free=download.RESERVE_BYTES + len(CONTENT) - MIB)
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda folder: room)
     place.parent.mkdir()
     place.with_name(f"{place.name}.part").write_bytes(CONTENT[:MIB])
     assert fetch(place, server, size=len(CONTENT)) == 0
@@ -378,7 +387,7 @@ def test_a_range_that_was_not_asked_for_is_refused_not_spliced(place, server, ca
 def test_a_server_that_cannot_resume_and_never_gets_to_the_end_is_given_up(place, server, capsys):
     server.script = [Whole(cut_after=MIB + n * 1000, ignore_range=True) for n in range(99)]
     assert fetch(place, server, size=len(CONTENT)) == 1
-    assert len(server.ranges) == fetch_model.RESTARTS + 2
+    assert len(server.ranges) == download.RESTARTS + 2
     assert "cannot resume" in capsys.readouterr().out
 
 
@@ -389,13 +398,13 @@ def test_a_server_that_asks_for_time_gets_it_within_reason(place, server, at_onc
         Status(503, (("Retry-After", "soon"),)),
     ]
     assert fetch(place, server) == 0
-    assert at_once == [42, fetch_model.LONGEST_WAIT_S, 3]
+    assert at_once == [42, download.LONGEST_WAIT_S, 3]
 
 
 def test_a_trickle_is_taken_for_a_stall(place, server, monkeypatch, capsys):
     clock = iter(range(0, 10**6, 61))
-    monkeypatch.setattr(fetch_model.time, "monotonic", lambda: next(clock))
-    monkeypatch.setattr(fetch_model, "SLOWEST_BYTES_PER_S", MIB)
+    monkeypatch.setattr(download.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(download, "SLOWEST_BYTES_PER_S", MIB)
     assert fetch(place, server, size=len(CONTENT)) == 0
     assert_installed(place)
     assert "bytes/s came; resuming" in capsys.readouterr().out
@@ -409,7 +418,7 @@ def test_a_file_of_the_wrong_size_is_replaced_without_being_read(place, server, 
     monkeypatch.setattr(fetch_model, "sha256", lambda path: hashed.append(path) or real(path))
     assert fetch(place, server, size=len(CONTENT)) == 0
     assert_installed(place)
-    assert hashed == [f"{place}.part"]
+    assert hashed == []
 
 
 def test_the_file_that_is_served_is_never_moved_away_to_be_checked(place, server):
@@ -456,3 +465,170 @@ def test_a_file_that_its_disk_damaged_is_fetched_anew_though_the_page_cache_has_
     assert place.stat().st_ino != before
     assert len(server.ranges) == 2
     assert_installed(place)
+
+
+# Several sources, tokens
+
+
+@pytest.fixture
+def second():
+    with serving(CONTENT) as made:
+        yield made
+
+
+NOBODY = "http://127.0.0.1:1/x"
+
+
+def test_where_a_source_stops_giving_the_next_one_goes_on(place, server, second, capsys):
+    server.script = [Whole(cut_after=MIB), *[Status(503)] * 9]
+    assert fetch_model.main(query(place, SHA256, len(CONTENT), server.url, second.url)) == 0
+    assert_installed(place)
+    assert second.ranges == [f"bytes={MIB}-"]
+    assert len(server.ranges) == 1 + fetch_model.FEW_ATTEMPTS
+    assert f":: installed {place}, from {second.url}" in capsys.readouterr().out
+
+
+def test_a_neighbour_that_is_not_there_is_left_soon_and_one_with_nothing_new_is_waited_for(
+    place, server, at_once
+):
+    server.script = [Status(503)] * 9
+    assert fetch_model.main(query(place, SHA256, None, NOBODY, server.url, direct={NOBODY})) == 0
+    assert at_once == [1, 2, 3, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert_installed(place)
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        Whole(instead=CONTENT[:MIB] + b"x" + CONTENT[MIB + 1 :]),
+        Whole(instead=CONTENT + b"x"),
+        Status(404),
+        Page(),
+    ],
+)
+def test_a_source_that_gives_another_file_costs_its_turn_and_nothing_else(
+    place, server, second, lie, capsys
+):
+    server.script = [lie] * 9
+    assert fetch_model.main(query(place, SHA256, len(CONTENT), server.url, second.url)) == 0
+    assert_installed(place)
+    assert "; trying the next source" in capsys.readouterr().out
+
+
+def test_a_beginning_from_a_liar_is_fetched_anew_from_the_next_source(place, server, second):
+    lie = Whole(instead=b"GGUF" + bytes(len(CONTENT) - 4), cut_after=MIB)
+    server.script = [lie, *[Status(503)] * 9]
+    assert fetch_model.main(query(place, SHA256, len(CONTENT), server.url, second.url)) == 0
+    assert_installed(place)
+    assert second.ranges == [f"bytes={MIB}-", None]
+
+
+def test_a_disk_without_room_has_none_for_the_next_source_either(
+    place, server, second, monkeypatch, capsys
+):
+    room = SimpleNamespace(free=download.RESERVE_BYTES)
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda folder: room)
+    assert fetch_model.main(query(place, SHA256, len(CONTENT), server.url, second.url)) == 1
+    assert second.ranges == []
+    assert "no source gives it" not in capsys.readouterr().out
+
+
+def test_where_no_source_gives_it_the_last_one_s_reason_is_told(place, server, second, capsys):
+    server.script, second.script = [Status(404)] * 9, [Status(410)] * 9
+    assert fetch_model.main(query(place, SHA256, None, server.url, second.url)) == 1
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.startswith(":: the model was not fetched, no source gives it: ")
+    assert "answers 410" in said
+
+
+def test_a_neighbour_is_asked_without_the_proxy(place, server, monkeypatch):
+    monkeypatch.setenv("http_proxy", NOBODY)
+    assert fetch_model.main(query(place, SHA256, None, server.url, direct={server.url})) == 0
+    assert_installed(place)
+
+
+def test_a_host_that_takes_no_connection_is_left_sooner_than_a_slow_answer(
+    place, server, monkeypatch
+):
+    monkeypatch.setattr(download, "CONNECT_S", 0.2)
+    began = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        address = full.getsockname()
+        with contextlib.ExitStack() as held:
+            for _ in range(3):
+                one = held.enter_context(socket.socket())
+                one.setblocking(False)
+                one.connect_ex(address)
+            dead = f"http://127.0.0.1:{address[1]}/x"
+            asked = query(place, SHA256, None, dead, server.url, direct={dead})
+            assert fetch_model.main(asked) == 0
+    assert time.monotonic() - began < 10
+    assert_installed(place)
+
+
+def test_few_attempts_are_made_where_few_are_asked_for(place, server):
+    server.script = [Status(503)] * 9
+    assert fetch_model.main(query(place, SHA256, None, server.url) | {"attempts": 3}) == 1
+    assert len(server.ranges) == 3
+
+
+def test_a_token_is_shown_to_its_host_and_not_where_that_redirects_to(
+    place, server, second, capsys
+):
+    server.script = [Moved(second.url)]
+    asked = query(place, SHA256, len(CONTENT), server.url)
+    asked["sources"][0]["token"] = "hf_secret"
+    assert fetch_model.main(asked) == 0
+    assert_installed(place)
+    assert server.tokens == ["Bearer hf_secret"]
+    assert second.tokens == [None]
+    assert "hf_secret" not in capsys.readouterr().out
+
+
+def test_a_token_that_does_not_open_it_is_told_as_that(place, server, capsys):
+    server.script = [Status(403)]
+    asked = query(place, SHA256, len(CONTENT), server.url)
+    asked["sources"][0]["token"] = "hf_secret"
+    assert fetch_model.main(asked) == 1
+    said = capsys.readouterr().out
+    assert "the token that was given does not open it" in said
+    assert "hf_secret" not in said
+
+
+# What is written, hashed beside
+
+
+def test_a_file_is_hashed_while_it_grows(tmp_path, monkeypatch):
+    monkeypatch.setattr(settle, "STRETCH_BYTES", 1000)
+    path = tmp_path / "part"
+    path.touch()
+    settling = settle.Settling(str(path))
+    with path.open("ab", buffering=0) as file:
+        for at in range(0, len(CONTENT), 300_000):
+            file.write(CONTENT[at : at + 300_000])
+            settling.upto(file.tell())
+    assert settling.digest(len(CONTENT)) == SHA256
+
+
+def test_a_writer_waits_for_a_disk_that_is_far_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr(settle, "STRETCH_BYTES", 1000)
+    monkeypatch.setattr(settle, "MOST_WAITING", 4000)
+    path = tmp_path / "part"
+    path.write_bytes(CONTENT)
+    slow, real = [], settle.Settling.settle
+    monkeypatch.setattr(
+        settle.Settling, "settle", lambda self, to: (slow.append(to), real(self, to))
+    )
+    settling = settle.Settling(str(path))
+    settling.upto(9000)
+    assert slow[-1] >= 5000
+    assert settling.digest(len(CONTENT)) == SHA256
+
+
+def test_a_disk_that_fails_is_told_to_the_writer(tmp_path):
+    path = tmp_path / "part"
+    path.write_bytes(CONTENT)
+    settling = settle.Settling(str(path))
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        settling.digest(len(CONTENT))

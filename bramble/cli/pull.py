@@ -1,0 +1,110 @@
+"""`bramble model pull`: models onto this computer, from where the hosts of a deploy get them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import click
+
+from bramble.cli.inventory import refuse
+
+if TYPE_CHECKING:
+    from bramble.models.lock import Locked
+
+
+@click.command("pull")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option(
+    "--endpoint",
+    envvar="HF_ENDPOINT",
+    show_envvar=True,
+    help="The hub to fetch from; else https://huggingface.co.",
+)
+@click.option(
+    "--token-file",
+    envvar="HF_TOKEN_PATH",
+    show_envvar=True,
+    type=click.Path(path_type=Path, dir_okay=False, exists=True, readable=True),
+    help="File with a token for gated repositories; else the variable HF_TOKEN. "
+    "It goes to the hub alone, never to a node.",
+)
+def pull(names: tuple[str, ...], endpoint: str | None, token_file: Path | None) -> None:
+    """Fetch locked models NAMEs (MODEL:QUANT) onto this computer, resumed and verified.
+
+    A deploy has one node read the model from here, and the nodes pass it on among themselves: for
+    gated models, as no node gets a token, and for nodes that do not reach the hub. The files lie in
+    ~/.cache/bramble/models (BRAMBLE_MODELS); remove there what is not needed any more.
+
+    \b
+    HF_TOKEN_PATH=~/.cache/huggingface/token bramble model pull my-gated-model:q4_k_m
+    """
+    from bramble.cli.model import token_of
+    from bramble.models import cache
+    from bramble.models.hub import ENDPOINT
+
+    entries = {name: _locked(name) for name in names}
+    token = token_of(token_file)
+    for name, entry in entries.items():
+        if cache.find(entry.sha256):
+            click.echo(f"{name}: {cache.place(entry.sha256)} is there already")
+            continue
+        click.echo(f"{name}: {entry.size_bytes / 1e9:.2f} GB", err=True)
+        cache.folder().mkdir(parents=True, exist_ok=True, mode=0o700)
+        code = _fetch(entry, cache.place(entry.sha256), entry.url(endpoint or ENDPOINT), token)
+        if code:
+            raise click.exceptions.Exit(1)
+        click.echo(f"{name}: {cache.place(entry.sha256)}")
+
+
+def _locked(name: str) -> Locked:
+    """A name's entry of the lock, or an end in words."""
+    from bramble.inventory import InventoryError, folder
+    from bramble.inventory.problems import unknown
+    from bramble.models import lock
+
+    try:
+        locked = lock.load(folder())
+    except InventoryError as error:
+        refuse(str(error))
+    if name not in locked:
+        refuse(
+            f"{name} is not in {lock.FILE}: {unknown(name, locked)}; `bramble model lock` pins it"
+        )
+    return locked[name]
+
+
+def _fetch(entry: Locked, path: Path, url: str, token: str | None) -> int:
+    """Run the nodes' own program here; the token is in what it reads, where no other user sees it."""
+    from bramble import node
+    from bramble.node import follow
+
+    parts = urlsplit(url)
+    is_private = parts.scheme == "https" or parts.hostname in ("localhost", "127.0.0.1", "::1")
+    source = {"url": url, "name": url, "direct": False, "token": token if is_private else None}
+    query = {
+        "path": str(path),
+        "sha256": entry.sha256,
+        "size_bytes": entry.size_bytes,
+        "upload": None,
+        "sources": [source],
+    }
+    progress = follow.Progress()
+    with subprocess.Popen(
+        [sys.executable, "-Iu", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(node.program("fetch_model", query))
+        process.stdin.close()
+        for line in process.stdout:
+            told = follow.condensed(line, progress)
+            if told:
+                click.echo(told, err=True)
+        return process.wait()
