@@ -44,6 +44,11 @@ class Outcome:
         return [name for entry in self.of("run") for name in entry["hosts"]]
 
     @property
+    def is_whole(self) -> bool:
+        """Whether the run came to its end, whatever came of it."""
+        return bool(self.of("end")) and self.code != report.STOPPED
+
+    @property
     def failed(self) -> dict[str, str]:
         """Each failed host with the reason that the report knows."""
         names = {name for entry in self.of("end") for name in entry["failed"]}

@@ -62,7 +62,8 @@ def _show(as_json: bool) -> Any:
 def _state_of(host: str, outcome: driver.Outcome) -> dict[str, Any]:
     """One host's part of the summary."""
     results = [entry for entry in outcome.of("result") if entry["host"] == host]
-    failed = outcome.failed.get(host)
+    cut_off = "" if outcome.is_whole else "the run ended before its end; run it again"
+    failed = outcome.failed.get(host) or cut_off
     state = "failed" if failed else "changed" if host in outcome.changed else "unchanged"
     return {
         "host": host,

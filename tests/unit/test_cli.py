@@ -117,6 +117,22 @@ def test_a_run_that_left_nothing_has_no_hosts():
 # up
 
 
+@pytest.mark.parametrize(
+    "left",
+    [
+        outcome(run("pi5-a"), end(), code=130),
+        outcome(run("pi5-a"), step("pi5-a", "Install packages"), code=-9),
+    ],
+    ids=["interrupted", "killed"],
+)
+@pytest.mark.parametrize("words", [("up",), ("model", "prune", "pi5-a")], ids=" ".join)
+def test_a_host_of_a_run_that_was_cut_off_is_not_called_done(runs, left, words):
+    runs.leaves = left
+    done = bramble(*words)
+    assert done.exit_code == 1
+    assert "pi5-a: failed: the run ended before its end; run it again\n" in done.output
+
+
 def test_up_runs_the_deploy_on_the_named_hosts(runs):
     assert bramble("up", "pi5-a").exit_code == 0
     assert bramble("up", "--diff").exit_code == 0
