@@ -101,7 +101,9 @@ def _stopped(_number: int, _frame: FrameType | None) -> None:
     """End at once, where a person or a CI server says so; what nodes have under way is theirs."""
     try:
         _end()
-        click.echo("Stopped. What the nodes have under way goes on there; the same run takes it up.")
+        click.echo(
+            "Stopped. What the nodes have under way goes on there; the same run takes it up."
+        )
         sys.stdout.flush()
     finally:  # who listened may have gone before
         os._exit(report.STOPPED)
