@@ -137,6 +137,7 @@ def _dimensions(model: str) -> Geometry:
     from bramble.gguf import GgufError
     from bramble.inventory import InventoryError, folder
     from bramble.models.hub import ENDPOINT, Hub, HubError
+    from bramble.printable import sentence
 
     try:
         hub = Hub(os.environ.get("HF_ENDPOINT") or ENDPOINT, os.environ.get("HF_TOKEN"))
@@ -144,7 +145,7 @@ def _dimensions(model: str) -> Geometry:
     except InventoryError as error:
         refuse(str(error))
     except (GgufError, source.SourceError, HubError) as error:
-        refuse(source.printable(str(error)))
+        refuse(sentence(str(error)))
 
 
 def _host(name: str) -> _There:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bramble.cli import driver
+from bramble.printable import printable
 
 if TYPE_CHECKING:
     from bramble.checks import Result
@@ -173,7 +174,7 @@ def _print_results(results: Iterable[Result]) -> None:
         click.echo(click.style(host, bold=True))
         for result in several:
             status = click.style(f"{result.status:7}", fg=colours.get(result.status))
-            click.echo(f"  {status} {result.role}.{result.check}: {result.got}")
+            click.echo(f"  {status} {result.role}.{result.check}: {printable(result.got)}")
             if result.status not in ("pass", "skip"):
                 click.echo(f"{'':10} wanted: {result.want}\n{'':10} to do: {result.remedy}")
 

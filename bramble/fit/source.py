@@ -171,8 +171,3 @@ def _whole(found: Header, size: int | None) -> Header:
             "Fetch it anew."
         )
     return found
-
-
-def printable(text: str) -> str:
-    """A message in which names of a stranger's header cannot move the terminal's cursor."""
-    return "".join(c if c.isprintable() else "?" for c in text[:1000])

@@ -185,6 +185,10 @@ def test_a_mirror_that_tells_no_etag_is_asked_for_its_listing(model, folder, the
             "it has: x.gguf",
         ),
         (
+            lambda hub: hub.repos.update({REPO: Repo(COMMIT, {"\x1b]0;x\x07.gguf": (OLD, 5)})}),
+            "it has: ?]0;x?.gguf\n",
+        ),
+        (
             lambda hub: setattr(hub.repos[REPO], "gated", True),
             "is gated, and no token was given: accept its terms at",
         ),
