@@ -13,3 +13,8 @@ def printable(text: str, keep: str = "") -> str:
 def sentence(text: str) -> str:
     """The same of one that is not to fill the screen."""
     return printable(text[:LONGEST])
+
+
+def address(url: str) -> str:
+    """An address without its query, which may hold what nobody should read."""
+    return printable(url.partition("?")[0])
