@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import click
 
 from bramble.cli import driver
+from bramble.printable import printable
 
 
 def show(hosts: tuple[str, ...], as_json: bool, *, verify: bool) -> NoReturn:
@@ -39,11 +40,14 @@ def show(hosts: tuple[str, ...], as_json: bool, *, verify: bool) -> NoReturn:
 def _print(row: dict[str, Any]) -> None:
     """One host's files, a line each and what to do about a damaged one."""
     click.echo(f"{row['host']}: {row['free_bytes'] / 1e9:.2f} GB free")
+    if not row["models"]:
+        click.echo(f"  no models; `bramble up {row['host']}` brings the planned one")
     for model in row["models"]:
         sha256 = f"sha256 {model['sha256'][:12]}, " if model["sha256"] else ""
         state = f"{model['state']}, " if model["state"] else ""
         size = model["size_bytes"] / 1e9
-        click.echo(f"  {model['path']}  {size:.2f} GB, {sha256}{state}{model['what']}")
+        path = printable(model["path"])
+        click.echo(f"  {path}  {size:.2f} GB, {sha256}{state}{model['what']}")
         if (model["state"] or "").startswith("damaged"):
             click.echo(
                 f"    to do: `bramble up {row['host']}` fetches the planned model anew and restarts "

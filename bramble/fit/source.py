@@ -84,7 +84,10 @@ def _of_url(url: str, auth: AuthBase) -> Header:
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema):
             raise SourceError(f"{shown} is no address that can be read; correct it.") from None
         except requests.RequestException as error:
-            raise SourceError(f"{shown} cannot be read: {why(error)}") from None
+            raise SourceError(
+                f"{shown} cannot be read: {why(error)}; try again, correct the address, or download the "
+                "file and name that."
+            ) from None
         except urllib3.exceptions.HTTPError as error:
             raise SourceError(f"{shown} cannot be read: {error}") from None
 

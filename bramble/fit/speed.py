@@ -158,7 +158,7 @@ def judge(tokens_per_s: float, found: Speed, fits: bool, why: str | None = None)
     needs = tokens_per_s * found.bytes_per_token / GB
     takes = f"{tokens_per_s:g} tokens/s read {needs:.1f} GB/s"
     if found.most is None or found.usual is None:
-        words = "the model is so small that it may lie in the processor's caches: no bound holds"
+        words = "the model is so small that it may lie in the processor's caches"
         return Claim(tokens_per_s, _round(needs), "unbounded", f"No bound: {words}.")
     low, high = found.usual
     # Both, because what is shown as the most has two digits.

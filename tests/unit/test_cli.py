@@ -365,6 +365,14 @@ def test_the_models_of_a_host_are_listed_with_what_they_are_to_it(runs):
     )
 
 
+def test_a_host_without_models_says_so(runs):
+    told = {"host": "pi5-a", "folder": "/m", "free_bytes": 2 * 10**9, "models": []}
+    runs.leaves = outcome(run("pi5-a"), ("models", told), end())
+    assert bramble("model", "list", "pi5-a").stdout == (
+        "pi5-a: 2.00 GB free\n  no models; `bramble up pi5-a` brings the planned one\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("state", "code"), [("whole", 0), ("damaged: on the disk: ee", 1), ("unknown: no answer", 1)]
 )
