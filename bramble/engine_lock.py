@@ -1,9 +1,10 @@
-"""The lock `engine.lock`: what commands decided about the engine, so that every deploy goes by it.
+"""The lock `engine.lock`: what commands decided about what hosts run, so that every deploy goes by it.
 
 commit    the commit that `bramble upgrade --to` brought to the whole fleet
 rolling   a roll that is not over: its commit, and the hosts that have it or are getting it
 variants  the variant that `bramble engine race` found to be the fastest, by processor
 hosts     the release that `bramble rollback` went back to, by host, until `bramble upgrade`
+models    the model that `bramble model rollback` went back to, by host, until `bramble upgrade`
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from bramble.inventory.validation import validate
 from bramble.settings import Section, option
 
 FILE = "engine.lock"
-_KEYS = ("commit", "rolling", "variants", "hosts")
+_KEYS = ("commit", "rolling", "variants", "hosts", "models")
 _COMMIT = r"^[0-9a-f]{40}$"
 _HEAD = """\
-# Written by `bramble upgrade`, `bramble rollback` and `bramble engine race`; deploys go by it. Keep it
+# Written by `bramble upgrade`, `rollback`, `model rollback` and `engine race`; deploys go by it. Keep it
 # with the inventory. To take a decision back, run the command again or delete its lines.
 """
 S = TypeVar("S", bound=Section)
@@ -38,6 +39,13 @@ class Pin(Section):
     build_info: str = option(
         ..., help="What its server calls itself.", pattern=r"^b[0-9]+-[0-9a-f]{9}$"
     )
+
+
+class Held(Section):
+    """The model that one host stays at."""
+
+    name: str = option(..., help="The model's name.", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    sha256: str = option(..., help="The file's sha256.", pattern=r"^[0-9a-f]{64}$")
 
 
 class Variant(Section):
@@ -65,6 +73,7 @@ class Lock:
     rolling: Rolling | None = None
     variants: Mapping[str, Variant] = field(default_factory=dict)
     hosts: Mapping[str, Pin] = field(default_factory=dict)
+    models: Mapping[str, Held] = field(default_factory=dict)
 
     def commit_of(self, host: str) -> str | None:
         """The commit that a host is to have, None where the inventory alone says it."""
@@ -76,6 +85,11 @@ class Lock:
         """The same with this pin of a host, or without one."""
         others = {name: other for name, other in self.hosts.items() if name != host}
         return replace(self, hosts=others | ({host: pin} if pin else {}))
+
+    def with_model(self, host: str, held: Held | None) -> Lock:
+        """The same with a host that stays at this model, or at none."""
+        others = {name: other for name, other in self.models.items() if name != host}
+        return replace(self, models=others | ({host: held} if held else {}))
 
 
 def read(folder: Path) -> Lock:
@@ -101,6 +115,7 @@ def read(folder: Path) -> Lock:
         _rolling(document, problems),
         _entries(document, "variants", Variant, problems),
         _entries(document, "hosts", Pin, problems),
+        _entries(document, "models", Held, problems),
     )
     if problems:
         raise InventoryError(problems)
@@ -141,7 +156,11 @@ def text(lock: Lock) -> str:
     if lock.rolling:
         names = ", ".join(_scalar(name) for name in lock.rolling.hosts)
         lines.append(f"rolling:\n  commit: {_scalar(lock.rolling.commit)}\n  hosts: [{names}]\n")
-    for key, entries in (("variants", lock.variants), ("hosts", lock.hosts)):
+    for key, entries in (
+        ("variants", lock.variants),
+        ("hosts", lock.hosts),
+        ("models", lock.models),
+    ):
         if entries:
             lines.append(f"{key}:\n")
         for name in sorted(entries):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from testinfra.host import Host as Connection
 from bramble import catalogue
 from bramble import node as programs
 from bramble.board import board
+from bramble.fit.ahead import with_dimensions
 from bramble.inventory import Host, Inventory
 from bramble.plan import NodePlan, look_at, make
 from bramble.settings import Ssh
@@ -43,9 +45,8 @@ class TestinfraNode:
         found = board(self.snapshot)
         if isinstance(found, Unknown):
             raise ValueError(f"{self._host.name}: {found.why}")
-        return make(
-            self._host.name, self._host.settings, found, catalogue.roles_of(self._host.settings)
-        )
+        settings = with_dimensions(self._host.settings, self.snapshot, warnings.warn)
+        return make(self._host.name, settings, found, catalogue.roles_of(settings))
 
     def ask(self, url: str, question: str) -> Mapping[str, Any] | Unknown:
         """The model's answer, asked on the node itself."""

@@ -13,7 +13,10 @@ Every line is an object with `event` and `at` (seconds since 1970):
                                      a stored release reached a node: pulled (from where) or sent
     fetch    host, sha256, source    a node has a model: from which node, address, or your computer
     result   host, role, check, status, want, got, remedy
+    models   host, folder, free_bytes, models
+                                     the model files of a node, read back where that was asked for
     race     host, soc, model, releases, runs
+    bench    host, file              a benchmark is kept, and where
     end      changed, failed         names of hosts; always the last line
 """
 

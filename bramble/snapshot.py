@@ -73,13 +73,17 @@ class DeviceTree:
 
 @dataclass(frozen=True)
 class Process:
-    """A unit's main process: what it really runs, as whom, and its BRAMBLE_ variables."""
+    """A unit's main process: what it really runs, as whom, and its BRAMBLE_ variables.
+
+    `gone` are files that it has mapped and that have been removed or replaced since.
+    """
 
     exe: str
     exe_sha256: str
     uid: int
     argv: tuple[str, ...]
     environ: Mapping[str, str]
+    gone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -304,7 +308,12 @@ def _process(part: Mapping[str, Any] | None) -> Process | None:
     if part is None:
         return None
     return Process(
-        part["exe"], part["exe_sha256"], part["uid"], tuple(part["argv"]), part["environ"]
+        part["exe"],
+        part["exe_sha256"],
+        part["uid"],
+        tuple(part["argv"]),
+        part["environ"],
+        tuple(part.get("gone", ())),
     )
 
 

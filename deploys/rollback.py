@@ -5,6 +5,7 @@ from bramble.ops.upgrade import pin, predecessor
 
 node = begin(predecessor)
 bring(node, "engine")
+bring(node, "model")
 bring(node, "serving")
-finish(node, "engine", "serving")
+finish(node, "engine", "model", "serving")
 pin(node)

@@ -1,4 +1,4 @@
-"""Bring nodes to their planned release, each through its gate, and check what serves."""
+"""Bring nodes to their planned release and model, each through its gate, and check what serves."""
 
 from bramble.ops.run import accept, begin, bring, finish
 from bramble.ops.upgrade import try_again
@@ -7,5 +7,6 @@ node = begin()
 accept(node)
 try_again(node)
 bring(node, "engine")
+bring(node, "model")
 bring(node, "serving")
-finish(node, "engine", "serving")
+finish(node, "engine", "model", "serving")

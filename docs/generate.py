@@ -94,9 +94,13 @@ WRITTEN: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     ),
     "service": (),
     "serve_release": (
-        ("home", "/good.json", "the release that passed the gate last, its speed and its unit"),
+        (
+            "home",
+            "/good.json",
+            "the release and model that passed the gate last, their speed and unit, and those before",
+        ),
         ("home", "/previous", "link to the release that was good before"),
-        ("home", "/rejected/", "why a release had to go, a file for each"),
+        ("home", "/rejected/", "why a release or model had to go, a file for each"),
     ),
     "prune_releases": (),
     "zram": (),
@@ -117,6 +121,8 @@ WRITTEN: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("path", "", "the model, mode 0644"),
         ("path", ".json", "its stamp: sha256, size and time when it was verified"),
         ("path", ".part", "while it is being fetched"),
+        ("path", ".fit", "its dimensions, of a model that `models.lock` does not know"),
+        ("path", ".damaged", "its stamp, once `bramble model verify` found the file damaged"),
     ),
 }
 RELEASE, SHA = "RELEASE", "SHA256"

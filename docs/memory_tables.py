@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT))
 
 from bramble import gguf  # noqa: E402
+from bramble.bench import articles  # noqa: E402
+from bramble.bench.articles import Row  # noqa: E402
 from bramble.fit.geometry import Geometry, geometry  # noqa: E402
 from bramble.fit.memory import kv_bytes  # noqa: E402
 from bramble.fit.speed import PUBLISHED, judge, speed  # noqa: E402
@@ -66,18 +68,6 @@ NAMES = {
 }
 
 
-@dataclass(frozen=True)
-class Row:
-    """One row of an article: RAM in GB as it writes it, tokens/s, and its verdict."""
-
-    article: str
-    model: str
-    quant: str
-    ram: float | None = None
-    generation: float | None = None
-    verdict: str = ""
-
-
 # Article A's budget for 8 GB: weights, KV at 2048 and at 4096 tokens, verdict.
 BUDGET = [
     ("Qwen2.5-1.5B", "Q4_K_M", 0.9, 0.2, 0.4, "yes"),
@@ -116,47 +106,7 @@ FILES = [
     ("E", "Llama-3.1-8B", "F16", 16.0),
 ]
 # Every row with RAM or a speed; of ranges the upper end.
-RUNS = [
-    Row("A", "Qwen2.5-3B", "Q2_K", 1.5, 6.1),
-    Row("A", "Qwen2.5-3B", "Q3_K_M", 2.0, 4.9),
-    Row("A", "Qwen2.5-3B", "Q4_K_M", 2.5, 3.8),
-    Row("A", "Qwen2.5-3B", "Q5_K_M", 3.1, 3.3),
-    Row("A", "Qwen2.5-3B", "Q6_K", 3.6, 2.8),
-    Row("A", "Qwen2.5-3B", "Q8_0", 4.4, 2.1),
-    Row("A", "Qwen2.5-3B", "F16", 6.9, None, "does not fit"),
-    Row("A", "Qwen2.5-1.5B", "Q4_K_M", None, 7.2),
-    Row("A", "Mistral-7B", "Q4_K_M", None, 1.4),
-    Row("A", "Llama-3.2-3B", "Q4_K_M", None, 4.1),
-    Row("B", "TinyLlama-1.1B", "Q4_K_M", 1.0, 9.8),
-    Row("B", "TinyLlama-1.1B", "Q5_K_M", 1.2, 8.4),
-    Row("B", "TinyLlama-1.1B", "Q8_0", 1.7, 5.7),
-    Row("B", "Qwen-0.5B", "Q4_K_M", 0.6, 25.6),
-    Row("B", "Qwen-1.8B", "Q4_K_M", 1.5, 6.5),
-    Row("B", "Phi-3-Mini", "Q4_K_M", 2.8, 4.1),
-    Row("B", "Phi-3-Mini", "Q5_K_M", 3.2, 3.4),
-    Row("B", "Llama-3.2-1B", "Q4_K_M", 1.0, 9.4),
-    Row("B", "Llama-3.2-3B", "Q4_K_M", 2.5, 4.3),
-    Row("B", "Mistral-7B", "Q4_K_M", 4.4, 1.7),
-    Row("B", "Llama-3-8B", "Q4_K_M", 5.0, 1.5),
-    Row("C", "7B (as Mistral)", "Q2_K", 2.8, 1.2),
-    Row("C", "7B (as Mistral)", "Q3_K_M", 3.3, 1.0),
-    Row("C", "7B (as Mistral)", "Q4_K_M", 4.1, 1.0),
-    Row("C", "7B (as Mistral)", "Q5_K_M", 4.8, 0.7),
-    Row("C", "7B (as Mistral)", "Q6_K", 5.5, 0.6),
-    Row("C", "7B (as Mistral)", "Q8_0", 7.2, None, "OOM or heavy swap"),
-    Row("C", "Llama-3.2-3B", "Q4_K_M", None, 3.0),
-    Row("C", "Phi-3-Mini", "Q4_K_M", None, 2.5),
-    Row("C", "Qwen2.5-7B", "Q4_K_M", None, 1.0),
-    Row("C", "TinyLlama-1.1B", "Q4_K_M", None, 10.0),
-    Row("D", "Gemma-3-270M", "Q4_K_M", 0.2, 23.0),
-    Row("D", "Qwen3.5-0.8B", "Q4_K_M", 0.6, 8.5),
-    Row("D", "Gemma-3-1B", "Q4_K_M", 0.82, 10.0),
-    Row("D", "Qwen3.5-2B", "Q4_K_S", 1.6, 3.5),
-    Row("D", "Phi-4-mini", "Q4_K_M", 2.5, 1.8),
-    Row("D", "Qwen3.5-4B", "Q4_K_M", 3.2, 1.2),
-    Row("D", "Qwen2.5-7B", "Q4_K_M", 4.7, 4.0, "tight"),
-    Row("E", "Llama-3.1-8B-pruned", "Q4_K_M", 4.99, 0.80),
-]
+RUNS = [row for row in articles.rows() if row.board == "pi4"]
 # A model of models.yml for each board: the largest of a few that fits with room to spare.
 EXAMPLES = [
     ("qwen2.5-0.5b-instruct", "qwen2.5-0.5b"),
@@ -276,7 +226,8 @@ def _runs() -> Iterator[Sequence[object]]:
         ours = (told.total_mib + 96) * MIB / GB  # with llama-server itself
         fast = speed(found, PUBLISHED["pi4"], request_for(found, 2048))
         assert fast.usual is not None
-        claim = judge(row.generation, fast, told.verdict != "no") if row.generation else None
+        highest = row.generation[1] if row.generation else None
+        claim = judge(highest, fast, told.verdict != "no") if highest else None
         yield (
             row.article,
             row.model,
@@ -284,7 +235,7 @@ def _runs() -> Iterator[Sequence[object]]:
             row.ram or "",
             f"{ours:.2f} ({told.verdict})",
             _right(row, ours, told) if row.ram else "",
-            row.generation or row.verdict,
+            highest or row.says,
             f"{fast.usual[0]:g} to {fast.usual[1]:g}",
             f"{fast.most:g}",
             f"{claim.verdict} ({claim.needs_gb_s:g} GB/s)" if claim else "",
@@ -294,7 +245,7 @@ def _runs() -> Iterator[Sequence[object]]:
 def _right(row: Row, ours: float, told: Fit) -> str:
     """Who is right on the memory, and whether it fits, where the article says that it does not."""
     words = _who(row.ram or 0, ours)
-    if row.verdict in ("does not fit", "OOM or heavy swap"):
+    if row.says in ("does not fit", "OOM or heavy swap"):
         words += "; and on the verdict" if told.verdict == "no" else "; but it fits: bramble"
     return words
 

@@ -14,6 +14,7 @@ def main() -> None:
 def _add_commands() -> None:
     from bramble.cli import (
         ask,
+        bench,
         engine,
         fit,
         fleet,
@@ -34,6 +35,7 @@ def _add_commands() -> None:
         engine.engine,
         model.model,
         fit.fit,
+        bench.bench,
     )
     model.model.add_command(pull.pull)
     for command in (*own, *inventory.commands, *fleet.commands, *upgrade.commands):

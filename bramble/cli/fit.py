@@ -26,6 +26,7 @@ class _There:
     room: Room
     kind: str
     request: Request | None = None
+    measured: Bandwidth | None = None
 
 
 @click.command("fit")
@@ -59,7 +60,8 @@ class _There:
     "--bandwidth",
     type=click.FloatRange(0.1, 1000),
     metavar="GB_S",
-    help="What memory gives for reading, as measured on the node; else the published figure.",
+    help="What memory gives for reading; else what `bramble bench` measured on the host, else the "
+    "published figure.",
 )
 @click.option(
     "--claim",
@@ -104,7 +106,7 @@ def fit(
     request = _request(found, there, ctx)
     room = there.room if reserve_mib is None else replace(there.room, others_mib=reserve_mib)
     answer = verdict.fit(found, room, request)
-    known = _bandwidth(board or there.kind, bandwidth)
+    known = _bandwidth(board or there.kind, bandwidth, there.measured)
     fast = speed.speed(found, known, request) if known else None
     if claim is not None and fast is None:
         refuse("Nothing is known of this board's memory: give --bandwidth to judge a claim.")
@@ -130,7 +132,7 @@ def _dimensions(model: str) -> Geometry:
     except InventoryError as error:
         refuse(str(error))
     except (GgufError, source.SourceError, HubError) as error:
-        refuse(_printable(str(error)))
+        refuse(source.printable(str(error)))
 
 
 def _host(name: str) -> _There:
@@ -148,7 +150,18 @@ def _host(name: str) -> _There:
     others = getattr(serving, "reserve_mib", 0)
     room = Room(board["memory_mib"], board["cores"], board["repacks"], others)
     request: Request | None = getattr(serving, "request", None)
-    return _There(room, board["kind"], request)
+    return _There(room, board["kind"], request, _kept(name, board["kind"], board["memory_mib"]))
+
+
+def _kept(name: str, kind: str, memory_mib: int) -> Bandwidth | None:
+    """What `bramble bench` measured last on this host, as far as it is the same board."""
+    from bramble.bench import result, verdict
+    from bramble.inventory import folder
+
+    try:
+        return verdict.latest_bandwidth(result.kept(folder(), name), kind, memory_mib)
+    except ValueError as error:
+        refuse(str(error))
 
 
 def _request(model: Geometry, there: _There, ctx: int | None) -> Request:
@@ -160,13 +173,13 @@ def _request(model: Geometry, there: _There, ctx: int | None) -> Request:
     return replace(there.request, ctx=ctx) if ctx else there.request
 
 
-def _bandwidth(kind: str, measured: float | None) -> Bandwidth | None:
-    """What is known of the board's memory: measured, else published for boards of its kind."""
+def _bandwidth(kind: str, given: float | None, kept: Bandwidth | None) -> Bandwidth | None:
+    """What is known of the board's memory: given, else measured there, else published for its kind."""
     from bramble.fit import speed
 
-    if measured is not None:
-        return speed.measured(measured)
-    return speed.PUBLISHED.get(speed.FAMILY.get(kind.partition("-")[0], ""))
+    if given is not None:
+        return speed.measured(given, kind=kind)
+    return kept or speed.PUBLISHED.get(speed.family(kind))
 
 
 def _as_dict(answer: Fit, fast: Speed | None, judged: Claim | None) -> dict[str, Any]:
@@ -208,8 +221,3 @@ def _speed_lines(fast: Speed, fits: bool) -> list[str]:
         low, high = fast.prefill
         lines.append(f"  of a prompt: {low:g} to {high:g} tokens/s ({fast.prefill_source})")
     return lines
-
-
-def _printable(text: str) -> str:
-    """A message in which names of a stranger's header cannot move the terminal's cursor."""
-    return "".join(c if c.isprintable() else "?" for c in text[:1000])

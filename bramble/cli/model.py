@@ -1,4 +1,4 @@
-"""`bramble model list` and `lock`: the models that an inventory names, and what of them is pinned."""
+"""`bramble model`: the models that an inventory names, what of them is pinned, and what nodes have."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bramble.cli import model_files
 from bramble.cli.inventory import refuse
 
 if TYPE_CHECKING:
@@ -40,9 +41,12 @@ def _files() -> tuple[Path, dict[str, Place], dict[str, Locked]]:
 
 
 @model.command("list")
+@click.argument("host", required=False, metavar="[HOST]")
 @AS_JSON
-def list_models(as_json: bool) -> None:
-    """List the models of models.yml, and what is locked of them."""
+def list_models(host: str | None, as_json: bool) -> None:
+    """List the models of models.yml and what is locked of them, or the files that HOST has."""
+    if host is not None:
+        model_files.show((host,), as_json, verify=False)
     _, known, locked = _files()
     rows = [_row(name, known.get(name), locked.get(name)) for name in sorted({*known, *locked})]
     if as_json:
@@ -57,6 +61,19 @@ def list_models(as_json: bool) -> None:
         if not row["in_catalogue"]:
             state += " (not in models.yml)"
         click.echo(f"{row['use']:{width}}  {row['repo']}  {state}")
+
+
+@model.command("verify")
+@click.argument("hosts", nargs=-1, required=True, metavar="HOST...")
+@AS_JSON
+def verify(hosts: tuple[str, ...], as_json: bool) -> None:
+    """Read every model of HOSTs back from the disk, and compare it with the sha256 it came with.
+
+    It gives way to all other work of the node, and takes as long as the medium needs. A file that the
+    disk has otherwise is not believed again: the next `bramble up` fetches the planned one anew and
+    restarts the service. Exit code 0 when all are whole, else 1.
+    """
+    model_files.show(hosts, as_json, verify=True)
 
 
 def _row(name: str, place: Place | None, locked: Locked | None) -> dict[str, Any]:
@@ -170,14 +187,28 @@ def token_of(file: Path | None) -> str | None:
 def prune(hosts: tuple[str, ...], as_json: bool) -> None:
     """Remove the models from HOSTs that nothing needs.
 
-    What stays: the planned model, one that a process runs, and the one that was verified last besides
-    (the predecessor, for going back). What `bramble up` did not fetch is left alone.
+    What stays: the planned model, one that a process runs, the one that passed the gate last, and the
+    predecessor, for going back. What `bramble up` did not fetch is left alone.
     """
     from bramble.cli import driver, fleet
 
     show = driver.be_quiet if as_json else driver.show_line
     outcome = driver.run("prune", hosts, "-y", show=show)
     fleet.print_outcome(outcome, as_json, "pruned", "nothing to remove")
+
+
+@model.command("rollback")
+@click.argument("host")
+@AS_JSON
+def rollback(host: str, as_json: bool) -> None:
+    """Take HOST back to the model that served there before, and have it stay there.
+
+    That model passes the same gate. Deploys leave the host at it until `bramble upgrade HOST` takes the
+    model of the inventory again. A second rollback returns to the model of before it.
+    """
+    from bramble.cli import upgrade
+
+    upgrade.model_rollback(host, as_json)
 
 
 def _tell(outcomes: list[Outcome], file: Path, changed: bool, as_json: bool) -> None:

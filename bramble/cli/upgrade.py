@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -26,7 +26,9 @@ NOT_BEGUN = "not begun"
 @click.option("--canary", metavar="HOST", help="Host that goes first; else the first one.")
 @click.option("--batch", default=4, show_default=True, type=click.IntRange(1, 64), help="At once.")
 @click.option("--to", metavar="COMMIT", help="Commit of llama.cpp (40 digits) for the fleet.")
-@click.option("--again", is_flag=True, help="Try a release anew that a host rejected before.")
+@click.option(
+    "--again", is_flag=True, help="Try a release or model anew that a host rejected before."
+)
 @AS_JSON
 def upgrade(
     hosts: tuple[str, ...],
@@ -36,11 +38,12 @@ def upgrade(
     again: bool,
     as_json: bool,
 ) -> None:
-    """Bring HOSTs (all without a name) to the planned release: one first, then several at once.
+    """Bring HOSTs (all without a name) to the planned release and model: one first, then several.
 
-    On each host the release must compute, become healthy, answer, be fast enough and not throttle
-    the board; else the host goes back to the release before, and the roll stops. Pins that
-    `bramble rollback` made are dropped. A roll that stopped goes on with the same command.
+    On each host the release must compute, become healthy with its model, answer, be fast enough and
+    not throttle the board; else the host goes back to what was good before, and the roll stops. What
+    `bramble rollback` and `bramble model rollback` hold is let go. A roll that stopped goes on with
+    the same command.
 
     \b
     bramble upgrade                                what the inventory plans
@@ -128,11 +131,11 @@ def _batches(names: Sequence[str], size: int) -> list[Sequence[str]]:
 
 
 def _with(lock: Lock, names: Sequence[str]) -> Lock:
-    """The lock by which these hosts get what is new: no pin holds them, and the roll has them."""
+    """The lock by which these hosts get what is new: nothing holds them, and the roll has them."""
     from bramble.engine_lock import Rolling
 
     for name in names:
-        lock = lock.with_pin(name, None)
+        lock = lock.with_pin(name, None).with_model(name, None)
     if lock.rolling is None:
         return lock
     hosts = tuple(dict.fromkeys((*lock.rolling.hosts, *names)))
@@ -145,6 +148,7 @@ def _without(lock: Lock, before: Lock, names: Sequence[str]) -> Lock:
 
     for name in names:
         lock = lock.with_pin(name, before.hosts.get(name))
+        lock = lock.with_model(name, before.models.get(name))
     if lock.rolling is None:
         return lock
     hosts = tuple(name for name in lock.rolling.hosts if name not in names)
@@ -230,11 +234,32 @@ def rollback(host: str, as_json: bool) -> None:
     show = driver.be_quiet if as_json else driver.show_line
     outcome = driver.run("rollback", [host], "-y", show=show)
     row = _became(host, outcome)
+    _tell_way_back(outcome, row, row["release"], as_json)
+
+
+def model_rollback(host: str, as_json: bool) -> NoReturn:
+    """Take a host back to the model that served there before, and end the command."""
+    from bramble import engine_lock
+    from bramble.inventory import folder
+
+    show = driver.be_quiet if as_json else driver.show_line
+    outcome = driver.run("model_rollback", [host], "-y", show=show)
+    row = _became(host, outcome)
+    held = engine_lock.read(folder()).models.get(host)
+    row["model"] = held.name if held and not row["why"] else ""
+    del row["release"]
+    _tell_way_back(outcome, row, row["model"], as_json)
+
+
+def _tell_way_back(
+    outcome: driver.Outcome, row: dict[str, Any], to: str, as_json: bool
+) -> NoReturn:
+    """Say what a host went back to, and end the command."""
     row["state"] = {"upgraded": "rolled back"}.get(row["state"], row["state"])
     if as_json:
         click.echo(json.dumps(row, indent=2))
     else:
-        click.echo(f"{host}: {row['state']}: {row['why'] or row['release']}")
+        click.echo(f"{row['host']}: {row['state']}: {row['why'] or to}")
     if outcome.code:
         click.echo(f"The whole log: {outcome.log}", err=True)
     raise click.exceptions.Exit(1 if outcome.failed or outcome.code else 0)

@@ -42,9 +42,18 @@ def judged(given: Given, room: Room, request: Request) -> Judged | None:
         return Judged(answer, None)
     sentence = (
         f"model: {given['model.name']} does not fit, so nothing is fetched. {answer.sentence} "
-        f"{_instead(given, room, request)} `model.fit: warn` fetches it all the same."
+        f"{_most(answer)}{_instead(given, room, request)} `model.fit: warn` fetches it all the same."
     )
     return Judged(answer, sentence)
+
+
+def _most(answer: Fit) -> str:
+    """How large a quant of it may be."""
+    most_mib = answer.available_mib - (answer.total_mib - answer.weights_mib)
+    if most_mib <= 0:
+        return ""
+    has_mib = answer.weights_mib
+    return f"With this context {most_mib} MiB of its weights would fit, and it has {has_mib}. "
 
 
 def _instead(given: Given, room: Room, request: Request) -> str:

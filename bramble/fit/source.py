@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 from requests.auth import AuthBase
 
 from bramble import gguf
@@ -17,6 +19,8 @@ from bramble.models.hub import TIMEOUT_S, why
 FIRST_BYTES = 64 << 10
 LIMIT_BYTES = 16 << 20
 """No more is read of an address."""
+DEADLINE_S = 60
+"""Longer is not read: one that sends a byte now and then never runs into a timeout of its own."""
 
 _HOPS = 5
 _CONTENT_RANGE = re.compile(r"bytes 0-\d+/(\d+|\*)")
@@ -74,14 +78,37 @@ def _of_url(url: str, auth: AuthBase) -> Header:
                 timeout=TIMEOUT_S,
             ) as answer:
                 size = _size(answer, shown)
-                pieces = answer.iter_content(FIRST_BYTES)
-                return _whole(_parse(lambda _: next(pieces, b""), LIMIT_BYTES), size)
+                return of_pieces(_pieces(answer, shown), lambda: size)
         except requests.TooManyRedirects:
             raise SourceError(f"{shown} redirects in a circle; correct the address.") from None
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema):
             raise SourceError(f"{shown} is no address that can be read; correct it.") from None
         except requests.RequestException as error:
             raise SourceError(f"{shown} cannot be read: {why(error)}") from None
+        except urllib3.exceptions.HTTPError as error:
+            raise SourceError(f"{shown} cannot be read: {error}") from None
+
+
+def of_pieces(more: Callable[[int], bytes], size: Callable[[], int | None]) -> Header:
+    """The header of what comes piece by piece; how long the whole is may be known after the first."""
+    found = _parse(more, LIMIT_BYTES)
+    return _whole(found, size())
+
+
+def _pieces(answer: requests.Response, shown: str) -> Callable[[int], bytes]:
+    """What gives the next bytes of an answer as they arrive, until the time is over."""
+    ends = time.monotonic() + DEADLINE_S
+
+    def more(_size: int) -> bytes:
+        if time.monotonic() > ends:
+            raise SourceError(
+                f"{shown} is too slow: its header did not come within {DEADLINE_S} s; try again, or "
+                "download the file and name that."
+            )
+        piece: bytes = answer.raw.read1(FIRST_BYTES)
+        return piece
+
+    return more
 
 
 def _shown(url: str) -> str:
@@ -144,3 +171,8 @@ def _whole(found: Header, size: int | None) -> Header:
             "Fetch it anew."
         )
     return found
+
+
+def printable(text: str) -> str:
+    """A message in which names of a stranger's header cannot move the terminal's cursor."""
+    return "".join(c if c.isprintable() else "?" for c in text[:1000])

@@ -1,8 +1,8 @@
 """How fast a model can be on a board: each token reads its weights once, and memory has a speed.
 
-The figures of boards are published ones; none was measured by us. The bound is what a board's memory
-gives at most, the usual band what published runs of llama.cpp and Ollama moved (tokens/s times the
-file's size). Prefill computes rather than reads, so its range goes by the number of weights.
+The figures of boards are published ones; `bramble bench` measures a node's own. The bound is what a
+board's memory gives at most, the usual band what published runs of llama.cpp and Ollama moved (tokens/s
+times the file's size). Prefill computes rather than reads, so its range goes by the number of weights.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class Bandwidth:
     usual_source: str
     prefill: tuple[float, float] | None = None
     prefill_source: str = ""
+    cached_bytes: int = CACHED_BYTES
 
 
 PUBLISHED: Mapping[str, Bandwidth] = {
@@ -76,10 +77,34 @@ FAMILY: Mapping[str, str] = {
 """Boards with the same memory, by the kind that their revision code tells."""
 
 
-def measured(gb_s: float) -> Bandwidth:
-    """What was measured on the node itself: then nothing published is needed."""
+BUS_GB_S: Mapping[str, float] = {"pi4": 12.8, "pi5": 17.1}
+"""What the bus between processor and memory transfers at most; no measurement gives more."""
+
+
+def family(kind: str) -> str:
+    """The boards that a board's kind, or a board's name such as pi4-8g, belongs to; empty for others."""
+    return FAMILY.get(kind.partition("-")[0], "")
+
+
+def measured(
+    gb_s: float,
+    source: str = "measured on the node",
+    kind: str = "",
+    cached_bytes: int = CACHED_BYTES,
+) -> Bandwidth:
+    """The bound that was measured on a node; what is usual for its kind stays the published band."""
+    published = PUBLISHED.get(family(kind))
+    if published and published.usual[0] < gb_s:
+        low, high = published.usual
+        return replace(
+            published,
+            bound=gb_s,
+            bound_source=source,
+            usual=(low, min(high, gb_s)),
+            cached_bytes=cached_bytes,
+        )
     usual = f"{USUAL_SHARE:.0%} of it at least on published boards"
-    return Bandwidth(gb_s, "measured on the node", (USUAL_SHARE * gb_s, gb_s), usual)
+    return Bandwidth(gb_s, source, (USUAL_SHARE * gb_s, gb_s), usual, cached_bytes=cached_bytes)
 
 
 @dataclass(frozen=True)
@@ -102,7 +127,7 @@ def speed(model: Geometry, bandwidth: Bandwidth, request: Request) -> Speed:
     """The bound and the usual band of generation, and the range of prefill."""
     read = model.weights.active_bytes
     full = read + kv_bytes(model, replace(request, slots=1))
-    bounded = read >= CACHED_BYTES
+    bounded = read >= bandwidth.cached_bytes
     elements = max(model.weights.active_elements, 1)
     return Speed(
         bytes_per_token=read,
@@ -128,15 +153,16 @@ class Claim:
     sentence: str
 
 
-def judge(tokens_per_s: float, found: Speed, fits: bool) -> Claim:
-    """A claimed speed of generation against the bound and the usual band."""
+def judge(tokens_per_s: float, found: Speed, fits: bool, why: str | None = None) -> Claim:
+    """A speed of generation against the bound and the usual band; `why` a low one is, where known."""
     needs = tokens_per_s * found.bytes_per_token / GB
     takes = f"{tokens_per_s:g} tokens/s read {needs:.1f} GB/s"
     if found.most is None or found.usual is None:
         words = "the model is so small that it may lie in the processor's caches: no bound holds"
         return Claim(tokens_per_s, _round(needs), "unbounded", f"No bound: {words}.")
     low, high = found.usual
-    if tokens_per_s > found.most:
+    # Both, because what is shown as the most has two digits.
+    if tokens_per_s > found.most and needs > found.bound_gb_s:
         rest = f"and the memory gives {found.bound_gb_s:g} at most ({found.bound_source})"
         return Claim(tokens_per_s, _round(needs), "impossible", f"Impossible: {takes}, {rest}.")
     if not fits:
@@ -149,7 +175,8 @@ def judge(tokens_per_s: float, found: Speed, fits: bool) -> Claim:
     if tokens_per_s >= FAR_BELOW * low:
         rest = f"and {low:g} to {high:g} tokens/s are usual"
         return Claim(tokens_per_s, _round(needs), "plausible", f"Plausible: {takes}, {rest}.")
-    rest = f"and {low:g} to {high:g} tokens/s are usual. {_causes(found)}"
+    reasons = _causes(found) if why is None else why
+    rest = f"and {low:g} to {high:g} tokens/s are usual. {reasons}".rstrip()
     return Claim(tokens_per_s, _round(needs), "far below", f"Far below: {takes}, {rest}")
 
 

@@ -114,9 +114,13 @@ def alone(folder):
 def have(query):
     """Have the model at `path`, and say from where: as it is there, from a source, or from `upload`."""
     path, wanted, size = query["path"], query["sha256"], query["size_bytes"]
-    part = f"{path}.part"
-    # One of another size need not be read.
-    if os.path.exists(path) and size in (None, download.size_of(path)):
+    part, damaged = f"{path}.part", f"{path}.damaged"
+    # One of another size need not be read; one that the disk damaged may be whole in the page cache.
+    if (
+        os.path.exists(path)
+        and size in (None, download.size_of(path))
+        and not os.path.exists(damaged)
+    ):
         download.say("checking the sha256 of the file that is there")
         if sha256(path) == wanted:
             os.chmod(path, 0o644)
@@ -131,6 +135,8 @@ def have(query):
         source = fetch_from_any(part, query)
     os.chmod(part, 0o644)
     os.rename(part, path)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(damaged)
     stamp(path, wanted)
     return source
 

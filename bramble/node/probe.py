@@ -45,6 +45,7 @@ DEVICE_TREE_PROPERTIES = (
     "chosen/power/max_current",
 )
 TEXT_LIMIT_BYTES = 64 * 1024
+GONE = " (deleted)"  # what /proc adds to the name of a file that was removed or replaced
 
 
 def known(look, *args):
@@ -155,6 +156,8 @@ def process(pid):
         pairs = [entry.decode("utf-8", "replace") for entry in file.read().split(b"\0")]
     with open(f"/proc/{pid}/cmdline", "rb") as file:
         argv = [word.decode("utf-8", "replace") for word in file.read().split(b"\0")[:-1]]
+    with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as file:
+        mapped = {line.rstrip("\n").split(None, 5)[-1] for line in file}
     exe = f"/proc/{pid}/exe"
     return {
         "exe": os.readlink(exe),
@@ -162,6 +165,7 @@ def process(pid):
         "uid": os.stat(f"/proc/{pid}").st_uid,
         "argv": argv,
         "environ": dict(pair.partition("=")[::2] for pair in pairs if pair.startswith("BRAMBLE_")),
+        "gone": sorted(p.removesuffix(GONE) for p in mapped if p[0] == "/" and p.endswith(GONE)),
     }
 
 

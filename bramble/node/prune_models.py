@@ -1,13 +1,16 @@
-"""Remove the models that this node neither runs, nor is to run, nor ran last.
+"""List the models of this node, or remove those that it neither runs, nor is to run, nor ran last.
 
-What runs is told by the processes: a file that one has mapped, or names in its arguments. The one
-that was verified last besides is the predecessor, which a rollback needs. Files that no fetch of ours
+What runs is told by the processes: a file that one has mapped, or names in its arguments. What passed
+the gate last and the model that did so before it (`good.json`) are what a way back needs; where that
+is not told, the one that was verified last besides is the predecessor. Files that no fetch of ours
 made (without a stamp) are left alone.
 """
 
 import fcntl
 import glob
+import json
 import os
+import shutil
 
 
 def say(text):
@@ -56,54 +59,103 @@ def models(folder):
     ]
 
 
-def decide(folder, planned):
-    """What happens to each file of ours, and why: path -> (whether it goes, why)."""
+def damaged(folder):
+    """The models that the disk did not have as they were verified, when they were read back."""
+    notes = sorted(glob.glob(f"{folder}/*.gguf.damaged"))
+    return [
+        path for path in (note.removesuffix(".damaged") for note in notes) if os.path.exists(path)
+    ]
+
+
+def proven(home):
+    """The model that passed the gate last, and the other one that did before it; empty: not told."""
+    try:
+        good = json.loads(read(f"{home}/good.json"))
+        others = (record for record in good["history"] if record["model"] != good["model"])
+        return good["path"] or "", next((record["path"] for record in others), None) or ""
+    except (ValueError, LookupError, TypeError):
+        return "", ""
+
+
+def decide(folder, planned, home):
+    """What each file of ours is to this node, and whether it may go: path -> (whether, what)."""
     running, ours = in_use(folder), models(folder)
-    others = [path for path in ours if path != planned and path not in running]
+    good, before = proven(home)
+    if before not in ours:
+        others = [path for path in ours if path not in (planned, good) and path not in running]
+        before = others[0] if others else None
+    known = {
+        before: "the predecessor, for going back",
+        good: "the last that passed the gate",
+        planned: "the planned model",
+    }
     verdicts = {}
     for path in ours:
-        if path == planned:
-            verdicts[path] = (False, "the planned model")
-        elif path in running:
-            verdicts[path] = (False, "a process runs it")
-        elif path == others[0]:
-            verdicts[path] = (False, "the predecessor: the last that was verified besides")
-        else:
-            verdicts[path] = (True, "neither planned nor running nor the predecessor")
+        what = [known[path]] if path in known else []
+        what += ["a process runs it"] if path in running else []
+        verdicts[path] = (not what, ", ".join(what) or "neither planned nor running nor a way back")
+    for path in damaged(folder):
+        kept = path == planned or path in running
+        verdicts[path] = (not kept, "damaged" + (", a process runs it" if path in running else ""))
     for part in sorted(glob.glob(f"{folder}/*.gguf.part")):
         kept = part == f"{planned}.part" or part in running
         verdicts[part] = (not kept, "the part of the planned model" if kept else "a part left over")
     return verdicts
 
 
+def listed(folder, planned, home):
+    """All model files with what they are to this node, those among them that nobody verified."""
+    rows = []
+    verdicts = decide(folder, planned, home)
+    foreign = sorted({*glob.glob(f"{folder}/*.gguf")} - {*verdicts})
+    for path, (goes, what) in [*verdicts.items(), *((path, (False, "")) for path in foreign)]:
+        try:
+            sha256 = json.loads(read(f"{path}.json")).get("sha256")
+        except (ValueError, AttributeError):
+            sha256 = None
+        row = {"path": path, "size_bytes": os.path.getsize(path), "sha256": sha256}
+        rows.append(row | {"what": what or "not verified: left alone", "removable": goes})
+    there = folder
+    while not os.path.exists(there):
+        there = os.path.dirname(there)
+    return {"folder": folder, "free_bytes": shutil.disk_usage(there).free, "models": rows}
+
+
 def remove(path):
-    """Remove a model and then its stamp, or a part; how many bytes that frees."""
+    """Remove a model and then what was noted of it, or a part; how many bytes that frees."""
     freed = os.path.getsize(path)
     os.unlink(path)
-    if os.path.exists(f"{path}.json"):
-        os.unlink(f"{path}.json")
+    for beside in (f"{path}.fit", f"{path}.damaged", f"{path}.json"):
+        if os.path.exists(beside):
+            os.unlink(beside)
     return freed
 
 
-def prune(folder, planned):
+def prune(folder, planned, home):
     """Do it, and say of each file what became of it; how many bytes that freed."""
     freed = 0
-    for path, (goes, why) in decide(folder, planned).items():
+    for path, (goes, what) in decide(folder, planned, home).items():
         size = os.path.getsize(path)
         if goes:
             freed += remove(path)
-        say(f"{'removed' if goes else 'kept'} {path} ({size >> 20} MiB): {why}")
+        say(f"{'removed' if goes else 'kept'} {path} ({size >> 20} MiB): {what}")
     return freed
 
 
 def main(query):
-    """Prune `folder` with what is `planned`; while a fetch is under way nothing is done."""
-    folder = query["folder"].rstrip("/")
-    descriptor = None
+    """List `folder` as JSON, or prune it; while a fetch is under way nothing is removed.
+
+    `planned` is the planned model's path, `home` the engine's folder, where the gate keeps its notes.
+    """
+    folder, descriptor = query["folder"].rstrip("/"), None
+    files = (folder, query["planned"], query["home"])
     try:
+        if query["list"]:
+            print(json.dumps(listed(*files)))
+            return 0
         descriptor = os.open(folder, os.O_RDONLY)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        freed = prune(folder, query["planned"])
+        freed = prune(*files)
     except BlockingIOError:
         say(f"a fetch into {folder} is under way; run again after it")
         return 1

@@ -1,9 +1,10 @@
-"""Have llama-server run a release, and let the release stay only where it proves itself.
+"""Have llama-server run what is planned, and let that stay only where it proves itself.
 
-The gate: it becomes healthy, answers the question rightly, is not much slower than the last known good
-one, and the board was not throttled meanwhile. A release that passes is the known good one
-(`good.json`). One that fails goes: the release before is linked again, with its own unit, and takes
-the same gate; `rejected/RELEASE.json` says why, and no deploy takes that release again by itself.
+That is a release with a model and arguments. The gate: it becomes healthy, answers the question
+rightly, is not much slower than what was good before, and the board was not throttled meanwhile. What
+passes is the known good (`good.json`). What fails goes: the release that was good is linked again, with
+its own unit, which names its model, and takes the same gate. `rejected/` says why, and no deploy tries
+that again by itself: a release by its name, a model or arguments by a name for all that was planned.
 
 What the next boot would start is put right first and what is remembered is written last, so that a
 power cut at any moment leaves a node that the next run knows how to go on with.
@@ -28,6 +29,9 @@ ANSWER_TOKENS, SPEED_TOKENS, SPEED_ROUNDS = 64, 32, 3
 # The bits of get_throttled (vcgencmd(1)): 0 to 3 tell of now, 16 to 19 of any time since the boot.
 THROTTLED_FILE = "/sys/devices/platform/soc*/soc*firmware/get_throttled"
 WORDS = ("undervoltage", "clock capped", "throttled", "soft temperature limit")
+# What llama-server says last of a model that it cannot load.
+CAUSE = re.compile(r"error loading model: (?:error loading model \w+: )?(.+)")
+HISTORY = 16  # so many that were good before are remembered
 
 
 class GateError(Exception):
@@ -40,14 +44,13 @@ def say(text):
 
 
 def systemctl(*words):
-    """Run systemctl; a failure raises with its words."""
-    subprocess.run(["systemctl", *words], check=True, capture_output=True, text=True)
-
-
-def complaint(error):
-    """A command that failed with its first words; the rest is advice to look elsewhere."""
-    words = error.stderr.strip().splitlines() or ["it said nothing"]
-    return f"{' '.join(error.cmd)}: {words[0]}"
+    """Run systemctl; a failure raises with its first words: the rest is advice to look elsewhere."""
+    argv = ["systemctl", *words]
+    try:
+        subprocess.run(argv, check=True, capture_output=True, text=True)
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.strip().splitlines() or ["it said nothing"]
+        raise GateError(f"{' '.join(argv)}: {said[0]}") from error
 
 
 def forget_failures(unit):
@@ -61,42 +64,40 @@ def opened(request, timeout_s):
     return opener.open(request, timeout=timeout_s)
 
 
-def healthy(url):
-    """Whether the server's /health answers 200, and otherwise what it said."""
+def health(url):
+    """What the server says at /health; "HTTP 200" is well."""
     try:
         with opened(f"{url}/health", 10) as answer:
-            return answer.status == 200, f"HTTP {answer.status}"
+            return f"HTTP {answer.status}"
     except urllib.error.HTTPError as error:
-        return False, f"HTTP {error.code}"
+        return f"HTTP {error.code}"
     except (OSError, http.client.HTTPException) as error:
-        return False, str(getattr(error, "reason", error))
+        return str(getattr(error, "reason", error))
 
 
 def gave_up(unit):
     """Whether systemd has stopped trying to start the unit."""
-    text = subprocess.run(
-        ["systemctl", "show", "-p", "ActiveState", "--value", unit], capture_output=True, text=True
-    ).stdout.strip()
-    return text == "failed"
+    argv = ["systemctl", "show", "-p", "ActiveState", "--value", unit]
+    return subprocess.run(argv, capture_output=True, text=True).stdout.strip() == "failed"
 
 
 def wait(unit, url, deadline_s):
     """Wait until the server is healthy."""
-    started = told = time.monotonic()
+    started, told = time.monotonic(), 0.0
     while True:
-        well, said = healthy(url)
-        spent = time.monotonic() - started
-        if well:
+        said, spent = health(url), time.monotonic() - started
+        if said == "HTTP 200":
             say(f"{unit} answers after {spent:.1f} s")
             return
         if gave_up(unit):
-            raise GateError(f"{unit} failed to start")
+            found = CAUSE.findall(journal(unit))
+            raise GateError(f"{unit} failed to start" + (f": {found[-1]}" if found else ""))
         if spent > deadline_s:
             raise GateError(
                 f"{unit} did not answer 200 at {url}/health within {deadline_s} s (last: {said})"
             )
-        if time.monotonic() - told > TELL_EVERY_S:
-            told = time.monotonic()
+        if spent - told > TELL_EVERY_S:
+            told = spent
             say(f"waiting for {unit}: {said}, {spent:.0f} of {deadline_s} s")
         time.sleep(0.2)
 
@@ -112,11 +113,8 @@ def post(url, body):
 
 def golden(url, question, expect):
     """The answer to the question, decoded greedily; what is not expected raises."""
-    body = {
-        "messages": [{"role": "user", "content": question}],
-        "max_tokens": ANSWER_TOKENS,
-        "temperature": 0,
-    }
+    messages = [{"role": "user", "content": question}]
+    body = {"messages": messages, "max_tokens": ANSWER_TOKENS, "temperature": 0}
     answer = post(f"{url}/v1/chat/completions", body)["choices"][0]["message"]["content"].strip()
     if not answer or (expect is not None and expect not in answer):
         wanted = f"an answer with {expect!r}" if expect else "an answer"
@@ -140,9 +138,8 @@ def speed(url, prompt):
 def throttled():
     """The bits of get_throttled, 0 where nothing tells them (no Raspberry Pi)."""
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        done = subprocess.run(
-            ["vcgencmd", "get_throttled"], capture_output=True, text=True, timeout=30
-        )
+        argv = ["vcgencmd", "get_throttled"]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=30)
         found = re.search(r"throttled=0x([0-9a-fA-F]+)", done.stdout)
         if found:
             return int(found[1], 16)
@@ -163,8 +160,8 @@ def prove(query, url, floor):
     if query["restart"]:
         try:
             systemctl("restart", query["unit"])
-        except subprocess.CalledProcessError as error:
-            raise GateError(f"{query['unit']} failed to start: {complaint(error)}") from error
+        except GateError as error:
+            raise GateError(f"{query['unit']} failed to start: {error}") from error
     wait(query["unit"], url, query["deadline_s"])
     try:
         answer = golden(url, query["question"], query["expect"])
@@ -183,58 +180,64 @@ def prove(query, url, floor):
 
 
 def baseline(query, good):
-    """The last known good speed that counts for this release, None where none can be compared.
+    """The last known good speed that counts for this, None where none can be compared.
 
-    A release that was good here before is held against its own figure; the known good release is not
-    held against itself, as it is no other program.
+    A release that was good here before is held against its own figure; what is good now is not held
+    against itself, as it is no other program and no other model.
     """
-    known = [record for record in (good, (good or {}).get("previous")) if record]
-    same = [
-        record
-        for record in known
-        if all(record.get(key) == value for key, value in query["identity"].items())
-    ]
-    if not same or known[0]["release"] == query["release"]:
+    if good is None or alike(good, the_same(query)):
         return None
+    known = (good, *good.get("history", []))
+    same = [record for record in known if alike(record, query["identity"])]
     own = [record for record in same if record["release"] == query["release"]]
-    return (own or same)[0]["tokens_per_second"]
+    return (own or same)[0]["tokens_per_second"] if same else None
+
+
+def the_same(query):
+    """What a record of the same release, model, arguments and board has."""
+    return {"release": query["release"], **query["identity"]}
+
+
+def alike(record, wanted):
+    """Whether a record has all of this."""
+    return all(record.get(key) == value for key, value in wanted.items())
+
+
+def text_of(path):
+    """The text of a file."""
+    with open(path, encoding="utf-8") as file:
+        return file.read()
 
 
 def read(path):
     """A note of ours, None where there is none that can be read."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            note = json.load(file)
+    with contextlib.suppress(OSError, ValueError):
+        note = json.loads(text_of(path))
         return note if isinstance(note, dict) and "release" in note else None
-    except (OSError, ValueError):
-        return None
 
 
 def write(path, text):
     """Replace a file by a rename that lasts over a power cut."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    temporary = f"{path}.bramble"
-    with open(temporary, "w", encoding="utf-8") as file:
+    with open(f"{path}.bramble", "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    os.rename(temporary, path)
-    sync(os.path.dirname(path))
+    put(path)
 
 
 def link(path, target):
     """Point a link to its target by a rename that lasts over a power cut."""
-    temporary = f"{path}.bramble"
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(temporary)
-    os.symlink(target, temporary)
-    os.rename(temporary, path)
-    sync(os.path.dirname(path))
+        os.unlink(f"{path}.bramble")
+    os.symlink(target, f"{path}.bramble")
+    put(path)
 
 
-def sync(folder):
-    """Make a rename in `folder` last."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def put(path):
+    """Give what lies beside a path its name, and make that last."""
+    os.rename(f"{path}.bramble", path)
+    descriptor = os.open(os.path.dirname(path), os.O_RDONLY)
     os.fsync(descriptor)
     os.close(descriptor)
 
@@ -245,51 +248,59 @@ def now():
 
 
 def remember(query, figures, good):
-    """Note the release as the known good one, and the one that was good before as its predecessor."""
-    home, release = query["home"], query["release"]
-    previous = good.get("previous") if good else None
-    if good and good["release"] != release:
-        keys = ("release", *query["identity"], "tokens_per_second")
-        previous = {key: good.get(key) for key in keys}
-        link(f"{home}/previous", f"releases/{good['release']}")
-    with open(query["unit_file"], encoding="utf-8") as file:
-        unit = file.read()
-    note = {"release": release, **query["identity"], **figures, "at": now(), "url": query["url"]}
-    write(f"{home}/good.json", json.dumps(note | {"unit": unit, "previous": previous}, indent=2))
-    say(f"release {release} is good: {figures['tokens_per_second']:.1f} tokens/s")
+    """Note this as the known good, and what was good before in its history, the last one first."""
+    home, release, same = query["home"], query["release"], the_same(query)
+    who = {**same, "name": query["name"], "path": query["path"]}
+    past = good.get("history", []) if good else []
+    if good:
+        keys = (*who, "tokens_per_second", "at")
+        past = [{key: good.get(key) for key in keys}, *past]
+        if good["release"] != release:
+            link(f"{home}/previous", f"releases/{good['release']}")
+    history = [record for record in past if not alike(record, same)][:HISTORY]
+    note = who | figures | {"at": now(), "url": query["url"], "unit": text_of(query["unit_file"])}
+    write(f"{home}/good.json", json.dumps(note | {"history": history}, indent=2))
+    rate = figures["tokens_per_second"]
+    say(f"release {release} is good with {query['name']}: {rate:.1f} tokens/s")
+
+
+def named(query, good):
+    """What of the plan failed, what was good, and the name of the note that says so."""
+    bad, old, model = query["release"], good["release"], query["name"]
+    other = query["identity"]["model"] != good.get("model")
+    if bad != old:
+        return f"release {bad}" + (f" with model {model}" if other else ""), old, bad
+    what = f"model {model}" if other else f"what is planned for model {model}"
+    before = good.get("name") if other else None
+    return what, before or "what ran before", f"{bad}-{query['attempt']}"
 
 
 def go_back(query, good, why):
-    """Have the release before serve again, and note why; the whole story in one sentence."""
-    home, bad, old = query["home"], query["release"], good["release"]
-    if not os.path.isdir(f"{home}/releases/{old}"):
-        return f"release {bad} failed: {why}; {old}, which was good before, is not there any more"
-    say(f"release {bad} failed: {why}; going back to {old}")
-    link(f"{home}/current", f"releases/{old}")
+    """Have what was good before serve again, and note why; the whole story in one sentence."""
+    home, (what, old, mark) = query["home"], named(query, good)
+    needed = (f"{home}/releases/{good['release']}", good.get("path"))
+    if gone := [path for path in needed if path and not os.path.exists(path)]:
+        return f"{what} failed: {why}; {gone[0]}, which was good before, is not there any more"
+    say(f"{what} failed: {why}; going back to {old}")
+    link(f"{home}/current", f"releases/{good['release']}")
     write(query["unit_file"], good["unit"])
-    write(
-        f"{home}/rejected/{bad}.json",
-        json.dumps({"release": bad, "why": why, "at": now()}, indent=2),
-    )
+    rejection = {"release": query["release"], "model": query["name"], "why": why, "at": now()}
+    write(f"{home}/rejected/{mark}.json", json.dumps(rejection, indent=2))
     try:
         systemctl("daemon-reload")
         forget_failures(query["unit"])
         prove(query | {"restart": True}, good["url"], None)
-    except subprocess.CalledProcessError as error:
-        said = complaint(error)
-        return f"release {bad} was rejected: {why}; {old} was put back and did not start: {said}"
     except GateError as error:
-        return f"release {bad} was rejected: {why}; {old} was put back and fails too: {error}"
-    return f"release {bad} was rejected: {why}; {old} serves again"
+        said = f"{old} was put back and fails too: {error}"
+    else:
+        said = f"{old} serves again"
+    return f"{what} was rejected: {why}; {said}"
 
 
 def journal(unit):
     """The unit's last words."""
-    return subprocess.run(
-        ["journalctl", "-u", unit, "-n", "25", "--no-pager", "-o", "cat"],
-        capture_output=True,
-        text=True,
-    ).stdout
+    argv = ["journalctl", "-u", unit, "-n", "60", "--no-pager", "-o", "cat"]
+    return subprocess.run(argv, capture_output=True, text=True).stdout
 
 
 def begin(query):
@@ -302,14 +313,14 @@ def begin(query):
         try:
             systemctl("daemon-reload")
             systemctl("enable", query["unit"])
-        except subprocess.CalledProcessError as error:
-            return complaint(error)
+        except GateError as error:
+            return str(error)
         forget_failures(query["unit"])
     return None
 
 
 def gate(query):
-    """Start the release of `query` if asked, and take it through the gate; go back if it fails."""
+    """Start what is planned if asked, and take it through the gate; go back if it fails."""
     problem = begin(query)
     if problem:
         return problem
@@ -320,15 +331,16 @@ def gate(query):
         figures = prove(query, query["url"], floor)
     except GateError as error:
         print(f"Last words of {query['unit']}:\n{journal(query['unit'])}", flush=True)
-        if good is None or good["release"] == query["release"]:
-            return f"release {query['release']} failed: {error}; there is no other to go back to"
+        if good is None or good["unit"] == text_of(query["unit_file"]):
+            failed = f"release {query['release']} with {query['name']} failed"
+            return f"{failed}: {error}; there is no other to go back to"
         return go_back(query, good, str(error))
     remember(query, figures, good)
     return None
 
 
 def main(query):
-    """Say in one sentence, the last one, what a release did not pass and what serves now."""
+    """Say in one sentence, the last one, what the gate did not let pass and what serves now."""
     try:
         problem = gate(query)
     except OSError as error:

@@ -111,11 +111,14 @@ def step_of(plans: Mapping[str, NodePlan], rounds: int) -> Step:
         "answer_tokens": ANSWER_TOKENS,
         "threads": int(given["serving.threads"]),
         "ubatch_tokens": int(given["serving.ubatch_tokens"]),
+        "held_back": "end",
+        "unit": given["serving.unit"],
         "result": RESULT,
+        "take_up": False,
     }
-    query["race"] = identity(query)
+    query["id"] = identity(query)
     why = f"{', '.join(plans)} in turn, {rounds} times"
-    return Step("Race", why, "race", query, detached=True, timeout_s=TIMEOUT_S)
+    return Step("Race", why, "llama_bench", query, detached=True, timeout_s=TIMEOUT_S)
 
 
 def _provided(plan: NodePlan) -> dict[str, str]:
@@ -129,4 +132,4 @@ def _result(host: Host, step: Step) -> list[dict[str, Any]] | None:
     if not isinstance(seen, FileState) or not seen.text:
         return None
     found = json.loads(seen.text)
-    return found["runs"] if found["race"] == step.query["race"] else None
+    return found["runs"] if found["id"] == step.query["id"] else None

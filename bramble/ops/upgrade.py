@@ -1,4 +1,4 @@
-"""What upgrade and rollback have besides a deploy: another try, the predecessor, and its pin."""
+"""What upgrade and rollbacks have besides a deploy: another try, the predecessor, and its pin."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from pyinfra.api import FunctionCommand, Host, State, operation
 from pyinfra.context import host
 
 from bramble import catalogue, engine_lock
-from bramble.engine_lock import Pin
+from bramble.engine_lock import Held, Lock, Pin
 from bramble.inventory import folder
 from bramble.ops.run import Commands, Node, bring, this_run
+from bramble.releases import note
 from bramble.settings import Section
 from bramble.snapshot import Snapshot
 
 
 def try_again(node: Node) -> None:
-    """With `--data again=yes`: forget that this host rejected the release that is planned."""
+    """With `--data again=yes`: forget that this host rejected the release or the model of its plan."""
     if host.data.get("again"):
         bring(node, "engine", "again")
+        bring(node, "serving", "again")
 
 
 def predecessor(settings: dict[str, Section], snapshot: Snapshot) -> dict[str, Section] | str:
@@ -30,6 +32,16 @@ def predecessor(settings: dict[str, Section], snapshot: Snapshot) -> dict[str, S
     return found if isinstance(found, str) else settings | {"engine": found}
 
 
+def model_before(settings: dict[str, Section], snapshot: Snapshot) -> dict[str, Section] | str:
+    """The host's settings with the model that passed the gate there before the one that is good now."""
+    if "serving" not in settings:
+        return "this host does not get the role serving, so there is nothing to go back to"
+    roles: dict[str, Any] = {role.name: role.plan for role in catalogue.roles()}
+    good = note(snapshot, roles["engine"].GOOD)
+    found: Section | str = roles["model"].back(settings["model"], good, snapshot)
+    return found if isinstance(found, str) else settings | {"model": found}
+
+
 def pin(node: Node) -> None:
     """Have every later deploy leave the host at the release of this plan."""
     if node.plan is not None:
@@ -38,24 +50,39 @@ def pin(node: Node) -> None:
         keep(name="Pin the release", pinned=pinned)
 
 
+def hold(node: Node) -> None:
+    """Have every later deploy leave the host at the model of this plan."""
+    if node.plan is not None:
+        given = node.plan.roles["model"].provides
+        held = Held(name=given["model.name"], sha256=given["model.sha256"])
+        keep(name="Stay at the model", pinned=held)
+
+
 @operation()
-def keep(pinned: Pin) -> Commands:
-    """Write a pin to engine.lock, unless it is there."""
-    if engine_lock.read(folder()).hosts.get(host.name) == pinned:
+def keep(pinned: Pin | Held) -> Commands:
+    """Write to engine.lock what this host stays at, unless it is there."""
+    lock = engine_lock.read(folder())
+    if _with(lock, host.name, pinned) == lock:
         host.noop("engine.lock has it")
         return
     yield FunctionCommand(_keep, (pinned,), {})
 
 
-def _keep(state: State, host: Host, pinned: Pin) -> None:
-    """Add the pin to the lock as it is now."""
-    lock = engine_lock.read(folder())
-    engine_lock.write(folder(), lock.with_pin(host.name, pinned))
+def _keep(state: State, host: Host, pinned: Pin | Held) -> None:
+    """Add it to the lock as it is now."""
+    engine_lock.write(folder(), _with(engine_lock.read(folder()), host.name, pinned))
     this_run().report.write(
         "step",
         host=host.name,
-        step="Pin the release",
-        why=f"engine.lock: {pinned.release}",
+        step="Pin the release" if isinstance(pinned, Pin) else "Stay at the model",
+        why=f"engine.lock: {pinned.release if isinstance(pinned, Pin) else pinned.name}",
         state="done",
         problem=None,
     )
+
+
+def _with(lock: Lock, name: str, pinned: Pin | Held) -> Lock:
+    """The lock by which this host stays at a release or a model."""
+    if isinstance(pinned, Pin):
+        return lock.with_pin(name, pinned)
+    return lock.with_model(name, pinned)

@@ -18,7 +18,7 @@ def model_is_the_pinned_one(plan: ModelPlan, node: Node) -> Finding:
         if isinstance(on_disk, Unknown):
             return unknown(want, on_disk)
         if on_disk is not None:
-            return _as_read_back(plan, want, on_disk)
+            return _as_read_back(plan, node.plan.host, want, on_disk)
     hashed = seen is not None and seen.sha256 is not None
     stamp = node.snapshot.file(plan.stamp)
     if seen is not None and not hashed and isinstance(stamp, Unknown):
@@ -28,7 +28,7 @@ def model_is_the_pinned_one(plan: ModelPlan, node: Node) -> Finding:
     return expect(want, got, problem is None, "Run the deploy again: it fetches the model anew.")
 
 
-def _as_read_back(plan: ModelPlan, want: str, on_disk: str) -> Finding:
+def _as_read_back(plan: ModelPlan, host: str, want: str, on_disk: str) -> Finding:
     """The disk's own word: the size and time of the stamp stay as they are when a bit flips."""
     well = on_disk == plan.sha256
     got = "the disk has it" if well else f"on the disk: {on_disk}"
@@ -36,6 +36,6 @@ def _as_read_back(plan: ModelPlan, want: str, on_disk: str) -> Finding:
         want,
         got,
         well,
-        f"The disk damaged the file, or somebody changed it: `sudo rm {plan.stamp}` on the node, "
-        "deploy again, which fetches it anew, and restart llama-server. Then look after the disk.",
+        f"The disk damaged {plan.path}, or somebody changed it: run `bramble model verify {host}`, and "
+        "deploy again, which fetches it anew. Then look after the disk.",
     )

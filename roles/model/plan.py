@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
+
+from pydantic import ValidationError
 
 from bramble.board import Board
+from bramble.engine_lock import Held
 from bramble.fit.deploy import provided
+from bramble.fit.kept import Kept
 from bramble.parse import default_device
-from bramble.plan import Given, Interests, NodePlan, RolePlan
+from bramble.plan import File, Given, Interests, NodePlan, RolePlan
+from bramble.releases import note
 from bramble.snapshot import FileState, Output, Snapshot, Unknown
-from bramble.steps import Shared, Step, Upload
-from roles.model.settings import Settings
+from bramble.steps import Shared, Step, Upload, write_files
+from roles.model.settings import Pin, Settings
 
 ROUTE = "ip -json route show default"
 RADIO = "/sys/class/net/{}/wireless"
@@ -28,6 +35,13 @@ class ModelPlan(RolePlan):
     size_bytes: int | None
     sources: tuple[str, ...]
     upload: Upload | None
+    engine_home: str | None
+
+    @property
+    def housekeeping(self) -> dict[str, str | None]:
+        """What the program prune_models goes by."""
+        folder = str(PurePosixPath(self.path).parent)
+        return {"folder": folder, "planned": self.path, "home": self.engine_home}
 
     @property
     def stamp(self) -> str:
@@ -42,10 +56,11 @@ def _path(settings: Settings) -> str:
 
 
 def interests(settings: Settings) -> Interests:
-    """The file with its stamp, those of other models, and the room that there is."""
+    """The file with what was noted of it, those of other models, and the room that there is."""
     path = _path(settings)
-    others = f"{settings.folder.rstrip('/')}/*.gguf.*"
-    files = (path, f"{path}.json", others, RADIO.format("*"))
+    # Other models with what was noted of them: a rollback may want any of them.
+    others = f"{settings.folder.rstrip('/')}/*.gguf*"
+    files = (path, f"{path}.json", f"{path}.fit", others, RADIO.format("*"))
     return Interests(files=files, free=(settings.folder,), commands=(ROUTE,))
 
 
@@ -61,21 +76,57 @@ def plan(settings: Settings, board: Board, given: Given) -> ModelPlan:
             "model.sha256": pin.sha256,
             **provided(pin.fit, pin.others, pin.unlocked, settings.fit),
         },
+        files=_notes(pin, path),
         name=pin.name,
         path=path,
         sha256=pin.sha256,
         size_bytes=pin.size_bytes,
         sources=tuple(url for url in (pin.mirror_url, pin.url) if url),
         upload=Upload(pin.path, remote) if pin.path else None,
+        engine_home=given.get("engine.home"),
     )
 
 
+def _notes(pin: Pin, path: str) -> tuple[File, ...]:
+    """What is to be remembered beside the file: its dimensions, where they came from its address."""
+    if not pin.noted or pin.fit is None:
+        return ()
+    return (File(path=f"{path}.fit", text=f"{pin.fit.model_dump_json()}\n"),)
+
+
+def ahead(settings: Settings, snapshot: Snapshot) -> Kept | str | None:
+    """What the node noted of a model that neither the lock nor this computer knows, or its address.
+
+    None where it is known, or where it is on the node already: then nothing is fetched that could be
+    too large.
+    """
+    pin, path = settings.pin, _path(settings)
+    if pin.fit:
+        return None
+    try:
+        return Kept.model_validate(note(snapshot, f"{path}.fit"))
+    except ValidationError:
+        return None if isinstance(snapshot.file(path), FileState) else pin.url
+
+
 def steps(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
+    """Fetch the file unless a verified one is there, and note what its header said before."""
+    noted = write_files("Note what the model takes", plan.files, snapshot)
+    return (_fetch(plan, node.host, snapshot), noted)
+
+
+def _fetch(plan: ModelPlan, host: str, snapshot: Snapshot) -> Step:
     """Fetch the file unless a verified one is there; then this node can give it to others."""
     name, why = "Fetch the model", unverified(plan, snapshot)
     shared = None if plan.upload else _shared(plan, snapshot, whole=why is None)
     if why is None:
-        return (Step(name, None, shared=shared),)
+        return Step(name, None, shared=shared)
+    if not plan.sources and plan.upload is None:
+        why = (
+            f"{host} went back to {plan.name}, which is neither there any more nor in models.lock: "
+            f"run `bramble upgrade {host}`, which takes the model of the inventory"
+        )
+        return Step(name, why, "refuse", {"why": why})
     query = {
         "path": plan.path,
         "sha256": plan.sha256,
@@ -83,18 +134,35 @@ def steps(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ..
         "sources": [{"url": url, "name": url, "direct": False} for url in plan.sources],
         "upload": plan.upload.remote if plan.upload else None,
     }
-    return (
-        Step(
-            name,
-            why,
-            "fetch_model",
-            query,
-            detached=True,
-            timeout_s=24 * 3600,
-            uploads=(plan.upload,) if plan.upload else (),
-            shared=shared,
-        ),
+    return Step(
+        name,
+        why,
+        "fetch_model",
+        query,
+        detached=True,
+        timeout_s=24 * 3600,
+        uploads=(plan.upload,) if plan.upload else (),
+        shared=shared,
+        # What serves a file that was replaced here is seen by the next look alone.
+        look_again=True,
     )
+
+
+def back(settings: Settings, good: Mapping[str, Any], snapshot: Snapshot) -> Settings | str:
+    """The settings for the model that passed the gate before, or why there is no way back to it."""
+    history = good.get("history")
+    records = history if isinstance(history, list) else []
+    before = next((r for r in records if r.get("model") != good.get("model")), None)
+    if before is None or not before.get("name"):
+        return "no other model passed the gate here before, so there is nothing to go back to"
+    found = settings.held_at(Held(name=before["name"], sha256=before["model"]))
+    there = snapshot.file(f"{_path(found)}.json")
+    if not isinstance(there, FileState) and not found.pin.url:
+        return (
+            f"model {before['name']}, which ran here before, is not there any more, and models.lock "
+            "does not have it; nothing was changed"
+        )
+    return found
 
 
 def _shared(plan: ModelPlan, snapshot: Snapshot, *, whole: bool) -> Shared:
@@ -134,16 +202,17 @@ def prune(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ..
     if isinstance(snapshot.files, Unknown):
         others = ["the node would not say which"]
     else:
-        ours = (plan.stamp, f"{plan.path}.part")
+        ours = (plan.stamp, f"{plan.path}.part", f"{plan.path}.damaged")
         seen = [path for path, state in snapshot.files.items() if state and path not in ours]
         beside = [path for path in map(PurePosixPath, seen) if str(path.parent) == folder]
         parts = [path.name for path in beside if path.name.endswith(".gguf.part")]
+        bad = [path.stem for path in beside if path.name.endswith(".gguf.damaged")]
         old = [path.stem for path in beside if path.name.endswith(".gguf.json")]
         # One other is the predecessor at least.
-        others = sorted([*parts, *(old if len(old) > 1 else [])])
+        others = sorted([*parts, *bad, *(old if len(old) > 1 else [])])
     if not others:
         return (Step(name, None),)
-    query = {"folder": folder, "planned": plan.path}
+    query = {**plan.housekeeping, "list": False}
     return (Step(name, ", ".join(others), "prune_models", query, detached=True),)
 
 

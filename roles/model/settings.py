@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import PrivateAttr, ValidationInfo, field_validator, model_validator
 
+from bramble import engine_lock
+from bramble.engine_lock import Held
 from bramble.fit.geometry import geometry
 from bramble.fit.kept import Kept, kept
 from bramble.fit.source import SourceError, header
@@ -30,7 +32,8 @@ class Pin:
     """The one file that the settings mean, whichever way they name it.
 
     `fit` is what is known of it before it is fetched; `others` the same of what else is locked, and
-    `unlocked` the model's other quants of which nothing is known yet.
+    `unlocked` the model's other quants of which nothing is known yet. With `noted` it was read from the
+    model's address, and the node is to remember it.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Pin:
     fit: Kept | None = None
     others: Mapping[str, Kept] = field(default_factory=dict)
     unlocked: tuple[str, ...] = ()
+    noted: bool = False
 
 
 class Settings(Section):
@@ -98,11 +102,34 @@ class Settings(Section):
         "be served: `refuse` it before anything is fetched, or `warn`.",
     )
     _pin: Pin = PrivateAttr()
+    _folder: Path = PrivateAttr(default=Path())
 
     @property
     def pin(self) -> Pin:
         """The file that these settings mean."""
         return self._pin
+
+    def held_at(self, held: Held) -> Settings:
+        """The same for a host that stays at a model that it has, whatever is set."""
+        others = _locked_or_none(self._folder)
+        entry = next((entry for entry in others.values() if entry.sha256 == held.sha256), None)
+        made = self.model_copy()
+        made._pin = replace(
+            self._pin,
+            name=held.name,
+            sha256=held.sha256,
+            size_bytes=entry.size_bytes if entry else None,
+            url=entry.url(self.endpoint) if entry else None,
+            path=None,
+            fit=entry.fit if entry else None,
+        )
+        return made
+
+    def known(self, dimensions: Kept) -> Settings:
+        """The same with what the file's header says of it."""
+        made = self.model_copy()
+        made._pin = replace(self._pin, fit=dimensions, noted=True)
+        return made
 
     @field_validator("url")
     @classmethod
@@ -124,15 +151,15 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _one_file(self, info: ValidationInfo) -> Settings:
+        folder = Path((info.context or {}).get("folder", Path()))
         if self.use is None:
-            self._pin = self._given()
+            self._pin = replace(self._given(), others=_others(folder))
             return self
         if self.name or self.url or self.path or self.sha256:
             raise ValueError(
                 "use takes the place of name, url, path and sha256; "
                 "leave them out (null takes away what another layer sets)"
             )
-        folder = Path((info.context or {}).get("folder", Path()))
         locked = _locked(self.use, folder)
         found = locked[self.use]
         self._pin = Pin(
@@ -143,11 +170,23 @@ class Settings(Section):
             path=None,
             mirror_url=found.url(self.mirror) if self.mirror else None,
             fit=found.fit,
-            others={
-                use: entry.fit for use, entry in locked.items() if entry.fit and use != self.use
-            },
+            others={use: kept for use, kept in _others(folder).items() if use != self.use},
             unlocked=_unlocked(self.use, locked, folder),
         )
+        return self
+
+    @model_validator(mode="after")
+    def _as_decided(self, info: ValidationInfo) -> Settings:
+        if info.context is None:
+            return self
+        self._folder = Path(info.context["folder"])
+        try:
+            lock_of_hosts = engine_lock.read(self._folder)
+        except InventoryError as error:
+            raise ValueError(str(error)) from None
+        held = lock_of_hosts.models.get(info.context.get("host", ""))
+        if held and held.sha256 != self._pin.sha256:
+            self._pin = self.held_at(held).pin
         return self
 
     def _given(self) -> Pin:
@@ -179,6 +218,19 @@ def _dimensions(path: Path, size: int) -> Kept | None:
         return kept(geometry(header(str(path))))
     except (GgufError, SourceError):
         return None
+
+
+def _others(folder: Path) -> dict[str, Kept]:
+    """What is locked and known."""
+    return {use: entry.fit for use, entry in _locked_or_none(folder).items() if entry.fit}
+
+
+def _locked_or_none(folder: Path) -> Mapping[str, lock.Locked]:
+    """What is locked; a lock that is wrong is told where it is used."""
+    try:
+        return lock.load(folder)
+    except InventoryError:
+        return {}
 
 
 def _locked(use: str, folder: Path) -> Mapping[str, lock.Locked]:

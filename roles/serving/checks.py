@@ -45,6 +45,8 @@ def process_runs_the_plan(plan: ServingPlan, node: Node) -> Finding:
     if isinstance(process, Unknown):
         return unknown(plan.plan_id, process)
     got = process.environ.get("BRAMBLE_PLAN", "no plan") if process else "no process"
+    if process and plan.model_path in process.gone:
+        got += " with a model file that was replaced since"
     return expect(plan.plan_id, got, got == plan.plan_id, "Run the deploy again.")
 
 
@@ -119,7 +121,10 @@ def model_answers(plan: ServingPlan, node: Node) -> Finding:
         return expect(want, str(reply["problem"]), False, JOURNAL)
     got = str(reply["answer"]).strip()
     well = bool(got) and (plan.expect is None or plan.expect in got)
-    return expect(want, repr(got), well, "The model or the build is broken; deploy them anew.")
+    remedy = (
+        f"The file or the build is broken: `bramble model verify {node.plan.host}`, deploy again."
+    )
+    return expect(want, repr(got), well, remedy)
 
 
 @check(severity="warn")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bramble.board import Board
 from bramble.fit.deploy import Judged, judged
@@ -48,6 +48,7 @@ class ServingPlan(RolePlan):
     engine_home: str
     release: str
     identity: Mapping[str, str]
+    attempt: str
 
     def refusals(self) -> tuple[str, ...]:
         """A model that does not fit the node, where it is known before it is fetched."""
@@ -62,6 +63,11 @@ class ServingPlan(RolePlan):
     def good(self) -> str:
         """The node's note of the release that passed the gate last."""
         return f"{self.engine_home}/good.json"
+
+    @property
+    def rejection(self) -> str:
+        """The node's note that this very plan failed the gate, with the release that was good before."""
+        return f"{self.engine_home}/rejected/{self.release}-{self.attempt}.json"
 
     @property
     def url(self) -> str:
@@ -97,6 +103,7 @@ def plan(settings: Settings, board: Board, given: Given) -> ServingPlan:
     plan_id, draft = identity([plan_id, unit]), plan_id
     return ServingPlan(
         provides={
+            "serving.unit": UNIT,
             "serving.threads": str(settings.threads or board.cores),
             "serving.ubatch_tokens": str(settings.ubatch_tokens),
         },
@@ -128,6 +135,8 @@ def plan(settings: Settings, board: Board, given: Given) -> ServingPlan:
             "argv": identity(argv),
             "board": board.kind,
         },
+        # What failed is tried anew by itself when anything that it was judged by is another.
+        attempt=identity([plan_id, settings.question, settings.expect, settings.gate.speed_share]),
     )
 
 
@@ -158,7 +167,11 @@ def _argv(settings: Settings, board: Board, given: Given) -> tuple[str, ...]:
 
 def steps(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
     """Write the files, have the user, and have the service run what they say."""
-    written = write_files("Write the service's files", plan.files, snapshot)
+    name = "Write the service's files"
+    if refused := _rejected(plan, node.host, snapshot):
+        written = Step(name, refused, "refuse", {"why": refused})
+    else:
+        written = write_files(name, plan.files, snapshot)
     return (written, _have_user(snapshot), _run(plan, snapshot, written))
 
 
@@ -178,6 +191,25 @@ def revert(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step,
     )
 
 
+def again(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
+    """Forget that this node rejected what is planned, so that the steps after it try it anew."""
+    marks = (plan.rejection,) if note(snapshot, plan.rejection) else ()
+    step = remove_files("Forget that the model was rejected", marks, snapshot)
+    return (replace(step, look_again=True),)
+
+
+def _rejected(plan: ServingPlan, host: str, snapshot: Snapshot) -> str | None:
+    """Why what is planned is not tried again by itself, None when it may be."""
+    told = note(snapshot, plan.rejection)
+    if not told:
+        return None
+    return (
+        f"model {told.get('model')} was rejected here, as it was to be served, on {told.get('at')}: "
+        f"{told.get('why')}; set another in the inventory, or mend that and run "
+        f"`bramble upgrade --again {host}`"
+    )
+
+
 def _have_user(snapshot: Snapshot) -> Step:
     name = "Create the service's user"
     if not isinstance(snapshot.users, Unknown) and snapshot.users.get(USER):
@@ -187,7 +219,10 @@ def _have_user(snapshot: Snapshot) -> Step:
 
 
 def _run(plan: ServingPlan, snapshot: Snapshot, written: Step) -> Step:
-    """Start what is planned and take it through the gate; what only lacks the gate goes on running."""
+    """Start what is planned and take it through the gate; what only lacks the gate goes on running.
+
+    Where this very plan was rejected, that is said first, and nothing here is carried out.
+    """
     name = "Run the service"
     why = not_running(plan, snapshot)
     if why is None and written.why and UNIT_FILE in written.why:
@@ -205,11 +240,14 @@ def _run(plan: ServingPlan, snapshot: Snapshot, written: Step) -> Step:
         "home": plan.engine_home,
         "release": plan.release,
         "identity": plan.identity,
+        "attempt": plan.attempt,
+        "name": plan.model_name,
+        "path": plan.model_path,
         "question": plan.question,
         "expect": plan.expect,
         "speed_share": plan.speed_share,
     }
-    # Twice: the release before takes the same gate where this one fails.
+    # Twice: what was good before takes the same gate where this one fails.
     timeout_s = 2 * (plan.start_deadline_s + 4 * ASK_TIMEOUT_S) + 120
     return Step(name, why, "serve_release", query, detached=True, timeout_s=timeout_s)
 
@@ -243,6 +281,8 @@ def not_running(plan: ServingPlan, snapshot: Snapshot) -> str | None:
     built = built_sha256(snapshot, plan.release_folder, "llama-server")
     if (unit.process.exe, unit.process.exe_sha256) != (plan.program, built):
         return f"its process is not {plan.program} as it was built"
+    if plan.model_path in unit.process.gone:
+        return "its process has a model file that was replaced since it started"
     if unit.enabled != "enabled":
         return f"{UNIT} is {unit.enabled}, so it would not start at boot"
     if unit.needs_reload:

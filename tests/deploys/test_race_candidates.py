@@ -88,7 +88,7 @@ def test_the_runs_are_as_the_server_computes(planned):
 def test_races_of_other_variants_are_other_races(planned):
     one = race.step_of(race.candidates(*planned(), ("rpc",)), 5)
     other = race.step_of(race.candidates(*planned(), ("openblas",)), 5)
-    assert one.query["race"] != other.query["race"]
+    assert one.query["id"] != other.query["id"]
 
 
 def test_a_host_that_stays_at_a_release_races_what_it_would_get_without(planned, tmp_path):

@@ -1,15 +1,18 @@
-"""Variants of llama.cpp raced on a virtual Pi: the winner is locked, and the next deploy brings it.
+"""Variants of llama.cpp raced on a virtual Pi, and the node benchmarked with the winner.
 
 Which variant is faster here is no test's business, so the plain release's llama-bench is made to tell
 of a fiftieth of its speed.
 """
 
 import json
+import shlex
+from contextlib import contextmanager
 
 import pytest
 
 from bramble import engine_lock
-from tests.nodes.fleet import Fleet
+from bramble.bench import result
+from tests.nodes.fleet import Fleet, wait_until
 
 pytestmark = pytest.mark.nodes
 
@@ -39,11 +42,20 @@ def fleet(virtual_pis, tmp_path_factory):
     return fleet
 
 
+@contextmanager
+def told(virtual_pis, word, text):
+    """The board says this of itself meanwhile."""
+    file = f"/usr/lib/virtual-pi/current/vcgencmd/{word}"
+    virtual_pis.said(NODE, f"sudo cp {file} /root/told; echo {shlex.quote(text)} | sudo tee {file}")
+    try:
+        yield
+    finally:
+        virtual_pis.said(NODE, f"sudo cp /root/told {file}")
+
+
 def test_a_board_that_is_held_back_decides_nothing(fleet, virtual_pis):
-    told = "/usr/lib/virtual-pi/current/vcgencmd/get_throttled"
-    virtual_pis.said(NODE, f"sudo cp {told} /root/told; echo throttled=0x4 | sudo tee {told}")
-    done = fleet.bramble("engine", "race", NODE, "--variants", "rpc", "--rounds", "3")
-    virtual_pis.said(NODE, f"sudo cp /root/told {told}")
+    with told(virtual_pis, "get_throttled", "throttled=0x4"):
+        done = fleet.bramble("engine", "race", NODE, "--variants", "rpc", "--rounds", "3")
     assert done.returncode == 1, done.stdout
     assert "the board was held back (throttled)" in done.stdout
     assert not (fleet.folder / engine_lock.FILE).exists()
@@ -53,18 +65,51 @@ def test_the_winner_is_locked_and_the_next_deploy_brings_it(fleet, virtual_pis):
     before = virtual_pis.said(NODE, f"readlink {HOME}/current; {PID}")
     done = fleet.bramble("engine", "race", NODE, "--variants", "rpc", "--rounds", "3", "--json")
     assert done.returncode == 0, done.stdout
-    told = json.loads(done.stdout[done.stdout.index("{\n") :])
-    assert (told["winner"], told["soc"]) == ("rpc", "x86-64")
-    assert [len(row["runs"]) for row in told["variants"]] == [3, 3]
+    raced = json.loads(done.stdout[done.stdout.index("{\n") :])
+    assert (raced["winner"], raced["soc"]) == ("rpc", "x86-64")
+    assert [len(row["runs"]) for row in raced["variants"]] == [3, 3]
     assert virtual_pis.said(NODE, f"readlink {HOME}/current; {PID}") == before
     assert engine_lock.read(fleet.folder).variants["x86-64"].variant == "rpc"
 
     done = fleet.pyinfra("node", "-y")
     assert done.returncode == 0, done.stdout
-    (rpc,) = (row["release"] for row in told["variants"] if row["variant"] == "rpc")
+    (rpc,) = (row["release"] for row in raced["variants"] if row["variant"] == "rpc")
     assert virtual_pis.said(NODE, f"readlink {HOME}/current") == f"releases/{rpc}"
     assert virtual_pis.said(NODE, f"ls {HOME}/current/bin/ggml-rpc-server")
     assert "fail" not in fleet.statuses(NODE).values()
     again = fleet.pyinfra("node", "-y")
     assert again.returncode == 0, again.stdout
     assert fleet.events("end")[0]["changed"] == []
+
+
+def test_a_benchmark_notes_what_holds_the_node_back_and_the_server_serves_on(fleet, virtual_pis):
+    before = virtual_pis.said(NODE, PID)
+    with told(virtual_pis, "get_throttled", "throttled=0x8"):
+        done = fleet.bramble("bench", NODE, "--rounds", "2", "--json")
+    assert done.returncode == 0, done.stdout
+    (host,) = json.loads(done.stdout)["hosts"]
+    (kept,) = result.kept(fleet.folder, NODE)
+    assert [run.held_back for run in kept.runs] == [("soft temperature limit",)] * 2
+    assert (host["result"]["at"], host["claim"]["verdict"]) == (kept.at, "unbounded")
+    assert {c["name"]: c["state"] for c in host["causes"]}["throttled"] == "found"
+    assert kept.release.lacks == ()
+    assert (kept.seen.desktop, kept.seen.server_swap_mib is not None) == (False, True)
+    assert virtual_pis.said(NODE, f"{PID}; ls /run/bramble/bench-* 2>/dev/null || true") == before
+
+
+def test_a_benchmark_goes_on_without_its_computer_and_is_taken_up(fleet, virtual_pis):
+    left = "cat /run/bramble/bench-*.json 2>/dev/null || true"
+    running = "systemctl list-units --plain --no-legend 'bramble-llama-bench-*'"
+    with told(virtual_pis, "measure_temp", "temp=70.0'C"):  # it waits until the board is cool
+        process = fleet.start_pyinfra("bench", "-y", "--data", "rounds=3", "--limit", NODE)
+        wait_until(lambda: virtual_pis.said(NODE, running), 40, "the benchmark's unit")
+        process.kill()
+        process.wait()
+    wait_until(lambda: '"whole": true' in virtual_pis.said(NODE, left), 40, "the last run")
+    made = json.loads(virtual_pis.said(NODE, left))["runs"]
+    done = fleet.bramble("bench", NODE, "--rounds", "3")
+    assert done.returncode == 0, done.stdout
+    assert "an earlier run's figures, which were not fetched, are taken up" in done.stdout
+    newest = next(iter(result.kept(fleet.folder, NODE)))
+    assert [run.answer_tps for run in newest.runs] == [run["answer_tps"] for run in made]
+    assert "times the answer of" in done.stdout

@@ -70,9 +70,12 @@ def test_a_byte_that_changed_on_the_disk_is_found_by_a_deep_verify_and_mended(
     deep = fleet.bramble("verify", NODE, "--deep")
     assert deep.returncode == 1
     assert "on the disk: " in deep.stdout
-    assert f"sudo rm {FILE}.json" in deep.stdout
-    virtual_pis.said(NODE, f"sudo rm {FILE}.json")
+    assert "bramble model verify" in deep.stdout
+    looked = fleet.bramble("model", "verify", NODE)
+    assert (looked.returncode, f"{FILE}  " in looked.stdout) == (1, True)
+    assert "damaged: on the disk: " in looked.stdout
     assert fleet.pyinfra("node", "-y").returncode == 0
+    assert "whole, the planned model" in fleet.bramble("model", "verify", NODE).stdout
     assert "the disk has it" in fleet.bramble("verify", NODE, "--deep").stdout
 
 

@@ -479,6 +479,7 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
         "another plan": with_process(GOOD, environ={"BRAMBLE_PLAN": "000000000000"}),
         "no plan": with_process(GOOD, environ={}),
         "no process": with_unit(GOOD, process=None),
+        "the model file before": with_process(GOOD, gone=(PLAN.roles["model"].path,)),
     },
     "serving.build_is_the_running_one": {
         "another path": with_process(GOOD, exe="/usr/bin/llama-server"),

@@ -319,6 +319,42 @@ def test_prune_runs_its_deploy_and_needs_a_host(runs):
     assert bramble("model", "prune").exit_code == 2
 
 
+def on_host(state=None, sha256="d" * 64):
+    """What a host told of its one model."""
+    row = {"path": "/m/toy.gguf", "size_bytes": 10**9, "what": "the planned model"}
+    rows = [{**row, "sha256": sha256, "removable": False, "state": state}]
+    told = {"host": "pi5-a", "folder": "/m", "free_bytes": 2 * 10**9, "models": rows}
+    return ("models", told)
+
+
+def test_the_models_of_a_host_are_listed_with_what_they_are_to_it(runs):
+    runs.leaves = outcome(run("pi5-a"), on_host(), end())
+    done = bramble("model", "list", "pi5-a")
+    assert runs.calls == [("models", ["pi5-a"], ["-y"])]
+    assert done.exit_code == 0
+    assert done.stdout == (
+        "pi5-a: 2.00 GB free\n  /m/toy.gguf  1.00 GB, sha256 dddddddddddd, the planned model\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "code"), [("whole", 0), ("damaged: on the disk: ee", 1), ("unknown: no answer", 1)]
+)
+def test_verifying_models_reads_them_back_and_tells_a_damaged_one(runs, state, code):
+    runs.leaves = outcome(run("pi5-a"), on_host(state), end())
+    done = bramble("model", "verify", "pi5-a")
+    assert runs.calls == [("models", ["pi5-a"], ["-y", "--data", "verify=yes"])]
+    assert (done.exit_code, state in done.stdout) == (code, True)
+    assert ("`bramble up pi5-a` fetches" in done.stdout) == state.startswith("damaged")
+    assert bramble("model", "verify").exit_code == 2
+
+
+def test_a_host_that_did_not_tell_its_models_fails_the_command(runs):
+    runs.leaves = outcome(run("pi5-a", "pi4-b"), on_host(), end(failed=["pi4-b"]), code=1)
+    done = bramble("model", "list", "pi5-a")
+    assert (done.exit_code, done.stderr) == (1, "pi4-b: see the log\n")
+
+
 # verify
 
 

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 import bramble.ssh
 from bramble import catalogue, report, steps, store
+from bramble.bench import result as bench_result
 from bramble.checks import Result, checks_of
 from bramble.cli import ask as ask_module
 from bramble.cli import driver, engine, fleet, main, race, upgrade
@@ -23,12 +24,14 @@ from bramble.inventory.effective import Effective, Report
 from bramble.models import lock
 from bramble.models.hub import Hub
 from bramble.models.lock import Locked
+from bramble.node import prune_models
 from bramble.race import Entry, Run, decide
 from bramble.settings import Section
 from bramble.snapshot import Snapshot
 from bramble.virtual.model import Node
 from tests.shapes.models import all_shapes
 from tests.unit.good_node import PI5, node_plan
+from tests.unit.good_result import result
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -185,6 +188,8 @@ def test_the_keys_of_upgrade_and_rollback_are_documented(capsys):
     found = keys(json.loads(capsys.readouterr().out))
     assert found == documented("bramble upgrade --json")
     assert keys(row) == documented("bramble rollback --json")
+    other = keys(row) - {"release"} | {"model"}
+    assert other == documented("bramble model rollback --json")
 
 
 def test_the_keys_of_ask_are_documented(monkeypatch, tmp_path):
@@ -250,12 +255,42 @@ def test_the_keys_of_model_are_documented(tmp_path, monkeypatch):
         assert keys(json.loads(done.stdout)) == documented(f"bramble {words} --json")
 
 
+def test_the_keys_of_the_models_on_a_host_are_documented(monkeypatch, tmp_path):
+    (tmp_path / "a.gguf").write_bytes(b"GGUF")
+    row = {"state": None, **prune_models.listed(str(tmp_path), "", "")["models"][0]}
+    event = {"event": "models", "host": "pi5-a", "free_bytes": 1, "models": [row]}
+    runs = {"event": "run", "hosts": ["pi5-a", "HOST"]}
+    monkeypatch.setattr(driver, "run", lambda *words, **options: outcome(runs, event))
+    for words in ("list", "verify"):
+        done = CliRunner().invoke(main, ["model", words, "pi5-a", "--json"])
+        found = keys(json.loads(done.stdout))
+        assert found == documented("bramble model list HOST --json, bramble model verify --json")
+
+
 def test_the_keys_of_fit_are_documented(tmp_path):
     model = all_shapes()["qwen2.5-3b-q4_k_m"].write(tmp_path)
     words = ["fit", str(model), "--board", "pi5-8g", "--claim", "5", "--json"]
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 0, done.output
     assert keys(json.loads(done.stdout)) == documented("bramble fit --json")
+
+
+def test_the_keys_of_bench_are_documented(tmp_path, monkeypatch):
+    (tmp_path / "fleet.yml").write_text("hosts: {pi4-a: {node: {roles: [base]}}}\n")
+    monkeypatch.setenv("BRAMBLE_INVENTORY", str(tmp_path))
+    busy = {"held_back": ("throttled",), "busiest": {}}
+    seen = {"held_back_now": ("throttled",), "held_back_since_boot": ("throttled",)}
+    made = result((1.7, 1.8), in_runs=busy, in_seen=seen, in_release={"lacks": ("DOTPROD",)})
+    file = bench_result.keep(tmp_path, made)
+    done = CliRunner().invoke(main, ["bench", "pi4-a", "--kept", "--json"])
+    told = json.loads(done.stdout)
+    kept = {"chart", "hosts[].result"}
+    found = {key for key in keys(told) if not key.startswith("hosts[].result.")} | kept
+    assert found == documented("bramble bench --json")
+    whole = json.loads(file.read_text())
+    assert whole["model"].pop("dimensions")
+    assert whole == told["hosts"][0]["result"]
+    assert keys(whole) | {"runs[].busiest"} == documented("A kept benchmark")
 
 
 def test_every_line_of_a_report_has_its_event_and_time(tmp_path):

@@ -1,9 +1,11 @@
 """What commands decided about the engine comes back as it was written, and nonsense is refused."""
 
+from dataclasses import replace
+
 import pytest
 import yaml
 
-from bramble.engine_lock import FILE, Lock, Pin, Rolling, Variant, read, write
+from bramble.engine_lock import FILE, Held, Lock, Pin, Rolling, Variant, read, write
 from bramble.inventory.problems import InventoryError
 
 # Digits alone, and with an e among them: YAML would read both as numbers.
@@ -14,6 +16,7 @@ WHOLE = Lock(
     rolling=Rolling(commit="2" * 40, hosts=("pi5-a", "pi5-b")),
     variants={"cortex-a76": Variant(variant="kleidiai", host="pi5-a", tokens_per_second=9.5)},
     hosts={"pi5-b": PIN, "pi5-a": EXPONENT},
+    models={"pi5-b": Held(name="123e4", sha256="1" * 64)},
 )
 
 
@@ -29,7 +32,7 @@ def test_what_is_written_is_read_back(tmp_path, lock):
 def test_the_same_lock_is_the_same_file_and_is_not_written_again(tmp_path):
     write(tmp_path, WHOLE)
     before = (tmp_path / FILE).stat().st_ino
-    turned = Lock(WHOLE.commit, WHOLE.rolling, WHOLE.variants, dict(reversed(WHOLE.hosts.items())))
+    turned = replace(WHOLE, hosts=dict(reversed(WHOLE.hosts.items())))
     assert not write(tmp_path, turned)
     assert (tmp_path / FILE).stat().st_ino == before
 
@@ -56,6 +59,9 @@ def test_a_host_of_a_roll_has_its_commit_and_the_others_the_fleets():
 def test_a_pin_comes_and_goes_alone():
     assert WHOLE.with_pin("pi5-a", None).hosts == {"pi5-b": PIN}
     assert Lock().with_pin("pi5-a", PIN).hosts == {"pi5-a": PIN}
+    assert WHOLE.with_model("pi5-b", None) == replace(WHOLE, models={})
+    held = WHOLE.models["pi5-b"]
+    assert WHOLE.with_model("pi5-a", held).models == {"pi5-a": held, "pi5-b": held}
 
 
 @pytest.mark.parametrize(
@@ -68,6 +74,7 @@ def test_a_pin_comes_and_goes_alone():
         ("hosts:\n  a:\n    release: '123456789012'\n", "hosts.a.build_info"),
         ("variants:\n  cortex-a76: plain\n", f"{FILE}:2: variants.cortex-a76: found"),
         ("rolling:\n  hosts: [a]\n", "rolling.commit"),
+        ("models:\n  a: {name: ../x, sha256: x}\n", f"{FILE}:2: models.a.name"),
         ("hosts: {\n", "not valid YAML"),
     ],
 )

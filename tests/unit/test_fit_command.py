@@ -29,10 +29,12 @@ class Server(ThreadingHTTPServer):
     """Serves one body in one way, and keeps what it was asked and how much it could send."""
 
     daemon_threads = True
+    size = None  # what it says of the whole file, if that is not the body
 
     def __init__(self, body, way):
         super().__init__(("127.0.0.1", 0), Handler)
         self.body, self.way, self.asked, self.sent = body, way, [], 0
+        self.over = threading.Event()
 
     @property
     def url(self):
@@ -46,7 +48,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         server = self.server
         server.asked.append(dict(self.headers))
-        way, size = server.way, len(server.body)
+        way, size = server.way, server.size or len(server.body)
         if isinstance(way, int):
             self.send_error(way)
             return
@@ -65,6 +67,10 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if way == "breaks off":
             body = body[:5000]
+        if way == "trickles":
+            while not server.over.wait(0.02):
+                self.wfile.write(body[:1])
+            return
         try:
             for at in range(0, len(body), 1 << 14):
                 server.sent += self.wfile.write(body[at : at + (1 << 14)])
@@ -80,6 +86,7 @@ def serving(body, way="range"):
     try:
         yield server
     finally:
+        server.over.set()
         server.shutdown()
         thread.join()
         server.server_close()
@@ -141,6 +148,21 @@ def test_an_address_gives_the_same_answer_as_the_file(way):
     assert len(server.asked) == 1
     assert server.asked[0]["Range"] == "bytes=0-16777215"
     assert "Authorization" not in server.asked[0]
+
+
+def test_a_real_size_of_header_is_answered_within_a_second(monkeypatch):
+    """As long as Qwen's: 152 000 tokens, 5 MB of vocabulary, of an address that has 2 GB."""
+    tokens = [f"token {n:026}" for n in range(152_000)]
+    metadata = {**BIG.metadata, "tokenizer.ggml.tokens": tokens}
+    head = Shape("big", metadata, BIG.tensors).header()
+    assert len(head) > 5 << 20
+    with serving(head) as server:
+        monkeypatch.setattr(Server, "size", 8 << 30)
+        begun = time.monotonic()
+        done = run(server.url, "--board", "pi4-8g")
+        spent = time.monotonic() - begun
+    assert done.exit_code == 0, done.stderr
+    assert spent < 1
 
 
 @pytest.mark.parametrize("way", ["range", "whole"])
@@ -224,6 +246,14 @@ def test_an_answer_that_is_not_the_file_is_refused(way):
     with serving(DEMO.read_bytes(), way) as server:
         assert ANSWERS[way] in refused(f"{server.url}?token=secret-word")
         assert "secret-word" not in refused(f"{server.url}?token=secret-word")
+
+
+def test_an_address_that_sends_a_byte_now_and_then_is_given_up_in_time(monkeypatch):
+    monkeypatch.setattr(source, "DEADLINE_S", 0.3)
+    begun = time.monotonic()
+    with serving(DEMO.read_bytes(), "trickles") as server:
+        assert "is too slow" in refused(server.url)
+    assert time.monotonic() - begun < 5
 
 
 def test_an_address_that_nobody_answers_is_refused():

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from good_node import good_look, link, node_plan, plain, settings
+from good_node import good_look, link, node_plan, plain, settings, with_process
 
 from bramble import catalogue, engine_lock
 from bramble.engine_lock import Lock, Pin, Rolling
@@ -173,6 +173,44 @@ def test_what_does_not_run_is_started_and_gated():
     assert step.query["restart"] is True
     assert step.query["identity"] == PLAN.roles["serving"].identity
     assert run_step(GOOD).why is None
+
+
+def refused(look, **changes):
+    """What the first step of serving refuses, where this look shows it."""
+    plan = node_plan(**changes)
+    step, *_ = serving.steps(plan.roles["serving"], plan, look)
+    return step.query["why"] if step.program == "refuse" else None
+
+
+def test_a_model_that_was_rejected_here_is_refused_before_its_unit_is_written():
+    told = {"release": ENGINE.release, "model": "tiny", "why": "it answered ''", "at": "noon"}
+    mark = PLAN.roles["serving"].rejection
+    look = with_files(paths={mark: plain(json.dumps(told))})
+    assert refused(look) == (
+        "model tiny was rejected here, as it was to be served, on noon: it answered ''; set another "
+        "in the inventory, or mend that and run `bramble upgrade --again pi5-a`"
+    )
+    assert engine.steps(ENGINE, PLAN, look)[0].why is None
+    for other in ({"expect": "5"}, {"ctx_tokens": 1024}, {"gate": {"speed_share": 0.5}}):
+        assert refused(look, serving=other) is None
+    (step,) = serving.again(PLAN.roles["serving"], PLAN, look)
+    assert (step.program, step.query, step.look_again) == ("remove_files", {"paths": [mark]}, True)
+    (nothing,) = serving.again(PLAN.roles["serving"], PLAN, GOOD)
+    assert nothing.why is None
+
+
+def test_a_mark_says_all_that_its_program_is_asked_with():
+    """The node names the note by what the plan says of the attempt."""
+    query = run_step(with_files(paths={engine.GOOD: None})).query
+    part = PLAN.roles["serving"]
+    assert part.rejection == f"{engine.REJECTED}/{query['release']}-{query['attempt']}.json"
+    assert (query["name"], query["path"]) == (part.model_name, part.model_path)
+
+
+def test_a_server_whose_model_file_was_replaced_is_started_anew():
+    step = run_step(with_process(GOOD, gone=(PLAN.roles["model"].path,)))
+    assert step.why == "its process has a model file that was replaced since it started"
+    assert step.query["restart"] is True
 
 
 # What stays

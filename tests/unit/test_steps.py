@@ -653,8 +653,15 @@ def test_nothing_is_cleared_up_where_one_model_besides_is_the_predecessor(beside
 def test_two_models_besides_and_parts_are_looked_at_on_the_node():
     step = pruned("old.gguf.json", "older.gguf.json")
     assert step.why == "old.gguf, older.gguf"
-    assert step.query == {"folder": str(Path(MODEL.path).parent), "planned": MODEL.path}
+    assert step.query == {
+        "folder": str(Path(MODEL.path).parent),
+        "planned": MODEL.path,
+        "home": "/opt/bramble/engine",
+        "list": False,
+    }
     assert pruned("left.gguf.part").why == "left.gguf.part"
+    assert pruned("bad.gguf.damaged").why == "bad.gguf"
+    assert pruned(f"{Path(MODEL.path).name}.damaged").why is None
     assert pruned(look=replace(GOOD, files=Unknown("no"))).why == "the node would not say which"
 
 
@@ -662,7 +669,7 @@ def test_two_models_besides_and_parts_are_looked_at_on_the_node():
 
 
 def fetch(look):
-    (step,) = catalogue.roles_of(settings())[MODEL_AT].plan.steps(MODEL, PLAN, look)
+    step, _noted = catalogue.roles_of(settings())[MODEL_AT].plan.steps(MODEL, PLAN, look)
     return step
 
 
@@ -708,5 +715,5 @@ def test_a_model_that_is_sent_is_not_passed_on():
     own = str(Path(__file__).parents[2] / "models" / "bramble-demo-q8_0.gguf")
     sent = node_plan(model={"name": "demo", "url": None, "path": own, "sha256": "0" * 64})
     model = catalogue.roles_of(settings())[MODEL_AT].plan
-    (step,) = model.steps(sent.roles["model"], sent, good_look(sent))
+    step, _noted = model.steps(sent.roles["model"], sent, good_look(sent))
     assert step.shared is None

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from bramble import engine_lock
 from bramble.cli import driver, main
 from bramble.cli.driver import Outcome
-from bramble.engine_lock import Lock, Pin, Rolling
+from bramble.engine_lock import Held, Lock, Pin, Rolling
 
 HOSTS = [f"pi-{letter}" for letter in "abcdef"]
 FLEET = f"""
@@ -25,6 +25,7 @@ FLEET = f"""
 """
 NEW, OTHER = "1" * 40, "2" * 40
 PIN = Pin(release="0123456789ab", build_info="b7-0c1e57098")
+HELD = Held(name="tiny", sha256="2" * 64)
 
 
 @pytest.fixture
@@ -143,10 +144,13 @@ def test_another_commit_begins_another_roll(fleet):
 
 def test_pins_of_upgraded_hosts_are_dropped_and_those_of_failed_and_other_hosts_stay(fleet):
     fleet.fails["pi-b"] = "no"
-    engine_lock.write(fleet.folder, Lock(hosts={name: PIN for name in ("pi-a", "pi-b", "pi-f")}))
+    held = dict.fromkeys(("pi-a", "pi-b", "pi-f"), HELD)
+    pins = dict.fromkeys(held, PIN)
+    engine_lock.write(fleet.folder, Lock(hosts=pins, models=held))
     bramble("upgrade", "pi-a", "pi-b")
-    assert set(fleet.locks[1].hosts) == {"pi-f"}
-    assert set(engine_lock.read(fleet.folder).hosts) == {"pi-b", "pi-f"}
+    left = engine_lock.read(fleet.folder)
+    for during, after in ((fleet.locks[1].hosts, left.hosts), (fleet.locks[1].models, left.models)):
+        assert (set(during), set(after)) == ({"pi-f"}, {"pi-b", "pi-f"})
 
 
 @pytest.mark.parametrize(
@@ -193,3 +197,15 @@ def test_rollback_is_told_with_its_release(fleet):
     done = bramble("rollback", "pi-a", "--json")
     assert done.exit_code == 1
     assert json.loads(done.stdout)["why"] == "there is nothing to go back to"
+
+
+def test_a_rollback_of_the_model_is_told_with_its_name(fleet):
+    engine_lock.write(fleet.folder, Lock(models={"pi-a": HELD}))
+    done = bramble("model", "rollback", "pi-a")
+    assert (done.exit_code, done.stdout) == (0, "pi-a: rolled back: tiny\n")
+    assert fleet.calls == [("model_rollback", ["pi-a"], ["-y"])]
+    fleet.fails["pi-a"] = "there is nothing to go back to"
+    done = bramble("model", "rollback", "pi-a", "--json")
+    assert done.exit_code == 1
+    said = json.loads(done.stdout)
+    assert (said["why"], said["model"]) == ("there is nothing to go back to", "")

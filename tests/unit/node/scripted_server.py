@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import threading
@@ -67,6 +68,10 @@ class Server:
     ranges: list[str | None] = field(default_factory=list)
     tokens: list[str | None] = field(default_factory=list)
     sent_bytes: int = 0
+    # How often only the beginning was asked for; what that is, if it is not the file's, and how long the
+    # file says it is.
+    heads: int = 0
+    head: tuple[bytes, int] | None = None
     url: str = ""
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -107,6 +112,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         told = self.told
+        part = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        if part and isinstance((told.script or [Whole()])[0], Whole):
+            self._part(int(part[1]), int(part[2]))
+            return
         told.ranges.append(self.headers.get("Range"))
         told.tokens.append(self.headers.get("Authorization"))
         step = told.script.pop(0) if told.script else Whole()
@@ -123,6 +132,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"login")
         else:
             self._file(step)
+
+    def _part(self, first: int, last: int) -> None:
+        told = self.told
+        told.heads += first == 0
+        body, size = told.head or (told.content, len(told.content))
+        body = body[first : last + 1]
+        span = f"bytes {first}-{first + len(body) - 1}/{size}"
+        self._head(206, "application/octet-stream", len(body), span=span)
+        self.wfile.write(body)
 
     def _file(self, step: Whole) -> None:
         asked = self.headers.get("Range")

@@ -457,6 +457,16 @@ def test_a_certificate_that_is_not_trusted_is_refused_at_once_with_the_nodes_tim
     assert said.count("resuming") == 0
 
 
+def test_a_file_that_its_disk_damaged_is_fetched_anew_though_the_page_cache_has_it(place, server):
+    assert fetch(place, server) == 0
+    place.with_name(f"{place.name}.json").rename(place.with_name(f"{place.name}.damaged"))
+    before = place.stat().st_ino
+    assert fetch(place, server) == 0
+    assert place.stat().st_ino != before
+    assert len(server.ranges) == 2
+    assert_installed(place)
+
+
 # Several sources, tokens
 
 

@@ -212,6 +212,30 @@ def test_of_a_process_environment_only_our_own_variables_are_told():
     assert seen["exe_sha256"] == hashlib.sha256(Path(seen["exe"]).read_bytes()).hexdigest()
 
 
+MAPS = """
+import mmap, sys
+with open(sys.argv[1], "rb") as file:
+    mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+print(flush=True)
+input()
+"""
+
+
+def test_a_mapped_file_that_was_replaced_is_told(tmp_path):
+    model = tmp_path / "a model.gguf"
+    model.write_bytes(b"GGUF")
+    with subprocess.Popen(
+        [sys.executable, "-c", MAPS, str(model)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert str(model) not in probe.process(process.pid)["gone"]
+        (tmp_path / "new").write_bytes(b"GGUF")
+        (tmp_path / "new").rename(model)
+        assert str(model) in probe.process(process.pid)["gone"]
+        process.communicate(b"\n")
+
+
 def test_users_are_there_or_not():
     me = pwd.getpwuid(os.geteuid())
     assert probe.users([me.pw_name, "nobody-has-this-name"]) == {

@@ -1,6 +1,7 @@
 """Old models go; what is planned, what runs and the predecessor stay, whatever happens meanwhile."""
 
 import fcntl
+import json
 import os
 import subprocess
 import sys
@@ -26,9 +27,23 @@ def folder(tmp_path):
     return made
 
 
-def prune(folder):
+def prune(folder, home=None):
+    return prune_models.main(query(folder, home))
+
+
+def query(folder, home=None, only_list=False):
     planned = str(folder / "planned.gguf")
-    return prune_models.main({"folder": str(folder), "planned": planned})
+    return {"folder": str(folder), "planned": planned, "home": home, "list": only_list}
+
+
+@pytest.fixture
+def home(folder, tmp_path):
+    """An engine's folder whose note says that the fourth passed the gate last, and the third before."""
+    records = [{"model": "c" * 64, "path": str(folder / "third.gguf")}]
+    same = {"model": "d" * 64, "path": str(folder / "fourth.gguf")}
+    note = {**same, "history": [same | {"argv": "other"}, *records]}
+    (tmp_path / "good.json").write_text(json.dumps(note))
+    return str(tmp_path)
 
 
 def models(folder):
@@ -44,6 +59,76 @@ def test_all_but_the_planned_one_and_the_predecessor_go_with_stamp(folder, capsy
     assert f":: kept {folder}/second.gguf (0 MiB): the predecessor" in said
     assert f":: removed {folder}/fifth.gguf (0 MiB): neither planned" in said
     assert ":: freed 0 MiB" in said
+
+
+def test_what_passed_the_gate_and_its_predecessor_stay_and_not_what_was_verified_last(
+    folder, home, capsys
+):
+    """The second was fetched and sent back by the gate: it is no way back."""
+    assert prune(folder, home) == 0
+    assert models(folder) == ["fourth", "mine", "planned", "third"]
+    said = capsys.readouterr().out
+    assert f"kept {folder}/fourth.gguf (0 MiB): the last that passed the gate" in said
+    assert f"kept {folder}/third.gguf (0 MiB): the predecessor, for going back" in said
+    assert f"removed {folder}/second.gguf (0 MiB)" in said
+
+
+@pytest.mark.parametrize(
+    "note", ["", "[]", '{"path": null, "model": "d", "history": []}', '{"history": {}}']
+)
+def test_a_note_that_tells_no_way_back_leaves_the_one_that_was_verified_last(
+    folder, tmp_path, note
+):
+    (tmp_path / "good.json").write_text(note)
+    assert prune(folder, str(tmp_path)) == 0
+    assert models(folder) == ["mine", "planned", "second"]
+
+
+def test_a_predecessor_that_is_gone_leaves_another_one(folder, home):
+    (folder / "third.gguf").unlink()
+    assert prune(folder, home) == 0
+    assert models(folder) == ["fourth", "mine", "planned", "second"]
+
+
+def test_a_list_says_what_each_file_is_and_removes_none(folder, home, capsys):
+    (folder / "fourth.gguf.json").write_text(json.dumps({"sha256": "d" * 64}))
+    with (folder / "fifth.gguf").open():
+        assert prune_models.main(query(folder, home, only_list=True)) == 0
+    told = json.loads(capsys.readouterr().out)
+    rows = {os.path.basename(row["path"]): row for row in told["models"]}
+    assert told["free_bytes"] > 0
+    assert {name: row["what"] for name, row in rows.items()} == {
+        "planned.gguf": "the planned model",
+        "second.gguf": "neither planned nor running nor a way back",
+        "third.gguf": "the predecessor, for going back",
+        "fourth.gguf": "the last that passed the gate",
+        "fifth.gguf": "a process runs it",
+        "given-up.gguf.part": "a part left over",
+        "planned.gguf.part": "the part of the planned model",
+        "mine.gguf": "not verified: left alone",
+    }
+    assert [name for name, row in rows.items() if row["removable"]] == [
+        "second.gguf",
+        "given-up.gguf.part",
+    ]
+    assert (rows["fourth.gguf"]["sha256"], rows["mine.gguf"]["sha256"]) == ("d" * 64, None)
+    assert rows["mine.gguf"]["size_bytes"] == 4
+    assert len(models(folder)) == 6
+
+
+def test_a_damaged_model_goes_unless_it_is_planned_or_runs(folder, home, capsys):
+    for name in ("planned", "third", "fifth"):
+        (folder / f"{name}.gguf.json").rename(folder / f"{name}.gguf.damaged")
+    with (folder / "fifth.gguf").open():
+        assert prune(folder, home) == 0
+    assert models(folder) == ["fifth", "fourth", "mine", "planned", "second"]
+    assert not (folder / "third.gguf.damaged").exists()
+    assert f"removed {folder}/third.gguf (0 MiB): damaged" in capsys.readouterr().out
+
+
+def test_a_list_of_a_folder_that_is_not_there_yet_is_empty(tmp_path, capsys):
+    assert prune_models.main(query(tmp_path / "no", only_list=True)) == 0
+    assert json.loads(capsys.readouterr().out)["models"] == []
 
 
 def test_a_second_time_there_is_nothing_to_remove(folder, capsys):
@@ -112,5 +197,5 @@ def test_nothing_is_removed_while_a_fetch_is_under_way(folder, capsys):
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path, capsys):
-    assert prune_models.main({"folder": str(tmp_path / "no"), "planned": "x"}) == 1
+    assert prune(tmp_path / "no") == 1
     assert "No such file" in capsys.readouterr().out

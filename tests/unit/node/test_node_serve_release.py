@@ -14,6 +14,12 @@ from bramble.node import serve_release
 UNIT = "llama-server.service"
 OLD, NEW, OLDER = "0" * 12, "1" * 12, "2" * 12
 IDENTITY = {"model": "d" * 64, "argv": "a" * 12, "board": "pi5"}
+ATTEMPT = "f" * 12
+# A model that llama.cpp does not know, in its own words.
+UNLOADABLE = (
+    "llama_model_load: error loading model: error loading model architecture: unknown model "
+    "architecture: 'nosuch'\nllama_model_load_from_file_impl: failed to load model\n"
+)
 
 
 class Server:
@@ -81,11 +87,12 @@ def node(tmp_path, monkeypatch):
     )
     made.bits = iter([0] * 99)
     made.states_of = {}
+    made.words = "cannot load the model\n"
 
     def run(argv, **options):
         line = " ".join(argv)
         if argv[0] == "journalctl":
-            return SimpleNamespace(stdout="cannot load the model\n")
+            return SimpleNamespace(stdout=made.words)
         if argv[0] == "vcgencmd":
             return SimpleNamespace(stdout=f"throttled={next(made.bits):#x}\n")
         if argv[1] == "show":
@@ -94,7 +101,7 @@ def node(tmp_path, monkeypatch):
         if made.failing and made.failing in line:
             raise subprocess.CalledProcessError(1, argv, stderr="no such unit\nSee there.\n")
         if argv[1] == "restart":
-            server.running = server.current()
+            server.running = OLD if unit_file.read_text() == "old unit" else server.current()
         return SimpleNamespace(stdout="")
 
     errors = (subprocess.CalledProcessError, subprocess.SubprocessError)
@@ -113,7 +120,7 @@ def known_good(node, **changes):
         "tokens_per_second": 10.0,
         "url": node.server.url,
         "unit": "old unit",
-        "previous": None,
+        "history": [],
     } | changes
     (node.home / "good.json").write_text(json.dumps(note))
 
@@ -128,6 +135,9 @@ def gate(node, **changes):
         "home": str(node.home),
         "release": NEW,
         "identity": IDENTITY,
+        "attempt": ATTEMPT,
+        "name": "qwen-q4_0",
+        "path": "/models/qwen.gguf",
         "question": "What is 2+2?",
         "expect": "4",
         "speed_share": 0.8,
@@ -139,8 +149,8 @@ def good(node):
     return json.loads((node.home / "good.json").read_text())
 
 
-def rejected(node):
-    path = node.home / "rejected" / f"{NEW}.json"
+def rejected(node, mark=NEW):
+    path = node.home / "rejected" / f"{mark}.json"
     return json.loads(path.read_text())["why"] if path.exists() else None
 
 
@@ -156,16 +166,27 @@ def test_a_release_that_passes_is_the_good_one_with_what_it_showed(node, capsys)
     assert good(node) == {
         "release": NEW,
         **IDENTITY,
+        "name": "qwen-q4_0",
+        "path": "/models/qwen.gguf",
         "answer": "4",
         "tokens_per_second": 9.0,
         "at": "2026-11-21T08:00:00+00:00",
         "url": node.server.url,
         "unit": "new unit",
-        "previous": {"release": OLD, **IDENTITY, "tokens_per_second": 10.0},
+        "history": [
+            {
+                "release": OLD,
+                **IDENTITY,
+                "name": None,
+                "path": None,
+                "tokens_per_second": 10.0,
+                "at": None,
+            }
+        ],
     }
     assert os.readlink(node.home / "previous") == f"releases/{OLD}"
     assert rejected(node) is None
-    assert f":: release {NEW} is good: 9.0 tokens/s" in capsys.readouterr().out
+    assert f":: release {NEW} is good with qwen-q4_0: 9.0 tokens/s" in capsys.readouterr().out
 
 
 def test_it_is_asked_the_question_and_three_completions_of_one_length(node):
@@ -270,9 +291,9 @@ def test_a_release_is_not_held_against_its_own_last_figure(node):
 def test_a_release_that_was_good_before_is_held_against_its_own_figure(node):
     """Going back to a slower one must be possible."""
     before = {"release": NEW, **IDENTITY, "tokens_per_second": 9.5}
-    known_good(node, tokens_per_second=1000.0, previous=before)
+    known_good(node, tokens_per_second=1000.0, history=[before])
     assert gate(node) == 0
-    known_good(node, tokens_per_second=1000.0, previous=before | {"tokens_per_second": 90.0})
+    known_good(node, tokens_per_second=1000.0, history=[before | {"tokens_per_second": 90.0}])
     assert gate(node) == 1
 
 
@@ -293,15 +314,119 @@ def test_without_a_known_good_release_a_failure_leaves_all_as_it_is(node, capsys
 def test_a_damaged_note_is_no_known_good_release(node, text):
     (node.home / "good.json").write_text(text)
     assert gate(node) == 0
-    assert good(node)["previous"] is None
+    assert good(node)["history"] == []
 
 
-def test_a_known_good_release_with_a_new_model_that_fails_is_not_rejected(node):
-    known_good(node, release=NEW, model="e" * 64)
+# A model as a release
+
+
+def switched(node, **changes):
+    """Have the release be the known good one, with another model."""
+    known_good(node, **{"release": NEW, "model": "e" * 64, "name": "tiny", "path": None} | changes)
+
+
+SWITCHES = {
+    "a wrong answer": (
+        lambda node: node.server.answers.update({NEW: "five"}),
+        "it answered 'five' to 'What is 2+2?', wanted an answer with '4'",
+    ),
+    "a model that llama.cpp cannot load": (
+        lambda node: (
+            setattr(node, "words", UNLOADABLE),
+            node.server.healthy.update({NEW: False}),
+            node.states_of.update({NEW: "failed"}),
+        ),
+        f"{UNIT} failed to start: unknown model architecture: 'nosuch'",
+    ),
+    "slower than it was": (
+        lambda node: node.server.speeds.update({NEW: 7.9}),
+        "it makes 7.9 tokens/s, and 8.0 are the least",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", SWITCHES)
+def test_a_model_that_fails_gives_way_to_the_one_before_and_its_release_stays(node, capsys, fault):
+    was = {"release": NEW, **IDENTITY, "tokens_per_second": 10.0}
+    switched(node, history=[was])
+    spoil, why = SWITCHES[fault]
+    spoil(node)
+    assert gate(node) == 1
+    assert (node.server.current(), node.unit_file.read_text()) == (NEW, "old unit")
+    assert node.orders.count(f"restart {UNIT}") == 2
+    assert rejected(node) is None
+    assert why in rejected(node, f"{NEW}-{ATTEMPT}")
+    assert good(node)["name"] == "tiny"
+    said = capsys.readouterr().out.strip().splitlines()[-1]
+    assert said.startswith(f":: model qwen-q4_0 was rejected: {why}")
+    assert said.endswith("; tiny serves again")
+
+
+def test_a_model_is_held_against_its_own_last_figure_with_the_same_release(node):
+    mine = {"release": NEW, **IDENTITY, "tokens_per_second": 20.0}
+    other = {"release": OLD, **IDENTITY, "tokens_per_second": 9.0}
+    switched(node, tokens_per_second=1000.0, history=[other, mine])
+    assert gate(node) == 1
+    switched(node, tokens_per_second=1000.0, history=[other])
+    assert gate(node) == 0
+
+
+def test_a_model_that_was_never_good_here_has_no_speed_to_be_held_against(node):
+    switched(node, tokens_per_second=1000.0)
+    assert gate(node) == 0
+    assert good(node)["name"] == "qwen-q4_0"
+    assert [record["name"] for record in good(node)["history"]] == ["tiny"]
+    assert not (node.home / "previous").exists()
+
+
+def test_the_history_has_each_once_the_last_one_first_and_no_more_than_it_is_to_have(node):
+    records = [
+        {"release": OLD, **IDENTITY, "model": f"{n}" * 64, "tokens_per_second": 1.0}
+        for n in range(9)
+    ]
+    again = {"release": NEW, **IDENTITY, "tokens_per_second": 9.0}
+    switched(node, history=[*records, again, *records])
+    assert gate(node) == 0
+    history = good(node)["history"]
+    assert len(history) == serve_release.HISTORY
+    assert history[0]["model"] == "e" * 64
+    assert not any(serve_release.alike(record, {"release": NEW, **IDENTITY}) for record in history)
+
+
+def test_arguments_that_fail_give_way_too(node, capsys):
+    known_good(node, release=NEW, argv="b" * 12, name="qwen-q4_0")
+    node.server.healthy[NEW] = False
+    node.states_of[NEW] = "failed"
+    assert gate(node) == 1
+    assert node.unit_file.read_text() == "old unit"
+    assert rejected(node, f"{NEW}-{ATTEMPT}")
+    said = capsys.readouterr().out.strip().splitlines()[-1]
+    assert said.startswith(":: what is planned for model qwen-q4_0 was rejected: ")
+
+
+def test_a_release_that_came_with_another_model_is_named_with_it(node, capsys):
+    known_good(node, model="e" * 64)
     node.server.answers[NEW] = "five"
     assert gate(node) == 1
-    assert node.server.current() == NEW
-    assert rejected(node) is None
+    assert rejected(node)
+    assert f":: release {NEW} with model qwen-q4_0 was rejected: " in capsys.readouterr().out
+
+
+def test_what_is_good_already_and_fails_is_left_as_it_is(node, capsys):
+    known_good(node, release=NEW, unit="new unit")
+    node.server.answers[NEW] = "five"
+    assert gate(node) == 1
+    assert (node.server.current(), node.unit_file.read_text()) == (NEW, "new unit")
+    assert list((node.home).glob("rejected/*")) == []
+    assert "there is no other to go back to" in capsys.readouterr().out
+
+
+def test_a_model_before_that_is_gone_is_said_and_its_unit_is_not_written(node, capsys, tmp_path):
+    switched(node, path=str(tmp_path / "gone.gguf"))
+    node.server.answers[NEW] = "five"
+    assert gate(node) == 1
+    assert node.unit_file.read_text() == "new unit"
+    assert "gone.gguf, which was good before, is not there any more" in capsys.readouterr().out
 
 
 def test_a_predecessor_that_is_gone_is_said_and_nothing_is_linked_to_it(node, capsys):

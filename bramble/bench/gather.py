@@ -1,0 +1,129 @@
+"""A result made of a node's plan, one look at it, and what its programs measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bramble import vitals
+from bramble.bench import result
+from bramble.board import Board
+from bramble.container import COMMAND, container
+from bramble.fit.kept import Kept
+from bramble.plan import Interests, NodePlan
+from bramble.releases import linked, manifest_path, note
+from bramble.snapshot import FileState, Snapshot, Unknown
+
+NEEDED = ("engine", "model", "serving")
+DESKTOP = "display-manager.service"
+GOVERNOR = "/sys/devices/system/cpu/cpufreq/policy0/scaling_governor"
+MAX_CLOCK = "/sys/devices/system/cpu/cpufreq/policy0/cpuinfo_max_freq"
+
+# What llama.cpp's system_info names, by the processor's features (/proc/cpuinfo) that make it possible.
+SHOWN: Mapping[str, frozenset[str]] = {
+    "DOTPROD": frozenset({"asimddp"}),
+    "MATMUL_INT8": frozenset({"i8mm"}),
+    "AVX2": frozenset({"avx2"}),
+    "AVX512": frozenset({"avx512f", "avx512cd", "avx512vl", "avx512dq", "avx512bw"}),
+}
+
+
+def interests(plan: NodePlan, results: str) -> Interests:
+    """What the look after the runs must see besides what roles want to."""
+    return Interests(
+        files=(GOVERNOR, MAX_CLOCK, results, *vitals.FILES),
+        units=(DESKTOP, given(plan)["serving.unit"]),
+        commands=(*vitals.COMMANDS, COMMAND),
+    )
+
+
+def given(plan: NodePlan) -> dict[str, str]:
+    """What the roles of a node say of themselves, all of it."""
+    return {key: value for part in plan.roles.values() for key, value in part.provides.items()}
+
+
+def current(plan: NodePlan, snapshot: Snapshot) -> str:
+    """The release that serves on the node, empty where none does."""
+    return linked(snapshot, f"{given(plan)['engine.home']}/current")
+
+
+def result_of(
+    plan: NodePlan,
+    snapshot: Snapshot,
+    release: str,
+    made: Mapping[str, Any],
+    bandwidth: Mapping[str, Any],
+    query: Mapping[str, Any],
+    problem: str | None,
+) -> result.Result:
+    """All of it in the form that is kept."""
+    told, board = given(plan), plan.board
+    dimensions = told["model.dimensions"]
+    return result.Result(
+        host=plan.host,
+        at=result.now(),
+        board=result.Board(
+            model=board.model, kind=board.kind, memory_mib=board.memory_mib, cores=board.cores
+        ),
+        release=_release(told, snapshot, release, board),
+        model=result.Model(
+            name=told["model.name"],
+            sha256=told["model.sha256"],
+            dimensions=Kept.model_validate_json(dimensions) if dimensions else None,
+        ),
+        threads=query["threads"],
+        ubatch_tokens=query["ubatch_tokens"],
+        prompt_tokens=query["prompt_tokens"],
+        answer_tokens=query["answer_tokens"],
+        bandwidth=result.Bandwidth.model_validate(bandwidth),
+        runs=tuple(result.Run.model_validate(run) for run in made.get("runs", ())),
+        problem=problem,
+        seen=_seen(told, snapshot, made),
+    )
+
+
+def _release(
+    told: Mapping[str, str], snapshot: Snapshot, release: str, board: Board
+) -> result.Release:
+    """What was run, by its manifest and by what its smoke test read back of it."""
+    folder = f"{told['engine.home']}/releases/{release}"
+    manifest = note(snapshot, manifest_path(folder))
+    return result.Release(
+        release=release,
+        build_info=str(manifest.get("build_info", "")),
+        variant=str(manifest.get("variant", "")),
+        soc=str(manifest.get("soc", "")),
+        processor=told["engine.soc"],
+        lacks=lacks(note(snapshot, f"{folder}/smoke.json").get("system_info"), board),
+    )
+
+
+def lacks(shown: object, board: Board) -> tuple[str, ...] | None:
+    """What this processor has and the release was not built with; None where it did not tell."""
+    if not isinstance(shown, Mapping):
+        return None
+    possible = [name for name, features in SHOWN.items() if features <= board.cpu_features]
+    return tuple(name for name in possible if name not in shown)
+
+
+def _seen(told: Mapping[str, str], snapshot: Snapshot, made: Mapping[str, Any]) -> result.Seen:
+    """What the node shows of itself, None for what it does not tell."""
+    throttled, kind = vitals.throttled(snapshot), container(snapshot)
+    desktop, server = snapshot.unit(DESKTOP), snapshot.unit(told["serving.unit"])
+    known = throttled if isinstance(throttled, vitals.Throttled) else None
+    highest = _text(snapshot, MAX_CLOCK)
+    return result.Seen(
+        held_back_now=known.now if known else None,
+        held_back_since_boot=known.since_boot if known else None,
+        server=None if isinstance(server, Unknown) else server.active,
+        server_swap_mib=made.get("server_swap_mib"),
+        desktop=None if isinstance(desktop, Unknown) else desktop.active == "active",
+        governor=_text(snapshot, GOVERNOR),
+        max_mhz=int(highest) / 1000 if highest and highest.isdecimal() else None,
+        container=None if isinstance(kind, Unknown) else kind,
+    )
+
+
+def _text(snapshot: Snapshot, path: str) -> str | None:
+    seen = snapshot.file(path)
+    return seen.text.strip() if isinstance(seen, FileState) and seen.text else None

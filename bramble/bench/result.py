@@ -1,0 +1,198 @@
+"""A benchmark of a node as it is kept: what was measured and seen, and nothing that was made of it.
+
+One JSON file for each, in `bench/HOST/` of the inventory. What is to be thought of the figures is
+computed anew from them each time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import statistics
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bramble.fit.kept import Kept
+
+FOLDER = "bench"
+VERSION = 1
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class Board(_Frozen):
+    """The board, as far as figures of two of them can be compared by it."""
+
+    model: str
+    kind: str
+    memory_mib: int
+    cores: int
+
+
+class Release(_Frozen):
+    """What was run. `lacks`: what of this processor it was not built for; None: not told."""
+
+    release: str
+    build_info: str = ""
+    variant: str = ""
+    soc: str = ""
+    processor: str = ""
+    lacks: tuple[str, ...] | None = None
+
+
+class Model(_Frozen):
+    """The model; None for dimensions that nobody knows."""
+
+    name: str
+    sha256: str
+    dimensions: Kept | None = None
+
+
+class Bandwidth(_Frozen):
+    """What memory gave for reading, and what tells whether that figure can be a bound."""
+
+    gb_s: float | None = None
+    threads: int = 0
+    cached_gb_s: float = 0
+    caches_bytes: int = 0
+    region_bytes: int = 0
+    others_cores: float = 0
+    problem: str | None = None
+
+
+class Run(_Frozen):
+    """One prompt and one answer: tokens in a second, and what was seen of the node meanwhile."""
+
+    prompt_tps: float | None = None
+    answer_tps: float | None = None
+    problem: str | None = None
+    hottest_c: float | None = None
+    held_back: tuple[str, ...] = ()
+    mhz: float | None = None
+    read_mib: float | None = None
+    swapped_mib: float | None = None
+    others_cores: float | None = None
+    busiest: dict[str, float] = {}
+
+
+class Seen(_Frozen):
+    """What the node showed after the runs; None: it does not tell."""
+
+    held_back_now: tuple[str, ...] | None = None
+    held_back_since_boot: tuple[str, ...] | None = None
+    server: str | None = None
+    server_swap_mib: float | None = None
+    desktop: bool | None = None
+    governor: str | None = None
+    max_mhz: float | None = None
+    container: str | None = None
+
+
+class Result(_Frozen):
+    """One benchmark of one host."""
+
+    kind: Literal["bramble bench"] = "bramble bench"
+    version: int = VERSION
+    host: str
+    at: str
+    board: Board
+    release: Release
+    model: Model
+    threads: int
+    ubatch_tokens: int
+    prompt_tokens: int
+    answer_tokens: int
+    bandwidth: Bandwidth
+    runs: tuple[Run, ...]
+    problem: str | None = None
+    seen: Seen
+
+    @property
+    def good(self) -> tuple[Run, ...]:
+        """The runs that gave figures."""
+        return tuple(run for run in self.runs if run.answer_tps and run.prompt_tps)
+
+    def median(self, name: str) -> float | None:
+        """The median of a figure over the runs, None where no run gave one."""
+        values = self.values(name)
+        return float(statistics.median(values)) if values else None
+
+    def span(self, name: str) -> tuple[float, float] | None:
+        """The smallest and the largest of a figure."""
+        values = self.values(name)
+        return (min(values), max(values)) if values else None
+
+    def values(self, name: str) -> list[float]:
+        """A figure of each run that gave it."""
+        told = [getattr(run, name) for run in self.good]
+        return [float(value) for value in told if value is not None]
+
+
+def now() -> str:
+    """The time, as results tell theirs."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def keep(inventory: Path, result: Result) -> Path:
+    """Write a result beside the host's earlier ones; none is ever replaced."""
+    folder = inventory / FOLDER / result.host
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp, text = re.sub(r"[^0-9TZ]", "", result.at), result.model_dump_json(indent=2) + "\n"
+    new = folder / f".{stamp}.{os.getpid()}.new"
+    with new.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    try:
+        return _named(new, folder, stamp)
+    finally:
+        new.unlink()
+
+
+def _named(new: Path, folder: Path, stamp: str) -> Path:
+    """Give a whole file the first name that is free: a link, unlike a rename, replaces nothing."""
+    for number in range(1, 1000):
+        file = folder / f"{stamp}{f'-{number}' if number > 1 else ''}.json"
+        try:
+            os.link(new, file)
+        except FileExistsError:
+            continue
+        return file
+    raise FileExistsError(f"{folder} has 999 results of {stamp}")
+
+
+def read(file: Path) -> Result:
+    """One kept result; ValueError where the file is none."""
+    try:
+        return Result.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ValueError(
+            f"{file} is no result of a benchmark ({where}: {first['msg']}); move it away"
+        ) from None
+
+
+def kept(inventory: Path, host: str) -> Iterator[Result]:
+    """A host's results, the newest first; ValueError at a file that is none."""
+    files = (inventory / FOLDER / host).glob("[0-9]*.json")
+    for file in sorted(files, key=_order, reverse=True):
+        yield read(file)
+
+
+def _order(file: Path) -> tuple[str, int]:
+    stamp, _, number = file.stem.partition("-")
+    return stamp, int(number) if number.isdecimal() else 1
+
+
+def as_dict(result: Result) -> dict[str, object]:
+    """The documented JSON form, but for the model's dimensions, which only a program wants."""
+    told: dict[str, object] = json.loads(result.model_dump_json(exclude={"model": {"dimensions"}}))
+    return told

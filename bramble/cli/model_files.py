@@ -1,0 +1,52 @@
+"""The model files that hosts have, as people and programs read them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+import click
+
+from bramble.cli import driver
+
+
+def show(hosts: tuple[str, ...], as_json: bool, *, verify: bool) -> NoReturn:
+    """Ask the hosts for their models, print them, and end the command."""
+    show_line = driver.show_line if verify and not as_json else driver.be_quiet
+    options = ("-y", "--data", "verify=yes") if verify else ("-y",)
+    outcome = driver.run("models", hosts, *options, show=show_line)
+    found = {entry["host"]: entry for entry in outcome.of("models")}
+    failed = {
+        name: outcome.failed.get(name, f"see {outcome.log}")
+        for name in outcome.hosts
+        if name not in found
+    }
+    rows = [
+        {"host": name, "models": found[name]["models"], "free_bytes": found[name]["free_bytes"]}
+        for name in found
+    ]
+    if as_json:
+        click.echo(json.dumps({"hosts": rows, "failed": failed}, indent=2))
+    for row in rows if not as_json else []:
+        _print(row)
+    for name, why in failed.items() if not as_json else []:
+        click.echo(f"{name}: {why}", err=True)
+    states = [model["state"] for row in rows for model in row["models"]]
+    bad = failed or outcome.code or any(state not in (None, "whole") for state in states)
+    raise click.exceptions.Exit(1 if bad else 0)
+
+
+def _print(row: dict[str, Any]) -> None:
+    """One host's files, a line each and what to do about a damaged one."""
+    click.echo(f"{row['host']}: {row['free_bytes'] / 1e9:.2f} GB free")
+    for model in row["models"]:
+        sha256 = f"sha256 {model['sha256'][:12]}, " if model["sha256"] else ""
+        state = f"{model['state']}, " if model["state"] else ""
+        size = model["size_bytes"] / 1e9
+        click.echo(f"  {model['path']}  {size:.2f} GB, {sha256}{state}{model['what']}")
+        if (model["state"] or "").startswith("damaged"):
+            click.echo(
+                f"    to do: `bramble up {row['host']}` fetches the planned model anew and restarts "
+                f"the service; `bramble model prune {row['host']}` removes another one. Then look after "
+                "the disk."
+            )

@@ -1,0 +1,68 @@
+"""What a model takes, known before it is fetched: its header, from the address that nodes will ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from threading import Lock
+from typing import Any
+
+from bramble import catalogue
+from bramble.fit.geometry import geometry
+from bramble.fit.kept import Kept, kept
+from bramble.fit.source import SourceError, header, printable
+from bramble.gguf import GgufError, Header
+from bramble.settings import Section
+from bramble.snapshot import Snapshot
+
+_turns: dict[str, Lock] = {}
+
+
+def with_dimensions(
+    settings: Mapping[str, Section],
+    snapshot: Snapshot,
+    say: Callable[[str], object],
+    by_node: Callable[[str], Header] | None = None,
+) -> dict[str, Section]:
+    """A host's settings with its model's dimensions, where neither lock nor file here tells them.
+
+    This computer reads the address, else the node does. Where neither can, that is said and is no
+    reason to stop: the fetch has more ways and more patience.
+    """
+    found = dict(settings)
+    if "model" not in found:
+        return found
+    model: Any = next(role for role in catalogue.roles() if role.name == "model")
+    known = model.plan.ahead(found["model"], snapshot)
+    if isinstance(known, str):
+        # Hosts of a run come here at once.
+        with _turns.setdefault(known, Lock()):
+            known = _of_address(known, by_node)
+    if isinstance(known, str):
+        say(f"whether the model fits is not known before it is fetched: {known}")
+    elif known is not None:
+        asked: Any = found["model"]
+        found["model"] = asked.known(known)
+    return found
+
+
+def _of_address(url: str, by_node: Callable[[str], Header] | None) -> Kept | str:
+    """What the header at an address says, or why it could not be read."""
+    found = _from_here(url)
+    if isinstance(found, Kept) or by_node is None:
+        return found
+    there = _said(by_node, url)
+    return there if isinstance(there, Kept) else f"{found} {there}"
+
+
+@lru_cache
+def _from_here(url: str) -> Kept | str:
+    """The same from this computer, once for all hosts of a run."""
+    return _said(header, url)
+
+
+def _said(read: Callable[[str], Header], url: str) -> Kept | str:
+    try:
+        return kept(geometry(read(url)))
+    except (GgufError, SourceError) as error:
+        return printable(str(error))

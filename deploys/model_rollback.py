@@ -1,0 +1,12 @@
+"""Go back to the model that served before, through the same gate, and stay there."""
+
+from bramble.ops.run import accept, begin, bring, finish
+from bramble.ops.upgrade import hold, model_before
+
+node = begin(model_before)
+accept(node)
+bring(node, "serving", "again")
+bring(node, "model")
+bring(node, "serving")
+finish(node, "model", "serving")
+hold(node)

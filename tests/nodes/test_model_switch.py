@@ -1,0 +1,172 @@
+"""Another model on a node that serves: it stays only where it proves itself, and damage is found.
+
+The model that is switched to lies on a web server, and is larger than what a look hashes: what is
+believed of it afterwards is its stamp, as of real models.
+"""
+
+import hashlib
+import json
+import shlex
+
+import pytest
+
+from bramble import engine_lock
+from bramble.virtual.model import GATEWAY
+from tests.nodes.fleet import ROOT, Fleet
+from tests.unit.node.scripted_server import serving
+
+pytestmark = pytest.mark.nodes
+
+NODE = "vpi-200"
+FOLDER = "/var/lib/bramble/models"
+GOOD = "/opt/bramble/engine/good.json"
+MODELS = ROOT / "models"
+FIRST = "bramble-demo-q8_0"
+# llama.cpp takes no notice of what comes after the tensors.
+BIG = (MODELS / "bramble-demo-f16.gguf").read_bytes() + bytes(66 << 20)
+HALF = 2_600_000
+
+
+def stranger():
+    """A model of an architecture that no llama.cpp knows."""
+    data = (MODELS / f"{FIRST}.gguf").read_bytes()
+    name = b"general.architecture\x08\x00\x00\x00\x05\x00\x00\x00\x00\x00\x00\x00llama"
+    assert name in data
+    return data.replace(name, name.removesuffix(b"llama") + b"lxama", 1)
+
+
+def emptied():
+    """A model whose second half is zeros, with the sha256 of that."""
+    data = (MODELS / f"{FIRST}.gguf").read_bytes()
+    return data[: len(data) // 2] + bytes(len(data) - len(data) // 2)
+
+
+class Switching(Fleet):
+    """A node that serves one model of this computer, or another of it or of an address."""
+
+    def wants(self, name=FIRST, content=None, url=None):
+        """Have this be the model: the demo, these bytes below another name, or what an address has."""
+        own = {"node": {"roles": ["base", "engine", "model", "serving"]}}
+        if content is not None:
+            file = self.folder / f"{name}.gguf"
+            file.write_bytes(content)
+            own["model"] = {"name": name, "path": str(file)}
+        if url is not None:
+            own["model"] = {"name": name, "path": None, "url": url}
+            content = BIG
+        if content is not None:
+            own["model"]["sha256"] = hashlib.sha256(content).hexdigest()
+        self.write([NODE], {NODE: own})
+
+    def up(self):
+        """`bramble up`: its exit code and what it said."""
+        done = self.bramble("up", NODE)
+        return done.returncode, done.stdout
+
+    def told(self):
+        """What `bramble model list` tells of each file, by the name of its model."""
+        said = json.loads(self.bramble("model", "list", NODE, "--json").stdout)
+        (host,) = said["hosts"]
+        return {row["path"].split("/")[-1].rpartition("-")[0]: row for row in host["models"]}
+
+
+@pytest.fixture(scope="module")
+def fleet(virtual_pis, tmp_path_factory):
+    """A virtual Pi that serves the demo model."""
+    virtual_pis.up(NODE, on_progress=print)
+    # A model that cannot be loaded is given up after two starts here, and not after five in 20 s.
+    quick = "[Unit]\\nStartLimitBurst=2\\n[Service]\\nRestartSec=100ms\\n"
+    folder = "/etc/systemd/system/llama-server.service.d"
+    virtual_pis.said(NODE, f"sudo mkdir {folder}; printf '{quick}' | sudo tee {folder}/quick.conf")
+    fleet = Switching(tmp_path_factory.mktemp("fleet"))
+    fleet.wants()
+    code, said = fleet.up()
+    assert code == 0, said
+    return fleet
+
+
+@pytest.fixture(scope="module")
+def hub():
+    """Where the second model lies."""
+    with serving(BIG, GATEWAY) as server:
+        yield server
+
+
+@pytest.fixture
+def on(virtual_pis):
+    """A command on the node as root: on(command) is what it printed."""
+    return lambda command: virtual_pis.said(NODE, f"sudo sh -c {shlex.quote(command)}")
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (emptied(), "' to 'What is 2+2?', wanted an answer with '4'"),
+        (stranger(), "failed to start: unknown model architecture: 'lxama'"),
+    ],
+    ids=["a wrong answer", "unknown to llama.cpp"],
+)
+def test_a_model_that_fails_gives_way_and_is_not_tried_again_by_itself(fleet, on, content, why):
+    fleet.wants("other", content)
+    code, said = fleet.up()
+    assert code == 1
+    assert "model other was rejected: " in said
+    assert why in said
+    assert f"; {FIRST} serves again" in said
+    restarted = on("systemctl show -p ExecMainStartTimestamp llama-server")
+    code, said = fleet.up()
+    assert (code, f"bramble upgrade --again {NODE}" in said) == (1, True)
+    assert on("systemctl show -p ExecMainStartTimestamp llama-server") == restarted
+
+
+def test_another_model_is_switched_to_and_gone_back_from(fleet, hub, on):
+    fleet.wants()
+    assert "no changes" in fleet.up()[1]
+    fleet.wants("big", url=hub.url)
+    code, said = fleet.up()
+    assert code == 0, said
+    # The header was read here before the node fetched the file.
+    assert (hub.heads, len(hub.ranges)) == (1, 1)
+    told = fleet.told()
+    assert told["big"]["what"] == "the planned model, a process runs it"
+    assert told[FIRST]["what"] == "the predecessor, for going back"
+    assert "no changes" in fleet.up()[1]
+    assert hub.heads == 1
+
+    done = fleet.bramble("model", "rollback", NODE)
+    assert done.returncode == 0, done.stdout
+    assert f"{NODE}: rolled back: {FIRST}" in done.stdout
+    assert "no changes" in fleet.up()[1]
+
+    on(f"sed -i -E 's/(_second.: )/\\11000/' {GOOD}")
+    done = fleet.bramble("upgrade", NODE)
+    assert done.returncode == 1
+    assert "model big was rejected: it makes " in done.stdout
+    assert engine_lock.read(fleet.folder).models[NODE].name == FIRST
+    on(f"sed -i -E 's/(_second.: )1000/\\1/' {GOOD}")
+    done = fleet.bramble("upgrade", "--again", NODE)
+    assert done.returncode == 0, done.stdout
+    assert engine_lock.read(fleet.folder) == engine_lock.Lock()
+    assert fleet.bramble("model", "prune", NODE).returncode == 0
+    assert fleet.told().keys() == {FIRST, "big"}
+
+
+def test_zeros_at_a_models_end_after_it_was_verified_are_found_and_mended(fleet, hub, on):
+    """Its stamp is believed and /health is 200: the known answer tells, and the disk itself does."""
+    fleet.wants("big", url=hub.url)
+    assert fleet.up()[0] == 0
+    on(
+        f"f=$(ls {FOLDER}/big-*.gguf); touch -r $f /tmp/then; "
+        f"dd if=/dev/zero of=$f bs=100000 seek={HALF // 100000} count=40 conv=notrunc status=none; "
+        "touch -r /tmp/then $f; sync; systemctl restart llama-server"
+    )
+    code, results = fleet.verify()
+    told = {check: entry["status"] for (_, check), entry in results.items()}
+    assert (told["serving.health_is_ok"], told["model.model_is_the_pinned_one"]) == ("pass", "pass")
+    assert (code, told["serving.model_answers"]) == (1, "fail")
+    looked = fleet.bramble("model", "verify", NODE)
+    assert (looked.returncode, "damaged: on the disk: " in looked.stdout) == (1, True)
+    code, said = fleet.up()
+    assert code == 0, said
+    assert "Run the service" in said
+    assert fleet.bramble("verify", NODE, "--deep").returncode == 0

@@ -1,0 +1,118 @@
+"""Which model a host stays at after a rollback, and what it goes back to."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from bramble import catalogue, engine_lock
+from bramble.engine_lock import Held, Lock
+from bramble.inventory.validation import validate
+from bramble.models import lock
+from bramble.ops import upgrade
+from bramble.plan import make
+from roles.model import plan as model
+from roles.model.settings import Settings
+from tests.unit.good_node import PI5, good_look, node_plan, plain, settings
+
+PLAN = node_plan()
+GOOD = good_look(PLAN)
+NOTE = "/opt/bramble/engine/good.json"
+HELD = Held(name="tiny-q4_0", sha256="2" * 64)
+PATH = f"/var/lib/bramble/models/tiny-q4_0-{'2' * 12}.gguf"
+VALUES = {"name": "toy", "url": "https://example.org/toy.gguf", "sha256": "d" * 64}
+
+
+def decided(folder, host="pi5-a", values=VALUES):
+    """A host's settings with this inventory's locks, by the inventory's own way."""
+    typed, faults = validate("model", Settings, values, host=host, folder=folder)
+    assert faults == ()
+    return typed
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """An inventory in which one host stays at a model."""
+    engine_lock.write(tmp_path, Lock(models={"pi5-a": HELD}))
+    return tmp_path
+
+
+def locked(folder):
+    entry = lock.Locked(
+        repo="a/b", revision="1" * 40, file="c.gguf", size_bytes=7, sha256=HELD.sha256
+    )
+    lock.write(folder, {"tiny:q4_0": entry})
+
+
+def seen(history, **files):
+    """A look at a node with this history, and these files of models."""
+    good = {**json.loads(GOOD.files[NOTE].text), "history": history}
+    return replace(GOOD, files={**GOOD.files, NOTE: plain(json.dumps(good)), **files})
+
+
+def test_a_held_host_stays_at_its_model_and_another_does_not(folder):
+    plan = make("pi5-a", settings() | {"model": decided(folder)}, PI5, catalogue.roles())
+    assert plan.roles["model"].path == PATH
+    assert f"--model {PATH}" in plan.roles["serving"].argv
+    assert decided(folder, "pi5-b").pin.name == "toy"
+
+
+def test_a_held_model_that_the_lock_has_can_be_fetched_again(folder):
+    locked(folder)
+    pin = decided(folder).pin
+    assert (pin.size_bytes, pin.path) == (7, None)
+    assert pin.url.endswith(f"/a/b/resolve/{'1' * 40}/c.gguf")
+
+
+def test_a_held_model_that_is_the_inventorys_own_is_no_other(folder):
+    own = decided(folder, values=VALUES | {"name": "tiny-q4_0", "sha256": HELD.sha256})
+    assert own.pin.url == VALUES["url"]
+
+
+def test_a_held_model_that_is_gone_is_refused_with_what_to_do(folder):
+    part = make("pi5-a", settings() | {"model": decided(folder)}, PI5, catalogue.roles())
+    step, _ = model.steps(part.roles["model"], part, seen([], **{PATH: None}))
+    assert step.program == "refuse"
+    assert step.query["why"].endswith(
+        "run `bramble upgrade pi5-a`, which takes the model of the inventory"
+    )
+
+
+def test_a_lock_that_is_wrong_is_a_problem_of_the_inventory(tmp_path):
+    (tmp_path / engine_lock.FILE).write_text("models: 12\n")
+    _, faults = validate("model", Settings, VALUES, host="pi5-a", folder=tmp_path)
+    assert "engine.lock:1: models: found 12" in faults[0].message
+
+
+HISTORY = [
+    {"model": "d" * 64, "name": "toy", "argv": "other"},
+    {"model": HELD.sha256, "name": HELD.name},
+    {"model": "3" * 64, "name": "older"},
+]
+
+
+def test_the_way_back_is_the_last_other_model_that_passed_the_gate():
+    look = seen(HISTORY, **{f"{PATH}.json": plain("{}")})
+    found = upgrade.model_before(settings(), look)
+    assert (found["model"].pin.name, found["model"].pin.sha256) == (HELD.name, HELD.sha256)
+    assert found["engine"] == settings()["engine"]
+
+
+def test_a_way_back_whose_file_is_gone_is_one_while_the_lock_has_it(tmp_path):
+    sections = settings() | {"model": decided(tmp_path)}
+    look = seen(HISTORY, **{f"{PATH}.json": None})
+    assert "is not there any more" in upgrade.model_before(sections, look)
+    locked(tmp_path)
+    assert upgrade.model_before(sections, look)["model"].pin.url
+
+
+@pytest.mark.parametrize(
+    "history", [None, [], [HISTORY[0]], [{"model": HELD.sha256, "name": None}]]
+)
+def test_without_a_predecessor_there_is_nothing_to_go_back_to(history):
+    assert "no other model passed the gate here" in upgrade.model_before(settings(), seen(history))
+
+
+def test_a_host_that_does_not_serve_has_none():
+    sections = {name: part for name, part in settings().items() if name != "serving"}
+    assert "does not get the role serving" in upgrade.model_before(sections, GOOD)
