@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from html import escape
 
-from bramble.bench.verdict import Judged
+from bramble.bench.verdict import Judged, number
 
 WIDTH, LABEL, ROW, BAR = 900, 190, 26, 12
 COLOURS = {"plausible": "#2a7", "unbounded": "#2a7", "unlikely": "#c80"}
+SHOWN = 8
 BAD, GREY = "#c33", "#789"
 STYLE = (
     "body{font:14px/1.5 sans-serif;max-width:960px;margin:2em auto;padding:0 1em;color:#222}"
@@ -31,7 +32,10 @@ def page(hosts: Sequence[tuple[str, Sequence[Judged]]]) -> str:
 
 
 def _host(name: str, results: Sequence[Judged]) -> str:
+    """The host's last results with the model of its newest: another model has another scale."""
     newest = results[0]
+    model = newest.result.model.sha256
+    results = [judged for judged in results if judged.result.model.sha256 == model][:SHOWN]
     words = [
         newest.claim.sentence if newest.claim else "",
         *newest.because,
@@ -61,8 +65,8 @@ def _drawing(results: Sequence[Judged]) -> str:
     if newest.speed and newest.speed.usual:
         low, high = newest.speed.usual
         parts.append(_rect(x(low), 0, x(high) - x(low), height - 24, "#2a7", 0.15))
-    for number, judged in enumerate(results):
-        parts += _row(judged, ROW * number + ROW // 2, x)
+    for place, judged in enumerate(results):
+        parts += _row(judged, ROW * place + ROW // 2, x)
     y = ROW * len(results) + ROW // 2
     for letter, low, high in articles:
         parts.append(_line(x(low), x(high), y, GREY))
@@ -88,7 +92,7 @@ def _row(judged: Judged, y: int, x: Callable[[float], float]) -> list[str]:
         label,
         _rect(LABEL, y - BAR / 2, x(answer) - LABEL, BAR, colour, 1),
         _line(x(span[0]), x(span[1]), y, "#000"),
-        f"<text x='{x(span[1]) + 6}' y='{y + 4}'>{answer:.2f}{held}</text>",
+        f"<text x='{x(span[1]) + 6}' y='{y + 4}'>{number(answer)}{held}</text>",
     ]
 
 

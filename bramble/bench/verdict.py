@@ -25,7 +25,7 @@ from bramble.fit.speed import (
 from bramble.fit.verdict import request_for
 
 OF_PROCESSOR = 0.8
-"""Where memory gives more than this share of what caches give, the cores are the limit."""
+"""Where memory gives more than this share of what all cores read from caches, they are the limit."""
 
 SAME_MEMORY = 0.02
 
@@ -77,7 +77,8 @@ def doubt(result: Result) -> str | None:
         return (
             f"{told.gb_s:.1f} GB/s are more than the bus gives ({bus:g}): caches, or no such board"
         )
-    if told.gb_s > OF_PROCESSOR * told.cached_gb_s * told.threads:
+    # All cores were tried: where fewer read as much, it was memory that held them up.
+    if told.gb_s > OF_PROCESSOR * told.cached_gb_s * result.board.cores:
         return "the cores read no faster from their caches, so memory may give more"
     if result.seen.held_back_now:
         return f"the board was held back then ({', '.join(result.seen.held_back_now)})"
@@ -143,6 +144,11 @@ def judged(result: Result, before: Result | None) -> Judged:
 def _three(value: float) -> float:
     """Three digits that count, for sentences."""
     return float(f"{value:.3g}")
+
+
+def number(value: float) -> str:
+    """Two digits behind the point, where they say something."""
+    return f"{value:.2f}" if value < 100 else f"{value:.0f}"
 
 
 def _share(answer: float | None, fast: Speed | None) -> float | None:
@@ -211,18 +217,25 @@ def compared(result: Result, before: Result | None) -> Comparison:
 
 def beside(found: Judged) -> Iterator[str]:
     """What the articles say of this model on such a board, in sentences, with how that compares."""
-    answer = found.result.median("answer_tps")
+    answer, prompt = (found.result.median(name) for name in ("answer_tps", "prompt_tps"))
     for row in found.articles:
         assert row.generation is not None
         board = {"pi4": "Pi 4", "pi5": "Pi 5"}[row.board]
-        words = f"article {row.article} says {_band(*row.generation)} tokens/s on a {board}"
-        if answer:
-            low, high = (round(value / answer, 1) for value in row.generation)
-            words += f", {_band(low, high)} times what was measured"
+        words = f"article {row.article} says {_times(row.generation, answer)} on a {board}"
         if found.speed:
             claim = judge(row.generation[1], found.speed, True, "")
             words += f": {claim.verdict} here"
+        if row.prompt:
+            words += f"; of a prompt {_times(row.prompt, prompt)}"
         yield words
+
+
+def _times(theirs: tuple[float, float], ours: float | None) -> str:
+    words = f"{_band(*theirs)} tokens/s"
+    if ours:
+        low, high = (float(f"{value / ours:.2g}") for value in theirs)
+        words += f" ({_band(low, high)} times what was measured)"
+    return words
 
 
 def _band(low: float, high: float) -> str:

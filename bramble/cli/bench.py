@@ -16,9 +16,6 @@ from bramble.cli.fleet import AS_JSON
 if TYPE_CHECKING:
     from bramble.bench.verdict import Judged
 
-IN_CHART = 8
-"""Results of a host that the chart shows."""
-
 
 @dataclass(frozen=True)
 class _Row:
@@ -122,8 +119,8 @@ def _kept(host: str) -> _Row:
     return _Row(host, None, why, newest)
 
 
-def _history(host: str, count: int) -> list[Judged]:
-    """A host's last results, the newest first, each judged beside the last one that had figures."""
+def _history(host: str, count: int | None = None) -> list[Judged]:
+    """A host's results, the newest first, each judged beside the last one that had figures."""
     from bramble.bench import result, verdict
     from bramble.inventory import folder
 
@@ -141,7 +138,7 @@ def _draw(file: Path | None, hosts: Sequence[str]) -> Path | None:
     if file is None or not hosts:
         return None
     try:
-        file.write_text(page([(host, _history(host, IN_CHART)) for host in hosts]), "utf-8")
+        file.write_text(page([(host, _history(host)) for host in hosts]), "utf-8")
     except OSError as error:
         raise ValueError(f"{file} cannot be written: {error.strerror}") from None
     return file
@@ -168,13 +165,15 @@ def _lines(row: _Row) -> Iterator[str]:
 
 def _figures(judged: Judged) -> Iterator[tuple[str, str]]:
     """The measured figures, medians with the smallest and the largest."""
+    from bramble.bench.verdict import number
+
     result = judged.result
     for name, part in (("answer", "answer_tps"), ("prompt", "prompt_tps")):
         middle, span = result.median(part), result.span(part)
         if middle is None or span is None:
             continue
         more = judged.prefill if name == "prompt" else _of_bound(judged)
-        text = f"{_number(middle)} ({_number(span[0])}-{_number(span[1])}) tokens/s"
+        text = f"{number(middle)} ({number(span[0])}-{number(span[1])}) tokens/s"
         yield name, f"{text}{f', {more}' if more else ''}"
     if result.bandwidth.gb_s:
         doubt = f", not counted: {judged.doubt}" if judged.doubt else ""
@@ -185,11 +184,8 @@ def _figures(judged: Judged) -> Iterator[tuple[str, str]]:
     hottest = [run.hottest_c for run in result.runs if run.hottest_c is not None]
     if hottest:
         yield "heat", f"{max(hottest):.0f} °C at most"
-
-
-def _number(value: float) -> str:
-    """Two digits behind the point, where they say something."""
-    return f"{value:.2f}" if value < 100 else f"{value:.0f}"
+    if (mhz := result.median("mhz")) is not None:
+        yield "clock", f"{mhz:.0f} MHz"
 
 
 def _threads(count: int) -> str:

@@ -97,15 +97,7 @@ def _measure(state: State, host: Host, node: Node, release: str, step: Step) -> 
         problem = found.problem
     if problem:
         host.log(click.style(problem, "red"))
-    this_run().report.write(
-        "step",
-        host=host.name,
-        step=step.name,
-        why=step.why,
-        state="failed" if problem else "done",
-        problem=problem,
-    )
-    return problem is None
+    return this_run().stepped(host.name, step, problem)
 
 
 def _broken(made: Mapping[str, Any]) -> str | None:

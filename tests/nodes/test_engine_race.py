@@ -98,14 +98,15 @@ def test_a_benchmark_notes_what_holds_the_node_back_and_the_server_serves_on(fle
 
 
 def test_a_benchmark_goes_on_without_its_computer_and_is_taken_up(fleet, virtual_pis):
+    before = virtual_pis.said(NODE, PID)
     left = "cat /run/bramble/bench-*.json 2>/dev/null || true"
     running = "systemctl list-units --plain --no-legend 'bramble-llama-bench-*'"
     with told(virtual_pis, "measure_temp", "temp=70.0'C"):  # it waits until the board is cool
         process = fleet.start_pyinfra("bench", "-y", "--data", "rounds=3", "--limit", NODE)
-        wait_until(lambda: virtual_pis.said(NODE, running), 40, "the benchmark's unit")
+        wait_until(lambda: virtual_pis.said(NODE, running), 120, "the benchmark's unit")
         process.kill()
         process.wait()
-    wait_until(lambda: '"whole": true' in virtual_pis.said(NODE, left), 40, "the last run")
+    wait_until(lambda: '"whole": true' in virtual_pis.said(NODE, left), 120, "the last run")
     made = json.loads(virtual_pis.said(NODE, left))["runs"]
     done = fleet.bramble("bench", NODE, "--rounds", "3")
     assert done.returncode == 0, done.stdout
@@ -113,3 +114,4 @@ def test_a_benchmark_goes_on_without_its_computer_and_is_taken_up(fleet, virtual
     newest = next(iter(result.kept(fleet.folder, NODE)))
     assert [run.answer_tps for run in newest.runs] == [run["answer_tps"] for run in made]
     assert "times the answer of" in done.stdout
+    assert virtual_pis.said(NODE, PID) == before

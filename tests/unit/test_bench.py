@@ -182,7 +182,7 @@ def test_a_figure_at_the_bound_itself_is_not_impossible():
 DOUBTS = {
     "not measured": ({"gb_s": None, "problem": "no room"}, {}, "no room"),
     "above the bus": ({"gb_s": 14.0, "cached_gb_s": 30.0}, {}, "more than the bus gives (12.8)"),
-    "the cores are the limit": ({"cached_gb_s": 3.0}, {}, "no faster from their caches"),
+    "the cores are the limit": ({"cached_gb_s": 1.6}, {}, "no faster from their caches"),
     "others computed": ({"others_cores": 1.5}, {}, "other programs took 1.5 cores then"),
     "held back": ({}, {"held_back_now": ("throttled",)}, "was held back then"),
 }
@@ -199,6 +199,10 @@ def test_a_bandwidth_in_doubt_is_no_bound(case):
     high = judged(result((3.8,) * 3, memory=memory, in_seen=seen)).claim
     assert high.verdict == "impossible"
     assert f"not counted ({told.doubt})" in high.sentence
+
+
+def test_one_core_that_reads_as_much_as_all_is_no_doubt():
+    assert judged(result(memory={"threads": 1, "cached_gb_s": 5.5})).doubt is None
 
 
 def test_the_newest_bandwidth_that_is_in_no_doubt_counts_and_only_for_the_same_board():
@@ -281,7 +285,8 @@ def test_the_ratio_is_that_of_the_medians():
 def test_the_articles_figures_stand_beside_the_measured_one():
     said = list(verdict.beside(judged(result())))
     assert said == [
-        "article A says 3.8 tokens/s on a Pi 4, 2.2 times what was measured: impossible here"
+        "article A says 3.8 tokens/s (2.2 times what was measured) on a Pi 4: impossible here; "
+        "of a prompt 0.9 tokens/s (0.29 times what was measured)"
     ]
 
 
@@ -293,7 +298,8 @@ def test_a_range_of_an_article_stays_one():
     )
     said = list(verdict.beside(judged(result((1.0,) * 3, model=model))))
     assert [words[8] for words in said] == ["A", "B", "C"]
-    assert "says 2 to 3 tokens/s on a Pi 4, 2 to 3 times what was measured" in said[2]
+    assert "says 2 to 3 tokens/s (2 to 3 times what was measured) on a Pi 4: impossible" in said[2]
+    assert "of a prompt 4 to 6 tokens/s (1.3 to 1.9 times" in said[2]
 
 
 @pytest.mark.parametrize("name", ["qwen2.5-3b-instruct-q4_0", "toy"])
@@ -364,6 +370,19 @@ def test_bars_are_as_long_as_their_figures():
     _, drawing = drawn(result((2.0,) * 3), result((1.0,) * 3))
     long, short = [float(bar.get("width")) for bar in drawing.iter("rect")][1:]
     assert long == pytest.approx(2 * short, rel=0.01)
+
+
+def test_results_of_another_model_have_no_place_on_the_newest_ones_scale():
+    toy = result((3000.0,) * 3, model=Model(name="toy", sha256="e" * 64))
+    _, drawing = drawn(result(), toy, result(SLOW))
+    words = [element.text for element in drawing.iter("text")]
+    assert {"1.74", "0.61"} <= set(words)
+    assert "3000" not in words
+
+
+def test_eight_results_are_enough():
+    _, drawing = drawn(*[result()] * 12)
+    assert [element.text for element in drawing.iter("text")].count("1.74") == 8
 
 
 def test_names_from_a_node_cannot_become_markup():

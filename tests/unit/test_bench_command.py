@@ -63,7 +63,8 @@ def test_figures_are_told_with_bound_comparison_articles_and_where_they_are(flee
         "heat     61 °C at most",
         "Plausible: 1.74 tokens/s read 3.3 GB/s",
         "1.16 times the answer of 2026-11-21T10:00:00Z: faster in every run",
-        "article A says 3.8 tokens/s on a Pi 4, 2.2 times what was measured: impossible here",
+        "clock    1800 MHz\n",
+        "article A says 3.8 tokens/s (2.2 times what was measured) on a Pi 4: impossible here; of",
         "kept: bench/pi4-a/20261121T120000Z.json",
         "chart: x.html",
     ):
@@ -158,6 +159,16 @@ def test_a_damaged_result_is_named_and_ends_with_2(fleet):
     assert "move it away" in done.stderr
 
 
+def test_a_benchmark_that_is_interrupted_says_that_it_goes_on(fleet, monkeypatch):
+    def interrupted(*_words, show):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(driver, "run", interrupted)
+    done = bench("pi4-a")
+    assert done.exit_code == 1
+    assert "What the hosts have begun goes on there; the same command takes it up." in done.stderr
+
+
 def test_json_has_the_result_and_what_is_thought_of_it(fleet):
     fleet.results["pi4-a"] = result(SLOW, in_seen={"desktop": True})
     fleet.fails["pi4-b"] = "it could not be reached"
@@ -201,6 +212,13 @@ def test_fit_bounds_a_host_by_what_was_measured_there(fleet, monkeypatch, tmp_pa
     assert (after["usual"], after["prefill"]) == (before["usual"], before["prefill"])
     assert fit_host(monkeypatch, model, "--bandwidth", "5.0")["speed"]["bound_gb_s"] == 5.0
     assert fit_host(monkeypatch, model, memory_mib=3791)["speed"]["bound_gb_s"] == 5.56
+
+
+def test_fit_names_a_damaged_result(fleet, monkeypatch, tmp_path):
+    keep(fleet.folder, result()).write_text("{")
+    model = SHAPES["qwen2.5-3b-q4_k_m"].write(tmp_path)
+    with pytest.raises(AssertionError, match="is no result of a benchmark"):
+        fit_host(monkeypatch, model)
 
 
 def test_fit_calls_a_claim_impossible_by_what_was_measured_there(fleet, monkeypatch, tmp_path):
