@@ -136,12 +136,12 @@ def test_another_model_is_switched_to_and_gone_back_from(fleet, hub, on):
     assert "no changes" in fleet.up()[1]
 
     on(f"sed -i -E 's/(_second.: )/\\11000/' {GOOD}")
-    done = fleet.bramble("upgrade", NODE)
+    done = fleet.bramble("model", "rollback", NODE)
     assert done.returncode == 1
     assert "model big was rejected: it makes " in done.stdout
     assert engine_lock.read(fleet.folder).models[NODE].name == FIRST
     on(f"sed -i -E 's/(_second.: )1000/\\1/' {GOOD}")
-    done = fleet.bramble("upgrade", "--again", NODE)
+    done = fleet.bramble("model", "rollback", NODE)
     assert done.returncode == 0, done.stdout
     assert engine_lock.read(fleet.folder) == engine_lock.Lock()
     assert fleet.bramble("model", "prune", NODE).returncode == 0
