@@ -24,7 +24,10 @@ _BLOCK = re.compile(
 
 def edited(text: str, wanted: Mapping[str, str]) -> str:
     """The text with every wanted value in force; unchanged where that is so already."""
-    bare = _BLOCK.sub("", text)
+    bare, before = text, None
+    # What is left around a block may be one again.
+    while bare != before:
+        bare, before = _BLOCK.sub("", bare), bare
     if not any(last_word(bare, name) != value for name, value in wanted.items()):
         return bare
     if bare and not bare.endswith("\n"):

@@ -4,7 +4,7 @@ commit    the commit that `bramble upgrade --to` brought to the whole fleet
 rolling   a roll that is not over: its commit, and the hosts that have it or are getting it
 variants  the variant that `bramble engine race` found to be the fastest, by processor
 hosts     the release that `bramble rollback` went back to, by host, until `bramble upgrade`
-models    the model that `bramble model rollback` went back to, by host, until `bramble upgrade`
+models    the model that `bramble model rollback` went back to, by host, and instead of which one
 """
 
 from __future__ import annotations
@@ -46,6 +46,11 @@ class Held(Section):
 
     name: str = option(..., help="The model's name.", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     sha256: str = option(..., help="The file's sha256.", pattern=r"^[0-9a-f]{64}$")
+    instead_of: str = option(
+        ...,
+        help="The sha256 of the inventory's model then; with another one there this says nothing.",
+        pattern=r"^[0-9a-f]{64}$",
+    )
 
 
 class Variant(Section):

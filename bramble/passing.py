@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 MOST_GIVERS = 3
+# Whoever reaches so many of the others not will reach none.
+MOST_TRIED = 4
 # An origin that gave so many hosts nothing gives others little time, and at last no more of them.
 PATIENT_READERS = 2
 MOST_READERS = 5
@@ -85,7 +87,8 @@ class Swarm:
             me = self.members[name]
             if me.wireless and any(m.wireless and m.state == "takes" for m in self._others(me)):
                 return None
-            givers = [m for m in self._givers(me) if m.name not in tried]
+            alone = len(tried) >= MOST_TRIED
+            givers = [m for m in self._givers(me) if not alone and m.name not in tried]
             givers = [m for m in givers if not m.wireless] or givers
             free = [m for m in givers if self._is_free(m, me)]
             if free:

@@ -206,8 +206,8 @@ def prune(hosts: tuple[str, ...], as_json: bool) -> None:
 def rollback(host: str, as_json: bool) -> None:
     """Take HOST back to the model that served there before, and have it stay there.
 
-    That model passes the same gate. Deploys leave the host at it until `bramble upgrade HOST` takes the
-    model of the inventory again. A second rollback returns to the model of before it.
+    That model passes the same gate. Deploys leave the host at it until the inventory names another model
+    than now. A second rollback returns to the model of before it.
     """
     from bramble.cli import upgrade
 

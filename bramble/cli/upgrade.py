@@ -41,9 +41,8 @@ def upgrade(
     """Bring HOSTs (all without a name) to the planned release and model: one first, then several.
 
     On each host the release must compute, become healthy with its model, answer, be fast enough and
-    not throttle the board; else the host goes back to what was good before, and the roll stops. What
-    `bramble rollback` and `bramble model rollback` hold is let go. A roll that stopped goes on with
-    the same command.
+    not throttle the board; else the host goes back to what was good before, and the roll stops. Pins
+    that `bramble rollback` made are dropped. A roll that stopped goes on with the same command.
 
     \b
     bramble upgrade                                what the inventory plans
@@ -131,11 +130,11 @@ def _batches(names: Sequence[str], size: int) -> list[Sequence[str]]:
 
 
 def _with(lock: Lock, names: Sequence[str]) -> Lock:
-    """The lock by which these hosts get what is new: nothing holds them, and the roll has them."""
+    """The lock by which these hosts get what is new: no pin holds them, and the roll has them."""
     from bramble.engine_lock import Rolling
 
     for name in names:
-        lock = lock.with_pin(name, None).with_model(name, None)
+        lock = lock.with_pin(name, None)
     if lock.rolling is None:
         return lock
     hosts = tuple(dict.fromkeys((*lock.rolling.hosts, *names)))
@@ -148,7 +147,6 @@ def _without(lock: Lock, before: Lock, names: Sequence[str]) -> Lock:
 
     for name in names:
         lock = lock.with_pin(name, before.hosts.get(name))
-        lock = lock.with_model(name, before.models.get(name))
     if lock.rolling is None:
         return lock
     hosts = tuple(name for name in lock.rolling.hosts if name not in names)
@@ -239,14 +237,11 @@ def rollback(host: str, as_json: bool) -> None:
 
 def model_rollback(host: str, as_json: bool) -> NoReturn:
     """Take a host back to the model that served there before, and end the command."""
-    from bramble import engine_lock
-    from bramble.inventory import folder
-
     show = driver.be_quiet if as_json else driver.show_line
     outcome = driver.run("model_rollback", [host], "-y", show=show)
     row = _became(host, outcome)
-    held = engine_lock.read(folder()).models.get(host)
-    row["model"] = held.name if held and not row["why"] else ""
+    held = [entry["why"] for entry in outcome.of("step") if entry["step"] == "Stay at the model"]
+    row["model"] = held[0] if held and not row["why"] else ""
     del row["release"]
     _tell_way_back(outcome, row, row["model"], as_json)
 

@@ -12,6 +12,7 @@ from bramble.fit.geometry import geometry
 from bramble.fit.kept import Kept, kept
 from bramble.fit.source import SourceError, header
 from bramble.gguf import GgufError, Header
+from bramble.models import cache
 from bramble.printable import sentence
 from bramble.settings import Section
 from bramble.snapshot import Snapshot
@@ -27,23 +28,23 @@ def with_dimensions(
 ) -> dict[str, Section]:
     """A host's settings with its model's dimensions, where neither lock nor file here tells them.
 
-    This computer reads the address, else the node does. Where neither can, that is said and is no
-    reason to stop: the fetch has more ways and more patience.
+    This computer reads what it keeps, or the address, else the node does. Where neither can, that is
+    said and is no reason to stop: the fetch has more ways and more patience.
     """
-    found = dict(settings)
+    found: dict[str, Any] = dict(settings)
     if "model" not in found:
         return found
     model: Any = next(role for role in catalogue.roles() if role.name == "model")
     known = model.plan.ahead(found["model"], snapshot)
     if isinstance(known, str):
+        file = cache.find(found["model"].pin.sha256)
         # Hosts of a run come here at once.
         with _turns.setdefault(known, Lock()):
-            known = _of_address(known, by_node)
+            known = _from_here(str(file)) if file else _of_address(known, by_node)
     if isinstance(known, str):
         say(f"whether the model fits is not known before it is fetched: {known}")
     elif known is not None:
-        asked: Any = found["model"]
-        found["model"] = asked.known(known)
+        found["model"] = found["model"].known(known)
     return found
 
 

@@ -21,7 +21,7 @@ from bramble.board import Board, board, refusals
 from bramble.checks import Result, checks_of, run_all
 from bramble.fit.ahead import with_dimensions
 from bramble.inventory import from_data
-from bramble.ops import connection, delivery, peers, reboot, releases, start
+from bramble.ops import connection, delivery, model_header, peers, reboot, releases
 from bramble.plan import NodePlan, look_at, make
 from bramble.settings import Section
 from bramble.snapshot import Snapshot, Unknown
@@ -134,7 +134,7 @@ def begin(amend: Amend | None = None) -> Node:
         else:
             settings = amended
     if not reasons:
-        settings = with_dimensions(settings, snapshot, host.log, start.by_node(host))
+        settings = with_dimensions(settings, snapshot, host.log, model_header.by_node(host))
     run.report.write(
         "host", host=host.name, state="refused" if reasons else "connected", why=" ".join(reasons)
     )

@@ -54,7 +54,11 @@ def hold(node: Node) -> None:
     """Have every later deploy leave the host at the model of this plan."""
     if node.plan is not None:
         given = node.plan.roles["model"].provides
-        held = Held(name=given["model.name"], sha256=given["model.sha256"])
+        held = Held(
+            name=given["model.name"],
+            sha256=given["model.sha256"],
+            instead_of=given["model.of_inventory"],
+        )
         keep(name="Stay at the model", pinned=held)
 
 
@@ -75,14 +79,14 @@ def _keep(state: State, host: Host, pinned: Pin | Held) -> None:
         "step",
         host=host.name,
         step="Pin the release" if isinstance(pinned, Pin) else "Stay at the model",
-        why=f"engine.lock: {pinned.release if isinstance(pinned, Pin) else pinned.name}",
+        why=f"engine.lock: {pinned.release}" if isinstance(pinned, Pin) else pinned.name,
         state="done",
         problem=None,
     )
 
 
 def _with(lock: Lock, name: str, pinned: Pin | Held) -> Lock:
-    """The lock by which this host stays at a release or a model."""
+    """The lock by which this host stays at a release or a model; the inventory's own needs no line."""
     if isinstance(pinned, Pin):
         return lock.with_pin(name, pinned)
-    return lock.with_model(name, pinned)
+    return lock.with_model(name, None if pinned.sha256 == pinned.instead_of else pinned)

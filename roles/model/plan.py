@@ -11,7 +11,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from bramble.board import Board
-from bramble.engine_lock import Held
 from bramble.fit.deploy import provided
 from bramble.fit.kept import Kept
 from bramble.parse import default_device
@@ -75,6 +74,7 @@ def plan(settings: Settings, board: Board, given: Given) -> ModelPlan:
             "model.path": path,
             "model.folder": settings.folder,
             "model.sha256": pin.sha256,
+            "model.of_inventory": settings.own.sha256,
             **provided(pin.fit, pin.others, pin.unlocked, settings.fit),
         },
         files=_notes(pin, path),
@@ -116,16 +116,26 @@ def steps(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ..
     return (_fetch(plan, node.host, snapshot), noted)
 
 
+def _held(plan: ModelPlan, host: str) -> str | None:
+    """Why the inventory's model does not come, where that is so."""
+    if plan.sha256 == plan.provides["model.of_inventory"]:
+        return None
+    return (
+        f"{host} went back to {plan.name} (engine.lock) and stays there until the inventory names "
+        f"another model than now, or `bramble model rollback {host}` returns"
+    )
+
+
 def _fetch(plan: ModelPlan, host: str, snapshot: Snapshot) -> Step:
     """Fetch the file unless a verified one is there; then this node can give it to others."""
     name, why = "Fetch the model", unverified(plan, snapshot)
     shared = None if plan.upload else _shared(plan, snapshot, whole=why is None)
     if why is None:
-        return Step(name, None, shared=shared)
+        return Step(name, None, shared=shared, note=_held(plan, host))
     if not plan.sources and plan.upload is None:
         why = (
             f"{host} went back to {plan.name}, which is neither there any more nor in models.lock: "
-            f"run `bramble upgrade {host}`, which takes the model of the inventory"
+            f"name another model for {host}, or delete its lines below models in engine.lock"
         )
         return Step(name, why, "refuse", {"why": why})
     query = {
@@ -156,7 +166,7 @@ def back(settings: Settings, good: Mapping[str, Any], snapshot: Snapshot) -> Set
     before = next((r for r in records if r.get("model") != good.get("model")), None)
     if before is None or not before.get("name"):
         return "no other model passed the gate here before, so there is nothing to go back to"
-    found = settings.held_at(Held(name=before["name"], sha256=before["model"]))
+    found = settings.back_to(before["name"], before["model"])
     there = snapshot.file(f"{_path(found)}.json")
     if not isinstance(there, FileState) and not found.pin.url:
         return (

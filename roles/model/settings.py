@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 from pydantic import PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from bramble import engine_lock
-from bramble.engine_lock import Held
 from bramble.fit.geometry import geometry
 from bramble.fit.kept import Kept, kept
 from bramble.fit.source import SourceError, header
@@ -103,6 +102,7 @@ class Settings(Section):
         "be served: `refuse` it before anything is fetched, or `warn`.",
     )
     _pin: Pin = PrivateAttr()
+    _own: Pin = PrivateAttr()
     _folder: Path = PrivateAttr(default=Path())
 
     @property
@@ -110,18 +110,27 @@ class Settings(Section):
         """The file that these settings mean."""
         return self._pin
 
-    def held_at(self, held: Held) -> Settings:
-        """The same for a host that stays at a model that it has, whatever is set."""
-        others = _locked_or_none(self._folder)
-        entry = next((entry for entry in others.values() if entry.sha256 == held.sha256), None)
+    @property
+    def own(self) -> Pin:
+        """The file that the inventory names, also where the host went back to another one."""
+        return self._own
+
+    def back_to(self, name: str, sha256: str) -> Settings:
+        """The same for a host that stays at a model that it has, or at the inventory's own."""
         made = self.model_copy()
+        if sha256 == self._own.sha256:
+            made._pin = self._own
+            return made
+        others = _locked_or_none(self._folder)
+        entry = next((entry for entry in others.values() if entry.sha256 == sha256), None)
         made._pin = replace(
-            self._pin,
-            name=held.name,
-            sha256=held.sha256,
+            self._own,
+            name=name,
+            sha256=sha256,
             size_bytes=entry.size_bytes if entry else None,
             url=entry.url(self.endpoint) if entry else None,
             path=None,
+            mirror_url=entry.url(self.mirror) if entry and self.mirror else None,
             fit=entry.fit if entry else None,
         )
         return made
@@ -183,6 +192,7 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _as_decided(self, info: ValidationInfo) -> Settings:
+        self._own = self._pin
         if info.context is None:
             return self
         self._folder = Path(info.context["folder"])
@@ -191,8 +201,8 @@ class Settings(Section):
         except InventoryError as error:
             raise ValueError(str(error)) from None
         held = lock_of_hosts.models.get(info.context.get("host", ""))
-        if held and held.sha256 != self._pin.sha256:
-            self._pin = self.held_at(held).pin
+        if held and held.instead_of == self._own.sha256:
+            self._pin = self.back_to(held.name, held.sha256).pin
         return self
 
     def _given(self) -> Pin:

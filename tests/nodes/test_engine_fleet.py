@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,6 +82,16 @@ def test_a_second_run_builds_and_moves_nothing(fleet, built):
     assert done.returncode == 0, done.stdout
     assert fleet.events("end")[0]["changed"] == []
     assert fleet.happened("build") + fleet.happened("transfer") == []
+
+
+def test_what_a_node_and_the_store_lost_comes_from_a_node_that_has_it(fleet, built, on):
+    shutil.rmtree(fleet.store)
+    on(NAMES[0], f"rm -r {RELEASES}/*")
+    done = fleet.pyinfra("node", "-y")
+    assert done.returncode == 0, done.stdout
+    assert re.search(rf"\[{NAMES[0]}\] vpi-11[2-4] has release \S+: bringing it", done.stdout)
+    assert fleet.happened("build") == []
+    assert fleet.happened("transfer") == [(NAMES[0], "pulled")]
 
 
 def test_what_a_mirror_truncates_or_alters_comes_from_this_computer(fleet, built, on, monkeypatch):

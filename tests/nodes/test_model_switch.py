@@ -10,9 +10,10 @@ import shlex
 
 import pytest
 
-from bramble import engine_lock
+from bramble import engine_lock, gguf
 from bramble.virtual.model import GATEWAY
 from tests.nodes.fleet import ROOT, Fleet
+from tests.shapes.models import all_shapes
 from tests.unit.node.scripted_server import serving
 
 pytestmark = pytest.mark.nodes
@@ -44,9 +45,9 @@ def emptied():
 class Switching(Fleet):
     """A node that serves one model of this computer, or another of it or of an address."""
 
-    def wants(self, name=FIRST, content=None, url=None):
+    def wants(self, name=FIRST, content=None, url=None, **serving):
         """Have this be the model: the demo, these bytes below another name, or what an address has."""
-        own = {"node": {"roles": ["base", "engine", "model", "serving"]}}
+        own = {"node": {"roles": ["base", "engine", "model", "serving"]}, "serving": serving}
         if content is not None:
             file = self.folder / f"{name}.gguf"
             file.write_bytes(content)
@@ -120,8 +121,6 @@ def test_a_model_that_fails_gives_way_and_is_not_tried_again_by_itself(fleet, on
 
 
 def test_another_model_is_switched_to_and_gone_back_from(fleet, hub, on):
-    fleet.wants()
-    assert "no changes" in fleet.up()[1]
     fleet.wants("big", url=hub.url)
     code, said = fleet.up()
     assert code == 0, said
@@ -130,8 +129,6 @@ def test_another_model_is_switched_to_and_gone_back_from(fleet, hub, on):
     told = fleet.told()
     assert told["big"]["what"] == "the planned model, a process runs it"
     assert told[FIRST]["what"] == "the predecessor, for going back"
-    assert "no changes" in fleet.up()[1]
-    assert hub.heads == 1
 
     done = fleet.bramble("model", "rollback", NODE)
     assert done.returncode == 0, done.stdout
@@ -139,16 +136,29 @@ def test_another_model_is_switched_to_and_gone_back_from(fleet, hub, on):
     assert "no changes" in fleet.up()[1]
 
     on(f"sed -i -E 's/(_second.: )/\\11000/' {GOOD}")
-    done = fleet.bramble("upgrade", NODE)
+    done = fleet.bramble("model", "rollback", NODE)
     assert done.returncode == 1
     assert "model big was rejected: it makes " in done.stdout
     assert engine_lock.read(fleet.folder).models[NODE].name == FIRST
     on(f"sed -i -E 's/(_second.: )1000/\\1/' {GOOD}")
-    done = fleet.bramble("upgrade", "--again", NODE)
+    done = fleet.bramble("model", "rollback", NODE)
     assert done.returncode == 0, done.stdout
     assert engine_lock.read(fleet.folder) == engine_lock.Lock()
     assert fleet.bramble("model", "prune", NODE).returncode == 0
     assert fleet.told().keys() == {FIRST, "big"}
+
+
+def test_a_model_of_an_address_that_does_not_fit_is_refused_by_its_header_alone(fleet, on):
+    header = all_shapes()["llama-3.1-8b-q4_k_m"].header()
+    total = int(on("grep MemTotal /proc/meminfo").split()[1]) // 1024
+    with serving(b"never read", GATEWAY) as server:
+        server.head = (header, gguf.read(header).file_bytes)
+        fleet.wants("large", url=server.url, reserve_mib=total - 3000)
+        for said in (fleet.bramble("plan", NODE), fleet.bramble("up", NODE)):
+            assert said.returncode == 1
+            assert "large does not fit, so nothing is fetched" in said.stdout
+            assert "the model takes 4" in said.stdout
+        assert (server.heads, server.ranges) == (2, [])
 
 
 def test_zeros_at_a_models_end_after_it_was_verified_are_found_and_mended(fleet, hub, on):

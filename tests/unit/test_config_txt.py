@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as some
 
 import bramble.virtual
@@ -80,6 +80,7 @@ def test_the_last_word_is_one_that_holds_on_every_board(text, word):
 
 
 @given(TEXT)
+@example(f"{BEGIN}\n{BEGIN}\n{END}\n{END}")
 def test_editing_twice_is_editing_once(text):
     once = edited(text, WANTED)
     assert edited(once, WANTED) == once

@@ -10,7 +10,7 @@ from bramble import catalogue, gguf
 from bramble.fit import ahead
 from bramble.fit.geometry import geometry
 from bramble.fit.kept import kept
-from bramble.models import lock
+from bramble.models import cache, lock
 from bramble.plan import make
 from bramble.snapshot import FileState
 from tests.shapes.models import all_shapes
@@ -75,6 +75,17 @@ def test_a_model_that_does_not_fit_is_refused_with_the_numbers_and_the_nearest(s
     assert said == []
     # Only the beginning was asked for.
     assert (server.heads, server.ranges) == (1, [])
+
+
+def test_a_model_that_this_computer_keeps_is_read_here(server, tmp_path, monkeypatch):
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
+    with cache.place(MODEL["sha256"]).open("wb") as file:
+        file.write(SHAPE)
+        file.truncate(SIZE)
+    plan, said = planned(asked(server.url), bare(server.url))
+    assert len(plan.refusals) == 1
+    assert said == []
+    assert (server.heads, server.ranges) == (0, [])
 
 
 def test_several_hosts_ask_once(server):

@@ -18,7 +18,7 @@ from tests.unit.good_node import PI5, good_look, node_plan, plain, settings
 PLAN = node_plan()
 GOOD = good_look(PLAN)
 NOTE = "/opt/bramble/engine/good.json"
-HELD = Held(name="tiny-q4_0", sha256="2" * 64)
+HELD = Held(name="tiny-q4_0", sha256="2" * 64, instead_of="d" * 64)
 PATH = f"/var/lib/bramble/models/tiny-q4_0-{'2' * 12}.gguf"
 VALUES = {"name": "toy", "url": "https://example.org/toy.gguf", "sha256": "d" * 64}
 
@@ -64,9 +64,29 @@ def test_a_held_model_that_the_lock_has_can_be_fetched_again(folder):
     assert pin.url.endswith(f"/a/b/resolve/{'1' * 40}/c.gguf")
 
 
-def test_a_held_model_that_is_the_inventorys_own_is_no_other(folder):
-    own = decided(folder, values=VALUES | {"name": "tiny-q4_0", "sha256": HELD.sha256})
-    assert own.pin.url == VALUES["url"]
+@pytest.mark.parametrize("sha256", ["4" * 64, HELD.sha256])
+def test_an_inventory_that_names_another_model_than_then_is_followed(folder, sha256):
+    own = decided(folder, values=VALUES | {"name": "third", "sha256": sha256})
+    assert (own.pin.name, own.pin.url) == ("third", VALUES["url"])
+
+
+def test_a_plan_says_that_its_host_went_back_and_how_that_ends(folder):
+    plan = make("pi5-a", settings() | {"model": decided(folder)}, PI5, catalogue.roles())
+    step, _ = model.steps(plan.roles["model"], plan, good_look(plan))
+    assert step.why is None
+    assert step.note.startswith("pi5-a went back to tiny-q4_0 (engine.lock) and stays there")
+    step, _ = model.steps(PLAN.roles["model"], PLAN, GOOD)
+    assert step.note is None
+
+
+def test_a_second_way_back_is_the_inventorys_own_model_by_its_own_address(folder):
+    found = decided(folder).back_to("toy", "d" * 64)
+    assert found.pin == found.own
+    assert found.pin.url == VALUES["url"]
+    lock = Lock(models={"pi5-a": HELD})
+    own = HELD.model_copy(update={"sha256": "d" * 64})
+    assert upgrade._with(lock, "pi5-a", own) == Lock()
+    assert upgrade._with(Lock(), "pi5-a", HELD) == lock
 
 
 def test_a_held_model_that_is_gone_is_refused_with_what_to_do(folder):
@@ -74,7 +94,7 @@ def test_a_held_model_that_is_gone_is_refused_with_what_to_do(folder):
     step, _ = model.steps(part.roles["model"], part, seen([], **{PATH: None}))
     assert step.program == "refuse"
     assert step.query["why"].endswith(
-        "run `bramble upgrade pi5-a`, which takes the model of the inventory"
+        "name another model for pi5-a, or delete its lines below models in engine.lock"
     )
 
 

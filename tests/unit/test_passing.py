@@ -102,6 +102,16 @@ def test_a_host_that_no_peer_reaches_reads_the_origin_itself():
     assert choose(fleet, "n2", "n1") == Origin()
 
 
+def test_a_host_that_reached_four_in_vain_does_not_try_forty():
+    fleet = swarm(*(member(f"n{n}", "has") for n in range(9)), member("new"))
+    tried = []
+    for _ in range(4):
+        (giver,) = choose(fleet, "new", *tried).givers
+        fleet.settle("new", "needs")
+        tried.append(giver)
+    assert choose(fleet, "new", *tried) == Origin()
+
+
 def test_a_host_that_cannot_pass_on_is_nobody_s_giver():
     fleet = swarm(member("n1", "has"), member("n2"))
     fleet.members["n1"].passes = False

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
@@ -87,11 +88,13 @@ def node(tmp_path, monkeypatch):
     )
     made.bits = iter([0] * 99)
     made.states_of = {}
+    made.since = []
     made.words = "cannot load the model\n"
 
     def run(argv, **options):
         line = " ".join(argv)
         if argv[0] == "journalctl":
+            made.since.append(float(argv[3].removeprefix("--since=@")))
             return SimpleNamespace(stdout=made.words)
         if argv[0] == "vcgencmd":
             return SimpleNamespace(stdout=f"throttled={next(made.bits):#x}\n")
@@ -266,7 +269,7 @@ def test_a_release_that_never_becomes_healthy_gives_way_after_the_deadline(
     def sleep(seconds):
         clock.now += 10
 
-    fake = SimpleNamespace(monotonic=lambda: clock.now, sleep=sleep)
+    fake = SimpleNamespace(monotonic=lambda: clock.now, time=time.time, sleep=sleep)
     monkeypatch.setattr(serve_release, "time", fake)
     known_good(node)
     node.server.healthy[NEW] = False
@@ -360,6 +363,10 @@ def test_a_model_that_fails_gives_way_to_the_one_before_and_its_release_stays(no
     said = capsys.readouterr().out.strip().splitlines()[-1]
     assert said.startswith(f":: model qwen-q4_0 was rejected: {why}")
     assert said.endswith("; tiny serves again")
+    # The last words are of any time; only what was said since the start can be the cause.
+    causes = node.since[:-1]
+    assert len(causes) == ("unknown" in why)
+    assert all(abs(since - time.time()) < 60 for since in causes)
 
 
 def test_a_model_is_held_against_its_own_last_figure_with_the_same_release(node):

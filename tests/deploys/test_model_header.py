@@ -9,7 +9,7 @@ from bramble.fit import ahead
 from bramble.fit.kept import Kept
 from bramble.fit.source import SourceError
 from bramble.node import read_start
-from bramble.ops import connection, start
+from bramble.ops import connection, model_header
 from tests.shapes.models import all_shapes
 from tests.shapes.writer import Shape
 from tests.unit.node.scripted_server import serving
@@ -44,7 +44,7 @@ def server():
 def test_a_header_comes_in_as_few_parts_as_it_takes(node, server):
     size = len(server.content)
     with pytest.raises(SourceError, match=f"The file has {size} bytes, and its header describes"):
-        start.by_node(None)(server.url)
+        model_header.by_node(None)(server.url)
     # The last one finds the end of so short a file.
     assert [query["start"] for _, query in node.asked] == [0, 1 << 20, size]
 
@@ -52,7 +52,7 @@ def test_a_header_comes_in_as_few_parts_as_it_takes(node, server):
 def test_the_node_is_asked_only_where_this_computer_cannot_read_it(node, server, monkeypatch):
     ahead._from_here.cache_clear()
     server.head = (server.content, 8 << 30)
-    read = start.by_node(None)
+    read = model_header.by_node(None)
     assert isinstance(ahead._of_address(server.url, read), Kept)
     assert node.asked == []
     here = "it cannot be reached."
@@ -79,4 +79,4 @@ def test_the_node_is_asked_only_where_this_computer_cannot_read_it(node, server,
 def test_an_answer_that_is_none_is_said(node, says):
     node.says = says
     with pytest.raises(SourceError, match="the node"):
-        start.by_node(None)("http://models.example.org/a.gguf")
+        model_header.by_node(None)("http://models.example.org/a.gguf")
