@@ -29,6 +29,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+STOPPED = 130
+"""The exit code of a run that was interrupted, as shells have it."""
+
 VARIABLE = "BRAMBLE_REPORT"
 """Names the report's file; not set: a file of its own for each run in reports/."""
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from html import escape
 
-from bramble.bench.verdict import Judged, number
+from bramble.bench.verdict import Judged, band, number
 
 WIDTH, LABEL, ROW, BAR = 900, 190, 26, 12
+# Beside the longest bar there is room for its figure and a word.
+BESIDE = 110
 COLOURS = {"plausible": "#2a7", "unbounded": "#2a7", "unlikely": "#c80"}
 SHOWN = 8
 BAD, GREY = "#c33", "#789"
@@ -25,7 +27,7 @@ def page(hosts: Sequence[tuple[str, Sequence[Judged]]]) -> str:
         f"<title>bramble bench</title><style>{STYLE}</style><h1>Answers in tokens per second</h1>",
         "<p>A bar is the median of a benchmark's runs, the thin line from the smallest to the largest. "
         "Green shade: usual for such a board. Red line: what the memory allows at most. "
-        "Letters: what the articles say.</p>",
+        "Grey lines: what the articles say.</p>",
     ]
     parts += [_host(name, results) for name, results in hosts if results]
     return "\n".join([*parts, "</html>"]) + "\n"
@@ -55,11 +57,11 @@ def _drawing(results: Sequence[Judged]) -> str:
     most = newest.speed.most if newest.speed else None
     spans = [span for judged in results if (span := judged.result.span("answer_tps"))]
     articles = [(row.article, *row.generation) for row in newest.articles if row.generation]
-    highest = max([1e-9, *(high for _, high in spans), most or 0, *(a[2] for a in articles)]) * 1.08
-    height = ROW * (len(results) + 1) + 24
+    highest = max([1e-9, *(high for _, high in spans), most or 0, *(a[2] for a in articles)])
+    height = ROW * (len(results) + len(articles)) + 24
 
     def x(value: float) -> float:
-        return round(LABEL + (WIDTH - LABEL) * value / highest, 1)
+        return round(LABEL + (WIDTH - LABEL - BESIDE) * value / highest, 1)
 
     parts = [f"<svg viewBox='0 0 {WIDTH} {height}' role='img' aria-label='tokens per second'>"]
     if newest.speed and newest.speed.usual:
@@ -67,10 +69,11 @@ def _drawing(results: Sequence[Judged]) -> str:
         parts.append(_rect(x(low), 0, x(high) - x(low), height - 24, "#2a7", 0.15))
     for place, judged in enumerate(results):
         parts += _row(judged, ROW * place + ROW // 2, x)
-    y = ROW * len(results) + ROW // 2
-    for letter, low, high in articles:
+    for place, (letter, low, high) in enumerate(articles, len(results)):
+        y = ROW * place + ROW // 2
+        parts.append(f"<text x='0' y='{y + 4}'>article {escape(letter)}</text>")
         parts.append(_line(x(low), x(high), y, GREY))
-        parts.append(f"<text x='{x(high) + 3}' y='{y + 4}'>{escape(letter)}: {high:g}</text>")
+        parts.append(f"<text x='{x(high) + 6}' y='{y + 4}'>{band(low, high)}</text>")
     if most:
         parts.append(
             f"<line x1='{x(most)}' x2='{x(most)}' y1='0' y2='{height - 24}' stroke='{BAD}' "
@@ -91,7 +94,7 @@ def _row(judged: Judged, y: int, x: Callable[[float], float]) -> list[str]:
     return [
         label,
         _rect(LABEL, y - BAR / 2, x(answer) - LABEL, BAR, colour, 1),
-        _line(x(span[0]), x(span[1]), y, "#000"),
+        _line(x(span[0]), x(span[1]), y, "currentColor"),
         f"<text x='{x(span[1]) + 6}' y='{y + 4}'>{number(answer)}{held}</text>",
     ]
 
@@ -106,6 +109,6 @@ def _rect(x: float, y: float, width: float, height: float, colour: str, opacity:
 def _line(low: float, high: float, y: float, colour: str) -> str:
     """A line between two places; one that would have no length is a dot."""
     return (
-        f"<line x1='{low - 1}' x2='{high + 1}' y1='{y}' y2='{y}' stroke='{colour}' "
+        f"<line x1='{low - 2}' x2='{high + 2}' y1='{y}' y2='{y}' stroke='{colour}' "
         "stroke-width='3'/>"
     )

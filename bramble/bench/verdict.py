@@ -231,12 +231,13 @@ def beside(found: Judged) -> Iterator[str]:
 
 
 def _times(theirs: tuple[float, float], ours: float | None) -> str:
-    words = f"{_band(*theirs)} tokens/s"
+    words = f"{band(*theirs)} tokens/s"
     if ours:
         low, high = (float(f"{value / ours:.2g}") for value in theirs)
-        words += f" ({_band(low, high)} times what was measured)"
+        words += f" ({band(low, high)} times what was measured)"
     return words
 
 
-def _band(low: float, high: float) -> str:
+def band(low: float, high: float) -> str:
+    """Two figures, or the one that both are."""
     return f"{low:g}" if low == high else f"{low:g} to {high:g}"

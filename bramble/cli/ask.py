@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from bramble.printable import printable
+
 
 @click.command("ask")
 @click.argument("question")
@@ -36,9 +38,9 @@ def ask(question: str, host: str | None, max_tokens: int, as_json: bool) -> None
             words = []
             for word in answer(client, serving.port, question, max_tokens):
                 words.append(word)
-                click.echo(word if not as_json else "", nl=False)
+                click.echo(printable(word, "\n\t") if not as_json else "", nl=False)
     except (SshError, OSError, http.client.HTTPException, ValueError) as error:
-        click.echo(f"{chosen.name}: no answer: {error}", err=True)
+        click.echo(printable(f"{chosen.name}: no answer: {error}"), err=True)
         raise click.exceptions.Exit(1) from None
     text = "".join(words)
     report = {"host": chosen.name, "question": question, "answer": text}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -69,8 +70,9 @@ def bench(
     from bramble.cli.inventory import refuse
 
     try:
+        driver.check_hosts(hosts)
+        _check(hosts, chart)
         if kept:
-            driver.check_hosts(hosts)
             rows = [_kept(host) for host in dict.fromkeys(hosts)]
         else:
             outcome = _run(hosts, rounds, as_json)
@@ -89,6 +91,14 @@ def bench(
         if drawn:
             click.echo(f"chart: {_shown(str(drawn))}")
     raise click.exceptions.Exit(0 if all(row.well for row in rows) else 1)
+
+
+def _check(hosts: Sequence[str], chart: Path | None) -> None:
+    """Find what would keep the figures from being shown before they take their time."""
+    if chart is not None and not os.access(chart.absolute().parent, os.W_OK):
+        raise ValueError(f"{chart} cannot be written: {chart.absolute().parent} is no such folder")
+    for host in hosts:
+        _history(host, 0)
 
 
 def _run(hosts: Sequence[str], rounds: int, as_json: bool) -> driver.Outcome:

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from bramble import report
+from bramble.printable import printable
 
 ROOT = Path(__file__).parents[2]
 """The repository: where inventory.py and deploys/ are."""
@@ -44,6 +45,11 @@ class Outcome:
         return [name for entry in self.of("run") for name in entry["hosts"]]
 
     @property
+    def is_whole(self) -> bool:
+        """Whether the run came to its end, whatever came of it."""
+        return bool(self.of("end")) and self.code != report.STOPPED
+
+    @property
     def failed(self) -> dict[str, str]:
         """Each failed host with the reason that the report knows."""
         names = {name for entry in self.of("end") for name in entry["failed"]}
@@ -51,7 +57,7 @@ class Outcome:
         for entry in self.events:
             why = entry.get("why") if entry["event"] == "host" else entry.get("problem")
             if entry.get("host") in whys and why:
-                whys[entry["host"]] = why.strip().splitlines()[-1]
+                whys[entry["host"]] = printable(why.strip().splitlines()[-1])
         for entry in self.of("host"):
             if entry["state"] == "unreachable":
                 whys[entry["host"]] = self.last_words.get(entry["host"], entry["why"])
@@ -124,7 +130,7 @@ def _call(argv: Sequence[str], file: Path, log: Path, listen: Callable[[str, str
             text.write(line)
             telling = _TELLING.match(click.unstyle(line))
             if telling and not _HUMDRUM.match(telling["text"].strip()):
-                listen(telling["host"], telling["text"].rstrip())
+                listen(telling["host"], printable(telling["text"].rstrip()))
         return process.wait()
 
 

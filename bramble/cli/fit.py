@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,15 @@ class _There:
     kind: str
     request: Request | None = None
     measured: Bandwidth | None = None
+
+
+def _number(
+    _context: click.Context, _parameter: click.Parameter, value: float | None
+) -> float | None:
+    """Refuse "nan", which is within every range."""
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("nan is no number")
+    return value
 
 
 @click.command("fit")
@@ -59,6 +69,7 @@ class _There:
 @click.option(
     "--bandwidth",
     type=click.FloatRange(0.1, 1000),
+    callback=_number,
     metavar="GB_S",
     help="What memory gives for reading; else what `bramble bench` measured on the host, else the "
     "published figure.",
@@ -66,6 +77,7 @@ class _There:
 @click.option(
     "--claim",
     type=click.FloatRange(0.001, 1e6),
+    callback=_number,
     metavar="TOKENS_PER_S",
     help="A speed of generation that somebody claims, to be judged.",
 )
@@ -125,6 +137,7 @@ def _dimensions(model: str) -> Geometry:
     from bramble.gguf import GgufError
     from bramble.inventory import InventoryError, folder
     from bramble.models.hub import ENDPOINT, Hub, HubError
+    from bramble.printable import sentence
 
     try:
         hub = Hub(os.environ.get("HF_ENDPOINT") or ENDPOINT, os.environ.get("HF_TOKEN"))
@@ -132,7 +145,7 @@ def _dimensions(model: str) -> Geometry:
     except InventoryError as error:
         refuse(str(error))
     except (GgufError, source.SourceError, HubError) as error:
-        refuse(source.printable(str(error)))
+        refuse(sentence(str(error)))
 
 
 def _host(name: str) -> _There:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bramble.cli import driver
+from bramble.printable import printable
 
 if TYPE_CHECKING:
     from bramble.checks import Result
@@ -62,7 +63,8 @@ def _show(as_json: bool) -> Any:
 def _state_of(host: str, outcome: driver.Outcome) -> dict[str, Any]:
     """One host's part of the summary."""
     results = [entry for entry in outcome.of("result") if entry["host"] == host]
-    failed = outcome.failed.get(host)
+    cut_off = "" if outcome.is_whole else "the run ended before its end; run it again"
+    failed = outcome.failed.get(host) or cut_off
     state = "failed" if failed else "changed" if host in outcome.changed else "unchanged"
     return {
         "host": host,
@@ -172,7 +174,7 @@ def _print_results(results: Iterable[Result]) -> None:
         click.echo(click.style(host, bold=True))
         for result in several:
             status = click.style(f"{result.status:7}", fg=colours.get(result.status))
-            click.echo(f"  {status} {result.role}.{result.check}: {result.got}")
+            click.echo(f"  {status} {result.role}.{result.check}: {printable(result.got)}")
             if result.status not in ("pass", "skip"):
                 click.echo(f"{'':10} wanted: {result.want}\n{'':10} to do: {result.remedy}")
 

@@ -12,6 +12,7 @@ import click
 
 from bramble.cli import model_files
 from bramble.cli.inventory import refuse
+from bramble.printable import printable
 
 if TYPE_CHECKING:
     from bramble.models.catalogue import Place
@@ -143,14 +144,16 @@ def lock(
         try:
             outcome = settle(name, known.get(name), locked.get(name), hub, update=update)
         except HubUnreachable as error:
-            raise click.ClickException(f"{error}; {lockfile.FILE} is as it was") from None
+            raise click.ClickException(
+                printable(f"{error}; {lockfile.FILE} is as it was")
+            ) from None
         if outcome.entry and outcome.state != "failed":
             entry, problem = measured(outcome.entry, hub)
             says = f"{outcome.says}; {problem}" if problem else outcome.says
             outcome = replace(outcome, entry=entry, says=says)
         outcomes.append(outcome)
         if not as_json:
-            click.echo(f"{outcome.name}: {outcome.state}: {outcome.says}")
+            click.echo(printable(f"{outcome.name}: {outcome.state}: {outcome.says}"))
     locked |= {outcome.name: outcome.entry for outcome in outcomes if outcome.entry}
     changed = lockfile.write(place, locked) if locked else False
     _tell(outcomes, place / lockfile.FILE, changed, as_json)

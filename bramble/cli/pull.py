@@ -98,13 +98,19 @@ def _fetch(entry: Locked, path: Path, url: str, token: str | None) -> int:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        process_group=0,  # what interrupts this command is not told to its program
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(node.program("fetch_model", query))
         process.stdin.close()
-        for line in process.stdout:
-            told = follow.condensed(line, progress)
-            if told:
-                click.echo(told, err=True)
+        try:
+            for line in process.stdout:
+                told = follow.condensed(line, progress)
+                if told:
+                    click.echo(told, err=True)
+        except KeyboardInterrupt:
+            process.terminate()
+            click.echo("Stopped. The same command goes on with what is there.", err=True)
+            return 1
         return process.wait()

@@ -10,9 +10,10 @@ from typing import Any
 from bramble import catalogue
 from bramble.fit.geometry import geometry
 from bramble.fit.kept import Kept, kept
-from bramble.fit.source import SourceError, header, printable
+from bramble.fit.source import SourceError, header
 from bramble.gguf import GgufError, Header
 from bramble.models import cache
+from bramble.printable import sentence
 from bramble.settings import Section
 from bramble.snapshot import Snapshot
 
@@ -66,4 +67,4 @@ def _said(read: Callable[[str], Header], url: str) -> Kept | str:
     try:
         return kept(geometry(read(url)))
     except (GgufError, SourceError) as error:
-        return printable(str(error))
+        return sentence(str(error))

@@ -18,7 +18,7 @@ def dimensions(model: str, folder: Path, hub: Hub) -> Geometry:
     """The model's dimensions, from the lock where it has them, else from its header."""
     if re.match(r"https?://", model, re.IGNORECASE):
         return geometry(source.header(model))
-    if not Path(model).exists() and _NAME.fullmatch(model) and not model.endswith(".gguf"):
+    if _NAME.fullmatch(model) and not model.endswith(".gguf") and not Path(model).exists():
         return _of_inventory(model, folder, hub)
     return geometry(source.header(model))
 
@@ -37,4 +37,4 @@ def _of_inventory(name: str, folder: Path, hub: Hub) -> Geometry:
     quants = [full for full in {**known, **locked} if full.partition(":")[0] == name]
     if quants:
         raise source.SourceError(f"Which quant of {name}? There are: {', '.join(sorted(quants))}.")
-    raise source.SourceError(f"{name} is no file; {unknown(name, [*known, *locked])}.")
+    raise source.SourceError(f"{name} is no file; {unknown(name, [*known, *locked])}")

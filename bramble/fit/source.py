@@ -115,7 +115,7 @@ def _shown(url: str) -> str:
     """The address without what may be a secret in it."""
     try:
         parts = urlsplit(url)
-        host, user = parts.hostname, parts.username
+        place, user = parts.netloc, parts.username
     except ValueError as error:
         raise SourceError(f"The address is none: {error}") from None
     if user is not None:
@@ -123,7 +123,7 @@ def _shown(url: str) -> str:
             "The address has a name or password in it, which other users of this computer can see; "
             "download the file and name that."
         )
-    return f"{parts.scheme}://{host or ''}{parts.path}"
+    return f"{parts.scheme}://{place}{parts.path}"
 
 
 def _size(answer: requests.Response, shown: str) -> int | None:
@@ -171,8 +171,3 @@ def _whole(found: Header, size: int | None) -> Header:
             "Fetch it anew."
         )
     return found
-
-
-def printable(text: str) -> str:
-    """A message in which names of a stranger's header cannot move the terminal's cursor."""
-    return "".join(c if c.isprintable() else "?" for c in text[:1000])

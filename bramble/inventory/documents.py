@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import yaml
 from bramble.inventory.problems import Keys, Problem, dotted, shown
 
 _TAG = "tag:yaml.org,2002:"
+# Anchors may say much with little text; no inventory has so many values.
+_MOST_VALUES = 200_000
 
 
 @dataclass(frozen=True)
@@ -47,16 +50,25 @@ class Document:
 def read(file: Path) -> Document:
     """Read a file; what is wrong with it as YAML is among the problems of the document."""
     try:
-        root = yaml.compose(file.read_text(encoding="utf-8"), _Loader)
+        return _document(file, yaml.compose(file.read_text(encoding="utf-8"), _Loader))
     except OSError as error:
         return Document(file, problems=(Problem(shown(file), None, f"{error.strerror}"),))
     except UnicodeDecodeError:
         return Document(file, problems=(Problem(shown(file), None, "not text in UTF-8"),))
     except yaml.YAMLError as error:
         return Document(file, problems=(_syntax(file, error),))
+    except RecursionError:
+        return Document(file, problems=(Problem(shown(file), None, "nested too deeply"),))
+    except _TooMuch:
+        words = f"more than {_MOST_VALUES} values, with what anchors repeat"
+        return Document(file, problems=(Problem(shown(file), None, words),))
+
+
+def _document(file: Path, root: yaml.Node | None) -> Document:
+    """What a file's nodes say."""
     if root is None:
         return Document(file)
-    tree = _Tree(file)
+    tree = _Tree(file, itertools.count())
     values = tree.value(root, ())
     if values is not None and not isinstance(values, dict):
         tree.problem(root, "the file must hold a mapping (`key: value` lines)")
@@ -72,6 +84,10 @@ def write(file: Path, text: str) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     new.replace(file)
+
+
+class _TooMuch(Exception):
+    """More values than are believed."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -103,8 +119,11 @@ def _syntax(file: Path, error: yaml.YAMLError) -> Problem:
 class _Tree:
     """Turns nodes into plain data, and notes lines and problems on the way."""
 
-    def __init__(self, file: Path, inside: tuple[yaml.Node, ...] = ()) -> None:
+    def __init__(
+        self, file: Path, numbers: Iterator[int], inside: tuple[yaml.Node, ...] = ()
+    ) -> None:
         self.file = file
+        self._numbers = numbers
         self.lines: dict[Keys, int] = {}
         self.problems: list[Problem] = []
         self._inside = list(inside)
@@ -115,6 +134,8 @@ class _Tree:
     def value(self, node: yaml.Node, keys: Keys) -> Any:
         """Give the plain value of a node."""
         self.lines.setdefault(keys, node.start_mark.line + 1)
+        if next(self._numbers) >= _MOST_VALUES:
+            raise _TooMuch
         if any(node is outer for outer in self._inside):
             self.problem(node, f"{dotted(keys)}: an anchor that contains itself")
             return None
@@ -174,7 +195,7 @@ class _Tree:
             if not isinstance(part, yaml.MappingNode):
                 self.problem(node, f"{dotted(keys)}: `<<` takes a mapping or a list of mappings")
                 continue
-            apart = _Tree(self.file, tuple(self._inside))
+            apart = _Tree(self.file, self._numbers, tuple(self._inside))
             brought = apart.value(part, keys) or {}
             self.problems += [p for p in apart.problems if p not in self.problems]
             for name in brought.keys() - values.keys():

@@ -14,6 +14,8 @@ Keys = tuple[str | int, ...]
 
 # `ctx_tokens` is a number of tokens; a key is a secret where it ends a name (`api_key`).
 _SECRET = re.compile(r"(?i)passw|passphrase|secret|credential|private|(^|[_-])(token|(api)?keys?)$")
+# A key itself, or an address with a name and password in it.
+_SECRET_IN = re.compile(r"PRIVATE KEY|://[^/\s]*@")
 _LONGEST = 40
 
 
@@ -62,7 +64,7 @@ def found(keys: Keys, value: object) -> str:
         return "found a mapping"
     if isinstance(value, list):
         return "found a list"
-    if isinstance(value, str) and (is_secret(keys) or "PRIVATE KEY" in value):
+    if isinstance(value, str) and (is_secret(keys) or _SECRET_IN.search(value)):
         return "found a value (not shown: it may be a secret)"
     text = json.dumps(value, ensure_ascii=False)
     if len(text) > _LONGEST:

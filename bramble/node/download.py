@@ -49,8 +49,8 @@ class NoRoom(FetchError):
 
 
 def say(text):
-    """A line for people; "::" is what the follower passes on."""
-    print(f":: {text}", flush=True)
+    """A line for people; "::" is what the follower passes on. What a server says moves no cursor."""
+    print(f":: {''.join(c if c.isprintable() else '?' for c in text)}", flush=True)
 
 
 def size_of(path):

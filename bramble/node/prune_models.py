@@ -2,7 +2,7 @@
 
 What runs is told by the processes: a file that one has mapped, or names in its arguments. What passed
 the gate last and the model that did so before it (`good.json`) are what a way back needs; where that
-is not told, the one that was verified last besides is the predecessor. Files that no fetch of ours
+is not told, the one that was verified last besides stays. Files that no fetch of ours
 made (without a stamp) are left alone.
 """
 
@@ -81,11 +81,15 @@ def decide(folder, planned, home):
     """What each file of ours is to this node, and whether it may go: path -> (whether, what)."""
     running, ours = in_use(folder), models(folder)
     good, before = proven(home)
+    role = "the predecessor, for going back"
     if before not in ours:
         others = [path for path in ours if path not in (planned, good) and path not in running]
-        before = others[0] if others else None
+        before, role = (
+            others[0] if others else None,
+            "the last one besides; no predecessor is known",
+        )
     known = {
-        before: "the predecessor, for going back",
+        before: role,
         good: "the last that passed the gate",
         planned: "the planned model",
     }

@@ -19,6 +19,7 @@ from bramble.models import cache
 from bramble.ops import connection, patience, sharing
 from bramble.passing import From, Member, Origin, Refused, Swarm
 from bramble.plan import identity
+from bramble.printable import address
 from bramble.report import Report
 from bramble.steps import Shared, Step, systemd
 
@@ -159,7 +160,7 @@ def _of_origin(host: Host, shared: Shared, swarm: Swarm) -> list[Source]:
             sources.append({"url": url, "name": "your computer", "direct": True})
         except sharing.SharingError as error:
             host.log(click.style(f"it cannot have it from your computer: {error}", "yellow"))
-    sources += [{"url": url, "name": url, "direct": False} for url in shared.sources]
+    sources += [{"url": url, "name": address(url), "direct": False} for url in shared.sources]
     others = len(swarm.needs_more(host.name))
     host.log(f"reads {sources[0]['name']}" + (f", also for {others} others" if others else ""))
     return sources

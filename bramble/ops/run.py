@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
+import signal
+import sys
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from types import FrameType
 from typing import Literal
 
 import click
@@ -88,7 +92,21 @@ def watch() -> None:
     """
     # What ends a connection is told in our own words; paramiko would print its traceback too.
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)
+    # pyinfra would wait for what is under way, for hours maybe, and end with 0 as if all were done.
+    signal.signal(signal.SIGINT, _stopped)
     atexit.register(_end)
+
+
+def _stopped(_number: int, _frame: FrameType | None) -> None:
+    """End at once, where a person or a CI server says so; what nodes have under way is theirs."""
+    try:
+        _end()
+        click.echo(
+            "Stopped. What the nodes have under way goes on there; the same run takes it up."
+        )
+        sys.stdout.flush()
+    finally:  # who listened may have gone before
+        os._exit(report.STOPPED)
 
 
 def _end() -> None:

@@ -15,6 +15,7 @@ from bramble.fit.deploy import provided
 from bramble.fit.kept import Kept
 from bramble.parse import default_device
 from bramble.plan import File, Given, Interests, NodePlan, RolePlan
+from bramble.printable import address
 from bramble.releases import note
 from bramble.snapshot import FileState, Output, Snapshot, Unknown
 from bramble.steps import Shared, Step, Upload, write_files
@@ -141,7 +142,7 @@ def _fetch(plan: ModelPlan, host: str, snapshot: Snapshot) -> Step:
         "path": plan.path,
         "sha256": plan.sha256,
         "size_bytes": plan.size_bytes,
-        "sources": [{"url": url, "name": url, "direct": False} for url in plan.sources],
+        "sources": [{"url": url, "name": address(url), "direct": False} for url in plan.sources],
         "upload": plan.upload.remote if plan.upload else None,
     }
     return Step(

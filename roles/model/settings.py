@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import PrivateAttr, ValidationInfo, field_validator, model_validator
 
@@ -143,7 +144,12 @@ class Settings(Section):
     @field_validator("url")
     @classmethod
     def _of_a_commit(cls, url: str | None) -> str | None:
-        """A hub's address of a branch means another file after the next upload."""
+        """A hub's address of a branch means another file after the next upload; nodes have no login."""
+        if "@" in urlsplit(url or "").netloc:
+            raise ValueError(
+                "url has a name or password in it, and nodes have no login; put the file on a server "
+                "of yours that asks for none, or name it in models.yml and run `bramble model pull`"
+            )
         hub = _HUB_URL.match(url or "")
         if hub and hub["way"] != "resolve":
             raise ValueError(

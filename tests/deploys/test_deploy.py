@@ -5,6 +5,7 @@ What must hold whatever happens: exit code 1, and a report that names every host
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -106,3 +107,28 @@ def test_an_inventory_with_a_problem_ends_with_code_2_before_anything_is_reporte
     assert done.returncode == 2
     assert "prot" in done.stderr
     assert not file.exists()
+
+
+def test_a_run_that_was_interrupted_does_not_end_as_one_that_is_done(tmp_path):
+    (tmp_path / "known_hosts").write_text("")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = {"address": "127.0.0.1", "port": silent.getsockname()[1]}
+        fleet = {"settings": {"model": MODEL}, "hosts": {"pi5-a": {"ssh": address}}}
+        (tmp_path / "fleet.yml").write_text(json.dumps(fleet))
+        with subprocess.Popen(
+            [sys.executable, "-m", "pyinfra", "inventory.py", "deploys/node.py", "-y"],
+            cwd=ROOT,
+            env={**os.environ, "BRAMBLE_INVENTORY": str(tmp_path)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            silent.settimeout(60)
+            connection, _ = silent.accept()
+            process.send_signal(signal.SIGINT)
+            said = process.stdout.read()
+            connection.close()
+    assert process.returncode == report.STOPPED
+    assert said.endswith("goes on there; the same run takes it up.\n")

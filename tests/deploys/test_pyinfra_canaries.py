@@ -290,7 +290,7 @@ def test_no_wait_swallows_failures(pyinfra):
 
 
 def test_an_interrupted_run_exits_zero(pyinfra):
-    """bramble takes a run for finished when its report says so, not by the exit code alone."""
+    """bramble ends its runs itself, with a code of their own."""
     run = pyinfra(FLEET, "faults.py", "--data", "fault=Ctrl-C", "-y", "--json")
     assert run.code == 0
     assert "Exiting upon user request!" in run.stdout

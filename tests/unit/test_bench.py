@@ -358,7 +358,7 @@ def test_the_chart_has_a_bar_for_each_result_the_bound_and_the_articles():
     words = [element.text for element in drawing.iter("text")]
     assert "1.74" in words
     assert "0.61 held back" in words
-    assert "A: 3.8" in words
+    assert words[words.index("article A") + 1] == "3.8"
     assert "2.8 at most" in words
     fills = [element.get("fill") for element in drawing.iter("rect")]
     assert fills == ["#2a7", "#2a7", "#c33"]
@@ -378,6 +378,22 @@ def test_results_of_another_model_have_no_place_on_the_newest_ones_scale():
     words = [element.text for element in drawing.iter("text")]
     assert {"1.74", "0.61"} <= set(words)
     assert "3000" not in words
+
+
+def test_articles_that_say_nearly_the_same_have_a_row_each():
+    model = Model(name="llama-3.2-3b-instruct-q4_k_m", sha256="e" * 64, dimensions=dimensions())
+    _, drawing = drawn(result(model=model))
+    told = [(element.text, element.get("y")) for element in drawing.iter("text")]
+    figures = [place for place in told if place[0] in ("4.1", "4.3", "2 to 3")]
+    assert len({y for _, y in figures}) == len(figures) == 3
+
+
+def test_the_words_beside_the_longest_bar_are_not_cut():
+    toy = Model(name="toy", sha256="e" * 64)
+    _, drawing = drawn(result((1000.0,) * 3, model=toy, in_runs={"held_back": ("throttled",)}))
+    widest = 7 * len("1000 held back")
+    [label] = [word for word in drawing.iter("text") if word.text == "1000 held back"]
+    assert float(label.get("x")) + widest <= float(drawing.get("viewBox").split()[2])
 
 
 def test_eight_results_are_enough():

@@ -142,6 +142,8 @@ def test_what_is_kept_is_judged_without_a_connection(fleet):
         (("pi4-c", "--kept"), "no host 'pi4-c'"),
         (("pi4-a", "--rounds", 0), "not in the range"),
         (("pi4-a", "--kept", "--chart", "/none/a.html"), "/none/a.html cannot be written"),
+        (("pi4-a", "--chart", "/none/a.html"), "/none/a.html cannot be written"),
+        (("pi4-a", "--kept", "--chart", "a" * 300), "a cannot be written: File name too long"),
     ],
 )
 def test_wrong_usage_ends_with_2(fleet, words, said):
@@ -149,10 +151,13 @@ def test_wrong_usage_ends_with_2(fleet, words, said):
     done = bench(*words)
     assert done.exit_code == 2
     assert said in done.stderr
+    assert fleet.asked == []
 
 
 def test_a_damaged_result_is_named_and_ends_with_2(fleet):
     keep(fleet.folder, result()).write_text("{")
+    assert bench("pi4-a").exit_code == 2
+    assert fleet.asked == []
     done = bench("pi4-a", "--kept")
     assert done.exit_code == 2
     assert "is no result of a benchmark" in done.stderr

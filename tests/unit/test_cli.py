@@ -117,6 +117,34 @@ def test_a_run_that_left_nothing_has_no_hosts():
 # up
 
 
+@pytest.mark.parametrize(
+    "left",
+    [
+        outcome(run("pi5-a"), end(), code=130),
+        outcome(run("pi5-a"), step("pi5-a", "Install packages"), code=-9),
+    ],
+    ids=["interrupted", "killed"],
+)
+@pytest.mark.parametrize("words", [("up",), ("model", "prune", "pi5-a")], ids=" ".join)
+def test_a_host_of_a_run_that_was_cut_off_is_not_called_done(runs, left, words):
+    runs.leaves = left
+    done = bramble(*words)
+    assert done.exit_code == 1
+    assert "pi5-a: failed: the run ended before its end; run it again\n" in done.output
+
+
+def test_what_nodes_say_moves_no_cursor(runs):
+    runs.leaves = outcome(
+        run("pi5-a", "pi4-b"),
+        step("pi5-a", "Fetch", state="failed", problem="500 \x1b]0;x\x07"),
+        result("pi4-b", got="4 \x1b[2J"),
+        end(failed=["pi5-a"]),
+        code=1,
+    )
+    assert "pi5-a: failed: 500 ?]0;x?\n" in bramble("up").output
+    assert ": 4 ?[2J\n" in bramble("verify").output
+
+
 def test_up_runs_the_deploy_on_the_named_hosts(runs):
     assert bramble("up", "pi5-a").exit_code == 0
     assert bramble("up", "--diff").exit_code == 0

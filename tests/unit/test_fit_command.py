@@ -228,6 +228,13 @@ def test_an_address_of_what_is_no_whole_model_is_refused(case):
 def test_a_folder_and_a_file_that_is_not_there_are_refused(tmp_path):
     assert "is no file" in refused(tmp_path)
     assert "is no file" in refused(tmp_path / "none.gguf")
+    assert "cannot be read: File name too long" in refused("a" * 300 + ".gguf")
+    assert refused("a" * 5000)
+
+
+def test_a_name_that_nothing_has_is_answered_with_the_nearest():
+    said = refused("qwen2.5-3b-instrct:q4_k_m")
+    assert said.endswith("is no file; did you mean 'qwen2.5-3b-instruct:q4_k_m'?\n")
 
 
 ANSWERS = {
@@ -260,7 +267,7 @@ def test_an_address_that_sends_a_byte_now_and_then_is_given_up_in_time(monkeypat
 def test_an_address_that_nobody_answers_is_refused():
     with serving(b"") as server:
         url = server.url
-    assert "cannot be read" in refused(url)
+    assert f"{url} cannot be read" in refused(url)
 
 
 @pytest.mark.parametrize("url", ["http://[", "http://", "http://a b/", "https://:0x/"])
@@ -272,6 +279,13 @@ def test_a_password_in_an_address_is_refused_and_not_repeated():
     said = refused("http://me:secret-word@127.0.0.1/model.gguf")
     assert "name or password" in said
     assert "secret-word" not in said
+
+
+@pytest.mark.parametrize("option", ["--claim", "--bandwidth"])
+def test_a_speed_that_is_no_number_is_refused(option):
+    done = run(DEMO, "--board", "pi4-4g", option, "nan")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert f"'{option}': nan is no number" in done.stderr
 
 
 def test_a_header_without_an_end_is_given_up_at_the_limit():

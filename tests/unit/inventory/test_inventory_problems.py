@@ -49,6 +49,13 @@ def _but_missing(lines):
     return [line for line in lines if "not set but needed" not in line]
 
 
+# Little text that says a thousand million values.
+DOUBLED_30_TIMES = "a0: &a0 [x]\n" + "".join(
+    f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 31)
+)
+MERGED_30_TIMES = "a0: &a0 {x: 1}\n" + "".join(
+    f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n" for n in range(1, 31)
+)
 FLEETS = {
     "": ["inv/fleet.yml: no hosts; add one below `hosts:`, such as `pi5-a:`"],
     "# nothing yet\n": ["inv/fleet.yml: no hosts; add one below `hosts:`, such as `pi5-a:`"],
@@ -112,6 +119,9 @@ FLEETS = {
     "hosts: {a: *nobody}": ["inv/fleet.yml:1: not valid YAML: found undefined alias 'nobody'"],
     "hosts: {a: !vault x}": ["inv/fleet.yml:1: hosts.a: the tag !vault has no meaning here"],
     "hosts: &self {a: *self}": ["inv/fleet.yml:1: hosts.a: an anchor that contains itself"],
+    f"hosts: {'[' * 5000}": ["inv/fleet.yml: nested too deeply"],
+    DOUBLED_30_TIMES: ["inv/fleet.yml: more than 200000 values, with what anchors repeat"],
+    MERGED_30_TIMES: ["inv/fleet.yml: more than 200000 values, with what anchors repeat"],
     "hosts: {a: , [b]: }": ["inv/fleet.yml:1: hosts: a key must be a word"],
     "hosts: {a: {<<: 5}}": ["inv/fleet.yml:1: hosts.a: `<<` takes a mapping or a list of mappings"],
 }

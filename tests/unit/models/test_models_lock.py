@@ -18,6 +18,7 @@ from bramble.inventory import load
 from bramble.inventory.problems import InventoryError
 from bramble.models import catalogue, lock
 from bramble.models.hub import Hub, HubError, HubUnreachable
+from bramble.printable import address
 from roles.model.plan import plan
 from tests.shapes.models import all_shapes
 
@@ -183,6 +184,10 @@ def test_a_mirror_that_tells_no_etag_is_asked_for_its_listing(model, folder, the
         (
             lambda hub: hub.repos.update({REPO: Repo(COMMIT, {"x.gguf": (OLD, 5)})}),
             "it has: x.gguf",
+        ),
+        (
+            lambda hub: hub.repos.update({REPO: Repo(COMMIT, {"\x1b]0;x\x07.gguf": (OLD, 5)})}),
+            "it has: ?]0;x?.gguf\n",
         ),
         (
             lambda hub: setattr(hub.repos[REPO], "gated", True),
@@ -420,12 +425,21 @@ def test_the_lock_is_enough_without_a_catalogue(model, folder):
             f"{{url: 'https://huggingface.co/a/b/blob/{COMMIT}/c.gguf'}}",
             "/blob/ is not where the hub has the file itself",
         ),
+        (
+            "{url: 'https://me:secret-word@nas/c.gguf'}",
+            "not shown: it may be a secret): url has a name or password in it, and nodes have no login",
+        ),
         ("{use: 'toy-3b:q4_k_m', endpoint: 'nas'}", 'model.endpoint: found "nas"'),
     ],
 )
 def test_settings_that_name_no_one_file_are_refused_with_what_to_write(folder, settings, said):
     (folder / "fleet.yml").write_text(f"settings: {{model: {settings}}}\nhosts: {{pi5-a: {{}}}}\n")
     assert said in problems(folder)
+    assert "secret-word" not in problems(folder)
+
+
+def test_what_an_address_asks_for_is_told_to_nobody():
+    assert address("https://nas:8090/c.gguf?token=secret-word") == "https://nas:8090/c.gguf"
 
 
 def test_a_url_of_a_commit_is_taken(folder):

@@ -1,8 +1,12 @@
 """`bramble model pull`: a locked model comes onto this computer, and a token to the hub alone."""
 
 import hashlib
+import os
 import random
+import signal
 import subprocess
+import sys
+import time
 
 import pytest
 from click.testing import CliRunner
@@ -78,6 +82,31 @@ def test_a_token_of_a_file_is_taken(pull, hub, tmp_path):
     (tmp_path / "token").write_text(f"{TOKEN}\n")
     assert pull(hub, HF_TOKEN_PATH=str(tmp_path / "token")).exit_code == 0
     assert hub.tokens == [f"Bearer {TOKEN}"]
+
+
+def test_a_pull_that_is_stopped_says_so_in_words_and_is_taken_up(pull, hub):
+    hub.script = [Whole(cut_after=1_500_000, stall=True)]
+    with subprocess.Popen(
+        [sys.executable, "-c", "from bramble.cli import main; main()", "model", "pull", USE],
+        env={**os.environ, "HF_ENDPOINT": hub.url.rpartition("/")[0]},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        process_group=0,
+    ) as process:
+        assert process.stdout is not None
+        part = cache.place(SHA256).with_suffix(".gguf.part")
+        until = time.monotonic() + 30
+        while not (part.exists() and part.stat().st_size >= 1 << 20):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
+        said = process.stdout.read()
+    assert process.returncode == 1
+    assert said.endswith("Stopped. The same command goes on with what is there.\n")
+    assert "Traceback" not in said
+    assert pull(hub).exit_code == 0
+    assert hub.ranges[-1] is not None
 
 
 def test_what_is_there_is_not_fetched_again(pull, hub):

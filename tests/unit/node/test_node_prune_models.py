@@ -56,7 +56,10 @@ def test_all_but_the_planned_one_and_the_predecessor_go_with_stamp(folder, capsy
     left = sorted(path.name for path in folder.iterdir() if path.suffix != ".gguf")
     assert left == ["planned.gguf.json", "planned.gguf.part", "second.gguf.json"]
     said = capsys.readouterr().out
-    assert f":: kept {folder}/second.gguf (0 MiB): the predecessor" in said
+    assert (
+        f":: kept {folder}/second.gguf (0 MiB): the last one besides; no predecessor is known"
+        in said
+    )
     assert f":: removed {folder}/fifth.gguf (0 MiB): neither planned" in said
     assert ":: freed 0 MiB" in said
 
