@@ -109,6 +109,11 @@ class NodePlan:
         return tuple(sorted({name for plan in self.roles.values() for name in plan.packages}))
 
     @property
+    def provided(self) -> dict[str, str]:
+        """What the roles say of themselves, all of it."""
+        return {key: value for plan in self.roles.values() for key, value in plan.provides.items()}
+
+    @property
     def refusals(self) -> tuple[str, ...]:
         """Why a deploy leaves the node alone: what its plan itself shows to be impossible."""
         return tuple(why for plan in self.roles.values() for why in plan.refusals())

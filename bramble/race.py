@@ -12,6 +12,19 @@ PROMPT_TOKENS, ANSWER_TOKENS = 128, 32
 """One turn of a conversation: what is asked, and what is answered."""
 
 
+def as_served(given: Mapping[str, str], rounds: int) -> dict[str, Any]:
+    """What the program llama_bench runs that many times: the node's model, as its server runs it."""
+    return {
+        "model": given["model.path"],
+        "rounds": rounds,
+        "prompt_tokens": PROMPT_TOKENS,
+        "answer_tokens": ANSWER_TOKENS,
+        "threads": int(given["serving.threads"]),
+        "ubatch_tokens": int(given["serving.ubatch_tokens"]),
+        "unit": given["serving.unit"],
+    }
+
+
 @dataclass(frozen=True)
 class Run:
     """One run of a variant: tokens per second of the prompt and of the answer."""

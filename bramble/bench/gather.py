@@ -32,19 +32,14 @@ def interests(plan: NodePlan, results: str) -> Interests:
     """What the look after the runs must see besides what roles want to."""
     return Interests(
         files=(GOVERNOR, MAX_CLOCK, results, *vitals.FILES),
-        units=(DESKTOP, given(plan)["serving.unit"]),
+        units=(DESKTOP, plan.provided["serving.unit"]),
         commands=(*vitals.COMMANDS, COMMAND),
     )
 
 
-def given(plan: NodePlan) -> dict[str, str]:
-    """What the roles of a node say of themselves, all of it."""
-    return {key: value for part in plan.roles.values() for key, value in part.provides.items()}
-
-
 def current(plan: NodePlan, snapshot: Snapshot) -> str:
     """The release that serves on the node, empty where none does."""
-    return linked(snapshot, f"{given(plan)['engine.home']}/current")
+    return linked(snapshot, f"{plan.provided['engine.home']}/current")
 
 
 def result_of(
@@ -57,7 +52,7 @@ def result_of(
     problem: str | None,
 ) -> result.Result:
     """All of it in the form that is kept."""
-    told, board = given(plan), plan.board
+    told, board = plan.provided, plan.board
     dimensions = told["model.dimensions"]
     return result.Result(
         host=plan.host,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -126,12 +127,20 @@ def _call(argv: Sequence[str], file: Path, log: Path, listen: Callable[[str, str
         ) as process,
     ):
         assert process.stdout is not None
-        for line in process.stdout:
-            text.write(line)
-            telling = _TELLING.match(click.unstyle(line))
-            if telling and not _HUMDRUM.match(telling["text"].strip()):
-                listen(telling["host"], printable(telling["text"].rstrip()))
-        return process.wait()
+        # Ctrl-C reaches pyinfra too; what ends this command alone is passed on to it.
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            for line in process.stdout:
+                text.write(line)
+                telling = _TELLING.match(click.unstyle(line))
+                if telling and not _HUMDRUM.match(telling["text"].strip()):
+                    listen(telling["host"], printable(telling["text"].rstrip()))
+            return process.wait()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            raise
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
 
 def show_line(host: str, text: str) -> None:

@@ -17,7 +17,7 @@ from bramble.inventory import folder
 from bramble.ops import connection
 from bramble.ops.run import Commands, Node, refuse, this_run
 from bramble.plan import Interests, NodePlan, identity
-from bramble.race import ANSWER_TOKENS, PROMPT_TOKENS
+from bramble.race import as_served
 from bramble.snapshot import FileState, Snapshot
 from bramble.steps import Step
 
@@ -47,18 +47,12 @@ def bench(node: Node) -> None:
 
 def step_of(plan: NodePlan, release: str, rounds: int) -> Step:
     """The runs as a step: it goes on without this computer, and a later run takes its figures up."""
-    given = gather.given(plan)
+    given = plan.provided
     entry = {"variant": release, "folder": f"{given['engine.home']}/releases/{release}"}
-    query: dict[str, Any] = {
+    query = {
+        **as_served(given, rounds),
         "candidates": [entry],
-        "model": given["model.path"],
-        "rounds": rounds,
-        "prompt_tokens": PROMPT_TOKENS,
-        "answer_tokens": ANSWER_TOKENS,
-        "threads": int(given["serving.threads"]),
-        "ubatch_tokens": int(given["serving.ubatch_tokens"]),
         "held_back": "note",
-        "unit": given["serving.unit"],
         "take_up": True,
     }
     query["id"] = identity(query)

@@ -15,7 +15,7 @@ from bramble.inventory import InventoryError, from_data
 from bramble.ops import connection
 from bramble.ops.run import Commands, Node, bring, refuse, this_run
 from bramble.plan import NodePlan, identity, make
-from bramble.race import ANSWER_TOKENS, PROMPT_TOKENS
+from bramble.race import as_served
 from bramble.snapshot import FileState
 from bramble.steps import Step
 
@@ -89,9 +89,9 @@ def _run(state: State, host: Host, plans: Mapping[str, NodePlan], rounds: int) -
         this_run().report.write(
             "race",
             host=host.name,
-            soc=_provided(plain)["engine.soc"],
-            model=_provided(plain)["model.name"],
-            releases={name: _provided(plan)["engine.release"] for name, plan in plans.items()},
+            soc=plain.provided["engine.soc"],
+            model=plain.provided["model.name"],
+            releases={name: plan.provided["engine.release"] for name, plan in plans.items()},
             runs=found,
         )
     return this_run().stepped(host.name, step, problem)
@@ -99,31 +99,19 @@ def _run(state: State, host: Host, plans: Mapping[str, NodePlan], rounds: int) -
 
 def step_of(plans: Mapping[str, NodePlan], rounds: int) -> Step:
     """The race as a step: it goes on without this computer, and a later run follows it."""
-    given = _provided(plans["plain"])
-    query: dict[str, Any] = {
+    query = {
+        **as_served(plans["plain"].provided, rounds),
         "candidates": [
-            {"variant": name, "folder": _provided(plan)["engine.folder"]}
+            {"variant": name, "folder": plan.provided["engine.folder"]}
             for name, plan in plans.items()
         ],
-        "model": given["model.path"],
-        "rounds": rounds,
-        "prompt_tokens": PROMPT_TOKENS,
-        "answer_tokens": ANSWER_TOKENS,
-        "threads": int(given["serving.threads"]),
-        "ubatch_tokens": int(given["serving.ubatch_tokens"]),
         "held_back": "end",
-        "unit": given["serving.unit"],
         "result": RESULT,
         "take_up": False,
     }
     query["id"] = identity(query)
     why = f"{', '.join(plans)} in turn, {rounds} times"
     return Step("Race", why, "llama_bench", query, detached=True, timeout_s=TIMEOUT_S)
-
-
-def _provided(plan: NodePlan) -> dict[str, str]:
-    """What the roles of a node say of themselves, all of it."""
-    return {key: value for part in plan.roles.values() for key, value in part.provides.items()}
 
 
 def _result(host: Host, step: Step) -> list[dict[str, Any]] | None:

@@ -1,6 +1,7 @@
 """The order of a benchmark on a node, and that no figure goes before it is kept."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -165,6 +166,6 @@ def test_what_cannot_be_benchmarked_is_refused(pi5, monkeypatch, roles, said):
     refused = []
     monkeypatch.setattr(bench, "refuse", lambda name, reasons: refused.append(reasons[0]))
     parts = {name: pi5.plan.roles[name] for name in roles or pi5.plan.roles}
-    plan = SimpleNamespace(roles=parts)
+    plan = replace(pi5.plan, roles=parts)
     bench.bench(SimpleNamespace(plan=plan, snapshot=Snapshot()))
     assert said in refused[0]

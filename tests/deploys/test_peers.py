@@ -1,7 +1,6 @@
 """A model reaches every host of a run by one reading of its origin; what fails is gone round."""
 
 import json
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -11,6 +10,7 @@ import pytest
 from bramble.models import cache
 from bramble.ops import connection, delivery, patience, peers, sharing
 from bramble.steps import Shared, Step
+from tests.deploys.fake_hosts import FakeHost, at_once
 
 WAIT_S = 20
 ORIGIN = "http://hub/model.gguf"
@@ -48,7 +48,7 @@ class Fleet:
         )
 
     def host(self, name):
-        return Host(name, self)
+        return FakeHost(name, self)
 
     def expect(self, *names, why="it is not there", **options):
         for name in names:
@@ -57,18 +57,10 @@ class Fleet:
     def deliver(self, *names, **options):
         """What came of the step on each of these hosts, all at once."""
         self.expect(*names, **options)
-        problems = {}
-
-        def one(name):
-            problems[name] = delivery.deliver(self.host(name), self.step(**options), self)
-
-        threads = [threading.Thread(target=one, args=(name,)) for name in names]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(WAIT_S)
-            assert not thread.is_alive()
-        return problems
+        return at_once(
+            names,
+            lambda name: delivery.deliver(self.host(name), self.step(**options), self),
+        )
 
     def write(self, event, **values):
         assert event == "fetch"
@@ -95,24 +87,6 @@ class Fleet:
             if (host.name, name) not in self.broken and ("any", name) not in self.broken:
                 return True, f"100 %\ninstalled /models/toy.gguf, from {name}\n"
         return False, NOTHING
-
-
-@dataclass(frozen=True)
-class Host:
-    """As much of pyinfra's host as a delivery needs."""
-
-    name: str
-    fleet: Fleet
-
-    def __hash__(self):
-        return hash(self.name)
-
-    @property
-    def state(self):
-        return self.fleet.state
-
-    def log(self, message):
-        self.fleet.logged.append(f"[{self.name}] {message}")
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from bramble import store
 from bramble.node import pack_release
 from bramble.ops import connection, delivery, patience, releases, sharing, transfer
 from bramble.steps import Step, Stored
+from tests.deploys.fake_hosts import FakeHost, at_once
 
 WAIT_S = 20
 
@@ -44,18 +45,10 @@ class Fleet:
 
     def deliver(self, *names, otherwise=None):
         """What came of the step on each of these hosts, all at once."""
-        problems = {}
-
-        def one(name):
-            problems[name] = delivery.deliver(self.host(name), self.step(name, otherwise), self)
-
-        threads = [threading.Thread(target=one, args=(name,)) for name in names]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(WAIT_S)
-            assert not thread.is_alive()
-        return problems
+        return at_once(
+            names,
+            lambda name: delivery.deliver(self.host(name), self.step(name, otherwise), self),
+        )
 
     def write(self, event, **values):
         self.events.append((event, values["host"], values.get("state") or values.get("way")))
@@ -97,22 +90,8 @@ class Fleet:
         return True, ""
 
 
-@dataclass(frozen=True)
-class Host:
-    """As much of pyinfra's host as a delivery needs."""
-
-    name: str
-    fleet: Fleet
-
-    def __hash__(self):
-        return hash(self.name)
-
-    @property
-    def state(self):
-        return self.fleet.state
-
-    def log(self, message):
-        self.fleet.logged.append(f"[{self.name}] {message}")
+class Host(FakeHost):
+    """One that files go to and come from."""
 
     def get_file(self, remote, local):
         Path(local).write_bytes(Path(remote).read_bytes())

@@ -100,7 +100,7 @@ def test_other_processors_are_known_too(features, lacking):
 
 def test_the_current_release_is_the_one_that_is_linked():
     assert gather.current(PLAN, look()) == RELEASE
-    home = gather.given(PLAN)["engine.home"]
+    home = PLAN.provided["engine.home"]
     assert gather.current(PLAN, with_file(look(), f"{home}/current", None)) == ""
 
 

@@ -2,9 +2,12 @@
 
 import http.client
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -542,6 +545,30 @@ def test_a_run_shows_what_is_said_of_a_host_and_not_that_it_goes_on(toy_pyinfra)
     left = driver.run("node", [], "-y", show=lambda *line: shown.append(line))
     assert shown == [("pi5-a", "compiling llama-server")]
     assert left.last_words == {"pi5-a": "compiling llama-server"}
+
+
+LONG = """
+import os, pathlib, signal
+def stopped(number, frame):
+    pathlib.Path("stopped").touch()
+    os._exit(130)
+signal.signal(signal.SIGINT, stopped)
+signal.alarm(30)
+print("    [pi5-a] compiling llama-server", flush=True)
+signal.pause()
+"""
+
+
+def test_what_ends_the_command_alone_ends_pyinfra_too(toy_pyinfra, tmp_path):
+    (tmp_path / "toy" / "pyinfra" / "__main__.py").write_text(LONG)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        driver.run("node", [], "-y", show=lambda *line: os.kill(os.getpid(), signal.SIGTERM))
+    until = time.monotonic() + 20
+    while not (tmp_path / "toy" / "stopped").exists():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 # ask

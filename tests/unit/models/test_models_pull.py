@@ -19,6 +19,13 @@ from tests.unit.node.scripted_server import Moved, Status, Whole, serving
 CONTENT = b"GGUF" + random.Random(20261123).randbytes(2_000_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 USE, TOKEN = "toy-3b:q4_k_m", "hf_the_token"
+# What runs in the background may have been told to ignore SIGINT.
+INTERRUPTIBLE = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from bramble.cli import main
+main()
+"""
 
 
 @pytest.fixture
@@ -87,7 +94,7 @@ def test_a_token_of_a_file_is_taken(pull, hub, tmp_path):
 def test_a_pull_that_is_stopped_says_so_in_words_and_is_taken_up(pull, hub):
     hub.script = [Whole(cut_after=1_500_000, stall=True)]
     with subprocess.Popen(
-        [sys.executable, "-c", "from bramble.cli import main; main()", "model", "pull", USE],
+        [sys.executable, "-c", INTERRUPTIBLE, "model", "pull", USE],
         env={**os.environ, "HF_ENDPOINT": hub.url.rpartition("/")[0]},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
