@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bramble.cli import model_files
+from bramble.cli import hub, model_files
 from bramble.cli.inventory import refuse
 from bramble.printable import printable
 
@@ -94,20 +93,7 @@ def _row(name: str, place: Place | None, locked: Locked | None) -> dict[str, Any
 @model.command("lock")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--update", is_flag=True, help="Take files that were uploaded anew upstream.")
-@click.option(
-    "--endpoint",
-    envvar="HF_ENDPOINT",
-    show_envvar=True,
-    help="The hub to ask; else https://huggingface.co.",
-)
-@click.option(
-    "--token-file",
-    envvar="HF_TOKEN_PATH",
-    show_envvar=True,
-    type=click.Path(path_type=Path, dir_okay=False, exists=True, readable=True),
-    help="File with a token for gated repositories; else the variable HF_TOKEN. "
-    "It goes to the hub alone, never to a node.",
-)
+@hub.asks
 @AS_JSON
 def lock(
     names: tuple[str, ...],
@@ -136,19 +122,19 @@ def lock(
 
     place, known, locked = _files()
     try:
-        hub = Hub(endpoint or ENDPOINT, token_of(token_file))
+        asked = Hub(endpoint or ENDPOINT, hub.token_of(token_file))
     except HubError as error:
         refuse(str(error))
     outcomes = []
     for name in _chosen(names, place, known, locked):
         try:
-            outcome = settle(name, known.get(name), locked.get(name), hub, update=update)
+            outcome = settle(name, known.get(name), locked.get(name), asked, update=update)
         except HubUnreachable as error:
             raise click.ClickException(
                 printable(f"{error}; {lockfile.FILE} is as it was")
             ) from None
         if outcome.entry and outcome.state != "failed":
-            entry, problem = measured(outcome.entry, hub)
+            entry, problem = measured(outcome.entry, asked)
             says = f"{outcome.says}; {problem}" if problem else outcome.says
             outcome = replace(outcome, entry=entry, says=says)
         outcomes.append(outcome)
@@ -176,12 +162,6 @@ def _chosen(
         refuse(str(error))
     except LookupError as error:
         refuse(str(error.args[0]))
-
-
-def token_of(file: Path | None) -> str | None:
-    """The token, from where no list of processes shows it."""
-    said = file.read_text(encoding="utf-8") if file else os.environ.get("HF_TOKEN", "")
-    return said.strip() or None
 
 
 @model.command("prune")

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from bramble.cli import hub
 from bramble.cli.inventory import refuse
 
 if TYPE_CHECKING:
@@ -18,20 +19,7 @@ if TYPE_CHECKING:
 
 @click.command("pull")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option(
-    "--endpoint",
-    envvar="HF_ENDPOINT",
-    show_envvar=True,
-    help="The hub to fetch from; else https://huggingface.co.",
-)
-@click.option(
-    "--token-file",
-    envvar="HF_TOKEN_PATH",
-    show_envvar=True,
-    type=click.Path(path_type=Path, dir_okay=False, exists=True, readable=True),
-    help="File with a token for gated repositories; else the variable HF_TOKEN. "
-    "It goes to the hub alone, never to a node.",
-)
+@hub.asks
 def pull(names: tuple[str, ...], endpoint: str | None, token_file: Path | None) -> None:
     """Fetch locked models NAMEs (MODEL:QUANT) onto this computer, resumed and verified.
 
@@ -42,12 +30,11 @@ def pull(names: tuple[str, ...], endpoint: str | None, token_file: Path | None) 
     \b
     HF_TOKEN_PATH=~/.cache/huggingface/token bramble model pull my-gated-model:q4_k_m
     """
-    from bramble.cli.model import token_of
     from bramble.models import cache
     from bramble.models.hub import ENDPOINT
 
     entries = {name: _locked(name) for name in names}
-    token = token_of(token_file)
+    token = hub.token_of(token_file)
     for name, entry in entries.items():
         if cache.find(entry.sha256):
             click.echo(f"{name}: {cache.place(entry.sha256)} is there already")
