@@ -8,7 +8,7 @@ from bramble.checks import Finding, Node, check, expect, skip, unknown
 from bramble.fit.verdict import NO_CAPACITY, SERVER_MIB, room_of
 from bramble.releases import built_sha256, note
 from bramble.snapshot import FileState, Unknown
-from roles.serving.plan import STRAY_CONFIG, UNIT, USER, ServingPlan, unproven
+from roles.serving.plan import STRAY_CONFIG, UNIT, USER, ServingPlan, rejected, unproven
 
 # Where models.lock has no dimensions of the model: what a token of context takes in an 8B model (Llama
 # 3.1: 32 layers, 8 heads of 128, keys and values, two bytes each), which is more than in smaller ones;
@@ -47,7 +47,8 @@ def process_runs_the_plan(plan: ServingPlan, node: Node) -> Finding:
     got = process.environ.get("BRAMBLE_PLAN", "no plan") if process else "no process"
     if process and plan.model_path in process.gone:
         got += " with a model file that was replaced since"
-    return expect(plan.plan_id, got, got == plan.plan_id, "Run the deploy again.")
+    remedy = rejected(plan, node.plan.host, node.snapshot) or "Run the deploy again."
+    return expect(plan.plan_id, got, got == plan.plan_id, remedy)
 
 
 @check()

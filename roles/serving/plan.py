@@ -168,7 +168,7 @@ def _argv(settings: Settings, board: Board, given: Given) -> tuple[str, ...]:
 def steps(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
     """Write the files, have the user, and have the service run what they say."""
     name = "Write the service's files"
-    if refused := _rejected(plan, node.host, snapshot):
+    if refused := rejected(plan, node.host, snapshot):
         written = Step(name, refused, "refuse", {"why": refused})
     else:
         written = write_files(name, plan.files, snapshot)
@@ -198,7 +198,7 @@ def again(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, 
     return (replace(step, look_again=True),)
 
 
-def _rejected(plan: ServingPlan, host: str, snapshot: Snapshot) -> str | None:
+def rejected(plan: ServingPlan, host: str, snapshot: Snapshot) -> str | None:
     """Why what is planned is not tried again by itself, None when it may be."""
     told = note(snapshot, plan.rejection)
     if not told:

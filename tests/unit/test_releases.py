@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from good_node import good_look, link, node_plan, plain, settings, with_process
@@ -14,6 +15,7 @@ from bramble.releases import superfluous
 from bramble.snapshot import Unknown
 from roles.engine import plan as engine
 from roles.engine.settings import Settings
+from roles.serving import checks
 from roles.serving import plan as serving
 
 PLAN = node_plan()
@@ -191,6 +193,9 @@ def test_a_model_that_was_rejected_here_is_refused_before_its_unit_is_written():
         "in the inventory, or mend that and run `bramble upgrade --again pi5-a`"
     )
     assert engine.steps(ENGINE, PLAN, look)[0].why is None
+    node = SimpleNamespace(plan=PLAN, snapshot=with_process(look, environ={}))
+    found = checks.process_runs_the_plan(PLAN.roles["serving"], node)
+    assert (found.status, found.remedy) == ("fail", refused(look))
     for other in ({"expect": "5"}, {"ctx_tokens": 1024}, {"gate": {"speed_share": 0.5}}):
         assert refused(look, serving=other) is None
     (step,) = serving.again(PLAN.roles["serving"], PLAN, look)
