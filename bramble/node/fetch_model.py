@@ -129,6 +129,7 @@ def have(query):
     if query["upload"]:
         shutil.copyfile(query["upload"], part)
         os.unlink(query["upload"])
+        download.say("checking the sha256")
         verify(sha256(part), part, wanted, size)
         source = "your computer"
     else:
