@@ -56,7 +56,7 @@ class Origin(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One reading of the file, or of the rest of it."""
+    """One reading of the file, or of the rest of it; or a part, for its header, which counts as none."""
 
     server: Origin
 
@@ -64,16 +64,18 @@ class Handler(BaseHTTPRequestHandler):
         """Keep quiet: the table tells."""
 
     def do_GET(self) -> None:
-        self.server.readings += 1
-        start = int(self.headers.get("Range", "bytes=0-")[6:-1])
+        said = self.headers.get("Range", "")
+        first, _, last = said.removeprefix("bytes=").partition("-")
+        self.server.readings += not last
+        size = self.server.path.stat().st_size
+        start, end = int(first or 0), min(int(last or size), size - 1)
+        self.send_response(206 if said else 200)
+        self.send_header("Content-Length", str(end + 1 - start))
+        if said:
+            self.send_header("Content-Range", f"bytes {start}-{end}/{size}")
+        self.end_headers()
         with self.server.path.open("rb") as file:
-            size = file.seek(0, 2)
-            self.send_response(206 if start else 200)
-            self.send_header("Content-Length", str(size - start))
-            if start:
-                self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
-            self.end_headers()
-            self.server.sent_bytes += self.connection.sendfile(file, start)
+            self.server.sent_bytes += self.connection.sendfile(file, start, end + 1 - start)
 
 
 def ssh(name: str, command: str) -> str:
@@ -208,9 +210,10 @@ def measured(arguments: argparse.Namespace) -> list[dict[str, float]]:
     with tempfile.TemporaryDirectory(prefix="bench-", dir="/tmp") as place:
         folder = Path(place)
         sha256 = made(folder / "bench.gguf", arguments.mib)
-        origin = Origin(folder / "bench.gguf")
-        write_inventory(folder / "fleet", names, origin, sha256)
         with fresh(names, arguments.mbit):
+            # Its address is that of the nodes' bridge, which is there while nodes are.
+            origin = Origin(folder / "bench.gguf")
+            write_inventory(folder / "fleet", names, origin, sha256)
             for number in range(arguments.rounds):
                 origin.readings = origin.sent_bytes = 0
                 one = ours(folder / "fleet", names)
@@ -220,7 +223,7 @@ def measured(arguments: argparse.Namespace) -> list[dict[str, float]]:
                 cleared(names)
                 say(f"  round {number + 1}: {one}")
                 found.append(one)
-        origin.shutdown()
+            origin.shutdown()
     return found
 
 
