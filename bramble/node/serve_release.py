@@ -23,6 +23,8 @@ import time
 import urllib.error
 import urllib.request
 
+from bramble.node import port_holder
+
 TELL_EVERY_S = 15
 ASK_TIMEOUT_S = 300
 ANSWER_TOKENS, SPEED_TOKENS, SPEED_ROUNDS = 64, 32, 3
@@ -298,7 +300,7 @@ def go_back(query, good, why):
     return f"{what} was rejected: {why}; {said}"
 
 
-def journal(unit, since_s=0.0):
+def journal(unit, since_s):
     """The unit's last words, since a time of this boot's clock."""
     argv = ["journalctl", "-u", unit, f"--since=@{since_s:.0f}", "-n60", "--no-pager", "-ocat"]
     return subprocess.run(argv, capture_output=True, text=True).stdout
@@ -311,6 +313,8 @@ def begin(query):
     if there != f"releases/{query['release']}":
         return f"the current release is {there} and not {query['release']}; run again"
     if query["restart"]:
+        if other := port_holder.problem(query):
+            return other
         try:
             systemctl("daemon-reload")
             systemctl("enable", query["unit"])
@@ -327,10 +331,11 @@ def gate(query):
     good = read(f"{query['home']}/good.json")
     known = baseline(query, good)
     floor = None if known is None else known * query["speed_share"]
+    began = time.time() - 1  # what was served before has its own words
     try:
         figures = prove(query, query["url"], floor)
     except GateError as error:
-        print(f"Last words of {query['unit']}:\n{journal(query['unit'])}", flush=True)
+        print(f"Last words of {query['unit']}:\n{journal(query['unit'], began)}", flush=True)
         if good is None or good["unit"] == text_of(query["unit_file"]):
             failed = f"release {query['release']} with {query['name']} failed"
             return f"{failed}: {error}; there is no other to go back to"

@@ -236,6 +236,7 @@ def _run(plan: ServingPlan, snapshot: Snapshot, written: Step) -> Step:
         "unit_file": UNIT_FILE,
         "restart": restart,
         "url": plan.url,
+        "host": plan.host,
         "deadline_s": plan.start_deadline_s,
         "home": plan.engine_home,
         "release": plan.release,

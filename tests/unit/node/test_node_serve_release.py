@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import socket
 import subprocess
 import threading
 import time
@@ -10,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bramble.node import serve_release
+from bramble.node import port_holder, serve_release
 
 UNIT = "llama-server.service"
 OLD, NEW, OLDER = "0" * 12, "1" * 12, "2" * 12
@@ -111,6 +113,10 @@ def node(tmp_path, monkeypatch):
     fake = SimpleNamespace(run=run, CalledProcessError=errors[0], SubprocessError=errors[1])
     monkeypatch.setattr(serve_release, "subprocess", fake)
     monkeypatch.setattr(serve_release, "now", lambda: "2026-11-21T08:00:00+00:00")
+    # The server is a thread of this process, which stands for the unit's.
+    made.cgroup = tmp_path / "cgroup"
+    made.cgroup.write_text(f"0::/system.slice/{UNIT}\n")
+    monkeypatch.setattr(port_holder, "CGROUP", str(made.cgroup))
     yield made
     server.end()
 
@@ -134,6 +140,7 @@ def gate(node, **changes):
         "unit_file": str(node.unit_file),
         "restart": True,
         "url": node.server.url,
+        "host": "127.0.0.1",
         "deadline_s": 60,
         "home": str(node.home),
         "release": NEW,
@@ -363,10 +370,9 @@ def test_a_model_that_fails_gives_way_to_the_one_before_and_its_release_stays(no
     said = capsys.readouterr().out.strip().splitlines()[-1]
     assert said.startswith(f":: model qwen-q4_0 was rejected: {why}")
     assert said.endswith("; tiny serves again")
-    # The last words are of any time; only what was said since the start can be the cause.
-    causes = node.since[:-1]
-    assert len(causes) == ("unknown" in why)
-    assert all(abs(since - time.time()) < 60 for since in causes)
+    # Only what was said since the start can be the cause, and is told.
+    assert len(node.since) == 1 + ("unknown" in why)
+    assert all(abs(since - time.time()) < 60 for since in node.since)
 
 
 def test_a_model_is_held_against_its_own_last_figure_with_the_same_release(node):
@@ -467,6 +473,44 @@ def test_a_disk_that_takes_no_note_is_said(node, capsys, monkeypatch):
     monkeypatch.setattr(serve_release, "write", full)
     assert gate(node) == 1
     assert f"{node.home}: No space left on device; mend that" in capsys.readouterr().out
+
+
+def test_a_port_that_somebody_else_holds_is_told_at_once_and_rejects_nothing(node, capsys):
+    known_good(node, release=NEW, model="e" * 64, name="tiny")
+    node.cgroup.write_text("0::/user.slice/session-1.scope\n")
+    assert gate(node) == 1
+    assert node.orders == []
+    assert list((node.home).glob("rejected/*")) == []
+    port = node.server.http.server_port
+    (said,) = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(
+        rf":: port {port} is held by .+ \(process {os.getpid()}\); end that, or set serving.port to "
+        "another one",
+        said,
+    )
+
+
+@pytest.mark.parametrize(
+    ("bound", "ours", "in_the_way"),
+    [
+        ("127.0.0.1", "127.0.0.1", True),
+        ("0.0.0.0", "127.0.0.1", True),
+        ("*", "127.0.0.1", True),
+        ("[::]", "0.0.0.0", True),
+        ("192.168.1.5", "0.0.0.0", True),
+        ("192.168.1.5", "127.0.0.1", False),
+        ("[::1]", "0.0.0.0", False),
+        ("[::1]", "127.0.0.1", False),
+    ],
+)
+def test_only_a_socket_that_keeps_ours_from_being_opened_is_in_the_way(bound, ours, in_the_way):
+    assert port_holder.in_the_way(bound, ours) == in_the_way
+
+
+def test_a_port_that_nobody_has_is_free():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    assert port_holder.holder("127.0.0.1", port, UNIT) is None
 
 
 def test_an_order_that_systemd_does_not_take_rejects_nothing(node, capsys):

@@ -1,0 +1,44 @@
+"""Say who else listens on a TCP port of this node: a service cannot start where that is so."""
+
+import re
+import subprocess
+
+CGROUP = "/proc/{}/cgroup"
+EVERYWHERE = ("0.0.0.0", "*", "[::]")
+
+
+def problem(query):
+    """Why the unit cannot have its port, None where it can: no fault of what it would serve."""
+    port = query["url"].rpartition(":")[2]
+    other = holder(query["host"], port, query["unit"])
+    if other is None:
+        return None
+    return f"port {port} is held by {other}; end that, or set serving.port to another one"
+
+
+def holder(address, port, unit):
+    """Who else than the unit's own processes holds the port, None where nobody does."""
+    argv = ["ss", "-Hltnp", f"sport = :{port}"]
+    told = subprocess.run(argv, capture_output=True, text=True).stdout
+    for line in told.splitlines():
+        bound = line.split()[3].rpartition(":")[0].partition("%")[0]
+        several = re.findall(r'\("([^"]*)",pid=(\d+)', line)
+        if in_the_way(bound, address) and not any(is_of(pid, unit) for _, pid in several):
+            return ", ".join(f"{name} (process {pid})" for name, pid in several) or "the kernel"
+    return None
+
+
+def in_the_way(bound, address):
+    """Whether a socket on one address keeps another from being opened on the same port."""
+    # What listens on another address of the node is in the way of 0.0.0.0 alone, and [::1] of nobody.
+    wide = address in EVERYWHERE and not bound.startswith("[")
+    return bound == address or bound in EVERYWHERE or wide
+
+
+def is_of(pid, unit):
+    """Whether a process belongs to a unit; one that has ended belongs to none."""
+    try:
+        with open(CGROUP.format(pid), encoding="utf-8") as file:
+            return f"/{unit}" in file.read()
+    except OSError:
+        return False
