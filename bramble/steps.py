@@ -73,6 +73,8 @@ class Step:
     A step with a `reboot_deadline_s` may have the node reboot: it lasts until the node answers again.
     After one that says `look_again` the steps of later roles go by a new look at the node.
     `note` says why a step that might be expected has nothing to do.
+    `sent_at` names the value of the query that is filled in when the program is sent: the time of that
+    moment by this computer's clock, in seconds since 1970. A plan may be much older by then.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Step:
     confirm: Mapping[str, Any] | None = field(default=None, repr=False)
     look_again: bool = False
     note: str | None = None
+    sent_at: str | None = None
     stored: Stored | None = None
     shared: Shared | None = None
 

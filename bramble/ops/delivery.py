@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import click
 from paramiko import SSHException
@@ -59,7 +62,7 @@ def _run(host: Host, step: Step) -> str | None:
     if step.detached:
         well, output = connection.follow(host, step)
     else:
-        well, output = connection.run(host, step.program, step.query, step.timeout_s)
+        well, output = connection.run(host, step.program, _query(step), step.timeout_s)
     if well:
         return None
     problem = output.strip() or "it failed without a word"
@@ -67,6 +70,11 @@ def _run(host: Host, step: Step) -> str | None:
         for line in problem.splitlines():
             host.log(click.style(line, "red"))
     return problem
+
+
+def _query(step: Step) -> Mapping[str, Any]:
+    """What the program is told, with the time of this moment where it needs that."""
+    return step.query if step.sent_at is None else {**step.query, step.sent_at: time.time()}
 
 
 def _confirm(host: Host, step: Step) -> str | None:

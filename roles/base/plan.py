@@ -150,11 +150,17 @@ def _set_clock(plan: BasePlan, snapshot: Snapshot) -> Step:
     query = {
         "ntp": ntp,
         "wait_s": plan.clock_wait_s if off else None,
-        # By this computer's clock; the program adds the time that has passed since it began.
-        "right_at_s": int(snapshot.answered_at_s) or None,
         "tolerance_s": plan.clock_tolerance_s,
     }
-    return Step(name, "; ".join(reasons), "set_clock", query, timeout_s=plan.clock_wait_s + 60)
+    return Step(
+        name,
+        "; ".join(reasons),
+        "set_clock",
+        query,
+        timeout_s=plan.clock_wait_s + 60,
+        # The program adds the time that has passed since it began.
+        sent_at="right_at_s",
+    )
 
 
 def half_installed(snapshot: Snapshot) -> str | Unknown | None:

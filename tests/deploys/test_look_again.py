@@ -1,5 +1,6 @@
 """A step that later ones depend on is followed by a look that they go by."""
 
+import time
 from functools import partial
 from types import SimpleNamespace
 
@@ -51,6 +52,23 @@ def carried_out(**changes):
     host = SimpleNamespace(name="pi5-a", log=lambda line: None)
     step = Step("Mount the SSD", "it is not mounted", "mount_disk", **changes)
     return run._carry_out(None, host, step, QUERY)
+
+
+def test_a_program_that_needs_the_time_is_told_that_of_its_sending(deploy, monkeypatch):
+    """Not that of the look, which may be minutes older where another host hung."""
+    sent = []
+
+    def send(host, program, query, timeout_s):
+        sent.append(query)
+        return True, ""
+
+    monkeypatch.setattr(connection, "run", send)
+    before_s = time.time()
+    assert carried_out(query={"wait_s": 10}, sent_at="right_at_s")
+    assert sent[0]["wait_s"] == 10
+    assert before_s <= sent[0]["right_at_s"] <= time.time()
+    assert carried_out(query={"wait_s": 10})
+    assert sent[1] == {"wait_s": 10}
 
 
 def test_later_steps_go_by_what_is_seen_after_it(deploy):

@@ -78,11 +78,6 @@ def test_a_clock_that_cannot_be_set_is_said(node, capsys):
     assert "4000 s behind and cannot be set" in capsys.readouterr().err
 
 
-def test_without_ntp_and_without_a_time_nothing_is_guessed(node, capsys):
-    assert brought(right_at_s=None) == 1
-    assert "no NTP server was reached" in capsys.readouterr().err
-
-
 def test_only_ntp_is_switched_on_where_the_clock_is_right(node, capsys):
     assert brought(ntp=True, wait_s=None) == 0
     assert node.orders == ["set-ntp true"]
