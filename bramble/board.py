@@ -5,22 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bramble.snapshot import Snapshot, System, Unknown
+from bramble.snapshot import DeviceTree, Snapshot, System, Unknown
 
 SUPPORTED_CODENAMES = ("bookworm",)
 SUPPORTED_ARCHITECTURES = ("arm64", "amd64")
 
-# The board type field of the revision code (raspberrypi/documentation, revision-codes.adoc).
-_TYPES = {0x11: "pi4", 0x13: "pi400", 0x14: "cm4", 0x17: "pi5", 0x18: "cm5", 0x19: "pi500"}
+# The board type field of the revision code (raspberrypi/documentation, revision-codes.adoc). A CM4S
+# has no Wi-Fi and a CM5 Lite no eMMC; both are what the others are.
+_TYPES = {
+    0x11: "pi4",
+    0x13: "pi400",
+    0x14: "cm4",
+    0x15: "cm4",
+    0x17: "pi5",
+    0x18: "cm5",
+    0x19: "pi500",
+    0x1A: "cm5",
+}
+# Boards before the Pi 4: by that field (0x12 is a Zero 2 W), and those of the codes of old.
+_OLDER_TYPES = {*range(0x07), 0x08, 0x09, 0x0A, 0x0C, 0x0D, 0x0E, 0x10, 0x12}
+_OLD_STYLE = range(0x02, 0x16)
+OTHER, STRANGE = "other", "unknown"
 
 
 @dataclass(frozen=True)
 class Board:
     """A node's hardware and userland.
 
-    `kind` is pi4, pi400, cm4, pi5, cm5 or pi500 by the revision code, `other` for anything else,
-    mini-PCs among them. `cpu_part` is the Arm part number (0xd08 is Cortex-A72, 0xd0b Cortex-A76),
-    None elsewhere. `memory_mib` is MemTotal: what the kernel has, which `total_mem=` may cap.
+    `kind` is pi4, pi400, cm4, pi5, cm5 or pi500 by the revision code, `unknown` for a Raspberry Pi
+    that is not in the table, `other` for anything else: older ones, and mini-PCs. `cpu_part` is the
+    Arm part number (0xd08 is Cortex-A72, 0xd0b Cortex-A76), None elsewhere. `memory_mib` is MemTotal:
+    what the kernel has, which `total_mem=` may cap.
     """
 
     model: str
@@ -37,6 +52,16 @@ class Board:
     def repacks(self) -> bool:
         """Whether llama.cpp copies weights into another order there, for which Arm needs dotprod."""
         return self.architecture != "arm64" or "asimddp" in self.cpu_features
+
+    @property
+    def strange(self) -> str | None:
+        """Why nothing is known of this board though it is a Raspberry Pi, None where that is not so."""
+        if self.kind != STRANGE:
+            return None
+        return (
+            f"this version of bramble does not know this Raspberry Pi ({self.model}), so its boot "
+            "files and its clocks are left alone"
+        )
 
 
 def board(snapshot: Snapshot) -> Board | Unknown:
@@ -68,12 +93,26 @@ def _identity(snapshot: Snapshot) -> tuple[str, str]:
     """The model's name and the board's kind, by the device tree."""
     tree = snapshot.device_tree
     if tree is None or isinstance(tree, Unknown) or not tree.model:
-        return "not a Raspberry Pi", "other"
-    new_style = tree.revision is not None and tree.revision >> 23 & 1
-    kind = (
-        _TYPES.get(tree.revision >> 4 & 0xFF, "other") if new_style and tree.revision else "other"
+        return "not a Raspberry Pi", OTHER
+    return tree.model, _kind(tree)
+
+
+def _kind(tree: DeviceTree) -> str:
+    """The kind by the revision code; a Raspberry Pi that it does not name is a strange one."""
+    of_type = board_type(tree)
+    if of_type in _TYPES:
+        return _TYPES[of_type]
+    old = of_type in _OLDER_TYPES or tree.revision in _OLD_STYLE
+    made_by_them = (tree.model or "").startswith("Raspberry Pi") or any(
+        name.startswith("raspberrypi,") for name in tree.compatible
     )
-    return tree.model, kind
+    return STRANGE if made_by_them and not old else OTHER
+
+
+def board_type(tree: DeviceTree) -> int | None:
+    """The type field of a revision code of the new style, None without one."""
+    new_style = tree.revision is not None and tree.revision >> 23 & 1
+    return tree.revision >> 4 & 0xFF if new_style and tree.revision else None
 
 
 def refusals(snapshot: Snapshot) -> tuple[str, ...]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bramble import cmdline, config_txt
 from bramble.boot_files import CONFIG, CONFIG_STAMP
-from bramble.checks import Finding, Node, check, expect, unknown
+from bramble.checks import Finding, Node, check, expect, skip, unknown
 from bramble.container import container
-from bramble.snapshot import Snapshot, Unknown
+from bramble.snapshot import Boot, Snapshot, Unknown
 from roles.boot.plan import (
     CONTROLLERS,
     PRESSURE,
@@ -26,9 +26,9 @@ def kernel_has_its_parameters(plan: BootPlan, node: Node) -> Finding:
     want, boot = " ".join(plan.kernel.tokens) or "nothing", node.snapshot.boot
     if isinstance(boot, Unknown):
         return unknown(want, boot)
-    why = no_boot_folder(plan, boot) or (None if plan.kernel.tokens else "nothing is planned")
-    if why:
-        return Finding("skip", want, why)
+    stop = _inapplicable(want, plan, boot, bool(plan.kernel.tokens))
+    if stop:
+        return stop
     lacking = cmdline.missing(boot.proc_cmdline, plan.kernel)
     got = f"without {' '.join(lacking)}" if lacking else "all in /proc/cmdline"
     return expect(want, got, not lacking, REBOOT)
@@ -40,9 +40,9 @@ def cmdline_txt_is_one_line(plan: BootPlan, node: Node) -> Finding:
     want, boot = "one line", node.snapshot.boot
     if isinstance(boot, Unknown):
         return unknown(want, boot)
-    why = no_boot_folder(plan, boot)
-    if why:
-        return Finding("skip", want, why)
+    stop = _inapplicable(want, plan, boot)
+    if stop:
+        return stop
     if boot.cmdline_txt is None:
         remedy = f"Mount the boot partition, or restore {boot.cmdline_path} from its .bak."
         return expect(want, f"no {boot.cmdline_path}", False, remedy)
@@ -83,15 +83,27 @@ def _not_told(want: str, look: Snapshot, plan: BootPlan, wanted: bool) -> Findin
     """The finding where the node's kernel cannot prove this: none is planned, or it is another's."""
     if isinstance(look.boot, Unknown):
         return unknown(want, look.boot)
-    why = no_boot_folder(plan, look.boot) or (None if wanted else "it is not planned")
-    if why:
-        return Finding("skip", want, why)
+    stop = _inapplicable(want, plan, look.boot, wanted)
+    if stop:
+        return stop
     kind = container(look)
     if isinstance(kind, Unknown):
         return unknown(want, kind)
     if kind is not None:
-        return Finding("skip", want, f"a container ({kind}): the kernel is its host's")
+        return skip(want, f"a container ({kind}): the kernel is its host's")
     return None
+
+
+def _inapplicable(want: str, plan: BootPlan, boot: Boot, planned: bool = True) -> Finding | None:
+    """The finding where there is nothing to prove: on another machine, or as nothing is planned."""
+    if plan.strange:
+        return _strange(want, plan.strange)
+    why = no_boot_folder(plan, boot) or (None if planned else "nothing is planned")
+    return skip(want, why) if why else None
+
+
+def _strange(want: str, why: str) -> Finding:
+    return Finding("unknown", want, why, "Use a version of bramble that knows this board.")
 
 
 @check()
@@ -103,9 +115,9 @@ def config_txt_has_the_planned_values(plan: BootPlan, node: Node) -> Finding:
     )
     if isinstance(boot, Unknown):
         return unknown(want, boot)
-    why = no_boot_folder(plan, boot) or (None if plan.config else "nothing is planned")
-    if why:
-        return Finding("skip", want, why)
+    stop = _inapplicable(want, plan, boot, bool(plan.config))
+    if stop:
+        return stop
     found = {name: config_txt.last_word(boot.config_txt or "", name) for name in plan.config}
     well = found == dict(plan.config)
     got = " ".join(f"{name}={value or '(not on every board)'}" for name, value in found.items())
@@ -118,13 +130,15 @@ def config_txt_has_the_planned_values(plan: BootPlan, node: Node) -> Finding:
 def bootloader_is_current(plan: BootPlan, node: Node) -> Finding:
     """rpi-eeprom-update itself calls the bootloader up to date; its exit code says too little."""
     want, boot = "up to date", node.snapshot.boot
+    if plan.strange:
+        return _strange(want, plan.strange)
     if plan.elsewhere or not plan.has_eeprom:
-        return Finding("skip", want, plan.elsewhere or "this board takes no update by itself")
+        return skip(want, plan.elsewhere or "this board takes no update by itself")
     found = boot if isinstance(boot, Unknown) else bootloader(node.snapshot)
     if isinstance(found, Unknown):
         return unknown(want, found)
     if found.state == "not_applicable":
-        return Finding("skip", want, found.said)
+        return skip(want, found.said)
     if found.state == "unknown":
         return unknown(want, Unknown(found.said))
     if found.state == "pending_reboot":
@@ -139,9 +153,9 @@ def no_reboot_is_pending(plan: BootPlan, node: Node) -> Finding:
     want, look = "nothing waits", node.snapshot
     if isinstance(look.boot, Unknown):
         return unknown(want, look.boot)
-    why = no_boot_folder(plan, look.boot)
-    if why:
-        return Finding("skip", want, why)
+    stop = _inapplicable(want, plan, look.boot)
+    if stop:
+        return stop
     stamp = look.file(CONFIG_STAMP)
     if isinstance(stamp, Unknown):
         return unknown(want, stamp)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bramble import cmdline, config_txt, container, eeprom
-from bramble.board import Board
+from bramble.board import OTHER, Board
 from bramble.boot_files import CONFIG, CONFIG_STAMP, FIRMWARE, edit
 from bramble.plan import Given, Interests, NodePlan, RolePlan
 from bramble.snapshot import Boot, FileState, Output, Snapshot, Unknown
@@ -32,9 +32,13 @@ WITH_EEPROM = ("pi4", "pi400", "pi5", "pi500", "cm5")
 
 @dataclass(frozen=True, kw_only=True)
 class BootPlan(RolePlan):
-    """What is told at boot. `elsewhere` says why there is nothing to tell, None on a Raspberry Pi."""
+    """What is told at boot. `elsewhere` says why there is nothing to tell, None on a Raspberry Pi.
+
+    `strange` says that it is one that nothing is known of: what it should be told is not known either.
+    """
 
     elsewhere: str | None
+    strange: str | None
     kernel: cmdline.Wish
     config: Mapping[str, str]
     has_eeprom: bool
@@ -57,9 +61,11 @@ def interests(settings: Settings) -> Interests:
 
 def plan(settings: Settings, board: Board, given: Given) -> BootPlan:
     """The settings on a Raspberry Pi, nothing on another machine."""
-    if board.kind == "other":
+    if board.kind == OTHER or board.strange:
         return BootPlan(
-            elsewhere=f"{board.model}: boot files are edited on a Raspberry Pi 4 or 5 only",
+            elsewhere=board.strange
+            or f"{board.model}: boot files are edited on a Raspberry Pi 4 or 5 only",
+            strange=board.strange,
             kernel=cmdline.Wish(),
             config={},
             has_eeprom=False,
@@ -70,6 +76,7 @@ def plan(settings: Settings, board: Board, given: Given) -> BootPlan:
         )
     return BootPlan(
         elsewhere=None,
+        strange=None,
         kernel=cmdline.Wish(
             flags=MEMORY_FLAG if settings.memory_cgroup else {},
             values={"psi": "1"} if settings.psi else {},

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from bramble import config_txt, container, vitals
-from bramble.board import Board
+from bramble.board import OTHER, Board
 from bramble.boot_files import CONFIG, CONFIG_STAMP, edit
 from bramble.plan import File, Given, Interests, NodePlan, RolePlan
 from bramble.render import render
@@ -55,7 +55,7 @@ def interests(settings: Settings) -> Interests:
 def plan(settings: Settings, board: Board, given: Given) -> PowerPlan:
     """The governor's unit where one is set, and what config.txt needs for this board."""
     fan = _fan(settings.fan, board)
-    config = (fan if board.kind != "other" else {}) | _overclock(settings.overclock, board)
+    config = fan | _overclock(settings.overclock, board)
     return PowerPlan(
         files=_files(settings.governor),
         provides={f"{WISH}{name}": value for name, value in config.items()},
@@ -86,7 +86,7 @@ def _fan(fan: Fan, board: Board) -> dict[str, str]:
 
 def _overclock(overclock: Overclock, board: Board) -> dict[str, str]:
     """The lines of config.txt that overclock a Raspberry Pi, never with force_turbo beside a voltage."""
-    if board.kind == "other":
+    if board.kind == OTHER or board.strange:
         return {}
     made = {}
     if overclock.arm_freq_mhz is not None:

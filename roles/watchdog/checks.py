@@ -7,6 +7,7 @@ the second.
 from __future__ import annotations
 
 from bramble import container
+from bramble.board import OTHER
 from bramble.checks import Finding, Node, check, expect, skip, unknown
 from bramble.snapshot import Unknown
 from roles.watchdog.plan import (
@@ -43,7 +44,7 @@ def device_is_armed(plan: WatchdogPlan, node: Node) -> Finding:
         return unknown(want, found)
     if kind:
         return skip(want, f"a container ({kind}) has no watchdog of its own")
-    if found is None and node.plan.board.kind == "other":
+    if found is None and node.plan.board.kind == OTHER:
         return skip(want, f"there is no {DEVICE}")
     if found is None:
         remedy = "Every Pi has one: look for bcm2835-wdt in `dmesg`, and update the kernel."

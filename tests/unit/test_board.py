@@ -16,13 +16,18 @@ REVISIONS = {
     0xD03115: "pi4",
     0xC03130: "pi400",
     0xD03141: "cm4",
+    0xA03150: "cm4",  # a CM4S
     0xD04170: "pi5",
     0xE04171: "pi5",
     0xC04180: "cm5",
     0xD04190: "pi500",
+    0xD041A0: "cm5",  # a CM5 Lite
     0xA020D3: "other",  # a Pi 3B+
+    0x902120: "other",  # a Zero 2 W
     0x000E: "other",  # the old style: a Pi 1, whose bits mean something else
-    0x3114: "other",  # a Pi 4's number without the bit of the new style
+    0xD041B0: "unknown",  # a board of next year
+    0xA02160: "unknown",  # "internal use only"
+    0x3114: "unknown",  # a Pi 4's number without the bit of the new style
 }
 
 
@@ -93,6 +98,24 @@ def test_the_kind_follows_the_revision_code_and_not_the_models_name(pi5, revisio
     found = board(look)
     assert isinstance(found, Board)
     assert (found.model, found.kind) == ("Raspberry Pi", kind)
+
+
+def test_another_makers_board_is_no_unknown_raspberry_pi(pi5):
+    look = replace(pi5, device_tree=DeviceTree("Radxa ROCK 5B", ("radxa,rock-5b",), None))
+    found = board(look)
+    assert isinstance(found, Board)
+    assert (found.kind, found.strange) == ("other", None)
+
+
+def test_a_raspberry_pi_is_one_by_its_name_or_by_what_it_is_compatible_with(pi5):
+    for tree in (
+        DeviceTree("Raspberry Pi 6 Model B Rev 1.0", (), None),
+        DeviceTree("A new name", ("raspberrypi,6-model-b", "brcm,bcm2713"), 0xD051C0),
+    ):
+        found = board(replace(pi5, device_tree=tree))
+        assert isinstance(found, Board)
+        assert found.kind == "unknown"
+        assert "does not know this Raspberry Pi" in (found.strange or "")
 
 
 def test_memory_is_what_the_kernel_has_and_not_what_the_revision_says(pi5):

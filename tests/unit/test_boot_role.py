@@ -135,6 +135,19 @@ def test_another_machine_is_left_alone_and_every_check_says_why():
     assert set(statuses(GOOD, plan).values()) == {"skip"}
 
 
+def test_a_pi_that_nobody_knows_is_left_alone_and_no_check_calls_that_fine():
+    strange = replace(PI5, model="Raspberry Pi 6 Model B Rev 1.0", kind="unknown")
+    plan = node_plan(strange, boot=UPDATE)
+    assert due(with_boot(OLD, proc_cmdline=FRESH, cmdline_txt=FRESH), plan) == []
+    assert set(statuses(GOOD, plan).values()) == {"unknown"}
+
+
+def test_a_cm5_lite_is_told_what_a_cm5_is():
+    plan = node_plan(replace(PI5, model="Raspberry Pi Compute Module 5 Lite Rev 1.0", kind="cm5"))
+    fresh = with_boot(GOOD, proc_cmdline=FRESH, cmdline_txt=FRESH, config_txt="")
+    assert due(fresh, plan) == [KERNEL, FIRMWARE, REBOOT]
+
+
 def test_a_pi_without_the_boot_folder_is_left_alone():
     look = with_boot(GOOD, proc_cmdline=FRESH, cmdline_txt=None, config_txt=None)
     assert due(look) == []
