@@ -88,9 +88,13 @@ def add(unpacked: Path) -> Entry:
     manifest = json.loads((unpacked / "manifest.json").read_text(encoding="utf-8"))
     release = manifest["release"]
     draft = folder() / f"{release}.archive.new"
-    with tarfile.open(draft, "w:gz", compresslevel=6) as archive:
-        for path in sorted(unpacked.rglob("*")):
-            archive.add(path, str(path.relative_to(unpacked)), recursive=False, filter=_plain)
+    try:
+        with tarfile.open(draft, "w:gz", compresslevel=6) as archive:
+            for path in sorted(unpacked.rglob("*")):
+                archive.add(path, str(path.relative_to(unpacked)), recursive=False, filter=_plain)
+    except OSError:  # such as a full disk
+        draft.unlink(missing_ok=True)
+        raise
     size = sum(p.stat().st_size for p in unpacked.rglob("*") if p.is_file())
     return _list(draft, manifest, size)
 

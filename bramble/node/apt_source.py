@@ -13,6 +13,8 @@ import sys
 import urllib.parse
 import urllib.request
 
+from bramble.node import owned
+
 ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8"}
 KEY_LIMIT_BYTES = 1 << 20
 PUBLIC_KEY = 6
@@ -77,7 +79,7 @@ def key(query):
     """The key's packets, from the uploaded file or from its URL, if it is the planned one."""
     if query["key_file"]:
         where = "storage.log2ram_repository.key_file"
-        with open(query["key_file"], "rb") as file:
+        with owned.opened(query["key_file"], "rb") as file:
             content = file.read(KEY_LIMIT_BYTES)
     else:
         where = query["key_url"]

@@ -17,7 +17,11 @@ import subprocess
 import tempfile
 import urllib.request
 
+from bramble.node import owned
+
 NEEDED_BYTES = 1024**3
+# A build that leaves less than this free is thrown away: the system needs it.
+RESERVE_BYTES = 256 * 1024**2
 # Plain variables of llama.cpp's and CMake's own, which no project declares as options.
 UNDECLARED_BY_DESIGN = re.compile(r"^(CMAKE_.*|FETCHCONTENT_.*|LLAMA_BUILD_(NUMBER|COMMIT))$")
 DOWNLOAD_LIMIT = 64 * 1024**2
@@ -90,7 +94,7 @@ def unpack(source, folder, setting):
     archive, upload = f"{folder}.archive", source.get("upload")
     try:
         if upload:
-            shutil.copyfile(upload, archive)
+            owned.taken(upload, archive)
             check_sum(archive, "sha256", source["sha256"], f"{setting}.archive")
         else:
             download(source["url"], archive)
@@ -103,7 +107,7 @@ def unpack(source, folder, setting):
         call("tar", "--extract", *where, "--no-same-owner", "--exclude=.git", *only)
     finally:
         for path in (archive, upload):
-            if path and os.path.exists(path):
+            if path and os.path.lexists(path):
                 os.unlink(path)
 
 
@@ -347,11 +351,33 @@ def build(query):
         install(query, folder)
 
 
+def tidy_up(query):
+    """Leave no half of a source or a release, and on a disk that was filled nothing of the build.
+
+    Why it was thrown away, None where it may go on from there.
+    """
+    work, (folder, name) = query["work"], os.path.split(query["release"])
+    for half in (os.path.join(work, "src.new"), os.path.join(folder, f".{name}.new")):
+        shutil.rmtree(half, ignore_errors=True)
+    free = shutil.disk_usage(work).free
+    if free >= RESERVE_BYTES:
+        return None
+    for part in ("build", "src", "kleidiai"):
+        shutil.rmtree(os.path.join(work, part), ignore_errors=True)
+    return (
+        f"{work} had {free >> 20} MiB left, and {RESERVE_BYTES >> 20} are to stay free; what was built "
+        f"is removed. A build needs {NEEDED_BYTES >> 20} MiB: free some, or give /opt/bramble a larger "
+        "disk"
+    )
+
+
 def main(query):
     """Build and install the release of `query`."""
     try:
         build(query)
     except (BuildError, OSError, subprocess.SubprocessError) as error:
         say(f"the build stopped: {error}")
+        if os.path.isdir(query["work"]) and (why := tidy_up(query)):
+            say(why)
         return 1
     return 0

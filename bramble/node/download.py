@@ -15,10 +15,12 @@ import time
 import urllib.error
 import urllib.request
 
-from bramble.node import settle
+from bramble.node import owned, settle
 
 CHUNK_BYTES = 1024 * 1024
 RESERVE_BYTES = 256 * 1024**2
+# After so many bytes more the disk is asked again how much is free.
+STRETCH_BYTES = 16 * 1024**2
 CONNECT_S = 15
 STALL_S = 60
 # A node that passes a file on answers within 20 s, if only that it has nothing new yet.
@@ -36,7 +38,8 @@ BEGINNINGS = (
     ((b"<!doctype", b"<html"), "a web page"),
     (b"<?xml", "an error in XML"),
 )
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DISK_ERRORS = (*FULL, errno.EROFS, errno.EIO, errno.EACCES, errno.ELOOP, errno.EEXIST)
 CHECK = "check the model's address (model.use with model.endpoint, or model.url)"
 
 
@@ -46,6 +49,10 @@ class FetchError(Exception):
 
 class NoRoom(FetchError):
     """A model that this node has no room for, whoever gives it."""
+
+
+class Full(NoRoom):
+    """The same where the part itself takes what must stay free, so that it has to go."""
 
 
 def say(text):
@@ -120,6 +127,8 @@ class Transfer:
                 self.refuse(error)
                 reason, wait_s = self.answered(error), retry_after(error)
             except (OSError, ValueError, http.client.HTTPException) as error:
+                if getattr(error, "errno", None) in FULL:
+                    raise Full(self.lacks(str(error))) from error
                 if getattr(error, "errno", None) in DISK_ERRORS:
                     raise
                 refuse_certificate(self.name, error)
@@ -158,11 +167,33 @@ class Transfer:
             start, total = self.span(answer, have)
             if total is not None and self.size is None:
                 check_space(self.part, total - start)
+            elif total is None:
+                self.keep_reserve(start, None)
             if not start:
                 self.begin_anew()
-            with open(self.part, "ab" if start else "wb") as file:
+            with owned.opened(self.part, "ab" if start else "wb") as file:
                 done = self.copy(answer, file, start, head, total)
         return total is None or done >= total
+
+    def keep_reserve(self, done, total):
+        """End what would take the free space that is to stay, however long the file turns out to be.
+
+        A file of known length had its room when it began; of what others wrote since, a little is
+        borne with.
+        """
+        ahead = STRETCH_BYTES if total is None else -STRETCH_BYTES
+        if shutil.disk_usage(os.path.dirname(self.part)).free < RESERVE_BYTES + ahead:
+            of = f"of {total >> 20} MiB" if total else "and its source does not say how many it has"
+            raise Full(self.lacks(f"{done >> 20} MiB had come, {of}"))
+
+    def lacks(self, why):
+        """What a disk without room has, and what was wanted of it."""
+        folder = os.path.dirname(self.part)
+        return (
+            f"{folder} has {shutil.disk_usage(folder).free >> 20} MiB free, of which "
+            f"{RESERVE_BYTES >> 20} are to stay so, and {self.name} needs more: {why}; free some "
+            "or set model.folder"
+        )
 
     def request(self, have):
         """What is asked; a token is in what urllib does not take along to where it is redirected."""
@@ -249,11 +280,14 @@ class Transfer:
 
     def copy(self, answer, file, done, head, total):
         """Copy the answer's body with a counter in MiB; return how many bytes the file has now."""
-        slow_since, slow_done, chunk = time.monotonic(), done, head
+        slow_since, slow_done, looked_at, chunk = time.monotonic(), done, done, head
         # read1 gives what has arrived: read would wait for a whole chunk and lose it when cut.
         while chunk or (chunk := answer.read1(CHUNK_BYTES)):
             if self.size is not None and done + len(chunk) > self.size:
                 raise FetchError(self.wrong_size(f"at least {done + len(chunk)}"))
+            if done - looked_at >= STRETCH_BYTES:
+                looked_at = done
+                self.keep_reserve(done, total)
             file.write(chunk)
             # Whoever gets the file from here gets it as it arrives.
             file.flush()
@@ -302,7 +336,8 @@ def check_space(part, length):
     """Refuse to begin a transfer that would fill the disk."""
     free = shutil.disk_usage(os.path.dirname(part)).free
     if length + RESERVE_BYTES > free:
-        raise NoRoom(
+        kind = NoRoom if free >= RESERVE_BYTES else Full
+        raise kind(
             f"{os.path.dirname(part)} has {free >> 20} MiB free and the model needs "
             f"{length >> 20} more, with {RESERVE_BYTES >> 20} kept; free some or set model.folder"
         )

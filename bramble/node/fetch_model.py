@@ -9,9 +9,8 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 
-from bramble.node import download, settle
+from bramble.node import download, owned, settle
 
 # What is before the last source is given up soon, unless it is a neighbour that answers.
 FEW_ATTEMPTS = 3
@@ -86,8 +85,8 @@ def stamp(path, wanted):
     """Remember that this file has this sha256."""
     status = os.stat(path)
     made = {"sha256": wanted, "size": status.st_size, "mtime_ns": status.st_mtime_ns}
-    with open(f"{path}.json.new", "w", encoding="utf-8") as file:
-        json.dump(made, file)
+    with owned.opened(f"{path}.json.new", "wb", 0o644) as file:
+        file.write(json.dumps(made).encode())
         file.flush()
         os.fsync(file.fileno())
     os.rename(f"{path}.json.new", f"{path}.json")
@@ -111,34 +110,56 @@ def alone(folder):
         os.close(descriptor)
 
 
+def is_there(query):
+    """Whether the file is there already, by its sha256.
+
+    One of another size need not be read; one that the disk damaged may be whole in the page cache.
+    """
+    path = query["path"]
+    if not owned.is_plain(path) or os.path.exists(f"{path}.damaged"):
+        return False
+    if query["size_bytes"] not in (None, download.size_of(path)):
+        return False
+    download.say("checking the sha256 of the file that is there")
+    return sha256(path) == query["sha256"]
+
+
+def arrived(part, query):
+    """Have the right file in `part`, and say from where; a disk that it fills keeps nothing of it."""
+    if os.path.lexists(part) and not owned.is_own(part):
+        os.unlink(part)
+    try:
+        if not query["upload"]:
+            return fetch_from_any(part, query)
+        download.check_space(part, download.size_of(query["upload"]))
+        owned.taken(query["upload"], part)
+        download.say("checking the sha256")
+        verify(sha256(part), part, query["sha256"], query["size_bytes"])
+        return "your computer"
+    except (download.Full, OSError) as error:
+        if not isinstance(error, download.Full) and error.errno not in download.FULL:
+            raise
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part)
+        raise download.NoRoom(f"{error}. What had come of it was removed") from error
+    finally:
+        if query["upload"] and os.path.lexists(query["upload"]):
+            os.unlink(query["upload"])
+
+
 def have(query):
     """Have the model at `path`, and say from where: as it is there, from a source, or from `upload`."""
-    path, wanted, size = query["path"], query["sha256"], query["size_bytes"]
-    part, damaged = f"{path}.part", f"{path}.damaged"
-    # One of another size need not be read; one that the disk damaged may be whole in the page cache.
-    if (
-        os.path.exists(path)
-        and size in (None, download.size_of(path))
-        and not os.path.exists(damaged)
-    ):
-        download.say("checking the sha256 of the file that is there")
-        if sha256(path) == wanted:
-            os.chmod(path, 0o644)
-            stamp(path, wanted)
-            return "this node"
-    if query["upload"]:
-        shutil.copyfile(query["upload"], part)
-        os.unlink(query["upload"])
-        download.say("checking the sha256")
-        verify(sha256(part), part, wanted, size)
-        source = "your computer"
-    else:
-        source = fetch_from_any(part, query)
-    os.chmod(part, 0o644)
-    os.rename(part, path)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(damaged)
-    stamp(path, wanted)
+    path, part = query["path"], f"{query['path']}.part"
+    whole = is_there(query)
+    source = "this node" if whole else arrived(part, query)
+    with owned.opened(path if whole else part, "rb") as file:
+        os.fchown(file.fileno(), os.geteuid(), os.getegid())
+        os.fchmod(file.fileno(), 0o644)
+    if not whole:
+        os.rename(part, path)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{path}.damaged")
+    stamp(path, query["sha256"])
     return source
 
 
@@ -148,8 +169,9 @@ def main(query):
     The last of them is tried `attempts` times in vain, where that is given.
     """
     folder = os.path.dirname(query["path"])
-    os.makedirs(folder, exist_ok=True)
     try:
+        if why := owned.have(folder):
+            raise download.NoRoom(why)
         with alone(folder):
             source = have(query)
     except (download.NoRoom, OSError) as error:

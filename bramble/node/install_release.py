@@ -20,6 +20,8 @@ import urllib.parse
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
+from bramble.node import owned
+
 RESERVE_BYTES = 128 * 1024**2
 CHUNK_BYTES = 1024 * 1024
 STALL_S = 10
@@ -97,7 +99,7 @@ def pull_from_any(query, archive, told):
 
 def copy(upload, archive, wanted):
     """Take over what was sent: the copy is ours alone while we hash it."""
-    shutil.copyfile(upload, archive)
+    owned.taken(upload, archive)
     found = sha256(archive)
     if found != wanted:
         raise InstallError(
@@ -176,7 +178,7 @@ def main(query):
         print(f"release {name} was not installed: {error}", file=sys.stderr)
         return 1
     finally:
-        if query["upload"] and os.path.exists(query["upload"]):
+        if query["upload"] and os.path.lexists(query["upload"]):
             os.unlink(query["upload"])
     print(json.dumps(told))
     return 0

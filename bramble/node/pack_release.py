@@ -6,8 +6,11 @@ What is packed is what the manifest tells of and nothing else; who takes it over
 import hashlib
 import json
 import os
+import shutil
 import sys
 import tarfile
+
+RESERVE_BYTES = 128 * 1024**2
 
 
 def plain(member):
@@ -21,12 +24,24 @@ def pack(release, path):
     """Write the archive to `path`, readable for the user who fetches it."""
     with open(os.path.join(release, "manifest.json"), encoding="utf-8") as file:
         programs = sorted(json.load(file)["binaries"])
-    if os.path.lexists(path):
-        os.unlink(path)
+    remove(path)
+    size = sum(os.path.getsize(os.path.join(release, "bin", name)) for name in programs)
+    free = shutil.disk_usage(release).free
+    if free < size + RESERVE_BYTES:
+        raise OSError(
+            f"{os.path.dirname(path)} has {free >> 20} MiB free and the archive may need {size >> 20}, "
+            f"with {RESERVE_BYTES >> 20} kept"
+        )
     with tarfile.open(path, "x:gz", compresslevel=6) as archive:
         for name in ("bin", *(f"bin/{program}" for program in programs), "manifest.json"):
             archive.add(os.path.join(release, name), name, recursive=False, filter=plain)
     os.chmod(path, 0o644)
+
+
+def remove(path):
+    """Remove an archive, or what there is of one."""
+    if os.path.lexists(path):
+        os.unlink(path)
 
 
 def main(query):
@@ -38,6 +53,7 @@ def main(query):
         with open(path, "rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError, LookupError, TypeError, tarfile.TarError) as error:
+        remove(path)
         print(f"release {name} cannot be packed: {error}", file=sys.stderr)
         return 1
     print(json.dumps({"path": path, "sha256": found}))

@@ -12,6 +12,8 @@ import json
 import os
 import shutil
 
+from bramble.node import owned
+
 
 def say(text):
     """A line for people."""
@@ -114,7 +116,8 @@ def listed(folder, planned, home):
     foreign = sorted({*glob.glob(f"{folder}/*.gguf")} - {*verdicts})
     for path, (goes, what) in [*verdicts.items(), *((path, (False, "")) for path in foreign)]:
         try:
-            sha256 = json.loads(read(f"{path}.json")).get("sha256")
+            stamp = read(f"{path}.json") if owned.is_plain(f"{path}.json") else ""
+            sha256 = json.loads(stamp).get("sha256")
         except (ValueError, AttributeError):
             sha256 = None
         row = {"path": path, "size_bytes": os.path.getsize(path), "sha256": sha256}
@@ -159,6 +162,9 @@ def main(query):
             return 0
         descriptor = os.open(folder, os.O_RDONLY)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if why := owned.refusal(folder):
+            say(f"nothing was removed: {why}")
+            return 1
         freed = prune(*files)
     except BlockingIOError:
         say(f"a fetch into {folder} is under way; run again after it")

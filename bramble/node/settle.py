@@ -20,7 +20,7 @@ class Settling(threading.Thread):
     def __init__(self, path, mark=0):
         super().__init__(daemon=True)
         self.path, self.first, self.mark, self.done = path, mark, mark, 0
-        self.made, self.error, self.last = hashlib.sha256(), None, False
+        self.made, self.error, self.last, self.left = hashlib.sha256(), None, False, False
         self.news = threading.Condition()
         self.start()
 
@@ -39,10 +39,11 @@ class Settling(threading.Thread):
         return self.error or catches_up or self.mark - self.done <= MOST_WAITING
 
     def leave(self):
-        """This file is begun anew: what was hashed of it means nothing."""
+        """This file is begun anew, or goes: what was hashed of it means nothing, and it is let go of."""
         with self.news:
-            self.last, self.mark = True, 0
+            self.last, self.left, self.mark = True, True, 0
             self.news.notify_all()
+        self.join()
 
     def digest(self, total):
         """The sha256 of all of it as hexadecimal, with a counter in MiB while the disk is behind."""
@@ -79,7 +80,7 @@ class Settling(threading.Thread):
             os.fsync(number)
             os.posix_fadvise(number, 0, 0, os.POSIX_FADV_DONTNEED)
             file.seek(at)
-            while at < to and (chunk := file.read(min(CHUNK_BYTES, to - at))):
+            while at < to and not self.left and (chunk := file.read(min(CHUNK_BYTES, to - at))):
                 self.made.update(chunk)
                 at += len(chunk)
             os.posix_fadvise(number, 0, at, os.POSIX_FADV_DONTNEED)

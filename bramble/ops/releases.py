@@ -142,4 +142,5 @@ def _fetched(host: Host, stored: Stored) -> Entry | str:
     except (OSError, SSHException, ConnectError, StoreError) as error:
         return str(error) or type(error).__name__
     finally:
+        arrived.unlink(missing_ok=True)
         connection.run(host, "remove_files", {"paths": [packed["path"]]}, PACK_TIMEOUT_S)

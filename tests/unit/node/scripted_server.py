@@ -23,6 +23,8 @@ class Whole:
     stall: bool = False
     ignore_range: bool = False
     no_length: bool = False
+    # Once the file is sent, zeros follow for as long as anybody takes them.
+    endless: bool = False
     # A Content-Range of its own in place of the right one; "" for none.
     content_range: str | None = None
     # Another file in the place of the one that is served otherwise.
@@ -160,6 +162,9 @@ class _Handler(BaseHTTPRequestHandler):
         sent = body if step.cut_after is None else body[: step.cut_after]
         self.wfile.write(sent)
         self.told.sent_bytes += len(sent)
+        while step.endless and not self.told.over.is_set():
+            self.wfile.write(bytes(1024 * 1024))
+            self.told.sent_bytes += 1024 * 1024
         if step.stall:
             self.told.over.wait()
         elif len(sent) < len(body):

@@ -11,7 +11,7 @@ import pytest
 from scripted_server import Page, Status, Whole, serving
 
 from bramble import store
-from bramble.node import install_release
+from bramble.node import install_release, owned
 
 PROGRAM = b"#!/bin/sh\necho a program\n"
 
@@ -221,7 +221,7 @@ def test_a_disk_that_fills_meanwhile_leaves_nothing_behind(sent, monkeypatch, ca
         Path(target).write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(install_release.shutil, "copyfile", full)
+    monkeypatch.setattr(owned, "taken", full)
     assert install_release.main(sent) == 1
     assert "No space left on device" in capsys.readouterr().err
     assert left(sent) == []
