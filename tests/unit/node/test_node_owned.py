@@ -41,9 +41,8 @@ def as_nobody(*argv):
 def opened_to_others(place):
     """The way to a folder, for another user to come by."""
     for folder in place.parents:
-        if folder.name.startswith("pytest"):
+        if not folder.stat().st_mode & 0o001:
             folder.chmod(0o755)
-    place.parent.chmod(0o755)
 
 
 def query(place, tmp_path):
