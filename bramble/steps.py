@@ -51,7 +51,8 @@ class Shared:
 
     `sources` is where it comes from if no host has it, in this order; this computer comes before them
     with what it keeps. `there_bytes` of it were on the node at the look, and `wireless` says whether
-    its way to the others is a radio. A step with nothing to do has this too: its node can give it.
+    its way to the others is a radio. `addresses` are all that the node has, by which it may come to
+    another one. A step with nothing to do has this too: its node can give it.
     """
 
     sha256: str
@@ -60,6 +61,7 @@ class Shared:
     there_bytes: int
     wireless: bool
     sources: tuple[str, ...]
+    addresses: tuple[str, ...]
 
 
 @dataclass(frozen=True)

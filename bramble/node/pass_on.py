@@ -1,20 +1,19 @@
 """Pass one model file on to other nodes over HTTP, also while it is still arriving here.
 
-It gives one file by one name that nobody can guess, on one address, and ends by itself where nobody
-wants anything for a while. Of a file that is arriving it gives what there is and waits for more; who
-takes it compares the sha256, so nobody need trust this node.
+It gives one file by one name that nobody can guess, on one address, to the nodes of its run alone, and
+ends by itself where nobody wants anything for a while. Of a file that is arriving it gives what there is
+and waits for more; who takes it compares the sha256, so nobody need trust this node.
 """
 
 import json
 import os
 import re
 import secrets
-import socket
-import socketserver
 import threading
 import time
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from bramble.node import guarded
 
 STALL_S = 60
 # Within this time a taker is told something, be it that there is nothing new.
@@ -22,29 +21,28 @@ PATIENCE_S = 20
 LOOK_EVERY_S = 0.05
 STRETCH_BYTES = 8 * 1024**2
 MOST_TAKERS = 4
+# Those that take, and those that are told to come again.
+MOST_CONNECTIONS, MOST_EACH = 16, 4
 IDLE_S = 600
 
 
-class Server(ThreadingHTTPServer):
-    """A server for one file: `path` once it is whole, before that its part, if its size is known."""
+class Server(guarded.Server):
+    """A server for one file: `path` once it is whole, before that its part, if its size is known.
 
-    daemon_threads = True
+    `peers` is a file with the addresses of those who may have it, which a later run adds to.
+    """
 
-    def __init__(self, address, path, size):
-        self.address, self.path, self.size = address, path, size
+    def __init__(self, address, path, size, peers):
+        self.address, self.path, self.size, self.peers = address, path, size, peers
         self.name = f"/{secrets.token_urlsafe(16)}"
         self.takers, self.wanted_at = 0, time.monotonic()
         self.lock = threading.Lock()
-        self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        super().__init__((address, 0), Handler)
+        super().__init__(address, Handler, MOST_CONNECTIONS, MOST_EACH)
 
-    def server_bind(self):
-        """Bind, and ask no name server for this node's name."""
-        socketserver.TCPServer.server_bind(self)
-        self.server_port = self.server_address[1]
-
-    def handle_error(self, request, client_address):
-        """A node that goes away says so itself."""
+    def knows(self, address):
+        """Whether a node of this run has this address."""
+        with open(self.peers, encoding="utf-8") as file:
+            return address in json.load(file)
 
     def url(self):
         """Where the others can have the file."""
@@ -94,14 +92,11 @@ class Server(ThreadingHTTPServer):
         return None, 0
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(guarded.Handler):
     """One request for the file, from its beginning or from where an earlier one was cut."""
 
     timeout = STALL_S
     server: Server
-
-    def log_message(self, format, *args):
-        """Keep quiet: who takes the file tells."""
 
     def do_GET(self):
         """Give what there is from the asked byte on, and what comes."""
@@ -161,7 +156,8 @@ class Handler(BaseHTTPRequestHandler):
 
 def main(query):
     """Serve `path` on `address` until nobody wants it any more; say where, once it can be had."""
-    server = Server(query["address"], query["path"], query["size_bytes"])
+    threading.stack_size(guarded.STACK_BYTES)
+    server = Server(query["address"], query["path"], query["size_bytes"], query["peers"])
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f":: {json.dumps({'url': server.url()})}", flush=True)
     while not server.is_idle():

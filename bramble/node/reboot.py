@@ -11,6 +11,9 @@ import sys
 
 # Detached steps, of this run or of somebody else's, which a reboot would cut short.
 UNDER_WAY = "/run/systemd/transient/bramble-*.service"
+# What passes a model on does no work of this node's. It outlives a run that was killed by minutes, and
+# whoever takes from it takes the rest elsewhere.
+PASSES_ON = "bramble-pass-on-"
 IN_A_MOMENT = (
     *("systemd-run", "--quiet", "--collect", "--on-active=1", "--timer-property=AccuracySec=100ms"),
     *("systemctl", "--no-block", "reboot"),
@@ -27,7 +30,8 @@ def main(query):
     """Ask systemd for a reboot when `always` is set or one of the paths `when` is there."""
     needed = query["always"] or any(os.path.exists(path) for path in query["when"])
     if needed:
-        units = [os.path.basename(path) for path in glob.glob(UNDER_WAY)]
+        names = [os.path.basename(path) for path in glob.glob(UNDER_WAY)]
+        units = [name for name in names if not name.startswith(PASSES_ON)]
         if units:
             print(f"{', '.join(units)} must end first; run again then", file=sys.stderr)
             return 1

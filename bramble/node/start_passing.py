@@ -23,8 +23,20 @@ def said(log):
     return lines[0].removeprefix(":: ") if lines else None
 
 
+def let_in(query, folder):
+    """Have the peers of this run in the file that the program asks, beside those of a run under way."""
+    path, peers = os.path.join(folder, "peers"), set(query["peers"])
+    if os.path.exists(path) and follow.is_running(query["unit"]):
+        with open(path, encoding="utf-8") as file:
+            peers |= set(json.load(file))
+    with open(f"{path}.new", "w", encoding="utf-8") as file:
+        json.dump(sorted(peers), file)
+    os.rename(f"{path}.new", path)
+
+
 def started(query, folder):
     """What the program says first; None where it ends without a word, or says nothing in time."""
+    let_in(query, folder)
     follow.attach(query["unit"], folder, query["program"], query["properties"])
     until = time.monotonic() + READY_S
     while time.monotonic() < until:
@@ -36,7 +48,7 @@ def started(query, folder):
 
 
 def main(query):
-    """Run `program` as `unit` with `properties`, and print where it says that the file is."""
+    """Run `program` as `unit` with `properties` for `peers`; print where it says that the file is."""
     folder = os.path.join(follow.STEPS, query["unit"])
     if query["whole"] and not os.path.exists(query["whole"]):
         print(f"{query['whole']} is not there", file=sys.stderr)

@@ -1,50 +1,42 @@
 """Serve a few files over HTTP, for as long as standard input is open: a program of its own.
 
 It is no thread of a deploy, whose greenlets would starve it; and as it ends with its input, it
-outlives no deploy, however that one ends. Each line of input is an offer, `{"name", "path"}`, which
-is answered with a line once it can be had; any other name is not found. The first line that it
-prints is its port.
+outlives no deploy, however that one ends. Each line of input is an offer, `{"name", "path", "peers"}`:
+a file, and the addresses of those who ask for it, whom it lets in from then on. It is answered with a
+line once the file can be had; any other name is not found. The first line that it prints is its port.
 """
 
 import json
 import re
-import socket
-import socketserver
 import sys
 import threading
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from bramble.node import guarded
 
 PATIENCE_S = 30
+# Several nodes may come by one address, where something translates theirs.
+MOST_CONNECTIONS, MOST_EACH = 256, 64
 
 
-class Server(ThreadingHTTPServer):
+class Server(guarded.Server):
     """A server for one address, with what is offered by name."""
-
-    daemon_threads = True
-    request_queue_size = 128
 
     def __init__(self, address: str) -> None:
         self.offers: dict[str, str] = {}
-        self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        super().__init__((address, 0), Handler)
+        self.peers: set[str] = set()
+        super().__init__(address, Handler, MOST_CONNECTIONS, MOST_EACH)
 
-    def server_bind(self) -> None:
-        """Bind, and ask no name server for this computer's name."""
-        socketserver.TCPServer.server_bind(self)
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A node that goes away says so itself."""
+    def knows(self, address: str) -> bool:
+        """Whether a node that something was offered to has this address."""
+        return address in self.peers
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(guarded.Handler):
     """One request for one file."""
 
     timeout = PATIENCE_S
     server: Server
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Keep quiet: the deploy tells who got what."""
 
     def do_GET(self) -> None:
         """Send the file of this name, or the rest of it, by the kernel where it can."""
@@ -72,11 +64,13 @@ class Handler(BaseHTTPRequestHandler):
 
 def main(address: str) -> None:
     """Serve what standard input offers, until it ends."""
+    threading.stack_size(guarded.STACK_BYTES)
     server = Server(address)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_address[1], flush=True)
     for line in sys.stdin:
         offer = json.loads(line)
+        server.peers.update(offer["peers"])
         server.offers[offer["name"]] = offer["path"]
         print("offered", flush=True)
 

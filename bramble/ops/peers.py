@@ -16,6 +16,7 @@ from pyinfra.api import Host
 
 from bramble import node
 from bramble.models import cache
+from bramble.node.follow import STEPS
 from bramble.ops import connection, patience, sharing
 from bramble.passing import From, Member, Origin, Refused, Swarm
 from bramble.plan import identity
@@ -29,8 +30,15 @@ START_TIMEOUT_S = 60
 BRIEF_ATTEMPTS = 3
 NO_SOURCE = "no source gives it"
 _SOURCE = re.compile(r"^installed .*, from (.+)$", re.MULTILINE)
-# It reads one file and listens; there is nothing else for it to do.
+# It reads one file and listens; there is nothing else for it to do. A Pi's kernel may know no MemoryMax
+# (docs/explanation/security.md), and then LimitDATA bounds what it can allocate.
 PROPERTIES = {
+    "MemoryMax": "128M",
+    "MemorySwapMax": "0",
+    "LimitDATA": "128M",
+    "LimitNOFILE": "128",
+    "LimitCORE": "0",
+    "TasksMax": "48",
     "Nice": "10",
     "IOSchedulingClass": "idle",
     "OOMScoreAdjust": "900",
@@ -175,9 +183,17 @@ def _start(name: str, swarm: Swarm, wanted: Shared) -> None:
         member.passes = False
         host.log(click.style(f"it cannot pass the model on: {error}", "yellow"))
         return
-    inner = {"path": shared.path, "size_bytes": shared.size_bytes, "address": address}
+    unit = _unit(shared)
+    peers = f"{STEPS}/{unit}/peers"
+    inner = {
+        "path": shared.path,
+        "size_bytes": shared.size_bytes,
+        "address": address,
+        "peers": peers,
+    }
     query = {
-        "unit": _unit(shared),
+        "unit": unit,
+        "peers": _addresses(swarm, wanted),
         "program": node.program("pass_on", inner),
         "properties": PROPERTIES,
         "whole": shared.path if member.state == "has" else None,
@@ -190,6 +206,12 @@ def _start(name: str, swarm: Swarm, wanted: Shared) -> None:
     if member.url is None:
         member.passes = False
         host.log(click.style(f"it cannot pass the model on: {output.strip()}", "yellow"))
+
+
+def _addresses(swarm: Swarm, shared: Shared) -> list[str]:
+    """Every address of every host of this run that is to have the file: nobody else is let in."""
+    places = [_places[shared.sha256, name][1] for name in swarm.members]
+    return sorted({address for place in places for address in place.addresses})
 
 
 def _unit(shared: Shared) -> str:

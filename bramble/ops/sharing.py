@@ -1,7 +1,7 @@
 """What nodes pull from this computer: its file servers, one for each address that nodes connect to.
 
-A server listens on the address of the SSH connection alone, and what it offers has a name that
-nobody can guess. It ends with this process.
+A server listens on the address of the SSH connection alone, lets in those nodes alone that something was
+offered to, and what it offers has a name that nobody can guess. It ends with this process.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import secrets
 import subprocess
 import sys
 import threading
+from collections.abc import Collection
 from pathlib import Path
 
 from paramiko import SSHException
@@ -18,7 +19,9 @@ from pyinfra.api import Host
 from pyinfra.connectors.ssh import SSHConnector
 
 _PROGRAM = Path(__file__).with_name("file_server.py")
-_ADDRESSES = 'printf %s "$SSH_CONNECTION"'
+# The connection's two ends, then all addresses of the node: it may come by another one than it was
+# reached by.
+_ADDRESSES = """printf '%s ' $SSH_CONNECTION / $(hostname -I)"""
 _TIMEOUT_S = 30
 
 
@@ -41,18 +44,18 @@ class Server:
         assert self.process.stdout is not None
         self.port = self.process.stdout.readline().strip()
 
-    def offer(self, path: Path) -> str:
-        """The name under which a file can be had from now on."""
-        if path not in self.names:
-            name = f"{secrets.token_urlsafe(16)}/{path.name}"
-            assert self.process.stdin is not None
-            assert self.process.stdout is not None
-            self.process.stdin.write(json.dumps({"name": name, "path": str(path)}) + "\n")
-            self.process.stdin.flush()
-            if not self.process.stdout.readline():
-                raise OSError("the file server on this computer has ended")
-            self.names[path] = name
-        return self.names[path]
+    def offer(self, path: Path, peers: Collection[str]) -> str:
+        """The name under which a file can be had from now on, from these addresses too."""
+        name = self.names.get(path) or f"{secrets.token_urlsafe(16)}/{path.name}"
+        offer = {"name": name, "path": str(path), "peers": sorted(peers)}
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(offer) + "\n")
+        self.process.stdin.flush()
+        if not self.process.stdout.readline():
+            raise OSError("the file server on this computer has ended")
+        self.names[path] = name
+        return name
 
 
 _servers: dict[str, Server] = {}
@@ -61,13 +64,13 @@ _lock = threading.Lock()
 
 def url(host: Host, path: Path) -> str:
     """Where this node can pull a file from, as it sees this computer."""
-    address, (seen, *_) = _local_address(host), _connection(host)
+    (address, peer), ((seen, *_), own) = _ends(host), _connection(host)
     with _lock:
         try:
             server = _servers.get(address) or _servers.setdefault(address, Server(address))
             if not server.port:
                 raise SharingError(f"this computer cannot serve files on {address}")
-            name = server.offer(path)
+            name = server.offer(path, {peer, *own})
         except OSError as error:
             _servers.pop(address, None)
             raise SharingError(f"this computer cannot serve files: {error}") from error
@@ -75,36 +78,36 @@ def url(host: Host, path: Path) -> str:
     return f"http://{shown}:{server.port}/{name}"
 
 
-def _local_address(host: Host) -> str:
-    """This computer's address in the host's connection."""
+def _ends(host: Host) -> tuple[str, str]:
+    """This computer's address in the host's connection, and the one that it comes from."""
     if not isinstance(host.connector, SSHConnector) or host.connector.client is None:
         raise SharingError("it is not reached over SSH")
     transport = host.connector.client.get_transport()
-    name = getattr(transport and transport.sock, "getsockname", None)
-    # Behind a jump host the transport's "socket" is a channel, which has no address.
-    if name is None:
+    connected = transport and transport.sock
+    # Behind a jump host the transport's "socket" is a channel, which has no address of its own.
+    if connected is None or not hasattr(connected, "getsockname"):
         raise SharingError("it is reached through another host")
-    return str(name()[0])
+    return str(connected.getsockname()[0]), str(connected.getpeername()[0])
 
 
 def address_of(host: Host) -> str:
     """The node's own address in the connection to it, by which its neighbours reach it too."""
-    said = _connection(host)
+    said, _ = _connection(host)
     # Four words: this computer's address and port, then the node's.
     if len(said) != 4 or "%" in said[2]:
         raise SharingError(f"it does not say by which address it is reached ({' '.join(said)})")
     return said[2]
 
 
-def _connection(host: Host) -> list[str]:
-    """The connection's two ends as the node sees them, this computer's first."""
+def _connection(host: Host) -> tuple[list[str], list[str]]:
+    """The connection's two ends as the node sees them, this computer's first; and its addresses."""
     try:
         well, output = host.run_shell_command(_ADDRESSES, _sudo=False, _timeout=_TIMEOUT_S)
     except (OSError, SSHException) as error:
         raise SharingError(
             f"the connection failed: {str(error) or type(error).__name__}"
         ) from error
-    said = (output.stdout.strip().splitlines() or [""])[-1].split()
-    if not well or not said:
+    said, _, own = (output.stdout.strip().splitlines() or [""])[-1].partition("/")
+    if not well or not said.split():
         raise SharingError("it does not say from where it is connected to")
-    return said
+    return said.split(), own.split()

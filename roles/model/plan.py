@@ -22,6 +22,7 @@ from bramble.steps import Shared, Step, Upload, write_files
 from roles.model.settings import Pin, Settings
 
 ROUTE = "ip -json route show default"
+ADDRESSES = "hostname -I"
 RADIO = "/sys/class/net/{}/wireless"
 
 
@@ -61,7 +62,7 @@ def interests(settings: Settings) -> Interests:
     # Other models with what was noted of them: a rollback may want any of them.
     others = f"{settings.folder.rstrip('/')}/*.gguf*"
     files = (path, f"{path}.json", f"{path}.fit", others, RADIO.format("*"))
-    return Interests(files=files, free=(settings.folder,), commands=(ROUTE,))
+    return Interests(files=files, free=(settings.folder,), commands=(ROUTE, ADDRESSES))
 
 
 def plan(settings: Settings, board: Board, given: Given) -> ModelPlan:
@@ -187,7 +188,14 @@ def _shared(plan: ModelPlan, snapshot: Snapshot, *, whole: bool) -> Shared:
         there_bytes=there,
         wireless=_is_wireless(snapshot),
         sources=plan.sources,
+        addresses=_addresses(snapshot),
     )
+
+
+def _addresses(snapshot: Snapshot) -> tuple[str, ...]:
+    """The node's addresses; one that does not tell any is not let in by others, and has another way."""
+    said = snapshot.command(ADDRESSES)
+    return tuple(said.output.split()) if isinstance(said, Output) and not said.code else ()
 
 
 def _is_wireless(snapshot: Snapshot) -> bool:

@@ -27,6 +27,7 @@ class Fleet:
     mute: set[str] = field(default_factory=set)
     before_fetching: Callable[[str], None] = lambda name: None
     state: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(failed_hosts=set()))
+    let_in: list[list[str]] = field(default_factory=list)
     started: list[str] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
     offered: dict[str, list[list[str]]] = field(default_factory=dict)
@@ -42,6 +43,7 @@ class Fleet:
             there_bytes=options.get("there_bytes", 0),
             wireless=options.get("wireless", False),
             sources=(ORIGIN,),
+            addresses=options.get("addresses", ()),
         )
         return Step(
             "Fetch", why, "fetch_model", {"sources": []}, detached=True, timeout_s=60, shared=shared
@@ -71,6 +73,7 @@ class Fleet:
             self.ended += [f"{host.name} {query['stop'][0].partition('-pass-on-')[0]}"]
             return True, ""
         assert program == "start_passing"
+        self.let_in.append(query["peers"])
         self.started.append(host.name)
         if host.name in self.mute:
             return False, "cannot assign requested address"
@@ -119,6 +122,12 @@ def test_what_passes_it_on_is_ended_when_all_have_it_and_its_address_is_told_to_
     fleet.deliver(*NAMES)
     assert sorted(fleet.ended) == sorted(f"{name} bramble" for name in set(fleet.started))
     assert not any("secret" in line for line in fleet.logged)
+
+
+def test_who_passes_it_on_lets_in_every_host_that_is_to_have_it_and_nobody_else(fleet):
+    fleet.expect("n1", why=None, addresses=("10.0.0.1",))
+    assert fleet.deliver("n2", addresses=("10.0.0.2", "fd00::2")) == {"n2": None}
+    assert fleet.let_in == [["10.0.0.1", "10.0.0.2", "fd00::2"]]
 
 
 def test_a_host_alone_starts_nothing_on_any_node(fleet):

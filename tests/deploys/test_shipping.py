@@ -1,6 +1,7 @@
 """One host of many builds what all need, the others get it from the store, by whatever way there is."""
 
 import hashlib
+import http.client
 import json
 import threading
 import urllib.error
@@ -18,6 +19,7 @@ from bramble.node import pack_release
 from bramble.ops import connection, delivery, patience, releases, sharing, transfer
 from bramble.steps import Step, Stored
 from tests.deploys.fake_hosts import FakeHost, at_once
+from tests.unit.node.bad_neighbours import asking_without_an_end, peak_kib
 
 WAIT_S = 20
 
@@ -292,6 +294,9 @@ def test_an_altered_store_is_told_and_nothing_is_built(fleet):
     assert fleet.happened("build") == [("n1", "begun"), ("n1", "done")]
 
 
+NODES = ("127.0.0.1",)
+
+
 @pytest.fixture
 def server():
     """A file server of its own process on the loopback."""
@@ -309,8 +314,8 @@ def get(server, name):
 def test_the_file_server_gives_what_is_offered_and_nothing_else(server, tmp_path):
     file = tmp_path / "archive.tar.gz"
     file.write_bytes(b"x" * 3_000_000)
-    name = server.offer(file)
-    assert server.offer(file) == name
+    name = server.offer(file, NODES)
+    assert server.offer(file, NODES) == name
     token, _, last = name.partition("/")
     assert (len(token), last) == (22, "archive.tar.gz")
     assert get(server, name) == file.read_bytes()
@@ -322,7 +327,7 @@ def test_the_file_server_gives_what_is_offered_and_nothing_else(server, tmp_path
 def test_many_nodes_pull_at_once_even_when_one_stands_still(server, tmp_path):
     file = tmp_path / "archive"
     file.write_bytes(bytes(8_000_000))
-    name = server.offer(file)
+    name = server.offer(file, NODES)
     stalled = urllib.request.urlopen(f"http://127.0.0.1:{server.port}/{name}", timeout=5)
     found = []
     threads = [threading.Thread(target=lambda: found.append(get(server, name))) for _ in range(8)]
@@ -332,6 +337,27 @@ def test_many_nodes_pull_at_once_even_when_one_stands_still(server, tmp_path):
         thread.join(WAIT_S)
     stalled.close()
     assert [len(data) for data in found] == [8_000_000] * 8
+
+
+def test_a_file_server_lets_in_those_alone_that_something_was_offered_to(server, tmp_path):
+    file = tmp_path / "archive"
+    file.write_bytes(b"x")
+    name = server.offer(file, ["127.0.0.7"])
+    with pytest.raises((OSError, http.client.HTTPException)):
+        get(server, name)
+    assert server.offer(file, NODES) == name
+    assert get(server, name) == b"x"
+
+
+def test_neighbours_that_ask_without_an_end_take_no_memory_of_this_computer(server, tmp_path):
+    file = tmp_path / "archive"
+    file.write_bytes(b"x")
+    neighbours = [f"127.0.0.{n}" for n in range(2, 42)]
+    name = server.offer(file, [*NODES, *neighbours])
+    before = peak_kib(server.process.pid)
+    with asking_without_an_end(int(server.port), neighbours * 3):
+        assert get(server, name) == b"x"
+        assert peak_kib(server.process.pid) - before < 16 * 1024
 
 
 def test_an_address_that_is_not_this_computer_s_is_no_server_s():
@@ -345,14 +371,15 @@ def test_a_server_that_ended_is_told(tmp_path):
     server.process.kill()
     server.process.wait()
     with pytest.raises(OSError, match=r"file server|Broken pipe"):
-        server.offer(tmp_path / "archive")
+        server.offer(tmp_path / "archive", NODES)
 
 
 class Ssh(SSHConnector):
     """A connection of which only the addresses matter."""
 
     def __init__(self, ours, theirs):
-        sock = SimpleNamespace(getsockname=lambda: (ours, 50000)) if ours else object()
+        ends = {"getsockname": lambda: (ours, 50000), "getpeername": lambda: (ours, 22)}
+        sock = SimpleNamespace(**ends) if ours else object()
         transport = SimpleNamespace(sock=sock)
         self.client = SimpleNamespace(get_transport=lambda: transport)
         self.theirs = theirs
@@ -379,11 +406,18 @@ def servers(monkeypatch):
         server.process.communicate()
 
 
-@pytest.mark.parametrize("theirs", ["127.0.0.1", "Welcome!\n10.0.2.2", "2001:db8::1"])
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        "127.0.0.1 50000 127.0.0.1 22 / 127.0.0.9",
+        "Welcome!\n10.0.2.2 50000 10.0.2.15 22 /",
+        "2001:db8::1 5 2001:db8::2 22 / 10.0.0.1 2001:db8::2",
+    ],
+)
 def test_a_node_is_told_the_address_at_which_it_sees_this_computer(servers, tmp_path, theirs):
     (tmp_path / "a").write_bytes(b"archive")
     found = sharing.url(reached("127.0.0.1", theirs), tmp_path / "a")
-    seen = theirs.splitlines()[-1]
+    seen = theirs.splitlines()[-1].split()[0]
     host, _, rest = found.removeprefix("http://").rpartition(":")
     assert host == (f"[{seen}]" if ":" in seen else seen)
     assert get(servers["127.0.0.1"], rest.partition("/")[2]) == b"archive"

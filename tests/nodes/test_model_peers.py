@@ -72,6 +72,18 @@ def assert_whole(on, names=NAMES):
     assert set(on("systemctl list-units --plain --no-legend bramble-*", names)) == {""}
 
 
+def assert_bounded(on, name):
+    """What passes the file on is held within its limits by systemd and by the kernel, as planned."""
+    unit = "bramble-pass-on-*.service"
+    wanted = {"MemoryMax": str(128 << 20), "LimitDATA": str(128 << 20), "TasksMax": "48"}
+    wanted |= {"LimitNOFILE": "128", "LimitCORE": "0", "MemorySwapMax": "0"}
+    asked = " ".join(f"-p {name}" for name in wanted)
+    (told,) = on(f"systemctl show {asked} {unit}", [name])
+    assert dict(line.split("=") for line in told.splitlines()) == wanted
+    (limits,) = on(f"grep data /proc/$(systemctl show -p MainPID --value {unit})/limits", [name])
+    assert limits.split()[3] == str(128 << 20)
+
+
 def test_four_nodes_have_it_by_one_reading_of_the_origin(fleet, on):
     with origin() as hub:
         fleet.wants(hub, *NAMES)
@@ -111,6 +123,7 @@ def test_a_giver_that_dies_in_the_middle_is_gone_round(fleet, on, tmp_path):
             "half of it on every node",
         )
         (reader,) = re.findall(r"\[(\S+)\] reads http", said.read_text())
+        assert_bounded(on, reader)
         on("systemctl kill --signal=KILL bramble-fetch-model-*", [reader])
         run.wait(120)
     sources = fleet.fetched()

@@ -50,6 +50,7 @@ SSD_UNIT = "mnt-ssd.mount"
 SSD_SHOW = f"systemctl show -p RequiredBy -p WantedBy '{SSD_UNIT}'"
 VERIFY = "findmnt --verify --tab-file /etc/fstab"
 ROUTE = "ip -json route show default"
+ADDRESSES = "hostname -I"
 KERNEL_LOG = (
     "journalctl -k -b -q --no-pager -o cat "
     "-g 'uas_eh_|reset (High|Super)Speed|EXT4-fs error|I/O error'"
@@ -256,6 +257,7 @@ def good_look(plan: NodePlan) -> Snapshot:
             VERIFY: Output(0, "\nSuccess, no errors or warnings detected\n"),
             SSD_SHOW: Output(0, "RequiredBy=\nWantedBy=local-fs.target\n"),
             KERNEL_LOG: Output(1, ""),
+            ADDRESSES: Output(0, "10.0.0.7 \n"),
             ROUTE: Output(
                 0, '[{"dst":"default","gateway":"192.168.1.1","dev":"eth0","metric":100}]'
             ),

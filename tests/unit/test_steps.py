@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from good_node import (
+    ADDRESSES,
     GOVERNOR,
     GOVERNOR_UNIT,
     ROUTE,
@@ -688,6 +689,18 @@ def test_the_unit_of_a_fetch_does_not_depend_on_who_gives_it():
     look = with_file(GOOD, MODEL.path, None)
     part = FileState("file", 0o644, "root", "root", 77, 7)
     assert unit_name(fetch(look)) == unit_name(fetch(with_file(look, f"{MODEL.path}.part", part)))
+
+
+def test_the_addresses_of_a_node_are_those_that_it_tells():
+    said = Output(0, "10.0.0.7 192.168.1.7 fd00::7 \n")
+    look = with_command(with_file(GOOD, MODEL.path, None), ADDRESSES, said)
+    assert fetch(look).shared.addresses == ("10.0.0.7", "192.168.1.7", "fd00::7")
+
+
+@pytest.mark.parametrize("said", [Unknown("no"), None, Output(1, "x")])
+def test_a_node_that_tells_no_address_is_let_in_by_none(said):
+    look = with_command(with_file(GOOD, MODEL.path, None), ADDRESSES, said)
+    assert fetch(look).shared.addresses == ()
 
 
 RADIO = FileState("directory", 0o755, "root", "root", 0, 0)

@@ -2,8 +2,11 @@
 
 import contextlib
 import hashlib
+import http.client
 import json
+import os
 import random
+import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +16,7 @@ import urllib.request
 from types import SimpleNamespace
 
 import pytest
+from bad_neighbours import asking_without_an_end, peak_kib, threads
 
 from bramble import node
 from bramble.node import download, fetch_model, follow, pass_on, start_passing
@@ -28,9 +32,17 @@ def quick(monkeypatch):
     monkeypatch.setattr(pass_on, "PATIENCE_S", 0.5)
 
 
+def let_in(folder, *addresses):
+    """The file that says who may have it."""
+    path = folder / "peers"
+    path.write_text(json.dumps(addresses))
+    return str(path)
+
+
 @contextlib.contextmanager
 def passing(path, size):
-    server = pass_on.Server("127.0.0.1", str(path), size)
+    peers = let_in(path.parent, "127.0.0.1")
+    server = pass_on.Server("127.0.0.1", str(path), size, peers)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
@@ -50,6 +62,14 @@ def get(url, start=0):
             return answer.status, answer.headers, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.headers, b""
+
+
+def asked_of(path):
+    """What the program is asked."""
+    peers = str(path.parent / "peers")
+    if not os.path.exists(peers):
+        let_in(path.parent, "127.0.0.1")
+    return {"path": str(path), "size_bytes": None, "address": "127.0.0.1", "peers": peers}
 
 
 def test_a_whole_file_is_given_from_any_byte_on(tmp_path):
@@ -172,27 +192,90 @@ def test_a_chain_of_nodes_has_the_file_by_one_reading_of_its_beginning(tmp_path,
 
 def test_it_ends_when_nobody_wants_anything_for_a_while(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(pass_on, "IDLE_S", 0)
-    query = {"path": str(tmp_path / "x"), "size_bytes": None, "address": "127.0.0.1"}
+    query = asked_of(tmp_path / "x")
     assert pass_on.main(query) == 0
     said = json.loads(capsys.readouterr().out.removeprefix(":: "))
     assert said["url"].startswith("http://127.0.0.1:")
 
 
+@contextlib.contextmanager
+def process(query):
+    """The program as it is sent, in a process of its own: its pid and where it gives the file."""
+    with subprocess.Popen(
+        [sys.executable, "-Iu", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as made:
+        made.stdin.write(node.program("pass_on", query))
+        made.stdin.close()
+        try:
+            yield made.pid, json.loads(made.stdout.readline().removeprefix(":: "))["url"]
+        finally:
+            made.kill()
+
+
 def test_it_runs_as_it_is_sent(tmp_path):
     path = tmp_path / "model.gguf"
     path.write_bytes(CONTENT)
-    query = {"path": str(path), "size_bytes": None, "address": "127.0.0.1"}
-    process = subprocess.Popen(
-        [sys.executable, "-Iu", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    process.stdin.write(node.program("pass_on", query))
-    process.stdin.close()
-    try:
-        url = json.loads(process.stdout.readline().removeprefix(":: "))["url"]
+    with process(asked_of(path)) as (_, url):
         assert get(url)[2] == CONTENT
-    finally:
-        process.kill()
-        process.wait()
+
+
+# Neighbours
+
+NEIGHBOURS = [f"127.0.0.{n}" for n in range(2, 42)]
+
+
+def port_of(url):
+    return int(url.split(":")[2].partition("/")[0])
+
+
+def test_forty_requests_without_an_end_take_neither_memory_nor_threads(tmp_path):
+    """The finding: Python's own server took 21 to 247 MB for them, and a thread for each."""
+    path = tmp_path / "model.gguf"
+    path.write_bytes(CONTENT)
+    let_in(tmp_path, "127.0.0.1", *NEIGHBOURS)
+    with process(asked_of(path)) as (pid, url):
+        before = peak_kib(pid)
+        with asking_without_an_end(port_of(url), NEIGHBOURS):
+            assert peak_kib(pid) - before < 8 * 1024
+            assert threads(pid) <= 2 + pass_on.MOST_CONNECTIONS
+            assert wait_for(lambda: get(url)[2] == CONTENT)
+
+
+def test_idle_connections_are_let_go_of_and_no_neighbour_has_many(tmp_path):
+    path = tmp_path / "model.gguf"
+    path.write_bytes(CONTENT)
+    let_in(tmp_path, "127.0.0.1", *NEIGHBOURS[:2])
+    with process(asked_of(path)) as (pid, url), contextlib.ExitStack() as stack:
+        for neighbour in NEIGHBOURS[:2] * 100:
+            stack.enter_context(
+                socket.create_connection(("127.0.0.1", port_of(url)), 20, (neighbour, 0))
+            )
+        assert threads(pid) <= 2 + 2 * pass_on.MOST_EACH
+        assert get(url)[2] == CONTENT
+        assert wait_for(lambda: threads(pid) == 2)
+
+
+def test_who_is_no_node_of_the_run_is_let_go_of_before_a_byte_is_read(tmp_path):
+    path = tmp_path / "model.gguf"
+    path.write_bytes(CONTENT)
+    peers = let_in(tmp_path, "127.0.0.9")
+    with process(asked_of(path) | {"peers": peers}) as (_, url):
+        with pytest.raises((OSError, http.client.HTTPException)):
+            get(url)
+        # A later run finds it under way, and lets its own nodes in.
+        let_in(tmp_path, "127.0.0.9", "127.0.0.1")
+        assert get(url)[2] == CONTENT
+
+
+def wait_for(condition):
+    """Whether it holds at last: what comes in between, such as a refused connection, is no answer."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            if condition():
+                return True
+        time.sleep(0.05)
+    return False
 
 
 # Starting it
@@ -216,7 +299,13 @@ def units(tmp_path, monkeypatch):
 
 
 def start(whole=None):
-    query = {"unit": "bramble-x", "program": "", "properties": {}, "whole": whole}
+    query = {
+        "unit": "bramble-x",
+        "program": "",
+        "properties": {},
+        "whole": whole,
+        "peers": ["10.0.0.1"],
+    }
     return start_passing.main(query)
 
 
@@ -236,3 +325,14 @@ def test_a_file_that_is_gone_is_not_passed_on(units, tmp_path, capsys):
     assert start(str(tmp_path / "gone.gguf")) == 1
     assert "gone.gguf is not there" in capsys.readouterr().err
     assert units.started == 0
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_nodes_of_a_run_under_way_stay_let_in_beside_those_of_this_one(units, tmp_path, runs):
+    folder = tmp_path / "bramble-x"
+    folder.mkdir()
+    (folder / "peers").write_text('["10.0.0.2"]')
+    units.runs = runs
+    assert start() == 0
+    wanted = ["10.0.0.1", "10.0.0.2"] if runs else ["10.0.0.1"]
+    assert json.loads((folder / "peers").read_text()) == wanted

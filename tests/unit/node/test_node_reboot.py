@@ -51,6 +51,17 @@ def test_work_that_is_under_way_is_not_cut_short(asked, tmp_path, capfd):
     assert "bramble-build-engine-abc.service must end first" in capfd.readouterr().err
 
 
+def test_what_passes_a_model_on_after_a_run_that_was_killed_is_nobody_s_work(
+    asked, tmp_path, capfd
+):
+    (tmp_path / "bramble-pass-on-abc.service").touch()
+    assert reboot.main({"always": True, "when": []}) == 0
+    assert len(asked) == 1
+    (tmp_path / "bramble-fetch-model-abc.service").touch()
+    assert reboot.main({"always": True, "when": []}) == 1
+    assert capfd.readouterr().err.startswith("bramble-fetch-model-abc.service must end first")
+
+
 def test_a_systemd_that_refuses_is_said(asked, monkeypatch, capfd):
     def run(argv, **options):
         raise subprocess.CalledProcessError(1, argv, stderr="inhibited\n")
