@@ -1,4 +1,9 @@
-"""/etc/fstab: read as libmount reads it, and edited so that all other lines stay byte for byte."""
+"""/etc/fstab: read as what boots reads it, and edited so that all other lines stay byte for byte.
+
+Two readers count: systemd-fstab-generator, which makes the mount units of a boot (glibc's
+getmntent), and libmount, by which mount(8) and findmnt go. Where they would not read the same in a
+line, or where a field was left out, the line is broken: it is told, and neither used nor edited.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +12,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 PATH = "/etc/fstab"
+TAGS = ("UUID", "LABEL", "PARTUUID", "PARTLABEL")
 # Each option with those that it takes the place of.
 _RIVALS: Mapping[str, tuple[str, ...]] = {
     "noatime": ("atime", "relatime", "norelatime", "strictatime", "nostrictatime"),
     "nofail": ("fail",),
 }
+# Options that any file system takes (mount(8)): none of them is a type.
+_OPTIONS = re.compile(
+    "defaults|r[ow]|(no)?user|users|owner|group|(no)?(rel|strict|dir|lazy|a)(a?time)|noauto|_netdev|"
+    "(no)?(dev|exec|suid|fail|discard)|a?sync|dirsync|r?bind|remount|sw|x-.*|.*=.*"
+)
+# glibc's getmntent knows these escapes, and libmount every octal number.
+_ESCAPES = {r"\040": " ", r"\011": "\t", r"\012": "\n", r"\134": "\\", r"\\": "\\"}
+_FIELD = re.compile(r"[^ \t]+")
 
 
 @dataclass(frozen=True)
@@ -25,41 +39,137 @@ class Entry:
     options: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Broken:
+    """A line that is neither blank, nor a comment, nor a file system, and why; its number from 0."""
+
+    line: int
+    text: str
+    why: str
+
+    def names(self, target: str) -> bool:
+        """Whether a folder stands anywhere in it: what it does at boot is not known."""
+        return any(_simple(_plain(field)) == _simple(target) for field in _FIELD.findall(self.text))
+
+
 def entries(text: str) -> tuple[Entry, ...]:
-    """The file systems in a text; lines that are broken are left out, as libmount leaves them out."""
-    found = (_entry(number, line) for number, line in enumerate(text.split("\n")))
-    return tuple(entry for entry in found if entry)
+    """The file systems in a text, without the lines that are broken."""
+    found = (_read(number, line) for number, line in enumerate(text.split("\n")))
+    return tuple(entry for entry in found if isinstance(entry, Entry))
 
 
-def broken(text: str) -> tuple[str, ...]:
+def broken(text: str) -> tuple[Broken, ...]:
     """The lines that are neither blank, nor a comment, nor a file system."""
-    return tuple(
-        line
-        for number, line in enumerate(text.split("\n"))
-        if line.strip() and not line.lstrip().startswith("#") and _entry(number, line) is None
-    )
+    found = (_read(number, line) for number, line in enumerate(text.split("\n")))
+    return tuple(line for line in found if isinstance(line, Broken))
+
+
+def all_at(text: str, target: str) -> tuple[Entry, ...]:
+    """Every entry for a folder; only the first is mounted at boot."""
+    return tuple(entry for entry in entries(text) if entry.target == _simple(target))
 
 
 def at(text: str, target: str) -> Entry | None:
-    """The entry that is mounted at a folder: the last, as it hides those before it."""
-    found = [entry for entry in entries(text) if entry.target.rstrip("/") == target.rstrip("/")]
-    return found[-1] if found else None
+    """The entry that is mounted at a folder: the first, which both systemd and mount(8) take."""
+    return next(iter(all_at(text, target)), None)
 
 
-def _entry(number: int, line: str) -> Entry | None:
-    if line.lstrip().startswith("#"):
+def repeated(text: str) -> tuple[tuple[Entry, ...], ...]:
+    """Entries for one folder, or for one swap, of which only the first counts."""
+    places: dict[tuple[str, str], list[Entry]] = {}
+    for entry in entries(text):
+        swap = entry.fstype == "swap"
+        places.setdefault(("swap", entry.source) if swap else ("", entry.target), []).append(entry)
+    return tuple(tuple(found) for found in places.values() if len(found) > 1)
+
+
+def _read(number: int, line: str) -> Entry | Broken | None:
+    """A line's file system, what is wrong with the line, or None where it means nothing."""
+    fields = _FIELD.findall(line)
+    if not fields or fields[0].startswith("#"):
         return None
-    fields = line.split()
-    if len(fields) < 3 or not all(field.isdecimal() for field in fields[4:6]):
-        return None
-    source, target, fstype, *rest = fields
-    options = tuple(rest[0].split(",")) if rest else ()
-    return Entry(number, _plain(source), _plain(target), fstype, options)
+    why = _wrong(fields)
+    if why:
+        return Broken(number, line.strip(), why)
+    source, target, fstype = map(_plain, fields[:3])
+    target = target if fstype == "swap" else _simple(target)
+    # Options keep their escapes, as they are written back.
+    options = tuple(fields[3].split(",")) if len(fields) > 3 else ()
+    return Entry(number, _unquoted(source), target, fstype, options)
+
+
+def _wrong(fields: Sequence[str]) -> str | None:
+    """What is wrong with a line, None for nothing."""
+    if len(fields) < 3:
+        return f"it has {len(fields)} of the fields source, folder, type, options, dump and pass"
+    odd = next((sign for sign in "".join(fields) if not sign.isprintable()), None)
+    if odd is not None:
+        end = ", as Windows ends lines" if odd == "\r" else ", which parts no fields"
+        return f"it has the character U+{ord(odd):04X}{end}"
+    for field in fields[4:6]:
+        if not re.fullmatch(r"[0-9]{1,9}", field):
+            return f"{field} stands where a number should; is there a blank in its options?"
+    if any(_plain(field) != _octal(field) for field in fields[:4]):
+        return "systemd and mount(8) read its escapes differently"
+    return _misplaced(*map(_plain, fields[:4]))
+
+
+def _misplaced(source: str, target: str, fstype: str, options: str = "") -> str | None:
+    """What stands where something else should, as it does once a field was left out."""
+    if any(field.startswith("#") for field in (target, fstype, options)):
+        return "a comment stands where a field should"
+    option = next((w for w in fstype.split(",") if _OPTIONS.fullmatch(w)), None)
+    if option is not None:
+        return f"its type is missing: {option} is an option"
+    if options.isdecimal():
+        return f"its options are missing, and {options} stands for them; write defaults"
+    if fstype != "swap" and (not target.startswith("/") or ".." in target.split("/")):
+        return f"{target} is no folder"
+    return None
 
 
 def _plain(field: str) -> str:
-    """A field without its escapes: blanks are octal numbers there."""
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
+    """A field without its escapes, as glibc takes them out."""
+    return re.sub(r"\\(?:040|011|012|134|\\)", lambda match: _ESCAPES[match[0]], field)
+
+
+def _octal(field: str) -> str:
+    """A field without its escapes, as libmount takes them out."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8) & 0xFF), field)
+
+
+def _simple(target: str) -> str:
+    """A folder's path without what does not count in it."""
+    if not target.startswith("/"):
+        return target
+    return "/".join(["", *(part for part in target.split("/") if part not in ("", "."))]) or "/"
+
+
+def _unquoted(source: str) -> str:
+    """A source without the quotes around a tag's value, which both readers take off."""
+    name, equals, value = source.partition("=")
+    quoted = re.fullmatch(r"([\"'])(.*)\1", value) if name in TAGS and equals else None
+    return f"{name}={quoted[2]}" if quoted else source
+
+
+def tag(source: str) -> tuple[str, str] | None:
+    """The tag and the value by which a source names a volume; None for a path, or what is no disk's.
+
+    A path such as /dev/disk/by-uuid/... is what systemd makes of a tag.
+    """
+    name, equals, value = source.partition("=")
+    if name in TAGS and equals:
+        return name, value
+    found = re.fullmatch(r"/dev/disk/by-(uuid|label|partuuid|partlabel)/([^/]+)", source)
+    return (found[1].upper(), _udev(found[2])) if found else None
+
+
+def _udev(name: str) -> str:
+    """A name below /dev/disk without udev's escapes, which are bytes of UTF-8."""
+    if not re.search(r"\\x[0-9a-f]{2}", name):
+        return name
+    plain = re.sub(rb"\\x([0-9a-f]{2})", lambda match: bytes([int(match[1], 16)]), name.encode())
+    return plain.decode("utf-8", "replace")
 
 
 def with_options(
@@ -88,10 +198,18 @@ def with_source(text: str, target: str, source: str) -> str:
     return _with_field(text, entry.line, 0, source)
 
 
+def with_type(text: str, target: str, fstype: str) -> str:
+    """The text with a file system's type at a folder's entry; one that is found out (auto) stays."""
+    entry = at(text, target)
+    if entry is None or {"auto", fstype} & set(entry.fstype.split(",")):
+        return text
+    return _with_field(text, entry.line, 2, fstype)
+
+
 def _with_field(text: str, number: int, place: int, value: str) -> str:
     """The text with one field of a line replaced, and the blanks around it as they were."""
     lines = text.split("\n")
-    found = list(re.finditer(r"\S+", lines[number]))
+    found = list(_FIELD.finditer(lines[number]))
     if place < len(found):
         start, end = found[place].span()
         lines[number] = f"{lines[number][:start]}{value}{lines[number][end:]}"
@@ -113,16 +231,23 @@ def added(text: str, comment: str, line: str) -> str:
     return f"{text}{comment}\n{line}\n"
 
 
+def ours(text: str, comment: str, target: str) -> Entry | None:
+    """The entry for a folder that stands directly below our comment."""
+    lines = text.split("\n")
+    found = (e for e in all_at(text, target) if e.line and lines[e.line - 1] == comment)
+    return next(found, None)
+
+
 def is_ours(text: str, comment: str, target: str) -> bool:
-    """Whether a folder's entry stands directly below our comment."""
+    """Whether what is mounted at a folder is named by the line below our comment."""
     entry = at(text, target)
-    return entry is not None and text.split("\n")[entry.line - 1 : entry.line] == [comment]
+    return entry is not None and entry == ours(text, comment, target)
 
 
 def without(text: str, comment: str, target: str) -> str:
-    """The text without our comment and the entry below it; the same text where it is not ours."""
-    entry = at(text, target)
-    if entry is None or not is_ours(text, comment, target):
+    """The text without our comment and the entry below it; the same text where there is none."""
+    entry = ours(text, comment, target)
+    if entry is None:
         return text
     lines = text.split("\n")
     return "\n".join(lines[: entry.line - 1] + lines[entry.line + 1 :])

@@ -50,6 +50,8 @@ class Disk:
     serial: str | None
     read_only: bool
     table: str | None = None
+    partuuid: str | None = None
+    partlabel: str | None = None
     parts: tuple[Disk, ...] = ()
 
 
@@ -173,6 +175,8 @@ def _disk(device: Mapping[str, Any]) -> Disk:
         serial=device["serial"],
         read_only=bool(device["ro"]),
         table=device.get("pttype"),
+        partuuid=device.get("partuuid"),
+        partlabel=device.get("partlabel"),
         parts=disks(device.get("children", [])),
     )
 

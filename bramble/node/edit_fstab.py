@@ -10,6 +10,8 @@ import re
 import subprocess
 import sys
 
+from bramble.node import mount_place
+
 
 def problems(path):
     """What findmnt has against a table: each error with the folder that it is about."""
@@ -53,8 +55,11 @@ def sync(folder):
         os.close(descriptor)
 
 
-def edit(path, was_sha256, text, folder):
-    """Put `text` in the place of what has the sha256; the reason when that must not be."""
+def edit(path, was_sha256, text, folder, uuid):
+    """Put `text` in the place of what has the sha256; the reason when that must not be.
+
+    `folder` is where the new text mounts the file system of this UUID, None for nowhere.
+    """
     if not os.path.isfile(path) or os.path.islink(path):
         return f"there is no plain file {path}"
     with open(path, "rb") as file:
@@ -62,6 +67,9 @@ def edit(path, was_sha256, text, folder):
     if hashlib.sha256(before).hexdigest() != was_sha256:
         return f"{path} is not as it was seen, or not in UTF-8, and was left alone; run again"
     if folder:
+        problem = mount_place.refusal(folder, mount_place.device_of(uuid))
+        if problem:
+            return f"{path} was left as it was: {problem}"
         os.makedirs(folder, exist_ok=True)
     like, content = os.stat(path), text.encode()
     trial = f"{path}.bramble"
@@ -82,7 +90,7 @@ def main(query):
     """Edit the table, and have systemd read it."""
     try:
         problem = edit(**query)
-    except OSError as error:
+    except (mount_place.Refused, OSError) as error:
         problem = f"{query['path']} was left as it was: {error}"
     if problem is None:
         done = subprocess.run(["systemctl", "daemon-reload"], capture_output=True, text=True)

@@ -4,17 +4,23 @@ A disk is formatted when it is blank (no signature, and zeros wherever it is rea
 named it for erasing, or when an earlier run was cut off in the middle. That is known by a note on
 this node, made before the first byte is written, and by a label that the file system has until it
 is whole. Nothing was ever mounted from it then.
+
+Its name below /dev/disk/by-id must be its own: of two disks with one serial udev names one, and after
+a reboot the other. What decides is asked here once more, of every disk that is there now.
 """
 
 import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import stat
 import struct
 import subprocess
 import sys
+
+from bramble.node import mount_place
 
 BY_ID = "/dev/disk/by-id"
 SAMPLE_BYTES = 1 << 20
@@ -86,6 +92,38 @@ def partitions(device):
     return [entry["path"] for entry in listed if entry["type"] == "part"]
 
 
+def disks():
+    """Every disk that the kernel has now: path, serial and model, and how it is connected."""
+    columns = "PATH,TYPE,TRAN,MODEL,SERIAL,SIZE"
+    listed = json.loads(run("lsblk", "-J", "-b", "-d", "-o", columns))["blockdevices"]
+    return [entry for entry in listed if entry["type"] == "disk" and entry["size"]]
+
+
+def links():
+    """The device that each name below /dev/disk/by-id stands for now."""
+    return {name: os.path.realpath(f"{BY_ID}/{name}") for name in os.listdir(BY_ID)}
+
+
+def twin(name, device):
+    """What else the name of a disk may stand for at another time, None where it is the disk's own."""
+    named, parts = links(), partitions(device)
+    for link, path in named.items():
+        if re.fullmatch(rf"{re.escape(name)}-part\d+", link) and path not in parts:
+            return f"{link} is {path}, of another disk"
+    known = {disk["path"]: disk for disk in disks()}
+    mine = known.pop(device, None)
+    for path, disk in known.items():
+        nameless = path not in named.values()
+        if mine and like(mine, disk) and (disk["serial"] or nameless):
+            return f"{path} has the same model and serial"
+    return None
+
+
+def like(one, other):
+    """Whether udev would make the same name for two disks."""
+    return all(one[name] == other[name] for name in ("tran", "model", "serial"))
+
+
 def signatures(device):
     """Each signature on the device and its partitions, in the words of wipefs."""
     found = []
@@ -128,6 +166,26 @@ def is_staged(device, staged):
     told = run("dumpe2fs", "-h", device)
     fields = dict(line.split(":", 1) for line in told.splitlines() if ":" in line)
     return fields.get("Mount count", "").strip() == "0"
+
+
+def be_sure(query, device):
+    """Raise unless the name is this disk's own, the UUID is nobody's, and the folder is free."""
+    other = twin(query["name"], device)
+    if other:
+        raise Refused(
+            f"{query['name']} is not the name of one disk alone: {other}. Nothing is formatted; unplug "
+            "one of them, or name a file system as UUID=... in storage.ssd.device"
+        )
+    own = {device, *partitions(device)}
+    elsewhere = [path for path in mount_place.devices_of(query["uuid"]) if path not in own]
+    if elsewhere:
+        raise Refused(
+            f"{elsewhere[0]} holds the file system {query['uuid']}, which bramble made for "
+            f"{query['name']}, and that is {device} now. Nothing is formatted; unplug one of them"
+        )
+    problem = mount_place.refusal(query["folder"], device)
+    if problem:
+        raise Refused(problem)
 
 
 def permit(query, device, note):
@@ -207,6 +265,7 @@ def main(query):
     try:
         device = device_of(query["name"], query["size_bytes"])
         if not is_made(query, device):
+            be_sure(query, device)
             permit(query, device, note)
             leave(note, written(query))
             make(query, device)

@@ -5,13 +5,10 @@ With `mounted` false it is unmounted instead; a folder that something uses is th
 
 import contextlib
 import os
-import re
 import subprocess
 import sys
 
-
-class Refused(Exception):
-    """Why the folder is left as it is."""
+from bramble.node import mount_place
 
 
 def run(*argv):
@@ -19,87 +16,62 @@ def run(*argv):
     environment = {**os.environ, "LC_ALL": "C.UTF-8"}
     done = subprocess.run(argv, capture_output=True, text=True, env=environment)
     if done.returncode:
-        raise Refused(f"{' '.join(argv)}: {(done.stderr or done.stdout).strip()}")
+        raise mount_place.Refused(f"{' '.join(argv)}: {(done.stderr or done.stdout).strip()}")
     return done.stdout.strip()
 
 
-def unescape(word):
-    """The kernel writes blanks in paths as octal numbers."""
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), word)
-
-
-def mounted_at(folder):
-    """The device number, the source and the options of what is mounted at a folder, None for nothing."""
-    found = None
-    with open("/proc/self/mountinfo", encoding="utf-8") as file:
-        for line in file:
-            left, _, right = line.partition(" - ")
-            fields, (_, source, super_options) = left.split(), right.split(" ", 2)
-            if unescape(fields[4]) == folder:
-                options = {*fields[5].split(","), *super_options.strip().split(",")}
-                found = (fields[2], unescape(source), options)
-    return found
-
-
-def device_of(uuid):
-    """The one device that has a file system of this UUID."""
-    argv = ["blkid", "-c", "/dev/null", "-t", f"UUID={uuid}", "-o", "device"]
-    done = subprocess.run(argv, capture_output=True, text=True)
-    found = done.stdout.split()
-    if not found:
-        raise Refused(f"no disk has the UUID {uuid} now: it is gone. Plug it in again.")
-    if len(found) > 1:
-        raise Refused(f"{' and '.join(found)} both have the UUID {uuid}: unplug the copy.")
-    return found[0]
-
-
-def number_of(device):
-    """A device's number as mountinfo writes it."""
-    number = os.stat(device).st_rdev
-    return f"{os.major(number)}:{os.minor(number)}"
-
-
 def free_folder(folder, device):
-    """Unmount what is mounted at the folder of a disk that is gone; refuse what is another's."""
-    seen = mounted_at(folder)
-    while seen and seen[0] != number_of(device):
-        if os.path.exists(seen[1]) and number_of(seen[1]) == seen[0]:
-            raise Refused(f"{seen[1]} is mounted at {folder}, and not {device}; unmount it")
+    """Take away what is left at the folder of disks that are gone; refuse what is another's."""
+    while True:
+        problem = mount_place.refusal(folder, device)
+        if problem:
+            raise mount_place.Refused(problem)
+        seen = mount_place.mounted_at(folder)
+        if seen is None or not seen.is_gone():
+            return
         # The disk was pulled out and came back under another name.
         run("umount", "--lazy", folder)
-        seen = mounted_at(folder)
-    return seen
+
+
+def of_device(folder, device):
+    """What is mounted at the folder of this device, None where that is not so."""
+    seen = mount_place.mounted_at(folder)
+    return seen if seen and seen.number == mount_place.number_of(device) else None
 
 
 def mount(folder, uuid, options):
     """Mount, or give what is mounted the options that it lacks."""
-    device = device_of(uuid)
-    seen = free_folder(folder, device)
-    if seen is None:
+    device = mount_place.device_of(uuid)
+    free_folder(folder, device)
+    if of_device(folder, device) is None:
         os.makedirs(folder, exist_ok=True)
-        hidden = os.listdir(folder)
-        if hidden:
-            raise Refused(
-                f"{folder} holds {', '.join(sorted(hidden)[:3])} on the boot disk, which the mount "
-                "would hide; move that away"
-            )
         run("mount", folder)
-        seen = mounted_at(folder)
-    if seen and not set(options) <= seen[2]:
+    seen = of_device(folder, device)
+    if seen and not set(options) <= seen.options:
         run("mount", "-o", ",".join(["remount", *options]), folder)
-        seen = mounted_at(folder)
-    if seen is None or seen[0] != number_of(device):
-        raise Refused(
+        seen = of_device(folder, device)
+    if seen is None:
+        raise mount_place.Refused(
             f"{device} was mounted at {folder}, and is not there; see `journalctl -k -n 30`"
         )
-    if not set(options) <= seen[2]:
-        raise Refused(f"{folder} is mounted with {','.join(sorted(seen[2]))}, without {options}")
+    if not set(options) <= seen.options:
+        raise mount_place.Refused(
+            f"{folder} is mounted with {','.join(sorted(seen.options))}, without {options}"
+        )
 
 
-def unmount(folder):
-    """Unmount the folder, and remove it where nothing is in it."""
-    while mounted_at(folder):
-        run("umount", folder)
+def unmount(folder, uuid):
+    """Unmount the file system of this UUID, or what is left of it; remove the folder if it is empty."""
+    while seen := mount_place.mounted_at(folder):
+        if seen.is_gone():
+            run("umount", "--lazy", folder)
+        elif seen.fstype == "autofs" or seen.number in mount_place.numbers_of(uuid):
+            run("umount", folder)
+        else:
+            raise mount_place.Refused(
+                f"{seen.source} ({seen.fstype}) is mounted at {folder}, which is not the SSD; unmount "
+                "it, and run again"
+            )
     if os.path.isdir(folder) and not os.listdir(folder):
         os.rmdir(folder)
 
@@ -115,8 +87,8 @@ def main(query):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(query["note"])
         else:
-            unmount(query["folder"])
-    except (Refused, OSError) as error:
+            unmount(query["folder"], query["uuid"])
+    except (mount_place.Refused, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

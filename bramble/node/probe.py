@@ -119,7 +119,8 @@ def boot():
 def disks():
     """Block devices as lsblk tells them, sizes in bytes."""
     columns = (
-        "NAME,PATH,TYPE,TRAN,ROTA,SIZE,FSTYPE,LABEL,UUID,MOUNTPOINTS,PKNAME,MODEL,SERIAL,RO,PTTYPE"
+        "NAME,PATH,TYPE,TRAN,ROTA,SIZE,FSTYPE,LABEL,UUID,MOUNTPOINTS,PKNAME,MODEL,SERIAL,RO,PTTYPE,"
+        "PARTUUID,PARTLABEL"
     )
     return json.loads(run("lsblk", "-J", "-b", "-o", columns))["blockdevices"]
 
@@ -223,7 +224,7 @@ def file(path, query):
 def text_of(path):
     """The file's text, None when it is not text."""
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8", newline="") as file:
             return file.read()
     except UnicodeDecodeError:
         return None

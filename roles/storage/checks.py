@@ -40,12 +40,12 @@ def ssd_is_there(plan: StoragePlan, node: Node) -> Finding:
         return expect(want, f"{choice.name}: {choice.why}", choice.state == "ready", DEPLOY)
     text = fstab_text(node.snapshot)
     expected = isinstance(text, str) and fstab.at(text, plan.ssd.mount) is not None
-    if choice.state != "off" and (must(plan.ssd) or (choice.state == "absent" and expected)):
-        remedy = "Plug it in; `bramble revert storage` forgets a disk that will not come back."
-        return expect(want, choice.why, False, remedy)
     if choice.state == "refused":
         remedy = "Do that, or set storage.ssd.device to off."
-        return Finding("warn", want, choice.why, remedy)
+        return Finding("fail" if must(plan.ssd) else "warn", want, choice.why, remedy)
+    if choice.state == "absent" and (must(plan.ssd) or expected):
+        remedy = "Plug it in; `bramble revert storage` forgets a disk that will not come back."
+        return expect(want, choice.why, False, remedy)
     return skip(want, choice.why)
 
 
@@ -157,10 +157,21 @@ def fstab_is_sound(plan: StoragePlan, node: Node) -> Finding:
     if text is None or said is None:
         return expect(want, f"no {fstab.PATH}" if said else "no findmnt", False, "Restore it.")
     left_out = {"/", "/boot", "/boot/firmware"} if kind else set()
-    found = [*(f"cannot be read: {line}" for line in fstab.broken(text))]
+    found = [f"line {line.line + 1}: {line.why}: {line.text}" for line in fstab.broken(text)]
+    found += map(_repeated, fstab.repeated(text))
     found += problems(said.output, text, left_out)
     remedy = f"Mend the line in {fstab.PATH} by hand: bramble leaves what others wrote."
     return expect(want, "; ".join(found) or want, not found, remedy)
+
+
+def _repeated(same: tuple[fstab.Entry, ...]) -> str:
+    lines = " and ".join(str(entry.line + 1) for entry in same)
+    where = (
+        "one swap"
+        if same[0].fstype == "swap"
+        else f"for {same[0].target}, and a boot takes the first"
+    )
+    return f"lines {lines} are {where}"
 
 
 def problems(said: str, text: str, left_out: set[str]) -> list[str]:

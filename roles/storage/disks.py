@@ -1,7 +1,8 @@
 """Which disk is the SSD, and why none is: pure decisions from one look.
 
-A disk is named as it is named below /dev/disk/by-id. One without such a name is never touched: in a
-container lsblk may show the host's disks, but only what is meant for it has a name in its /dev.
+A disk is named as it is named below /dev/disk/by-id. One without a name of its own is a disk all the
+same: it may be used by what is on it, and is never formatted. In a container lsblk may show the host's
+disks, but only what is meant for it has a name in its /dev.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from typing import Literal
 from bramble import fstab
 from bramble.parse import Disk
 from bramble.snapshot import FileState, Snapshot, Unknown
+from roles.storage import naming
+from roles.storage.naming import BY_ID, There
 
-BY_ID = "/dev/disk/by-id"
 LABEL = "bramble-ssd"
 STAGED = "bramble-new"
 """The label while a disk is being formatted: nothing was ever mounted from it."""
 USABLE = ("ext4", "xfs")
 """File systems with owners and modes in which a swap file needs no special care."""
-_KINDS = ("usb-", "nvme-", "ata-", "scsi-", "virtio-", "mmc-", "wwn-")
 _NAMESPACE = uuid.UUID("6e0e7a56-5d4c-4a5e-9d53-3c7a5f1f2b0d")
 
 State = Literal["off", "absent", "refused", "format", "ready"]
@@ -63,102 +64,92 @@ def choose(wish: Wish, look: Snapshot) -> Choice | Unknown:
         return look.disks
     if isinstance(look.files, Unknown):
         return look.files
-    named = names(look)
-    disks = [disk for disk in look.disks if named.get(disk.path)]
-    found = _by_rule(wish, look, disks, named)
-    if isinstance(found, Choice):
-        return found
-    disk, volume = found
-    return _judged(wish, disk, volume, named[disk.path])
-
-
-def names(look: Snapshot) -> dict[str, tuple[str, ...]]:
-    """The names below /dev/disk/by-id of each device's path, the most telling first."""
-    files = {} if isinstance(look.files, Unknown) else look.files
-    found: dict[str, list[str]] = {}
-    for path, seen in files.items():
-        if path.startswith(f"{BY_ID}/") and isinstance(seen, FileState) and seen.target:
-            device = "/dev/" + seen.target.rpartition("/")[2]
-            found.setdefault(device, []).append(path.removeprefix(f"{BY_ID}/"))
-    return {device: tuple(sorted(several, key=_telling)) for device, several in found.items()}
-
-
-def _telling(name: str) -> tuple[bool, int, str]:
-    kind = next((place for place, kind in enumerate(_KINDS) if name.startswith(kind)), len(_KINDS))
-    return (name.startswith(("nvme-eui.", "nvme-nvme.")), kind, name)
+    there = naming.There.of(look)
+    found = _by_rule(wish, look, there)
+    return found if isinstance(found, Choice) else _judged(wish, look, there, *found)
 
 
 Found = tuple[Disk, Disk | None]
 """A disk, and the one of its volumes that was named, if one was."""
 
 
-def _by_rule(
-    wish: Wish, look: Snapshot, disks: list[Disk], named: dict[str, tuple[str, ...]]
-) -> Found | Choice:
-    source = wish.device
-    text = fstab_text(look)
+def _by_rule(wish: Wish, look: Snapshot, there: There) -> Found | Choice:
+    source, text = wish.device, fstab_text(look)
     entry = fstab.at(text, wish.mount) if isinstance(text, str) else None
     if source == "auto" and entry:
         # What is mounted there at boot already is what the person, or an earlier run, chose.
-        source = entry.source.removeprefix(f"{BY_ID}/")
-        if source.startswith(("PARTUUID=", "PARTLABEL=", "/")):
-            return _by_mount(wish, disks, source)
+        source = entry.source
+        if not naming.is_of_a_disk(entry):
+            return Choice("refused", _no_disk(entry))
     if source == "auto":
-        return _only(wish, disks, named)
-    matches = [
-        (disk, volume)
-        for disk in disks
-        for volume in (disk, *volumes(disk))
-        if _is_named(volume, source, named)
-    ]
-    whole = [(disk, None if volume is disk else volume) for disk, volume in dict.fromkeys(matches)]
-    if not whole:
-        return Choice("absent", f"there is no {source} here; {_what_is_there(disks, named)}")
-    if len(whole) > 1:
-        return Choice("refused", f"{len(whole)} disks are {source}: unplug the copy, or name one")
-    return whole[0]
+        return _only(wish, there)
+    return _named(naming.written(source), there)
 
 
-def _by_mount(wish: Wish, disks: list[Disk], source: str) -> Found | Choice:
-    """The disk that an entry of fstab names by another way than ours: known by what is mounted."""
-    for disk in disks:
-        for volume in volumes(disk):
-            if wish.mount in volume.mountpoints or volume.path == source:
-                return disk, volume
-    return Choice("absent", f"{fstab.PATH} has {source} at {wish.mount}, and no disk here is it")
+def _no_disk(entry: fstab.Entry) -> str:
+    return (
+        f"{fstab.PATH} has {entry.source} ({entry.fstype}) at {entry.target}, which is no disk of this "
+        "node; set another folder in storage.ssd.mount"
+    )
 
 
-def _is_named(volume: Disk, source: str, named: dict[str, tuple[str, ...]]) -> bool:
-    kind, _, value = source.partition("=")
-    if kind == "UUID":
-        return (volume.uuid or "").lower() == value.lower()
-    if kind == "LABEL":
-        return volume.label == value
-    return source in named.get(volume.path, ())
+def _named(source: str, there: There) -> Found | Choice:
+    """The one volume that a source names."""
+    found = there.find(source)
+    if not found:
+        return Choice("absent", f"there is no {shown(source)} here; {_what_is_there(there)}")
+    if len(found) > 1:
+        paths = " and ".join(volume.path for _, volume in found)
+        return Choice(
+            "refused",
+            f"{len(found)} disks are {shown(source)} ({paths}): unplug the copy, or name one",
+        )
+    disk, volume = found[0]
+    other = there.twin(disk) if source.startswith(f"{BY_ID}/") else None
+    if other:
+        return Choice("refused", _not_alone(shown(source), disk, other))
+    if volume is not disk and volume.kind != "part":
+        return Choice(
+            "refused",
+            f"{shown(source)} is {volume.path} ({volume.kind}), and the SSD must be a disk or a "
+            "partition of one; name another, or set storage.ssd.device to off",
+        )
+    return disk, None if volume is disk else volume
 
 
-def _only(
-    wish: Wish, disks: list[Disk], named: dict[str, tuple[str, ...]]
-) -> tuple[Disk, None] | Choice:
+def shown(source: str) -> str:
+    """A source as the settings write it."""
+    return source.removeprefix(f"{BY_ID}/")
+
+
+def _not_alone(name: str, disk: Disk, other: str) -> str:
+    return (
+        f"{name} is not the name of one disk alone: {other}, and {disk.path} has it now. After a reboot "
+        "it may be the other one's. Unplug one of them, or name a file system as UUID=... in "
+        "storage.ssd.device"
+    )
+
+
+def _only(wish: Wish, there: There) -> tuple[Disk, None] | Choice:
     """The one USB or NVMe disk that nothing else uses; of several, the one that is ours."""
     free = [
         disk
-        for disk in disks
+        for disk in there.disks
         if disk.kind == "disk" and disk.transport in ("usb", "nvme") and disk.size_bytes
         if not used_at(disk, wish.mount)
     ]
-    ours = [disk for disk in free if is_ours(disk, named[disk.path])]
+    ours = [disk for disk in free if is_ours(disk, there.names(disk))]
     several = ours or free
     if len(several) == 1:
         return several[0], None
     if not several:
         return Choice("absent", "no USB or NVMe disk is there that nothing else uses")
-    listed = ", ".join(named[disk.path][0] for disk in several)
+    listed = ", ".join(there.name(disk) for disk in several)
     return Choice("refused", f"there are {len(several)}: {listed}. Name one in storage.ssd.device")
 
 
-def _what_is_there(disks: list[Disk], named: dict[str, tuple[str, ...]]) -> str:
-    listed = ", ".join(named[disk.path][0] for disk in disks if disk.kind == "disk")
+def _what_is_there(there: There) -> str:
+    listed = ", ".join(there.name(disk) for disk in there.disks if disk.kind == "disk")
     return f"there are {listed}" if listed else "no disk has a name below /dev/disk/by-id"
 
 
@@ -184,28 +175,55 @@ def uuid_of(name: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, name))
 
 
-def _judged(wish: Wish, disk: Disk, volume: Disk | None, named: tuple[str, ...]) -> Choice:
+def _judged(wish: Wish, look: Snapshot, there: There, disk: Disk, volume: Disk | None) -> Choice:
     """What is to be done about the disk."""
-    name = named[0]
-    refusal = _refusal(wish, disk, volume, named)
+    name, named = there.name(disk), there.names(disk)
+    refusal = _refusal(wish, disk, volume, name, named)
     if refusal:
         return Choice("refused", refusal, name, disk)
-    made = Choice("format", _blank_or_erase(wish, disk), name, disk, disk, uuid_of(name))
-    if volume is None and is_blank(disk):
-        return made
     ready = volume or _usable(disk)
-    if ready and ready.label == STAGED and wish.mount not in ready.mountpoints:
-        return made
-    if ready and (wish.erase is None or is_ours(disk, named)):
+    staged = ready and ready.label == STAGED and wish.mount not in ready.mountpoints
+    blank = volume is None and is_blank(disk)
+    if ready and not staged and (wish.erase is None or is_ours(disk, named)):
         return Choice("ready", f"it holds {contents(disk)}", name, disk, ready, ready.uuid or "")
-    if wish.erase in named:
-        return made
-    return Choice("refused", _has_data(disk, name), name, disk)
+    if not (blank or staged or wish.erase in named):
+        return Choice("refused", _has_data(disk, name, bool(named)), name, disk)
+    against = _against_formatting(wish, look, there, disk)
+    if against:
+        return Choice("refused", against, name, disk)
+    return Choice("format", _blank_or_erase(wish, disk), name, disk, disk, uuid_of(name))
 
 
-def _refusal(wish: Wish, disk: Disk, volume: Disk | None, named: tuple[str, ...]) -> str | None:
+def _against_formatting(wish: Wish, look: Snapshot, there: There, disk: Disk) -> str | None:
+    """Why a disk must not be formatted although nothing on it forbids that."""
+    name, named, other = there.name(disk), there.names(disk), there.twin(disk)
+    if not named:
+        return f"{disk.path} has no name of its own below {BY_ID}, so it is not formatted; " + (
+            f"{other}; unplug one of them" if other else "look at `udevadm info` of it"
+        )
+    if other:
+        return _not_alone(name, disk, other)
+    for made in map(uuid_of, named):
+        for _, volume in there.find(f"UUID={made}"):
+            if volume.path not in naming.paths(disk):
+                return (
+                    f"{volume.path} holds the file system {made}, which bramble made for {name}, and "
+                    f"that is {disk.path} now; unplug one of them, or set storage.ssd.device to "
+                    f"UUID={made}"
+                )
+    text = fstab_text(look)
+    for entry in fstab.entries(text) if isinstance(text, str) else ():
+        here = (volume for _, volume in there.find(naming.written(entry.source)))
+        if entry.target != wish.mount and any(v.path in naming.paths(disk) for v in here):
+            return f"{fstab.PATH} has {name} at {entry.target} ({entry.fstype}); remove that line first"
+    return None
+
+
+def _refusal(
+    wish: Wish, disk: Disk, volume: Disk | None, name: str, named: tuple[str, ...]
+) -> str | None:
     """Why the disk must be left alone, whatever is on it."""
-    place, name = volume or disk, named[0]
+    place = volume or disk
     elsewhere = used_at(place, wish.mount)
     if elsewhere:
         return f"{name} is in use at {', '.join(elsewhere)}; unmount it there, or name another disk"
@@ -221,8 +239,8 @@ def _refusal(wish: Wish, disk: Disk, volume: Disk | None, named: tuple[str, ...]
             f"storage.ssd.erase names {wish.erase}, and the disk is {name}; nothing is touched until "
             "they agree"
         )
-    if volume and volume.fstype not in USABLE:
-        return _has_data(volume, name)
+    if volume and (volume.fstype not in USABLE or volume.parts):
+        return _has_data(volume, name, bool(named))
     return None
 
 
@@ -234,7 +252,9 @@ def is_blank(disk: Disk) -> bool:
 def _usable(disk: Disk) -> Disk | None:
     """The volume to mount: the only one of the disk, with a file system that will do."""
     found = volumes(disk)
-    if len(found) == 1 and found[0].fstype in USABLE and found[0].uuid:
+    # What else holds it (LVM, encryption, multipath) would have to let it go.
+    held = found[0].parts if found[0] is not disk else disk.parts
+    if len(found) == 1 and found[0].fstype in USABLE and found[0].uuid and not held:
         return found[0]
     return None
 
@@ -247,24 +267,28 @@ def _blank_or_erase(wish: Wish, disk: Disk) -> str:
 
 def contents(disk: Disk) -> str:
     """What is on a disk, for people."""
+    parts = [part for part in disk.parts if part.kind == "part"]
     told = [
         f"{volume.fstype}{f' ({volume.label})' if volume.label else ''}"
         for volume in volumes(disk)
         if volume.fstype
     ]
     # lsblk tells of a partition the table that it stands in.
-    if disk.table and not disk.parts and disk.kind != "part":
+    if disk.table and not parts and disk.kind != "part":
         told.append(f"a {disk.table} partition table without partitions")
-    elif disk.parts:
-        told = [f"{len(disk.parts)} partition{'s' * (len(disk.parts) > 1)}", *told]
+    elif parts:
+        told = [f"{len(parts)} partition{'s' * (len(parts) > 1)}", *told]
+    held = [part for volume in volumes(disk) for part in volume.parts if part.kind != "part"]
+    told += [f"{part.path} ({part.kind}) upon it" for part in held]
     return ", ".join(told) or "nothing known"
 
 
-def _has_data(disk: Disk, name: str) -> str:
+def _has_data(disk: Disk, name: str, has_name: bool) -> str:
+    way_out = f"set storage.ssd.erase to {name}" if has_name else "empty it yourself"
     return (
         f"{name} holds {contents(disk)}, and is left alone: the SSD must be one {' or '.join(USABLE)} "
-        "file system. Copy what you need to another place and set storage.ssd.erase to "
-        f"{name}, or name a file system on it as UUID=... in storage.ssd.device"
+        f"file system. Copy what you need to another place and {way_out}, or name a file system on it "
+        "as UUID=... in storage.ssd.device"
     )
 
 

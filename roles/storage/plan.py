@@ -11,8 +11,8 @@ from bramble.parse import Mount
 from bramble.plan import Given, Interests, NodePlan, RolePlan, together
 from bramble.snapshot import Snapshot, Unit, Unknown
 from bramble.steps import Step, diff
-from roles.storage import logs, usb
-from roles.storage.disks import BY_ID, LABEL, STAGED, Choice, Wish, choose, fstab_text, must
+from roles.storage import logs, naming, usb
+from roles.storage.disks import LABEL, STAGED, Choice, Wish, choose, fstab_text, must
 from roles.storage.settings import Settings
 
 COMMENT = "# bramble: storage.ssd; change the inventory, not the next line"
@@ -40,7 +40,7 @@ def interests(settings: Settings) -> Interests:
     """The disks' own names, what is mounted at boot, and what the kernel says of the disks."""
     mount = settings.ssd.mount
     disks = Interests(
-        files=(fstab.PATH, f"{BY_ID}/*", EXT4_ERRORS, *usb.FILES),
+        files=(fstab.PATH, *naming.LINKS, EXT4_ERRORS, *usb.FILES),
         units=(fstab.unit_of(mount),),
         commands=(VERIFY, show_command(mount), usb.KERNEL_LOG, container.COMMAND),
         free=(mount,),
@@ -86,28 +86,43 @@ def chosen(wish: Wish, look: Snapshot) -> Choice | Unknown:
         return choice
     if isinstance(text, Unknown):
         return text
+    why = _against(text, wish, choice, look)
+    return choice if why is None else Choice("refused", why, choice.name, choice.disk)
+
+
+def _against(text: str | None, wish: Wish, choice: Choice, look: Snapshot) -> str | None:
+    """What fstab has against the SSD at its folder, None for nothing."""
     if text is None:
-        return Choice("refused", f"there is no {fstab.PATH}", choice.name, choice.disk)
+        return f"there is no {fstab.PATH}"
+    for line in fstab.broken(text):
+        if line.names(wish.mount):
+            return (
+                f"line {line.line + 1} of {fstab.PATH} is about {wish.mount} and is broken: {line.why}. "
+                f"Mend or remove it: {line.text}"
+            )
+    found = fstab.all_at(text, wish.mount)
+    if len(found) > 1:
+        lines = " and ".join(str(entry.line + 1) for entry in found)
+        return (
+            f"{fstab.PATH} has {wish.mount} in lines {lines}, and a boot takes the first; remove all "
+            "but one"
+        )
     entry = fstab.at(text, wish.mount)
     if entry is None or fstab.is_ours(text, COMMENT, wish.mount):
-        return choice
-    if choice.volume and _stands_for(entry.source, choice, wish.mount):
-        return choice
-    return Choice(
-        "refused",
-        f"{fstab.PATH} has {entry.source} at {wish.mount}, and the SSD is {choice.name}; remove that "
-        "line, or set another folder in storage.ssd.mount",
-        choice.name,
-        choice.disk,
-    )
+        return None
+    if not naming.is_of_a_disk(entry) or not _stands_for(entry, choice, look):
+        return (
+            f"{fstab.PATH} has {entry.source} at {wish.mount}, and the SSD is {choice.name}; remove "
+            "that line, or set another folder in storage.ssd.mount"
+        )
+    return None
 
 
-def _stands_for(source: str, choice: Choice, mount: str) -> bool:
-    """Whether a source of fstab is the SSD's file system."""
-    volume = choice.volume
-    assert volume is not None
-    own = (f"UUID={volume.uuid}", f"LABEL={volume.label}", volume.path, f"{BY_ID}/{choice.name}")
-    return source.replace('"', "") in own or mount in volume.mountpoints
+def _stands_for(entry: fstab.Entry, choice: Choice, look: Snapshot) -> bool:
+    """Whether an entry of fstab names the SSD's file system, or the disk that it is to be made on."""
+    assert choice.volume is not None
+    there = naming.There.of(look)
+    return there.is_named(choice.volume, entry.source)
 
 
 def _refuse(wish: Wish, choice: Choice | Unknown) -> Step:
@@ -125,7 +140,7 @@ def _refuse(wish: Wish, choice: Choice | Unknown) -> Step:
 
 def note_of(choice: Choice) -> str:
     """Where a node notes that the disk is being formatted."""
-    return f"{NOTES}/formatting-{choice.name}"
+    return f"{NOTES}/formatting-{choice.name.removeprefix('/dev/')}"
 
 
 def _format(wish: Wish, choice: Choice | Unknown) -> Step:
@@ -140,6 +155,7 @@ def _format(wish: Wish, choice: Choice | Unknown) -> Step:
         "label": LABEL,
         "staged": STAGED,
         "erase": wish.erase,
+        "folder": wish.mount,
     }
     return Step(name, f"{choice.name}: {choice.why}", "format_disk", query, timeout_s=600)
 
@@ -149,17 +165,25 @@ def _edit(wish: Wish, choice: Choice | Unknown, look: Snapshot) -> Step:
     if not isinstance(text, str):
         return Step(name, None)
     after = fstab.with_options(text, "/", ("noatime",))
-    folder = None
+    folder, uuid = None, None
     if isinstance(choice, Choice) and choice.state in ("format", "ready"):
-        after, folder = with_ssd(after, wish, choice), wish.mount
-    return _replace(name, text, after, folder)
+        after, folder, uuid = with_ssd(after, wish, choice), wish.mount, choice.uuid
+    return _replace(name, text, after, folder, uuid)
 
 
-def _replace(name: str, before: str, after: str, folder: str | None) -> Step:
+def _replace(
+    name: str, before: str, after: str, folder: str | None = None, uuid: str | None = None
+) -> Step:
     if after == before:
         return Step(name, None)
     was = hashlib.sha256(before.encode()).hexdigest()
-    query = {"path": fstab.PATH, "was_sha256": was, "text": after, "folder": folder}
+    query = {
+        "path": fstab.PATH,
+        "was_sha256": was,
+        "text": after,
+        "folder": folder,
+        "uuid": uuid,
+    }
     shown = diff(fstab.PATH, before, after)
     changed = [line[1:] for line in shown.splitlines()[2:] if line.startswith("+")]
     why = "; ".join(line for line in changed if not line.startswith("#")) or "a line is removed"
@@ -178,9 +202,8 @@ def with_ssd(text: str, wish: Wish, choice: Choice) -> str:
         return fstab.added(text, COMMENT, line)
     if fstab.is_ours(text, COMMENT, wish.mount):
         return fstab.with_line(text, entry.line, line)
-    return fstab.with_options(
-        fstab.with_source(text, wish.mount, source), wish.mount, needed, unwanted=("noauto",)
-    )
+    text = fstab.with_type(fstab.with_source(text, wish.mount, source), wish.mount, kind or "ext4")
+    return fstab.with_options(text, wish.mount, needed, unwanted=("noauto",))
 
 
 def _mount(wish: Wish, choice: Choice | Unknown, look: Snapshot, edited: Step) -> Step:
@@ -238,9 +261,10 @@ def revert(plan: StoragePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step,
     """
     text, mount = fstab_text(snapshot), plan.ssd.mount
     edit, unmount = Step(f"Edit {fstab.PATH}", None), Step("Unmount the SSD", None)
-    if isinstance(text, str) and fstab.is_ours(text, COMMENT, mount):
-        edit = _replace(edit.name, text, fstab.without(text, COMMENT, mount), None)
-        query = {"mounted": False, "folder": mount}
-        why = f"{mount} is mounted" if mounted(snapshot, mount) else None
-        unmount = Step(unmount.name, why, "mount_disk" if why else "", query if why else {})
+    entry = fstab.ours(text, COMMENT, mount) if isinstance(text, str) else None
+    if isinstance(text, str) and entry:
+        edit = _replace(edit.name, text, fstab.without(text, COMMENT, mount))
+        query = {"mounted": False, "folder": mount, "uuid": entry.source.removeprefix("UUID=")}
+        if mounted(snapshot, mount) and fstab.is_ours(text, COMMENT, mount):
+            unmount = Step(unmount.name, f"{mount} is mounted", "mount_disk", query)
     return (*logs.revert(snapshot), unmount, edit)

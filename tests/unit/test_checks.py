@@ -30,6 +30,7 @@ from good_node import (
     SSD_LINES,
     SSD_LINK,
     SSD_SHOW,
+    SSD_UUID,
     TIMEDATE,
     TRIP,
     UPGRADES_TIMER,
@@ -175,6 +176,11 @@ def logged(*lines: str) -> Snapshot:
     return with_command(GOOD, KERNEL_LOG, Output(0, "".join(f"{line}\n" for line in lines)))
 
 
+def with_fstab(lines: str) -> Snapshot:
+    """A good look but for what fstab has instead of the SSD."""
+    return with_file(GOOD, "/etc/fstab", plain(f"{FSTAB}{lines}\n"))
+
+
 def verified(said: str, text: str = FSTAB + SSD_LINES) -> Snapshot:
     """A good look but for an fstab and what findmnt has against it."""
     return with_command(with_file(GOOD, "/etc/fstab", plain(text)), VERIFY, Output(1, said))
@@ -315,6 +321,15 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
             with_disks(GOOD, disk("/dev/sda", read_only=True, **OURS)),
             plan=node_plan(storage={"ssd": {"required": True}}),
         ),
+        "a network's file system in its place, and needed": Node(
+            with_fstab("nas:/models /mnt/ssd nfs4 _netdev 0 0"),
+            plan=node_plan(storage={"ssd": {"required": True}}),
+        ),
+        "a disk in fstab that is away": with_file(
+            with_disks(GOOD),
+            "/etc/fstab",
+            plain(f'{FSTAB}UUID="{SSD_UUID}" /mnt/ssd ext4 nofail\n'),
+        ),
     },
     "storage.ssd_is_mounted_by_its_uuid": {
         "not mounted": with_disks(GOOD, disk("/dev/sda", **OURS)),
@@ -347,7 +362,11 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
         "full": replace(GOOD, free_bytes={"/mnt/ssd": 0}),
     },
     "storage.fstab_is_sound": {
-        "a broken line": with_file(GOOD, "/etc/fstab", plain(f"{FSTAB}UUID=1-2 /mnt/x\n")),
+        "a broken line": with_fstab("UUID=1-2 /mnt/x"),
+        "a line without its type": with_fstab("UUID=1-2 /mnt/x rw,noatime,nofail 0 2"),
+        "a blank in the options": with_fstab("UUID=1-2 /mnt/x ext4 nofail, noatime 0 2"),
+        "two lines for one folder": with_fstab("tmpfs /tmp tmpfs rw\ntmpfs /tmp/ tmpfs ro"),
+        "one swap in two lines": with_fstab("UUID=1 none swap sw\nUUID=1 none swap pri=5"),
         "a disk that is not there": verified(
             "/srv\n   [E] unreachable on boot required source: UUID=1-2\n",
             f"{FSTAB}UUID=1-2 /srv ext4 defaults 0 2\n",

@@ -1,7 +1,10 @@
 """/etc/fstab: what is edited is edited, and every other byte stays."""
 
+import re
+
 import pytest
-from hypothesis import given
+from fstab_oracles import Read, booted, mounted
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bramble import fstab
@@ -24,21 +27,165 @@ def test_the_entries_of_a_stock_pi_are_read():
     assert fstab.broken(PI) == ()
 
 
-# As findmnt --verify of util-linux 2.38 takes them: the first three are its "parse error".
 @pytest.mark.parametrize(
-    ("line", "well"),
+    ("line", "why"),
     [
-        ("nonsense", False),
-        ("/dev/x y", False),
-        ("UUID=1 /mnt/z ext4 nofail x 2", False),
-        ("UUID=1 /home ext4 0 0", True),
-        ("UUID=1 /home ext4", True),
-        ("  # indented", True),
-        ("\t", True),
+        ("nonsense", "it has 1 of the fields"),
+        ("/dev/x y", "it has 2 of the fields"),
+        ("UUID=U /mnt/ssd rw,noatime 0 2", "its type is missing: rw is an option"),
+        ("UUID=U /mnt/ssd noatime", "its type is missing"),
+        ("UUID=U /mnt/ssd x-systemd.automount,rw 0 2", "its type is missing"),
+        ("UUID=U /mnt/ssd ext4 0 2", "its options are missing, and 0 stands for them"),
+        ("UUID=U none swap 0 0", "its options are missing"),
+        ("UUID=U /mnt/ssd ext4 defaults, noatime 0 2", "noatime stands where a number should"),
+        ("UUID=U /mnt/ssd ext4 nofail x 2", "x stands where a number should"),
+        ("UUID=U /mnt/ssd ext4 nofail -1 2", "-1 stands where a number should"),
+        ("UUID=U mnt/ssd ext4 nofail 0 2", "mnt/ssd is no folder"),
+        ("UUID=U none ext4 nofail 0 2", "none is no folder"),
+        ('UUID=U "/mnt/ssd" ext4 nofail 0 2', "is no folder"),
+        ("UUID=U /mnt/../ssd ext4 nofail 0 2", "is no folder"),
+        ("UUID=U /mnt/ssd #ext4 nofail", "a comment stands where a field should"),
+        ('LABEL="a b" /mnt/ssd ext4 nofail 0 2', "stands where a number should"),
+        (r"UUID=U /mnt/\163sd ext4 nofail 0 2", "read its escapes differently"),
+        (r"UUID=U /mnt/a\\b ext4 nofail 0 2", "read its escapes differently"),
+        ("UUID=U /mnt/ssd ext4 nofail 0 2\r", "U+000D, as Windows ends lines"),
+        ("UUID=U /mnt/ssd ext4 nofail\u00a00 2", "U+00A0, which parts no fields"),
     ],
 )
-def test_a_line_that_findmnt_cannot_read_is_told(line, well):
-    assert fstab.broken(f"{PI}{line}\n") == (() if well else (line,))
+def test_a_line_that_what_boots_cannot_read_in_one_way_is_told(line, why):
+    (found,) = fstab.broken(f"{PI}{line}\n")
+    assert (found.line, found.text) == (4, line.strip())
+    assert why in found.why
+    assert fstab.entries(f"{PI}{line}\n") == fstab.entries(PI)
+
+
+@pytest.mark.parametrize("line", ["  # indented", "\t", "", "#UUID=U /mnt/ssd rw 0 2"])
+def test_what_means_nothing_is_nothing(line):
+    assert fstab.broken(f"{PI}{line}\n") == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("UUID=U /mnt/ssd rw,noatime 0 2", True),
+        ('LABEL="a b" /mnt/ssd/ ext4 nofail 0 2', True),
+        ("UUID=U /mnt/ssd2 rw 0 2", False),
+        ("nonsense", False),
+    ],
+)
+def test_a_broken_line_names_a_folder_wherever_it_stands(line, named):
+    (found,) = fstab.broken(line)
+    assert found.names("/mnt/ssd") == named
+    assert not found.names("/")
+
+
+# What Debian 12 reads itself.
+
+SOUND = (
+    'UUID="0b1f3d1c-6a51-4a0c-9a35-2f1f0f5a1d11" {} ext4 defaults,noatime,nofail 0 2',
+    "UUID='58F3-ACA9' {} vfat umask=0022 0 2",
+    "LABEL=a\\040b {} ext4 defaults 0 2",
+    'LABEL="models" {} ext4 defaults',
+    "PARTUUID=4e639091-02 {} auto noauto,user,commit=30 0 0",
+    'PARTLABEL="ssd" {} xfs defaults',
+    "/dev/disk/by-uuid/58F3-ACA9 {} ext4 nofail 0 0",
+    "/dev/disk/by-label/a\\134x20b {} ext4 nofail 0 0",
+    "/dev/disk/by-partuuid/4e639091-02 {} ext4 nofail 0 0",
+    "/dev/disk/by-id/usb-Toy-0:0-part1 {} ext4 nofail 0 0",
+    "/dev/sda1\t\t{}\text4\tdefaults\t0\t2 # mine",
+    "  /dev/nvme0n1p1 {} ext4,xfs rw",
+    "nas:/models {} nfs4 _netdev,x-systemd.automount 0 0",
+    "tmpfs {} tmpfs size=64m,mode=1777",
+    "/srv/models {} none bind 0 0",
+    "UUID=Q {} ext4 x-systemd.device-timeout=30s,x-systemd.requires=a.service,nofail",
+    '"UUID=Q" {} ext4 nofail 0 0',
+    "UUID=100%25 {} ext4 nofail 0 0",
+)
+
+
+TIMEOUT = re.compile(r"(^|,)x-systemd\.device-timeout=[^,]*")  # systemd gives it to the device
+
+
+def told(entry):
+    """An entry in the one form of several that mean the same."""
+    options = TIMEOUT.sub("", fstab._plain(",".join(entry.options))).lstrip(",")
+    named = fstab.tag(entry.source)
+    source = "=".join(named) if named else entry.source
+    return Read(source, entry.target, entry.fstype, "" if options == "defaults" else options)
+
+
+def same(found):
+    """What an oracle said, in that form."""
+    target, options = fstab._simple(found.target), tuple(found.options.split(","))
+    return told(fstab.Entry(0, fstab._unquoted(found.source), target, found.fstype, options))
+
+
+def agree(text):
+    """Every entry of ours is what boots, and what mount(8) goes by."""
+    at_boot, by_libmount = booted(text), [same(found) for found in mounted(text)]
+    for entry in fstab.entries(text):
+        ours = told(entry)
+        assert ours in by_libmount
+        hidden = any(line.names(entry.target) for line in fstab.broken(text))
+        # In a container the generator makes no swap.
+        if entry.fstype != "swap" and entry == fstab.at(text, entry.target) and not hidden:
+            assert same(at_boot[entry.target]) == ours
+
+
+def test_what_is_read_is_what_boots_and_what_mount_goes_by():
+    text = "".join(f"{line.format(f'/mnt/t{number}')}\n" for number, line in enumerate(SOUND))
+    assert fstab.broken(text) == ()
+    assert len(fstab.entries(text)) == len(SOUND)
+    agree(text)
+
+
+def test_of_several_entries_for_a_folder_the_first_boots():
+    text = "UUID=A /srv ext4 nofail 0 2\nUUID=B /srv/ ext4 nofail 0 2\nUUID=C //srv/. ext4\n"
+    assert booted(text)["/srv"].source == "UUID=A" == fstab.at(text, "/srv").source
+    assert [entry.source for entry in fstab.repeated(text)[0]] == ["UUID=A", "UUID=B", "UUID=C"]
+
+
+WORDS = st.sampled_from(
+    [
+        *("UUID=1-2", 'UUID="1-2"', "UUID='1-2'", 'UUID="1-2', "LABEL=a\\040b", 'LABEL="a b"'),
+        *("/dev/sda1", "/dev/disk/by-uuid/1-2", "nas:/x", "none", "swap", "tmpfs", "ext4", "auto"),
+        *("ext4,xfs", "defaults", "rw,noatime", "defaults,", "noatime", "nofail", "x-a=b", "bind"),
+        *(
+            "0",
+            "2",
+            "-1",
+            "1x",
+            "#",
+            "# c",
+            "\u00a0",
+            "\r",
+            "\x0b",
+            "\\",
+            "\\\\",
+            "\\101",
+            "{}",
+            "{}",
+            "{}/",
+        ),
+    ]
+)
+LINE_OF_WORDS = st.lists(WORDS, max_size=8).flatmap(
+    lambda words: st.lists(
+        st.sampled_from([" ", "\t", "  "]), min_size=len(words), max_size=len(words)
+    ).map(lambda blanks: "".join(map("".join, zip(words, blanks, strict=True))))
+)
+NEAR = st.sampled_from(SOUND).flatmap(
+    lambda line: st.tuples(st.integers(0, len(line)), st.integers(0, 3), WORDS).map(
+        lambda cut: line[: cut[0]] + cut[2] + line[cut[0] + cut[1] :]
+    )
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.one_of(LINE_OF_WORDS, NEAR), min_size=10, max_size=40))
+def test_no_line_is_taken_for_a_file_system_that_does_not_boot_so(lines):
+    text = "\n".join(line.replace("{}", f"/mnt/t{number}") for number, line in enumerate(lines))
+    agree(text)
 
 
 def test_blanks_in_a_path_are_octal_numbers():
@@ -46,10 +193,17 @@ def test_blanks_in_a_path_are_octal_numbers():
     assert entry.target == "/mnt/my disk"
 
 
-def test_the_last_of_several_entries_at_a_folder_counts():
-    text = "UUID=1 /srv ext4 defaults 0 2\nUUID=2 /srv/ ext4 defaults 0 2\n"
-    assert fstab.at(text, "/srv").source == "UUID=2"
-    assert fstab.at(text, "/mnt") is None
+def test_a_swap_that_is_named_twice_is_told():
+    text = f"{PI}UUID=1 none swap sw 0 0\nUUID=2 none swap sw 0 0\nUUID=1 swap swap pri=5 0 0\n"
+    assert [[entry.line for entry in found] for found in fstab.repeated(text)] == [[4, 6]]
+    assert fstab.repeated(PI) == ()
+
+
+def test_options_with_escapes_stay_as_they_are_when_one_is_added():
+    text = "tmpfs /srv tmpfs size=1m,x-note=a\\040b 0 0"
+    assert fstab.with_options(text, "/srv", ("nofail",)) == (
+        "tmpfs /srv tmpfs size=1m,x-note=a\\040b,nofail 0 0"
+    )
 
 
 def test_an_option_takes_the_place_of_its_rivals_and_no_blank_is_moved():

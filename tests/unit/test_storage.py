@@ -26,7 +26,7 @@ from pydantic import ValidationError
 
 from bramble.parse import Mount
 from bramble.snapshot import Snapshot, Unknown
-from roles.storage import disks, usb
+from roles.storage import disks, naming, usb
 from roles.storage import plan as storage
 from roles.storage.settings import Ssd
 
@@ -214,8 +214,9 @@ def test_what_is_mounted_is_whole_whatever_udev_says_of_its_label():
 
 
 def two(first, second):
-    look = with_file(with_ssd(first, second), f"/dev/disk/by-id/{OTHER}", link("../../sdb"))
-    return look
+    """A look at a node with two disks, of which each has a name and a serial of its own."""
+    look = with_ssd(first, replace(second, model="Extreme", serial="1234"))
+    return with_file(look, f"/dev/disk/by-id/{OTHER}", link("../../sdb"))
 
 
 def test_of_two_candidates_none_is_guessed():
@@ -250,9 +251,107 @@ def test_a_disk_that_the_system_runs_from_is_never_a_candidate():
         assert "is in use at /" in chosen(with_ssd(booted), **changes).why
 
 
-def test_a_disk_without_a_name_of_its_own_is_never_touched():
-    hosts = disk("/dev/nvme0n1", transport="nvme")
-    assert chosen(with_ssd(hosts)).state == "absent"
+def test_a_containers_hosts_disks_are_none_of_its_own():
+    hosts = disk("/dev/nvme0n1", transport="nvme", fstype="ext4", label="models", uuid="1-2")
+    assert chosen(in_container(with_ssd(hosts))).state == "absent"
+    assert chosen(in_container(with_ssd(hosts)), device="UUID=1-2").state == "absent"
+
+
+def test_a_disk_without_a_name_of_its_own_is_never_formatted():
+    nameless = disk("/dev/nvme0n1", transport="nvme")
+    found = chosen(with_ssd(nameless), required=True)
+    assert found.state == "refused"
+    assert "/dev/nvme0n1 has no name of its own below /dev/disk/by-id" in found.why
+    assert due(with_ssd(nameless), erase=SSD) == ["Find the SSD"]
+
+
+def test_a_disk_without_a_name_of_its_own_is_used_by_what_is_on_it():
+    nameless = disk("/dev/nvme0n1", transport="nvme", fstype="ext4", label="models", uuid="1-2")
+    for device in ("auto", "UUID=1-2", "LABEL=models"):
+        found = chosen(with_ssd(nameless), device=device)
+        assert (found.state, found.name, found.uuid) == ("ready", "/dev/nvme0n1", "1-2")
+
+
+def test_a_disk_without_a_name_of_its_own_counts_where_one_is_looked_for():
+    found = chosen(with_ssd(disk("/dev/sda"), disk("/dev/sdb", model="Other", serial="2")))
+    assert (found.state, found.why) == (
+        "refused",
+        f"there are 2: {SSD}, /dev/sdb. Name one in storage.ssd.device",
+    )
+
+
+# Two disks with one serial: udev gives the links to one of them.
+
+JMICRON = "usb-JMicron_Generic_0123456789ABCDEF-0:0"
+TWIN = {"model": "Generic", "serial": "0123456789ABCDEF"}
+MADE_FOR_TWINS = disks.uuid_of(JMICRON)
+
+
+def twins(first=None, second=None, text=FSTAB):
+    """A look at a node with two disks of one serial, of which the second has the name."""
+    both = (disk("/dev/sda", **TWIN, **(first or {})), disk("/dev/sdb", **TWIN, **(second or {})))
+    look = with_file(with_ssd(*both, text=text), SSD_LINK, None)
+    return with_file(look, f"/dev/disk/by-id/{JMICRON}", link("../../sdb"))
+
+
+def test_the_blank_one_of_two_with_one_serial_is_not_formatted():
+    assert chosen(twins()).why == (
+        f"there are 2: /dev/sda, {JMICRON}. Name one in storage.ssd.device"
+    )
+    for settings in ({"device": JMICRON}, {"device": JMICRON, "erase": JMICRON}):
+        found = chosen(twins(), **settings)
+        assert found.state == "refused"
+        assert f"{JMICRON} is not the name of one disk alone: /dev/sda has the same" in found.why
+    busy = twins({"fstype": "ext4", "uuid": "1-2", "mountpoints": ("/srv",)})
+    assert "is not the name of one disk alone" in chosen(busy).why
+
+
+def test_a_partition_link_of_another_disk_is_a_conflict():
+    other = disk("/dev/sdb", parts=(part("/dev/sdb1"),), model="Other", serial=None)
+    look = with_ssd(disk("/dev/sda"), other)
+    look = with_file(look, f"{SSD_LINK}-part1", link("../../sdb1"))
+    found = chosen(look, device=SSD)
+    assert found.state == "refused"
+    assert f"{SSD}-part1 is /dev/sdb1, of another disk" in found.why
+
+
+def test_of_two_with_one_serial_ours_is_used_wherever_its_name_points():
+    ours = {"fstype": "ext4", "label": "bramble-ssd", "uuid": MADE_FOR_TWINS}
+    for settings in ({}, {"device": f"UUID={MADE_FOR_TWINS}"}):
+        found = chosen(twins(ours), **settings)
+        assert (found.state, found.volume.path) == ("ready", "/dev/sda")
+
+
+def test_a_file_system_that_was_made_for_a_name_is_looked_for_on_every_disk():
+    inside = part("/dev/sdb1", fstype="ext4", uuid=MADE)
+    other = disk("/dev/sdb", transport="sata", parts=(inside,), model="X", serial="1")
+    found = chosen(with_ssd(disk("/dev/sda"), other))
+    assert found.state == "refused"
+    assert f"/dev/sdb1 holds the file system {MADE}, which bramble made for {SSD}" in found.why
+
+
+@pytest.mark.parametrize(
+    "line", ["/dev/sda none swap sw 0 0", f"{SSD_LINK} /srv ext4 noauto 0 0", "/dev/sda /srv auto"]
+)
+def test_a_blank_disk_that_fstab_has_elsewhere_is_not_formatted(line):
+    found = chosen(with_ssd(disk("/dev/sda"), text=f"{FSTAB}{line}\n"))
+    assert found.state == "refused"
+    assert f"/etc/fstab has {SSD} at " in found.why
+
+
+@pytest.mark.parametrize("kind", ["crypt", "lvm", "mpath", "raid1", "dm"])
+def test_a_file_system_that_something_holds_is_not_mounted_from_below(kind):
+    held = part("/dev/mapper/held", kind=kind, fstype="ext4", uuid="3-4")
+    for one in (
+        disk("/dev/sda", fstype="ext4", uuid="1-2", parts=(held,)),
+        parted(part("/dev/sda1", fstype="ext4", uuid="1-2", parts=(held,))),
+    ):
+        for device in ("auto", "UUID=1-2"):
+            found = chosen(with_ssd(one), device=device)
+            assert found.state == "refused"
+            assert f"/dev/mapper/held ({kind}) upon it" in found.why
+        found = chosen(with_ssd(one), device="UUID=3-4")
+        assert f"UUID=3-4 is /dev/mapper/held ({kind})" in found.why
 
 
 @pytest.mark.parametrize("transport", ["sata", "mmc", None])
@@ -316,7 +415,7 @@ def test_the_most_telling_name_comes_first():
     look = BARE
     for name in ("wwn-0x5", "nvme-eui.0025", "nvme-WD_SN740_1", "ata-X"):
         look = with_file(look, f"/dev/disk/by-id/{name}", link("../../nvme0n1"))
-    assert disks.names(look)["/dev/nvme0n1"] == (
+    assert naming.names(look)["/dev/nvme0n1"] == (
         "nvme-WD_SN740_1",
         "ata-X",
         "wwn-0x5",
@@ -352,13 +451,85 @@ def test_our_own_line_follows_the_settings():
     assert table(GOOD, device_timeout_s=30).count("/mnt/ssd") == 1
 
 
-@pytest.mark.parametrize("source", ["/dev/sda", "LABEL=bramble-ssd", SSD_LINK, f"UUID={SSD_UUID}"])
+SOURCES = (
+    *("/dev/sda", "LABEL=bramble-ssd", 'LABEL="bramble-ssd"', SSD_LINK, f"UUID={SSD_UUID.upper()}"),
+    *(f"/dev/disk/by-uuid/{SSD_UUID}", "/dev/disk/by-label/bramble-ssd", "/dev/disk/by-path/usb-1"),
+    *("PARTUUID=4e639091-01", "/dev/disk/by-partuuid/4e639091-01", r"PARTLABEL='my\040ssd'"),
+    r"/dev/disk/by-partlabel/my\134x20ssd",
+)
+
+
+@pytest.mark.parametrize("source", SOURCES)
 def test_a_persons_line_for_the_same_disk_gets_what_it_lacks(source):
     line = f"{source}   /mnt/ssd\tauto  noauto,user,commit=30 0 0  # mine"
-    assert table(with_ssd(disk("/dev/sda", **OURS), text=f"{FSTAB}{line}\n")) == (
+    here = disk("/dev/sda", **OURS, partuuid="4e639091-01", partlabel="my ssd")
+    look = with_ssd(here, text=f"{FSTAB}{line}\n")
+    look = with_file(look, "/dev/disk/by-path/usb-1", link("../../sda"))
+    assert table(look) == (
         f"{FSTAB}UUID={SSD_UUID}   /mnt/ssd\tauto  user,commit=30,noatime,nofail,"
         "x-systemd.device-timeout=90s 0 0  # mine\n"
     )
+
+
+@pytest.mark.parametrize("source", [f'UUID="{SSD_UUID}"', f"UUID='{SSD_UUID}'", f"UUID={SSD_UUID}"])
+def test_a_persons_line_by_uuid_is_right_with_and_without_quotes(source):
+    options = "defaults,noatime,nofail,x-systemd.device-timeout=9s"
+    look = with_file(GOOD, "/etc/fstab", plain(f"{FSTAB}{source} /mnt/ssd ext4 {options} 0 2\n"))
+    assert chosen(look).state == "ready"
+    assert due(look) == []
+
+
+def test_a_persons_line_with_another_type_gets_the_one_that_is_there():
+    text = f"{FSTAB}UUID={SSD_UUID} /mnt/ssd exfat noatime,nofail,x-systemd.device-timeout=9s\n"
+    assert table(with_ssd(disk("/dev/sda", **OURS), text=text)) == text.replace("exfat", "ext4")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (f"UUID={SSD_UUID} /mnt/ssd rw,noatime 0 2", "its type is missing: rw is an option"),
+        (
+            f"UUID={SSD_UUID} /mnt/ssd ext4 defaults, noatime 0 2",
+            "noatime stands where a number should; is there a blank in its options?",
+        ),
+        (f"UUID={SSD_UUID} /mnt/ssd/ ext4 0 2", "its options are missing"),
+    ],
+)
+def test_a_broken_line_at_the_folder_stops_the_role_before_anything_is_changed(line, said):
+    look = with_ssd(disk("/dev/sda", **OURS), text=f"{FSTAB}{line}\n")
+    found = chosen(look)
+    assert found.state == "refused"
+    assert f"line 4 of /etc/fstab is about /mnt/ssd and is broken: {said}" in found.why
+    assert due(look) == []
+    assert due(look, required=True) == ["Find the SSD"]
+
+
+def test_two_lines_for_the_folder_stop_the_role():
+    theirs = f"UUID={SSD_UUID} /mnt/ssd ext4 noatime,nofail\n"
+    look = with_ssd(disk("/dev/sda", **OURS), text=f"{FSTAB}{theirs}{SSD_LINES}")
+    assert (
+        "/etc/fstab has /mnt/ssd in lines 4 and 6, and a boot takes the first" in chosen(look).why
+    )
+    assert due(look) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "nas:/models /mnt/ssd nfs4 _netdev 0 0",
+        "//nas/models /mnt/ssd cifs guest 0 0",
+        "tmpfs /mnt/ssd tmpfs size=1g 0 0",
+        "/srv/models /mnt/ssd none bind 0 0",
+        "/dev/shm /mnt/ssd none bind 0 0",
+        "tank/models /mnt/ssd zfs defaults 0 0",
+    ],
+)
+def test_what_is_no_disk_keeps_its_folder(line):
+    for here in (disk("/dev/sda", **OURS), disk("/dev/sda")):
+        look = with_ssd(here, text=f"{FSTAB}{line}\n")
+        assert chosen(look).state == chosen(look, device=SSD).state == "refused"
+        assert f"/etc/fstab has {line.split()[0]}" in chosen(look).why
+        assert due(look) == []
 
 
 def test_a_persons_line_for_another_disk_is_left_alone():
@@ -427,7 +598,7 @@ def test_the_mount_point_is_provided_unless_the_ssd_is_off():
 
 def test_what_was_set_is_taken_back_and_data_stay():
     unmount, edit = taken_back(GOOD)
-    assert unmount.query == {"mounted": False, "folder": "/mnt/ssd"}
+    assert unmount.query == {"mounted": False, "folder": "/mnt/ssd", "uuid": SSD_UUID}
     assert edit.query["text"] == FSTAB
     reverted = with_ssd(disk("/dev/sda", **OURS))
     assert all(step.why is None for step in taken_back(reverted))

@@ -31,12 +31,14 @@ def file(tmp_path, monkeypatch):
     return path
 
 
-def query(file, text=NEW, before=OLD, folder=None):
+def query(file, text=NEW, before=OLD, folder=None, uuid=None):
     was = hashlib.sha256(before.encode()).hexdigest()
-    return {"path": str(file), "was_sha256": was, "text": text, "folder": folder}
+    asked = {"path": str(file), "was_sha256": was, "text": text}
+    return {**asked, "folder": folder, "uuid": uuid}
 
 
-def test_the_new_text_lands_with_the_old_mode_and_systemd_reads_it(file, tmp_path):
+def test_the_new_text_lands_with_the_old_mode_and_systemd_reads_it(file, tmp_path, monkeypatch):
+    monkeypatch.setattr(edit_fstab.mount_place, "device_of", lambda uuid: "/dev/null")
     assert edit_fstab.main(query(file, folder=str(tmp_path / "mnt/ssd"))) == 0
     assert file.read_text() == NEW
     assert file.with_name("fstab.bak").read_text() == OLD

@@ -4,13 +4,14 @@ A sparse file plays the disk, with the real mkfs.ext4, wipefs, blkid and dumpe2f
 """
 
 import subprocess
+import uuid
 
 import pytest
 
 from bramble.node import format_disk
 
 NAME, OTHER = "usb-Toy-0:0", "usb-Other-0:0"
-UUID = "234d637c-e123-51a9-b9dd-9b9192c1025a"
+UUID = str(uuid.uuid4())  # as no other disk of this computer has it
 SIZE = 64 << 20
 
 
@@ -26,6 +27,7 @@ def disk(tmp_path, monkeypatch):
     (tmp_path / "by-id").mkdir()
     (tmp_path / "by-id" / NAME).symlink_to(path)
     (tmp_path / "by-id" / OTHER).symlink_to(tmp_path / "other")
+    monkeypatch.setattr(format_disk.mount_place, "number_of", lambda device: "7:0")
     return path
 
 
@@ -38,6 +40,7 @@ def query(tmp_path):
         "label": "bramble-ssd",
         "staged": "bramble-new",
         "erase": None,
+        "folder": str(tmp_path / "ssd"),
         "note": str(tmp_path / "notes" / f"formatting-{NAME}"),
     }
 
@@ -154,6 +157,7 @@ def test_a_power_cut_at_any_command_is_made_good_by_the_next_run(
     monkeypatch.undo()
     monkeypatch.setattr(format_disk, "device_of", lambda name, size: str(disk))
     monkeypatch.setattr(format_disk, "partitions", lambda device: [])
+    monkeypatch.setattr(format_disk, "BY_ID", str(disk.parent / "by-id"))
     assert format_disk.main(query) == 0
     assert blkid(disk)["LABEL"] == "bramble-ssd"
 

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from bramble.node import mount_disk
+from bramble.node import mount_disk, mount_place
 
 UUID = "234d637c-e123-51a9-b9dd-9b9192c1025a"
 ROOT = "26 1 254:2 / / rw,noatime shared:1 - ext4 /dev/vda2 rw\n"
@@ -34,7 +34,7 @@ class Node:
             self.table.append(self.line(self.number, self.device, self.options))
         elif argv[0] == "umount":
             if self.busy:
-                raise mount_disk.Refused("umount: target is busy.")
+                raise mount_place.Refused("umount: target is busy.")
             self.table.pop()
         return ""
 
@@ -43,15 +43,17 @@ class Node:
 def node(tmp_path, monkeypatch):
     node = Node(tmp_path / "my ssd")
     monkeypatch.setattr(mount_disk, "run", node.run)
-    monkeypatch.setattr(mount_disk, "device_of", lambda uuid: node.device)
+    monkeypatch.setattr(mount_place, "device_of", lambda uuid: node.device)
     mountinfo = tmp_path / "mountinfo"
+
+    monkeypatch.setattr(mount_place, "devices_of", lambda uuid: [node.device])
 
     def read(path, **options):
         assert path == "/proc/self/mountinfo"
         mountinfo.write_text(ROOT + "".join(node.table))
         return mountinfo.open(**options)
 
-    monkeypatch.setattr(mount_disk, "open", read, raising=False)
+    monkeypatch.setattr(mount_place, "open", read, raising=False)
     return node
 
 
@@ -90,7 +92,7 @@ def test_a_mount_that_lacks_an_option_gets_it_without_being_unmounted(node):
 
 
 def test_what_is_left_of_a_disk_that_is_gone_is_replaced(node):
-    node.table.append(node.line("8:16", "/dev/no-such-disk"))
+    node.table.append(node.line("999:16", "/dev/no-such-disk"))
     assert mount_disk.main(query(node)) == 0
     assert node.ran[1:] == [f"umount --lazy {node.folder}", f"mount {node.folder}"]
 
@@ -100,7 +102,9 @@ def test_another_disks_mount_is_left_alone(node, capfd):
     node.table.append(node.line(f"{os.major(zero)}:{os.minor(zero)}", "/dev/zero"))
     assert mount_disk.main(query(node)) == 1
     assert node.ran == ["systemctl daemon-reload"]
-    assert f"/dev/zero is mounted at {node.folder}, and not /dev/null" in capfd.readouterr().err
+    assert (
+        f"/dev/zero (ext4) is mounted at {node.folder}, and not /dev/null" in capfd.readouterr().err
+    )
 
 
 def test_a_folder_with_files_is_not_mounted_over(node, capfd):
@@ -125,9 +129,9 @@ def test_a_disk_is_mounted_only_where_there_is_exactly_one(found, said, monkeypa
     class Done:
         stdout = found
 
-    monkeypatch.setattr(mount_disk.subprocess, "run", lambda *argv, **options: Done)
-    with pytest.raises(mount_disk.Refused, match=said):
-        mount_disk.device_of(UUID)
+    monkeypatch.setattr(mount_place.subprocess, "run", lambda *argv, **options: Done)
+    with pytest.raises(mount_place.Refused, match=said):
+        mount_place.device_of(UUID)
 
 
 def test_it_is_unmounted_and_an_empty_folder_removed(node):

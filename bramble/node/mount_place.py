@@ -1,0 +1,105 @@
+"""What is mounted at a folder, and what forbids to mount there: asked before anything is changed.
+
+Only what is left of a disk that was pulled out may be taken away. All else at the folder, a network's
+file system or one in memory as well, is somebody's and stays.
+"""
+
+import os
+import re
+import subprocess
+
+MOUNTINFO, BLOCKS = "/proc/self/mountinfo", "/sys/dev/block"
+
+
+class Refused(Exception):
+    """Why the folder is left as it is."""
+
+
+class Mounted:
+    """One mount: its device's number, which of its folders, its source, kind and options."""
+
+    def __init__(self, number, root, source, fstype, options):
+        self.number, self.root, self.source = number, root, source
+        self.fstype, self.options = fstype, options
+
+    def is_gone(self):
+        """Whether it is of a disk that neither the kernel nor /dev has any more."""
+        return (
+            self.root == "/"
+            and self.source.startswith("/dev/")
+            and not os.path.exists(self.source)
+            and not os.path.exists(f"{BLOCKS}/{self.number}")
+        )
+
+
+def unescape(word):
+    """The kernel writes blanks in paths as octal numbers."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), word)
+
+
+def mounted_at(folder):
+    """What is mounted at a folder, None for nothing; the last mount hides those before."""
+    found = None
+    with open(MOUNTINFO, encoding="utf-8") as file:
+        for line in file:
+            left, _, right = line.partition(" - ")
+            fields, (fstype, source, super_options) = left.split(), right.split(" ", 2)
+            if unescape(fields[4]) == folder:
+                options = {*fields[5].split(","), *super_options.strip().split(",")}
+                found = Mounted(fields[2], fields[3], unescape(source), fstype, options)
+    return found
+
+
+def number_of(device):
+    """A device's number as mountinfo writes it."""
+    number = os.stat(device).st_rdev
+    return f"{os.major(number)}:{os.minor(number)}"
+
+
+def devices_of(uuid):
+    """The devices that have a file system of this UUID now."""
+    argv = ["blkid", "-c", "/dev/null", "-t", f"UUID={uuid}", "-o", "device"]
+    return subprocess.run(argv, capture_output=True, text=True).stdout.split()
+
+
+def numbers_of(uuid):
+    """The numbers of those devices, as mountinfo writes them."""
+    return [number_of(device) for device in devices_of(uuid)]
+
+
+def device_of(uuid):
+    """The one device that has a file system of this UUID."""
+    found = devices_of(uuid)
+    if not found:
+        raise Refused(f"no disk has the UUID {uuid} now: it is gone. Plug it in again.")
+    if len(found) > 1:
+        raise Refused(f"{' and '.join(found)} both have the UUID {uuid}: unplug the copy.")
+    return found[0]
+
+
+def refusal(folder, device):
+    """Why a device must not be mounted at a folder, None where it may be, or is."""
+    seen = mounted_at(folder)
+    if seen and seen.fstype == "autofs":
+        # systemd mounts there what fstab says, once somebody looks into the folder.
+        with os.scandir(folder):
+            seen = mounted_at(folder)
+    if seen is None:
+        return covered(folder)
+    if seen.number == number_of(device) or seen.fstype == "autofs" or seen.is_gone():
+        return None
+    return (
+        f"{seen.source} ({seen.fstype}) is mounted at {folder}, and not {device}; unmount it, or set "
+        "storage.ssd.mount to another folder"
+    )
+
+
+def covered(folder):
+    """Why a folder's own files forbid to mount there, None where it has none."""
+    hidden = os.listdir(folder) if os.path.isdir(folder) else []
+    if not hidden:
+        return None
+    return (
+        f"{folder} holds {', '.join(sorted(hidden)[:3])} on the boot disk, which the mount would hide; "
+        "move that away"
+    )
