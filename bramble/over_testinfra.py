@@ -17,6 +17,7 @@ from bramble.inventory import Host, Inventory
 from bramble.plan import NodePlan, look_at, make
 from bramble.settings import Ssh
 from bramble.snapshot import Snapshot, Unknown, read
+from bramble.ssh_config import target
 
 
 class TestinfraNode:
@@ -66,17 +67,24 @@ def ssh_config(inventory: Inventory) -> str:
 def _entry(host: Host) -> str:
     ssh = host.settings["ssh"]
     assert isinstance(ssh, Ssh)
+    there = target(ssh)
     lines = [
-        f"HostName {ssh.address}",
-        f"Port {ssh.port}",
-        f"User {ssh.user}",
+        f"HostName {there.address}",
+        f"Port {there.port}",
+        f"User {there.user}",
         f"UserKnownHostsFile {ssh.known_hosts}",
         "StrictHostKeyChecking yes",
         f"ConnectTimeout {ssh.connect_timeout_s}",
         # OpenSSH alone would wait for ever on a node that vanished.
         "ServerAliveInterval 5",
         "ServerAliveCountMax 3",
+        *(f"IdentityFile {key}" for key in there.keys),
     ]
     if ssh.key:
-        lines += [f"IdentityFile {ssh.key}", "IdentitiesOnly yes"]
+        lines += ["IdentitiesOnly yes"]
+    if there.command:
+        lines += [f"ProxyCommand {there.command}"]
+    if there.jumps:
+        jumps = (f"{jump.user}@{jump.shown}" if jump.user else jump.shown for jump in there.jumps)
+        lines += [f"ProxyJump {','.join(jumps)}"]
     return f"Host {host.name}\n" + "".join(f"    {line}\n" for line in lines)

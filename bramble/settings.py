@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -17,8 +19,11 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-ADDRESS = r"^[0-9A-Za-z:][0-9A-Za-z._:%-]*$"
-ACCOUNT = r"^[a-z_][a-z0-9_-]*\$?$"
+PORT = 22
+# A word of ~/.ssh/config may be anything without blanks; a first "-" would be read as an option.
+ADDRESS = r"^[^-\s][^\s]*$"
+# What no account of Linux has in its name, however it was made (adduser(8), --allow-all-names).
+ACCOUNT = r"^[^-+~:,/\s][^:,/\s]*$"
 
 
 class Section(BaseModel):
@@ -79,24 +84,55 @@ def _host_name_unless_given(value: object, info: ValidationInfo) -> object:
     return value if value != "" else (info.context or {}).get("host", "")
 
 
+def parts(address: str) -> tuple[str, str, int | None]:
+    """Take `[USER@]ADDRESS[:PORT]` apart, where an IPv6 address with a port stands in brackets."""
+    user, _, place = address.removeprefix("ssh://").rstrip("/").rpartition("@")
+    found = re.fullmatch(r"\[(?P<six>[^\[\]]+)\](:(?P<port>\d{1,5}))?", place) or re.fullmatch(
+        r"(?P<six>[^:]+):(?P<port>\d{1,5})", place
+    )
+    if found is None:
+        return user, place, None
+    return user, found["six"], int(found["port"]) if found["port"] else None
+
+
+def _address_alone(address: str) -> str:
+    """Take an address without account and port, which have settings of their own."""
+    user, place, port = parts(address)
+    if place == address:
+        return address
+    more = {"user": user or None, "port": port}
+    said = ", ".join(f"{name}: {value}" for name, value in more.items() if value is not None)
+    raise ValueError(f"write address: {place}" + (f" and beside it {said}" if said else ""))
+
+
 class Ssh(Section):
     """How this computer reaches the host."""
 
-    address: Annotated[str, BeforeValidator(_host_name_unless_given)] = option(
+    address: Annotated[
+        str, AfterValidator(_address_alone), BeforeValidator(_host_name_unless_given)
+    ] = option(
         "",
-        help="Name or IP address to connect to; empty: the host's name in the inventory.",
+        help="Name or IP address to connect to, or a host of ~/.ssh/config; empty: the host's name in "
+        "the inventory.",
         example="192.168.1.41",
         pattern=ADDRESS,
     )
-    port: int = option(22, help="Port of the SSH server.", ge=1, le=65535)
-    user: str = option(
-        "pi",
-        help="Account to log in to; it needs sudo without a password.",
+    port: int | None = option(
+        None,
+        help="Port of the SSH server; not set: as in ~/.ssh/config, else 22.",
+        ge=1,
+        le=65535,
+    )
+    user: str | None = option(
+        None,
+        help="Account to log in to; it needs sudo without a password; not set: as in ~/.ssh/config, "
+        "else pi.",
         pattern=ACCOUNT,
     )
     key: LocalPath | None = option(
         None,
-        help="Private key to log in with, and no other; not set: the SSH agent and ~/.ssh.",
+        help="Private key to log in with, and no other; not set: as in ~/.ssh/config, the SSH agent, "
+        "and ~/.ssh.",
         example="~/.ssh/id_ed25519",
     )
     known_hosts: LocalPath = option(

@@ -2,41 +2,82 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
+import logging
 import select
 import socket
 import threading
 from contextlib import suppress
+from itertools import pairwise
 from typing import Any
 
 import paramiko
 
+from bramble import known_hosts, ssh_keys
 from bramble.settings import Ssh
+from bramble.ssh_config import ConfigError, Target, target
+from bramble.ssh_problems import key_problem, why
 
 
 class SshError(Exception):
     """A host that cannot be reached or trusted; its text says what to do."""
 
 
+PROBLEMS = (OSError, EOFError, UnicodeError, ConfigError, paramiko.SSHException)
+"""What a connection may end in: of the network, of names that are none, and of SSH."""
+
+
 def connect(host: str, ssh: Ssh) -> paramiko.SSHClient:
     """Connect to a host that the fleet's known_hosts lists, and to no other."""
-    client = paramiko.SSHClient()
-    if ssh.known_hosts.exists():
-        client.load_host_keys(str(ssh.known_hosts))
-    client.set_missing_host_key_policy(paramiko.RejectPolicy())
+    problem = key_problem(ssh)
+    if problem:
+        raise SshError(f"ssh.key: {problem}")
     try:
-        client.connect(
-            ssh.address,
-            port=ssh.port,
-            username=ssh.user,
-            key_filename=str(ssh.key) if ssh.key else None,
-            allow_agent=ssh.key is None,
-            look_for_keys=ssh.key is None,
-            timeout=ssh.connect_timeout_s,
+        there = target(ssh)
+        return _client(
+            there, way(there, ssh.connect_timeout_s), ssh.connect_timeout_s, any_key=ssh.key is None
         )
-    except (paramiko.SSHException, OSError) as error:
-        where = f"{ssh.user}@{ssh.address}:{ssh.port}"
-        raise SshError(f"{host} ({where}) cannot be reached: {error}") from error
+    except PROBLEMS as error:
+        raise SshError(f"{host} cannot be reached: {why(host, ssh, error)}") from error
+
+
+def way(there: Target, timeout_s: float) -> Any:
+    """What carries bytes to an SSH server: a socket, a channel of the last jump, or a command."""
+    # What ends a connection is told in our own words; paramiko would print its traceback too.
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)
+    if there.command:
+        return paramiko.ProxyCommand(there.command)
+    carrier: Any = None
+    for jump, following in pairwise((*there.jumps, there)):
+        transport = _client(jump, carrier, timeout_s, any_key=True).get_transport()
+        assert transport is not None
+        place = (following.address, following.port)
+        carrier = transport.open_channel("direct-tcpip", place, ("127.0.0.1", 0), timeout=timeout_s)
+    return carrier or socket.create_connection((there.address, there.port), timeout_s)
+
+
+def _client(there: Target, carrier: Any, timeout_s: float, any_key: bool) -> paramiko.SSHClient:
+    """A session with a server whose key is known, over what carries it (None: a socket of its own)."""
+    client = paramiko.SSHClient()
+    for file in there.known_hosts:
+        for kind, key in known_hosts.keys(file, there.name).items():
+            known = paramiko.PKey.from_type_string(kind, base64.b64decode(key))
+            client.get_host_keys().add(there.name, kind, known)
+    client.set_missing_host_key_policy(paramiko.RejectPolicy())
+    client.connect(
+        there.address,
+        port=there.port,
+        username=there.user,
+        pkey=ssh_keys.first(there.keys),
+        allow_agent=any_key,
+        look_for_keys=any_key,
+        sock=carrier,
+        timeout=timeout_s,
+        banner_timeout=timeout_s,
+        auth_timeout=timeout_s,
+        channel_timeout=timeout_s,
+    )
     return client
 
 

@@ -39,8 +39,12 @@ def ask(question: str, host: str | None, max_tokens: int, as_json: bool) -> None
             for word in answer(client, serving.port, question, max_tokens):
                 words.append(word)
                 click.echo(printable(word, "\n\t") if not as_json else "", nl=False)
-    except (SshError, OSError, http.client.HTTPException, ValueError) as error:
-        click.echo(printable(f"{chosen.name}: no answer: {error}"), err=True)
+    except SshError as error:
+        click.echo(printable(str(error)), err=True)
+        raise click.exceptions.Exit(1) from None
+    except (OSError, EOFError, http.client.HTTPException, ValueError) as error:
+        said = str(error) or "the connection ended"
+        click.echo(printable(f"{chosen.name}: no answer: {said}"), err=True)
         raise click.exceptions.Exit(1) from None
     text = "".join(words)
     report = {"host": chosen.name, "question": question, "answer": text}

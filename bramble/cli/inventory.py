@@ -86,12 +86,13 @@ def schema(subject: str, write: bool) -> None:
 @click.command("init")
 @click.argument("directory", required=False, type=click.Path(path_type=Path, file_okay=False))
 @click.option("--host", "hosts", multiple=True, metavar="NAME=ADDRESS", help="A Pi; repeatable.")
-@click.option("--user", default="pi", show_default=True, help="Account to log in to.")
+@click.option("--user", help="Account to log in to; else as in ~/.ssh/config, or pi.")
 @click.option("--key", help="Private key to log in with; else the SSH agent and ~/.ssh.")
-def init(directory: Path | None, hosts: tuple[str, ...], user: str, key: str | None) -> None:
+def init(directory: Path | None, hosts: tuple[str, ...], user: str | None, key: str | None) -> None:
     """Write a commented first inventory for real Pis to DIRECTORY, and overwrite nothing.
 
-    DIRECTORY is the folder that BRAMBLE_INVENTORY names, or else ./inventory.
+    DIRECTORY is the folder that BRAMBLE_INVENTORY names, or else ./inventory. ADDRESS is a name, an IP
+    address, or a host of ~/.ssh/config; a port may follow (192.168.1.41:2222, [fd00::1]:2222).
     """
     from bramble.catalogue import sections
     from bramble.inventory.files import folder, new_folder
@@ -118,28 +119,31 @@ def init(directory: Path | None, hosts: tuple[str, ...], user: str, key: str | N
     click.echo("next: `bramble trust HOST` for each host, then `bramble up`")
 
 
-def _addresses(hosts: tuple[str, ...]) -> dict[str, str]:
-    """Take NAME=ADDRESS apart."""
+def _addresses(hosts: tuple[str, ...]) -> dict[str, dict[str, str | int]]:
+    """Take each NAME=[USER@]ADDRESS[:PORT] apart: the settings of each host's ssh."""
     from bramble.inventory.consistency import HOST_NAME, is_host_name
-    from bramble.settings import ADDRESS
+    from bramble.settings import ADDRESS, parts
 
-    named: dict[str, str] = {}
+    named: dict[str, dict[str, str | int]] = {}
     for pair in hosts:
-        name, _, address = pair.partition("=")
+        name, _, said = pair.partition("=")
+        user, address, port = parts(said)
         if not re.search(ADDRESS, address):
             _bad("--host", f"found {pair!r}, allowed: NAME=ADDRESS")
         if not is_host_name(name):
             _bad("--host", f"found the name {name!r}, allowed: {HOST_NAME}")
-        if name in named or address in named.values():
-            _bad("--host", f"{name if name in named else address} is there twice")
-        named[name] = address
+        ssh: dict[str, str | int] = {"address": address}
+        ssh |= ({"port": port} if port else {}) | ({"user": user} if user else {})
+        if name in named or ssh in named.values():
+            _bad("--host", f"{name if name in named else said} is there twice")
+        named[name] = ssh
     return named
 
 
-def _account(user: str) -> str:
+def _account(user: str | None) -> str | None:
     from bramble.settings import ACCOUNT
 
-    if not re.search(ACCOUNT, user):
+    if user is not None and not re.search(ACCOUNT, user):
         _bad("--user", f"found {user!r}, allowed: the name of a Linux account")
     return user
 

@@ -24,6 +24,9 @@ def trust(host: str, fingerprint: str | None, replace: bool) -> None:
     from bramble import trust as keys
     from bramble.cli.inventory import chosen_host, loaded_inventory, refuse
     from bramble.ssh import SshError
+    from bramble.ssh_config import target
+    from bramble.ssh_problems import changed
+    from bramble.ssh_problems import fingerprint as printed
 
     chosen = chosen_host(loaded_inventory(), host)
     ssh: Any = chosen.settings["ssh"]
@@ -31,21 +34,22 @@ def trust(host: str, fingerprint: str | None, replace: bool) -> None:
         offered = keys.offered_key(host, ssh)
     except SshError as error:
         raise click.ClickException(str(error)) from error
-    known = keys.known_key(ssh)
+    known = keys.known_key(ssh, offered)
+    if keys.is_revoked(ssh, offered):
+        refuse(
+            f"{host} shows {printed(offered)}, which {ssh.known_hosts} has as @revoked: make new keys "
+            "there (`sudo rm /etc/ssh/ssh_host_*; sudo ssh-keygen -A`)"
+        )
     if known == offered:
-        click.echo(f"{host} is trusted already: {keys.fingerprint(offered)}")
+        click.echo(f"{host} is trusted already: {printed(offered)}")
         return
     if known and not replace:
-        refuse(
-            f"{host} shows {keys.fingerprint(offered)} and {ssh.known_hosts} has "
-            f"{keys.fingerprint(known)}. If its card was flashed anew, run this with --replace; "
-            "if not, somebody else may be answering"
-        )
-    if fingerprint and fingerprint != keys.fingerprint(offered):
-        refuse(f"{host} shows {keys.fingerprint(offered)}, not {fingerprint}; nothing was changed")
+        refuse(f"{host}: {changed(host, ssh, offered, known)}")
+    if fingerprint and fingerprint != printed(offered):
+        refuse(f"{host} shows {printed(offered)}, not {fingerprint}; nothing was changed")
     if not fingerprint:
-        click.echo(f"{host} ({ssh.address}) shows {offered.get_name()}")
-        click.echo(f"    {keys.fingerprint(offered)}")
+        click.echo(f"{host} ({target(ssh).shown}) shows {offered.get_name()}")
+        click.echo(f"    {printed(offered)}")
         click.confirm("Is that the fingerprint that the Pi itself prints?", abort=True)
     keys.keep(ssh, offered)
     click.echo(f"{host} is trusted; the key is in {ssh.known_hosts}")

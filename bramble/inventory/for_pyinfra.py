@@ -6,12 +6,14 @@ import sys
 from collections.abc import Collection
 from typing import Any
 
+from bramble import known_hosts
 from bramble.catalogue import sections
 from bramble.inventory import presence
 from bramble.inventory.files import folder
 from bramble.inventory.load import Host, Inventory, load
 from bramble.inventory.problems import InventoryError
 from bramble.settings import Ssh
+from bramble.ssh_config import ConfigError, target
 
 Groups = dict[str, list[tuple[str, dict[str, Any]]]]
 
@@ -24,10 +26,15 @@ def groups_or_exit() -> Groups:
         print(error, file=sys.stderr)
         sys.exit(2)
     absent = presence.absent(inventory.hosts)
+    try:
+        groups = pyinfra_groups(inventory, absent)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
     if len(absent) == len(inventory.hosts):
         print(f"No host is there: {presence.sentence(absent)}.", file=sys.stderr)
         sys.exit(2)
-    return pyinfra_groups(inventory, absent)
+    return groups
 
 
 def pyinfra_groups(inventory: Inventory, absent: Collection[str] = ()) -> Groups:
@@ -47,12 +54,16 @@ def _data(host: Host) -> dict[str, Any]:
 
 
 def _connection(ssh: Ssh) -> dict[str, Any]:
-    """Name pyinfra's SSH data (pyinfra/connectors/ssh.py); with a key, it tries no agent."""
+    """Name pyinfra's SSH data (pyinfra/connectors/ssh.py); with a key, it tries no agent.
+
+    The address is as it was written: pyinfra looks it up in ~/.ssh/config again, for jumps and keys.
+    """
+    there = target(ssh)
     data: dict[str, Any] = {
         "ssh_hostname": ssh.address,
-        "ssh_port": ssh.port,
-        "ssh_user": ssh.user,
-        "ssh_known_hosts_file": str(ssh.known_hosts),
+        "ssh_port": there.port,
+        "ssh_user": there.user,
+        "ssh_known_hosts_file": str(known_hosts.for_pyinfra(ssh.known_hosts)),
         # pyinfra's own default, accept-new, would trust whoever answers first.
         "ssh_strict_host_key_checking": "yes",
         # pyinfra's CONNECT_TIMEOUT is one for the whole fleet.

@@ -15,7 +15,7 @@ from bramble.inventory.files import Files, folder, read_files
 from bramble.inventory.layers import Source, merge, without_nulls
 from bramble.inventory.problems import InventoryError, Keys, Problem, shown, unknown
 from bramble.inventory.validation import Fault, validate
-from bramble.settings import Section, Ssh
+from bramble.settings import PORT, Section, Ssh
 
 
 @dataclass(frozen=True)
@@ -138,9 +138,10 @@ def _shared_addresses(files: Files, hosts: Mapping[str, Host]) -> Iterator[Probl
         ssh = host.settings.get("ssh")
         if not isinstance(ssh, Ssh):
             continue
-        other = first.setdefault((ssh.address.casefold(), ssh.port), name)
+        port = ssh.port or PORT
+        other = first.setdefault((ssh.address.casefold(), port), name)
         if other != name:
-            message = f"{name}: {ssh.address} port {ssh.port} is the address of {other} as well"
+            message = f"{name}: {ssh.address} port {port} is the address of {other} as well"
             yield files.fleet.problem(("hosts", name), message)
 
 

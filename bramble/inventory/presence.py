@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bramble.inventory.load import Host
-from bramble.settings import Node, Ssh
+from bramble.settings import PORT, Node, Ssh
 
 
 def absent(hosts: Mapping[str, Host]) -> tuple[str, ...]:
@@ -27,7 +27,7 @@ def _is_virtual(host: Host) -> bool:
 def _address(host: Host) -> tuple[str, int]:
     ssh = host.settings["ssh"]
     assert isinstance(ssh, Ssh)
-    return ssh.address, ssh.port
+    return ssh.address, ssh.port or PORT
 
 
 def sentence(names: Sequence[str]) -> str:

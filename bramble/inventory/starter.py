@@ -61,7 +61,10 @@ Both are the same layer: a value may be in one of them only. The names are those
 
 
 def starter(
-    sections: Sections, hosts: Mapping[str, str], user: str | None, key: str | None
+    sections: Sections,
+    hosts: Mapping[str, Mapping[str, str | int]],
+    user: str | None,
+    key: str | None,
 ) -> dict[str, str]:
     """Give the files of a new inventory by their paths in it."""
     fleet = _FLEET.format(
@@ -108,12 +111,13 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def _host(name: str, address: str) -> str:
-    return f"  {name}:\n    ssh:\n      address: {json.dumps(address)}\n"
+def _host(name: str, ssh: Mapping[str, str | int]) -> str:
+    lines = "".join(f"      {key}: {json.dumps(value)}\n" for key, value in ssh.items())
+    return f"  {name}:\n    ssh:\n{lines}"
 
 
 def _ssh(user: str | None, key: str | None) -> str:
-    given = {"user": user or "pi"} | ({"key": key} if key else {})
+    given = {name: value for name, value in (("user", user), ("key", key)) if value}
     lines = [f"    {name}: {json.dumps(value)}" for name, value in given.items()]
     # An address is a host's own.
     rest = _options(Ssh, 0, without=("address", *given))

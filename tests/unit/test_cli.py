@@ -681,7 +681,7 @@ def test_ask_of_a_host_that_cannot_be_reached_ends_with_code_1(tmp_path):
     (tmp_path / "inventory" / "fleet.yml").write_text(fleet)
     done = bramble("ask", "What is 2+2?")
     assert done.exit_code == 1
-    assert "pi5-a: no answer: pi5-a (pi@127.0.0.1:1) cannot be reached" in done.stderr
+    assert "pi5-a cannot be reached: nothing listens at 127.0.0.1:1: see that sshd" in done.stderr
 
 
 # The command itself

@@ -61,11 +61,42 @@ def test_a_default_local_path_is_too():
     assert Toy(name="x").file == Path("a/b").absolute()
 
 
+CONTEXT = {"folder": Path("/inv"), "host": "pi5-a"}
+
+
 def test_ssh_goes_to_the_name_of_the_host_unless_told_otherwise():
-    context = {"folder": Path("/inv"), "host": "pi5-a"}
-    ssh = Ssh.model_validate({}, context=context)
-    assert (ssh.address, ssh.port, ssh.user, ssh.key) == ("pi5-a", 22, "pi", None)
+    ssh = Ssh.model_validate({}, context=CONTEXT)
+    assert (ssh.address, ssh.port, ssh.user, ssh.key) == ("pi5-a", None, None, None)
     assert ssh.known_hosts == Path("/inv/known_hosts")
-    assert Ssh.model_validate({"address": "fe80::1%eth0"}, context=context).address
+    assert Ssh.model_validate({"address": "fe80::1%eth0"}, context=CONTEXT).address
     with pytest.raises(ValidationError):
-        Ssh.model_validate({"address": "-oProxyCommand=x"}, context=context)
+        Ssh.model_validate({"address": "-oProxyCommand=x"}, context=CONTEXT)
+
+
+@pytest.mark.parametrize(
+    "user", ["jane.doe", "SkyUser", "pi", "_apt", "DOMAIN\\jane", "j@corp.lan"]
+)
+def test_an_account_may_have_every_name_that_one_can_have(user):
+    assert Ssh(address="a", user=user).user == user
+
+
+@pytest.mark.parametrize("user", ["", "-l", "a b", "a:b", "~me", "a/b", "+x"])
+def test_what_no_account_is_named_is_refused(user):
+    with pytest.raises(ValidationError):
+        Ssh(address="a", user=user)
+
+
+@pytest.mark.parametrize(
+    ("address", "remedy"),
+    [
+        ("192.168.1.41:2222", "write address: 192.168.1.41 and beside it port: 2222"),
+        ("[fe80::1%eth0]:2222", "write address: fe80::1%eth0 and beside it port: 2222"),
+        ("[fd00::7]", "write address: fd00::7"),
+        ("jane.doe@pi.lan", "write address: pi.lan and beside it user: jane.doe"),
+        ("ssh://me@pi.lan:22/", "write address: pi.lan and beside it user: me, port: 22"),
+    ],
+)
+def test_an_address_that_holds_a_port_or_an_account_is_told_how_to_write_it(address, remedy):
+    with pytest.raises(ValidationError) as caught:
+        Ssh(address=address)
+    assert remedy in str(caught.value)

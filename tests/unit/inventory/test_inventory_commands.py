@@ -45,13 +45,34 @@ def test_a_first_inventory_with_hosts_is_ready(run, tmp_path):
     ]
     fleet = load(tmp_path / "inventory", SECTIONS)
     ssh = fleet.hosts["pi5-a"].settings["ssh"]
-    assert (ssh.address, ssh.user, ssh.key) == ("192.168.1.41", "pi", Path("~/k").expanduser())
+    assert (ssh.address, ssh.user, ssh.key) == ("192.168.1.41", None, Path("~/k").expanduser())
     assert fleet.groups == {"pi4": (), "pi5": ()}
     assert (tmp_path / "inventory/known_hosts").read_text() == ""
     for file in ("fleet.yml", "groups/pi5.yml"):
         first = (tmp_path / "inventory" / file).read_text().splitlines()[0]
         schema = first.removeprefix("# yaml-language-server: $schema=")
         assert (tmp_path / "inventory" / file).parent.joinpath(schema).is_file()
+
+
+def test_a_first_inventory_takes_ports_and_accounts_as_ssh_does(run, tmp_path):
+    hosts = (
+        "a=192.168.1.41:2222",
+        "b=[fd00::7]:22",
+        "c=jane.doe@pi.lan",
+        "d=fe80::1%eth0",
+        "e=mypi",
+    )
+    made = run("init", *(word for host in hosts for word in ("--host", host)))
+    assert made.exit_code == 0, made.output
+    fleet = load(tmp_path / "inventory", SECTIONS)
+    found = [host.settings["ssh"] for host in fleet.hosts.values()]
+    assert [(ssh.address, ssh.port, ssh.user) for ssh in found] == [
+        ("192.168.1.41", 2222, None),
+        ("fd00::7", 22, None),
+        ("pi.lan", None, "jane.doe"),
+        ("fe80::1%eth0", None, None),
+        ("mypi", None, None),
+    ]
 
 
 def test_a_first_inventory_without_hosts_says_what_to_do(run):

@@ -1,0 +1,135 @@
+"""OpenSSH's known_hosts as far as a fleet's commands need it: what it says of one name, and its change.
+
+A line is `[@marker] NAMES KEYTYPE KEY [comment]`; NAMES are separated by commas, or are one name that is
+hashed. The formats are those of sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT".
+"""
+
+from __future__ import annotations
+
+import atexit
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+REVOKED = "@revoked"
+KINDS = ("ssh-ed25519", "ssh-rsa", *(f"ecdsa-sha2-nistp{bits}" for bits in (256, 384, 521)))
+"""The types of keys that paramiko can hold a server's against."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line that names a key."""
+
+    marker: str
+    names: tuple[str, ...]
+    kind: str
+    key: str
+
+    def names_it(self, name: str) -> bool:
+        """Whether the line is about a name, plain or hashed; patterns are not pyinfra's."""
+        return any(_is(written, name) for written in self.names)
+
+
+def read(text: str) -> Line | None:
+    """The line of a text, None for a comment or anything else that holds no key."""
+    words = text.split()
+    marker = words.pop(0) if words and words[0].startswith("@") else ""
+    if len(words) < 3 or words[0].startswith("#"):
+        return None
+    return Line(marker, tuple(words[0].split(",")), words[1], words[2])
+
+
+def _is(written: str, name: str) -> bool:
+    if not written.startswith("|1|"):
+        return written == name
+    salt, _, digest = written.removeprefix("|1|").partition("|")
+    try:
+        made = hmac.digest(base64.b64decode(salt), name.encode(), hashlib.sha1)
+        return hmac.compare_digest(made, base64.b64decode(digest))
+    except (binascii.Error, ValueError):
+        return False
+
+
+def keys(file: Path, name: str) -> dict[str, str]:
+    """The keys of a name by their type; of several of one type the first, as pyinfra takes it."""
+    found: dict[str, str] = {}
+    for line in trusted(file):
+        if line.names_it(name):
+            found.setdefault(line.kind, line.key)
+    return found
+
+
+def trusted(file: Path) -> list[Line]:
+    """The lines by which a host is trusted: no marks, no key that is revoked or none at all."""
+    lines = [line for line in map(read, _lines(file)) if line is not None]
+    revoked = {line.key for line in lines if line.marker == REVOKED}
+    return [line for line in lines if not line.marker and line.key not in revoked and _is_key(line)]
+
+
+def revoked(file: Path, key: str) -> bool:
+    """Whether the file says of a key that nobody may be trusted for it."""
+    return any(
+        line.marker == REVOKED and line.key == key for line in filter(None, map(read, _lines(file)))
+    )
+
+
+def for_pyinfra(file: Path) -> Path:
+    """The file, or a copy for this process without lines that pyinfra stumbles over.
+
+    At a mark or at a key that is none, the library that reads the file for pyinfra stops: hosts after
+    it would be unknown. It does not heed @revoked either.
+    """
+    if len(trusted(file)) == sum(_says(line) for line in _lines(file)):
+        return file
+    descriptor, name = tempfile.mkstemp(prefix="bramble-known_hosts-")
+    atexit.register(Path(name).unlink, missing_ok=True)
+    with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as copy:
+        for line in trusted(file):
+            copy.write(f"{','.join(line.names)} {line.kind} {line.key}\n")
+    return Path(name)
+
+
+def _says(text: str) -> bool:
+    return bool(text.strip()) and not text.lstrip().startswith("#")
+
+
+def _is_key(line: Line) -> bool:
+    try:
+        return line.kind in KINDS and len(base64.b64decode(line.key, validate=True)) > 4
+    except binascii.Error:
+        return False
+
+
+def put(file: Path, name: str, kind: str, key: str) -> None:
+    """Write a key of a name in place of all others of this name; all else stays as it is."""
+    kept = [text for line in _lines(file) if (text := _without(line, name)) is not None]
+    # A link stays one: the file may be kept elsewhere.
+    place = file.resolve()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    new = place.with_name(f".{place.name}.new")
+    text = "\n".join([*kept, f"{name} {kind} {key}"]) + "\n"
+    new.write_text(text, encoding="utf-8", errors="surrogateescape")
+    if place.exists():
+        shutil.copymode(place, new)
+    os.replace(new, place)
+
+
+def _lines(file: Path) -> list[str]:
+    if not file.exists():
+        return []
+    return file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+
+
+def _without(text: str, name: str) -> str | None:
+    """A line without a name among its own, None where it has no other."""
+    line = read(text)
+    if line is None or line.marker or not line.names_it(name):
+        return text
+    others = [written for written in line.names if not _is(written, name)]
+    return f"{','.join(others)} {text.split(maxsplit=1)[1]}" if others else None

@@ -1,0 +1,41 @@
+"""Private keys on this computer, of the types that paramiko knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import paramiko
+
+_KINDS = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
+
+
+def load(path: Path) -> paramiko.PKey | None:
+    """Load a private key; None where it is none, and PasswordRequiredException where it is encrypted.
+
+    paramiko itself tries each type in turn and tells of the last one, whatever the server said.
+    """
+    for kind in _KINDS:
+        try:
+            key = kind.from_private_key_file(str(path))
+        except paramiko.PasswordRequiredException:
+            raise
+        except (paramiko.SSHException, ValueError):
+            continue
+        certificate = path.with_name(f"{path.name}-cert.pub")
+        if certificate.is_file():
+            key.load_certificate(str(certificate))
+        return key
+    return None
+
+
+def first(paths: tuple[Path, ...]) -> paramiko.PKey | None:
+    """Load the first key that is there and is not encrypted."""
+    for path in paths:
+        if path.is_file():
+            try:
+                key = load(path)
+            except paramiko.PasswordRequiredException:
+                continue
+            if key is not None:
+                return key
+    return None
