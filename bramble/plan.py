@@ -102,6 +102,8 @@ class NodePlan:
     host: str
     board: Board
     roles: Mapping[str, RolePlan]
+    pins: tuple[str, ...] = ()
+    """What of it engine.lock has decided in the place of the inventory, in words."""
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -128,7 +130,8 @@ def make(
     for role in roles:
         plans[role.name] = role.plan.plan(settings[role.name], board, dict(given))
         given |= plans[role.name].provides
-    return NodePlan(host, board, plans)
+    pins = (pinned.sentence for part in settings.values() for pinned in part.pins(host))
+    return NodePlan(host, board, plans, tuple(pins))
 
 
 def look_at(settings: Mapping[str, Section], roles: Sequence[Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Every line is an object with `event` and `at` (seconds since 1970):
     host     host, state, why        connected, unreachable, refused or failed
     step     host, step, why, state, problem
                                      the end of a step that had something to do: done or failed
-    plan     host, board, refused, packages, files, steps
+    plan     host, board, pins, refused, packages, files, steps
     build    host, release, state, problem
                                      a node builds for all that need it: begun, then done or failed
     transfer host, release, way, source

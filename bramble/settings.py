@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -26,6 +28,15 @@ ADDRESS = r"^[^-\s][^\s]*$"
 ACCOUNT = r"^[^-+~:,/\s][^:,/\s]*$"
 
 
+@dataclass(frozen=True)
+class Pinned:
+    """What a command decided in the place of a setting: the value, and a sentence for people."""
+
+    setting: str
+    value: str
+    sentence: str
+
+
 class Section(BaseModel):
     """A group of settings that belong together; its docstring says to a user what they are for."""
 
@@ -34,6 +45,22 @@ class Section(BaseModel):
 
     without_default: ClassVar[tuple[str, ...]] = ()
     """Settings that a new inventory is to ask for, though others may take their place."""
+
+    sent: ClassVar[tuple[str, ...]] = ()
+    """Settings that name files of this computer which are sent to nodes."""
+
+    def pins(self, host: str) -> tuple[Pinned, ...]:
+        """What engine.lock has for this host in the place of these settings."""
+        return ()
+
+    def missing_files(self) -> Iterator[tuple[tuple[str, ...], Path]]:
+        """Name the settings whose files are to be sent to a node and are not on this computer."""
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, Section):
+                yield from (((name, *keys), path) for keys, path in value.missing_files())
+            elif name in self.sent and isinstance(value, Path) and not value.is_file():
+                yield (name,), value
 
     # Inputs stay out of pydantic's own messages because they may be secrets.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)

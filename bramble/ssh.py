@@ -74,7 +74,6 @@ def _client(there: Target, carrier: Any, timeout_s: float, any_key: bool) -> par
         look_for_keys=any_key,
         sock=carrier,
         timeout=timeout_s,
-        banner_timeout=timeout_s,
         auth_timeout=timeout_s,
         channel_timeout=timeout_s,
     )

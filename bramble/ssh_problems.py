@@ -114,7 +114,8 @@ def _of_session(there: Target, error: BaseException) -> str:
         )
     if isinstance(error, FileNotFoundError) and error.filename:
         return f"there is no {error.filename}, which ~/.ssh/config names: mend it, or set ssh.key"
-    if "No existing session" in said:
+    silent = isinstance(error.__context__, TimeoutError) and "protocol banner" in said
+    if silent or "No existing session" in said:
         return (
             f"{there.shown} takes connections and then says nothing: it may hang or lack memory; look "
             "at its screen, or give it more time by ssh.connect_timeout_s"

@@ -7,7 +7,7 @@ the same ones are shown by `bramble plan`, compared in tests and run by the depl
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,8 @@ class Step:
     that query over a new connection, which proves that the node still lets us in.
     A step with a `reboot_deadline_s` may have the node reboot: it lasts until the node answers again.
     After one that says `look_again` the steps of later roles go by a new look at the node.
-    `note` says why a step that might be expected has nothing to do.
+    `note` says why a step that might be expected has nothing to do. A refusal that is `at_once` holds
+    for the whole node: no step of any role is carried out.
     `sent_at` names the value of the query that is filled in when the program is sent: the time of that
     moment by this computer's clock, in seconds since 1970. A plan may be much older by then.
     """
@@ -92,6 +93,7 @@ class Step:
     look_again: bool = False
     note: str | None = None
     sent_at: str | None = None
+    at_once: bool = False
     stored: Stored | None = None
     shared: Shared | None = None
 
@@ -222,6 +224,11 @@ def unit_name(step: Step) -> str:
     return f"bramble-{step.program.replace('_', '-')}-{identity(dict(step.query))}"
 
 
+def at_once(several: Iterable[Sequence[Step]]) -> tuple[str, ...]:
+    """Why none of these steps is to be carried out."""
+    return tuple(step.why for steps in several for step in steps if step.at_once and step.why)
+
+
 def as_dict(plan: NodePlan, steps: Mapping[str, Sequence[Step]]) -> dict[str, Any]:
     """A node's plan and its steps in the documented JSON form; a secret's text stays out."""
     return {
@@ -233,7 +240,8 @@ def as_dict(plan: NodePlan, steps: Mapping[str, Sequence[Step]]) -> dict[str, An
             "cores": plan.board.cores,
             "repacks": plan.board.repacks,
         },
-        "refused": list(plan.refusals),
+        "pins": list(plan.pins),
+        "refused": [*plan.refusals, *at_once(steps.values())],
         "packages": list(plan.packages),
         "files": [
             {

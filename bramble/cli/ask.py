@@ -25,12 +25,14 @@ def ask(question: str, host: str | None, max_tokens: int, as_json: bool) -> None
     bramble ask --host pi5-a "Summarize: ..."
     """
     from bramble.cli.inventory import chosen_host, loaded_inventory, refuse
+    from bramble.inventory.headline import headline
     from bramble.ssh import SshError, connect
 
     inventory = loaded_inventory()
     if not inventory.hosts:
         refuse("the inventory has no host to ask")
     chosen = chosen_host(inventory, host or next(iter(inventory.hosts)))
+    click.echo(headline(inventory, [chosen.name]), err=True)
     ssh: Any = chosen.settings["ssh"]
     serving: Any = chosen.settings["serving"]
     try:

@@ -11,12 +11,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bramble import report
 from bramble.printable import printable
+
+if TYPE_CHECKING:
+    from bramble.inventory import Host
 
 ROOT = Path(__file__).parents[2]
 """The repository: where inventory.py and deploys/ are."""
@@ -71,15 +74,36 @@ class Outcome:
 
 
 def check_hosts(names: Sequence[str]) -> None:
-    """End with code 2 when the inventory has a problem or lacks one of the hosts."""
+    """Say which inventory a run goes by; end with code 2 where that has a problem or lacks a host."""
     from bramble.cli.inventory import chosen_host, loaded_inventory, refuse
     from bramble.inventory import presence
+    from bramble.inventory.headline import headline
 
     inventory = loaded_inventory()
     meant = {name: chosen_host(inventory, name) for name in names} or inventory.hosts
     absent = presence.absent(meant)
     if absent and (names or len(absent) == len(meant)):
         refuse(presence.sentence(absent))
+    there = {name: host for name, host in meant.items() if name not in absent}
+    if problems := keys_that_open_nothing(there):
+        refuse(problems)
+    click.echo(headline(inventory, list(there)), err=True)
+
+
+def keys_that_open_nothing(hosts: Mapping[str, Host]) -> str:
+    """What is wrong with the private keys of these hosts, each with the line that names it."""
+    from bramble.inventory.problems import Problem, shown
+    from bramble.ssh_problems import key_problem
+
+    problems: dict[Problem, None] = {}
+    for name, host in hosts.items():
+        ssh: Any = host.settings["ssh"]
+        source = host.sources.get(("ssh", "key"))
+        if source and (said := key_problem(ssh)):
+            prefix = f"{name}: " if source.layer == "host" else ""
+            file = shown(source.file)
+            problems[Problem(file, source.line, f"{prefix}ssh.key: {said}")] = None
+    return "\n".join(map(str, problems))
 
 
 def run(

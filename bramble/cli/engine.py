@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bramble.cli.fleet import AS_JSON, HOSTS
+from bramble.cli.inventory import tell_pins
 from bramble.cli.race import race
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def list_releases(as_json: bool) -> None:
 
     with _told():
         found = store.entries()
+    tell_pins("engine", as_json)
     _print(found, as_json)
 
 

@@ -32,6 +32,39 @@ def loaded_inventory() -> Inventory:
         refuse(str(error))
 
 
+def tell_pins(section: str, as_json: bool) -> None:
+    """Say which hosts stay at something else than a section of theirs says (on stderr beside JSON)."""
+    from bramble.catalogue import sections
+    from bramble.inventory import InventoryError, folder, load
+
+    if not (folder() / "fleet.yml").is_file():
+        return
+    try:
+        hosts = load(folder(), sections()).hosts
+    except InventoryError:
+        click.echo(
+            "Which hosts are pinned cannot be told: `bramble config HOST` says why", err=True
+        )
+        return
+    for name, host in hosts.items():
+        for pinned in host.settings[section].pins(name) if section in host.settings else ():
+            click.echo(pinned.sentence, err=as_json)
+
+
+def existing_folder() -> Path:
+    """Give the inventory's folder, or end the command where there is none."""
+    from bramble.inventory import folder
+    from bramble.inventory.problems import shown
+
+    place = folder()
+    if not place.is_dir():
+        refuse(
+            f"{shown(place)}: not found; `bramble init` makes an inventory, BRAMBLE_INVENTORY=DIR names "
+            "another folder"
+        )
+    return place
+
+
 def chosen_host(inventory: Inventory, name: str) -> Host:
     """Find a host by name, or end the command with the name that may have been meant."""
     from bramble.inventory.problems import shown, unknown
@@ -66,16 +99,16 @@ def config(host: str, as_json: bool) -> None:
 def schema(subject: str, write: bool) -> None:
     """Print the JSON Schema of an inventory file."""
     from bramble.catalogue import sections
-    from bramble.inventory import folder
     from bramble.inventory.effective import Report
     from bramble.inventory.problems import shown
     from bramble.inventory.schema import fleet_schema, settings_schema
     from bramble.inventory.starter import schemas
 
     if write:
+        place = existing_folder()
         for name, text in schemas(sections()).items():
-            (folder() / name).write_text(text, encoding="utf-8")
-            click.echo(f"wrote {shown(folder() / name)}")
+            (place / name).write_text(text, encoding="utf-8")
+            click.echo(f"wrote {shown(place / name)}")
     elif subject == "config":
         click.echo(json.dumps(Report.model_json_schema(mode="serialization"), indent=2))
     else:
@@ -95,12 +128,12 @@ def init(directory: Path | None, hosts: tuple[str, ...], user: str | None, key: 
     address, or a host of ~/.ssh/config; a port may follow (192.168.1.41:2222, [fd00::1]:2222).
     """
     from bramble.catalogue import sections
-    from bramble.inventory.files import folder, new_folder
+    from bramble.inventory.files import folder
     from bramble.inventory.problems import shown
     from bramble.inventory.starter import needed, starter, write
 
     named = _addresses(hosts)
-    place = directory.absolute() if directory else new_folder()
+    place = directory.absolute() if directory else folder()
     try:
         write(place, starter(sections(), named, _account(user), _key_path(key)))
     except FileExistsError as error:

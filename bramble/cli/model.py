@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bramble.cli import hub, model_files
-from bramble.cli.inventory import refuse
+from bramble.cli.inventory import existing_folder, refuse, tell_pins
 from bramble.printable import printable
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def list_models(host: str | None, as_json: bool) -> None:
         model_files.show((host,), as_json, verify=False)
     _, known, locked = _files()
     rows = [_row(name, known.get(name), locked.get(name)) for name in sorted({*known, *locked})]
+    tell_pins("model", as_json)
     if as_json:
         click.echo(json.dumps({"models": rows}, indent=2))
         return
@@ -120,6 +121,7 @@ def lock(
     from bramble.models.locking import settle
     from bramble.models.measure import measured
 
+    existing_folder()
     place, known, locked = _files()
     try:
         asked = Hub(endpoint or ENDPOINT, hub.token_of(token_file))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from bramble.cli import ask, driver, fleet
@@ -33,8 +35,10 @@ def trial(context: click.Context) -> None:
             raise
     click.echo(f"\n{QUESTION}")
     context.invoke(ask.ask, question=QUESTION, host=HOST)
+    folder = driver.ROOT / "inventory"
+    first = "" if Path("inventory").absolute() == folder else f"export BRAMBLE_INVENTORY={folder}; "
     click.echo(
-        f"\nThe node goes on: bramble ask --host {HOST} '...', bramble verify, "
+        f"\nThe node goes on: {first}bramble ask --host {HOST} '...', bramble verify, "
         f"bramble virtual ssh {HOST}; bramble virtual down {HOST} ends it.",
         err=True,
     )

@@ -23,12 +23,15 @@ def trust(host: str, fingerprint: str | None, replace: bool) -> None:
     """
     from bramble import trust as keys
     from bramble.cli.inventory import chosen_host, loaded_inventory, refuse
+    from bramble.inventory.headline import headline
     from bramble.ssh import SshError
     from bramble.ssh_config import target
     from bramble.ssh_problems import changed
     from bramble.ssh_problems import fingerprint as printed
 
-    chosen = chosen_host(loaded_inventory(), host)
+    inventory = loaded_inventory()
+    chosen = chosen_host(inventory, host)
+    click.echo(headline(inventory, [host]), err=True)
     ssh: Any = chosen.settings["ssh"]
     try:
         offered = keys.offered_key(host, ssh)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from bramble.inventory.headline import sentences
 from bramble.inventory.layers import Source
 from bramble.inventory.load import Host
 from bramble.inventory.problems import Keys, dotted, is_secret, shown
@@ -26,6 +27,7 @@ class Effective(BaseModel):
     layer: str = Field(description="`default`, `all`, `group NAME` or `host`.")
     file: str | None = Field(description="File that sets it; null for a default.")
     line: int | None = Field(description="Line in that file, where it can be told.")
+    pinned: str | None = Field(description="What engine.lock has in its place for this host.")
 
 
 class Report(BaseModel):
@@ -37,13 +39,24 @@ class Report(BaseModel):
     version: Literal[1] = 1
     host: str
     groups: list[str] = Field(description="Groups of the host; a later one wins over an earlier.")
+    pins: list[str] = Field(
+        description="What the host stays at in spite of the inventory, in words."
+    )
     settings: list[Effective]
 
 
 def report(host: Host) -> Report:
     """List every setting of a host, section by section in the order of their declaration."""
     rows = [row for name, section in host.settings.items() for row in _rows(host, section, (name,))]
-    return Report(host=host.name, groups=list(host.groups), settings=rows)
+    said = {
+        f"{name}.{pinned.setting}": pinned.value
+        for name, section in host.settings.items()
+        for pinned in section.pins(host.name)
+    }
+    for row in rows:
+        row.pinned = said.get(row.setting)
+    pins = list(sentences(host))
+    return Report(host=host.name, groups=list(host.groups), pins=pins, settings=rows)
 
 
 def table(report: Report) -> str:
@@ -52,7 +65,7 @@ def table(report: Report) -> str:
     rows += [(row.setting, _text(row.value), row.unit or "", _by(row)) for row in report.settings]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = ("  ".join([*map(str.ljust, row, widths), row[3]]) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join([*report.pins, *(line.rstrip() for line in lines)])
 
 
 def _rows(host: Host, section: Section, above: Keys) -> Iterator[Effective]:
@@ -83,6 +96,7 @@ def _row(keys: Keys, value: object, unit: str | None, source: Source | None) -> 
         layer=source.layer if source else "default",
         file=shown(source.file) if source else None,
         line=source.line if source else None,
+        pinned=None,
     )
 
 
@@ -93,6 +107,6 @@ def _text(value: object) -> str:
 
 
 def _by(row: Effective) -> str:
-    if row.file is None:
-        return "default"
-    return f"{row.layer} ({row.file}{'' if row.line is None else f':{row.line}'})"
+    line = "" if row.line is None else f":{row.line}"
+    who = "default" if row.file is None else f"{row.layer} ({row.file}{line})"
+    return f"{who}, but engine.lock: {row.pinned}" if row.pinned else who

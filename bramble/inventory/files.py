@@ -7,22 +7,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-import bramble
 from bramble.inventory.documents import Document, read
 from bramble.inventory.layers import Layer
 from bramble.inventory.problems import InventoryError, Problem, shown
 
 
 def folder() -> Path:
-    """Find the inventory: BRAMBLE_INVENTORY, else ./inventory, else the one beside the package."""
-    chosen = new_folder()
-    if chosen.is_dir() or os.environ.get("BRAMBLE_INVENTORY"):
-        return chosen
-    return Path(bramble.__file__).parents[1] / "inventory"
-
-
-def new_folder() -> Path:
-    """Say where a new inventory goes: to BRAMBLE_INVENTORY, else to ./inventory."""
+    """Find the inventory: where BRAMBLE_INVENTORY says, else ./inventory, and nowhere else."""
     return Path(os.environ.get("BRAMBLE_INVENTORY") or "inventory").expanduser().absolute()
 
 

@@ -10,6 +10,7 @@ from bramble import known_hosts
 from bramble.catalogue import sections
 from bramble.inventory import presence
 from bramble.inventory.files import folder
+from bramble.inventory.headline import headline
 from bramble.inventory.load import Host, Inventory, load
 from bramble.inventory.problems import InventoryError
 from bramble.settings import Ssh
@@ -34,6 +35,8 @@ def groups_or_exit() -> Groups:
     if len(absent) == len(inventory.hosts):
         print(f"No host is there: {presence.sentence(absent)}.", file=sys.stderr)
         sys.exit(2)
+    there = [name for name in inventory.hosts if name not in absent]
+    print(headline(inventory, there), file=sys.stderr)
     return groups
 
 

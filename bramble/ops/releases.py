@@ -48,6 +48,15 @@ def expect(host: Host, step: Step) -> None:
         fleet.need.add(host.name)
 
 
+def lacking(step: Step) -> str | None:
+    """Why a release that may not be built cannot be had, None where it can, or where it may."""
+    stored = step.stored
+    if stored is None or step.why is None or stored.otherwise is None:
+        return None
+    fleet = _fleets.get(stored.key, _Fleet())
+    return None if fleet.have or store.find(stored.key) else stored.otherwise
+
+
 def have(
     host: Host, step: Step, stored: Stored, build: Callable[[], str | None], report: Report
 ) -> Entry | str | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
 from bramble import engine_lock
 from bramble.engine_lock import Lock, Pin
 from bramble.inventory.problems import InventoryError
-from bramble.settings import LocalPath, Section, option
+from bramble.settings import LocalPath, Pinned, Section, option
 
 # llama.cpp 0.5.0-dev of 2026-10-01, the commit whose flags the role `serving` is written for.
 COMMIT = "0c1e57098bba43ac29e6e3b677cdceebdd22334f"
@@ -38,7 +38,7 @@ class Git(Section):
     url: str = option(
         "https://github.com/ggml-org/llama.cpp",
         help="Repository to fetch from.",
-        pattern=r"^(https?|git|ssh)://\S+$",
+        pattern=r"^((https?|git|ssh|file)://\S+|[^\s:/-][^\s:/]*:[^\s/]\S*)$",
     )
     commit: str = option(
         COMMIT, help="Full commit to build; branches and tags move.", pattern=r"^[0-9a-f]{40}$"
@@ -47,6 +47,8 @@ class Git(Section):
 
 class Archive(Section):
     """An archive on this computer, for nodes without a way out."""
+
+    sent: ClassVar[tuple[str, ...]] = ("path",)
 
     path: LocalPath = option(
         ..., help="Archive that GNU tar reads.", example="~/llama.cpp-0c1e5709.tar.gz"
@@ -79,6 +81,8 @@ class Source(Section):
 
 class KleidiAIArchive(Section):
     """An archive of KleidiAI's source on this computer."""
+
+    sent: ClassVar[tuple[str, ...]] = ("path",)
 
     path: LocalPath = option(
         ..., help="Archive that GNU tar reads.", example="~/kleidiai-v1.24.0-src.tar.gz"
@@ -172,6 +176,25 @@ class Settings(Section):
     def commit(self) -> str | None:
         """The commit that `bramble upgrade --to` gave this host."""
         return self._commit
+
+    def pins(self, host: str) -> tuple[Pinned, ...]:
+        """The release or the commit that engine.lock has for this host."""
+        if self._pin:
+            what = f"release {self._pin.release} ({self._pin.build_info})"
+            since = f"{host} stays at {what} since `bramble rollback` (engine.lock)"
+            return (Pinned(self._says_commit, what, f"{since}, until `bramble upgrade {host}`"),)
+        set_here = (self.source.git or Git()).commit
+        if self.source.archive or self._commit in (None, set_here):
+            return ()
+        what = f"commit {self._commit}"
+        said = f"{host} gets {what} by `bramble upgrade --to` (engine.lock), and not {set_here}"
+        return (Pinned(self._says_commit, what, said),)
+
+    @property
+    def _says_commit(self) -> str:
+        """The setting that names the commit."""
+        kind = "archive" if self.source.archive else "git"
+        return f"source.{kind}.commit" if getattr(self.source, kind) else f"source.{kind}"
 
     def variant_for(self, soc: str) -> str:
         """The variant that a processor gets: the one that is set, else the winner of its race."""

@@ -138,7 +138,7 @@ def _fetch(plan: ModelPlan, host: str, snapshot: Snapshot) -> Step:
             f"{host} went back to {plan.name}, which is neither there any more nor in models.lock: "
             f"name another model for {host}, or delete its lines below models in engine.lock"
         )
-        return Step(name, why, "refuse", {"why": why})
+        return Step(name, why, "refuse", {"why": why}, at_once=True)
     query = {
         "path": plan.path,
         "sha256": plan.sha256,

@@ -20,7 +20,7 @@ from bramble.gguf import GgufError
 from bramble.inventory.problems import InventoryError, unknown
 from bramble.models import catalogue, lock
 from bramble.models.hub import ENDPOINT
-from bramble.settings import LocalPath, Section, option
+from bramble.settings import LocalPath, Pinned, Section, option
 
 _HUB_URL = re.compile(r"https?://[^/]+/[^/]+/[^/]+/(?P<way>resolve|blob|raw)/(?P<revision>[^/]+)/")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -52,6 +52,7 @@ class Settings(Section):
     """The model file: one of models.yml by its name, or a name, a place and a sha256 of your own."""
 
     without_default: ClassVar[tuple[str, ...]] = ("use",)
+    sent: ClassVar[tuple[str, ...]] = ("path",)
 
     use: str | None = option(
         None,
@@ -114,6 +115,17 @@ class Settings(Section):
     def own(self) -> Pin:
         """The file that the inventory names, also where the host went back to another one."""
         return self._own
+
+    def pins(self, host: str) -> tuple[Pinned, ...]:
+        """The model that engine.lock has for this host."""
+        if self._pin.sha256 == self._own.sha256:
+            return ()
+        said = (
+            f"{host} stays at model {self._pin.name} and does not get {self._own.name} since `bramble "
+            "model rollback` (engine.lock), until the inventory names another model than now or "
+            f"`bramble model rollback {host}` returns"
+        )
+        return (Pinned("use" if self.use else "name", self._pin.name, said),)
 
     def back_to(self, name: str, sha256: str) -> Settings:
         """The same for a host that stays at a model that it has, or at the inventory's own."""

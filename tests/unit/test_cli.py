@@ -547,6 +547,39 @@ def test_a_run_shows_what_is_said_of_a_host_and_not_that_it_goes_on(toy_pyinfra)
     assert left.last_words == {"pi5-a": "compiling llama-server"}
 
 
+def test_the_first_line_of_a_run_names_the_inventory_and_its_hosts(toy_pyinfra, tmp_path):
+    done = bramble("up", "pi4-b", "--json")
+    assert done.stderr.splitlines()[0] == f"Inventory {tmp_path}/inventory: pi4-b (1 of 2 hosts)"
+    assert json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("words", [("up",), ("plan", "pi5-a"), ("verify",), ("ask", "2+2?")])
+def test_a_private_key_that_is_not_there_is_told_with_its_line_before_anything_runs(
+    toy_pyinfra, tmp_path, words
+):
+    text = dedent(FLEET).replace("pi5-a: {}", "pi5-a:\n    ssh: {key: gone}")
+    (tmp_path / "inventory" / "fleet.yml").write_text(text)
+    done = bramble(*words)
+    assert f"there is no file {tmp_path}/inventory/gone on this computer" in done.stderr
+    assert (done.exit_code, done.stdout) == (1 if words[0] == "ask" else 2, "")
+    if words[0] != "ask":
+        assert done.stderr.startswith("inventory/fleet.yml:9: pi5-a: ssh.key: there is no file ")
+    assert not (tmp_path / "reports").exists()
+    assert words[0] == "ask" or bramble("plan", "pi4-b").exit_code != 2
+
+
+@pytest.mark.parametrize("words", [("up",), ("plan", "pi5-a"), ("config", "pi5-a")], ids=" ".join)
+def test_a_model_that_is_to_be_sent_and_is_not_there_is_told_with_its_line(tmp_path, words):
+    text = dedent(FLEET).replace("url: http://models.example.org/toy.gguf", "path: gone.gguf")
+    (tmp_path / "inventory" / "fleet.yml").write_text(text)
+    done = bramble(*words)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"inventory/fleet.yml:5: model.path: there is no file {tmp_path}/inventory/gone.gguf on this "
+        "computer; write where it is, or take it out\n"
+    )
+
+
 LONG = """
 import os, pathlib, signal
 def stopped(number, frame):

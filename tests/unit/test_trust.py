@@ -47,7 +47,7 @@ def folder(tmp_path, server):
 
 def fleet(folder, ssh):
     (folder / "fleet.yml").write_text(
-        f"hosts: {{pi: {{ssh: {{{ssh}}}}}}}\n"
+        f"hosts: {{pi: {{ssh: {{{ssh}, connect_timeout_s: 120}}}}}}\n"
         f"settings: {{model: {{name: m, url: 'http://h/m', sha256: '{'0' * 64}'}}}}\n"
     )
     return folder

@@ -177,6 +177,7 @@ def test_what_cannot_be_meant_is_refused_before_anything_runs(fleet, words, said
 
 def test_a_commit_for_a_host_that_builds_from_an_archive_is_refused(fleet):
     (fleet.folder / "hosts").mkdir()
+    (fleet.folder / "src.tar").touch()
     archive = f"{{path: src.tar, sha256: '{'a' * 64}'}}"
     (fleet.folder / "hosts" / "pi-b.yml").write_text(
         f"engine: {{source: {{archive: {archive}}}}}\n"

@@ -148,6 +148,7 @@ def test_config_as_json_is_what_its_schema_says(run, write):
         "layer": "host",
         "file": "inventory/fleet.yml",
         "line": 2,
+        "pinned": None,
     }
     assert row.keys() == schema["$defs"]["Effective"]["properties"].keys()
 
@@ -188,11 +189,18 @@ def test_the_schema_knows_names_bounds_units_and_null(run, tmp_path):
 def test_where_the_inventory_is(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("BRAMBLE_INVENTORY", raising=False)
-    assert folder() == REPOSITORY / "inventory"
-    (tmp_path / "inventory").mkdir()
     assert folder() == tmp_path / "inventory"
     monkeypatch.setenv("BRAMBLE_INVENTORY", "other")
     assert folder() == tmp_path / "other"
+
+
+@pytest.mark.parametrize("words", [("config", "a"), ("schema", "--write")], ids=" ".join)
+def test_without_an_inventory_no_other_one_is_taken(run, tmp_path, words):
+    """The repository's own, which names virtual Pis, was taken in silence."""
+    made = run(*words)
+    assert (made.exit_code, made.stdout) == (2, "")
+    assert re.match(r"inventory(/fleet.yml)?: not found; `bramble init`", made.stderr)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_help_does_not_wait_for_pydantic():

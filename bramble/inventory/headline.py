@@ -1,0 +1,24 @@
+"""What a run says first: which inventory it goes by, for which hosts, and what is pinned there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bramble.inventory.load import Host, Inventory
+
+MOST = 12
+
+
+def headline(inventory: Inventory, names: Sequence[str]) -> str:
+    """Name the inventory's folder and these hosts, and after that each pin on a line of its own."""
+    named = ", ".join(names[:MOST]) + (", ..." if len(names) > MOST else "")
+    count = f" ({len(names)} of {len(inventory.hosts)} hosts)" if len(inventory.hosts) > 1 else ""
+    first = f"Inventory {inventory.folder}: {named}{count}"
+    pinned = [line for name in names for line in sentences(inventory.hosts[name])]
+    return "\n".join([first, *pinned])
+
+
+def sentences(host: Host) -> tuple[str, ...]:
+    """What a host stays at in spite of the inventory, a sentence for each."""
+    sections = host.settings.values()
+    return tuple(pinned.sentence for part in sections for pinned in part.pins(host.name))
