@@ -1,5 +1,7 @@
 """The `bramble` command."""
 
+import os
+
 import click
 
 import bramble
@@ -7,8 +9,12 @@ import bramble
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(bramble.__version__, prog_name="bramble")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Provision Raspberry Pis as llama.cpp inference nodes, and keep them that way."""
+    # https://no-color.org: any value but none at all.
+    if os.environ.get("NO_COLOR"):
+        context.color = False
 
 
 def _add_commands() -> None:

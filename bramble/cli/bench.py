@@ -118,7 +118,7 @@ def _measured(host: str, outcome: driver.Outcome) -> _Row:
     why = outcome.failed.get(host, "")
     files = [entry["file"] for entry in outcome.of("bench") if entry["host"] == host]
     if not files:
-        return _Row(host, None, why or f"the run ended before its end; see {outcome.log}", None)
+        return _Row(host, None, why or outcome.cut_off or f"see {outcome.log}", None)
     return _Row(host, files[-1], why, _history(host, 1)[0])
 
 

@@ -54,6 +54,19 @@ class Outcome:
         return bool(self.of("end")) and self.code != report.STOPPED
 
     @property
+    def cut_off(self) -> str:
+        """Why the run did not come to its end, in a sentence; empty where it did."""
+        if self.is_whole:
+            return ""
+        if self.code < 0:
+            ended = f"was ended by {signal.Signals(-self.code).name}"
+        elif self.code == report.STOPPED:
+            ended = "was stopped"
+        else:
+            ended = f"ended with exit code {self.code}"
+        return f"the run {ended} before it was through; run it again"
+
+    @property
     def failed(self) -> dict[str, str]:
         """Each failed host with the reason that the report knows."""
         names = {name for entry in self.of("end") for name in entry["failed"]}

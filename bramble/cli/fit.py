@@ -157,7 +157,7 @@ def _host(name: str) -> _There:
     outcome = driver.run("plan", [name], "-y", show=driver.be_quiet)
     plans = outcome.of("plan")
     if not plans:
-        why = outcome.failed.get(name, f"see {outcome.log}")
+        why = outcome.failed.get(name) or outcome.cut_off or f"see {outcome.log}"
         raise click.ClickException(f"{name} could not be looked at: {why}")
     board, serving = plans[0]["board"], settings.get("serving")
     others = getattr(serving, "reserve_mib", 0)

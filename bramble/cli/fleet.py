@@ -13,7 +13,7 @@ from bramble.cli import driver
 from bramble.printable import printable
 
 if TYPE_CHECKING:
-    from bramble.checks import Result
+    from bramble.checks import Result, Status
 
 HOSTS = click.argument("hosts", nargs=-1, metavar="[HOST]...")
 AS_JSON = click.option(
@@ -63,8 +63,7 @@ def _show(as_json: bool) -> Any:
 def _state_of(host: str, outcome: driver.Outcome) -> dict[str, Any]:
     """One host's part of the summary."""
     results = [entry for entry in outcome.of("result") if entry["host"] == host]
-    cut_off = "" if outcome.is_whole else "the run ended before its end; run it again"
-    failed = outcome.failed.get(host) or cut_off
+    failed = outcome.failed.get(host) or outcome.cut_off
     state = "failed" if failed else "changed" if host in outcome.changed else "unchanged"
     return {
         "host": host,
@@ -137,7 +136,8 @@ def print_outcome(outcome: driver.Outcome, as_json: bool, done: str, nothing: st
 def verify(hosts: tuple[str, ...], deep: bool, as_json: bool) -> None:
     """Check HOSTs (all without a name) as they are; nothing is changed.
 
-    Exit code 0 when all is well, 1 when a check fails, 3 when something could not be told.
+    Exit code 0 when all is well, 1 when a check fails or a host could not be checked, 3 when something
+    could not be told.
     """
     from bramble.checks import exit_code
 
@@ -153,17 +153,19 @@ def verify(hosts: tuple[str, ...], deep: bool, as_json: bool) -> None:
 
 
 def _results(outcome: driver.Outcome) -> tuple[Result, ...]:
-    """Every check's result; a host that could not be checked has one that says why."""
+    """Every check's result; a host that could not be checked has a failed one that says why."""
     from bramble.checks import Result
 
     fields = Result.__dataclass_fields__
     found = [Result(**{name: entry[name] for name in fields}) for entry in outcome.of("result")]
     checked = {result.host for result in found}
-    remedy = f"See {outcome.log}"
+    want, remedy = "a host that can be looked at", f"The whole log: {outcome.log}"
     for host in outcome.hosts or ["all"]:
         if host not in checked:
-            why = outcome.failed.get(host, "the run ended before the checks")
-            found.append(Result(host, "ssh", "reachable", "unknown", "checked", why, remedy))
+            why = outcome.failed.get(host)
+            said = why or outcome.cut_off or "the run told nothing of it"
+            status: Status = "fail" if why else "unknown"
+            found.append(Result(host, "ssh", "reachable", status, want, said, remedy))
     return tuple(found)
 
 

@@ -18,7 +18,7 @@ def show(hosts: tuple[str, ...], as_json: bool, *, verify: bool) -> NoReturn:
     outcome = driver.run("models", hosts, *options, show=show_line)
     found = {entry["host"]: entry for entry in outcome.of("models")}
     failed = {
-        name: outcome.failed.get(name, f"see {outcome.log}")
+        name: outcome.failed.get(name) or outcome.cut_off or f"see {outcome.log}"
         for name in outcome.hosts
         if name not in found
     }

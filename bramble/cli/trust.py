@@ -22,7 +22,7 @@ def trust(host: str, fingerprint: str | None, replace: bool) -> None:
     bramble trust pi5-a --fingerprint SHA256:Ukt0...
     """
     from bramble import trust as keys
-    from bramble.cli.inventory import chosen_host, loaded_inventory, refuse
+    from bramble.cli.inventory import chosen_host, loaded_inventory
     from bramble.inventory.headline import headline
     from bramble.ssh import SshError
     from bramble.ssh_config import target
@@ -39,7 +39,7 @@ def trust(host: str, fingerprint: str | None, replace: bool) -> None:
         raise click.ClickException(str(error)) from error
     known = keys.known_key(ssh, offered)
     if keys.is_revoked(ssh, offered):
-        refuse(
+        raise click.ClickException(
             f"{host} shows {printed(offered)}, which {ssh.known_hosts} has as @revoked: make new keys "
             "there (`sudo rm /etc/ssh/ssh_host_*; sudo ssh-keygen -A`)"
         )
@@ -47,9 +47,10 @@ def trust(host: str, fingerprint: str | None, replace: bool) -> None:
         click.echo(f"{host} is trusted already: {printed(offered)}")
         return
     if known and not replace:
-        refuse(f"{host}: {changed(host, ssh, offered, known)}")
+        raise click.ClickException(f"{host}: {changed(host, ssh, offered, known)}")
     if fingerprint and fingerprint != printed(offered):
-        refuse(f"{host} shows {printed(offered)}, not {fingerprint}; nothing was changed")
+        said = f"{host} shows {printed(offered)}, not {fingerprint}; nothing was changed"
+        raise click.ClickException(said)
     if not fingerprint:
         click.echo(f"{host} ({target(ssh).shown}) shows {offered.get_name()}")
         click.echo(f"    {printed(offered)}")

@@ -186,7 +186,7 @@ def _became(name: str, outcome: driver.Outcome) -> dict[str, Any]:
     """A host's row by what the report says of it."""
     failed = outcome.failed.get(name)
     if name not in outcome.hosts or not outcome.is_whole:
-        failed = failed or f"the run ended before its end; see {outcome.log}"
+        failed = failed or outcome.cut_off or f"see {outcome.log}"
     results = {
         f"{entry['role']}.{entry['check']}": entry["got"]
         for entry in outcome.of("result")

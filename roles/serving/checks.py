@@ -125,6 +125,8 @@ def model_answers(plan: ServingPlan, node: Node) -> Finding:
     remedy = (
         f"The file or the build is broken: `bramble model verify {node.plan.host}`, deploy again."
     )
+    if got:
+        remedy = f"If that is right, set serving.expect to a part of it. If not: {remedy}"
     return expect(want, repr(got), well, remedy)
 
 

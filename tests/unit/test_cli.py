@@ -120,20 +120,22 @@ def test_a_run_that_left_nothing_has_no_hosts():
 # up
 
 
-@pytest.mark.parametrize(
-    "left",
-    [
-        outcome(run("pi5-a"), end(), code=130),
-        outcome(run("pi5-a"), step("pi5-a", "Install packages"), code=-9),
-    ],
-    ids=["interrupted", "killed"],
-)
+CUT_OFF = {
+    "interrupted": (outcome(run("pi5-a"), end(), code=130), "was stopped"),
+    "killed": (outcome(run("pi5-a"), step("pi5-a", "Install"), code=-9), "was ended by SIGKILL"),
+    "broken": (outcome(run("pi5-a"), code=3), "ended with exit code 3"),
+}
+
+
+@pytest.mark.parametrize("how", CUT_OFF)
 @pytest.mark.parametrize("words", [("up",), ("model", "prune", "pi5-a")], ids=" ".join)
-def test_a_host_of_a_run_that_was_cut_off_is_not_called_done(runs, left, words):
-    runs.leaves = left
+def test_a_host_of_a_run_that_was_cut_off_is_not_called_done_and_how_it_ended_is_told(
+    runs, how, words
+):
+    runs.leaves, ended = CUT_OFF[how]
     done = bramble(*words)
     assert done.exit_code == 1
-    assert "pi5-a: failed: the run ended before its end; run it again\n" in done.output
+    assert f"pi5-a: failed: the run {ended} before it was through; run it again\n" in done.output
 
 
 def test_what_nodes_say_moves_no_cursor(runs):
@@ -418,7 +420,7 @@ def test_verify_ends_with_the_code_of_its_worst_result(runs, statuses, code):
     assert bramble("verify").exit_code == code
 
 
-def test_verify_gives_an_unreachable_host_a_result_that_says_why(runs):
+def test_verify_gives_an_unreachable_host_a_failed_result_that_says_why(runs):
     runs.leaves = outcome(
         run("pi5-a", "pi4-b"),
         result("pi5-a"),
@@ -427,16 +429,17 @@ def test_verify_gives_an_unreachable_host_a_result_that_says_why(runs):
         code=1,
     )
     done = bramble("verify", "--json")
-    assert done.exit_code == 3
+    # As the README promises of a host that could not be reached.
+    assert done.exit_code == 1
     (last,) = json.loads(done.stdout)["results"][1:]
     assert last == {
         "host": "pi4-b",
         "role": "ssh",
         "check": "reachable",
-        "status": "unknown",
-        "want": "checked",
+        "status": "fail",
+        "want": "a host that can be looked at",
         "got": "no route",
-        "remedy": "See reports/x.log",
+        "remedy": "The whole log: reports/x.log",
     }
 
 
@@ -460,6 +463,13 @@ def test_verify_tells_people_what_was_wanted_and_what_to_do(runs):
     said = bramble("verify").stdout
     for part in ("pi5-a", "serving.health_is_ok", "fail", "HTTP 503", "HTTP 200", "journal"):
         assert part in said
+
+
+@pytest.mark.parametrize(("variable", "coloured"), [("", True), ("1", False)])
+def test_colours_are_left_out_where_no_color_asks_for_that(runs, variable, coloured):
+    runs.leaves = outcome(run("pi5-a"), result("pi5-a"), end())
+    done = CliRunner().invoke(main, ["verify"], color=True, env={"NO_COLOR": variable})
+    assert ("\x1b[32m" in done.stdout) == coloured
 
 
 # checks

@@ -103,7 +103,7 @@ def test_a_run_that_was_cut_off_is_a_failure(fleet):
     fleet.cut.add("pi-a")
     done = bramble("upgrade")
     assert done.exit_code == 1
-    assert "the run ended before its end" in done.output
+    assert "the run ended with exit code 1 before it was through" in done.output
     assert len(fleet.calls) == 1
 
 
