@@ -119,6 +119,11 @@ class Result(_Frozen):
         """The runs that gave figures."""
         return tuple(run for run in self.runs if run.answer_tps and run.prompt_tps)
 
+    @property
+    def free(self) -> Result:
+        """The same with those runs alone that nothing held the board back in."""
+        return self.model_copy(update={"runs": tuple(r for r in self.runs if not r.held_back)})
+
     def median(self, name: str) -> float | None:
         """The median of a figure over the runs, None where no run gave one."""
         values = self.values(name)

@@ -193,9 +193,14 @@ _SAME: tuple[tuple[str, Callable[[Result], object]], ...] = (
 
 
 def compared(result: Result, before: Result | None) -> Comparison:
-    """Faster or slower only where every run of one beats every run of the other."""
+    """Faster or slower only where every run of one beats all of the other, without those held back."""
     if before is None:
         return Comparison("first", "there is no earlier result to compare with")
+    for one in (result, before):
+        if one.good and not one.free.good:
+            why = f"the board was held back in every run of {one.at}, which compares with nothing"
+            return Comparison("other", why)
+    result, before = result.free, before.free
     new, old = result.span("answer_tps"), before.span("answer_tps")
     if new is None or old is None:
         return Comparison("other", f"the result of {before.at} or this one has no figures")

@@ -3,8 +3,8 @@
 The order turns around in each round (A B, B A, ...), so that a node that grows warmer or busier does
 not favour the same release each time. The server goes on serving. While a run computes, the node is
 watched: temperature, clock, what else computes, what is read from the disk. A run that was held back
-says nothing of a release, so it ends a race (`held_back` is "end"); of the node it says a lot, and there
-it is noted.
+says nothing of a release: in a race (`held_back` is "end") one that heat held back is made again, and
+what stays ends the race; of the node it says a lot, and there it is noted.
 """
 
 import glob
@@ -12,21 +12,20 @@ import json
 import os
 import re
 import resource
-import shutil
 import signal
 import statistics
 import subprocess
 import sys
 import time
 
+from bramble.node import vitals
+
 RUN_TIMEOUT_S = 1800
 WATCH_EVERY_S = 2
-# A board that starts a run this hot would be held back in it; it gets some time to cool before.
-COOL_C, COOL_S = 65, 300
+# A board that starts a run hot would be held back in it: it gets some time to cool before.
+COOL_S = 300
+TRIES = 3
 RESERVE_BYTES = 256 * 1024**2
-THROTTLED = "/sys/devices/platform/soc*/soc*firmware/get_throttled"
-ZONE = "/sys/class/thermal/thermal_zone0/temp"
-NOW = {0: "undervoltage", 1: "clock capped", 2: "throttled", 3: "soft temperature limit"}
 CLOCK = "/sys/devices/system/cpu/cpufreq/policy0/scaling_cur_freq"
 BUSY_CORES = 0.1
 
@@ -35,63 +34,32 @@ class BenchError(Exception):
     """Runs that say nothing; the text says what to do."""
 
 
+class HeldBackError(BenchError):
+    """A run that ended because the board was held back; what by."""
+
+    def __init__(self, reasons, hottest_c):
+        hot = vitals.shown(hottest_c)
+        mend = (
+            "the supply did not hold its voltage: use the official one and a short cable"
+            if vitals.UNDERVOLTAGE in reasons
+            else "cool it better: a heat sink and a fan"
+        )
+        super().__init__(
+            f"nothing is decided: the board was held back ({', '.join(reasons)}) at {hot}; {mend}, "
+            "then race again"
+        )
+        self.reasons = reasons
+
+
 def say(text):
     """A line for people; "::" is what the follower passes on."""
     print(f":: {text}", flush=True)
 
 
-def read(path):
-    """A small file's text, None where it cannot be read."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read().strip()
-    except OSError:
-        return None
-
-
-def vcgencmd(word, pattern):
-    """What a Raspberry Pi's own tool says, None where there is no such tool or it does not know."""
-    program = shutil.which("vcgencmd")
-    if program is None:
-        return None
-    done = subprocess.run([program, word], capture_output=True, text=True, timeout=30)
-    found = re.search(pattern, done.stdout)
-    return found[1] if found else None
-
-
-def temperature():
-    """The processor's temperature in degrees Celsius, None where nothing tells it."""
-    said = vcgencmd("measure_temp", r"temp=(-?[\d.]+)")
-    if said is not None:
-        return float(said)
-    zone = read(ZONE)
-    return int(zone) / 1000 if zone else None
-
-
-def held_back():
-    """What holds the clock back right now, in words; nothing where nothing tells."""
-    said = vcgencmd("get_throttled", r"throttled=0x([0-9a-fA-F]+)")
-    for path in [] if said else glob.glob(THROTTLED):
-        said = read(path)
-    bits = int(said, 16) if said else 0
-    return [word for bit, word in NOW.items() if bits >> bit & 1]
-
-
 def mhz():
     """The processor's clock at this moment, None where the kernel does not tell."""
-    told = read(CLOCK)
+    told = vitals.read(CLOCK)
     return int(told) / 1000 if told else None
-
-
-def cool():
-    """Wait until the board is cool enough for a run, for a while at most."""
-    end = time.monotonic() + COOL_S
-    warm = temperature()
-    if warm is not None and warm > COOL_C:
-        say(f"{warm:.0f} °C: waiting for {COOL_C} °C")
-    while warm is not None and warm > COOL_C and time.monotonic() < end:
-        time.sleep(WATCH_EVERY_S)
-        warm = temperature()
 
 
 def check(query):
@@ -101,7 +69,9 @@ def check(query):
     for entry in query["candidates"]:
         if not os.path.exists(os.path.join(entry["folder"], "bin", "llama-bench")):
             raise BenchError(f"{entry['folder']} has no llama-bench")
-    found = re.search(r"^MemAvailable:\s+(\d+) kB", read("/proc/meminfo") or "", re.MULTILINE)
+    found = re.search(
+        r"^MemAvailable:\s+(\d+) kB", vitals.read("/proc/meminfo") or "", re.MULTILINE
+    )
     needed = os.path.getsize(query["model"]) + RESERVE_BYTES
     if found and int(found[1]) * 1024 < needed:
         raise BenchError(
@@ -128,8 +98,8 @@ def command(query, folder):
 
 def bench(query, folder):
     """One run: its figures, and what was seen of the node meanwhile."""
-    cool()
-    before = spent()
+    vitals.cool(say, COOL_S, WATCH_EVERY_S)
+    before, watch = spent(), vitals.Watch()
     with subprocess.Popen(
         command(query, folder),
         stdin=subprocess.DEVNULL,
@@ -139,15 +109,15 @@ def bench(query, folder):
         env={**os.environ, "LC_ALL": "C"},
     ) as process:
         try:
-            out, err, seen = watched(process, query["held_back"] == "end")
+            out, err, seen = watched(process, watch, query["held_back"] == "end")
         finally:
             process.kill()
     return figures(process.returncode, out, err) | seen | beside(before, spent())
 
 
-def watched(process, ends):
+def watched(process, watch, ends):
     """What a run printed and what was seen meanwhile; one that is held back ends where it is to."""
-    seen = {"hottest_c": temperature(), "held_back": [], "mhz": None, "read_mib": None}
+    seen = {"hottest_c": vitals.temperature(), "held_back": [], "mhz": None, "read_mib": None}
     clocks, deadline = [], time.monotonic() + RUN_TIMEOUT_S
     while True:
         told = read_mib(process.pid)
@@ -157,15 +127,10 @@ def watched(process, ends):
         except subprocess.TimeoutExpired:
             out = err = None
             clocks.append(mhz())
-        warm, reasons = temperature(), held_back()
-        told = [one for one in (seen["hottest_c"], warm) if one is not None]
-        seen["hottest_c"] = max(told, default=None)
-        seen["held_back"] += [word for word in reasons if word not in seen["held_back"]]
-        if reasons and ends:
-            raise BenchError(
-                f"nothing is decided: the board was held back ({', '.join(reasons)}) at "
-                f"{shown(seen['hottest_c'])}: better cooling or a better supply first, then race again"
-            )
+        told = [one for one in (seen["hottest_c"], vitals.temperature()) if one is not None]
+        seen["hottest_c"], seen["held_back"] = max(told, default=None), watch.look()
+        if seen["held_back"] and ends:
+            raise HeldBackError(seen["held_back"], seen["hottest_c"])
         if out is not None:
             told = [one for one in clocks if one is not None]
             seen["mhz"] = statistics.median(told) if told else None
@@ -174,23 +139,34 @@ def watched(process, ends):
             raise BenchError(f"llama-bench did not end within {RUN_TIMEOUT_S} s")
 
 
+def undisturbed(query, entry):
+    """One run; where heat ended it, another after the board had time to cool, a few times at most."""
+    for left in range(TRIES - 1, -1, -1):
+        try:
+            return bench(query, entry["folder"])
+        except HeldBackError as error:
+            if vitals.UNDERVOLTAGE in error.reasons or not left:
+                raise
+            say(f"held back by heat ({', '.join(error.reasons)}): this run is made again")
+
+
 def read_mib(pid):
     """What a process has had read from disks, also by touching a mapped file; None: not told."""
-    found = re.search(r"^read_bytes: (\d+)$", read(f"/proc/{pid}/io") or "", re.MULTILINE)
+    found = re.search(r"^read_bytes: (\d+)$", vitals.read(f"/proc/{pid}/io") or "", re.MULTILINE)
     return int(found[1]) / 2**20 if found else None
 
 
 def spent():
     """Processor seconds of all, of our own runs and of each process, and pages swapped in, until now."""
     tick = os.sysconf("SC_CLK_TCK")
-    fields = [int(word) for word in (read("/proc/stat") or "").split("\n")[0].split()[1:9]]
+    fields = [int(word) for word in (vitals.read("/proc/stat") or "").split("\n")[0].split()[1:9]]
     own = resource.getrusage(resource.RUSAGE_CHILDREN)
     processes = {}
     for path in glob.glob("/proc/[0-9]*/stat"):
-        name, _, rest = (read(path) or "").partition("(")[2].rpartition(") ")
+        name, _, rest = (vitals.read(path) or "").partition("(")[2].rpartition(") ")
         if name and path != f"/proc/{os.getpid()}/stat":
             processes[path] = name, sum(map(int, rest.split()[11:13])) / tick
-    pages = re.search(r"^pswpin (\d+)$", read("/proc/vmstat") or "", re.MULTILINE)
+    pages = re.search(r"^pswpin (\d+)$", vitals.read("/proc/vmstat") or "", re.MULTILINE)
     return {
         "at": time.monotonic(),
         "all": (sum(fields) - fields[3] - fields[4]) / tick if fields else None,
@@ -222,14 +198,9 @@ def swap_mib(unit):
     done = subprocess.run(
         ["systemctl", "show", "-p", "MainPID", "--value", unit], capture_output=True, text=True
     )
-    status = read(f"/proc/{done.stdout.strip() or 0}/status")
+    status = vitals.read(f"/proc/{done.stdout.strip() or 0}/status")
     found = re.search(r"^VmSwap:\s+(\d+) kB$", status or "", re.MULTILINE)
     return int(found[1]) / 1024 if found else None
-
-
-def shown(temperature_c):
-    """A temperature for people."""
-    return "an unknown temperature" if temperature_c is None else f"{temperature_c:.0f} °C"
 
 
 def figures(code, out, err):
@@ -254,13 +225,13 @@ def run(query):
     runs, left = [], list(query["candidates"])
     for number in range(1, query["rounds"] + 1):
         for entry in left if number % 2 else left[::-1]:
-            made = bench(query, entry["folder"])
+            made = undisturbed(query, entry)
             runs.append({"variant": entry["variant"], "round": number, **made})
             keep(query, runs, whole=False)
             said = made.get("problem") or (
                 f"prompt {made['prompt_tps']:.1f}, answer {made['answer_tps']:.1f} tokens/s"
             )
-            hot = "" if made["hottest_c"] is None else f", {shown(made['hottest_c'])}"
+            hot = "" if made["hottest_c"] is None else f", {vitals.shown(made['hottest_c'])}"
             held = f", held back: {', '.join(made['held_back'])}" if made["held_back"] else ""
             say(f"round {number} of {query['rounds']}: {entry['variant']}: {said}{hot}{held}")
         failed = {entry["variant"] for entry in runs if "problem" in entry}
@@ -283,7 +254,7 @@ def keep(query, runs, whole):
 def taken_up(query):
     """Whether an earlier run of the same work left all of its figures, and nobody fetched them."""
     try:
-        found = json.loads(read(query["result"]) or "null")
+        found = json.loads(vitals.read(query["result"]) or "null")
         return found["whole"] and found["id"] == query["id"]
     except (ValueError, TypeError, LookupError):
         return False

@@ -1,10 +1,11 @@
 """Have llama-server run what is planned, and let that stay only where it proves itself.
 
 That is a release with a model and arguments. The gate: it becomes healthy, answers the question
-rightly, is not much slower than what was good before, and the board was not throttled meanwhile. What
-passes is the known good (`good.json`). What fails goes: the release that was good is linked again, with
-its own unit, which names its model, and takes the same gate. `rejected/` says why, and no deploy tries
-that again by itself: a release by its name, a model or arguments by a name for all that was planned.
+rightly, and is not much slower than what was good before, on a board that nothing held back meanwhile.
+What passes is the known good (`good.json`). What fails goes: the release that was good is linked again,
+with its own unit, which names its model, and must answer. `rejected/` says why, and no deploy tries that
+again by itself: a release by its name, a model or arguments by a name for all that was planned. What is
+too hot to be measured goes too, and is tried again by the next deploy.
 
 What the next boot would start is put right first and what is remembered is written last, so that a
 power cut at any moment leaves a node that the next run knows how to go on with.
@@ -12,25 +13,20 @@ power cut at any moment leaves a node that the next run knows how to go on with.
 
 import contextlib
 import datetime
-import glob
-import http.client
 import json
 import os
 import re
-import statistics
 import subprocess
 import time
-import urllib.error
-import urllib.request
+
+from bramble.node import talk, vitals
 
 from bramble.node import port_holder
 
 TELL_EVERY_S = 15
-ASK_TIMEOUT_S = 300
-ANSWER_TOKENS, SPEED_TOKENS, SPEED_ROUNDS = 64, 32, 3
-# The bits of get_throttled (vcgencmd(1)): 0 to 3 tell of now, 16 to 19 of any time since the boot.
-THROTTLED_FILE = "/sys/devices/platform/soc*/soc*firmware/get_throttled"
-WORDS = ("undervoltage", "clock capped", "throttled", "soft temperature limit")
+# How often what computes is asked what holds the board back, and how often it may be too hot.
+WATCH_EVERY_S, TRIES = 1, 3
+COOL_S = 300
 # What llama-server says last of a model that it cannot load.
 CAUSE = re.compile(r"error loading model: (?:error loading model \w+: )?(.+)")
 HISTORY = 16  # so many that were good before are remembered
@@ -38,6 +34,10 @@ HISTORY = 16  # so many that were good before are remembered
 
 class GateError(Exception):
     """What a release did not pass, in words."""
+
+
+class UndecidedError(GateError):
+    """Why it cannot be told whether a release passes: nothing that speaks against it."""
 
 
 def say(text):
@@ -60,23 +60,6 @@ def forget_failures(unit):
     subprocess.run(["systemctl", "reset-failed", unit], capture_output=True)
 
 
-def opened(request, timeout_s):
-    """Open a local URL without any proxy."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    return opener.open(request, timeout=timeout_s)
-
-
-def health(url):
-    """What the server says at /health; "HTTP 200" is well."""
-    try:
-        with opened(f"{url}/health", 10) as answer:
-            return f"HTTP {answer.status}"
-    except urllib.error.HTTPError as error:
-        return f"HTTP {error.code}"
-    except (OSError, http.client.HTTPException) as error:
-        return str(getattr(error, "reason", error))
-
-
 def gave_up(unit):
     """Whether systemd has stopped trying to start the unit."""
     argv = ["systemctl", "show", "-p", "ActiveState", "--value", unit]
@@ -88,7 +71,7 @@ def wait(unit, url, deadline_s):
     # What an earlier model had to say is no cause; one second more, as whole ones are asked for.
     began, started, told = time.time() - 1, time.monotonic(), 0.0
     while True:
-        said, spent = health(url), time.monotonic() - started
+        said, spent = talk.health(url), time.monotonic() - started
         if said == "HTTP 200":
             say(f"{unit} answers after {spent:.1f} s")
             return
@@ -105,81 +88,75 @@ def wait(unit, url, deadline_s):
         time.sleep(0.2)
 
 
-def post(url, body):
-    """The JSON that the server answers to JSON."""
-    request = urllib.request.Request(
-        url, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
-    )
-    with opened(request, ASK_TIMEOUT_S) as answer:
-        return json.load(answer)
-
-
-def golden(url, question, expect):
-    """The answer to the question, decoded greedily; what is not expected raises."""
-    messages = [{"role": "user", "content": question}]
-    body = {"messages": messages, "max_tokens": ANSWER_TOKENS, "temperature": 0}
-    answer = post(f"{url}/v1/chat/completions", body)["choices"][0]["message"]["content"].strip()
-    if not answer or (expect is not None and expect not in answer):
-        wanted = f"an answer with {expect!r}" if expect else "an answer"
-        raise GateError(f"it answered {answer!r} to {question!r}, wanted {wanted}")
-    return answer
-
-
-def speed(url, prompt):
-    """Tokens a second: the median of a few completions of the same length."""
-    body = {
-        "prompt": prompt,
-        "n_predict": SPEED_TOKENS,
-        "temperature": 0,
-        "ignore_eos": True,
-        "cache_prompt": False,
-    }
-    replies = [post(f"{url}/completion", body) for _ in range(SPEED_ROUNDS)]
-    return statistics.median(float(reply["timings"]["predicted_per_second"]) for reply in replies)
-
-
-def throttled():
-    """The bits of get_throttled, 0 where nothing tells them (no Raspberry Pi)."""
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        argv = ["vcgencmd", "get_throttled"]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=30)
-        found = re.search(r"throttled=0x([0-9a-fA-F]+)", done.stdout)
-        if found:
-            return int(found[1], 16)
-    for path in glob.glob(THROTTLED_FILE):
-        with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as file:
-            return int(file.read(), 16)
-    return 0
-
-
-def words(bits):
-    """What bits of get_throttled stand for, each once."""
-    return ", ".join(word for bit, word in enumerate(WORDS) if (bits | bits >> 16) >> bit & 1)
-
-
-def prove(query, url, floor):
-    """The answer and the speed of what serves at `url`; whatever it does not pass raises."""
-    before = throttled()
+def start(query, url):
+    """Have the service run what is planned, if asked, and wait until it is healthy."""
     if query["restart"]:
         try:
             systemctl("restart", query["unit"])
         except GateError as error:
             raise GateError(f"{query['unit']} failed to start: {error}") from error
     wait(query["unit"], url, query["deadline_s"])
-    try:
-        answer = golden(url, query["question"], query["expect"])
-        found = speed(url, query["question"])
-    except (OSError, ValueError, LookupError, TypeError, http.client.HTTPException) as error:
-        raise GateError(f"its server gave no answer: {type(error).__name__}: {error}") from error
-    new = throttled() & ~before
-    if new:
-        raise GateError(f"the board was throttled meanwhile: {words(new)}")
+
+
+def prove(query, url, floor):
+    """The answer and the speed of what serves at `url`; whatever it does not pass raises.
+
+    A figure of a board that heat held back is none: it gets time to cool, and is measured again.
+    """
+    start(query, url)
+    for left in range(TRIES - 1, -1, -1):
+        answer, found, held = measured(query, url)
+        if not held:
+            break
+        told = f"the board was held back by heat while it computed ({', '.join(held)})"
+        if not left:
+            raise UndecidedError(f"{told}, {TRIES} times; cool it (a heat sink and a fan)")
+        say(f"{told}: it is measured again when it is cool")
+        vitals.cool(say, COOL_S, WATCH_EVERY_S)
     if floor is not None and found < floor:
         raise GateError(
             f"it makes {found:.1f} tokens/s, and {floor:.1f} are the least "
             "(serving.gate.speed_share of the last known good)"
         )
     return {"answer": answer, "tokens_per_second": round(found, 3)}
+
+
+def measured(query, url):
+    """The answer, the speed, and how heat held the board back meanwhile; undervoltage raises.
+
+    What draws more than the supply gives is unfit for this board, and its answers may be wrong by that.
+    """
+    problem = answer = found = None
+    with vitals.Watching(WATCH_EVERY_S) as watch:
+        try:
+            answer = answered(query, url)
+            found = talk.speed(url, query["question"])
+        except GateError as error:
+            problem = error
+        except talk.NONSENSE as error:
+            problem = GateError(f"its server gave no answer: {type(error).__name__}: {error}")
+    if vitals.UNDERVOLTAGE in watch.held:
+        besides = f"; besides, {problem}" if problem else ""
+        raise GateError(
+            "the supply did not hold its voltage while it computed (undervoltage): use the official "
+            f"supply and a short, thick cable{besides}"
+        )
+    if problem:
+        raise problem
+    if watch.silent and vitals.should_tell():
+        say("neither vcgencmd nor the kernel tells whether the board was held back")
+    return answer, found, watch.held
+
+
+def answered(query, url):
+    """The answer to the question; a wrong one, or none, raises."""
+    try:
+        return talk.golden(url, query["question"], query["expect"])
+    except talk.AnswerError as error:
+        raise GateError(str(error)) from error
+    except talk.NONSENSE as error:
+        why = f"its server gave no answer: {type(error).__name__}: {error}"
+        raise GateError(why) from error
 
 
 def baseline(query, good):
@@ -278,25 +255,35 @@ def named(query, good):
     return what, before or "what ran before", f"{bad}-{query['attempt']}"
 
 
-def go_back(query, good, why):
-    """Have what was good before serve again, and note why; the whole story in one sentence."""
+def go_back(query, good, error):
+    """Have what was good before serve again; the whole story in one sentence.
+
+    What failed is noted, so that no deploy tries it again by itself; what is undecided is not.
+    """
+    why, undecided = str(error), isinstance(error, UndecidedError)
+    verb = "is undecided" if undecided else "failed"
     home, (what, old, mark) = query["home"], named(query, good)
     needed = (f"{home}/releases/{good['release']}", good.get("path"))
     if gone := [path for path in needed if path and not os.path.exists(path)]:
-        return f"{what} failed: {why}; {gone[0]}, which was good before, is not there any more"
-    say(f"{what} failed: {why}; going back to {old}")
+        return f"{what} {verb}: {why}; {gone[0]}, which was good before, is not there any more"
+    say(f"{what} {verb}: {why}; going back to {old}")
     link(f"{home}/current", f"releases/{good['release']}")
     write(query["unit_file"], good["unit"])
-    rejection = {"release": query["release"], "model": query["name"], "why": why, "at": now()}
-    write(f"{home}/rejected/{mark}.json", json.dumps(rejection, indent=2))
+    if not undecided:
+        rejection = {"release": query["release"], "model": query["name"], "why": why, "at": now()}
+        write(f"{home}/rejected/{mark}.json", json.dumps(rejection, indent=2))
     try:
         systemctl("daemon-reload")
         forget_failures(query["unit"])
-        prove(query | {"restart": True}, good["url"], None)
-    except GateError as error:
-        said = f"{old} was put back and fails too: {error}"
+        # It was measured when it became good, and this board is not fit for it now.
+        start(query | {"restart": True}, good["url"])
+        answered(query, good["url"])
+    except GateError as failed:
+        said = f"{old} was put back and fails too: {failed}"
     else:
         said = f"{old} serves again"
+    if undecided:
+        return f"{what} is undecided: {why}; {said}; run again when the board is cooler"
     return f"{what} was rejected: {why}; {said}"
 
 
@@ -337,9 +324,13 @@ def gate(query):
     except GateError as error:
         print(f"Last words of {query['unit']}:\n{journal(query['unit'], began)}", flush=True)
         if good is None or good["unit"] == text_of(query["unit_file"]):
-            failed = f"release {query['release']} with {query['name']} failed"
-            return f"{failed}: {error}; there is no other to go back to"
-        return go_back(query, good, str(error))
+            what = f"release {query['release']} with {query['name']}"
+            if isinstance(error, UndecidedError):
+                return (
+                    f"{what} is undecided: {error}; it goes on serving; run again when it is cooler"
+                )
+            return f"{what} failed: {error}; there is no other to go back to"
+        return go_back(query, good, error)
     remember(query, figures, good)
     return None
 

@@ -80,7 +80,7 @@ def build_says_its_commit(plan: ServingPlan, node: Node) -> Finding:
 
 @check()
 def release_passed_the_gate(plan: ServingPlan, node: Node) -> Finding:
-    """The planned release proved itself here with this model: answer, speed, no throttling."""
+    """The planned release proved itself here with this model: its answer, and its speed unthrottled."""
     want, seen = f"release {plan.release} is the known good one", node.snapshot.file(plan.good)
     if isinstance(seen, Unknown):
         return unknown(want, seen)

@@ -19,9 +19,10 @@ UNIT = "llama-server.service"
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
 SYSUSERS_FILE = "/etc/sysusers.d/bramble-llama.conf"
 USER = "llama"
+# How long the gate may take as in the programs serve_release, talk and vitals: a question and three
+# completions, measured three times with time to cool, and one question more to what was good before.
+GATE_S = 3 * (4 * 300 + 300) + 300
 # llama.cpp's tools read this file before their arguments, so it would change what is planned.
-# How long each of the gate's four questions may take, as in the program serve_release.
-ASK_TIMEOUT_S = 300
 STRAY_CONFIG = "/etc/llama.cpp/config.ini"
 
 
@@ -248,8 +249,8 @@ def _run(plan: ServingPlan, snapshot: Snapshot, written: Step) -> Step:
         "expect": plan.expect,
         "speed_share": plan.speed_share,
     }
-    # Twice: what was good before takes the same gate where this one fails.
-    timeout_s = 2 * (plan.start_deadline_s + 4 * ASK_TIMEOUT_S) + 120
+    # What was good before starts too where this one fails.
+    timeout_s = 2 * plan.start_deadline_s + GATE_S + 120
     return Step(name, why, "serve_release", query, detached=True, timeout_s=timeout_s)
 
 

@@ -264,6 +264,16 @@ def board(memory_mib=7800, kind="pi4"):
         (result((1.0,) * 3, threads=3), "other", "but threads changed since"),
         (result((1.0,) * 3, in_release={"release": "b" * 12}), "other", "but release changed"),
         (result(()), "other", "no figures"),
+        (
+            result((0.9,) * 3, in_runs={"held_back": ("throttled",)}),
+            "other",
+            "the board was held back in every run of 2026",
+        ),
+        (
+            result(runs=(run(1.6), run(0.2, held_back=("throttled",)), run(1.71))),
+            "faster",
+            "1.05 times the answer of 2026",
+        ),
         (result(model=Model(name="toy", sha256="e" * 64)), "other", "was another model's"),
         (result(board=board(7790)), "same", "no difference"),
         (result(board=board(3791)), "other", "but memory changed since"),

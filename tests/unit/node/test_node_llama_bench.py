@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bramble.node import llama_bench
+from bramble.node import llama_bench, vitals
 
 GOOD = """echo '[{"avg_ts": 40.5}, {"avg_ts": 9.1}]'"""
 
@@ -138,6 +138,46 @@ def test_what_held_it_back_before_the_race_does_not_count(node):
     assert run(node) == 0
 
 
+def test_what_came_and_went_between_two_looks_counts(node, capsys):
+    """Undervoltage is a matter of milliseconds, and the board remembers it."""
+    script(node, "rpc", f"echo throttled=0x10000 > {node.tmp}/get_throttled\n{GOOD}")
+    assert run(node) == 1
+    assert "the board was held back (undervoltage)" in capsys.readouterr().err
+
+
+def test_a_run_that_heat_ended_is_made_again_and_counts_once(node, capsys):
+    now, later = node.tmp / "get_throttled", node.tmp / "later"
+    # It tells of heat once, and then that it was.
+    (node.tmp / "tools" / "vcgencmd").write_text(
+        f'#!/bin/sh\ncat "{node.tmp}/$1"\n'
+        f'[ "$1" = get_throttled ] && grep -q 80008 {now} && mv {later} {now}\nexit 0\n'
+    )
+    later.write_text("throttled=0x80000\n")
+    hot = f"echo throttled=0x80008 > {node.tmp}/hot; mv {node.tmp}/hot {now}; sleep 1"
+    script(node, "rpc", f"[ $(grep -c rpc {node.log}) = 1 ] && {{ {hot}; }}\n{GOOD}")
+    assert run(node) == 0
+    assert ran(node) == ["plain", "rpc", "rpc", "rpc", "plain"]
+    runs = json.loads(node.result.read_text())["runs"]
+    assert [(made["variant"], made["held_back"]) for made in runs] == [
+        ("plain", []),
+        ("rpc", []),
+        ("rpc", []),
+        ("plain", []),
+    ]
+    assert "held back by heat (soft temperature limit): this run is made again" in (
+        capsys.readouterr().out
+    )
+
+
+def test_a_weak_supply_is_nothing_to_wait_for(node, capsys):
+    (node.tmp / "get_throttled").write_text("throttled=0x50005\n")
+    assert run(node) == 1
+    told = capsys.readouterr()
+    assert "the supply did not hold its voltage" in told.err
+    assert "waiting for" not in told.out
+    assert ran(node) == ["plain"]
+
+
 def test_a_hot_board_gets_time_to_cool_and_no_more(node, capsys):
     (node.tmp / "measure_temp").write_text("temp=70.0'C\n")
     assert run(node, rounds=1) == 0
@@ -146,8 +186,8 @@ def test_a_hot_board_gets_time_to_cool_and_no_more(node, capsys):
 
 def test_a_node_that_tells_neither_races_all_the_same(node, monkeypatch):
     (node.tmp / "tools" / "vcgencmd").unlink()
-    monkeypatch.setattr(llama_bench, "ZONE", str(node.tmp / "none"))
-    monkeypatch.setattr(llama_bench, "THROTTLED", str(node.tmp / "none"))
+    monkeypatch.setattr(vitals, "ZONE", str(node.tmp / "none"))
+    monkeypatch.setattr(vitals, "FILE", str(node.tmp / "none"))
     assert run(node, rounds=1) == 0
     assert json.loads(node.result.read_text())["runs"][0]["hottest_c"] is None
 
@@ -156,9 +196,9 @@ def test_the_kernel_tells_where_vcgencmd_does_not(node, monkeypatch):
     (node.tmp / "tools" / "vcgencmd").unlink()
     for name, text in (("zone", "61500\n"), ("bits", "4\n")):
         (node.tmp / name).write_text(text)
-    monkeypatch.setattr(llama_bench, "ZONE", str(node.tmp / "zone"))
-    monkeypatch.setattr(llama_bench, "THROTTLED", str(node.tmp / "bit*"))
-    assert (llama_bench.temperature(), llama_bench.held_back()) == (61.5, ["throttled"])
+    monkeypatch.setattr(vitals, "ZONE", str(node.tmp / "zone"))
+    monkeypatch.setattr(vitals, "FILE", str(node.tmp / "bit*"))
+    assert (vitals.temperature(), vitals.held_back()) == (61.5, ["throttled"])
 
 
 def test_a_run_that_does_not_end_is_ended(node, monkeypatch, capsys):
@@ -224,17 +264,15 @@ def test_what_else_computes_is_named_with_its_cores(node, monkeypatch):
 
 def test_what_a_run_has_had_from_the_disk_is_its_last_word(node, monkeypatch):
     amounts = iter([1 << 20, 5 << 20, *[7 << 20] * 100])
-    real = llama_bench.read
+    real = vitals.read
 
     def read(path):
         return f"rchar: 1\nread_bytes: {next(amounts)}\n" if path.endswith("/io") else real(path)
 
-    monkeypatch.setattr(llama_bench, "read", read)
+    monkeypatch.setattr(vitals, "read", read)
     script(node, "plain", f"sleep 0.4\n{GOOD}")
     assert bench(node, rounds=1)[1]["runs"][0]["read_mib"] == 7
-    monkeypatch.setattr(
-        llama_bench, "read", lambda path: None if path.endswith("/io") else real(path)
-    )
+    monkeypatch.setattr(vitals, "read", lambda path: None if path.endswith("/io") else real(path))
     assert bench(node, rounds=1)[1]["runs"][0]["read_mib"] is None
 
 
@@ -251,7 +289,7 @@ def test_pages_that_were_swapped_in_and_what_others_computed_are_told_for_the_ru
 
 def test_the_servers_swap_is_read_of_its_main_process(node, monkeypatch):
     known = {"/proc/41/status": "Name:\tllama-server\nVmSwap:\t  204800 kB\n"}
-    monkeypatch.setattr(llama_bench, "read", known.get)
+    monkeypatch.setattr(vitals, "read", known.get)
     (node.tmp / "tools" / "systemctl").write_text("#!/bin/sh\necho 41\n")
     assert llama_bench.swap_mib("llama-server.service") == 200
     (node.tmp / "tools" / "systemctl").write_text("#!/bin/sh\necho 0\n")

@@ -34,6 +34,7 @@ class Server:
         self.speeds = {OLD: 10.0, NEW: 9.0}
         self.healthy = {OLD: True, NEW: True}
         self.asked = []
+        self.at_speed = None
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -48,6 +49,8 @@ class Server:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 outer.asked.append((self.path, body))
                 if self.path == "/completion":
+                    if outer.at_speed:
+                        outer.at_speed()
                     speed = outer.speeds[outer.running]
                     return self.reply(200, {"timings": {"predicted_per_second": speed}})
                 content = outer.answers[outer.running]
@@ -88,7 +91,14 @@ def node(tmp_path, monkeypatch):
     made = SimpleNamespace(
         home=home, unit_file=unit_file, server=server, orders=[], failing=None, state="active"
     )
-    made.bits = iter([0] * 99)
+    made.tools = tmp_path / "tools"
+    made.tools.mkdir()
+    (made.tools / "vcgencmd").write_text(f'#!/bin/sh\ncat "{made.tools}/$1"\n')
+    (made.tools / "vcgencmd").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{made.tools}:/usr/bin:/bin")
+    monkeypatch.setattr(serve_release, "WATCH_EVERY_S", 0.02)
+    monkeypatch.setattr(serve_release, "COOL_S", 0.1)
+    board(made)
     made.states_of = {}
     made.since = []
     made.words = "cannot load the model\n"
@@ -98,8 +108,6 @@ def node(tmp_path, monkeypatch):
         if argv[0] == "journalctl":
             made.since.append(float(argv[3].removeprefix("--since=@")))
             return SimpleNamespace(stdout=made.words)
-        if argv[0] == "vcgencmd":
-            return SimpleNamespace(stdout=f"throttled={next(made.bits):#x}\n")
         if argv[1] == "show":
             return SimpleNamespace(stdout=made.states_of.get(server.running, "active") + "\n")
         made.orders.append(line.removeprefix("systemctl "))
@@ -119,6 +127,16 @@ def node(tmp_path, monkeypatch):
     monkeypatch.setattr(port_holder, "CGROUP", str(made.cgroup))
     yield made
     server.end()
+
+
+def board(node, bits=0, degrees=50.0):
+    """Have the board's own tool say this from now on; each file is there whole or not at all."""
+    for name, text in (
+        ("get_throttled", f"throttled={bits:#x}"),
+        ("measure_temp", f"temp={degrees}'C"),
+    ):
+        (node.tools / "new").write_text(f"{text}\n")
+        (node.tools / "new").rename(node.tools / name)
 
 
 def known_good(node, **changes):
@@ -229,9 +247,21 @@ FAULTS = {
         lambda node: node.server.speeds.update({NEW: 7.9}),
         "it makes 7.9 tokens/s, and 8.0 are the least",
     ),
-    "throttled meanwhile": (
-        lambda node: setattr(node, "bits", iter([0x50000, 0x50005, 0, 0])),
-        "the board was throttled meanwhile: undervoltage, throttled",
+    "a weak supply": (
+        lambda node: setattr(node.server, "at_speed", lambda: board(node, 0x50005)),
+        "the supply did not hold its voltage while it computed (undervoltage)",
+    ),
+    "a weak supply all the time": (
+        lambda node: board(node, 0x50005),
+        "the supply did not hold its voltage while it computed (undervoltage)",
+    ),
+    "a dip of the voltage between two looks": (
+        lambda node: setattr(node.server, "at_speed", lambda: board(node, 0x10000)),
+        "the supply did not hold its voltage while it computed (undervoltage)",
+    ),
+    "a wrong answer of a weak supply": (
+        lambda node: (board(node, 0x1), node.server.answers.update({NEW: "five"})),
+        "a short, thick cable; besides, it answered 'five'",
     ),
     "it ends": (
         lambda node: (
@@ -257,6 +287,68 @@ def test_a_release_that_fails_gives_way_to_the_one_before(node, capsys, fault):
     said = capsys.readouterr().out
     assert said.strip().endswith(f"; {OLD} serves again")
     assert "cannot load the model" in said
+
+
+HEAT = {0x2: "clock capped", 0x4: "throttled", 0x80008: "soft temperature limit", 0xE000E: "clock"}
+
+
+@pytest.mark.parametrize("bits", HEAT)
+def test_a_board_that_stays_hot_decides_nothing_and_what_was_good_serves(node, capsys, bits):
+    """Whatever it was like before, and whatever the figure is."""
+    known_good(node)
+    board(node, bits, 84.5)
+    assert gate(node) == 1
+    assert (node.server.running, node.unit_file.read_text()) == (OLD, "old unit")
+    assert rejected(node) is None
+    assert good(node)["tokens_per_second"] == 10.0
+    said = capsys.readouterr().out
+    last = said.strip().splitlines()[-1]
+    assert last.startswith(f":: release {NEW} is undecided: the board was held back by heat")
+    assert HEAT[bits] in last
+    assert last.endswith(f"; {OLD} serves again; run again when the board is cooler")
+    assert said.count("it is measured again when it is cool") == serve_release.TRIES - 1
+    assert "waiting for 65 °C" in said
+
+
+def test_heat_that_goes_has_it_measured_again_and_the_throttled_figure_counts_for_nothing(node):
+    known_good(node)
+    asked = []
+
+    def at_speed():
+        node.server.speeds[NEW] = 2.0 if len(asked) < 3 else 9.0
+        asked.append(node.server.speeds[NEW])
+        if len(asked) == 3:
+            board(node, 0xE0000, 55.0)
+
+    node.server.at_speed = at_speed
+    board(node, 0xE0008)
+    assert gate(node) == 0
+    assert len(asked) == 6
+    assert (good(node)["release"], good(node)["tokens_per_second"]) == (NEW, 9.0)
+
+
+def test_what_was_before_says_nothing(node):
+    """A compile ended just now: the marks of since the boot are all set."""
+    known_good(node)
+    board(node, 0xF0000)
+    assert gate(node) == 0
+
+
+def test_a_hot_board_that_knows_nothing_better_goes_on_with_what_is_planned(node, capsys):
+    board(node, 0x80008)
+    assert gate(node) == 1
+    assert node.server.current() == NEW
+    assert not (node.home / "good.json").exists()
+    assert "is undecided: " in capsys.readouterr().out.strip().splitlines()[-1]
+
+
+def test_a_board_that_does_not_tell_is_said_and_one_that_is_no_pi_is_not(node, capsys):
+    (node.tools / "get_throttled").unlink()
+    assert gate(node) == 0
+    assert "neither vcgencmd nor the kernel tells whether the board" in capsys.readouterr().out
+    (node.tools / "vcgencmd").unlink()
+    assert gate(node) == 0
+    assert "neither vcgencmd" not in capsys.readouterr().out
 
 
 def test_a_service_that_systemd_cannot_start_is_told_in_one_line(node, capsys):

@@ -1,0 +1,147 @@
+"""What holds a Raspberry Pi's clock back while something is measured: a weak supply, or heat.
+
+Bits 0 to 3 of get_throttled (vcgencmd(1)) tell of now, 16 to 19 of any time since the boot. What was
+before a measurement says nothing of it: what counts is what is so while it lasts, and what came to be
+since it began.
+"""
+
+import glob
+import re
+import shutil
+import subprocess
+import threading
+import time
+
+FILE = "/sys/devices/platform/soc*/soc*firmware/get_throttled"
+ZONE = "/sys/class/thermal/thermal_zone0/temp"
+UNDERVOLTAGE = "undervoltage"
+WORDS = (UNDERVOLTAGE, "clock capped", "throttled", "soft temperature limit")
+COOL_C, COOL_S = 65, 300
+TELL_EVERY_S = 15
+TIMEOUT_S = 30
+
+
+def read(path):
+    """A small file's text, None where it cannot be read."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read().strip()
+    except OSError:
+        return None
+
+
+def vcgencmd(word, pattern):
+    """What a Raspberry Pi's own tool says, None where there is no such tool or it does not know."""
+    program = shutil.which("vcgencmd")
+    if program is None:
+        return None
+    try:
+        done = subprocess.run([program, word], capture_output=True, text=True, timeout=TIMEOUT_S)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    found = re.search(pattern, done.stdout)
+    return found[1] if found else None
+
+
+def temperature():
+    """The processor's temperature in degrees Celsius, None where nothing tells it."""
+    said = vcgencmd("measure_temp", r"temp=(-?[\d.]+)")
+    if said is not None:
+        return float(said)
+    zone = read(ZONE)
+    return int(zone) / 1000 if zone else None
+
+
+def bits():
+    """The bits of get_throttled, None where nothing tells them."""
+    said = vcgencmd("get_throttled", r"throttled=0x([0-9a-fA-F]+)")
+    for path in [] if said else glob.glob(FILE):
+        said = read(path)
+    try:
+        return int(said, 16) if said else None
+    except ValueError:
+        return None
+
+
+def should_tell():
+    """Whether this is a board that tells what holds it back, so that silence is not good news."""
+    return shutil.which("vcgencmd") is not None or bool(glob.glob(FILE))
+
+
+def words(mask):
+    """What the lowest four bits stand for."""
+    return [word for bit, word in enumerate(WORDS) if mask >> bit & 1]
+
+
+def held_back():
+    """What holds the clock back right now, in words; nothing where nothing tells."""
+    return words(bits() or 0)
+
+
+class Watch:
+    """What held the clock back since this began: each look adds to it."""
+
+    def __init__(self):
+        self.first = bits()
+        self.mask, self.silent = (self.first or 0) & 15, self.first is None
+
+    def look(self):
+        """Add what is so now, and what came and went since the beginning."""
+        found = bits()
+        self.silent = self.silent or found is None
+        if found is not None:
+            before = (found if self.first is None else self.first) >> 16
+            self.mask |= found & 15 | (found >> 16 & ~before & 15)
+        return self.held
+
+    @property
+    def held(self):
+        """All of it in words."""
+        return words(self.mask)
+
+
+class Watching(threading.Thread):
+    """A watch that looks by itself for as long as a block runs."""
+
+    def __init__(self, every_s):
+        super().__init__(daemon=True)
+        self.every_s, self.watch, self.over = every_s, Watch(), threading.Event()
+
+    def run(self):
+        """Look until the block is over."""
+        while not self.over.wait(self.every_s):
+            self.watch.look()
+
+    def __enter__(self):
+        self.start()
+        return self.watch
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.join()
+        self.watch.look()
+
+
+def cool(say, most_s=COOL_S, every_s=2.0):
+    """Wait until the board is cool, for a while at most; a weak supply is nothing to wait for."""
+    began, told = time.monotonic(), None
+    while True:
+        warm, held = temperature(), held_back()
+        spent = time.monotonic() - began
+        cold = not held and (warm is None or warm <= COOL_C)
+        if cold or UNDERVOLTAGE in held or spent > most_s:
+            return
+        if told is None or spent - told > TELL_EVERY_S:
+            told = spent
+            say(f"{state(warm, held)}: waiting for {COOL_C} °C, {spent:.0f} of {most_s:.0f} s")
+        time.sleep(every_s)
+
+
+def state(warm, held):
+    """How the board is, for people."""
+    return ", ".join([shown(warm), *held])
+
+
+def shown(warm):
+    """A temperature for people."""
+    return "an unknown temperature" if warm is None else f"{warm:.0f} °C"
