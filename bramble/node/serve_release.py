@@ -19,9 +19,7 @@ import re
 import subprocess
 import time
 
-from bramble.node import talk, vitals
-
-from bramble.node import port_holder
+from bramble.node import port_holder, talk, vitals
 
 TELL_EVERY_S = 15
 # How often what computes is asked what holds the board back, and how often it may be too hot.

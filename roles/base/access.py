@@ -82,13 +82,18 @@ def set_sshd(text: str | None, snapshot: Snapshot, *, keys_needed: bool) -> Step
     name, seen = "Set sshd's options", snapshot.file(DROP_IN)
     if isinstance(seen, Unknown):
         return Step(name, None) if text is None else _blind(name, seen)
-    if (seen.text if seen else None) == text:
+    if (seen is None and text is None) or (seen and text is not None and _stands(seen, text)):
         return Step(name, None)
     login = snapshot.login
     if isinstance(login, Unknown):
         return _blind(name, login)
     keys = login.path if keys_needed else None
     return _trial(name, DROP_IN, DROP_IN, seen, text, mode=0o644, owner="root", keys=keys)
+
+
+def _stands(seen: FileState, text: str) -> bool:
+    """Whether our drop-in is the one that is to be, in root's hands."""
+    return (seen.text, seen.mode, seen.owner) == (text, 0o644, "root")
 
 
 def _trial(

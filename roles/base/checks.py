@@ -6,17 +6,22 @@ import re
 
 from bramble.board import refusals
 from bramble.checks import Finding, Node, check, expect, skip, unknown
+from bramble.owned import as_written
 from bramble.snapshot import Unknown
 from roles.base import access
 from roles.base import clock as clocks
 from roles.base.plan import (
+    HOSTS,
     PERIODIC,
     SSHD_TEST,
     UPGRADES,
+    UPGRADES_FILE,
     UPGRADES_TIMER,
     BasePlan,
     half_installed,
     misnamed,
+    not_started,
+    steps,
 )
 
 DEPLOY = "Run the deploy again."
@@ -46,7 +51,7 @@ def packages_are_installed(plan: BasePlan, node: Node) -> Finding:
 
 @check()
 def clock_is_right(plan: BasePlan, node: Node) -> Finding:
-    """The clock follows an NTP server, or is near that of the computer that looked."""
+    """The clock follows an NTP server, or is near that of the computer that looked and is to follow."""
     want = f"synchronised, or at most {plan.clock_tolerance_s} s off this computer's clock"
     found = clocks.wrong(node.snapshot, plan.clock_tolerance_s)
     if isinstance(found, Unknown):
@@ -54,6 +59,8 @@ def clock_is_right(plan: BasePlan, node: Node) -> Finding:
     own = clocks.clock(node.snapshot)
     follows = not isinstance(own, Unknown) and own.synchronised
     well = "synchronised" if follows else "not synchronised, and near this computer's"
+    if plan.ntp and found is None and clocks.ntp_is_off(node.snapshot):
+        found = f"{well}; but NTP is off"
     remedy = "Give the node a way to an NTP server (see `timedatectl timesync-status`), or deploy."
     return expect(want, found or well, found is None, remedy)
 
@@ -73,8 +80,8 @@ def upgrades_are_as_planned(plan: BasePlan, node: Node) -> Finding:
     words = {True: "on", False: "off", None: "the system's own"}
     want = words[plan.unattended_upgrades]
     said, packages = node.snapshot.command(PERIODIC), node.snapshot.packages
-    timer = node.snapshot.unit(UPGRADES_TIMER)
-    for seen in (said, packages, timer):
+    timer, sleeping = node.snapshot.unit(UPGRADES_TIMER), not_started(plan, node.snapshot)
+    for seen in (said, packages, timer, sleeping):
         if isinstance(seen, Unknown):
             return unknown(want, seen)
     assert not isinstance(said, Unknown | None)
@@ -90,6 +97,8 @@ def upgrades_are_as_planned(plan: BasePlan, node: Node) -> Finding:
         got = (
             f"off: {UPGRADES} is not installed, or {UPGRADES_TIMER} is {timer.enabled or 'absent'}"
         )
+    if sleeping and got == "on" == want:
+        got = f"off: {sleeping}"
     remedy = f"Deploy again; if it stays, a later file of apt.conf.d says otherwise ({PERIODIC})."
     return expect(want, got, got == want or (want == "off" and not (told and runs)), remedy)
 
@@ -159,3 +168,13 @@ def sshd_has_its_options(plan: BasePlan, node: Node) -> Finding:
         "the line `Include /etc/ssh/sshd_config.d/*.conf` at its top."
     )
     return expect(want, got, got == want, remedy)
+
+
+@check()
+def files_are_as_written(plan: BasePlan, node: Node) -> Finding:
+    """Each file and line that this role writes stands as it was written: text, mode and owner."""
+    look = node.snapshot
+    judged_by: list[object] = [look.file(access.DROP_IN), look.file(UPGRADES_FILE)]
+    judged_by += [look.login] if plan.keys or plan.sshd_text else []
+    judged_by += [look.file(HOSTS), look.system] if plan.hostname else []
+    return as_written(plan, steps(plan, node.plan, look), look, *judged_by)

@@ -190,14 +190,20 @@ def _repair(snapshot: Snapshot) -> Step:
 
 def _start_timers(plan: BasePlan, snapshot: Snapshot) -> Step:
     """What is switched off stays on timers that find nothing to do; what is on needs them."""
-    name, why = "Start apt's timers", None
+    name, why = "Start apt's timers", not_started(plan, snapshot)
+    why = why.why if isinstance(why, Unknown) else why
+    return systemd(name, why, unmask=TIMERS, enable=TIMERS, start=TIMERS)
+
+
+def not_started(plan: BasePlan, snapshot: Snapshot) -> str | Unknown | None:
+    """Which of apt's timers is not under way though it is needed, None for none."""
     for timer in TIMERS if plan.unattended_upgrades else ():
         unit = snapshot.unit(timer)
         if isinstance(unit, Unknown):
-            why = unit.why
-        elif unit.enabled != "enabled" or unit.active != "active":
-            why = f"{timer} is {unit.enabled or 'not there'} and {unit.active}"
-    return systemd(name, why, unmask=TIMERS, enable=TIMERS, start=TIMERS)
+            return unit
+        if unit.enabled != "enabled" or unit.active != "active":
+            return f"{timer} is {unit.enabled or 'not there'} and {unit.active}"
+    return None
 
 
 def misnamed(plan: BasePlan, snapshot: Snapshot) -> str | Unknown | None:

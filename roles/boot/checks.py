@@ -6,6 +6,7 @@ from bramble import cmdline, config_txt
 from bramble.boot_files import CONFIG, CONFIG_STAMP
 from bramble.checks import Finding, Node, check, expect, skip, unknown
 from bramble.container import container
+from bramble.owned import WANT, as_written
 from bramble.snapshot import Boot, Snapshot, Unknown
 from roles.boot.plan import (
     CONTROLLERS,
@@ -14,6 +15,7 @@ from roles.boot.plan import (
     bootloader,
     no_boot_folder,
     pending,
+    steps,
 )
 
 REBOOT = "Run the deploy again, or where boot.reboot is never: sudo reboot."
@@ -161,3 +163,14 @@ def no_reboot_is_pending(plan: BootPlan, node: Node) -> Finding:
         return unknown(want, stamp)
     waiting = pending(plan, node.plan, look)
     return expect(want, "; ".join(waiting) or want, not waiting, REBOOT)
+
+
+@check()
+def lines_are_as_written(plan: BootPlan, node: Node) -> Finding:
+    """cmdline.txt and config.txt have the planned tokens and lines, so that the next boot has them."""
+    look = node.snapshot
+    if isinstance(look.boot, Unknown):
+        return unknown(WANT, look.boot)
+    if why := no_boot_folder(plan, look.boot):
+        return skip(WANT, why)
+    return as_written(plan, steps(plan, node.plan, look), look, look.boot)

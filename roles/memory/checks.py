@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bramble import container
 from bramble.checks import Finding, Node, check, expect, skip, unknown
+from bramble.owned import WANT, as_written
 from bramble.snapshot import Snapshot, Unknown
 from roles.memory import plan as steps
 from roles.memory import seen
@@ -98,7 +99,7 @@ def swap_has_no_other_owner(plan: MemoryPlan, node: Node) -> Finding:
 
 @check()
 def swap_file_is_in_use(plan: MemoryPlan, node: Node) -> Finding:
-    """The swap file is in use with the planned size and priority, and lies on the mounted SSD."""
+    """The swap file is in use with the planned size and priority, on the SSD, and so after a boot."""
     wanted, look = plan.swap_file, node.snapshot
     want = f"{wanted.size_mib} MiB, priority {wanted.priority}" if wanted else "a swap file"
     stop = _no_file(want, wanted, look)
@@ -118,6 +119,11 @@ def swap_file_is_in_use(plan: MemoryPlan, node: Node) -> Finding:
         and wanted.is_on_ssd
     )
     got = f"{round(found.size_kib / 1024)} MiB, priority {found.priority}"
+    unit = look.unit(wanted.unit)
+    if well and isinstance(unit, Unknown):
+        return unknown(want, unit)
+    if well and (problem := steps.not_used(wanted, look)):
+        well, got = False, f"{got}; {problem}"
     return expect(
         want, got if wanted.is_on_ssd else f"{wanted.path} is not on the SSD", well, remedy
     )
@@ -169,6 +175,16 @@ def kernel_values_are_in_force(plan: MemoryPlan, node: Node) -> Finding:
         return unknown(want, found)
     remedy = "Deploy again; `/lib/systemd/systemd-sysctl --cat-config` shows what else sets it."
     return expect(want, _words(found), found == dict(plan.values), remedy)
+
+
+@check()
+def files_are_as_written(plan: MemoryPlan, node: Node) -> Finding:
+    """Each file and line that this role writes stands as it was written: text, mode and owner."""
+    look = node.snapshot
+    stop = _elsewhere(WANT, look)
+    if stop:
+        return stop
+    return as_written(plan, steps.steps(plan, node.plan, look), look, look.mounts)
 
 
 def _words(values: object) -> str:

@@ -6,8 +6,20 @@ from fnmatch import fnmatchcase
 
 from bramble import config_txt, container, vitals
 from bramble.checks import Finding, Node, check, expect, skip, unknown
+from bramble.owned import as_written
 from bramble.snapshot import DeviceTree, FileState, Unknown
-from roles.power.plan import COOLERS, TRIPS, WITH_PIN, PowerPlan, governors, words
+from roles.power.plan import (
+    COOLERS,
+    TRIPS,
+    UNIT,
+    UNIT_FILE,
+    WITH_PIN,
+    PowerPlan,
+    governors,
+    not_set,
+    steps,
+    words,
+)
 
 NOTHING_TELLS = "neither vcgencmd nor sysfs tells: no Raspberry Pi"
 SUPPLY = "Use the official supply (Pi 4: 5.1 V, 3 A; Pi 5: 5.1 V, 5 A) and a short, thick cable."
@@ -67,19 +79,23 @@ def temperature_is_moderate(plan: PowerPlan, node: Node) -> Finding:
 
 @check()
 def governor_is_in_force(plan: PowerPlan, node: Node) -> Finding:
-    """The kernel scales the processor's clock with the planned governor."""
+    """The kernel scales the processor's clock with the planned governor, and will after a boot."""
     want = plan.governor or "the system's own"
     kind, found = container.container(node.snapshot), governors(node.snapshot)
-    if isinstance(found, Unknown):
-        return unknown(want, found)
+    for seen in (found, node.snapshot.unit(UNIT) if plan.governor else None):
+        if isinstance(seen, Unknown):
+            return unknown(want, seen)
+    assert not isinstance(found, Unknown)
+    problem = not_set(plan, node.snapshot) if plan.governor else None
+    if problem:
+        return expect(want, problem, False, "Deploy again; if it stays, something else sets it.")
     if kind:
         return skip(want, f"a container ({kind}) has its host's")
     if not found:
         return skip(want, "this kernel scales no clock (no cpufreq)")
     if plan.governor is None:
         return skip(want, f"power.governor is not set; it is {words(found)}")
-    well = set(found.values()) == {plan.governor}
-    return expect(want, words(found), well, "Deploy again; something else sets another one.")
+    return expect(want, words(found), True, "")
 
 
 @check(severity="warn")
@@ -146,3 +162,10 @@ def nothing_is_overclocked(plan: PowerPlan, node: Node) -> Finding:
     if told["force_turbo"] not in (None, "0") and any(told[name] for name in VOLTAGES):
         remedy = f"force_turbo beside an over_voltage burns the warranty bit: remove one. {remedy}"
     return expect(want, " ".join(raised) or want, not raised, remedy)
+
+
+@check()
+def files_are_as_written(plan: PowerPlan, node: Node) -> Finding:
+    """Each file and line that this role writes stands as it was written: text, mode and owner."""
+    look = node.snapshot
+    return as_written(plan, steps(plan, node.plan, look), look, look.file(UNIT_FILE))

@@ -140,14 +140,14 @@ def _set(plan: PowerPlan, snapshot: Snapshot, written: Step) -> Step:
     name = "Set the governor"
     if plan.governor is None:
         return Step(name, None)
-    why = _not_set(plan, snapshot) or (written.why and "its unit is written anew")
+    why = not_set(plan, snapshot) or (written.why and "its unit is written anew")
     if why is None:
         return Step(name, None)
     query = {"unit": UNIT, "reload": True, "enable": True, "restart": True}
     return Step(name, why, "service", query)
 
 
-def _not_set(plan: PowerPlan, snapshot: Snapshot) -> str | None:
+def not_set(plan: PowerPlan, snapshot: Snapshot) -> str | None:
     """Why the governor does not count as set, now and for the next boot; None when it does."""
     unit, found = snapshot.unit(UNIT), governors(snapshot)
     if isinstance(unit, Unknown):

@@ -6,8 +6,10 @@ import json
 
 from bramble.checks import Finding, Node, check, expect, skip, unknown
 from bramble.fit.verdict import NO_CAPACITY, SERVER_MIB, room_of
+from bramble.owned import REMEDY, as_written
 from bramble.releases import built_sha256, note
 from bramble.snapshot import FileState, Unknown
+from bramble.steps import write_files
 from roles.serving.plan import STRAY_CONFIG, UNIT, USER, ServingPlan, rejected, unproven
 
 # Where models.lock has no dimensions of the model: what a token of context takes in an 8B model (Llama
@@ -39,6 +41,14 @@ def unit_is_enabled(plan: ServingPlan, node: Node) -> Finding:
 
 
 @check()
+def files_are_as_written(plan: ServingPlan, node: Node) -> Finding:
+    """Each file and line that this role writes stands as it was written: text, mode and owner."""
+    look = node.snapshot
+    remedy = rejected(plan, node.plan.host, look) or REMEDY
+    return as_written(plan, [write_files("Files", plan.files, look)], look, remedy=remedy)
+
+
+@check()
 def process_runs_the_plan(plan: ServingPlan, node: Node) -> Finding:
     """The running process was started for this plan, and not before the files were."""
     process = node.snapshot.process(UNIT)
@@ -47,6 +57,9 @@ def process_runs_the_plan(plan: ServingPlan, node: Node) -> Finding:
     got = process.environ.get("BRAMBLE_PLAN", "no plan") if process else "no process"
     if process and plan.model_path in process.gone:
         got += " with a model file that was replaced since"
+    unit = node.snapshot.unit(UNIT)
+    if not isinstance(unit, Unknown) and unit.needs_reload:
+        got += ", and systemd has an older unit in memory"
     remedy = rejected(plan, node.plan.host, node.snapshot) or "Run the deploy again."
     return expect(plan.plan_id, got, got == plan.plan_id, remedy)
 

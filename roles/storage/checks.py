@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from bramble import container, fstab, parse
 from bramble.checks import Finding, Node, check, expect, skip, unknown
+from bramble.owned import as_written
 from bramble.parse import Disk, Mount
 from bramble.snapshot import FileState, Snapshot, Unknown
-from roles.storage import usb
+from roles.storage import log2ram, usb
 from roles.storage.disks import Choice, fstab_text, must
 from roles.storage.log_checks import (
     journal_is_where_planned,
@@ -16,7 +17,7 @@ from roles.storage.log_checks import (
     logs_take_no_zram,
     repository_gives_log2ram_only,
 )
-from roles.storage.plan import VERIFY, StoragePlan, chosen, mounted, show_command
+from roles.storage.plan import VERIFY, StoragePlan, chosen, mounted, show_command, steps
 
 # Found by `checks_of` in this module, like those below.
 ABOUT_LOGS = (
@@ -66,7 +67,7 @@ def ssd_is_mounted_by_its_uuid(plan: StoragePlan, node: Node) -> Finding:
 
 @check()
 def ssd_options_are_in_force(plan: StoragePlan, node: Node) -> Finding:
-    """The SSD is mounted without access times, and a boot without the SSD goes on."""
+    """The SSD is mounted without access times, a boot without it goes on, and systemd knows its line."""
     want = "noatime; local-fs.target does not require it"
     seen = _mount(plan, node.snapshot, want)
     if isinstance(seen, Finding):
@@ -78,7 +79,13 @@ def ssd_options_are_in_force(plan: StoragePlan, node: Node) -> Finding:
         return unknown(want, Unknown(said.output.strip() if said else "there is no systemctl"))
     required = "local-fs.target" in parse.properties(said.output).get("RequiredBy", "").split()
     got = f"{','.join(seen.options)}; {'required' if required else 'not required'}"
-    return expect(want, got, "noatime" in seen.options and not required, DEPLOY)
+    unit = node.snapshot.unit(fstab.unit_of(plan.ssd.mount))
+    if isinstance(unit, Unknown):
+        return unknown(want, unit)
+    if unit.needs_reload:
+        got += f"; systemd has read an older {fstab.PATH}"
+    well = "noatime" in seen.options and not required and not unit.needs_reload
+    return expect(want, got, well, DEPLOY)
 
 
 @check()
@@ -233,6 +240,14 @@ def usb_disk_is_not_reset(plan: StoragePlan, node: Node) -> Finding:
     return expect(
         want, f"{len(found)}, the last: {found[-1]}" if found else want, not found, remedy
     )
+
+
+@check()
+def files_are_as_written(plan: StoragePlan, node: Node) -> Finding:
+    """Each file and line that this role writes stands as it was written: text, mode and owner."""
+    look = node.snapshot
+    judged_by = (fstab_text(look), chosen(plan.ssd, look), log2ram.verdict(plan.logs.log2ram, look))
+    return as_written(plan, steps(plan, node.plan, look), look, *judged_by)
 
 
 def _volume(plan: StoragePlan, look: Snapshot, want: str) -> Disk | Finding:

@@ -200,6 +200,21 @@ def not_held(wish: Wish, snapshot: Snapshot) -> str | Unknown | None:
     return None
 
 
+def not_ready(snapshot: Snapshot) -> str | Unknown | None:
+    """Why log2ram would not do the same after the next boot; None when it would."""
+    packages, unit = snapshot.packages, snapshot.unit(UNIT)
+    if isinstance(packages, Unknown):
+        return packages
+    if isinstance(unit, Unknown):
+        return unit
+    missing = [name for name in PACKAGES if not packages.get(name)]
+    if missing:
+        return f"{' and '.join(missing)} is not installed"
+    if unit.enabled != "enabled":
+        return f"{UNIT} is {unit.enabled or 'not there'}"
+    return "systemd has an older log2ram in memory" if unit.needs_reload else None
+
+
 def pinned(repository: Repository, snapshot: Snapshot) -> str | Unknown | None:
     """What apt's own view of its sources has against the pin; None when it is in force.
 

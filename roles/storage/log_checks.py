@@ -66,13 +66,13 @@ def _not_wanted(want: str, plan: StoragePlan, node: Node) -> Finding | None:
 
 @check()
 def logs_are_in_memory(plan: StoragePlan, node: Node) -> Finding:
-    """The kernel has log2ram's memory mounted where logs are written, in the planned size."""
+    """The kernel has log2ram's memory mounted where logs are written, as planned, and will again."""
     wish = plan.logs.log2ram
     want = f"{' and '.join(wish.targets)} in {wish.size_mib} MiB of log2ram's"
     stop = _not_wanted(want, plan, node)
     if stop:
         return stop
-    lacking = log2ram.not_held(wish, node.snapshot)
+    lacking = log2ram.not_held(wish, node.snapshot) or log2ram.not_ready(node.snapshot)
     if isinstance(lacking, Unknown):
         return unknown(want, lacking)
     remedy = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bramble import container
 from bramble.board import OTHER
 from bramble.checks import Finding, Node, check, expect, skip, unknown
+from bramble.owned import as_written
 from bramble.snapshot import Unknown
 from roles.watchdog.plan import (
     DEVICE,
@@ -17,6 +18,7 @@ from roles.watchdog.plan import (
     device,
     manager_times,
     not_in_force,
+    steps,
 )
 
 
@@ -55,3 +57,9 @@ def device_is_armed(plan: WatchdogPlan, node: Node) -> Finding:
         "kernel, or set watchdog.runtime_s to 15 or less."
     )
     return expect(want, got, as_planned(plan, found), remedy)
+
+
+@check()
+def files_are_as_written(plan: WatchdogPlan, node: Node) -> Finding:
+    """Each file and line that this role writes stands as it was written: text, mode and owner."""
+    return as_written(plan, steps(plan, node.plan, node.snapshot), node.snapshot)

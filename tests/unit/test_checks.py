@@ -12,6 +12,7 @@ from types import ModuleType
 
 import log_faults
 import memory_faults
+import owned_faults
 import pytest
 from good_node import (
     CONFIG,
@@ -19,6 +20,7 @@ from good_node import (
     EEPROM,
     FSTAB,
     GOVERNOR,
+    GOVERNOR_UNIT,
     KERNEL_LOG,
     KEY,
     KEYS,
@@ -239,6 +241,7 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
         "one was never heard of": replace(GOOD, packages={}),
     },
     "base.clock_is_right": {
+        "NTP switched off": clock_says(NTP="no", NTPSynchronized="no"),
         "years behind": off_by(-(10**8)),
         "two minutes ahead": off_by(120),
         "no word from timedatectl": with_command(off_by(-90), TIMEDATE, None),
@@ -259,6 +262,8 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
         "not told": with_command(GOOD, PERIODIC, Output(0, 'APT::Periodic "";\n')),
         "not installed": replace(GOOD, packages={**GOOD.packages, "unattended-upgrades": None}),
         "no timer": with_unit_named(GOOD, UPGRADES_TIMER, enabled="masked"),
+        "a timer that was stopped": with_unit_named(GOOD, UPGRADES_TIMER, active="inactive"),
+        "no lists": with_unit_named(GOOD, "apt-daily.timer", enabled="disabled"),
         "on, and planned off": Node(GOOD, plan=node_plan(base={"unattended_upgrades": False})),
     },
     "base.hostname_is_as_planned": {
@@ -339,6 +344,7 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
         "not in fstab": with_file(GOOD, "/etc/fstab", plain(FSTAB)),
     },
     "storage.ssd_options_are_in_force": {
+        "an older fstab": with_unit_named(GOOD, "mnt-ssd.mount", needs_reload=True),
         "access times": mounted_with("rw,relatime"),
         "a boot needs it": with_command(
             GOOD, SSD_SHOW, Output(0, "RequiredBy=local-fs.target\nWantedBy=\n")
@@ -396,6 +402,8 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
     },
     "power.temperature_is_moderate": {"hot": hot("84.5"), "a little too warm": hot("70.1")},
     "power.governor_is_in_force": {
+        "not after the next boot": with_unit_named(GOOD, GOVERNOR_UNIT, enabled="disabled"),
+        "an older unit": with_unit_named(GOOD, GOVERNOR_UNIT, needs_reload=True),
         "another": with_file(GOOD, GOVERNOR, plain("ondemand\n")),
         "another on one group": with_file(
             GOOD, GOVERNOR.replace("policy0", "policy4"), plain("powersave\n")
@@ -497,6 +505,7 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
     "serving.process_runs_the_plan": {
         "another plan": with_process(GOOD, environ={"BRAMBLE_PLAN": "000000000000"}),
         "no plan": with_process(GOOD, environ={}),
+        "an older unit in memory": with_unit(GOOD, needs_reload=True),
         "no process": with_unit(GOOD, process=None),
         "the model file before": with_process(GOOD, gone=(PLAN.roles["model"].path,)),
     },
@@ -552,7 +561,7 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
     },
 }
 
-FAULTS |= log_faults.FAULTS
+FAULTS |= log_faults.FAULTS | owned_faults.FAULTS
 
 # Each check with what leaves it unable to tell.
 BLIND: dict[str, dict[str, Snapshot | Node]] = {
@@ -596,6 +605,7 @@ BLIND: dict[str, dict[str, Snapshot | Node]] = {
     "storage.ssd_is_there": blind_ssd(),
     "storage.ssd_is_mounted_by_its_uuid": blind_ssd(),
     "storage.ssd_options_are_in_force": blind_ssd(
+        units=replace(GOOD, units=WHY),
         mounts=replace(GOOD, mounts=WHY),
         show=with_command(GOOD, SSD_SHOW, WHY),
         failed=with_command(GOOD, SSD_SHOW, Output(1, WHY.why)),
@@ -730,7 +740,7 @@ BLIND: dict[str, dict[str, Snapshot | Node]] = {
     },
 }
 
-BLIND |= log_faults.BLIND
+BLIND |= log_faults.BLIND | owned_faults.BLIND
 
 UNTOLD = with_command(GOOD, "vcgencmd get_throttled", None)
 COLD = with_command(GOOD, "vcgencmd measure_temp", None)
@@ -815,7 +825,7 @@ SKIPPED: dict[str, tuple[tuple[Snapshot | Node, str], ...]] = {
 }
 SKIPPED |= {
     name: tuple((Node(look, plan=plan), why) for look, plan, why in several)
-    for name, several in log_faults.SKIPPED.items()
+    for name, several in (log_faults.SKIPPED | owned_faults.SKIPPED).items()
 }
 
 
@@ -901,6 +911,7 @@ def test_a_setting_that_systemd_took_is_no_proof_of_a_device():
     statuses = {
         name: found(name, look).status for name in CATALOGUE if name.startswith("watchdog.")
     }
+    del statuses["watchdog.files_are_as_written"]
     assert statuses == {"watchdog.times_are_in_force": "pass", "watchdog.device_is_armed": "skip"}
 
 

@@ -1,0 +1,124 @@
+"""Green means unchanged: whatever a deploy would do about a node, some check says of that node."""
+
+from dataclasses import replace
+
+import pytest
+from good_node import good_look, link, node_plan, plain, with_command, with_file, with_unit_named
+
+from bramble import catalogue
+from bramble.checks import checks_of
+from bramble.snapshot import FileState, Output, Unit
+
+PLAN = node_plan()
+GOOD = good_look(PLAN)
+OWNED = [
+    (role.name, file.path) for role in catalogue.roles() for file in PLAN.roles[role.name].files
+]
+# A newer bootloader and releases that are superfluous only warn, or are nobody's business.
+OPTIONAL = ("stage_eeprom", "reboot", "prune_releases")
+
+
+class Node:
+    """A node that shows one look and answers rightly."""
+
+    def __init__(self, snapshot, plan=PLAN):
+        self.snapshot, self.plan = snapshot, plan
+
+    def ask(self, url, question):
+        return {"answer": "4", "tokens_per_second": 9.5, "build": "b11300"}
+
+    def read_back(self, path):
+        return None
+
+
+def unwell(name, look):
+    """The checks of a role that do not pass on a look, with what they found."""
+    (role,) = (role for role in catalogue.roles() if role.name == name)
+    found = {c.name: c.run(PLAN.roles[name], Node(look)) for c in checks_of(name, role.checks)}
+    return {check: f for check, f in found.items() if f.status not in ("pass", "skip")}
+
+
+def left_to_do(name, look):
+    """What a deploy would do of a role."""
+    (role,) = (role for role in catalogue.roles() if role.name == name)
+    steps = role.plan.steps(PLAN.roles[name], PLAN, look)
+    return [step for step in steps if step.why and step.program not in OPTIONAL]
+
+
+def written(name):
+    return "lines_are_as_written" if name == "boot" else "files_are_as_written"
+
+
+CHANGES = {
+    "another text": lambda seen: replace(plain(f"#{seen.text}x"), mode=seen.mode),
+    "a line more": lambda seen: plain(f"{seen.text}\n# a stranger\n"),
+    "open to all": lambda seen: replace(seen, mode=0o666),
+    "another's": lambda seen: replace(seen, owner="pi"),
+    "another group's": lambda seen: replace(seen, group="pi"),
+    "a link": lambda seen: link("/tmp/x"),
+    "gone": lambda seen: None,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize(("name", "path"), OWNED)
+def test_a_change_of_a_file_that_is_ours_is_found_and_named(name, path, change):
+    look = with_file(GOOD, path, CHANGES[change](GOOD.file(path)))
+    finding = unwell(name, look)[written(name)]
+    assert finding.status == "fail"
+    assert path in finding.got
+
+
+def spoiled():
+    """Looks at the good node with one thing otherwise than it is there."""
+    for path, seen in GOOD.files.items():
+        yield f"{path} gone", with_file(GOOD, path, None)
+        if isinstance(seen, FileState) and seen.kind == "file":
+            yield f"{path} changed", with_file(GOOD, path, plain("0\n"))
+            yield f"{path} open", with_file(GOOD, path, replace(seen, mode=0o666))
+        elif isinstance(seen, FileState):
+            yield f"{path} elsewhere", with_file(GOOD, path, link("elsewhere"))
+        else:
+            yield f"{path} there", with_file(GOOD, path, plain(""))
+    for name in GOOD.units:
+        for change in (
+            {"enabled": "disabled"},
+            {"enabled": "enabled"},
+            {"active": "inactive"},
+            {"active": "active"},
+            {"needs_reload": True},
+            {"load": "not-found", "enabled": "", "active": "inactive"},
+        ):
+            yield f"{name} {change}", with_unit_named(GOOD, name, **change)
+    for name in GOOD.packages:
+        version = None if GOOD.packages[name] else "1.0"
+        yield f"package {name}", replace(GOOD, packages={**GOOD.packages, name: version})
+    for line, said in GOOD.commands.items():
+        for changed in (Output(1, ""), Output(0, said.output.replace("yes", "no"))):
+            yield f"{line}: {changed}", with_command(GOOD, line, changed)
+    for part in ("mounts", "swaps", "disks", "sockets"):
+        yield f"no {part}", replace(GOOD, **{part: ()})
+    for name in ("proc_cmdline", "cmdline_txt", "config_txt"):
+        text = getattr(GOOD.boot, name)
+        for word in text.split():
+            less = text.replace(word, "", 1)
+            yield f"{name} without {word}", replace(GOOD, boot=replace(GOOD.boot, **{name: less}))
+
+
+def test_whatever_a_deploy_would_do_is_found_by_a_check_of_that_role():
+    silent, count = [], 0
+    for what, look in spoiled():
+        for role in catalogue.roles():
+            due = left_to_do(role.name, look)
+            count += bool(due)
+            if due and not unwell(role.name, look):
+                silent.append(f"{role.name}: {what}: {due[0].name}: {due[0].why}")
+    assert count > 100
+    assert not silent, "\n".join(silent)
+
+
+def test_a_good_node_has_nothing_left_to_do():
+    assert [left_to_do(role.name, GOOD) for role in catalogue.roles()] == [[]] * len(
+        catalogue.roles()
+    )
+    assert isinstance(GOOD.unit("llama-server.service"), Unit)
