@@ -25,6 +25,8 @@ from bramble.settings import Section, option
 FILE = "engine.lock"
 _KEYS = ("commit", "rolling", "variants", "hosts", "models")
 _COMMIT = r"^[0-9a-f]{40}$"
+# A word of a command line of systemd's, and a file's name.
+MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+@=,~()-]{0,99}$"
 _HEAD = """\
 # Written by `bramble upgrade`, `rollback`, `model rollback` and `engine race`; deploys go by it. Keep it
 # with the inventory. To take a decision back, run the command again or delete its lines.
@@ -44,7 +46,7 @@ class Pin(Section):
 class Held(Section):
     """The model that one host stays at."""
 
-    name: str = option(..., help="The model's name.", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    name: str = option(..., help="The model's name.", pattern=MODEL_NAME)
     sha256: str = option(..., help="The file's sha256.", pattern=r"^[0-9a-f]{64}$")
     instead_of: str = option(
         ...,

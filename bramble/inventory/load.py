@@ -15,7 +15,7 @@ from bramble.inventory.files import Files, folder, read_files
 from bramble.inventory.layers import Source, merge, without_nulls
 from bramble.inventory.problems import InventoryError, Keys, Problem, dotted, shown, unknown
 from bramble.inventory.validation import Fault, validate
-from bramble.settings import PORT, Section, Ssh
+from bramble.settings import PORT, Node, Section, Ssh
 
 
 @dataclass(frozen=True)
@@ -116,18 +116,25 @@ def _host(
         problems += [_at_source(files, name, sources, fault) for fault in faults]
         if typed is not None:
             settings[section] = typed
-            problems += [_at_source(files, name, sources, f) for f in _missing(section, typed)]
             if section in values:
                 values[section] = _with_paths(said, typed)
+    lacking = _missing_files(settings)
+    problems += [_at_source(files, name, sources, fault) for fault in lacking]
     return Host(name, files.groups_of(name), settings, values, sources), problems
 
 
-def _missing(name: str, section: Section) -> Iterator[Fault]:
-    """Find files that a deploy is to send and that this computer does not have."""
-    for keys, path in section.missing_files():
-        where = dotted((name, *keys))
-        advice = "write where it is, or take it out"
-        yield Fault((name, *keys), f"{where}: there is no file {path} on this computer; {advice}")
+def _missing_files(settings: Mapping[str, Section]) -> Iterator[Fault]:
+    """Find files that a deploy is to send and that this computer does not have.
+
+    A virtual Pi's own are fetched when it is started.
+    """
+    node = settings.get("node")
+    for name, section in settings.items() if not (isinstance(node, Node) and node.virtual) else ():
+        for keys, path in section.missing_files():
+            where = dotted((name, *keys))
+            advice = "write where it is, or take it out"
+            message = f"{where}: there is no file {path} on this computer; {advice}"
+            yield Fault((name, *keys), message)
 
 
 def _at_source(files: Files, host: str, sources: Mapping[Keys, Source], fault: Fault) -> Problem:

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 import zoneinfo
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
 
 from bramble.settings import Section, option
 
 INVENTORY = "inventory"
-HOSTNAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
+HOSTNAME = r"^([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]{0,61}[A-Za-z0-9])$"
+# Options may stand before a key, and anything behind it (sshd(8), "AUTHORIZED_KEYS FILE FORMAT").
+_OPTION = r'[A-Za-z0-9@.-]+(="([^"\\]|\\.)*")?'
 KEY = (
-    r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-ssh-ed25519@openssh\.com"
-    r"|sk-ecdsa-sha2-nistp256@openssh\.com) [A-Za-z0-9+/]{40,}={0,3}( [ -~]*)?$"
+    rf"^({_OPTION}(,{_OPTION})*[ \t]+)?"
+    r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-ssh-ed25519@openssh\.com"
+    r"|sk-ecdsa-sha2-nistp256@openssh\.com)[ \t]+[A-Za-z0-9+/]{40,}={0,3}"
+    r"([ \t][^\x00-\x08\x0a-\x1f\x7f]*)?$"
 )
 
 
@@ -22,28 +35,39 @@ def _host_name_where_asked(value: object, info: ValidationInfo) -> object:
     return (info.context or {}).get("host", value) if value == INVENTORY else value
 
 
-def _no_dash_at_the_end(name: str) -> str:
-    """Take only names that resolvers take too."""
-    if name.endswith("-"):
-        raise ValueError(f"{name} ends in a dash, which no host name may; take it away")
-    return name
+def _one_label(name: str, info: ValidationInfo) -> str:
+    """Take only a name that the kernel and resolvers take too."""
+    if re.match(HOSTNAME, name):
+        return name
+    whose = (
+        "this host's name in the inventory, " if (info.context or {}).get("host") == name else ""
+    )
+    first = re.sub(r"[^A-Za-z0-9]+", "-", name.partition(".")[0]).strip("-")
+    advice = f"write {first}" if re.match(HOSTNAME, first) else "write another one"
+    raise ValueError(
+        f"{whose}{name}, is no node's name: that has letters, digits and dashes in between, and no "
+        f"domain; {advice}"
+    )
 
 
 def _known_zone(name: str) -> str:
     """Take only names of the time zone database."""
     known = zoneinfo.available_timezones()
-    if name in known or not known:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+    # Debian 13 has names of before, such as US/Pacific, in tzdata-legacy alone; Bookworm has them.
+    if name in known or not known or ("US/Pacific" not in known and not near):
         return name
+    meant = f"; did you mean '{near[0]}'?" if near else ""
     raise ValueError(
-        f"{name} is no time zone; allowed are names of the time zone database, as "
+        f"{name} is no time zone{meant}; allowed are names of the time zone database, as "
         "`timedatectl list-timezones` lists them (Europe/Vienna, Etc/UTC)"
     )
 
 
 Hostname = Annotated[
     str,
-    Field(pattern=HOSTNAME),
-    AfterValidator(_no_dash_at_the_end),
+    WithJsonSchema({"type": "string", "pattern": HOSTNAME}),
+    AfterValidator(_one_label),
     BeforeValidator(_host_name_where_asked),
 ]
 Zone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]{1,64}$"), AfterValidator(_known_zone)]

@@ -78,7 +78,7 @@ class Settings(Section):
         None,
         help="Name of the model; also the file's name on the node and the server's alias.",
         example="qwen2.5-1.5b-instruct-q4_k_m",
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
+        pattern=engine_lock.MODEL_NAME,
     )
     url: str | None = option(
         None,
@@ -95,7 +95,7 @@ class Settings(Section):
     folder: str = option(
         "/var/lib/bramble/models",
         help="Folder on the node; on an SSD when there is one.",
-        pattern=r"^/[A-Za-z0-9._/-]*$",
+        pattern=r"^/[A-Za-z0-9._/@+~,=-]*$",
     )
     fit: Literal["refuse", "warn"] = option(
         "refuse",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -36,11 +36,14 @@ class Journal(Section):
 class Repository(Section):
     """The apt repository that Bookworm gets log2ram from; Debian has it from Trixie on."""
 
+    sent: ClassVar[tuple[str, ...]] = ("key_file",)
+
     url: str = option(
         "http://packages.azlux.fr/debian",
         help="Its URL; apt proves by the key what comes from there. Nothing but log2ram is taken.",
         example="http://mirror.example.org/azlux",
-        pattern=r"^(https?://[A-Za-z0-9._:-]+|file:(//)?/)[A-Za-z0-9._~/-]*$",
+        pattern=r"^(https?://([A-Za-z0-9._:-]+|\[[0-9A-Fa-f:.]+\]:?[0-9]*)|file:(//)?/)"
+        r"[A-Za-z0-9._~/+@=,-]*$",
     )
     suite: str = option("bookworm", help="Its suite.", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
     component: str = option("main", help="Its component.", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")

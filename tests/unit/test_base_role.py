@@ -253,8 +253,8 @@ def test_our_files_are_taken_back_and_nothing_else():
     ("values", "said"),
     [
         ({"timezone": "Europe/Wien"}, "is no time zone"),
-        ({"hostname": "a_b"}, "pattern"),
-        ({"hostname": "a-"}, "ends in a dash"),
+        ({"hostname": "a_b"}, "write a-b"),
+        ({"hostname": "a-"}, "write a "),
         ({"authorized_keys": ["ssh-dss AAAA"]}, "pattern"),
         ({"authorized_keys": [], "exclusive_keys": True}, "would remove every key"),
         ({"clock": {"tolerance_s": 1}}, "greater than or equal to 5"),

@@ -590,6 +590,14 @@ def test_a_model_that_is_to_be_sent_and_is_not_there_is_told_with_its_line(tmp_p
     )
 
 
+def test_a_virtual_pi_that_was_never_up_lacks_no_file(tmp_path):
+    """What it is given is fetched when it is started."""
+    text = dedent(FLEET).replace("url: http://models.example.org/toy.gguf", "path: gone.gguf")
+    text = text.replace("settings:", "settings:\n  node: {virtual: true}")
+    (tmp_path / "inventory" / "fleet.yml").write_text(text)
+    assert bramble("config", "pi5-a").exit_code == 0
+
+
 LONG = """
 import os, pathlib, signal
 def stopped(number, frame):
