@@ -13,9 +13,8 @@ import sys
 import urllib.parse
 import urllib.request
 
-from bramble.node import owned
+from bramble.node import apt, owned
 
-ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8"}
 KEY_LIMIT_BYTES = 1 << 20
 PUBLIC_KEY = 6
 ARMOR = b"-----BEGIN PGP PUBLIC KEY BLOCK-----"
@@ -119,7 +118,7 @@ def run(*argv):
     """A command's exit code and all of its words."""
     done = subprocess.run(
         argv,
-        env=ENVIRONMENT,
+        env=apt.ENVIRONMENT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -148,12 +147,11 @@ def shared(query):
 
 def update(source):
     """What apt has against the repository, None when it takes it; no other source is asked."""
-    code, said = run(
-        *("apt-get", "-q", "update", "-o", f"Dir::Etc::sourcelist={source}"),
-        *("-o", "Dir::Etc::sourceparts=-", "-o", "APT::Get::List-Cleanup=0"),
-        *("-o", "APT::Update::Error-Mode=any", "-o", "Acquire::Retries=2"),
+    problem = apt.update(
+        *("-o", f"Dir::Etc::sourcelist={source}", "-o", "Dir::Etc::sourceparts=-"),
+        *("-o", "APT::Get::List-Cleanup=0"),
     )
-    return f"apt does not take the repository: {said}" if code else None
+    return f"apt does not take the repository: {problem}" if problem else None
 
 
 def main(query):

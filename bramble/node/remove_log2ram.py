@@ -11,7 +11,8 @@ import shutil
 import subprocess
 import sys
 
-ENVIRONMENT = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+from bramble.node import apt
+
 WRITERS = ("rsyslog.service",)
 MOUNTINFO = "/proc/self/mountinfo"
 
@@ -24,7 +25,7 @@ def run(*argv):
     """A command's exit code and all of its words."""
     done = subprocess.run(
         argv,
-        env=ENVIRONMENT,
+        env=apt.ENVIRONMENT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -156,7 +157,9 @@ def main(query):
         still = [*holding(query["folders"]), *bound(("/var/log", *query["folders"]))]
         if still:
             raise RefusedError(f"still mounted: {', '.join(still)}; reboot, and run again")
-        must("apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=600", "purge", "log2ram")
+        code, said = apt.run("purge", "log2ram")
+        if code:
+            raise RefusedError(f"apt could not remove it: {apt.cause(said)}")
     except (RefusedError, OSError, subprocess.SubprocessError) as error:
         print(f"log2ram was left installed: {error}.", file=sys.stderr)
         return 1

@@ -319,7 +319,7 @@ def _remove_generator(snapshot: Snapshot) -> Step:
     packages = {} if isinstance(snapshot.packages, Unknown) else snapshot.packages
     if not packages.get(PACKAGE):
         return Step(name, None)
-    return Step(name, PACKAGE, "apt_remove", {"packages": [PACKAGE]}, timeout_s=300)
+    return Step(name, PACKAGE, "apt_remove", {"packages": [PACKAGE]}, detached=True, timeout_s=3600)
 
 
 def _take_values_back(plan: MemoryPlan, snapshot: Snapshot) -> Step:

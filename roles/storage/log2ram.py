@@ -297,7 +297,7 @@ def _repository(repository: Repository | None, snapshot: Snapshot) -> Step:
     }
     uploads = (repository.upload,) if repository.upload else ()
     why = lacking or f"{repository.keyring} is not there"
-    return Step(name, why, "apt_source", query, timeout_s=600, uploads=uploads)
+    return Step(name, why, "apt_source", query, detached=True, timeout_s=3600, uploads=uploads)
 
 
 def _room(wish: Wish | None, why: str | None) -> Step:
@@ -330,7 +330,7 @@ def _take_back(why: str | None, snapshot: Snapshot) -> tuple[Step, Step, Step]:
     installed = not isinstance(snapshot.packages, Unknown) and snapshot.packages.get("log2ram")
     name, query = "Write log2ram's logs back and remove it", {"folders": _held(snapshot)}
     return (
-        Step(name, why, "remove_log2ram", query, timeout_s=900)
+        Step(name, why, "remove_log2ram", query, detached=True, timeout_s=3600)
         if ours and (installed or query["folders"])
         else Step(name, None),
         remove_files("Remove log2ram's files", ours, snapshot),

@@ -477,6 +477,7 @@ def test_long_work_is_detached_and_short_work_is_not():
     assert detached == {
         "Install packages",
         "Install log2ram",
+        "Add log2ram's repository",
         "Install llama.cpp",
         "Fetch the model",
         "Run the service",
@@ -574,7 +575,7 @@ def test_the_same_work_has_the_same_unit_in_every_run():
 
 def test_every_detached_step_has_a_unit_of_its_own():
     names = [unit_name(step) for step in all_steps(Snapshot()).values() if step.detached]
-    assert len(set(names)) == len(names) == 5
+    assert len(set(names)) == len(names) == 6
 
 
 # Taking back
