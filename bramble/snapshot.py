@@ -50,12 +50,14 @@ class Boot:
     """What the firmware was told (None: no such file) and what the kernel was really given.
 
     `cmdline_path` is where this boot's cmdline.txt lies: `os_prefix` in config.txt moves it.
+    `included` are the files that config.txt includes, by the names that it gives.
     """
 
     proc_cmdline: str
     cmdline_txt: str | None
     config_txt: str | None
     cmdline_path: str = "/boot/firmware/cmdline.txt"
+    included: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class DeviceTree:
     compatible: tuple[str, ...]
     revision: int | None
     psu_ma: int | None = None
+    serial: int | None = None
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,7 @@ class Snapshot:
     sockets: tuple[parse.Socket, ...] | Unknown = ()
     units: Mapping[str, Unit] | Unknown = field(default_factory=dict)
     packages: Mapping[str, str | None] | Unknown = field(default_factory=dict)
+    provided: Mapping[str, str] | Unknown = field(default_factory=dict)
     files: Mapping[str, FileState | Unknown | None] | Unknown = field(default_factory=dict)
     users: Mapping[str, Mapping[str, Any] | None] | Unknown = field(default_factory=dict)
     http: Mapping[str, Answer | Unknown] | Unknown = field(default_factory=dict)
@@ -216,6 +220,7 @@ def read(raw: Mapping[str, Any], asked_at_s: float = 0, answered_at_s: float = 0
         sockets=_known(raw, "sockets", parse.sockets),
         units=_known(raw, "units", lambda part: {name: _unit(u) for name, u in part.items()}),
         packages=_known(raw, "packages", _mapping),
+        provided=_known(raw, "provided", _mapping),
         files=_known(raw, "files", _files),
         users=_known(raw, "users", _mapping),
         http=_known(raw, "http", _http),
@@ -261,6 +266,7 @@ def _device_tree(part: Mapping[str, str] | None) -> DeviceTree | None:
         compatible=tuple(filter(None, text.get("compatible", "").split("\0"))),
         revision=_number(part.get("system/linux,revision", "")),
         psu_ma=_number(part.get("chosen/power/max_current", "")),
+        serial=int(text["serial-number"], 16) if text.get("serial-number") else None,
     )
 
 

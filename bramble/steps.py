@@ -205,8 +205,7 @@ def systemd(
 
 def install_packages(name: str, packages: Sequence[str], snapshot: Snapshot) -> Step:
     """Install the Debian packages that are missing, in one apt run."""
-    installed = {} if isinstance(snapshot.packages, Unknown) else snapshot.packages
-    missing = [package for package in packages if not installed.get(package)]
+    missing = lacking(packages, snapshot)
     if not missing:
         return Step(name, None)
     return Step(
@@ -217,6 +216,13 @@ def install_packages(name: str, packages: Sequence[str], snapshot: Snapshot) -> 
         detached=True,
         timeout_s=3600,
     )
+
+
+def lacking(packages: Sequence[str], snapshot: Snapshot) -> list[str]:
+    """Those of the packages that are neither installed nor provided by one that is."""
+    there = {} if isinstance(snapshot.packages, Unknown) else snapshot.packages
+    provided = {} if isinstance(snapshot.provided, Unknown) else snapshot.provided
+    return [name for name in packages if not there.get(name) and name not in provided]
 
 
 def unit_name(step: Step) -> str:

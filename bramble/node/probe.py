@@ -12,6 +12,7 @@ import http.client
 import json
 import os
 import pwd
+import re
 import shlex
 import shutil
 import stat
@@ -19,6 +20,8 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+
+from bramble.node import dpkg
 
 # systemd's answers are asked for in one call; these are all that any role wants to know of a unit.
 UNIT_PROPERTIES = (
@@ -36,11 +39,15 @@ UNIT_PROPERTIES = (
 # Whatever a look may end in; something that is not HTTP may well listen on a port.
 UNKNOWN = (OSError, ValueError, LookupError, subprocess.SubprocessError, http.client.HTTPException)
 
+FIRMWARE = "/boot/firmware"
+INCLUDE = re.compile(r"^[ \t]*include[ \t]+(\S+)", re.M)
+INCLUDE_LIMIT = 16
 DEVICE_TREE = "/sys/firmware/devicetree/base"
 DEVICE_TREE_PROPERTIES = (
     "model",
     "compatible",
     "system/linux,revision",
+    "serial-number",
     "chosen/os_prefix",
     "chosen/power/max_current",
 )
@@ -107,13 +114,24 @@ def boot():
     /boot/config.txt and /boot/cmdline.txt are decoys since Bookworm; only the folder below counts.
     """
     prefix = (read(f"{DEVICE_TREE}/chosen/os_prefix") or "").rstrip("\0")
-    path = f"/boot/firmware/{prefix}cmdline.txt"
+    path = f"{FIRMWARE}/{prefix}cmdline.txt"
+    config = read(f"{FIRMWARE}/config.txt", newline="")
     return {
         "proc_cmdline": read("/proc/cmdline"),
         "cmdline_path": path,
         "cmdline_txt": read(path, newline=""),
-        "config_txt": read("/boot/firmware/config.txt", newline=""),
+        "config_txt": config,
+        "included": included(config or "", {}),
     }
+
+
+def included(text, found):
+    """The text of each file that a config.txt includes, and that those include, by its name there."""
+    for name in INCLUDE.findall(text):
+        if name not in found and len(found) < INCLUDE_LIMIT:
+            found[name] = read(os.path.join(FIRMWARE, name), newline="")
+            included(found[name] or "", found)
+    return found
 
 
 def disks():
@@ -168,14 +186,6 @@ def process(pid):
         "environ": dict(pair.partition("=")[::2] for pair in pairs if pair.startswith("BRAMBLE_")),
         "gone": sorted(p.removesuffix(GONE) for p in mapped if p[0] == "/" and p.endswith(GONE)),
     }
-
-
-def packages(names):
-    """The installed version of each package, None where it is not installed."""
-    text = run("dpkg-query", "-W", "-f", "${db:Status-Abbrev}\\t${Package}\\t${Version}\\n")
-    rows = (line.split("\t") for line in text.splitlines())
-    installed = {row[1]: row[2] for row in rows if len(row) == 3 and row[0].startswith("ii")}
-    return {name: installed.get(name) for name in names}
 
 
 def sha256(path):
@@ -324,7 +334,8 @@ def main(query):
         "disks": known(disks),
         "sockets": known(run, "ss", "-Hltn"),
         "units": known(units, query.get("units", [])),
-        "packages": known(packages, query.get("packages", [])),
+        "packages": known(dpkg.installed, query.get("packages", [])),
+        "provided": known(dpkg.provided, query.get("packages", [])),
         "files": known(files, query),
         "users": known(users, query.get("users", [])),
         "http": known(answers, query.get("http", [])),

@@ -72,6 +72,8 @@ Hostname = Annotated[
 ]
 Zone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]{1,64}$"), AfterValidator(_known_zone)]
 Key = Annotated[str, Field(pattern=KEY)]
+# NAME or NAME:ARCHITECTURE; apt would take NAME=VERSION for one to choose, and NAME- for one to remove.
+Package = Annotated[str, Field(pattern=r"^[a-z0-9]+([+.-]+[a-z0-9+]+)*(:[a-z0-9]+)?$")]
 
 
 class Clock(Section):
@@ -112,7 +114,7 @@ class Sshd(Section):
 class Settings(Section):
     """The system under everything else."""
 
-    packages: tuple[str, ...] = option(
+    packages: tuple[Package, ...] = option(
         (), help="Debian packages to install besides those that the roles need.", example=["htop"]
     )
     clock: Clock = option(Clock(), help="The node's time.")

@@ -26,6 +26,7 @@ PARTS = {
     "sockets": "sockets",
     "units": "units",
     "packages": "packages",
+    "provided": "provided",
     "files": "files",
     "users": "users",
     "http": "http",

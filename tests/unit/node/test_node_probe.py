@@ -147,16 +147,104 @@ def test_an_owner_without_a_name_is_told_by_number():
 # Packages, units, users
 
 
-def test_packages_are_installed_missing_or_only_configured(commands):
-    rows = "ii \\tcmake\\t3.25.1-1\\nrc \\told\\t1.0\\nii \\tcurl\\t7.88.1\\nun \\tgone\\t\\n"
-    commands("dpkg-query", f"printf '{rows}'")
-    found = probe.packages(["cmake", "old", "gone", "git"])
-    assert found == {"cmake": "3.25.1-1", "old": None, "gone": None, "git": None}
+STANZA = """Package: {name}
+Status: {status}
+Architecture: {architecture}
+Maintainer: nobody
+Version: {version}
+Description: a package
+{more}
+"""
+
+
+@pytest.fixture
+def dpkg(tmp_path, monkeypatch):
+    """A database of packages for the real dpkg-query: rows of name, status, architecture and more."""
+    monkeypatch.setenv("DPKG_ADMINDIR", str(tmp_path))
+    (tmp_path / "info").mkdir()
+    (tmp_path / "updates").mkdir()
+    (tmp_path / "info" / "format").write_text("1\n")
+    own = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True)
+
+    def make(*rows):
+        probe.dpkg.packages.cache_clear()
+        (tmp_path / "status").write_text(
+            "\n".join(
+                STANZA.format(
+                    name=name,
+                    status=status,
+                    architecture=architecture or own.stdout.strip(),
+                    version="1.0-1",
+                    more=more,
+                )
+                for name, status, architecture, more in rows
+            )
+        )
+
+    yield make
+    probe.dpkg.packages.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("status", "installed"),
+    [
+        ("install ok installed", True),
+        ("hold ok installed", True),
+        ("deinstall ok installed", True),
+        ("install ok triggers-pending\nTriggers-Pending: x", True),
+        ("install ok triggers-awaited\nTriggers-Awaited: libc-bin", False),
+        ("install ok half-configured", False),
+        ("install ok unpacked", False),
+        ("install ok half-installed", False),
+        ("install reinstreq installed", False),
+        ("deinstall ok config-files", False),
+        ("hold ok config-files", False),
+        ("purge ok not-installed", False),
+    ],
+)
+def test_a_packages_state_counts_and_not_what_somebody_wants(dpkg, status, installed):
+    dpkg(("curl", status, None, ""))
+    assert probe.dpkg.installed(["curl", "git"]) == {
+        "curl": "1.0-1" if installed else None,
+        "git": None,
+    }
+
+
+def test_a_package_of_a_foreign_architecture_is_another_one(dpkg):
+    foreign = "armhf"
+    dpkg(
+        ("libc6", "install ok installed", None, "Multi-Arch: same"),
+        ("libc6", "hold ok installed", foreign, "Multi-Arch: same"),
+        ("box86", "install ok installed", foreign, ""),
+        ("tzdata", "install ok installed", "all", ""),
+    )
+    names = ["libc6", f"libc6:{foreign}", "libc6:s390x", "box86", f"box86:{foreign}", "tzdata"]
+    assert probe.dpkg.installed(names) == {
+        "libc6": "1.0-1",
+        f"libc6:{foreign}": "1.0-1",
+        "libc6:s390x": None,
+        "box86": None,
+        f"box86:{foreign}": "1.0-1",
+        "tzdata": "1.0-1",
+    }
+
+
+def test_what_an_installed_package_provides_is_told_with_its_name(dpkg):
+    dpkg(
+        ("mawk", "hold ok installed", None, "Provides: awk"),
+        ("exim4", "deinstall ok config-files", None, "Provides: mail-transport-agent"),
+        ("libcurl4-openssl-dev", "install ok installed", None, "Provides: x, libcurl4-dev (= 1)"),
+    )
+    names = ["awk", "libcurl4-dev", "mail-transport-agent", "mawk"]
+    assert probe.dpkg.provided(names) == {"awk": "mawk", "libcurl4-dev": "libcurl4-openssl-dev"}
+    assert probe.dpkg.installed(["awk"]) == {"awk": None}
 
 
 def test_a_dpkg_that_fails_leaves_the_packages_unknown(commands):
+    probe.dpkg.packages.cache_clear()
     commands("dpkg-query", "exit 2")
-    assert "unknown" in probe.known(probe.packages, ["cmake"])
+    assert "unknown" in probe.known(probe.dpkg.installed, ["cmake"])
+    assert "unknown" in probe.known(probe.dpkg.provided, ["cmake"])
 
 
 UNIT = "MainPID={pid}\\nResult=success\\nNRestarts=0\\nId={name}\\nLoadState=loaded\\n"
@@ -372,6 +460,15 @@ def test_os_prefix_moves_the_kernels_line(monkeypatch, tmp_path, prefix, path):
         (tmp_path / "chosen").mkdir()
         (tmp_path / "chosen/os_prefix").write_bytes(prefix)
     assert probe.boot()["cmdline_path"] == path
+
+
+def test_files_that_config_txt_includes_are_read_as_deep_as_they_go(monkeypatch, tmp_path):
+    monkeypatch.setattr(probe, "FIRMWARE", str(tmp_path))
+    (tmp_path / "config.txt").write_text("arm_boost=1\n include a.txt\n#include no.txt\n")
+    (tmp_path / "a.txt").write_bytes(b"include b.txt\r\ninclude a.txt\r\n")
+    seen = probe.boot()
+    assert seen["included"] == {"a.txt": "include b.txt\r\ninclude a.txt\r\n", "b.txt": None}
+    assert snapshot.Boot(**seen).included["b.txt"] is None
 
 
 def test_a_boot_files_line_endings_are_seen_as_they_are(tmp_path):

@@ -1,0 +1,45 @@
+"""What dpkg has installed: by name, by name and architecture, and what packages provide for others."""
+
+import functools
+import subprocess
+
+FORM = "${db:Status-Abbrev}\\t${Package}\\t${Architecture}\\t${Version}\\t${Provides}\\n"
+
+
+@functools.cache
+def packages():
+    """Each installed package as (name, architecture, version, what it provides).
+
+    Of the letters of its status the second counts: the first is only what somebody wants, such as
+    that it be held. "t" is one that works and whose triggers have still to run, and a third letter
+    says that it must be installed anew.
+    """
+    rows = [line.split("\t") for line in said("dpkg-query", "-W", "-f", FORM).splitlines()]
+    return [row[1:] for row in rows if len(row) == 5 and row[0][1:].strip() in ("i", "t")]
+
+
+def said(*argv):
+    """A command's output; one that fails or is missing raises."""
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+def installed(names):
+    """The version of each package, None where it is not installed. NAME is the node's own kind of it.
+
+    NAME:ARCHITECTURE is that one, which may be a foreign one beside it.
+    """
+    native, found = said("dpkg", "--print-architecture").strip(), {}
+    for name, architecture, version, _ in packages():
+        found[f"{name}:{architecture}"] = version
+        if architecture in (native, "all"):
+            found[name] = found[f"{name}:{native}"] = version
+    return {name: found.get(name) for name in names}
+
+
+def provided(names):
+    """Those of the names that installed packages provide, each with one that does."""
+    found: dict[str, str] = {}
+    for name, _, _, provides in packages():
+        for word in provides.split(","):
+            found.setdefault(word.partition("(")[0].strip(), name)
+    return {name: found[name] for name in names if name in found}
