@@ -120,7 +120,8 @@ def config_txt_has_the_planned_values(plan: BootPlan, node: Node) -> Finding:
     stop = _inapplicable(want, plan, boot, bool(plan.config))
     if stop:
         return stop
-    found = {name: config_txt.last_word(boot.config_txt or "", name) for name in plan.config}
+    text, included = boot.config_txt or "", boot.included
+    found = {name: config_txt.last_word(text, name, included) for name in plan.config}
     well = found == dict(plan.config)
     got = " ".join(f"{name}={value or '(not on every board)'}" for name, value in found.items())
     if boot.config_txt is None:

@@ -141,7 +141,7 @@ def _unset_firmware(plan: BootPlan, snapshot: Snapshot) -> Step:
         return _blind(name, boot, CONFIG, tuple(plan.config))
     if no_boot_folder(plan, boot) or boot.config_txt is None:
         return Step(name, None)
-    text = config_txt.edited(boot.config_txt, {})
+    text = config_txt.edited(boot.config_txt, {}, boot.included)
     if text == boot.config_txt:
         return Step(name, None)
     why = f"{CONFIG}: without the block of boot.config"
@@ -182,10 +182,12 @@ def _set_firmware(plan: BootPlan, snapshot: Snapshot) -> Step:
         return _blind(name, boot, CONFIG, tuple(plan.config))
     if no_boot_folder(plan, boot) or boot.config_txt is None:
         return Step(name, None)
-    text = config_txt.edited(boot.config_txt, plan.config)
+    text = config_txt.edited(boot.config_txt, plan.config, boot.included)
     if text == boot.config_txt:
         return Step(name, None)
-    last = {name: config_txt.last_word(boot.config_txt, name) for name in plan.config}
+    last = {
+        name: config_txt.last_word(boot.config_txt, name, boot.included) for name in plan.config
+    }
     differing = (f"{n}={value}" for n, value in plan.config.items() if last[n] != value)
     why = f"{CONFIG}: {' '.join(differing) or 'the block of boot.config'}"
     return edit(name, why, CONFIG, boot.config_txt, text, CONFIG_STAMP)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
-from bramble import config_txt, container, vitals
+from bramble import container, vitals
+from bramble.board import OTHER
+from bramble.boot_files import CONFIG
 from bramble.checks import Finding, Node, check, expect, skip, unknown
+from bramble.config_txt import Word
 from bramble.owned import as_written
 from bramble.snapshot import DeviceTree, FileState, Unknown
+from roles.power import overclock
 from roles.power.plan import (
     COOLERS,
     TRIPS,
@@ -23,9 +27,6 @@ from roles.power.plan import (
 
 NOTHING_TELLS = "neither vcgencmd nor sysfs tells: no Raspberry Pi"
 SUPPLY = "Use the official supply (Pi 4: 5.1 V, 3 A; Pi 5: 5.1 V, 5 A) and a short, thick cable."
-# The highest clock that a board is sold with, by its kind; arm_boost=1 gives a Pi 4 its 1800.
-STOCK_MHZ = {"pi4": 1800, "pi400": 1800, "cm4": 1500, "pi5": 2400, "pi500": 2400, "cm5": 2400}
-VOLTAGES = ("over_voltage", "over_voltage_delta", "over_voltage_min", "over_voltage_avs")
 COOLING = "Cool it: a heat sink and a fan, or air around it. See power.temperature_warn_c."
 
 
@@ -143,25 +144,55 @@ def fan_has_its_temperatures(plan: PowerPlan, node: Node) -> Finding:
 
 @check(severity="warn")
 def nothing_is_overclocked(plan: PowerPlan, node: Node) -> Finding:
-    """config.txt takes neither clock nor voltage above what the board is sold with."""
-    want, boot = "the board's own clock and voltage", node.snapshot.boot
-    if isinstance(boot, Unknown):
-        return unknown(want, boot)
-    stock_mhz = STOCK_MHZ.get(node.plan.board.kind)
-    if stock_mhz is None or boot.config_txt is None:
-        return skip(want, f"no Raspberry Pi with a config.txt ({node.plan.board.model})")
-    told = {
-        name: config_txt.last_word(boot.config_txt, name)
-        for name in ("arm_freq", "force_turbo", *VOLTAGES)
-    }
-    clock = told.pop("arm_freq")
-    raised = [f"{name}={value}" for name, value in told.items() if value not in (None, "0")]
-    if clock is not None and not (clock.isdecimal() and int(clock) <= stock_mhz):
-        raised.insert(0, f"arm_freq={clock}")
-    remedy = "A wrong answer or a reset may come of it. Take power.overclock out, and deploy again."
-    if told["force_turbo"] not in (None, "0") and any(told[name] for name in VOLTAGES):
-        remedy = f"force_turbo beside an over_voltage burns the warranty bit: remove one. {remedy}"
-    return expect(want, " ".join(raised) or want, not raised, remedy)
+    """config.txt takes neither clock nor voltage of this board above what it is sold with."""
+    want, boot, tree = (
+        "the board's own clock and voltage",
+        node.snapshot.boot,
+        node.snapshot.device_tree,
+    )
+    for seen in (boot, tree):
+        if isinstance(seen, Unknown):
+            return unknown(want, seen)
+    assert not isinstance(boot, Unknown)
+    assert not isinstance(tree, Unknown)
+    board = node.plan.board
+    stock = overclock.stock_mhz(board, tree)
+    if board.kind == OTHER or boot.config_txt is None:
+        return skip(want, f"no Raspberry Pi 4 or 5 with a config.txt ({board.model})")
+    if stock is None:
+        return Finding(
+            "unknown", want, board.strange or board.model, "Look at config.txt yourself."
+        )
+    found = overclock.asked(boot.config_txt, boot.included, tree, stock)
+    if found.raised:
+        return expect(want, _said(found.raised), False, _way_back(found, plan))
+    if found.perhaps:
+        got = f"whether these raise anything on this board cannot be told: {_said(found.perhaps)}"
+        return Finding("unknown", want, got, _way_back(found, plan))
+    got = f"nothing above it; below it: {_said(found.lowered)}" if found.lowered else want
+    return expect(want, got, True, "")
+
+
+def _said(words: tuple[Word, ...]) -> str:
+    return "; ".join(word.said for word in words)
+
+
+def _way_back(found: overclock.Asked, plan: PowerPlan) -> str:
+    """What to do about raised clocks and voltages, by whose line each is."""
+    words = (*found.raised, *found.perhaps)
+    mine = [word.name for word in words if word.ours and word.name not in plan.config]
+    made = ["A wrong answer or a reset may come of it."]
+    if found.burns_the_warranty_bit:
+        made.append("force_turbo beside an over_voltage burns the warranty bit: remove one.")
+    if any(word.ours and word.name in plan.config for word in words):
+        made.append("Take power.overclock out, and deploy again.")
+    if mine:
+        made.append(f"Take {' '.join(dict.fromkeys(mine))} out of boot.config, and deploy again.")
+    if any(not word.ours for word in words):
+        made.append(
+            f"Lines that bramble did not write stay: take them out of {CONFIG}, and reboot."
+        )
+    return " ".join(made)
 
 
 @check()

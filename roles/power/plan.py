@@ -129,7 +129,7 @@ def _unset(plan: PowerPlan, snapshot: Snapshot) -> Step:
     name, boot = "Take back the firmware's options", snapshot.boot
     if isinstance(boot, Unknown) or boot.config_txt is None:
         return Step(name, None)
-    text = config_txt.without(boot.config_txt, tuple(plan.config))
+    text = config_txt.without(boot.config_txt, tuple(plan.config), boot.included)
     if text == boot.config_txt:
         return Step(name, None)
     why = f"{CONFIG}: without {' '.join(plan.config)}"

@@ -7,13 +7,14 @@ from hypothesis import example, given
 from hypothesis import strategies as some
 
 import bramble.virtual
-from bramble.config_txt import BEGIN, END, edited, last_word, without
+from bramble.config_filters import ANY, Machine
+from bramble.config_txt import BEGIN, END, LINE_LIMIT, candidates, edited, last_word, without, words
 
 FRESH = (
     Path(bramble.virtual.__file__).parent / "rootfs/files/boot/firmware/config.txt"
 ).read_text()
 WANTED = {"arm_freq": "2000", "dtparam=pciex1_gen": "3"}
-BLOCK = f"{BEGIN}\n[all]\narm_freq=2000\ndtparam=pciex1_gen=3\n{END}\n"
+BLOCK = f"{BEGIN}\n[all]\narm_freq=2000\ndtoverlay=\ndtparam=pciex1_gen=3\n{END}\n"
 
 LINE = some.one_of(
     some.sampled_from(
@@ -21,6 +22,7 @@ LINE = some.one_of(
             *("[all]", "[pi5]", "[pi4]", "[none]", "[EDID=VSC-TD2220]", "[gpio4=1]", "# note", ""),
             *("arm_freq=1500", "arm_freq=2000", "dtparam=pciex1_gen=2", "dtparam=audio=on"),
             *("dtoverlay=dwc2,dr_mode=host", BEGIN, END, "include extra.txt", "  arm_freq = 1 "),
+            *("dtoverlay=", "dtoverlay=gpio-fan:gpiopin=14", "dtparam=spi=on,pciex1_gen=3"),
         ]
     ),
     some.text(max_size=12).filter(lambda line: "\n" not in line),
@@ -99,11 +101,15 @@ def test_unknown_lines_stay_as_they_are(text):
         assert edited(edited(text, WANTED), {}).rstrip("\n") == text.rstrip("\n")
 
 
-FAN = {"dtoverlay=gpio-fan": "gpiopin=14,temp=60000", "dtparam=audio": "off"}
+GPIO_FAN = ("dtoverlay=gpio-fan", "gpiopin=14,temp=60000")
+FAN = {GPIO_FAN[0]: GPIO_FAN[1], "dtparam=audio": "off"}
 
 
 def test_an_overlay_is_a_name_of_its_own_and_comes_last():
-    block = f"{BEGIN}\n[all]\ndtparam=audio=off\ndtoverlay=gpio-fan,gpiopin=14,temp=60000\n{END}\n"
+    block = (
+        f"{BEGIN}\n[all]\ndtoverlay=\ndtparam=audio=off\n"
+        f"dtoverlay=gpio-fan,gpiopin=14,temp=60000\n{END}\n"
+    )
     text = "dtoverlay=vc4-kms-v3d\n"
     assert edited(text, FAN) == text + block
     assert edited(text + block, FAN) == text + block
@@ -120,3 +126,158 @@ def test_names_are_taken_out_of_our_block_and_nowhere_else():
     assert without(text, list(WANTED)) == "arm_freq=600\n"
     assert without(text, ["audio"]) == text
     assert without("arm_freq=600\n", ["arm_freq"]) == "arm_freq=600\n"
+
+
+# Whose parameter it is: a dtparam= after a dtoverlay= is the overlay's
+
+STOCK = "dtparam=audio=on\ndtoverlay=vc4-kms-v3d\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{STOCK}dtparam=audio=off\n",  # vc4-kms-v3d has a parameter of that name
+        f"{STOCK}[all]\ndtparam=audio=off\n",  # a filter ends no overlay's scope
+        f"{STOCK}[pi4]\ndtoverlay=\n[all]\ndtparam=audio=off\n",
+    ],
+)
+def test_a_parameter_after_an_overlay_may_be_the_overlays(text):
+    assert last_word(text, "dtparam=audio") is None
+    after = edited(text, {"dtparam=audio": "off"})
+    assert after == f"{text}{BEGIN}\n[all]\ndtoverlay=\ndtparam=audio=off\n{END}\n"
+    assert last_word(after, "dtparam=audio") == "off"
+
+
+def test_an_empty_overlay_ends_the_scope():
+    text = f"{STOCK}dtoverlay=\ndtparam=audio=off\n"
+    assert last_word(text, "dtparam=audio") == "off"
+    assert edited(text, {"dtparam=audio": "off"}) == text
+
+
+def test_an_overlay_for_another_board_has_no_scope_here():
+    text = "[pi4]\ndtoverlay=vc4-kms-v3d\n[all]\ndtparam=audio=off\n"
+    assert last_word(text, "dtparam=audio") is None
+    (last,) = candidates(words(text, Machine(0x17)), "dtparam=audio")
+    assert last is not None
+    assert last.value == "off"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "value"),
+    [
+        ("dtparam=i2c=on,audio=off,spi=on\n", "dtparam=audio", "off"),
+        ("dtparam=i2c=on,audio=off,spi=on\n", "dtparam=i2c", "on"),
+        ("device_tree_param=audio=off\n", "dtparam=audio", "off"),
+        ("dtparam=pciex1\n", "dtparam=pciex1", ""),
+        ("dtoverlay=gpio-fan:gpiopin=14,temp=60000\n", *GPIO_FAN),
+        ("device_tree_overlay=gpio-fan,gpiopin=14,temp=60000\n", *GPIO_FAN),
+        ("dtoverlay=gpio-fan\ndtparam=gpiopin=14\ndtparam=temp=60000\n", *GPIO_FAN),
+        ("dtoverlay=gpio-fan,gpiopin=14\ndtparam=temp=60000\n", *GPIO_FAN),
+    ],
+)
+def test_all_ways_of_writing_it_are_one(text, name, value):
+    assert last_word(text, name) == value
+
+
+# What is read, and what is not
+
+
+def test_what_stands_beyond_the_firmwares_limit_is_not_read():
+    long = "dtparam=" + ",".join(f"i2c{number}=on" for number in range(12)) + ",spi=on,audio=off"
+    assert len(long) > LINE_LIMIT
+    assert last_word(f"{long}\n", "dtparam=i2c3") == "on"
+    assert last_word(f"dtparam=audio=on\n{long}\n", "dtparam=audio") == "on"
+
+
+EXTRA = {"extra.txt": "arm_freq=600\n", "more.txt": "include extra.txt\n", "gone.txt": None}
+
+
+@pytest.mark.parametrize("name", ["extra.txt", "more.txt"])
+def test_a_file_that_is_included_has_its_word(name):
+    text = f"arm_freq=2000\ninclude {name}\n"
+    assert last_word(text, "arm_freq", EXTRA) == "600"
+    assert edited(text, {"arm_freq": "600"}, EXTRA) == text
+    after = edited(text, {"arm_freq": "2000"}, EXTRA)
+    assert after == f"{text}{BEGIN}\n[all]\narm_freq=2000\n{END}\n"
+    assert last_word(after, "arm_freq", EXTRA) == "2000"
+
+
+def test_a_file_that_is_not_there_says_nothing_and_one_that_was_not_read_anything():
+    assert last_word("arm_freq=1\ninclude gone.txt\n", "arm_freq", EXTRA) == "1"
+    assert last_word("arm_freq=1\ninclude other.txt\n", "arm_freq", EXTRA) is None
+    assert last_word("include other.txt\narm_freq=1\n", "arm_freq", EXTRA) == "1"
+    assert last_word("arm_freq=1\n[none]\ninclude other.txt\n", "arm_freq", EXTRA) == "1"
+
+
+def test_files_that_include_each_other_are_read_to_an_end():
+    ring = {"a.txt": "include b.txt\n", "b.txt": "include a.txt\narm_freq=1\n"}
+    assert last_word("include a.txt\n", "arm_freq", ring) == "1"
+
+
+# Filters, on one board: a Pi 5 of this serial number
+
+PI5 = Machine(0x17, 0x12345678)
+
+
+@pytest.mark.parametrize(
+    ("filters", "holds"),
+    [
+        ("[pi5]", True),
+        ("[Pi5]", True),
+        ("[pi4]", False),
+        ("[pi500]", False),
+        ("[cm5]", False),
+        ("[pi0]", False),
+        ("[board-type=0x17]", True),
+        ("[board-type=23]", True),
+        ("[board-type=0x18]", False),
+        ("[board-type=five]", None),
+        ("[0x12345678]", True),
+        ("[0x12345679]", False),
+        ("[none]", False),
+        ("[all]", True),
+        ("[none]\n[all]", True),
+        ("[none]\n[pi5]", None),
+        ("[gpio4=1]", None),
+        ("[EDID=VSC-TD2220]", None),
+        ("[tryboot]", None),
+        ("[HDMI:0]", None),
+        ("[partition=2]", None),
+        ("[pi6]", None),
+        ("[pi4]\n[pi5]", True),  # of one kind: the later takes the place of the earlier
+        ("[pi5]\n[board-type=0x11]", False),
+        ("[pi5]\n[0x12345678]", True),
+        ("[pi5]\n[0x9]", False),
+        ("[0x9]\n[pi5]", False),
+        ("[gpio4=1]\n[pi4]", False),
+        ("[gpio4=1]\n[pi5]", None),
+    ],
+)
+def test_a_filter_holds_on_this_board_or_not_or_is_not_to_be_told(filters, holds):
+    (word,) = words(f"{filters}\narm_freq=2800\n", PI5)
+    assert word.holds is holds
+    value = last_word(f"{filters}\narm_freq=2800\n", "arm_freq")
+    assert value == ("2800" if filters.endswith("[all]") else None), "on every board"
+
+
+@pytest.mark.parametrize(
+    ("board_type", "seen"),
+    [(0x11, "pi4"), (0x13, "pi400"), (0x14, "cm4"), (0x15, "cm4s"), (0x19, "pi500"), (0x1A, "cm5")],
+)
+def test_a_board_sees_what_is_for_it_and_for_its_kind(board_type, seen):
+    kind = "pi4" if board_type < 0x17 else "pi5"
+    found = words(f"[{seen}]\na=1\n[{kind}]\nb=1\n[pi3]\nc=1\n", Machine(board_type))
+    assert [word.holds for word in found] == [True, True, False]
+
+
+def test_on_a_board_that_nobody_knows_a_model_is_not_to_be_told():
+    assert [word.holds for word in words("[pi5]\na=1\n", ANY)] == [None]
+    assert [word.holds for word in words("[pi5]\na=1\n", Machine(0x1B))] == [None]
+
+
+def test_a_word_says_its_filters_and_whose_it_is():
+    text = f"[pi5]\n[gpio4=1]\narm_freq=2800\n{BEGIN}\n[all]\narm_freq=2000\n{END}\n"
+    assert [(word.said, word.ours) for word in words(text)] == [
+        ("[pi5] [gpio4=1] arm_freq=2800", False),
+        ("arm_freq=2000", True),
+    ]

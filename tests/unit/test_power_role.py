@@ -1,6 +1,7 @@
 """What power asks of config.txt for a fan and for overclocking, and how all of it is taken back."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from good_node import (
@@ -97,6 +98,94 @@ def test_the_persons_own_value_of_a_name_wins():
 def test_values_that_do_harm_are_refused(section, values, said):
     with pytest.raises(ValidationError, match=said):
         settings(**{section: values})
+
+
+def overclocked(config: str, plan=PLAN, look=GOOD, **boot):
+    """What the check of clocks and voltages finds."""
+    role = next(role for role in catalogue.roles() if role.name == "power")
+    node = SimpleNamespace(plan=plan, snapshot=with_boot(look, config_txt=config, **boot))
+    return role.checks.nothing_is_overclocked(plan.roles["power"], node)
+
+
+def test_a_clock_of_somebody_elses_line_is_told_with_that_line():
+    found = overclocked("arm_boost=1\n[pi5]\narm_freq=2800\n")
+    assert found.got == "[pi5] arm_freq=2800"
+    assert "take them out of /boot/firmware/config.txt" in found.remedy
+    assert "power.overclock" not in found.remedy
+
+
+def test_a_clock_of_the_inventory_is_told_with_the_setting_that_made_it():
+    wish = {"i_accept_the_risk": True, "arm_freq_mhz": 2600}
+    ours = f"{BEGIN}\n[all]\narm_freq=2600\n{END}\n"
+    by_power = overclocked(ours, node_plan(power={"overclock": wish}, boot={"config": {}}))
+    assert by_power.got == "arm_freq=2600"
+    assert by_power.remedy.endswith("Take power.overclock out, and deploy again.")
+    by_boot = overclocked(ours, node_plan(boot={"config": {"arm_freq": "2600"}}))
+    assert by_boot.remedy.endswith("Take arm_freq out of boot.config, and deploy again.")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "[pi4]\narm_freq=2800\n",
+        "[board-type=0x11]\nforce_turbo=1\n",
+        "[none]\narm_freq=2800\n",
+        "[gpio4=1]\narm_freq=1500\n",
+        "arm_freq=2800\n[pi5]\narm_freq=2400\n",
+        "arm_freq=2400\ngpu_freq=910\nv3d_freq=500\narm_freq_min=600\nforce_turbo=0\n",
+        "over_voltage=0\ninitial_turbo=30\ntemp_limit=80\n",
+    ],
+)
+def test_what_does_not_hold_here_or_is_not_above_is_no_overclocking(config):
+    assert overclocked(config).status == "pass"
+
+
+def test_less_voltage_is_told_and_is_no_overclocking():
+    found = overclocked("over_voltage=-4\n[pi5]\nover_voltage_delta=-20000\n")
+    assert found.status == "pass"
+    assert found.got == (
+        "nothing above it; below it: over_voltage=-4; [pi5] over_voltage_delta=-20000"
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ("[gpio4=1]\nover_voltage=6\n", "[gpio4=1] over_voltage=6"),
+        ("[EDID=VSC-TD2220]\narm_freq=2800\n", "[EDID=VSC-TD2220] arm_freq=2800"),
+        ("[tryboot]\narm_freq=2800\n", "[tryboot] arm_freq=2800"),
+        ("include usercfg.txt\n", "include usercfg.txt"),
+        ("npu_freq=2000\n", "npu_freq=2000"),  # in no table
+    ],
+)
+def test_what_cannot_be_told_is_not_called_fine(config, said):
+    found = overclocked(config)
+    assert (found.status, found.got.endswith(f"cannot be told: {said}")) == ("unknown", True)
+
+
+def test_the_clocks_of_a_board_in_no_table_are_not_called_fine():
+    strange = node_plan(replace(PI5, kind="unknown", model="Raspberry Pi 6 Model B"))
+    found = overclocked("arm_freq=9000\n", strange)
+    assert found.status == "unknown"
+    assert "does not know this Raspberry Pi (Raspberry Pi 6 Model B)" in found.got
+
+
+@pytest.mark.parametrize(
+    ("kind", "revision", "mhz"),
+    [
+        ("pi4", 0xC03111, 1500),
+        ("pi4", 0xD03114, 1800),
+        ("pi400", 0xC03130, 1800),
+        ("cm4", 0xD03141, 1500),
+        ("cm5", 0xD041A0, 2400),
+        ("pi500", 0xD04190, 2400),
+    ],
+)
+def test_the_clock_that_a_board_is_sold_with_is_not_overclocked(kind, revision, mhz):
+    tree = replace(GOOD.device_tree, revision=revision)
+    look, plan = replace(GOOD, device_tree=tree), node_plan(replace(PI5, kind=kind))
+    assert overclocked(f"arm_freq={mhz}\n", plan, look).status == "pass"
+    assert overclocked(f"arm_freq={mhz + 1}\n", plan, look).status == "fail"
 
 
 # Back to null, and taking back
