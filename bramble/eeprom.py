@@ -16,7 +16,10 @@ from bramble.snapshot import Output
 State = Literal["up_to_date", "update_available", "pending_reboot", "not_applicable", "unknown"]
 
 # Bookworm's script; 2020's wrote "up-to-date".
-_SENTENCE = re.compile(r"^BOOTLOADER:\s*(up[ -]to[ -]date|update available)\s*$", re.M)
+_CURRENT, _OLD = re.compile("up[ -]to[ -]date"), "update available"
+_SENTENCE = re.compile(rf"^BOOTLOADER:\s*({_CURRENT.pattern}|{_OLD})\s*$", re.M)
+# The USB controller of a Pi 4 has firmware of its own, until revision 1.3 in an EEPROM of its own.
+_USB = re.compile(r"^\s*VL805:\s*(.*?)\s*$", re.M)
 _PENDING = re.compile(r"EEPROM updates? pending", re.I)
 _NONE = re.compile(
     r"No Raspberry Pi board info found|Skipping bootloader update|not enabled by default on CM4",
@@ -65,8 +68,16 @@ def _told(seen: Output) -> Eeprom:
         return Eeprom("unknown", said)
     current_s, latest_s = (_epoch(text[sentence.end() :], name) for name in ("CURRENT", "LATEST"))
     said = f"{sentence[1]}: {current_s}, latest {latest_s}"
-    if sentence[1] == "update available":
+    if sentence[1] == _OLD:
         return Eeprom("update_available", said, current_s, latest_s)
+    usb = _USB.search(text)
+    if usb and usb[1] == _OLD:
+        said = f"the bootloader is {said}; but the USB controller's firmware (VL805): {usb[1]}"
+        return Eeprom("update_available", said, current_s, latest_s)
+    if (usb and not _CURRENT.fullmatch(usb[1])) or seen.code == 1:
+        # Exit code 1 says that something is to be updated, whatever it is.
+        what = f"the USB controller's firmware (VL805): {usb[1]}" if usb else text.strip()[:200]
+        return Eeprom("unknown", f"rpi-eeprom-update ended with {seen.code}; {what}")
     return Eeprom("up_to_date", said, current_s, latest_s)
 
 

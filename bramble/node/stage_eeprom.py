@@ -1,7 +1,8 @@
 """Have rpi-eeprom-update stage an update for the next boot, from the planned channel.
 
 It is never written at once, as its power must not fail then, and never on a board whose voltage is
-or was too low.
+or was too low. rpi-eeprom-update reads its file of defaults after its environment, so what that says
+has precedence: it is read as that script reads it, and what would write at once is refused.
 """
 
 import os
@@ -11,15 +12,18 @@ import sys
 
 UNDERVOLTED = 1 << 0 | 1 << 16
 SETTING = re.compile(r"^[ \t]*(?:export[ \t]+)?FIRMWARE_RELEASE_STATUS=.*$", re.M)
-# Both names of "write it at once", Bookworm's and Trixie's.
-AT_NEXT_BOOT = {"RPI_EEPROM_USE_FLASHROM": "0", "RPI_EEPROM_IMMEDIATE_UPDATE": "0"}
+# The names of "write it at once": those of 2019, of Bookworm and of Trixie.
+AT_ONCE = ("USE_FLASHROM", "RPI_EEPROM_USE_FLASHROM", "RPI_EEPROM_IMMEDIATE_UPDATE")
+CHANNEL = "FIRMWARE_RELEASE_STATUS"
+# The script itself is `#!/bin/sh` and `set -e`, and reads the file as its first act.
+READ = 'set -e; [ ! -f "$1" ] || . "$1" >&2; eval "printf \\"<%s>\\" \\"\\${$2-}\\""'
 
 
 def run(*argv):
     """A command's exit code and all of its words, in the C locale."""
     done = subprocess.run(
         argv,
-        env={**os.environ, "LC_ALL": "C.UTF-8", **AT_NEXT_BOOT},
+        env={**os.environ, "LC_ALL": "C.UTF-8", **dict.fromkeys(AT_ONCE, "0")},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -62,31 +66,68 @@ def choose(path, channel):
     print(f"{path}: {line}")
 
 
+def default(path, name):
+    """What the script takes for this variable, with its file of defaults read over our environment."""
+    code, said = run("sh", "-c", READ, "sh", path, name)
+    if code or not said.endswith(">"):
+        raise ValueError(f"{path} cannot be read as rpi-eeprom-update reads it: {said}")
+    return said[said.rindex("<") + 1 : -1]
+
+
+def at_once(path):
+    """Why the script would write the bootloader at once in spite of us, None when it would not."""
+    for name in AT_ONCE:
+        value = default(path, name)
+        if value != "0":
+            return (
+                f"{path} says {name}={value!r}, so that the bootloader would be written at once, and "
+                "a power cut then leaves a board that does not boot. Take that line out and deploy "
+                "again, or update by hand"
+            )
+    return None
+
+
+def another_channel(path, channel):
+    """Why the script would take its update from another channel, None when it would not."""
+    chosen = default(path, CHANNEL)
+    if chosen == channel:
+        return None
+    return f"{path} comes to {CHANNEL}={chosen!r}, not {channel}; mend that file and deploy again"
+
+
 def stage(staged):
     """Stage what there is: whether a reboot is needed for it, and the reason when it failed."""
     code, said = run("rpi-eeprom-update", "-a")
     print(said)
     if code:
         return False, f"rpi-eeprom-update -a ended with {code}: {said}"
-    if os.path.exists(staged) or "UPDATE SUCCESSFUL" in said:
+    pending = re.search("EEPROM updates? pending", said)
+    if os.path.exists(staged) or pending or "UPDATE SUCCESSFUL" in said:
         return True, None
     if re.search(r"^BOOTLOADER: *up[ -]to[ -]date", said, re.M):
         return False, None
     return False, f"rpi-eeprom-update -a neither staged an update nor found it current: {said}"
 
 
+def note(stamp):
+    """Note that a reboot is due."""
+    os.makedirs(os.path.dirname(stamp), exist_ok=True)
+    with open(stamp, "w", encoding="utf-8") as file:
+        file.write("an update of the bootloader\n")
+
+
 def main(query):
     """Look at the voltage, choose the channel, stage, and note that a reboot is due."""
     try:
-        problem = too_low()
+        problem = too_low() or at_once(query["defaults"])
         if not problem:
             choose(query["defaults"], query["channel"])
+            problem = another_channel(query["defaults"], query["channel"])
+        if not problem:
             reboot, problem = stage(query["staged"])
             if reboot:
-                os.makedirs(os.path.dirname(query["stamp"]), exist_ok=True)
-                with open(query["stamp"], "w", encoding="utf-8") as file:
-                    file.write("an update of the bootloader\n")
-    except (OSError, subprocess.SubprocessError) as error:
+                note(query["stamp"])
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
         problem = str(error)
     if problem:
         print(f"the bootloader was left as it was: {problem}", file=sys.stderr)

@@ -77,6 +77,35 @@ def test_the_words_of_2020_and_dates_of_another_language_are_read():
     assert (found.state, found.current_s) == ("up_to_date", 1739293213)
 
 
+def with_usb(state: str, code: int) -> Output:
+    """A current bootloader of a Pi 4 of before revision 1.4, beside a USB controller in this state."""
+    text = said("pi4", "healthy").output.replace(
+        "Using bootloader EEPROM", "Dedicated VL805 EEPROM"
+    )
+    return Output(code, text.replace("VL805: up to date", f"VL805: {state}"))
+
+
+def test_an_update_of_the_usb_controller_alone_is_an_update():
+    found = read(with_usb("update available", 1))
+    assert found.state == "update_available"
+    assert "USB controller's firmware (VL805): update available" in found.said
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [("version unknown. Try sudo rpi-eeprom-update", 0), ("frozen", 0), ("up to date", 1)],
+)
+def test_what_is_not_said_to_be_current_is_not_called_so(state, code):
+    assert read(with_usb(state, code)).state == "unknown"
+
+
+def test_a_pi_5_has_no_usb_controller_to_update():
+    text = said("pi5", "healthy").output
+    assert "VL805" not in text
+    assert read(Output(0, text)).state == "up_to_date"
+    assert read(Output(1, text)).state == "unknown"
+
+
 @pytest.mark.parametrize(
     ("text", "name"),
     [

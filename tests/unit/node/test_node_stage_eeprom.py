@@ -1,5 +1,6 @@
 """Staging a bootloader update: never at once, never with a weak power supply, told apart from done."""
 
+import os
 import subprocess
 from types import SimpleNamespace
 
@@ -24,7 +25,11 @@ def pi(tmp_path, monkeypatch):
         staged=tmp_path / "pieeprom.upd",
     )
 
+    real = subprocess.run
+
     def run(argv, env, **options):
+        if argv[0] == "sh":
+            return real(argv, env=env, **options)
         made.calls.append(" ".join(argv))
         made.environments.append(env)
         code, said = made.throttled if argv[0] == "vcgencmd" else made.update
@@ -115,3 +120,95 @@ def test_the_channel_is_one_line_among_others_that_stay(pi, before, after):
         pi.defaults.write_text(before)
     assert stage_eeprom.main(pi.query | {"channel": "latest"}) == 0
     assert pi.defaults.read_text() == after
+
+
+# What the file of defaults says, read by a script as rpi-eeprom-update reads it
+
+SCRIPT = """#!/bin/sh
+set -e
+if [ -f {defaults} ]; then
+   . {defaults}
+fi
+RPI_EEPROM_USE_FLASHROM=${{RPI_EEPROM_USE_FLASHROM:-1}}
+if [ "${{RPI_EEPROM_USE_FLASHROM}}" != 0 ]; then
+   : >{flashed}
+   echo UPDATE SUCCESSFUL
+else
+   echo "EEPROM updates pending. Please reboot to apply the update."
+fi
+"""
+
+
+@pytest.fixture
+def script(tmp_path, monkeypatch):
+    """A Pi whose rpi-eeprom-update is a script that reads its defaults after its environment."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    made = SimpleNamespace(defaults=tmp_path / "defaults", flashed=tmp_path / "flashed")
+    for name, text in (
+        ("vcgencmd", "#!/bin/sh\necho throttled=0x0\n"),
+        ("rpi-eeprom-update", SCRIPT.format(defaults=made.defaults, flashed=made.flashed)),
+    ):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    made.query = {
+        "defaults": str(made.defaults),
+        "channel": "default",
+        "stamp": str(tmp_path / "run" / "eeprom"),
+        "staged": str(tmp_path / "pieeprom.upd"),
+    }
+    return made
+
+
+@pytest.mark.parametrize("text", [None, "", "RPI_EEPROM_USE_FLASHROM=0\n", "#USE_FLASHROM=1\n"])
+def test_without_another_word_of_the_defaults_it_is_staged(script, text):
+    if text is not None:
+        script.defaults.write_text(text)
+    assert stage_eeprom.main(script.query) == 0
+    assert not script.flashed.exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "RPI_EEPROM_USE_FLASHROM=1\n",
+        "export RPI_EEPROM_USE_FLASHROM='1'\n",
+        "RPI_EEPROM_IMMEDIATE_UPDATE=1\n",
+        "USE_FLASHROM=1\n",
+        "RPI_EEPROM_USE_FLASHROM=0\r\n",
+        "RPI_EEPROM_USE_FLASHROM=\n",  # the script has a default of its own then
+        "unset RPI_EEPROM_USE_FLASHROM\n",
+        "if true; then RPI_EEPROM_USE_FLASHROM=1; fi\n",
+    ],
+)
+def test_defaults_that_would_write_at_once_are_refused_and_nothing_is_written(script, text, capfd):
+    script.defaults.write_text(text)
+    assert stage_eeprom.main(script.query) == 1
+    assert not script.flashed.exists()
+    assert script.defaults.read_bytes() == text.encode()
+    said = capfd.readouterr().err
+    assert "FLASHROM" in said or "IMMEDIATE" in said
+    assert "Take that line out and deploy again" in said
+
+
+def test_defaults_that_come_to_another_channel_are_told(script, capfd):
+    script.defaults.write_text(
+        "FIRMWARE_RELEASE_STATUS=latest\n[ 1 = 1 ] && FIRMWARE_RELEASE_STATUS=beta\n"
+    )
+    assert stage_eeprom.main(script.query) == 1
+    assert "comes to FIRMWARE_RELEASE_STATUS='beta', not default" in capfd.readouterr().err
+
+
+def test_defaults_that_end_the_script_are_told(script, capfd):
+    script.defaults.write_text("echo mine; false\n")
+    assert stage_eeprom.main(script.query) == 1
+    assert "cannot be read as rpi-eeprom-update reads it: mine" in capfd.readouterr().err
+    assert not script.flashed.exists()
+
+
+def test_an_update_of_the_usb_controller_alone_is_staged_too(pi):
+    pi.staged = pi.stamp.parent.parent / "vl805.bin"
+    assert stage_eeprom.main(pi.query) == 0
+    assert not os.path.exists(pi.query["staged"])
+    assert pi.stamp.exists()
