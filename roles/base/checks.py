@@ -8,7 +8,8 @@ from bramble.board import refusals
 from bramble.checks import Finding, Node, check, expect, skip, unknown
 from bramble.owned import as_written
 from bramble.snapshot import Unknown
-from roles.base import access
+from bramble.steps import lacking
+from roles.base import access, cloud
 from roles.base import clock as clocks
 from roles.base.plan import (
     HOSTS,
@@ -44,7 +45,7 @@ def packages_are_installed(plan: BasePlan, node: Node) -> Finding:
     want, packages = " ".join(node.plan.packages), node.snapshot.packages
     if isinstance(packages, Unknown):
         return unknown(want, packages)
-    missing = [name for name in node.plan.packages if not packages.get(name)]
+    missing = lacking(node.plan.packages, node.snapshot)
     got = f"missing: {' '.join(missing)}" if missing else "all installed"
     return expect(want, got, not missing, DEPLOY)
 
@@ -112,6 +113,27 @@ def hostname_is_as_planned(plan: BasePlan, node: Node) -> Finding:
     if plan.hostname is None:
         return skip(want, "base.hostname is not set")
     return expect(want, found or want, found is None, DEPLOY)
+
+
+@check(severity="warn")
+def cloud_init_keeps_the_name(plan: BasePlan, node: Node) -> Finding:
+    """cloud-init does not take the node's name out of /etc/hosts at the next boot."""
+    want, on = plan.hostname or "the system's own", cloud.runs(node.snapshot)
+    if plan.hostname is None:
+        return skip(want, "base.hostname is not set")
+    if isinstance(on, Unknown):
+        return unknown(want, on)
+    if not on:
+        return skip(want, "there is no cloud-init, or it is off")
+    name = cloud.own_name(node.snapshot)
+    if isinstance(name, Unknown):
+        return unknown(want, name)
+    got = f"at each boot /etc/hosts is written for {name}" if name else "it leaves /etc/hosts alone"
+    remedy = (
+        f"Set `manage_etc_hosts: false` in {cloud.OVERRIDE} (in user-data if that says otherwise), or "
+        "give base.hostname the name of its metadata."
+    )
+    return expect(want, got, name in (None, plan.hostname), remedy)
 
 
 @check()

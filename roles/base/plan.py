@@ -12,7 +12,7 @@ from bramble.plan import File, Given, Interests, NodePlan, RolePlan
 from bramble.render import render
 from bramble.snapshot import FileState, Snapshot, System, Unknown
 from bramble.steps import Step, diff, install_packages, remove_files, systemd, write_files
-from roles.base import access, hosts
+from roles.base import access, cloud, hosts
 from roles.base import clock as clocks
 from roles.base.settings import Settings, Sshd
 
@@ -50,9 +50,10 @@ def interests(settings: Settings) -> Interests:
     """The packages, dpkg's state, the clock, the names, and what sshd says of itself."""
     return Interests(
         packages=(*_packages(settings), UPGRADES),
-        files=(UPGRADES_FILE, HOSTS, JOURNAL, access.DROP_IN),
-        units=TIMERS,
+        files=(UPGRADES_FILE, HOSTS, JOURNAL, access.DROP_IN, *cloud.INTERESTS.files),
+        units=(*TIMERS, *cloud.INTERESTS.units),
         commands=(
+            *cloud.INTERESTS.commands,
             clocks.COMMAND,
             AUDIT,
             PERIODIC,

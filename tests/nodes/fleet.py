@@ -23,7 +23,11 @@ NOT_WANTED = (
     "power.fan_has_its_temperatures",
     "boot.config_txt_has_the_planned_values",
 )
-NOT_NAMED = ("base.hostname_is_as_planned", "base.timezone_is_as_planned")
+NOT_NAMED = (
+    "base.hostname_is_as_planned",
+    "base.cloud_init_keeps_the_name",
+    "base.timezone_is_as_planned",
+)
 # The journal is in memory, so that log2ram has nothing to do.
 NO_LOG2RAM = (
     "storage.logs_are_in_memory",

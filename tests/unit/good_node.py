@@ -73,6 +73,11 @@ KEYS = "/home/pi/.ssh/authorized_keys"
 TIMEDATE = "timedatectl show"
 PERIODIC = "apt-config dump APT::Periodic"
 UPGRADES_TIMER = "apt-daily-upgrade.timer"
+CLOUD_SETTINGS = (
+    "sh -c 'grep -Ehs ^manage_etc_hosts: /etc/cloud/cloud.cfg /etc/cloud/cloud.cfg.d/*.cfg "
+    "/var/lib/cloud/instance/cloud-config.txt'"
+)
+CLOUD_INSTANCE = "/run/cloud-init/instance-data.json"
 TRIP = "/sys/class/thermal/thermal_zone0/trip_point_{}_temp"
 # What llama.cpp's system_info names on a Cortex-A76 and on a Cortex-A72 (under qemu-aarch64).
 SMOKE = {
@@ -172,6 +177,7 @@ def good_look(plan: NodePlan) -> Snapshot:
         f"{WATCHDOG}/state": plain("active\n"),
         f"{WATCHDOG}/timeout": plain("300\n"),
         f"{WATCHDOG}/identity": plain("Broadcom BCM2835 Watchdog timer\n"),
+        CLOUD_INSTANCE: plain('{"v1": {"local_hostname": "pi5-a"}}'),
         "/etc/hosts": plain("127.0.0.1\tlocalhost\n127.0.1.1\tpi5-a\n"),
         "/etc/fstab": plain(FSTAB + SSD_LINES),
         SSD_LINK: link("../../sda"),
@@ -196,6 +202,7 @@ def good_look(plan: NodePlan) -> Snapshot:
             "/etc/default/rpi-eeprom-update",
             "/run/bramble/reboot/config.txt",
             "/run/bramble/reboot/eeprom",
+            "/etc/cloud/cloud-init.disabled",
         )
     )
     from good_logs import with_logs
@@ -230,6 +237,9 @@ def good_look(plan: NodePlan) -> Snapshot:
                 for timer in ("apt-daily.timer", UPGRADES_TIMER)
             },
             SSD_UNIT: Unit("loaded", "active", "mounted", "generated", False, 0, "success", None),
+            "cloud-init.service": Unit(
+                "loaded", "active", "exited", "enabled", False, 0, "success", None
+            ),
             GOVERNOR_UNIT: Unit("loaded", "active", "exited", "enabled", False, 0, "success", None),
             **good_memory.UNITS,
         },
@@ -248,6 +258,7 @@ def good_look(plan: NodePlan) -> Snapshot:
                 0, "Timezone=Europe/Vienna\nCanNTP=yes\nNTP=yes\nNTPSynchronized=yes\n"
             ),
             "dpkg --audit": Output(0, ""),
+            CLOUD_SETTINGS: Output(0, "manage_etc_hosts: true\n"),
             PERIODIC: Output(0, 'APT::Periodic "";\nAPT::Periodic::Unattended-Upgrade "1";\n'),
             "sshd -t": Output(0, ""),
             "sshd -T": Output(0, "passwordauthentication no\nkbdinteractiveauthentication no\n"),

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 from good_node import (
+    CLOUD_INSTANCE,
+    CLOUD_SETTINGS,
     KEY,
     KEYS,
     TIMEDATE,
@@ -21,7 +23,7 @@ from pydantic import ValidationError
 
 from bramble import catalogue
 from bramble.snapshot import Login, Output, Snapshot, Unknown
-from roles.base import access, clock, hosts
+from roles.base import access, clock, cloud, hosts
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)
@@ -164,11 +166,40 @@ def test_another_name_is_set_with_its_line_in_hosts():
         ("127.0.1.1 old node\n", "127.0.1.1\tnode\n"),
         ("#127.0.1.1 node\n", "#127.0.1.1 node\n127.0.1.1\tnode\n"),
         ("10.0.0.9 node\n", "10.0.0.9 node\n127.0.1.1\tnode\n"),
+        ("127.0.1.1 node.lan node\n", "127.0.1.1 node.lan node\n"),
+        ("127.0.1.1 node.lan node mine # cloud\n", "127.0.1.1 node.lan node mine # cloud\n"),
+        ("127.0.1.1 node node\n", "127.0.1.1 node node\n"),  # cloud-init without a domain
+        ("127.0.1.1 old\n127.0.1.1 node.lan node\n", "127.0.1.1 old\n127.0.1.1 node.lan node\n"),
+        ("127.0.1.1 node.lan\n", "127.0.1.1\tnode.lan node\n"),
+        ("127.0.1.1 old.home.lan old\n", "127.0.1.1\tnode.home.lan node\n"),
+        ("127.0.1.1 node2.lan node\n", "127.0.1.1\tnode.lan node\n"),
+        ("127.0.1.1\n", "127.0.1.1\tnode\n"),
     ],
 )
 def test_hosts_gets_one_line_for_the_name_and_keeps_all_others(text, after):
     assert hosts.edited(text, "node") == after
     assert hosts.edited(after, "node") == after
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("", None),
+        ("manage_etc_hosts: false\n", None),
+        ("manage_etc_hosts: true\nmanage_etc_hosts: 'False'\n", None),
+        ("manage_etc_hosts: false\nmanage_etc_hosts: localhost\n", "cloudy"),
+        ('manage_etc_hosts: "template"\n', "cloudy"),
+    ],
+)
+def test_cloud_init_has_the_last_word_on_hosts_where_it_says_so(said, name):
+    look = with_file(GOOD, CLOUD_INSTANCE, plain('{"v1": {"local_hostname": "cloudy"}}'))
+    assert cloud.own_name(with_command(look, CLOUD_SETTINGS, Output(0, said))) == name
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"v1": 1}'])
+def test_metadata_that_tells_no_name_is_not_taken_for_ours(text):
+    assert isinstance(cloud.own_name(with_file(GOOD, CLOUD_INSTANCE, plain(text))), Unknown)
+    assert isinstance(cloud.own_name(with_file(GOOD, CLOUD_INSTANCE, None)), Unknown)
 
 
 def test_another_time_zone_is_set():
@@ -252,6 +283,8 @@ def test_our_files_are_taken_back_and_nothing_else():
 @pytest.mark.parametrize(
     ("values", "said"),
     [
+        ({"packages": ["htop-"]}, "pattern"),  # apt would remove it
+        ({"packages": ["htop=3.2.2-2"]}, "pattern"),  # and would never be found installed so
         ({"timezone": "Europe/Wien"}, "is no time zone"),
         ({"hostname": "a_b"}, "write a-b"),
         ({"hostname": "a-"}, "write a "),
@@ -263,6 +296,17 @@ def test_our_files_are_taken_back_and_nothing_else():
 def test_values_that_cannot_be_are_refused(values, said):
     with pytest.raises(ValidationError, match=said):
         settings(base=values)
+
+
+@pytest.mark.parametrize("name", ["g++", "libstdc++6", "libc6:armhf", "python3.11-venv", "0ad"])
+def test_packages_are_named_as_debian_names_them(name):
+    assert name in settings(base={"packages": [name]})["base"].packages
+
+
+def test_a_held_package_and_one_that_another_provides_are_not_installed_again():
+    plan = node_plan(base={"packages": ["awk", "nosuch"]})
+    look = replace(GOOD, packages={**GOOD.packages, "awk": None}, provided={"awk": "mawk"})
+    assert steps(look, plan)["Install packages"].query == {"packages": ["nosuch"]}
 
 
 def test_a_key_is_known_by_its_body():

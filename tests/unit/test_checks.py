@@ -15,6 +15,8 @@ import memory_faults
 import owned_faults
 import pytest
 from good_node import (
+    CLOUD_INSTANCE,
+    CLOUD_SETTINGS,
     CONFIG,
     DETECT,
     EEPROM,
@@ -155,6 +157,11 @@ def with_supply(milliamperes: int | None) -> Snapshot:
     return replace(GOOD, device_tree=replace(GOOD.device_tree, psu_ma=milliamperes))
 
 
+def of_board(look: Snapshot, revision: int) -> Snapshot:
+    """The look at a board of another revision code."""
+    return replace(look, device_tree=replace(look.device_tree, revision=revision))
+
+
 def blind_vitals() -> dict[str, Snapshot]:
     """No way to the board's words on its supply and clock."""
     no_files = replace(GOOD, files=WHY)
@@ -271,6 +278,11 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
         "not in hosts": with_file(GOOD, "/etc/hosts", plain("127.0.1.1\traspberrypi\n")),
         "no hosts": with_file(GOOD, "/etc/hosts", None),
     },
+    "base.cloud_init_keeps_the_name": {
+        "another name": with_file(
+            GOOD, CLOUD_INSTANCE, plain('{"v1": {"local_hostname": "raspberrypi"}}')
+        ),
+    },
     "base.timezone_is_as_planned": {"another": clock_says(Timezone="Europe/London")},
     "base.keys_are_there": {
         "no file": replace(GOOD, login=Login("pi", KEYS, None)),
@@ -306,6 +318,18 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
         "no number": with_boot(GOOD, config_txt=f"{CONFIG}arm_freq=fast\n"),
         "the voltage": with_boot(GOOD, config_txt=f"{CONFIG}over_voltage_delta=50000\n"),
         "the warranty bit": with_boot(GOOD, config_txt="force_turbo=1\nover_voltage=2\n"),
+        "for this model": with_boot(GOOD, config_txt="[pi5]\narm_freq=2800\n"),
+        "for this type": with_boot(GOOD, config_txt="[board-type=0x17]\narm_freq=2800\n"),
+        "turbo for this model": with_boot(GOOD, config_txt="[pi5]\nforce_turbo=1\n"),
+        "in a file that is included": with_boot(
+            GOOD, config_txt="include usercfg.txt\n", included={"usercfg.txt": "arm_freq=2800\n"}
+        ),
+        "the graphics": with_boot(GOOD, config_txt="gpu_freq=1000\n"),
+        "the memory": with_boot(GOOD, config_txt="sdram_freq=5000\n"),
+        "the least clock": with_boot(GOOD, config_txt="arm_freq_min=2800\n"),
+        "a Pi 4 that is not made for 1800": Node(
+            of_board(with_boot(GOOD, config_txt="arm_freq=1800\n"), 0xC03112), plan=PI4_FAN
+        ),
     },
     "serving.model_fits": {
         "by its file's size": with_file(GOOD, MODEL.path, of_size(9 * 10**9)),
@@ -583,6 +607,11 @@ BLIND: dict[str, dict[str, Snapshot | Node]] = {
         "no system": replace(GOOD, system=WHY),
         "no hosts": with_file(GOOD, "/etc/hosts", WHY),
     },
+    "base.cloud_init_keeps_the_name": {
+        "no unit": replace(GOOD, units=WHY),
+        "no settings": with_command(GOOD, CLOUD_SETTINGS, WHY),
+        "no metadata": with_file(GOOD, CLOUD_INSTANCE, WHY),
+    },
     "base.timezone_is_as_planned": {"no answer": with_command(GOOD, TIMEDATE, WHY)},
     "base.keys_are_there": {"no login": replace(GOOD, login=WHY)},
     "base.sshd_configuration_is_valid": {"no answer": with_command(GOOD, "sshd -t", WHY)},
@@ -595,7 +624,10 @@ BLIND: dict[str, dict[str, Snapshot | Node]] = {
         "no files": replace(GOOD, files=WHY),
         "no trip point": with_file(GOOD, TRIP.format(2), WHY),
     },
-    "power.nothing_is_overclocked": {"no boot": NO_BOOT},
+    "power.nothing_is_overclocked": {
+        "no boot": NO_BOOT,
+        "no device tree": replace(GOOD, device_tree=WHY),
+    },
     "serving.model_fits": {"no model": with_file(GOOD, MODEL.path, WHY)},
     "serving.memory_is_enough": {
         "no units": replace(GOOD, units=WHY),
@@ -763,6 +795,12 @@ SKIPPED: dict[str, tuple[tuple[Snapshot | Node, str], ...]] = {
     "base.hostname_is_as_planned": (
         (Node(GOOD, plan=node_plan(base={"hostname": None})), "not set"),
     ),
+    "base.cloud_init_keeps_the_name": (
+        (Node(GOOD, plan=node_plan(base={"hostname": None})), "not set"),
+        (with_file(GOOD, "/etc/cloud/cloud-init.disabled", plain("")), "or it is off"),
+        (with_unit_named(GOOD, "cloud-init.service", load="not-found"), "there is no cloud-init"),
+        (with_unit_named(GOOD, "cloud-init.service", enabled="masked"), "or it is off"),
+    ),
     "base.timezone_is_as_planned": (
         (Node(GOOD, plan=node_plan(base={"timezone": None})), "it is Europe/Vienna"),
     ),
@@ -775,8 +813,8 @@ SKIPPED: dict[str, tuple[tuple[Snapshot | Node, str], ...]] = {
         (Node(GOOD, plan=MINI_PC), "sets nothing for this board"),
     ),
     "power.nothing_is_overclocked": (
-        (with_boot(GOOD, config_txt=None), "no Raspberry Pi with a config.txt"),
-        (Node(GOOD, plan=MINI_PC), "no Raspberry Pi with a config.txt"),
+        (with_boot(GOOD, config_txt=None), "no Raspberry Pi 4 or 5 with a config.txt"),
+        (Node(GOOD, plan=MINI_PC), "no Raspberry Pi 4 or 5 with a config.txt"),
     ),
     "serving.model_fits": (
         (with_file(GOOD, MODEL.path, None), "there is no"),
