@@ -7,7 +7,7 @@ several values, so both matter: where a token stands, and that there is no secon
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 # Quotes keep the spaces of a value together; the kernel reads them so too.
@@ -58,9 +58,24 @@ def edited(text: str, wish: Wish) -> str:
 
 
 def _with_flags(found: Sequence[str], flags: Mapping[str, str]) -> tuple[str, ...]:
-    undone = set(flags.values())
-    kept = tuple(token for token in found if token not in undone)
-    return (*kept, *(flag for flag in flags if flag not in kept))
+    undoing = set(flags.values())
+    kept = tuple(filter(None, (_without(token, undoing) for token in found)))
+    return (*kept, *(flag for flag in flags if _last(kept, flag) < 0))
+
+
+def _single(token: str) -> tuple[str, ...]:
+    """A token as single ones: the kernel takes a list too, `cgroup_disable=cpu,memory`."""
+    name, equals, value = token.partition("=")
+    return tuple(f"{name}={part}" for part in value.split(",")) if equals else (token,)
+
+
+def _without(token: str, undoing: Collection[str]) -> str:
+    """The token without what undoes a flag, empty where nothing is left of it."""
+    kept = [single for single in _single(token) if single not in undoing]
+    if len(kept) == len(_single(token)):
+        return token
+    name = token.partition("=")[0]
+    return f"{name}={','.join(single.partition('=')[2] for single in kept)}" if kept else ""
 
 
 def _with_values(found: Sequence[str], values: Mapping[str, str]) -> tuple[str, ...]:
@@ -101,5 +116,5 @@ def missing(line: str, wish: Wish) -> tuple[str, ...]:
 
 
 def _last(found: Sequence[str], token: str) -> int:
-    """The place of a token's last occurrence, -1 where there is none."""
-    return max((place for place, one in enumerate(found) if one == token), default=-1)
+    """The place of a token's last occurrence, by itself or in a list, -1 where there is none."""
+    return max((place for place, one in enumerate(found) if token in _single(one)), default=-1)

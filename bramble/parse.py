@@ -134,7 +134,11 @@ def properties(text: str) -> Mapping[str, str]:
     return found
 
 
-_SPAN_UNITS_S = {"d": 86400, "h": 3600, "min": 60, "s": 1, "ms": 1e-3, "us": 1e-6}
+# All that systemd writes (systemd.time(7)); a month is 30.44 days there, and a year 365.25.
+_SPAN_UNITS_S = {
+    **{"y": 31_557_600, "month": 2_629_800, "w": 604_800, "d": 86400, "h": 3600, "min": 60},
+    **{"s": 1, "ms": 1e-3, "us": 1e-6},
+}
 
 
 def timespan_s(text: str) -> float:

@@ -18,10 +18,12 @@ GET_THROTTLED = "vcgencmd get_throttled"
 MEASURE_TEMP = "vcgencmd measure_temp"
 COMMANDS = (GET_THROTTLED, MEASURE_TEMP)
 
-# The folder's name has an address in it on some boards (soc@107c000000 on a Pi 5).
-THROTTLED_FILE = "/sys/devices/platform/soc*/soc*firmware/get_throttled"
+# The folder's name has an address in it on some boards (soc@107c000000 on a Pi 5), and newer kernels
+# have the firmware at the top. As a pattern of names, `*` stands for folders too.
+THROTTLED_FILE = "/sys/devices/platform/*firmware/get_throttled"
+_THROTTLED_DEEPER = "/sys/devices/platform/soc*/*firmware/get_throttled"
 TEMP_FILE = "/sys/class/thermal/thermal_zone0/temp"
-FILES = (THROTTLED_FILE, TEMP_FILE)
+FILES = (THROTTLED_FILE, _THROTTLED_DEEPER, TEMP_FILE)
 
 T = TypeVar("T")
 
@@ -38,12 +40,16 @@ class Throttled:
 
 
 def decoded(bits: int) -> Throttled:
-    """The bits of get_throttled as words."""
+    """The bits of get_throttled as words; one that has no word is told by its number."""
     now, since_boot = (
-        tuple(word for bit, word in enumerate(_WORDS) if bits >> shift + bit & 1)
+        tuple(_word(shift, bit) for bit in range(16) if bits >> shift + bit & 1)
         for shift in (0, 16)
     )
     return Throttled(now, since_boot)
+
+
+def _word(shift: int, bit: int) -> str:
+    return _WORDS[bit] if bit < len(_WORDS) else f"bit {shift + bit}, whose meaning is not known"
 
 
 def get_throttled(text: str) -> Throttled:

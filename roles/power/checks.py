@@ -25,9 +25,19 @@ from roles.power.plan import (
     words,
 )
 
-NOTHING_TELLS = "neither vcgencmd nor sysfs tells: no Raspberry Pi"
+NOTHING_TELLS = "neither vcgencmd nor sysfs tells"
 SUPPLY = "Use the official supply (Pi 4: 5.1 V, 3 A; Pi 5: 5.1 V, 5 A) and a short, thick cable."
+# A CM5 is fed by the board that carries it, which may tell nothing.
+TELLS_SUPPLY = ("pi5", "pi500")
 COOLING = "Cool it: a heat sink and a fan, or air around it. See power.temperature_warn_c."
+
+
+def _untold(want: str, node: Node) -> Finding:
+    """The finding where nothing tells: a Raspberry Pi has what should, another machine has not."""
+    board = node.plan.board
+    if board.kind == OTHER:
+        return skip(want, f"{NOTHING_TELLS}: no Raspberry Pi 4 or 5 ({board.model})")
+    return Finding("unknown", want, NOTHING_TELLS, "Install vcgencmd (the package raspi-utils).")
 
 
 @check()
@@ -37,7 +47,7 @@ def voltage_is_enough(plan: PowerPlan, node: Node) -> Finding:
     if isinstance(found, Unknown):
         return unknown(want, found)
     if found is None:
-        return skip(want, NOTHING_TELLS)
+        return _untold(want, node)
     well = vitals.UNDERVOLTAGE not in found.now
     return expect(want, want if well else "undervoltage now", well, SUPPLY)
 
@@ -49,7 +59,7 @@ def clock_is_not_held_down(plan: PowerPlan, node: Node) -> Finding:
     if isinstance(found, Unknown):
         return unknown(want, found)
     if found is None:
-        return skip(want, NOTHING_TELLS)
+        return _untold(want, node)
     held = [word for word in found.now if word != vitals.UNDERVOLTAGE]
     return expect(want, f"now: {', '.join(held) or 'none'}", not held, f"{COOLING} {SUPPLY}")
 
@@ -61,7 +71,7 @@ def nothing_was_throttled_since_boot(plan: PowerPlan, node: Node) -> Finding:
     if isinstance(found, Unknown):
         return unknown(want, found)
     if found is None:
-        return skip(want, NOTHING_TELLS)
+        return _untold(want, node)
     got = f"since boot: {', '.join(found.since_boot) or 'none'}"
     remedy = f"{SUPPLY} {COOLING} The mark stays until the next boot."
     return expect(want, got, not found.since_boot, remedy)
@@ -74,7 +84,7 @@ def temperature_is_moderate(plan: PowerPlan, node: Node) -> Finding:
     if isinstance(found, Unknown):
         return unknown(want, found)
     if found is None:
-        return skip(want, "neither vcgencmd nor a thermal zone tells")
+        return _untold(want, node)
     return expect(want, f"{found:.1f} °C", found <= plan.temperature_warn_c, COOLING)
 
 
@@ -105,11 +115,14 @@ def supply_is_rated_for_a_pi_5(plan: PowerPlan, node: Node) -> Finding:
     want, tree = f"at least {plan.psu_warn_ma} mA", node.snapshot.device_tree
     if isinstance(tree, Unknown):
         return unknown(want, tree)
-    if node.plan.board.kind != "pi5":
-        return skip(want, f"only a Pi 5 tells (this is: {node.plan.board.model})")
-    if not isinstance(tree, DeviceTree) or tree.psu_ma is None:
-        return skip(want, "the firmware does not tell what the supply offers")
-    return expect(want, f"{tree.psu_ma} mA", tree.psu_ma >= plan.psu_warn_ma, SUPPLY)
+    board = node.plan.board
+    told = tree.psu_ma if isinstance(tree, DeviceTree) else None
+    if told is None and board.kind not in TELLS_SUPPLY:
+        return skip(want, f"only a Pi 5 tells (this is: {board.model})")
+    if told is None:
+        why = "the firmware does not tell what the supply offers"
+        return Finding("unknown", want, why, "Update the bootloader: boot.eeprom.")
+    return expect(want, f"{told} mA", told >= plan.psu_warn_ma, SUPPLY)
 
 
 @check(severity="warn")

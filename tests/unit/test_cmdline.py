@@ -16,7 +16,10 @@ WISH = Wish(flags={"cgroup_enable=memory": "cgroup_disable=memory"}, values={"ps
 WORD = some.text("abcxyz=.,-0123456789_:/", min_size=1, max_size=12)
 QUOTED = some.text("abc =", max_size=8).map(lambda value: f'dyndbg="{value}"')
 OURS = some.sampled_from(
-    ["psi=0", "psi=1", "psi", "cgroup_enable=memory", "cgroup_disable=memory", "cgroup_enable=cpu"]
+    [
+        *("psi=0", "psi=1", "psi", "cgroup_enable=memory", "cgroup_disable=memory"),
+        *("cgroup_enable=cpu", "cgroup_disable=cpu,memory", "cgroup_enable=memory,cpu"),
+    ]
 )
 LINE = some.lists(some.one_of(WORD, QUOTED, OURS), max_size=8).map(" ".join)
 TEXT = some.lists(LINE, max_size=3).flatmap(
@@ -45,6 +48,18 @@ def test_a_token_that_undoes_a_flag_goes():
     assert edited("cgroup_disable=memory root=a psi=1\n", WISH) == (
         "root=a psi=1 cgroup_enable=memory\n"
     )
+
+
+def test_what_undoes_a_flag_in_a_list_is_seen_and_taken_out_of_it():
+    line = "root=a psi=1 cgroup_enable=memory cgroup_disable=cpu,memory,io"
+    assert missing(line, WISH) == ("cgroup_enable=memory",)
+    assert edited(f"{line}\n", WISH) == "root=a psi=1 cgroup_enable=memory cgroup_disable=cpu,io\n"
+
+
+def test_a_flag_that_is_given_in_a_list_is_given():
+    line = "root=a psi=1 cgroup_enable=cpuset,memory"
+    assert missing(line, WISH) == ()
+    assert edited(f"{line}\n", WISH) == f"{line}\n"
 
 
 def test_a_second_line_goes_and_is_not_joined():
@@ -80,7 +95,12 @@ def test_what_is_edited_is_one_line_with_everything_in_force(text):
 def test_all_other_tokens_stay_in_their_order(text):
     def others(line):
         names = ("psi", "cgroup_enable=memory", "cgroup_disable=memory")
-        return [t for t in tokens(line) if t not in names and not t.startswith("psi=")]
+        single = [
+            f"{name}{equals}{part}"
+            for name, equals, value in (token.partition("=") for token in tokens(line))
+            for part in (value.split(",") if name.startswith("cgroup_") else [value])
+        ]
+        return [t for t in single if t not in names and not t.startswith("psi=")]
 
     first = next((line for line in text.split("\n") if line.strip()), "")
     assert others(edited(text, WISH)) == others(first)

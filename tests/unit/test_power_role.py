@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from bramble import catalogue
 from bramble.config_txt import BEGIN, END
 from bramble.snapshot import Output, Snapshot
+from bramble.vitals import GET_THROTTLED, MEASURE_TEMP, TEMP_FILE
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)
@@ -186,6 +187,38 @@ def test_the_clock_that_a_board_is_sold_with_is_not_overclocked(kind, revision, 
     look, plan = replace(GOOD, device_tree=tree), node_plan(replace(PI5, kind=kind))
     assert overclocked(f"arm_freq={mhz}\n", plan, look).status == "pass"
     assert overclocked(f"arm_freq={mhz + 1}\n", plan, look).status == "fail"
+
+
+# What the board does not tell
+
+
+UNTOLD = with_command(with_command(GOOD, GET_THROTTLED, None), MEASURE_TEMP, None)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "voltage_is_enough",
+        "clock_is_not_held_down",
+        "nothing_was_throttled_since_boot",
+        "temperature_is_moderate",
+        "supply_is_rated_for_a_pi_5",
+    ],
+)
+def test_what_a_raspberry_pi_does_not_tell_is_not_called_fine(name):
+    tree = replace(GOOD.device_tree, psu_ma=None)
+    look = with_file(replace(UNTOLD, device_tree=tree), TEMP_FILE, None)
+    role = next(role for role in catalogue.roles() if role.name == "power")
+    node = SimpleNamespace(plan=PLAN, snapshot=look)
+    assert getattr(role.checks, name)(PLAN.roles["power"], node).status == "unknown"
+
+
+def test_every_board_that_tells_its_supply_is_judged_by_it():
+    plan = node_plan(replace(PI5, kind="cm5"))
+    role = next(role for role in catalogue.roles() if role.name == "power")
+    weak = replace(GOOD, device_tree=replace(GOOD.device_tree, psu_ma=3000))
+    node = SimpleNamespace(plan=plan, snapshot=weak)
+    assert role.checks.supply_is_rated_for_a_pi_5(plan.roles["power"], node).status == "fail"
 
 
 # Back to null, and taking back
