@@ -73,7 +73,7 @@ def test_the_files_are_edited_in_place_with_what_was_there_beside_them(fleet, on
     config = on(NODE, "cat /boot/firmware/config.txt")
     before = on(NODE, "cat /boot/firmware/config.txt.bak")
     assert config.startswith(before)
-    assert "[all]\narm_freq=2000\ndtparam=pciex1_gen=3" in config.removeprefix(before)
+    assert "[all]\narm_freq=2000\ndtoverlay=\ndtparam=pciex1_gen=3" in config.removeprefix(before)
 
 
 def test_the_decoys_are_not_touched(fleet, virtual_pis):
@@ -152,6 +152,12 @@ def test_an_old_bootloader_only_warns_until_it_may_be_updated(fleet, on, virtual
 
     before = virtual_pis.boot_id(OLD)
     fleet.write([OLD], {OLD: {"boot": {"eeprom": {"update": True}}}})
+    on(OLD, "echo RPI_EEPROM_USE_FLASHROM=1 >/etc/default/rpi-eeprom-update")
+    done = fleet.pyinfra("system", "-y")
+    assert done.returncode == 1
+    assert "says RPI_EEPROM_USE_FLASHROM='1'" in done.stdout
+    assert on(OLD, "ls /var/lib | grep -c flashed || true") == "0"
+    on(OLD, "rm /etc/default/rpi-eeprom-update")
     done = fleet.pyinfra("system", "-y")
     assert done.returncode == 0, done.stdout
     steps = [event["step"] for event in fleet.events("step")]

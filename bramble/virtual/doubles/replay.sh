@@ -14,6 +14,13 @@ if [ ! -f "$answer" ]; then
     exit 64
 fi
 if [ "$tool $*" = "rpi-eeprom-update -a" ] && grep -q pending "$answer"; then
+    # As the real one does: the file of defaults is read after the environment.
+    [ ! -f /etc/default/rpi-eeprom-update ] || . /etc/default/rpi-eeprom-update
+    if [ "${RPI_EEPROM_USE_FLASHROM:-0}" != 0 ]; then
+        : > /var/lib/virtual-pi-was-flashed-at-once
+        echo "UPDATE SUCCESSFUL"
+        exit 0
+    fi
     # What a real one leaves for the bootloader; the virtual firmware takes it at the next boot.
     : > /boot/firmware/pieeprom.upd
     : > /boot/firmware/pieeprom.sig
