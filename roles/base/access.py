@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bramble.snapshot import FileState, Login, Snapshot, Unknown
+from bramble.snapshot import FileState, Login, Process, Snapshot, Unknown
 from bramble.steps import Step, diff
 
 # sshd takes the first of several values, and reads its drop-ins in the order of their names.
 DROP_IN = "/etc/ssh/sshd_config.d/00-bramble.conf"
 EFFECTIVE = "sshd -T"
+# What is given on sshd's command line beats all of its configuration, and `sshd -T` knows nothing of it.
+DEFAULTS, SERVICE = "/etc/default/ssh", "ssh.service"
+_GIVEN = re.compile(r"^[ \t]*(?:export[ \t]+)?SSHD_OPTS=(.*)$", re.M)
 # Longer than a new connection may take: bramble/ops/trial.py.
 UNDO_AFTER_S = 120
 
@@ -140,3 +145,40 @@ def _blind(name: str, found: Unknown) -> Step:
         "owner": "root",
     }
     return _step(name, found.why, [file], None, ())
+
+
+def command_line(snapshot: Snapshot) -> Mapping[str, str] | Unknown:
+    """The options that sshd is given when it is started, now or the next time, in small letters.
+
+    Of several values the first counts, as in its configuration. "-f" is another file of that.
+    """
+    process, seen = snapshot.process(SERVICE), snapshot.file(DEFAULTS)
+    if isinstance(process, Unknown):
+        return process
+    if isinstance(seen, Unknown):
+        return seen
+    # sshd writes its title over its arguments: "sshd: /usr/sbin/sshd -D -o ... [listener] 0 of ...".
+    running = " ".join(process.argv).split(" [", 1)[0] if isinstance(process, Process) else ""
+    given = _GIVEN.findall((seen.text or "") if seen else "")
+    try:
+        # The value in quotes, if it has any, is then taken apart at blanks.
+        later = " ".join(shlex.split(given[-1])) if given else ""
+        words = [*shlex.split(running), *shlex.split(later)]
+    except ValueError as error:
+        return Unknown(f"{DEFAULTS} cannot be read: {error}")
+    return _options(words)
+
+
+def _options(words: Sequence[str]) -> dict[str, str]:
+    """The values of -o, and of -f, in a command line."""
+    found: dict[str, str] = {}
+    for place, word in enumerate(words):
+        if word[:2] not in ("-o", "-f"):
+            continue
+        value = word[2:] or " ".join(words[place + 1 : place + 2])
+        name, _, rest = value.replace(" ", "=", 1).partition("=")
+        if word.startswith("-f"):
+            found.setdefault("-f", value)
+        else:
+            found.setdefault(name.lower(), rest.strip().lower())
+    return found

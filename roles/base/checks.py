@@ -183,11 +183,19 @@ def sshd_has_its_options(plan: BasePlan, node: Node) -> Finding:
         return unknown(want, said)
     if said is None or said.code:
         return unknown(want, Unknown(said.output.strip() if said else "there is no sshd"))
+    given = access.command_line(node.snapshot)
+    if isinstance(given, Unknown):
+        return unknown(want, given)
+    if "-f" in given:
+        why = f"sshd is started with -f {given['-f']}, which `{access.EFFECTIVE}` does not read"
+        return Finding("unknown", want, why, f"Take it out of {access.DEFAULTS}, and restart ssh.")
     found = dict(line.split(" ", 1) for line in said.output.splitlines() if " " in line)
+    found |= given
     got = " ".join(f"{name}={found.get(name, 'none')}" for name in plan.sshd)
     remedy = (
-        f"Deploy again; if it stays, something before {access.DROP_IN} sets it, or sshd_config lacks "
-        "the line `Include /etc/ssh/sshd_config.d/*.conf` at its top."
+        f"Deploy again; if it stays, something before {access.DROP_IN} sets it, sshd_config lacks the "
+        "line `Include /etc/ssh/sshd_config.d/*.conf` at its top, or sshd is started with other "
+        f"options: SSHD_OPTS in {access.DEFAULTS}."
     )
     return expect(want, got, got == want, remedy)
 

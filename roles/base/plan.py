@@ -50,8 +50,15 @@ def interests(settings: Settings) -> Interests:
     """The packages, dpkg's state, the clock, the names, and what sshd says of itself."""
     return Interests(
         packages=(*_packages(settings), UPGRADES),
-        files=(UPGRADES_FILE, HOSTS, JOURNAL, access.DROP_IN, *cloud.INTERESTS.files),
-        units=(*TIMERS, *cloud.INTERESTS.units),
+        files=(
+            UPGRADES_FILE,
+            HOSTS,
+            JOURNAL,
+            access.DROP_IN,
+            access.DEFAULTS,
+            *cloud.INTERESTS.files,
+        ),
+        units=(*TIMERS, access.SERVICE, *cloud.INTERESTS.units),
         commands=(
             *cloud.INTERESTS.commands,
             clocks.COMMAND,

@@ -7,7 +7,7 @@ import pytest
 
 from bramble import virtual
 from bramble.virtual import lifecycle
-from tests.nodes.fleet import BIN, Fleet
+from tests.nodes.fleet import BIN, ROOT, Fleet, wait_until
 
 pytestmark = pytest.mark.nodes
 
@@ -30,6 +30,20 @@ class Base(Fleet):
         script = self.folder / "base_alone.py"
         script.write_text(DEPLOY)
         return self.run([BIN / "pyinfra", "inventory.py", script, "-y"])
+
+    def start_deploy(self):
+        """A deploy under way; what it says goes into the file `said` of the fleet's folder."""
+        script = self.folder / "base_alone.py"
+        script.write_text(DEPLOY)
+        with (self.folder / "said").open("w") as said:
+            return subprocess.Popen(
+                [BIN / "pyinfra", "inventory.py", script, "-y"],
+                cwd=ROOT,
+                env=self.environment(PYTHONUNBUFFERED="1"),
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+            )
 
     def changed(self):
         """A deploy that must go well; the names of the hosts that changed."""
@@ -100,6 +114,34 @@ def test_a_half_installed_package_is_found_and_repaired(fleet, on):
     assert found(fleet)["base.dpkg_is_consistent"]["got"] == "half installed: curl"
     assert fleet.changed() == [NODE]
     assert on("dpkg --audit") == ""
+
+
+HOLD = (
+    "import fcntl, time; lock = open('/var/lib/apt/lists/lock', 'wb'); "
+    "fcntl.lockf(lock, fcntl.LOCK_EX); time.sleep(3600)"
+)
+
+
+def test_an_apt_of_somebody_elses_is_waited_for_and_a_broken_source_is_told(fleet, on, wishes):
+    on("rm -f /var/lib/apt/lists/*_Packages*")
+    on("echo 'deb file:/srv/none bookworm main' >/etc/apt/sources.list.d/none.list")
+    on(f"systemd-run --quiet --unit=somebody-elses-apt python3 -c {shlex.quote(HOLD)}")
+    pid = on("systemctl show -p MainPID --value somebody-elses-apt")
+    fleet.write([NODE], {NODE: {"base": wishes | {"packages": ["hello"]}}})
+    with fleet.start_deploy() as process:
+        said = fleet.folder / "said"
+        wait_until(lambda: "waiting for PID" in said.read_text(), 120, "the word on the lock")
+        on("systemctl stop somebody-elses-apt")
+        assert process.wait() == 0, said.read_text()
+    told = said.read_text()
+    where = "which holds /var/lib/apt/lists/lock"
+    assert f"waiting for PID {pid} (python3, somebody-elses-apt.service), {where}" in told
+    assert "the package lists could not all be updated: the mirror, or a proxy before it" in told
+    assert on("hello") == "Hello, world!"
+    on("rm /etc/apt/sources.list.d/none.list; apt-mark hold hello")
+    assert fleet.changed() == [], "on hold is installed"
+    assert found(fleet)["base.packages_are_installed"]["status"] == "pass"
+    fleet.write([NODE], {NODE: {"base": wishes}})
 
 
 def test_a_change_that_locks_us_out_is_back_after_a_reboot_without_us(

@@ -73,6 +73,13 @@ KEYS = "/home/pi/.ssh/authorized_keys"
 TIMEDATE = "timedatectl show"
 PERIODIC = "apt-config dump APT::Periodic"
 UPGRADES_TIMER = "apt-daily-upgrade.timer"
+SSHD_PROCESS = Process(
+    "/usr/sbin/sshd",
+    "5" * 64,
+    0,
+    ("sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups",),
+    {},
+)
 CLOUD_SETTINGS = (
     "sh -c 'grep -Ehs ^manage_etc_hosts: /etc/cloud/cloud.cfg /etc/cloud/cloud.cfg.d/*.cfg "
     "/var/lib/cloud/instance/cloud-config.txt'"
@@ -177,6 +184,7 @@ def good_look(plan: NodePlan) -> Snapshot:
         f"{WATCHDOG}/state": plain("active\n"),
         f"{WATCHDOG}/timeout": plain("300\n"),
         f"{WATCHDOG}/identity": plain("Broadcom BCM2835 Watchdog timer\n"),
+        "/etc/default/ssh": plain("# Options to pass to sshd\nSSHD_OPTS=\n"),
         CLOUD_INSTANCE: plain('{"v1": {"local_hostname": "pi5-a"}}'),
         "/etc/hosts": plain("127.0.0.1\tlocalhost\n127.0.1.1\tpi5-a\n"),
         "/etc/fstab": plain(FSTAB + SSD_LINES),
@@ -237,6 +245,9 @@ def good_look(plan: NodePlan) -> Snapshot:
                 for timer in ("apt-daily.timer", UPGRADES_TIMER)
             },
             SSD_UNIT: Unit("loaded", "active", "mounted", "generated", False, 0, "success", None),
+            "ssh.service": Unit(
+                "loaded", "active", "running", "enabled", False, 0, "success", SSHD_PROCESS
+            ),
             "cloud-init.service": Unit(
                 "loaded", "active", "exited", "enabled", False, 0, "success", None
             ),

@@ -1,6 +1,7 @@
 """What base does about a clock, half-installed packages, names, keys and sshd, and what it leaves."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from good_node import (
@@ -8,6 +9,7 @@ from good_node import (
     CLOUD_SETTINGS,
     KEY,
     KEYS,
+    SSHD_PROCESS,
     TIMEDATE,
     UPGRADES_TIMER,
     good_look,
@@ -258,6 +260,38 @@ def test_words_of_sshd_are_those_that_it_repeats():
         "passwordauthentication": "yes",
         "permitrootlogin": "without-password",
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "given"),
+    [
+        ("", {}),
+        ("#SSHD_OPTS=-oPort=1\n", {}),
+        ("SSHD_OPTS=\n", {}),
+        ("SSHD_OPTS='-4 -o PermitRootLogin=no'\n", {"permitrootlogin": "no"}),
+        ('SSHD_OPTS="-oPermitRootLogin=Yes -o PermitRootLogin=no"\n', {"permitrootlogin": "yes"}),
+        ("SSHD_OPTS=-f/etc/ssh/mine\n", {"-f": "/etc/ssh/mine"}),
+        ("SSHD_OPTS=-4\nexport SSHD_OPTS='-f /etc/ssh/mine'\n", {"-f": "/etc/ssh/mine"}),
+    ],
+)
+def test_what_sshd_is_started_with_is_read_as_its_unit_reads_it(text, given):
+    assert access.command_line(with_file(GOOD, access.DEFAULTS, plain(text))) == given
+
+
+def test_what_the_running_sshd_was_started_with_counts_first():
+    title = ("sshd: /usr/sbin/sshd -D -o PermitRootLogin=no [listener] 0 of 10-100 startups",)
+    look = with_unit_named(GOOD, access.SERVICE, process=replace(SSHD_PROCESS, argv=title))
+    look = with_file(look, access.DEFAULTS, plain("SSHD_OPTS=-oPermitRootLogin=yes\n"))
+    assert access.command_line(look) == {"permitrootlogin": "no"}
+    alone = with_file(with_unit_named(look, access.SERVICE, process=None), access.DEFAULTS, None)
+    assert access.command_line(alone) == {}
+
+
+def test_another_configuration_file_of_sshd_is_not_taken_for_ours():
+    look = with_file(GOOD, access.DEFAULTS, plain("SSHD_OPTS=-f/etc/ssh/mine\n"))
+    node = SimpleNamespace(plan=PLAN, snapshot=look)
+    found = ROLE.checks.sshd_has_its_options(PLAN.roles["base"], node)
+    assert (found.status, "started with -f /etc/ssh/mine" in found.got) == ("unknown", True)
 
 
 # Leaving alone, and taking back

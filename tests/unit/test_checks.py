@@ -35,6 +35,7 @@ from good_node import (
     SSD_LINK,
     SSD_SHOW,
     SSD_UUID,
+    SSHD_PROCESS,
     TIMEDATE,
     TRIP,
     UPGRADES_TIMER,
@@ -155,6 +156,12 @@ def watchdog_times(runtime: str, reboot: str = "5min") -> Snapshot:
 def with_supply(milliamperes: int | None) -> Snapshot:
     """A good look but for the supply."""
     return replace(GOOD, device_tree=replace(GOOD.device_tree, psu_ma=milliamperes))
+
+
+def with_sshd(words: str) -> Snapshot:
+    """The look at an sshd that was started with more words."""
+    title = SSHD_PROCESS.argv[0].replace("-D", f"-D {words}")
+    return with_unit_named(GOOD, "ssh.service", process=replace(SSHD_PROCESS, argv=(title,)))
 
 
 def of_board(look: Snapshot, revision: int) -> Snapshot:
@@ -307,6 +314,10 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
             GOOD,
             "sshd -T",
             Output(0, "passwordauthentication no\nkbdinteractiveauthentication yes\n"),
+        ),
+        "on its command line": with_sshd("-o PasswordAuthentication=yes"),
+        "on that of its next start": with_file(
+            GOOD, "/etc/default/ssh", plain("SSHD_OPTS='-oPasswordAuthentication=yes -4'\n")
         ),
     },
     "power.fan_has_its_temperatures": {
@@ -618,6 +629,8 @@ BLIND: dict[str, dict[str, Snapshot | Node]] = {
     "base.sshd_has_its_options": {
         "no answer": with_command(GOOD, "sshd -T", WHY),
         "a broken configuration": with_command(GOOD, "sshd -T", Output(255, WHY.why)),
+        "no defaults": with_file(GOOD, "/etc/default/ssh", WHY),
+        "no units": replace(GOOD, units=WHY),
     },
     "power.fan_has_its_temperatures": {
         "perhaps a container": with_command(GOOD, DETECT, WHY),
@@ -776,6 +789,7 @@ BLIND |= log_faults.BLIND | owned_faults.BLIND
 
 UNTOLD = with_command(GOOD, "vcgencmd get_throttled", None)
 COLD = with_command(GOOD, "vcgencmd measure_temp", None)
+NO_ZONE = with_file(COLD, "/sys/class/thermal/thermal_zone0/temp", None)
 MINI_PC = node_plan(replace(PI5, kind="other", model="not a Raspberry Pi"))
 
 NO_SSD = replace(with_file(with_disks(GOOD), SSD_LINK, None), free_bytes={})
@@ -838,20 +852,17 @@ SKIPPED: dict[str, tuple[tuple[Snapshot | Node, str], ...]] = {
         (in_container(GOOD), "a container (systemd-nspawn)"),
         (NVME, "does not hang on USB"),
     ),
-    "power.voltage_is_enough": ((UNTOLD, "no Raspberry Pi"),),
-    "power.clock_is_not_held_down": ((UNTOLD, "no Raspberry Pi"),),
-    "power.nothing_was_throttled_since_boot": ((UNTOLD, "no Raspberry Pi"),),
-    "power.temperature_is_moderate": (
-        (with_file(COLD, "/sys/class/thermal/thermal_zone0/temp", None), "thermal zone"),
-    ),
+    "power.voltage_is_enough": ((Node(UNTOLD, plan=MINI_PC), "no Raspberry Pi"),),
+    "power.clock_is_not_held_down": ((Node(UNTOLD, plan=MINI_PC), "no Raspberry Pi"),),
+    "power.nothing_was_throttled_since_boot": ((Node(UNTOLD, plan=MINI_PC), "no Raspberry Pi"),),
+    "power.temperature_is_moderate": ((Node(NO_ZONE, plan=MINI_PC), "no Raspberry Pi"),),
     "power.governor_is_in_force": (
         (in_container(GOOD), "a container (systemd-nspawn)"),
         (with_file(GOOD, GOVERNOR, None), "no cpufreq"),
         (Node(GOOD, plan=node_plan(power={"governor": None})), "it is performance"),
     ),
     "power.supply_is_rated_for_a_pi_5": (
-        (with_supply(None), "does not tell"),
-        (Node(GOOD, plan=MINI_PC), "only a Pi 5 tells"),
+        (Node(with_supply(None), plan=MINI_PC), "only a Pi 5 tells"),
     ),
     "watchdog.device_is_armed": (
         (in_container(GOOD), "a container (systemd-nspawn) has no watchdog of its own"),
