@@ -29,7 +29,7 @@ setup: .venv/ready ## Make .venv from the lock
 system: # Install the Debian packages of virtual Pis where root runs this and some are missing
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 	    ! dpkg-query -W -f '$${db:Status-Abbrev}\n' $(PACKAGES) 2>/dev/null | \
-	      awk '/^ii/ {n++} END {exit n != '$(words $(PACKAGES))'}'; then \
+	      awk '/^.i/ {n++} END {exit n != '$(words $(PACKAGES))'}'; then \
 	  apt-get -q update && \
 	  DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends $(PACKAGES); \
 	fi

@@ -32,7 +32,8 @@ def read(path):
 
 def other_owner():
     """Who else owns zram by what is installed and configured, None for nobody."""
-    if run("dpkg-query", "-W", "-f", "${db:Status-Abbrev}", "rpi-swap").stdout.startswith("ii"):
+    # The first letter is what somebody wants ("h": held), the second what is so.
+    if run("dpkg-query", "-W", "-f", "${db:Status-Abbrev}", "rpi-swap").stdout[1:2] == "i":
         return (
             "the package rpi-swap is installed, which makes zram and swap of its own at every boot. "
             "Remove it (sudo apt-get purge rpi-swap), reboot, and run again; or leave swap to it: "

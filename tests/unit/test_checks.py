@@ -443,6 +443,7 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
         "another on one group": with_file(
             GOOD, GOVERNOR.replace("policy0", "policy4"), plain("powersave\n")
         ),
+        "nothing that scales a Pi's clock": with_file(GOOD, GOVERNOR, None),
     },
     "power.supply_is_rated_for_a_pi_5": {"3 A": with_supply(3000)},
     "watchdog.times_are_in_force": {
@@ -788,6 +789,7 @@ BLIND: dict[str, dict[str, Snapshot | Node]] = {
 BLIND |= log_faults.BLIND | owned_faults.BLIND
 
 UNTOLD = with_command(GOOD, "vcgencmd get_throttled", None)
+NO_CPUFREQ = with_file(GOOD, GOVERNOR, None)
 COLD = with_command(GOOD, "vcgencmd measure_temp", None)
 NO_ZONE = with_file(COLD, "/sys/class/thermal/thermal_zone0/temp", None)
 MINI_PC = node_plan(replace(PI5, kind="other", model="not a Raspberry Pi"))
@@ -858,7 +860,8 @@ SKIPPED: dict[str, tuple[tuple[Snapshot | Node, str], ...]] = {
     "power.temperature_is_moderate": ((Node(NO_ZONE, plan=MINI_PC), "no Raspberry Pi"),),
     "power.governor_is_in_force": (
         (in_container(GOOD), "a container (systemd-nspawn)"),
-        (with_file(GOOD, GOVERNOR, None), "no cpufreq"),
+        (Node(NO_CPUFREQ, plan=MINI_PC), "no cpufreq"),
+        (Node(NO_CPUFREQ, plan=node_plan(power={"governor": None})), "no cpufreq"),
         (Node(GOOD, plan=node_plan(power={"governor": None})), "it is performance"),
     ),
     "power.supply_is_rated_for_a_pi_5": (

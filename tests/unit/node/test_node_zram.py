@@ -89,8 +89,9 @@ def test_a_kernel_without_zram_is_refused(node, capsys):
     assert "no module zram: it would not" in capsys.readouterr().err
 
 
-def test_trixies_own_swap_is_not_fought(node, capsys):
-    node.rpi_swap = "ii "
+@pytest.mark.parametrize("state", ["ii ", "hi "])
+def test_trixies_own_swap_is_not_fought(node, capsys, state):
+    node.rpi_swap = state
     assert made() == 1
     said = capsys.readouterr().err
     assert "rpi-swap is installed" in said
