@@ -172,6 +172,7 @@ def lines_are_as_written(plan: BootPlan, node: Node) -> Finding:
     look = node.snapshot
     if isinstance(look.boot, Unknown):
         return unknown(WANT, look.boot)
-    if why := no_boot_folder(plan, look.boot):
-        return skip(WANT, why)
+    stop = _inapplicable(WANT, plan, look.boot)
+    if stop:
+        return stop
     return as_written(plan, steps(plan, node.plan, look), look, look.boot)

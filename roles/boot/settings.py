@@ -59,7 +59,12 @@ class Settings(Section):
                 "config.force_turbo cannot be set: beside an over_voltage it burns the board's "
                 "warranty bit. power.governor: performance keeps the clock up too"
             )
-        for name in self.config:
+        for name, value in self.config.items():
+            if name.startswith("dtparam=") and "," in value:
+                raise ValueError(
+                    f"config.{name} is {value!r}: a comma begins the next parameter. Give each of them "
+                    "a line of its own, dtparam=NAME"
+                )
             if name in REPEATED:
                 raise ValueError(
                     f"config.{name} cannot be set: its lines add up. Allowed are names with one "

@@ -224,6 +224,11 @@ def test_names_without_one_value_are_refused(name):
         settings(boot={"config": {name: "1"}})
 
 
+def test_two_parameters_in_one_value_are_refused():
+    with pytest.raises(ValidationError, match="a comma begins the next parameter"):
+        settings(boot={"config": {"dtparam=i2c_arm": "on,spi=on"}})
+
+
 @pytest.mark.parametrize("value", ["", "a b", "1\n[pi4]", "x" * 49])
 def test_values_that_are_no_single_word_are_refused(value):
     with pytest.raises(ValidationError):
