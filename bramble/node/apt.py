@@ -45,6 +45,7 @@ APT = ("apt-get", "-q", "-y", *(word for option in OPTIONS for word in ("-o", op
 SOMEBODY_WAS_FASTER = "Could not get lock"
 # What apt says, and what that means; the first that fits is told.
 CAUSES = (
+    (SOMEBODY_WAS_FASTER, "another apt is at work all the time"),
     ("No space left on device|enough free space", "a disk of the node is full"),
     ("is not valid yet", "the node's clock is behind, or the mirror's is ahead"),
     (
@@ -138,12 +139,14 @@ def wait(paths, held):
 
 def run(*words):
     """Run apt-get once its locks are free: its exit code, and what it said or who holds a lock."""
+    deadline_s = time.monotonic() + WAIT_S
     while True:
         problem = wait(LOCKS, holder)
         if problem:
             return BUSY, f"E: {problem}"
         code, said = call(*APT, *words)
-        if not code or SOMEBODY_WAS_FASTER not in said:
+        locked_out = code and SOMEBODY_WAS_FASTER in said
+        if not locked_out or time.monotonic() > deadline_s:
             return code, said
         time.sleep(1)
 

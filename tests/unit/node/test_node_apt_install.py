@@ -276,6 +276,10 @@ def test_somebody_who_was_faster_is_waited_for_as_well(monkeypatch):
     monkeypatch.setattr(apt, "call", lambda *argv: answers.pop(0))
     monkeypatch.setattr(apt.time, "sleep", lambda seconds: None)
     assert apt.run("update") == (0, "done")
+    monkeypatch.setattr(apt, "WAIT_S", -1)
+    answers += [(100, said), (0, "too late")]
+    assert apt.run("update") == (100, said), "it ends"
+    assert apt.cause(said).startswith("another apt is at work all the time")
 
 
 @pytest.mark.parametrize(
