@@ -43,6 +43,7 @@ OWN = {
 SKIPPED = (
     *NOT_WANTED,
     *NO_LOG2RAM,
+    "base.cloud_init_keeps_the_name",  # there is none
     "power.governor_is_in_force",
     "power.supply_is_rated_for_a_pi_5",  # it is a Pi 4
 )
