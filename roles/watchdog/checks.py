@@ -21,6 +21,9 @@ from roles.watchdog.plan import (
     steps,
 )
 
+# What the kernel's module softdog calls itself.
+SOFTWARE = "Software Watchdog"
+
 
 @check()
 def times_are_in_force(plan: WatchdogPlan, node: Node) -> Finding:
@@ -39,7 +42,7 @@ def times_are_in_force(plan: WatchdogPlan, node: Node) -> Finding:
 
 @check()
 def device_is_armed(plan: WatchdogPlan, node: Node) -> Finding:
-    """The watchdog device itself is armed with the planned time."""
+    """The watchdog device itself is armed with the planned time, and on a Pi it is the board's."""
     want = f"active with {plan.runtime_s} s" if plan.runtime_s else "inactive"
     kind, found = container.container(node.snapshot), device(node.snapshot)
     if isinstance(found, Unknown):
@@ -51,7 +54,16 @@ def device_is_armed(plan: WatchdogPlan, node: Node) -> Finding:
     if found is None:
         remedy = "Every Pi has one: look for bcm2835-wdt in `dmesg`, and update the kernel."
         return expect(want, f"there is no {DEVICE}", False, remedy)
-    got = f"{found.state} with {found.timeout_s} s ({found.identity})"
+    got = (
+        f"{found.state} with {found.timeout_s} s ({found.identity or 'it does not say what it is'})"
+    )
+    if plan.runtime_s and not found.identity:
+        return unknown(want, Unknown(got))
+    if found.identity.startswith(SOFTWARE) and node.plan.board.kind != OTHER:
+        remedy = (
+            "It stops with the kernel that it watches: unload softdog, and the board's is used."
+        )
+        return expect(want, got, not plan.runtime_s, remedy)
     remedy = (
         "See `journalctl -b _PID=1 -g watchdog`. Kernels of before 2024 take 15 s at most: update the "
         "kernel, or set watchdog.runtime_s to 15 or less."

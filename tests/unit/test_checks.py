@@ -456,6 +456,7 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
         "not armed": with_file(GOOD, f"{WATCHDOG}/state", plain("inactive\n")),
         "another time": with_file(GOOD, f"{WATCHDOG}/timeout", plain("12\n")),
         "a Pi without one": with_file(GOOD, f"{WATCHDOG}/state", None),
+        "a program's": with_file(GOOD, f"{WATCHDOG}/identity", plain("Software Watchdog\n")),
     },
     "boot.kernel_has_its_parameters": {
         "not given": with_boot(GOOD, proc_cmdline="cgroup_disable=memory root=PARTUUID=1-02\n"),
