@@ -14,7 +14,7 @@ from requests.auth import AuthBase
 
 from bramble import gguf
 from bramble.gguf import Header, NeedMore
-from bramble.models.hub import TIMEOUT_S, why
+from bramble.models.hub import TIMEOUT_S, later, why
 
 FIRST_BYTES = 64 << 10
 LIMIT_BYTES = 16 << 20
@@ -23,7 +23,7 @@ DEADLINE_S = 60
 """Longer is not read: one that sends a byte now and then never runs into a timeout of its own."""
 
 _HOPS = 5
-_CONTENT_RANGE = re.compile(r"bytes 0-\d+/(\d+|\*)")
+_CONTENT_RANGE = re.compile(r"\s*bytes\s+0-\d+/(\d+|\*)\s*", re.IGNORECASE)
 _ANSWERS = {
     401: "it wants a login: download the file and name that",
     403: "it may not be read without a login: download the file and name that",
@@ -108,7 +108,7 @@ def _pieces(answer: requests.Response, shown: str) -> Callable[[int], bytes]:
                 f"{shown} is too slow: its header did not come within {DEADLINE_S} s; try again, or "
                 "download the file and name that."
             )
-        piece: bytes = answer.raw.read1(FIRST_BYTES)
+        piece: bytes = answer.raw.read1(FIRST_BYTES, decode_content=True)
         return piece
 
     return more
@@ -139,9 +139,13 @@ def _size(answer: requests.Response, shown: str) -> int | None:
         return None if told[1] == "*" else int(told[1])
     if code != 200:
         means = _ANSWERS.get(code, "try again, or download the file and name that")
+        if code == 429:
+            means = f"it has had too many questions; try again {later(answer)}"
         raise SourceError(f"{shown} answers {code} {answer.reason}: {means}.")
     length = answer.headers.get("Content-Length", "")
-    return int(length) if length.isdecimal() else None
+    # Of packed content the length is not the file's.
+    packed = answer.headers.get("Content-Encoding", "identity") not in ("", "identity")
+    return int(length) if length.isdecimal() and not packed else None
 
 
 def _parse(read: Callable[[int], bytes], limit: int) -> Header:

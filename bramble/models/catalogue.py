@@ -24,9 +24,11 @@ USE = rf"^{NAME}:{QUANT}$"
 """What names one file of the catalogue: MODEL:QUANT."""
 
 REPO = r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$"
-GGUF = r"^[A-Za-z0-9][A-Za-z0-9._/+-]*\.gguf$"
+_FOLDER = r"[^./\s\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*"
+GGUF = rf"^{_FOLDER}(/{_FOLDER})*\.(gguf|GGUF)$"
+"""A file of a repository, below folders or not: names as hubs have them, spaces in them too."""
 S = TypeVar("S", bound=Section)
-_PART = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
+_PART = re.compile(r"-(?P<number>\d{5})-of-(?P<parts>\d{5})\.gguf$", re.IGNORECASE)
 
 
 class Entry(Section):
@@ -55,12 +57,15 @@ class Entry(Section):
     @field_validator("files")
     @classmethod
     def _whole(cls, files: dict[str, str]) -> dict[str, str]:
-        parts = [file for file in files.values() if _PART.search(file)]
-        if parts:
-            raise ValueError(
-                f"{parts[0]} is one part of several, and a node serves one file; "
-                "name a repository that has the model in one"
-            )
+        for file in files.values():
+            part = _PART.search(file)
+            # One of one is the whole model.
+            if part and int(part["parts"]) > 1:
+                raise ValueError(
+                    f"{file} is part {int(part['number'])} of {int(part['parts'])}, and a node serves "
+                    "one file; name a repository that has the model in one, or put the parts together "
+                    "with `llama-gguf-split --merge` and set model.url and model.sha256 of your own"
+                )
         return files
 
 

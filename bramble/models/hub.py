@@ -2,8 +2,8 @@
 
 `HEAD /REPO/resolve/REVISION/FILE` tells the commit (X-Repo-Commit), and of a file in LFS or Xet the
 size and sha256 (X-Linked-Size, X-Linked-Etag), on the redirect to the content: that redirect leads
-to another host and is not followed. Where a mirror leaves them out,
-`GET /api/models/REPO/revision/COMMIT?blobs=true` has them, as huggingface_hub's `model_info` asks.
+to another host and is not followed. Where a mirror leaves them out, or takes no HEAD,
+`GET /api/models/REPO/revision/REVISION?blobs=true` has them, as huggingface_hub's `model_info` asks.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from bramble.models.lock import Locked
 ENDPOINT = "https://huggingface.co"
 TIMEOUT_S = (10, 30)
 _HOPS = 5
+# What servers answer that take GET alone.
+_NO_HEAD = (405, 501)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -66,24 +68,24 @@ class Hub:
     def resolve(self, place: Place) -> Locked:
         """What the file is now."""
         answer = self._ask("HEAD", path_of(place))
+        if answer.status_code in _NO_HEAD:
+            return self._of_listing(place, place.revision)
         if not answer.ok:
             raise HubError(self._refusal(answer, place))
-        commit = answer.headers.get("X-Repo-Commit", "")
+        commit = answer.headers.get("X-Repo-Commit", "").lower()
         if not _COMMIT.fullmatch(commit):
-            raise HubError(
-                f"{self.endpoint} does not tell the commit of {place.repo} (X-Repo-Commit): it is no "
-                "hub of models, or something in between cuts its answers"
-            )
-        sha256 = answer.headers.get("X-Linked-Etag", "").removeprefix("W/").strip('"')
+            raise HubError(self._no_hub(answer, place))
+        sha256 = _unquoted(answer.headers.get("X-Linked-Etag", ""))
         size = answer.headers.get("X-Linked-Size", "")
-        if not _SHA256.fullmatch(sha256) or not size.isdigit():
-            sha256, size = self._of_listing(place, commit)
-        return Locked(
-            repo=place.repo, revision=commit, file=place.file, size_bytes=int(size), sha256=sha256
-        )
+        if not _SHA256.fullmatch(sha256) or not size.isdecimal():
+            return self._of_listing(place, commit)
+        return _locked(place, commit, size, sha256)
 
     def _ask(self, method: str, path: str) -> requests.Response:
-        """One answer; of its redirects only those within the hub (a renamed repository) are followed."""
+        """One answer; of its redirects only those within the hub (a renamed repository) are followed.
+
+        A hub that is asked without TLS may lead to itself with it.
+        """
         url = f"{self.endpoint}{path}"
         try:
             for _ in range(_HOPS):
@@ -95,35 +97,54 @@ class Hub:
                     allow_redirects=False,
                     timeout=TIMEOUT_S,
                 )
-                to = urlsplit(answer.headers.get("Location", ""))
-                if not answer.is_redirect or to.netloc or "X-Linked-Etag" in answer.headers:
+                to = urljoin(url, answer.headers.get("Location", ""))
+                told = "X-Linked-Etag" in answer.headers
+                if not answer.is_redirect or told or not _within(url, to):
                     return answer
-                url = urljoin(url, answer.headers["Location"])
+                url = to
         except requests.RequestException as error:
             raise HubUnreachable(f"{self.endpoint} cannot be asked: {why(error)}") from None
         raise HubError(f"{self.endpoint} redirects in a circle: {path}")
 
-    def _listing(self, repo: str, revision: str) -> Mapping[str, Mapping[str, Any]]:
-        """The repository's files by name, with the size and sha256 of those in LFS."""
-        answer = self._ask(
-            "GET", f"/api/models/{repo}/revision/{quote(revision, safe='')}?blobs=true"
-        )
+    def _listing(self, repo: str, revision: str) -> tuple[str, Mapping[str, Mapping[str, Any]]]:
+        """A repository's commit, and its files by name with the size and sha256 of those in LFS."""
+        path = f"/api/models/{repo}/revision/{quote(revision, safe='')}?blobs=true"
+        answer = self._ask("GET", path)
         try:
-            siblings = answer.json()["siblings"] if answer.ok else []
-            return {sibling["rfilename"]: sibling.get("lfs") or {} for sibling in siblings}
+            told = answer.json() if answer.ok else {}
+            siblings = {one["rfilename"]: one.get("lfs") or {} for one in told.get("siblings", ())}
+            return str(told.get("sha", "")).lower(), siblings
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise HubError(f"{self.endpoint} gives no list of {repo}'s files: {error!r}") from None
 
-    def _of_listing(self, place: Place, commit: str) -> tuple[str, str]:
-        """sha256 and size of a file as the listing of its repository has them."""
-        lfs = self._listing(place.repo, commit).get(place.file, {})
-        sha256, size = str(lfs.get("sha256", "")), str(lfs.get("size", ""))
-        if not _SHA256.fullmatch(sha256) or not size.isdigit():
+    def _of_listing(self, place: Place, revision: str) -> Locked:
+        """What a file is as the listing of its repository has it."""
+        commit, files = self._listing(place.repo, revision)
+        commit = commit if _COMMIT.fullmatch(commit) else revision
+        lfs = files.get(place.file, {})
+        sha256 = str(lfs.get("sha256") or lfs.get("oid") or "").removeprefix("sha256:").lower()
+        size = str(lfs.get("size", ""))
+        if not _COMMIT.fullmatch(commit) or not _SHA256.fullmatch(sha256) or not size.isdecimal():
             raise HubError(
-                f"{self.endpoint} tells no sha256 of {place.file} in {place.repo}: it is not in LFS; "
-                "set model.name, model.url and model.sha256 of your own instead"
+                f"{self.endpoint} tells no commit, size and sha256 of {place.file} in {place.repo}: the "
+                "file is not in LFS, or the mirror does not know it; set model.name, model.url and "
+                "model.sha256 of your own instead"
             )
-        return sha256, size
+        return _locked(place, commit, size, sha256)
+
+    def _no_hub(self, answer: requests.Response, place: Place) -> str:
+        """Why an answer without a commit is none of a hub."""
+        to = urlsplit(urljoin(answer.url, answer.headers.get("Location", "")))
+        if answer.is_redirect and not _within(answer.url, to.geturl()):
+            return (
+                f"{self.endpoint} sends on to {to.scheme}://{to.netloc} and does not tell the commit of "
+                f"{place.repo} (X-Repo-Commit): set HF_ENDPOINT to the hub itself"
+            )
+        return (
+            f"{self.endpoint} does not tell the commit of {place.repo} (X-Repo-Commit): it is no hub of "
+            "models, or something in between cuts its answers; for a file of a plain web server set "
+            "model.name, model.url and model.sha256"
+        )
 
     def _refusal(self, answer: requests.Response, place: Place) -> str:
         """What an answer that is an error means."""
@@ -144,11 +165,20 @@ class Hub:
                 "correct models.yml, or give a token with HF_TOKEN or --token-file"
             )
         if code == 429:
-            return f"{self.endpoint} has had too many questions for now; try again in five minutes"
-        return f"{self.endpoint} answers {code} {answer.reason} for {place.repo} {place.file}"
+            return f"{self.endpoint} has had too many questions for now; try again {later(answer)}"
+        where = f"for {place.repo} {place.file}{_says(answer)}"
+        if code == 403:
+            return (
+                f"{self.endpoint} answers 403 {answer.reason} {where}; {token}: see at "
+                f"{self.endpoint}/{place.repo} whether you may read it, and give a token with "
+                "HF_TOKEN or --token-file"
+            )
+        again = "; try again later" if code >= 500 else ""
+        return f"{self.endpoint} answers {code} {answer.reason} {where}{again}"
 
     def _no_such_file(self, place: Place) -> str:
-        names = [n for n in self._listing(place.repo, place.revision) if n.endswith(".gguf")]
+        _, files = self._listing(place.repo, place.revision)
+        names = [name for name in files if name.lower().endswith(".gguf")]
         lower = {name.lower(): name for name in names}
         near = difflib.get_close_matches(place.file.lower(), lower, n=1)
         advice = (
@@ -157,6 +187,40 @@ class Hub:
             else f"it has: {', '.join(names) or 'no GGUF'}"
         )
         return f"{place.repo} has no file {place.file} at {place.revision}; {advice}"
+
+
+def _locked(place: Place, commit: str, size: str, sha256: str) -> Locked:
+    return Locked(
+        repo=place.repo, revision=commit, file=place.file, size_bytes=int(size), sha256=sha256
+    )
+
+
+def _unquoted(etag: str) -> str:
+    """An ETag without the quotes, and the sign of a weak one, that mirrors put round it."""
+    return etag.strip().removeprefix("W/").strip('"').lower()
+
+
+def _within(url: str, to: str) -> bool:
+    """Whether a redirect stays with the hub, with TLS where it had it."""
+    before, after = urlsplit(url), urlsplit(to)
+    if before.scheme == "https" and after.scheme != "https":
+        return False
+    upgraded = before.scheme != after.scheme and before.hostname == after.hostname
+    return upgraded or before.netloc == after.netloc
+
+
+def later(answer: requests.Response) -> str:
+    """When to ask again, as far as the answer says it (Retry-After)."""
+    seconds = answer.headers.get("Retry-After", "")
+    if seconds.isdecimal() and 0 < int(seconds) <= 86400:
+        return f"in {seconds} s"
+    return "in five minutes"
+
+
+def _says(answer: requests.Response) -> str:
+    """The hub's own words, where it has some."""
+    said = answer.headers.get("X-Error-Message", "").strip()
+    return f' ("{said[:200]}")' if said else ""
 
 
 def path_of(place: Place) -> str:
