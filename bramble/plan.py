@@ -88,6 +88,10 @@ class RolePlan:
         """Why this plan cannot work on its board, each a sentence that says what to do."""
         return ()
 
+    def warnings(self) -> tuple[str, ...]:
+        """What is done as planned and hardly meant so, or cannot be told, each a sentence."""
+        return ()
+
 
 Given = Mapping[str, str]
 """What the roles before this one provide."""
@@ -119,6 +123,11 @@ class NodePlan:
     def refusals(self) -> tuple[str, ...]:
         """Why a deploy leaves the node alone: what its plan itself shows to be impossible."""
         return tuple(why for plan in self.roles.values() for why in plan.refusals())
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a deploy tells before it goes on."""
+        return tuple(why for plan in self.roles.values() for why in plan.warnings())
 
 
 def make(

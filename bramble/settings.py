@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -51,6 +51,10 @@ class Section(BaseModel):
 
     def pins(self, host: str) -> tuple[Pinned, ...]:
         """What engine.lock has for this host in the place of these settings."""
+        return ()
+
+    def warnings(self, sections: Mapping[str, Section]) -> tuple[str, ...]:
+        """What is hardly meant, as far as a host's sections tell it without the host."""
         return ()
 
     def missing_files(self) -> Iterator[tuple[tuple[str, ...], Path]]:

@@ -248,6 +248,7 @@ def as_dict(plan: NodePlan, steps: Mapping[str, Sequence[Step]]) -> dict[str, An
         },
         "pins": list(plan.pins),
         "refused": [*plan.refusals, *at_once(steps.values())],
+        "warned": list(plan.warnings),
         "packages": list(plan.packages),
         "files": [
             {

@@ -98,11 +98,12 @@ def fit(
     MODEL is MODEL:QUANT of models.yml or models.lock, a GGUF file, or its http(s) address, of which
     at most the first 16 MiB are read. The answer is yes, tight or no, with what llama-server takes,
     the largest context that fits, the flags that were counted with, and the most tokens/s that the
-    memory allows. zram and swap are not counted. A claimed speed is called impossible, unlikely,
-    plausible or far below what is usual.
+    memory allows; or that it cannot be told, where only the most that it can take is known. zram and
+    swap are not counted. A claimed speed is called impossible, unlikely, plausible or far below what is
+    usual.
 
     Exit code 0 for yes and tight, 1 for no or an impossible claim, 2 for wrong usage or a model that
-    cannot be read.
+    cannot be read, 3 where it cannot be told.
 
     \b
     bramble fit qwen2.5-3b-instruct:q4_k_m --board pi4-4g
@@ -122,13 +123,14 @@ def fit(
     fast = speed.speed(found, known, request) if known else None
     if claim is not None and fast is None:
         refuse("Nothing is known of this board's memory: give --bandwidth to judge a claim.")
+    # Whether it fits decides only where that is sure: then weights come from the disk.
     judged = speed.judge(claim, fast, answer.verdict != "no") if claim and fast else None
     if as_json:
         click.echo(json.dumps(_as_dict(answer, fast, judged), indent=2))
     else:
         click.echo(_text(answer, fast, judged))
     wrong = answer.verdict == "no" or (judged is not None and judged.verdict == "impossible")
-    raise click.exceptions.Exit(1 if wrong else 0)
+    raise click.exceptions.Exit(1 if wrong else 3 if answer.verdict == "unknown" else 0)
 
 
 def _dimensions(model: str) -> Geometry:
@@ -204,26 +206,27 @@ def _as_dict(answer: Fit, fast: Speed | None, judged: Claim | None) -> dict[str,
 
 
 def _text(answer: Fit, fast: Speed | None, judged: Claim | None) -> str:
+    most = "at most " if answer.doubt else ""
     rows = {
         "weights": answer.weights_mib,
         "keys and values": answer.kv_mib,
         "compute buffer": answer.compute_mib,
         "copies for later turns": answer.cache_mib,
-        "in all": answer.total_mib,
+        f"{most}in all": answer.total_mib,
         "available": answer.available_mib,
         "reserved for the rest": answer.reserve_mib,
     }
     lines = [answer.sentence, *(f"  {name:22} {mib:7} MiB" for name, mib in rows.items())]
     if answer.flags:
         lines.append(f"  {' '.join(answer.flags)}")
-    lines += _speed_lines(fast, answer.verdict != "no") if fast else []
+    lines += _speed_lines(fast, answer.verdict in ("yes", "tight")) if fast else []
     return "\n".join([*lines, *([judged.sentence] if judged else [])])
 
 
 def _speed_lines(fast: Speed, fits: bool) -> list[str]:
     if fast.most is None or fast.usual is None:
         return ["Speed: so small a model may lie in the processor's caches, and no bound is known."]
-    begin = "Speed" if fits else "Speed, if it fitted"
+    begin = "Speed" if fits else "Speed, if it fits"
     lines = [
         f"{begin}: at most {fast.most:g} tokens/s, {fast.most_full:g} with a full context: each "
         f"token reads {fast.bytes_per_token / 1e9:.2f} GB, and the memory gives "

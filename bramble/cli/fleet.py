@@ -216,6 +216,8 @@ def _print_plan(entry: dict[str, Any], diff: bool) -> None:
     click.echo(f"{entry['host']} ({entry['board']['model']}): {len(steps)} steps to do")
     for why in entry["refused"]:
         click.echo(f"  refused, none of them would be done: {why}")
+    for why in entry["warned"]:
+        click.echo(f"  warning: {why}")
     for step in steps:
         click.echo(f"  {step['role']}: {step['step']}: {step['why']}")
         for text in step["diffs"] if diff else ():

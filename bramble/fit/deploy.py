@@ -20,6 +20,14 @@ class Judged:
     answer: Fit
     refusal: str | None
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a deploy tells and does all the same: a fit that is not sure, a context without use."""
+        unknown = (f"model: {self.answer.sentence}",) if self.answer.doubt else ()
+        return unknown or (
+            (f"serving.ctx_tokens: {self.answer.beyond}",) if self.answer.beyond else ()
+        )
+
 
 def provided(
     model: Kept | None, others: Mapping[str, Kept], unlocked: tuple[str, ...], mode: str
@@ -39,6 +47,7 @@ def judged(given: Given, room: Room, request: Request) -> Judged | None:
         return None
     answer = fit(Kept.model_validate_json(given["model.dimensions"]).geometry, room, request)
     if answer.verdict != "no" or given["model.fit"] == "warn":
+        # The most that it can take is no reason to refuse: it may take less.
         return Judged(answer, None)
     sentence = (
         f"model: {given['model.name']} does not fit, so nothing is fetched. {answer.sentence} "
@@ -61,7 +70,7 @@ def _instead(given: Given, room: Room, request: Request) -> str:
     fitting = []
     for use, dimensions in json.loads(given["model.others"]).items():
         model: Geometry = Kept.model_validate(dimensions).geometry
-        if fit(model, room, request).verdict != "no":
+        if fit(model, room, request).verdict in ("yes", "tight"):
             # The one that keeps most of the model's bytes is the nearest.
             same = (
                 use.replace(":", "-").rpartition("-")[0] == given["model.name"].rpartition("-")[0]

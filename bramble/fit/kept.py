@@ -6,10 +6,25 @@ from itertools import groupby
 
 from pydantic import model_validator
 
-from bramble.fit.geometry import LAYERS_LIMIT, NUMBER_LIMIT, Geometry, Layer
+from bramble.fit.geometry import Geometry
+from bramble.fit.keys import LAYERS_LIMIT, NUMBER_LIMIT
+from bramble.fit.layers import Layer
 from bramble.fit.weights import Weights
 from bramble.gguf import SIZE_LIMIT
 from bramble.settings import Section, option
+
+RULES = 2
+"""Which rules a header is read by; what older ones read may be more than the model takes."""
+
+EXACT_BEFORE = frozenset(
+    [
+        *("deci", "gemma2", "gemma3", "lfm2", "llama", "olmoe", "phi3", "qwen2", "qwen3", "qwen35"),
+        "qwen3moe",
+    ]
+)
+"""The architectures that the first rules read to the byte."""
+
+OLD = "its dimensions were read by older rules, and `bramble model lock` reads them anew"
 
 
 class Layers(Section):
@@ -39,6 +54,10 @@ class Kept(Section):
     repacked_bytes: int = option(..., help="Tensors of repacked types.", ge=0, le=SIZE_LIMIT)
     twice_bytes: int = option(..., help="What is there twice then.", ge=0, le=SIZE_LIMIT)
     layers: tuple[Layers, ...] = option(..., help="Its layers, in order.")
+    doubt: str = option(
+        "", help="Why it may take less than that.", pattern=r"^[^\x00-\x1f]{0,400}$"
+    )
+    rules: int = option(1, help="By which rules the header was read.", ge=1, le=RULES)
 
     @model_validator(mode="after")
     def _bounded(self) -> Kept:
@@ -46,6 +65,11 @@ class Kept(Section):
         if not 1 <= count <= LAYERS_LIMIT:
             raise ValueError(f"{count} layers; 1 to {LAYERS_LIMIT} are right")
         return self
+
+    @property
+    def stale(self) -> bool:
+        """Whether it is to be read anew, as it may say too much."""
+        return self.rules < RULES and self.arch not in EXACT_BEFORE
 
     @property
     def geometry(self) -> Geometry:
@@ -69,6 +93,7 @@ class Kept(Section):
                 repacked_bytes=self.repacked_bytes,
                 twice_bytes=self.twice_bytes,
             ),
+            doubt=OLD if self.stale else self.doubt,
         )
 
 
@@ -82,6 +107,8 @@ def kept(model: Geometry) -> Kept:
         window=model.window,
         experts_used=model.experts_used,
         **vars(model.weights),
+        doubt=model.doubt,
+        rules=RULES,
         layers=tuple(
             Layers(count=len(list(alike)), **vars(layer)) for layer, alike in groupby(model.layers)
         ),

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from bramble.fit.geometry import Geometry, Layer
+from bramble.fit.geometry import Geometry
+from bramble.fit.layers import Layer
 from bramble.gguf import TYPES, Type
 
 # Both sizes are padded by llama.cpp (src/llama-context.cpp, src/llama-kv-cache-iswa.cpp).

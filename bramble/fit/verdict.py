@@ -1,5 +1,8 @@
 """Whether a model fits: what llama-server takes for it, against what a node has for it.
 
+Where only the most that it can take is known, and the node has less than that but as much as the
+weights, it cannot be told.
+
 Only memory counts. zram and swap are left out: each token needs the weights again. Mapped ones never
 go there, they are read from the disk each time; copied ones hardly compress (docs/roles/memory.md).
 """
@@ -85,11 +88,17 @@ BOARDS: Mapping[str, Room] = {
 }
 
 
+Verdict = Literal["yes", "tight", "no", "unknown"]
+
+
 @dataclass(frozen=True)
 class Fit:
-    """The answer. Every part is rounded up to whole MiB; `total_mib` is the sum of the first four."""
+    """The answer. Every part is rounded up to whole MiB; `total_mib` is the sum of the first four.
 
-    verdict: Literal["yes", "tight", "no"]
+    With a `doubt` they are the most that it can be. `beyond` tells of a context that is not used.
+    """
+
+    verdict: Verdict
     sentence: str
     weights_mib: int
     kv_mib: int
@@ -100,6 +109,8 @@ class Fit:
     available_mib: int
     max_ctx: int
     flags: tuple[str, ...]
+    doubt: str = ""
+    beyond: str = ""
 
 
 def request_for(model: Geometry, ctx: int | None) -> Request:
@@ -125,6 +136,26 @@ def fit(model: Geometry, room: Room, request: Request) -> Fit:
         available_mib=room.available_mib,
         max_ctx=largest,
         flags=() if verdict == "no" else _flags(room, request, cache),
+        doubt=model.doubt,
+        beyond=beyond(model.ctx_train, request),
+    )
+
+
+def beyond(ctx_train: int, request: Request) -> str:
+    """Return what is to be said of a context that the model was not trained for, or nothing.
+
+    llama-server takes its memory, warns and caps it (`n_ctx_slot` of tools/server/server-context.cpp).
+    """
+    each = request.ctx // request.slots
+    if each <= ctx_train:
+        return ""
+    asked = f"a context of {request.ctx} tokens"
+    if request.slots > 1:
+        asked += f", {each} for each of {request.slots} slots"
+    return (
+        f"{asked}: the model was trained for {ctx_train}, so llama-server takes the memory for all of "
+        f"it and uses no more than {ctx_train} in a conversation; {ctx_train * request.slots} is the "
+        "most that is of use"
     )
 
 
@@ -154,9 +185,10 @@ def _parts(model: Geometry, request: Request) -> tuple[int, int, int, int]:
     )
 
 
-def _verdict(model: Geometry, room: Room, total: int) -> Literal["yes", "tight", "no"]:
+def _verdict(model: Geometry, room: Room, total: int) -> Verdict:
     if total > room.available_mib:
-        return "no"
+        sure = not model.doubt or _mib(model.weights.file_bytes) > room.available_mib
+        return "no" if sure else "unknown"
     # The kernel may drop the file's copy of a tied embedding, but only if something wants its place.
     twice = _mib(model.weights.twice_bytes) if room.repacks else 0
     spare = room.available_mib - total - twice
@@ -164,26 +196,47 @@ def _verdict(model: Geometry, room: Room, total: int) -> Literal["yes", "tight",
     return "yes" if roomy and model.compared else "tight"
 
 
+_WORDS: Mapping[Verdict, str] = {
+    "yes": "Yes",
+    "tight": "Tight",
+    "no": "No",
+    "unknown": "Cannot tell",
+}
+
+
 def _sentence(
-    model: Geometry, room: Room, request: Request, verdict: str, total: int, largest: int
+    model: Geometry, room: Room, request: Request, verdict: Verdict, total: int, largest: int
 ) -> str:
+    most = "at most " if model.doubt else ""
     takes = (
-        f"{verdict.capitalize()}: with a context of {request.ctx} tokens the model takes {total} MiB, "
+        f"{_WORDS[verdict]}: with a context of {request.ctx} tokens the model takes {most}{total} MiB, "
         f"and the node has {room.available_mib} MiB for it"
     )
-    if verdict != "no":
-        words = f"; up to {largest} tokens fit"
-    elif largest:
-        words = f"; {largest} tokens would fit"
-    else:
-        words = "; no context fits, so take a smaller model or quantization, or a larger board"
-    if request.ctx > model.ctx_train:
-        words += f" (it was trained for {model.ctx_train})"
-    if not model.compared:
-        words += (
-            " (its architecture is not among those whose figures were compared with llama.cpp's)"
-        )
-    return f"{takes}{words}." + (f" {NO_CAPACITY}." if verdict == "no" else "")
+    words = [f"{takes}{_contexts(verdict, largest)}{_uncompared(model)}"]
+    if model.doubt:
+        words.append(f"{model.doubt[0].upper()}{model.doubt[1:]}")
+    if told := beyond(model.ctx_train, request):
+        words.append(f"{told[0].upper()}{told[1:]}")
+    if verdict == "no":
+        words.append(NO_CAPACITY)
+    return "".join(f"{sentence}. " for sentence in words).rstrip()
+
+
+def _contexts(verdict: Verdict, largest: int) -> str:
+    """Say how much context fits, or would."""
+    if verdict in ("yes", "tight"):
+        return f"; up to {largest} tokens fit"
+    if verdict == "unknown":
+        return f"; {largest} tokens fit for certain" if largest else "; no context fits for certain"
+    if largest:
+        return f"; {largest} tokens would fit"
+    return "; no context fits, so take a smaller model or quantization, or a larger board"
+
+
+def _uncompared(model: Geometry) -> str:
+    if model.compared:
+        return ""
+    return " (its architecture is not among those whose figures were compared with llama.cpp's)"
 
 
 def _flags(room: Room, request: Request, cache_mib: int) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from bramble.gguf import Tensor
 
 # Types that Arm's dotprod kernels want in another order (ggml-cpu/repack.cpp): such weights are
 # copied out of the mapped file into memory of the process.
-REPACKED = frozenset({"Q4_0", "Q4_K", "Q5_K", "Q6_K", "Q8_0", "IQ4_NL"})
+REPACKED = frozenset({"Q4_0", "Q4_K", "Q5_K", "Q6_K", "Q8_0", "IQ4_NL", "MXFP4", "Q1_0"})
 _EMBEDDING = "token_embd.weight"
 # Of these a token takes one row.
 _LOOKED_UP = frozenset({_EMBEDDING, "per_layer_token_embd.weight"})

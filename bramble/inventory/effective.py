@@ -42,6 +42,9 @@ class Report(BaseModel):
     pins: list[str] = Field(
         description="What the host stays at in spite of the inventory, in words."
     )
+    warnings: list[str] = Field(
+        description="What is hardly meant, such as a context that the model was not trained for."
+    )
     settings: list[Effective]
 
 
@@ -55,8 +58,14 @@ def report(host: Host) -> Report:
     }
     for row in rows:
         row.pinned = said.get(row.setting)
-    pins = list(sentences(host))
-    return Report(host=host.name, groups=list(host.groups), pins=pins, settings=rows)
+    sections = host.settings
+    return Report(
+        host=host.name,
+        groups=list(host.groups),
+        pins=list(sentences(host)),
+        warnings=[told for part in sections.values() for told in part.warnings(sections)],
+        settings=rows,
+    )
 
 
 def table(report: Report) -> str:
@@ -65,7 +74,8 @@ def table(report: Report) -> str:
     rows += [(row.setting, _text(row.value), row.unit or "", _by(row)) for row in report.settings]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = ("  ".join([*map(str.ljust, row, widths), row[3]]) for row in rows)
-    return "\n".join([*report.pins, *(line.rstrip() for line in lines)])
+    warnings = [f"warning: {warning}" for warning in report.warnings]
+    return "\n".join([*report.pins, *warnings, *(line.rstrip() for line in lines)])
 
 
 def _rows(host: Host, section: Section, above: Keys) -> Iterator[Effective]:

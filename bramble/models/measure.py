@@ -12,7 +12,7 @@ from bramble.models.lock import Locked
 
 def measured(entry: Locked, hub: Hub) -> tuple[Locked, str]:
     """The entry with the model's dimensions; where they cannot be had, as it was, and why."""
-    if entry.fit is not None:
+    if entry.fit is not None and not entry.fit.stale:
         return entry, ""
     try:
         found = kept(geometry(source.header(entry.url(hub.endpoint), hub.auth)))

@@ -159,8 +159,12 @@ def _fail(state: State, host: Host, reasons: tuple[str, ...]) -> bool:
 
 
 def accept(node: Node) -> None:
-    """Refuse a plan that cannot work on its board, before anything is changed or fetched."""
-    if node.plan is not None and node.plan.refusals:
+    """Tell what is hardly meant, and refuse a plan that cannot work, before anything is changed."""
+    if node.plan is None:
+        return
+    for warning in node.plan.warnings:
+        host.log(click.style(warning, "yellow"))
+    if node.plan.refusals:
         refuse(name="Refuse the plan", reasons=node.plan.refusals)
 
 

@@ -105,10 +105,12 @@ def ahead(settings: Settings, snapshot: Snapshot) -> Kept | str | None:
     pin, path = settings.pin, _path(settings)
     if pin.fit:
         return None
+    there = isinstance(snapshot.file(path), FileState)
     try:
-        return Kept.model_validate(note(snapshot, f"{path}.fit"))
+        noted = Kept.model_validate(note(snapshot, f"{path}.fit"))
     except ValidationError:
-        return None if isinstance(snapshot.file(path), FileState) else pin.url
+        return None if there else pin.url
+    return pin.url if noted.stale and not there else noted
 
 
 def steps(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from bramble.checks import Finding, Node, check, expect, skip, unknown
 from bramble.fit.verdict import NO_CAPACITY, SERVER_MIB, room_of
@@ -87,7 +88,7 @@ def build_says_its_commit(plan: ServingPlan, node: Node) -> Finding:
     answer = node.snapshot.answer(f"{plan.url}/props")
     if isinstance(answer, Unknown):
         return unknown(plan.build_info, answer)
-    got = _build_info(answer.body)
+    got = str(_props(answer.body, "build_info"))
     return expect(plan.build_info, got, got == plan.build_info, "Run the deploy again.")
 
 
@@ -172,12 +173,15 @@ def process_is_unprivileged(plan: ServingPlan, node: Node) -> Finding:
     )
 
 
-def _build_info(body: str) -> str:
-    """What /props calls the build."""
+def _props(body: str, *keys: str) -> Any:
+    """What /props says below these keys."""
     try:
-        return str(json.loads(body)["build_info"])
+        found = json.loads(body)
+        for key in keys:
+            found = found[key]
     except (ValueError, KeyError, TypeError):
         return "nothing readable"
+    return found
 
 
 @check()
@@ -189,6 +193,8 @@ def model_fits(plan: ServingPlan, node: Node) -> Finding:
         answer = plan.fit.answer
         if answer.verdict == "no" and plan.fit.refusal is None:
             return skip(want, f"model.fit is warn; it takes {answer.total_mib} MiB")
+        if answer.verdict == "unknown":
+            return Finding("unknown", want, f"at most {answer.total_mib} MiB", answer.sentence)
         got, well = f"{answer.total_mib} MiB ({answer.verdict})", answer.verdict != "no"
         return expect(want, got, well, plan.fit.refusal or "")
     file = node.snapshot.file(plan.model_path)
@@ -200,6 +206,21 @@ def model_fits(plan: ServingPlan, node: Node) -> Finding:
     got = f"{weights_mib} MiB of weights, and more that models.lock does not tell"
     remedy = f"Take a smaller model or quantization. {NO_CAPACITY}."
     return expect(want, got, weights_mib <= room.available_mib, remedy)
+
+
+@check(severity="warn")
+def context_is_as_planned(plan: ServingPlan, node: Node) -> Finding:
+    """A conversation gets the planned context, and not the less that the model was trained for."""
+    planned = plan.ctx_tokens // plan.slots
+    want, answer = f"{planned} tokens", node.snapshot.answer(f"{plan.url}/props")
+    if isinstance(answer, Unknown):
+        return unknown(want, answer)
+    got = _props(answer.body, "default_generation_settings", "n_ctx")
+    remedy = (
+        "llama-server gives no more than the model was trained for, and takes memory for all of it: set "
+        f"serving.ctx_tokens to at most {plan.slots} x {got}."
+    )
+    return expect(want, f"{got} tokens", isinstance(got, int) and got >= planned, remedy)
 
 
 @check(severity="warn")

@@ -38,6 +38,7 @@ class ServingPlan(RolePlan):
     model_sha256: str
     model_path: str
     ctx_tokens: int
+    slots: int
     release_folder: str
     build_info: str
     start_deadline_s: int
@@ -54,6 +55,10 @@ class ServingPlan(RolePlan):
     def refusals(self) -> tuple[str, ...]:
         """A model that does not fit the node, where it is known before it is fetched."""
         return (self.fit.refusal,) if self.fit and self.fit.refusal else ()
+
+    def warnings(self) -> tuple[str, ...]:
+        """A fit that cannot be told, and a context that the model was not trained for."""
+        return self.fit.warnings if self.fit else ()
 
     @property
     def program(self) -> str:
@@ -120,6 +125,7 @@ def plan(settings: Settings, board: Board, given: Given) -> ServingPlan:
         model_sha256=given["model.sha256"],
         model_path=given["model.path"],
         ctx_tokens=settings.ctx_tokens,
+        slots=settings.slots,
         release_folder=given["engine.folder"],
         build_info=given["engine.build_info"],
         start_deadline_s=settings.start_deadline_s,

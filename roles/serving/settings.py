@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from bramble.fit.memory import CacheType, Request
+from bramble.fit.verdict import beyond
 from bramble.settings import Section, option
 
 
@@ -79,6 +81,14 @@ class Settings(Section):
         example="4",
     )
     gate: Gate = option(Gate(), help="The gate that a release passes before it stays.")
+
+    def warnings(self, sections: Mapping[str, Section]) -> tuple[str, ...]:
+        """A context that the model was not trained for, where it is known for which it was."""
+        pin = getattr(sections.get("model"), "pin", None)
+        if pin is None or pin.fit is None:
+            return ()
+        told = beyond(pin.fit.ctx_train, self.request)
+        return (f"serving.ctx_tokens: {told}",) if told else ()
 
     @property
     def request(self) -> Request:

@@ -155,6 +155,12 @@ def node_plan(board: Board = PI5, **changes: Mapping[str, Any]) -> NodePlan:
     return make("pi5-a", settings(**changes), board, catalogue.roles())
 
 
+def props(serving: Any) -> Mapping[str, Any]:
+    """What the server says of itself: a slot gets what was padded for it."""
+    slot = {"n_ctx": -(-serving.ctx_tokens // serving.slots // 256) * 256}
+    return {"build_info": serving.build_info, "default_generation_settings": slot}
+
+
 def good_look(plan: NodePlan) -> Snapshot:
     """A look at a node of this plan that has nothing left to do."""
     engine, model, serving = (plan.roles[name] for name in ("engine", "model", "serving"))
@@ -259,7 +265,7 @@ def good_look(plan: NodePlan) -> Snapshot:
         users={"llama": {"uid": 998, "home": "/", "shell": "/usr/sbin/nologin"}},
         http={
             f"{serving.url}/health": Answer(200, '{"status":"ok"}'),
-            f"{serving.url}/props": Answer(200, json.dumps({"build_info": serving.build_info})),
+            f"{serving.url}/props": Answer(200, json.dumps(props(serving))),
         },
         commands={
             "vcgencmd get_throttled": Output(0, "throttled=0x0\n"),

@@ -233,6 +233,11 @@ TINY = replace(PI5, memory_mib=360)
 SMALL, WARNED = node_plan(TINY, model=DEMO), node_plan(TINY, model={**DEMO, "fit": "warn"})
 
 
+def slot_context(tokens: object) -> Answer:
+    """What /props says of a slot."""
+    return Answer(200, json.dumps({"default_generation_settings": {"n_ctx": tokens}}))
+
+
 def of_size(size: int) -> FileState:
     """A model's file, which is never read."""
     return replace(plain(""), size_bytes=size, sha256=None, text=None)
@@ -345,6 +350,13 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
     "serving.model_fits": {
         "by its file's size": with_file(GOOD, MODEL.path, of_size(9 * 10**9)),
         "by its dimensions": Node(GOOD, plan=SMALL),
+    },
+    "serving.context_is_as_planned": {
+        "capped": with_answer(GOOD, PROPS, slot_context(512)),
+        "shared": Node(GOOD, plan=node_plan(serving={"ctx_tokens": 8192, "slots": 2})),
+        "no JSON": with_answer(GOOD, PROPS, Answer(200, "<html>")),
+        "JSON of another form": with_answer(GOOD, PROPS, Answer(200, "[]")),
+        "no number": with_answer(GOOD, PROPS, slot_context("2048")),
     },
     "serving.memory_is_enough": {
         "too little": available(900),
@@ -751,6 +763,7 @@ BLIND: dict[str, dict[str, Snapshot | Node]] = {
         "no stamp": with_file(GOOD, MODEL.stamp, WHY),
         "not read back": Node(GOOD, on_disk=WHY),
     },
+    "serving.context_is_as_planned": {"no answer": with_answer(GOOD, PROPS, WHY)},
     "serving.unit_is_active": {"no units": replace(GOOD, units=WHY)},
     "serving.unit_is_enabled": {"no units": replace(GOOD, units=WHY)},
     "serving.process_runs_the_plan": {

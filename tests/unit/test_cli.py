@@ -276,6 +276,7 @@ PLAN = {
     "host": "pi5-a",
     "board": {"model": "Raspberry Pi 5 Model B Rev 1.0", "kind": "pi5"},
     "refused": [],
+    "warned": ["serving.ctx_tokens: more than it was trained for"],
     "packages": ["curl"],
     "files": [],
     "steps": [
@@ -305,6 +306,7 @@ def test_a_plan_shows_the_steps_to_do_with_their_differences(runs):
     runs.leaves = outcome(run("pi5-a"), ("plan", PLAN), end())
     assert bramble("plan", "pi5-a").stdout == (
         "pi5-a (Raspberry Pi 5 Model B Rev 1.0): 2 steps to do\n"
+        "  warning: serving.ctx_tokens: more than it was trained for\n"
         "  base: Install packages: curl\n"
         "  serving: Write: /etc/x\n"
         "+++ /etc/x\n+one\n"

@@ -209,8 +209,14 @@ def test_the_keys_of_ask_are_documented(monkeypatch, tmp_path):
 
 
 def test_the_keys_of_config_are_documented():
-    found = {name for name in Report.model_fields if name not in ("groups", "pins", "settings")}
-    found |= {"groups[]", "pins[]"} | {f"settings[].{name}" for name in Effective.model_fields}
+    found = {
+        name
+        for name in Report.model_fields
+        if name not in ("groups", "pins", "warnings", "settings")
+    }
+    found |= {"groups[]", "pins[]", "warnings[]"} | {
+        f"settings[].{name}" for name in Effective.model_fields
+    }
     assert found == documented("bramble config --json")
 
 

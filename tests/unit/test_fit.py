@@ -13,6 +13,7 @@ import pytest
 from bramble import gguf
 from bramble.fit import memory
 from bramble.fit.geometry import GeometryError, geometry
+from bramble.fit.weights import weights
 from tests.shapes.models import all_shapes, pruned
 from tests.shapes.writer import Shape
 
@@ -71,6 +72,17 @@ def test_a_tied_embedding_is_there_twice_where_weights_are_repacked():
     assert model_of("llama-3.1-8b-q4_k_m").weights.twice_bytes == 0
     half = model_of("qwen2.5-3b-f16").weights
     assert (half.repacked_bytes, half.twice_bytes) == (0, 0)
+
+
+@pytest.mark.parametrize("kind", [2, 8, 12, 13, 14, 20, 39, 41])
+def test_every_type_that_dotprod_wants_in_another_order_is_copied(kind):
+    """`ggml_repack_get_optimal_repack_type` of ggml-cpu/repack.cpp, where it asks for dotprod."""
+    found = gguf.TYPES[kind]
+    tensor = gguf.Tensor(
+        "token_embd.weight", (256, 64), found, 64 * 256 // found.block * found.size
+    )
+    tied = weights((tensor,), 0)
+    assert tied.repacked_bytes == tied.twice_bytes == tensor.nbytes
 
 
 def test_a_token_reads_the_chosen_experts_and_one_row_of_a_table_that_is_looked_up():

@@ -1,10 +1,12 @@
 """`bramble fit`: a file's header and an address's, what is refused, and the exit codes."""
 
+import gzip
 import json
 import re
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from tests.shapes.writer import Shape
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "models" / "bramble-demo-q8_0.gguf"
 BIG = all_shapes()["llama-3.1-8b-q4_k_m"]
+SMALL = all_shapes()["llama-3.2-1b-q4_k_m"]
 
 
 def run(*words):
@@ -57,12 +60,16 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Location", server.url)
             self.end_headers()
             return
+        if way in ("chunked", "packed"):
+            self.send_unmeasured(gzip.compress(server.body) if way == "packed" else server.body)
+            return
         first, last = map(int, re.match(r"bytes=(\d+)-(\d+)", self.headers["Range"]).groups())
         body = server.body if way == "whole" else server.body[first : last + 1]
         self.send_response(200 if way == "whole" else 206)
         if way != "whole":
             start = 5 if way == "other part" else first
-            self.send_header("Content-Range", f"bytes {start}-{first + len(body) - 1}/{size}")
+            unit = "Bytes " if way == "other spelling" else "bytes"
+            self.send_header("Content-Range", f"{unit} {start}-{first + len(body) - 1}/{size}")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if way == "breaks off":
@@ -76,6 +83,24 @@ class Handler(BaseHTTPRequestHandler):
                 server.sent += self.wfile.write(body[at : at + (1 << 14)])
         except ConnectionError:
             return
+
+    def send_unmeasured(self, body):
+        """Send the whole as a server does that packs it, or that makes it while it sends."""
+        self.protocol_version = "HTTP/1.1"
+        self.send_response(200)
+        if self.server.way == "packed":
+            self.send_header("Content-Encoding", "gzip")
+            self.send_header("Content-Length", str(len(body)))
+        else:
+            self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        if self.server.way == "packed":
+            self.wfile.write(body)
+            return
+        for at in range(0, len(body), 1000):
+            piece = body[at : at + 1000]
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        self.wfile.write(b"0\r\n\r\n")
 
 
 @contextmanager
@@ -110,6 +135,34 @@ def test_yes_and_tight_end_with_0_and_no_with_1(tmp_path):
         assert (json.loads(done.stdout)["verdict"], done.exit_code) == (verdict, code)
 
 
+def test_what_cannot_be_told_ends_with_3_and_a_claim_is_judged_all_the_same(tmp_path):
+    metadata = {
+        key.replace("llama.", "newest."): value for key, value in SMALL.metadata.items()
+    } | {"general.architecture": "newest"}
+    file = replace(SMALL, name="newest", metadata=metadata).write(tmp_path)
+    fits = run(file, "--board", "pi4-8g")
+    assert fits.exit_code == 0, fits.output
+    assert fits.stdout.startswith("Tight: with a context of 2048 tokens the model takes at most ")
+    done = run(file, "--board", "pi4-2g", "--ctx", "131072", "--claim", "900")
+    assert done.exit_code == 1  # the claim
+    assert "Impossible: 900 tokens/s" in done.stdout
+    done = run(file, "--board", "pi4-2g", "--ctx", "131072", "--claim", "3")
+    assert done.exit_code == 3
+    first, *rows = done.stdout.splitlines()
+    assert first.startswith("Cannot tell: with a context of 131072 tokens the model takes at most ")
+    assert "does not know the architecture newest, so it would not load the file" in first
+    assert any(row.startswith("  at most in all") for row in rows)
+    assert "Plausible: 3 tokens/s" in done.stdout
+    told = json.loads(run(file, "--board", "pi4-2g", "--ctx", "131072", "--json").stdout)
+    assert (told["verdict"], bool(told["doubt"])) == ("unknown", True)
+
+
+def test_a_context_beyond_the_trained_one_is_told():
+    done = run(DEMO, "--board", "pi4-4g", "--ctx", "4096")
+    assert "A context of 4096 tokens: the model was trained for 512, so llama-server" in done.stdout
+    assert "was trained for" not in run(DEMO, "--board", "pi4-4g").stdout
+
+
 def test_memory_can_be_given_instead_of_a_board():
     done = run(DEMO, "--memory-mib", 3791, "--json")
     board = run(DEMO, "--board", "pi4-4g", "--json")
@@ -140,7 +193,7 @@ def test_wrong_usage_ends_with_2(words):
     assert (done.exit_code, done.stdout) == (2, "")
 
 
-@pytest.mark.parametrize("way", ["range", "whole"])
+@pytest.mark.parametrize("way", ["range", "whole", "other spelling", "chunked", "packed"])
 def test_an_address_gives_the_same_answer_as_the_file(way):
     with serving(DEMO.read_bytes(), way) as server:
         done = run(server.url, "--board", "pi4-4g", "--json")
@@ -242,6 +295,7 @@ ANSWERS = {
     403: "without a login",
     404: "no such file",
     416: "is empty",
+    429: "too many questions; try again in five minutes",
     500: "try again",
     "circle": "redirects in a circle",
     "other part": "another part than the file's start",

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +11,7 @@ from bramble.fit.geometry import geometry
 from bramble.fit.kept import kept
 from bramble.models import lock
 from bramble.plan import make
+from roles.serving.checks import model_fits
 from tests.shapes.models import all_shapes
 from tests.unit.good_node import PI5, node_plan, settings
 
@@ -60,6 +62,73 @@ def test_a_model_that_does_not_fit_is_refused_with_the_numbers_and_the_nearest_q
     assert "Zram and swap are no room" in why
     assert "The nearest quant that fits is qwen2.5-3b:q2_k" in why
     assert "models.yml has qwen2.5-3b:q5_k_m too: `bramble model lock`" in why
+
+
+def with_known(folder, **changes):
+    """The lock's entry of one model with other dimensions."""
+    locked = lock.load(folder)
+    use = "qwen2.5-3b:q8_0"
+    entry = locked[use]
+    locked[use] = entry.model_copy(update={"fit": entry.fit.model_copy(update=changes)})
+    lock.write(folder, locked)
+    return use
+
+
+def test_an_upper_bound_refuses_nothing_and_is_told(folder):
+    use = with_known(folder, doubt="its windows are not known", file_bytes=900 << 20)
+    plan = planned(folder, PI4, use, {"ctx_tokens": 32768})
+    assert plan.roles["serving"].fit.answer.verdict == "unknown"
+    assert plan.refusals == ()
+    (told,) = plan.warnings
+    assert told.startswith(
+        "model: Cannot tell: with a context of 32768 tokens the model takes at most"
+    )
+    assert "Its windows are not known." in told
+    finding = model_fits(plan.roles["serving"], SimpleNamespace(plan=plan))
+    assert (finding.status, finding.remedy) == (
+        "unknown",
+        plan.roles["serving"].fit.answer.sentence,
+    )
+
+
+def test_what_would_not_load_is_told_also_where_it_fits(folder):
+    use = with_known(folder, doubt="llama.cpp does not know it", file_bytes=300 << 20)
+    plan = planned(folder, PI5, use)
+    assert plan.roles["serving"].fit.answer.verdict in ("yes", "tight")
+    assert "Llama.cpp does not know it." in plan.warnings[0]
+
+
+def test_weights_that_do_not_fit_are_refused_whatever_else_is_not_known(folder):
+    use = with_known(folder, doubt="its windows are not known")
+    assert "does not fit" in planned(folder, PI4, use).refusals[0]
+
+
+def test_what_only_may_fit_is_not_named_as_what_fits(folder):
+    locked = lock.load(folder)
+    for use in ("qwen2.5-3b:q2_k", "qwen2.5-3b:q3_k_m", "qwen2.5-3b:q4_k_m"):
+        fit = locked[use].fit.model_copy(
+            update={"doubt": "x", "layers": locked[use].fit.layers * 9}
+        )
+        locked[use] = locked[use].model_copy(update={"fit": fit})
+    lock.write(folder, locked)
+    (why,) = planned(folder, PI4, serving={"ctx_tokens": 8192}).refusals
+    assert "The nearest locked model that fits is tinyllama-1.1b:q4_k_m" in why
+
+
+@pytest.mark.parametrize(("ctx", "slots"), [(65536, 1), (65536, 2), (131072, 4)])
+def test_a_context_beyond_the_trained_one_is_told_where_a_conversation_would_get_it(
+    folder, ctx, slots
+):
+    plan = planned(folder, PI5, "qwen2.5-3b:q2_k", {"ctx_tokens": ctx, "slots": slots})
+    assert plan.refusals == ()
+    if ctx // slots == 32768:
+        assert plan.warnings == ()
+        return
+    (told,) = plan.warnings
+    assert told.startswith(
+        "serving.ctx_tokens: a context of 65536 tokens: the model was trained for 32768"
+    )
+    assert "32768 is the most that is of use" in told
 
 
 def test_what_is_named_fits(folder):

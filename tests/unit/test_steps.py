@@ -549,7 +549,16 @@ def test_a_plan_for_people_and_programs_has_no_secret_in_it():
 
 def test_a_plan_for_programs_has_exactly_the_documented_keys():
     shown = as_dict(PLAN, {"serving": list(all_steps(Snapshot()).values())})
-    assert set(shown) == {"host", "board", "pins", "refused", "packages", "files", "steps"}
+    assert set(shown) == {
+        "host",
+        "board",
+        "pins",
+        "refused",
+        "warned",
+        "packages",
+        "files",
+        "steps",
+    }
     assert set(shown["board"]) == {"model", "kind", "memory_mib", "cores", "repacks"}
     assert {frozenset(file) for file in shown["files"]} == {
         frozenset({"role", "path", "mode", "owner", "text"})

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from urllib.parse import unquote
 
 import pytest
 import yaml
@@ -73,6 +74,31 @@ def test_the_lock_has_what_a_plan_needs_to_know_of_the_model(model, folder, ther
     assert "nothing to change in" in model("lock").output
     assert len(there.asked) == asked + 1  # its header is not read again
     assert (folder / "models.lock").stat().st_ino == before
+
+
+def test_config_warns_of_a_context_that_the_model_was_not_trained_for(model, folder, there):
+    there.header = QWEN.header()
+    assert model("lock").exit_code == 0
+    fleet = folder / "fleet.yml"
+    said = "serving.ctx_tokens: a context of 65536 tokens: the model was trained for 32768, so"
+    assert said not in CliRunner().invoke(main, ["config", "pi5-a"]).output
+    fleet.write_text(
+        fleet.read_text().replace("settings: {", "settings: {serving: {ctx_tokens: 65536}, ")
+    )
+    assert f"warning: {said}" in CliRunner().invoke(main, ["config", "pi5-a"]).output
+    as_json = json.loads(CliRunner().invoke(main, ["config", "pi5-a", "--json"]).output)
+    assert as_json["warnings"][0].startswith(said)
+
+
+def test_what_older_rules_read_is_read_anew_by_the_next_lock(model, folder, there):
+    there.header = QWEN.header()
+    model("lock")
+    locked = lock.load(folder)
+    old = locked[USE].fit.model_copy(update={"arch": "gemma4", "rules": 1})
+    lock.write(folder, {USE: locked[USE].model_copy(update={"fit": old})})
+    assert lock.load(folder)[USE].fit.stale
+    assert model("lock").exit_code == 0
+    assert lock.load(folder)[USE].fit.arch == "qwen2"
 
 
 def test_a_lock_without_it_gets_it_with_the_next_lock(model, folder, there):
@@ -210,6 +236,27 @@ def test_what_cannot_be_resolved_is_said_and_the_lock_stays(model, folder, there
     assert not (folder / "models.lock").exists()
 
 
+@pytest.mark.parametrize(
+    "file", ["Q4 K M/toy 3b (v2).gguf", "toy-3b-00001-of-00001.gguf", "Größe/toy&3b#1.GGUF"]
+)
+def test_a_file_of_any_name_that_a_hub_has_is_locked_listed_and_read_back(
+    model, folder, there, file
+):
+    there.repos[REPO].files[file] = (NEW, 77)
+    text = (folder / "models.yml").read_text()
+    (folder / "models.yml").write_text(text.replace("toy-3b-q4_k_m.gguf", f"'{file}'"))
+    there.header = QWEN.header()
+    done = model("lock")
+    assert done.exit_code == 0, done.output
+    found = lock.load(folder)[USE]
+    assert (found.file, found.sha256) == (file, NEW)
+    asked = [unquote(path) for _, path in there.asked]
+    assert asked == [f"/{REPO}/resolve/main/{file}", f"/{REPO}/resolve/{COMMIT}/{file}"]
+    assert all(" " not in path and "#" not in path for _, path in there.asked)
+    (row, _) = json.loads(model("list", "--json").output)["models"]
+    assert row["file"] == file
+
+
 def test_a_branch_that_is_not_there_is_said(model, folder, there):
     text = (folder / "models.yml").read_text()
     (folder / "models.yml").write_text(text.replace("    files:", "    revision: v2\n    files:"))
@@ -312,9 +359,13 @@ def test_nothing_to_lock_is_said(model, folder):
     [
         ("models: {toy: {repo: x, files: {q4: a.gguf}}}", 'toy.repo: found "x"'),
         ("models: {toy: {repo: a/b, files: {q4: a.bin}}}", "toy.files.q4"),
+        ("models: {toy: {repo: a/b, files: {q4: ../a.gguf}}}", "toy.files.q4"),
+        ("models: {toy: {repo: a/b, files: {q4: a//b.gguf}}}", "toy.files.q4"),
+        ("models: {toy: {repo: a/b, files: {q4: /a.gguf}}}", "toy.files.q4"),
+        ('models: {toy: {repo: a/b, files: {q4: "a\\nb.gguf"}}}', "toy.files.q4"),
         (
             "models: {toy: {repo: a/b, files: {q4: a-00001-of-00002.gguf}}}",
-            "is one part of several",
+            "a-00001-of-00002.gguf is part 1 of 2, and a node serves one file",
         ),
         ("models: {Toy: {}}", "found a model's name that does not match"),
         ("models: {toy: {repo: a/b}}", "toy.files: not set but needed"),
