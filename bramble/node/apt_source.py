@@ -5,7 +5,6 @@ signature. Where either fails, or its host serves other packages too, all of it 
 """
 
 import base64
-import contextlib
 import hashlib
 import os
 import subprocess
@@ -13,7 +12,7 @@ import sys
 import urllib.parse
 import urllib.request
 
-from bramble.node import apt, owned
+from bramble.node import apt, atomic, owned
 
 KEY_LIMIT_BYTES = 1 << 20
 PUBLIC_KEY = 6
@@ -95,23 +94,15 @@ def key(query):
 
 
 def write(path, content):
-    """Replace a file as a whole, readable for all, and sync it."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    # apt reads no file of such a name.
-    temporary = f"{path}.bramble"
-    with open(temporary, "wb") as file:
-        os.fchmod(file.fileno(), 0o644)
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    """Replace a file as a whole, readable for all."""
+    atomic.make_folder(os.path.dirname(path))
+    atomic.write(path, content, 0o644)
 
 
 def remove(*paths):
     """Remove files where they are there."""
     for path in paths:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+        atomic.remove(path)
 
 
 def run(*argv):

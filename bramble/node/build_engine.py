@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 import urllib.request
 
-from bramble.node import owned
+from bramble.node import atomic, owned
 
 NEEDED_BYTES = 1024**3
 # A build that leaves less than this free is thrown away: the system needs it.
@@ -85,8 +85,8 @@ def get_source(source, folder, setting="engine.source"):
         unpack(source, new, setting)
     with open(os.path.join(new, ".bramble-source"), "w", encoding="utf-8") as file:
         file.write(identity)
-    os.sync()
-    os.rename(new, folder)
+    os.sync()  # thousands of files: one by one they would take minutes on a card
+    atomic.rename(new, folder)
 
 
 def unpack(source, folder, setting):
@@ -302,15 +302,9 @@ def install(query, build):
     }
     with open(os.path.join(new, "manifest.json"), "w", encoding="utf-8") as file:
         json.dump(manifest, file, indent=2, sort_keys=True)
-    os.sync()
-    # A damaged release of this name goes aside first: its program may be running.
-    old = f"{new}.old"
-    shutil.rmtree(old, ignore_errors=True)
-    if os.path.exists(release):
-        os.rename(release, old)
-    os.rename(new, release)
-    os.sync()
-    shutil.rmtree(old, ignore_errors=True)
+    # A damaged release of this name is where the new one was then: its program may be running.
+    atomic.place(new, release)
+    shutil.rmtree(new, ignore_errors=True)
     say(f"installed {release}")
 
 

@@ -5,6 +5,8 @@ import stat
 import subprocess
 import sys
 
+from bramble.node import atomic
+
 SWAPS = "/proc/swaps"
 PAGE_SIZES = (4096, 16384, 65536)
 SIGNATURE = b"SWAPSPACE2"
@@ -35,11 +37,8 @@ def is_swap(path):
 
 def note(path):
     """Leave word that we did this, before it is done, so that it can be taken back."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write("stopped and disabled by bramble's role memory\n")
-        file.flush()
-        os.fsync(file.fileno())
+    atomic.make_folder(os.path.dirname(path))
+    atomic.write(path, "stopped and disabled by bramble's role memory\n", 0o644)
 
 
 def remove(path):
@@ -53,7 +52,7 @@ def remove(path):
         done = run("swapoff", path)
         if done.returncode:
             return f"{path} stays in use, RAM may be too short: {done.stderr.strip()}"
-    os.unlink(path)
+    atomic.remove(path)
     return None
 
 

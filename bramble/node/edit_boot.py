@@ -8,26 +8,14 @@ import hashlib
 import os
 import sys
 
-
-def write(path, content):
-    """Write beside `path`, sync, rename: FAT knows neither modes nor owners, so none is set."""
-    folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f"{name}.new")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    sync(folder)
+from bramble.node import atomic
 
 
-def sync(folder):
-    """Make a rename in `folder` last over a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def from_disk(path):
+    """What the disk has of a file, and not what was kept in memory of its writing."""
+    with open(path, "rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        return file.read()
 
 
 def edit(path, was_sha256, text, stamp):
@@ -46,11 +34,11 @@ def edit(path, was_sha256, text, stamp):
         os.makedirs(os.path.dirname(stamp), exist_ok=True)
         with open(stamp, "w", encoding="utf-8") as file:
             file.write(f"{path}\n")
-    write(f"{path}.bak", before)
-    write(path, content)
-    with open(path, "rb") as file:
-        if file.read() != content:
-            return f"{path} does not read back as it was written; restore {path}.bak by hand"
+    # FAT knows neither modes nor owners, so none is set.
+    atomic.write(f"{path}.bak", before)
+    atomic.write(path, content)
+    if from_disk(path) != content:
+        return f"{path} does not read back as it was written; restore {path}.bak by hand"
     return None
 
 

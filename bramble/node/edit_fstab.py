@@ -7,10 +7,11 @@ so it goes in only where the old one still stands, which stays beside it, ending
 import hashlib
 import os
 import re
+import stat
 import subprocess
 import sys
 
-from bramble.node import mount_place
+from bramble.node import atomic, mount_place
 
 
 def problems(path):
@@ -28,33 +29,6 @@ def problems(path):
     return found, broken
 
 
-def write(path, content, like):
-    """Write beside `path` with the mode and owner of `like`, sync, and rename."""
-    temporary = f"{path}.bramble"
-    stage(temporary, content, like)
-    os.replace(temporary, path)
-    sync(os.path.dirname(path))
-
-
-def stage(path, content, like):
-    """Write a file with the mode and owner of `like`, and sync it."""
-    with open(path, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fchown(file.fileno(), like.st_uid, like.st_gid)
-        os.fchmod(file.fileno(), like.st_mode & 0o7777)
-        os.fsync(file.fileno())
-
-
-def sync(folder):
-    """Make a rename in a folder last over a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def edit(path, was_sha256, text, folder, uuid):
     """Put `text` in the place of what has the sha256; the reason when that must not be.
 
@@ -70,10 +44,11 @@ def edit(path, was_sha256, text, folder, uuid):
         problem = mount_place.refusal(folder, mount_place.device_of(uuid))
         if problem:
             return f"{path} was left as it was: {problem}"
-        os.makedirs(folder, exist_ok=True)
-    like, content = os.stat(path), text.encode()
-    trial = f"{path}.bramble"
-    stage(trial, content, like)
+        atomic.make_folder(folder)
+    status, content = os.stat(path), text.encode()
+    like = (stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid))
+    trial = atomic.beside(path)
+    atomic.stage(trial, content, *like)
     (old, old_broken), (new, new_broken) = problems(path), problems(trial)
     if new - old or new_broken > old_broken:
         os.unlink(trial)
@@ -81,8 +56,8 @@ def edit(path, was_sha256, text, folder, uuid):
         return (
             f"{path} was left as it was, as findmnt --verify has this against the new one: {said}"
         )
-    write(f"{path}.bak", before, like)
-    write(path, content, like)
+    atomic.write(f"{path}.bak", before, *like)
+    atomic.rename(trial, path)
     return None
 
 

@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 
-from bramble.node import download, owned, settle
+from bramble.node import atomic, download, owned, settle
 
 # What is before the last source is given up soon, unless it is a neighbour that answers.
 FEW_ATTEMPTS = 3
@@ -85,14 +85,7 @@ def stamp(path, wanted):
     """Remember that this file has this sha256."""
     status = os.stat(path)
     made = {"sha256": wanted, "size": status.st_size, "mtime_ns": status.st_mtime_ns}
-    with owned.opened(f"{path}.json.new", "wb", 0o644) as file:
-        file.write(json.dumps(made).encode())
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(f"{path}.json.new", f"{path}.json")
-    descriptor = os.open(os.path.dirname(path), os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
+    atomic.write(f"{path}.json", json.dumps(made), 0o644)
 
 
 @contextlib.contextmanager
@@ -156,9 +149,8 @@ def have(query):
         os.fchown(file.fileno(), os.geteuid(), os.getegid())
         os.fchmod(file.fileno(), 0o644)
     if not whole:
-        os.rename(part, path)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(f"{path}.damaged")
+        atomic.rename(part, path)
+        atomic.remove(f"{path}.damaged")
     stamp(path, query["sha256"])
     return source
 

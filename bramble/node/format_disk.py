@@ -20,7 +20,7 @@ import struct
 import subprocess
 import sys
 
-from bramble.node import mount_place
+from bramble.node import atomic, mount_place
 
 BY_ID = "/dev/disk/by-id"
 SAMPLE_BYTES = 1 << 20
@@ -217,25 +217,6 @@ def written(query):
     return json.dumps({name: query[name] for name in ("name", "size_bytes", "uuid")}) + "\n"
 
 
-def leave(note, text):
-    """Write the note so that it outlasts a power cut."""
-    os.makedirs(os.path.dirname(note), exist_ok=True)
-    with open(note, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    sync(os.path.dirname(note))
-
-
-def sync(path):
-    """Make what was done in a folder or on a device last over a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def is_made(query, device):
     """Whether the file system is there already, whole: udev may have told an older label."""
     found = probed(device)
@@ -250,9 +231,9 @@ def make(query, device):
     # No TRIM: bridges that lie about it hang or answer with errors (docs/roles/storage.md).
     options = ["-q", "-F", "-m", "1", "-E", "nodiscard", "-U", query["uuid"], "-L", query["staged"]]
     run("mkfs.ext4", *options, device)
-    sync(device)
+    atomic.sync(device)
     run("e2label", device, query["label"])
-    sync(device)
+    atomic.sync(device)
     if not is_made(query, device):
         raise Refused(
             f"{device} does not read back as it was written ({probed(device)}); is the disk failing?"
@@ -267,10 +248,10 @@ def main(query):
         if not is_made(query, device):
             be_sure(query, device)
             permit(query, device, note)
-            leave(note, written(query))
+            atomic.make_folder(os.path.dirname(note))
+            atomic.write(note, written(query), 0o644)
             make(query, device)
-            os.unlink(note)
-            sync(os.path.dirname(note))
+            atomic.remove(note)
     except (Refused, OSError, ValueError, LookupError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -20,7 +20,7 @@ import urllib.parse
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
-from bramble.node import owned
+from bramble.node import atomic, owned
 
 RESERVE_BYTES = 128 * 1024**2
 CHUNK_BYTES = 1024 * 1024
@@ -131,25 +131,13 @@ def verify(new, release):
             raise InstallError(f"{name} is not the program that the manifest tells of")
 
 
-def place(new, release):
-    """Give the whole release its name; a damaged one of this name goes aside, as it may be running."""
-    old = f"{new}.old"
-    shutil.rmtree(old, ignore_errors=True)
-    os.sync()
-    if os.path.exists(release):
-        os.rename(release, old)
-    os.rename(new, release)
-    os.sync()
-    shutil.rmtree(old, ignore_errors=True)
-
-
 def install(query, told):
     """Have the archive, unpack, verify, place; one at a time on a node. Nothing where none came."""
     release = query["release"]
     folder = os.path.dirname(release)
     new = os.path.join(folder, f".{os.path.basename(release)}.new")
     archive = os.path.join(new, "archive")
-    os.makedirs(folder, exist_ok=True)
+    atomic.make_folder(folder)
     with open(os.path.join(query["home"], "lock"), "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         shutil.rmtree(new, ignore_errors=True)
@@ -163,7 +151,8 @@ def install(query, told):
                 return
             unpack(archive, new)
             verify(new, release)
-            place(new, release)
+            # A damaged one of this name is where the new one was then, and goes: it may be running.
+            atomic.place(new, release)
         finally:
             shutil.rmtree(new, ignore_errors=True)
 

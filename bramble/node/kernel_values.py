@@ -8,6 +8,8 @@ import os
 import subprocess
 import sys
 
+from bramble.node import atomic
+
 SYSTEMD_SYSCTL = "/lib/systemd/systemd-sysctl"
 FOLDER = "/proc/sys"
 
@@ -53,8 +55,7 @@ def main(query):
             for name, value in values.items():
                 with open(place(name), "w", encoding="ascii") as file:
                     file.write(value)
-            if os.path.lexists(query["remove"]):
-                os.unlink(query["remove"])
+            atomic.remove(query["remove"])
             problem = apply(values)
     except OSError as error:
         problem = f"the kernel's values could not be set: {error}"

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 
-from bramble.node import vitals
+from bramble.node import atomic, vitals
 
 RUN_TIMEOUT_S = 1800
 WATCH_EVERY_S = 2
@@ -248,7 +248,7 @@ def keep(query, runs, whole):
         "server_swap_mib": swap_mib(query["unit"]),
         "runs": runs,
     }
-    write(query["result"], json.dumps(found, indent=2) + "\n")
+    atomic.write(query["result"], json.dumps(found, indent=2) + "\n", 0o644)
 
 
 def taken_up(query):
@@ -258,16 +258,6 @@ def taken_up(query):
         return found["whole"] and found["id"] == query["id"]
     except (ValueError, TypeError, LookupError):
         return False
-
-
-def write(path, text):
-    """Write a small file so that it is there whole or not at all."""
-    new = f"{path}.new"
-    with open(new, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(new, path)
 
 
 def main(query):

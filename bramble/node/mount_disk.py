@@ -3,12 +3,11 @@
 With `mounted` false it is unmounted instead; a folder that something uses is then refused.
 """
 
-import contextlib
 import os
 import subprocess
 import sys
 
-from bramble.node import mount_place
+from bramble.node import atomic, mount_place
 
 
 def run(*argv):
@@ -84,8 +83,7 @@ def main(query):
         if query["mounted"]:
             mount(query["folder"], query["uuid"], query["options"])
             # What is mounted is whole: a format that was cut off is no longer to be done again.
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(query["note"])
+            atomic.remove(query["note"])
         else:
             unmount(query["folder"], query["uuid"])
     except (mount_place.Refused, OSError) as error:

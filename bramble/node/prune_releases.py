@@ -9,6 +9,8 @@ import json
 import os
 import shutil
 
+from bramble.node import atomic
+
 
 def say(text):
     """A line for people."""
@@ -44,11 +46,7 @@ def good(path):
 
 def remove(release):
     """Take a release away, its manifest first: without one it is no whole release."""
-    if os.path.exists(f"{release}/manifest.json"):
-        os.unlink(f"{release}/manifest.json")
-        descriptor = os.open(release, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)
+    atomic.remove(f"{release}/manifest.json")
     shutil.rmtree(release)
 
 

@@ -4,6 +4,8 @@ import os
 import stat
 import sys
 
+from bramble.node import atomic
+
 
 def refusal(path):
     """Why `path` must not be removed, None when it may, or when it is gone already."""
@@ -18,19 +20,6 @@ def refusal(path):
     )
 
 
-def remove(path):
-    """Remove a file so that it stays removed over a power cut."""
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return
-    descriptor = os.open(os.path.dirname(path), os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def main(query):
     """Remove every path of `query` that is there, after a look that none of them is something else."""
     refusals = [why for path in query["paths"] if (why := refusal(path))]
@@ -39,5 +28,5 @@ def main(query):
     if refusals:
         return 1
     for path in query["paths"]:
-        remove(path)
+        atomic.remove(path)
     return 0

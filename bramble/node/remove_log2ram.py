@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 
-from bramble.node import apt
+from bramble.node import apt, atomic
 
 WRITERS = ("rsyslog.service",)
 MOUNTINFO = "/proc/self/mountinfo"
@@ -87,13 +87,20 @@ def copy(source, target):
     elif os.path.isfile(source):
         if os.path.exists(target) and filecmp.cmp(source, target, shallow=False):
             return
-        temporary = f"{target}.bramble"
+        temporary = atomic.beside(target)
+        atomic.unlink(temporary)
         shutil.copyfile(source, temporary)
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
+        dress(temporary, source, status)
+        atomic.sync(temporary)
+        atomic.rename(temporary, target)
+        return
     else:
         return  # sockets and pipes are no logs
+    dress(target, source, status)
+
+
+def dress(target, source, status):
+    """Give a copy the owner, mode and times of its original."""
     os.chown(target, status.st_uid, status.st_gid)
     shutil.copystat(source, target)
 

@@ -19,7 +19,7 @@ import re
 import subprocess
 import time
 
-from bramble.node import port_holder, talk, vitals
+from bramble.node import atomic, port_holder, talk, vitals
 
 TELL_EVERY_S = 15
 # How often what computes is asked what holds the board back, and how often it may be too hot.
@@ -195,29 +195,9 @@ def read(path):
 
 
 def write(path, text):
-    """Replace a file by a rename that lasts over a power cut."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(f"{path}.bramble", "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    put(path)
-
-
-def link(path, target):
-    """Point a link to its target by a rename that lasts over a power cut."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(f"{path}.bramble")
-    os.symlink(target, f"{path}.bramble")
-    put(path)
-
-
-def put(path):
-    """Give what lies beside a path its name, and make that last."""
-    os.rename(f"{path}.bramble", path)
-    descriptor = os.open(os.path.dirname(path), os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
+    """Replace a file, readable for all."""
+    atomic.make_folder(os.path.dirname(path))
+    atomic.write(path, text, 0o644)
 
 
 def now():
@@ -234,7 +214,7 @@ def remember(query, figures, good):
         keys = (*who, "tokens_per_second", "at")
         past = [{key: good.get(key) for key in keys}, *past]
         if good["release"] != release:
-            link(f"{home}/previous", f"releases/{good['release']}")
+            atomic.link(f"{home}/previous", f"releases/{good['release']}")
     history = [record for record in past if not alike(record, same)][:HISTORY]
     note = who | figures | {"at": now(), "url": query["url"], "unit": text_of(query["unit_file"])}
     write(f"{home}/good.json", json.dumps(note | {"history": history}, indent=2))
@@ -265,7 +245,7 @@ def go_back(query, good, error):
     if gone := [path for path in needed if path and not os.path.exists(path)]:
         return f"{what} {verb}: {why}; {gone[0]}, which was good before, is not there any more"
     say(f"{what} {verb}: {why}; going back to {old}")
-    link(f"{home}/current", f"releases/{good['release']}")
+    atomic.link(f"{home}/current", f"releases/{good['release']}")
     write(query["unit_file"], good["unit"])
     if not undecided:
         rejection = {"release": query["release"], "model": query["name"], "why": why, "at": now()}

@@ -1,20 +1,10 @@
 """Give this node its name: in /etc/hosts first, so that at no instant sudo cannot resolve it."""
 
 import hashlib
-import os
 import subprocess
 import sys
 
-
-def write(path, content):
-    """Replace a file atomically with mode 0644."""
-    temporary = f"{path}.bramble"
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fchmod(file.fileno(), 0o644)
-        os.fsync(file.fileno())
-    os.rename(temporary, path)
+from bramble.node import atomic
 
 
 def main(query):
@@ -28,7 +18,7 @@ def main(query):
             return 1
         content = query["hosts"].encode()
         if content != before:
-            write(path, content)
+            atomic.write(path, content, 0o644)
     except OSError as error:
         print(f"{path} was left as it was: {error}", file=sys.stderr)
         return 1

@@ -10,6 +10,8 @@ import re
 import subprocess
 import sys
 
+from bramble.node import atomic
+
 UNDERVOLTED = 1 << 0 | 1 << 16
 SETTING = re.compile(r"^[ \t]*(?:export[ \t]+)?FIRMWARE_RELEASE_STATUS=.*$", re.M)
 # The names of "write it at once": those of 2019, of Bookworm and of Trixie.
@@ -56,13 +58,7 @@ def choose(path, channel):
         text = before + ("\n" if before and not before.endswith("\n") else "") + f"{line}\n"
     if text == before:
         return
-    temporary = f"{path}.bramble"
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fchmod(file.fileno(), 0o644)
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    atomic.write(path, text, 0o644)
     print(f"{path}: {line}")
 
 

@@ -9,6 +9,8 @@ import stat
 import subprocess
 import sys
 
+from bramble.node import atomic
+
 SWAPS, MOUNTS = "/proc/swaps", "/proc/self/mountinfo"
 # Their kernel drivers take what was allocated and never written for swap (swapon(8), NOTES).
 FILE_SYSTEMS = ("ext4", "xfs")
@@ -90,11 +92,9 @@ def as_wanted(query):
 def make(query):
     """Make the file where there is room for it; the reason when there is not."""
     path, size = query["path"], query["size_bytes"]
-    folder, name = os.path.split(path)
-    os.makedirs(folder, exist_ok=True)
-    temporary = os.path.join(folder, f".{name}.bramble")
-    if os.path.lexists(temporary):
-        os.unlink(temporary)
+    folder, temporary = os.path.dirname(path), atomic.beside(path)
+    atomic.make_folder(folder)
+    atomic.unlink(temporary)
     there = os.stat(path).st_blocks * 512 if os.path.lexists(path) else 0
     status = os.statvfs(folder)
     free = status.f_bavail * status.f_frsize + there
@@ -115,13 +115,12 @@ def make(query):
         if done.returncode:
             raise OSError(f"mkswap: {done.stderr.strip()}")
         os.fsync(descriptor)
-        os.rename(temporary, path)
+        atomic.rename(temporary, path)
     except OSError:
-        os.unlink(temporary)
+        atomic.unlink(temporary)
         raise
     finally:
         os.close(descriptor)
-    sync(folder)
     return None
 
 
@@ -129,15 +128,6 @@ def end(path):
     """End a file's use as swap; the reason when RAM cannot take what is swapped out there."""
     done = run("swapoff", path)
     return f"{path} stays in use: {done.stderr.strip()}" if done.returncode else None
-
-
-def sync(folder):
-    """Make a rename in `folder` last over a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def use(query):

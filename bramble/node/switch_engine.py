@@ -16,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 
+from bramble.node import atomic
+
 TIMEOUT_S = 500
 TELL_TIMEOUT_S = 30
 WIDTH, HEADS, TOKENS = 256, 4, 64
@@ -150,15 +152,6 @@ def lacks(record, wants):
     ]
 
 
-def write(path, record):
-    """Keep what was read back in the release, whole or not at all."""
-    with open(f"{path}.new", "w", encoding="utf-8") as file:
-        json.dump(record, file, indent=2, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(f"{path}.new", path)
-
-
 def judged(done):
     """What llama-bench's end says: None when each of its two tests computed something."""
     if done.returncode == -signal.SIGILL:
@@ -207,7 +200,8 @@ def refusal(path, release, target, wants):
             f"{target} computes on this node, but not as planned: no {', '.join(missing)} (see "
             f"engine.variant and engine.options); it shows {json.dumps(record, sort_keys=True)}"
         )
-    write(os.path.join(release, "smoke.json"), record)
+    text = json.dumps(record, indent=2, sort_keys=True)
+    atomic.write(os.path.join(release, "smoke.json"), text, 0o644)
     return None
 
 
@@ -222,12 +216,5 @@ def main(query):
         return 1
     if os.path.islink(path) and os.readlink(path) == target:
         return 0
-    temporary = f"{path}.bramble"
-    if os.path.lexists(temporary):
-        os.unlink(temporary)
-    os.symlink(target, temporary)
-    os.rename(temporary, path)
-    descriptor = os.open(folder, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
+    atomic.link(path, target)
     return 0

@@ -1,47 +1,19 @@
 """Replace whole files atomically: at any instant each is the whole old or the whole new one."""
 
-import contextlib
 import grp
 import os
 import pwd
 import stat
 import sys
 
+from bramble.node import atomic
+
 
 def replace(path, text, mode, owner, group):
-    """Write a temporary file beside `path` with its final mode and owner, sync it, rename it."""
-    folder = os.path.dirname(path)
-    os.makedirs(folder, exist_ok=True)
-    temporary = os.path.join(folder, f".{os.path.basename(path)}.bramble")
-    remove(temporary)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fchown(file.fileno(), pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid)
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        os.rename(temporary, path)
-    except (OSError, KeyError):
-        remove(temporary)
-        raise
-    sync(folder)
-
-
-def remove(path):
-    """Remove a file if it is there."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-
-
-def sync(folder):
-    """Make a rename in `folder` last over a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Put `text` at `path`; the file has its final mode and owner before it has its name."""
+    ids = (pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid)
+    atomic.make_folder(os.path.dirname(path))
+    atomic.write(path, text, mode, ids)
 
 
 def refusal(path):

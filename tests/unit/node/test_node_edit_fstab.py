@@ -90,7 +90,7 @@ def test_a_write_that_fails_leaves_the_old_text(file, monkeypatch, capfd):
         if not target.endswith(".bak"):
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(edit_fstab.os, "replace", full)
+    monkeypatch.setattr(edit_fstab.os, "rename", full)
     assert edit_fstab.main(query(file)) == 1
     assert file.read_text() == OLD
     assert "No space left" in capfd.readouterr().err

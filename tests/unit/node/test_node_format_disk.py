@@ -5,6 +5,7 @@ A sparse file plays the disk, with the real mkfs.ext4, wipefs, blkid and dumpe2f
 
 import subprocess
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -162,8 +163,13 @@ def test_a_power_cut_at_any_command_is_made_good_by_the_next_run(
     assert blkid(disk)["LABEL"] == "bramble-ssd"
 
 
+def leave(note, text):
+    Path(note).parent.mkdir(exist_ok=True)
+    Path(note).write_text(text)
+
+
 def test_an_mkfs_that_was_cut_off_before_any_signature_is_done_again(disk, query):
-    format_disk.leave(query["note"], format_disk.written(query))
+    leave(query["note"], format_disk.written(query))
     with disk.open("r+b") as file:
         file.seek(SIZE // 2)
         file.write(b"inode tables")
@@ -172,14 +178,14 @@ def test_an_mkfs_that_was_cut_off_before_any_signature_is_done_again(disk, query
 
 def test_a_note_of_another_disk_permits_nothing(disk, query):
     other = query | {"size_bytes": SIZE * 2}
-    format_disk.leave(query["note"], format_disk.written(other))
+    leave(query["note"], format_disk.written(other))
     with disk.open("r+b") as file:
         file.write(b"x")
     assert format_disk.main(query) == 1
 
 
 def test_a_note_permits_nothing_once_the_disk_has_a_signature(disk, query):
-    format_disk.leave(query["note"], format_disk.written(query))
+    leave(query["note"], format_disk.written(query))
     mkfs(disk, "-L", "photos")
     assert format_disk.main(query) == 1
     assert blkid(disk)["LABEL"] == "photos"

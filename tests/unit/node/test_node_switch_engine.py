@@ -139,7 +139,7 @@ def test_a_failing_rename_leaves_the_old_link_and_the_next_run_the_new(current, 
 
 
 def test_a_link_to_nowhere_that_an_earlier_run_left_behind_is_replaced(current):
-    current.with_name("current.bramble").symlink_to("releases/gone")
+    current.with_name(".current.bramble").symlink_to("releases/gone")
     assert switch(current, "releases/two") == 0
     assert sorted(os.listdir(current.parent)) == ["current", "releases"]
 

@@ -110,25 +110,6 @@ def test_a_kill_after_any_step_leaves_the_old_or_the_new_file(target, monkeypatc
     assert target.read_text() == ("new\n" if step == "rename" else "old\n")
 
 
-def test_the_text_is_on_the_disk_before_it_has_its_name_and_the_name_after(target, monkeypatch):
-    calls = []
-    real_sync, real_rename = os.fsync, os.rename
-
-    def sync(descriptor):
-        kind = "folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
-        calls.append(f"sync {kind}")
-        real_sync(descriptor)
-
-    def rename(*names):
-        calls.append("rename")
-        real_rename(*names)
-
-    monkeypatch.setattr(os, "fsync", sync)
-    monkeypatch.setattr(os, "rename", rename)
-    assert write_files.main({"files": [entry(target)]}) == 0
-    assert calls == ["sync file", "rename", "sync folder"]
-
-
 @pytest.mark.parametrize("step", STEPS)
 def test_a_full_disk_leaves_the_old_file_and_says_so(target, monkeypatch, capsys, step):
     def full(*arguments):
