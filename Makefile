@@ -12,6 +12,9 @@ PACKAGES := git iproute2 mmdebstrap openssh-client python3-venv systemd-containe
 MACHINE_PACKAGES := arch-test cpio device-tree-compiler dosfstools e2fsprogs fdisk kmod mtools \
   qemu-system-arm qemu-user-static qemu-utils socat
 
+# What the tests of power cuts boot: Debian has it for x86 alone.
+DURABILITY_PACKAGES := $(if $(filter x86_64,$(shell uname -m)),user-mode-linux)
+
 .PHONY: help
 help: ## List these commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -39,16 +42,17 @@ try: system setup ## A virtual Pi from nothing to an answer (root on Debian)
 	$(BIN)/bramble try
 
 .PHONY: test
-# The tests of the build program want a real CMake on this machine too, those of log2ram a gpg, and
-# the machine's llama.cpp is compiled here.
-test: PACKAGES += ccache cmake g++-aarch64-linux-gnu gnupg ninja-build $(MACHINE_PACKAGES)
+# The tests of the build program want a real CMake on this machine too, those of log2ram a gpg, those
+# of power cuts a kernel of their own, and the machine's llama.cpp is compiled here.
+test: PACKAGES += ccache cmake g++-aarch64-linux-gnu gcc gnupg libc6-dev ninja-build $(MACHINE_PACKAGES)
+test: PACKAGES += $(DURABILITY_PACKAGES)
 test: system setup lint ## Everything: lint, fast tests, then the tests on virtual Pis
 	$(BIN)/pytest -q -n 2 -m 'not nodes'
 	$(BIN)/pytest -q -n 2 --dist loadfile -m nodes
 
 .PHONY: quick
 quick: setup lint ## Lint and the fast tests
-	$(BIN)/pytest -q -n 2 -m 'not nodes'
+	$(BIN)/pytest -q -n 2 -m 'not nodes and not durability'
 
 .PHONY: lint
 lint: setup ## ruff and mypy

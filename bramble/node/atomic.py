@@ -4,6 +4,7 @@ A rename is not on the disk when it returns. A journal (ext4, XFS) has it once t
 has none: there the renamed file's entry is written when that file is synced, and the space of the file
 that it replaced is free as soon as nobody has it open. So the old file is held open while the folder
 forgets the temporary name; then the entry changes, in one sector; only then is the old space given up.
+(A name that is new on FAT may be that of an empty file until this returns.)
 """
 
 import contextlib

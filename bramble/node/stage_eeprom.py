@@ -20,6 +20,9 @@ CHANNEL = "FIRMWARE_RELEASE_STATUS"
 # The script itself is `#!/bin/sh` and `set -e`, and reads the file as its first act.
 READ = 'set -e; [ ! -f "$1" ] || . "$1" >&2; eval "printf \\"<%s>\\" \\"\\${$2-}\\""'
 
+# The images come before the program that writes them, which the boot ROM starts when it finds it.
+STAGED = ("pieeprom.sig", "pieeprom.upd", "vl805.sig", "vl805.bin", "recovery.bin")
+
 
 def run(*argv):
     """A command's exit code and all of its words, in the C locale."""
@@ -91,10 +94,21 @@ def another_channel(path, channel):
     return f"{path} comes to {CHANNEL}={chosen!r}, not {channel}; mend that file and deploy again"
 
 
+def settle(folder):
+    """Have the disk take what was staged: rpi-eeprom-update copies it to FAT and syncs nothing."""
+    for name in STAGED:
+        path = os.path.join(folder, name)
+        if os.path.exists(path):
+            atomic.sync(path)
+    if os.path.isdir(folder):
+        atomic.sync(folder)
+
+
 def stage(staged):
     """Stage what there is: whether a reboot is needed for it, and the reason when it failed."""
     code, said = run("rpi-eeprom-update", "-a")
     print(said)
+    settle(os.path.dirname(staged))
     if code:
         return False, f"rpi-eeprom-update -a ended with {code}: {said}"
     pending = re.search("EEPROM updates? pending", said)

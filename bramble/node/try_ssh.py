@@ -3,6 +3,9 @@
 The old files are kept on disk with a script that puts them back. A timer runs it, and so does the
 next boot, so neither a lost connection nor a power cut in the middle leaves a node that nobody can
 enter. The change stays once it is confirmed, which the deploy does over a new connection.
+
+A trial is on from the instant at which UNDO has its name until it has lost it: the unit is there before
+and goes after. So a power cut finds a whole trial or none.
 """
 
 import hashlib
@@ -14,11 +17,14 @@ import stat
 import subprocess
 import sys
 
+from bramble.node import atomic
+
 UNDO = "/var/lib/bramble/ssh-undo"
 SCRIPT = f"{UNDO}/undo.sh"
 UNIT = "bramble-ssh-undo.service"
 TIMER = "bramble-ssh-undo.timer"
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
+WANTED = f"/etc/systemd/system/multi-user.target.wants/{UNIT}"
 UNIT_TEXT = f"""[Unit]
 Description=Take back what was changed of sshd on trial
 Before=ssh.service
@@ -45,19 +51,12 @@ def run(*argv):
 
 def write(path, text, mode, owner):
     """Replace a file atomically; a folder that is missing is made for its owner alone."""
-    folder, name = os.path.split(path)
-    entry = pwd.getpwnam(owner)
+    folder, entry = os.path.dirname(path), pwd.getpwnam(owner)
     if not os.path.isdir(folder):
         os.mkdir(folder, 0o700)
         os.chown(folder, entry.pw_uid, entry.pw_gid)
-    temporary = os.path.join(folder, f".{name}.bramble")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fchown(file.fileno(), entry.pw_uid, entry.pw_gid)
-        os.fchmod(file.fileno(), mode)
-        os.fsync(file.fileno())
-    os.rename(temporary, path)
+        atomic.sync(os.path.dirname(folder))
+    atomic.write(path, text, mode, (entry.pw_uid, entry.pw_gid))
 
 
 def changed(path, was_sha256):
@@ -73,39 +72,69 @@ def changed(path, was_sha256):
 
 def arm(paths, undo_after_s):
     """Keep what stands at `paths`, and have it put back after this time and at the next boot."""
+    problem = know_unit()
+    if problem:
+        return problem
     new = f"{UNDO}.new"
     shutil.rmtree(new, ignore_errors=True)
-    os.makedirs(new, mode=0o700)
-    lines = []
+    atomic.make_folder(os.path.dirname(UNDO))
+    os.mkdir(new, 0o700)
     for number, path in enumerate(paths):
-        if not os.path.exists(path):
-            lines.append(f"rm -f {shlex.quote(path)}")
-            continue
-        run("cp", "-p", path, f"{new}/{number}")
-        beside = shlex.quote(f"{path}.undo")
-        lines.append(f"cp -p {UNDO}/{number} {beside} && mv {beside} {shlex.quote(path)}")
+        if os.path.exists(path):
+            problem = run("cp", "-p", path, f"{new}/{number}")
+            if problem:
+                return problem
+    atomic.write(f"{new}/undo.sh", script(paths), 0o600)
+    atomic.place(new, UNDO)
+    return run("systemd-run", "--quiet", f"--on-active={undo_after_s}", f"--unit={UNIT}")
+
+
+def know_unit():
+    """Have the unit on disk and enabled; without the script it does nothing."""
+    atomic.write(UNIT_FILE, UNIT_TEXT, 0o644)
+    atomic.make_folder(os.path.dirname(WANTED))
+    atomic.link(WANTED, UNIT_FILE)
+    return run("systemctl", "daemon-reload")
+
+
+def forget_unit():
+    """Have no unit any more, where nothing is on trial."""
+    atomic.remove(WANTED)
+    atomic.remove(UNIT_FILE)
+    return run("systemctl", "daemon-reload")
+
+
+def script(paths):
+    """What puts back the files that stand at `paths` now; what it cannot put back stays on trial."""
+    lines = ["failed=0"]
+    for number, path in enumerate(paths):
+        place, beside = shlex.quote(path), shlex.quote(f"{path}.undo")
+        if os.path.exists(path):
+            steps = f"cp -p {UNDO}/{number} {beside} && sync {beside} && mv -T {beside} {place}"
+        else:
+            steps = f"rm -f {place}"
+        lines.append(f"{{ {steps}; }} || failed=1")
     lines += [
+        "sync",
         # At a boot ssh has not been started yet, so that it must not be waited for.
         "systemctl --no-block try-reload-or-restart ssh.service",
+        '[ "$failed" = 0 ] || exit 1',
         f"systemctl --no-block stop {TIMER}",
-        f"rm -rf {UNDO} {UNIT_FILE} /etc/systemd/system/multi-user.target.wants/{UNIT}",
-        "sync",
+        f"rm -rf {UNDO}.done && mv -T {UNDO} {UNDO}.done && sync",
+        f"rm -rf {UNDO}.done {UNIT_FILE} {WANTED}",
     ]
-    with open(f"{new}/undo.sh", "w", encoding="utf-8") as file:
-        file.write("\n".join(lines) + "\n")
-    os.rename(new, UNDO)
-    write(UNIT_FILE, UNIT_TEXT, 0o644, "root")
-    os.sync()
-    return (
-        run("systemctl", "daemon-reload")
-        or run("systemctl", "--quiet", "enable", UNIT)
-        or run("systemd-run", "--quiet", f"--on-active={undo_after_s}", f"--unit={UNIT}")
-    )
+    return "\n".join(lines) + "\n"
 
 
 def take_back():
     """Put the old files back now; the problem in words when that failed."""
-    return run("systemctl", "start", UNIT)
+    if os.path.exists(SCRIPT):
+        problem = know_unit() or run("systemctl", "start", UNIT)
+        if problem or os.path.exists(UNDO):
+            return problem or f"{UNIT} ran and {UNDO} is still there; see `journalctl -u {UNIT}`"
+    # Without its script it was a trial that ended, or one that never began.
+    shutil.rmtree(UNDO, ignore_errors=True)
+    return None
 
 
 def locked_out(keys):
@@ -122,7 +151,7 @@ def locked_out(keys):
 
 def begin(query):
     """Write or remove `files`, have sshd judge them and read them; the problem in words if any."""
-    if os.path.exists(UNDO):
+    if os.path.exists(SCRIPT):
         problem = take_back()
         return problem or "an earlier change was still on trial and was taken back; run again"
     problem = run("sshd", "-t") or (query["keys"] and locked_out(query["keys"]))
@@ -134,10 +163,13 @@ def begin(query):
         if problem:
             return problem
     problem = arm([file["path"] for file in files], query["undo_after_s"])
+    if not os.path.exists(SCRIPT):
+        forget_unit()
+        return f"{problem}; nothing was changed"
     if problem is None:
         for file in files:
             if file["text"] is None:
-                os.unlink(file["path"])
+                atomic.remove(file["path"])
             else:
                 write(file["path"], file["text"], file["mode"], file["owner"])
         problem = run("sshd", "-t") or run("systemctl", "try-reload-or-restart", "ssh.service")
@@ -150,13 +182,13 @@ def begin(query):
 def confirm():
     """Let the change stay; the problem in words when it was taken back already."""
     run("systemctl", "stop", TIMER)
-    if not os.path.exists(UNDO):
+    if not os.path.exists(SCRIPT):
         return "the change was taken back before it could be confirmed; run again"
-    shutil.rmtree(UNDO)
-    problem = run("systemctl", "--quiet", "disable", UNIT)
-    if os.path.exists(UNIT_FILE):
-        os.unlink(UNIT_FILE)
-    return problem or run("systemctl", "daemon-reload")
+    done = f"{UNDO}.done"
+    shutil.rmtree(done, ignore_errors=True)
+    atomic.rename(UNDO, done)
+    shutil.rmtree(done)
+    return forget_unit()
 
 
 def main(query):

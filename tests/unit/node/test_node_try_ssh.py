@@ -17,12 +17,15 @@ ME = getpass.getuser()
 @pytest.fixture
 def node(monkeypatch, tmp_path):
     """A node on which systemd runs the undo script when asked; `failing` are commands that fail."""
-    undo, unit = tmp_path / "undo", tmp_path / "undo.service"
+    undo, unit = tmp_path / "lib" / "undo", tmp_path / "undo.service"
+    wanted = tmp_path / "wants" / "undo.service"
     monkeypatch.setattr(try_ssh, "UNDO", str(undo))
     monkeypatch.setattr(try_ssh, "SCRIPT", f"{undo}/undo.sh")
     monkeypatch.setattr(try_ssh, "UNIT_FILE", str(unit))
+    monkeypatch.setattr(try_ssh, "WANTED", str(wanted))
     monkeypatch.setenv("PATH", os.environ["PATH"])
-    made = SimpleNamespace(folder=tmp_path, undo=undo, unit=unit, orders=[], failing=[], log="")
+    made = SimpleNamespace(folder=tmp_path, undo=undo, unit=unit, wanted=wanted)
+    made.orders, made.failing = [], []
     real = try_ssh.run
 
     def run(*argv):
@@ -39,8 +42,9 @@ def node(monkeypatch, tmp_path):
         return None
 
     made.bring_back = lambda: subprocess.run(
-        ["sh", "-c", f"systemctl() {{ :; }}; sync() {{ :; }}; . {undo}/undo.sh"], check=True
+        ["sh", "-c", f"systemctl() {{ :; }}; . {undo}/undo.sh"], check=made.undo_goes_well
     )
+    made.undo_goes_well = True
     monkeypatch.setattr(try_ssh, "run", run)
     monkeypatch.setattr(
         try_ssh,
@@ -72,7 +76,6 @@ def test_a_change_is_armed_before_it_is_made_and_stays_once_confirmed(node):
     assert node.orders == [
         "sshd -t",
         "systemctl daemon-reload",
-        f"systemctl --quiet enable {try_ssh.UNIT}",
         f"systemd-run --quiet --on-active=60 --unit={try_ssh.UNIT}",
         "sshd -t",
         "systemctl try-reload-or-restart ssh.service",
@@ -82,6 +85,7 @@ def test_a_change_is_armed_before_it_is_made_and_stays_once_confirmed(node):
     assert try_ssh.main({"confirm": True}) == 0
     assert not node.undo.exists()
     assert not node.unit.exists()
+    assert not node.wanted.is_symlink()
     assert path.read_text() == "new"
 
 
@@ -172,3 +176,56 @@ def test_a_trial_under_way_is_taken_back_before_another_begins(node, capsys):
 def test_what_was_taken_back_cannot_be_confirmed(node, capsys):
     assert try_ssh.main({"confirm": True}) == 1
     assert "taken back before it could be confirmed" in capsys.readouterr().err
+
+
+# What an interruption of bramble before this way of working left: the copies without their unit, and
+# what was left of them when they were being removed.
+
+
+@pytest.mark.parametrize("lost", ["unit", "script"])
+def test_a_trial_that_is_not_whole_is_no_obstacle(node, lost, capsys):
+    path = node.folder / "drop-in"
+    path.write_text("old")
+    assert tried(path, "new") == 0
+    (node.unit if lost == "unit" else node.undo / "undo.sh").unlink()
+    if lost == "unit":
+        assert tried(path, "newer") == 1
+        assert path.read_text() == "old"
+        assert "was taken back; run again" in capsys.readouterr().err
+    assert tried(path, "newer") == 0
+    assert try_ssh.main({"confirm": True}) == 0
+    assert path.read_text() == "newer"
+    assert not node.undo.exists()
+
+
+def test_nothing_is_changed_where_the_old_file_cannot_be_kept(node, monkeypatch, capsys):
+    path = node.folder / "drop-in"
+    path.write_text("old")
+    lost = node.folder / "lost"
+    monkeypatch.setenv("PATH", f"{lost}:{os.environ['PATH']}")
+    lost.mkdir()
+    (lost / "cp").write_text("#!/bin/sh\necho 'No space left on device' >&2; exit 1\n")
+    (lost / "cp").chmod(0o755)
+    assert tried(path, "new") == 1
+    assert path.read_text() == "old"
+    assert "No space left on device; nothing was changed" in capsys.readouterr().err
+    assert not node.undo.exists()
+    assert not node.unit.exists()
+
+
+def test_what_cannot_be_put_back_stays_on_trial(node, capsys):
+    path, other = node.folder / "drop-in", node.folder / "keys" / "authorized"
+    path.write_text("old")
+    assert tried(path, "new") == 0
+    path.unlink()
+    path.mkdir()
+    (path / "in-the-way").write_text("x")
+    node.undo_goes_well = False
+    assert tried(other, "keys") == 1
+    assert "is still there" in capsys.readouterr().err
+    assert (node.undo / "undo.sh").exists()
+    (path / "in-the-way").unlink()
+    path.rmdir()
+    node.undo_goes_well = True
+    assert tried(other, "keys") == 1
+    assert path.read_text() == "old"

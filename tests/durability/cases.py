@@ -1,0 +1,302 @@
+"""Each program of bramble/node that gives a file its name, with what may be found after a power cut."""
+
+import hashlib
+import io
+import json
+import random
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from bramble import node
+
+Tree = dict[str, bytes]
+EXT4, FAT = "/run/ext4", "/run/fat"
+LINK = b"-> "
+
+
+@dataclass(frozen=True)
+class Case:
+    """A program run once: what lies there before and after, by paths below the case's folder.
+
+    `whole` are paths that must all be old or all be new. `ends_with` is for what other programs
+    write: only once ours has returned it must be there.
+    """
+
+    name: str
+    disk: str
+    text: str
+    before: Tree
+    after: dict[str, bytes | None]
+    code: int = 0
+    whole: tuple[str, ...] = ()
+    ends_with: bool = False
+    also: Callable[[Tree], str | None] = field(default=lambda tree: None)
+
+    def problem(self, tree: Tree, ended: bool) -> str | None:
+        """What is wrong with what was found, None when all of it is as it may be."""
+        new = {path for path, content in self.after.items() if tree.get(path) == content}
+        old = {path for path in self.after if tree.get(path) == self.before.get(path)}
+        for path in self.after:
+            if ended and path not in new:
+                return f"{path} is not the new one though the program has ended"
+            if path not in new | old and not self.ends_with:
+                return f"{path} is neither the old nor the new one, but {tree.get(path)!r:.80}"
+        if {*self.whole} - new and {*self.whole} - old:
+            return f"{', '.join(self.whole)} are partly old and partly new"
+        return self.also(tree)
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def program(name: str, query: dict[str, Any]) -> str:
+    return node.program(name, query)
+
+
+def boot_file(name: str, old: bytes, new: bytes) -> Case:
+    """An edit of a file of the boot partition, which has a hole before the files in its folder."""
+    query = {
+        "path": f"{FAT}/{name}",
+        "was_sha256": sha256(old),
+        "text": new.decode(),
+        "stamp": None,
+    }
+
+    def kept(tree: Tree) -> str | None:
+        is_kept = old in (tree.get(name), tree.get(f"{name}.bak"))
+        return None if is_kept else "it was replaced before .bak was whole"
+
+    return Case(name, FAT, program("edit_boot", query), {name: old}, {name: new}, also=kept)
+
+
+def files() -> Case:
+    entry = {"mode": 0o640, "owner": "root", "group": "root"}
+    there, new = f"{EXT4}/write_files/etc/a.conf", f"{EXT4}/write_files/new/folder/b.conf"
+    query = {"files": [entry | {"path": path, "text": "new\n"} for path in (there, new)]}
+    after: dict[str, bytes | None] = {"etc/a.conf": b"new\n", "new/folder/b.conf": b"new\n"}
+    text = program("write_files", query)
+    return Case("write_files", EXT4, text, {"etc/a.conf": b"old\n" * 2000}, after)
+
+
+def fstab() -> Case:
+    old = b"proc /proc proc defaults 0 0\n"
+    new = old + b"tmpfs /tmp tmpfs defaults 0 0\n"
+    path = f"{EXT4}/edit_fstab/fstab"
+    query = {"path": path, "was_sha256": sha256(old), "text": new.decode()}
+    text = program("edit_fstab", query | {"folder": f"{EXT4}/edit_fstab/mnt/ssd"})
+    return Case("edit_fstab", EXT4, text, {"fstab": old}, {"fstab": new, "fstab.bak": old})
+
+
+def hostname() -> Case:
+    old, new = b"127.0.0.1 localhost\n", b"127.0.0.1 localhost\n127.0.1.1 pi5-a\n"
+    query = {"path": f"{EXT4}/set_hostname/hosts", "was_sha256": sha256(old), "name": "pi5-a"}
+    text = program("set_hostname", query | {"hosts": new.decode()})
+    return Case("set_hostname", EXT4, text, {"hosts": old}, {"hosts": new})
+
+
+def dropped_swap() -> Case:
+    swap = bytes(4086) + b"SWAPSPACE2" + bytes(4096)
+    root = f"{EXT4}/drop_swap"
+    query = {"units": ["x.swap"], "files": [f"{root}/swap"], "notes": [f"{root}/notes/x"]}
+    said = b"stopped and disabled by bramble's role memory\n"
+
+    def noted(tree: Tree) -> str | None:
+        return None if "swap" in tree or "notes/x" in tree else "the swap file went before its note"
+
+    after: dict[str, bytes | None] = {"swap": None, "notes/x": said}
+    return Case("drop_swap", EXT4, program("drop_swap", query), {"swap": swap}, after, also=noted)
+
+
+def removed() -> Case:
+    text = program("remove_files", {"paths": [f"{EXT4}/remove_files/ours"]})
+    return Case("remove_files", EXT4, text, {"ours": b"x\n", "stays": b"y\n"}, {"ours": None})
+
+
+def repository() -> Case:
+    body = b"\4" + bytes(4) + b"\1" + b"key" * 40
+    key = bytes([0xC0 | 6, len(body)]) + body
+    whole = b"\x99" + len(body).to_bytes(2, "big") + body
+    root = f"{EXT4}/apt_source"
+    query = {
+        "url": "http://deb.example.org",
+        "site": "deb.example.org",
+        "key_url": None,
+        "key_file": f"{root}/sent.asc",
+        "fingerprint": hashlib.sha1(whole).hexdigest().upper(),
+        "keyring": f"{root}/keyrings/x.gpg",
+        "pin": {"path": f"{root}/preferences.d/x", "text": "Package: *\n"},
+        "source": {"path": f"{root}/sources.list.d/x.list", "text": "deb http://x ./\n"},
+    }
+    after: dict[str, bytes | None] = {
+        "sent.asc": None,
+        "keyrings/x.gpg": key,
+        "preferences.d/x": b"Package: *\n",
+        "sources.list.d/x.list": b"deb http://x ./\n",
+    }
+
+    def pinned(tree: Tree) -> str | None:
+        known = "preferences.d/x" in tree and "keyrings/x.gpg" in tree
+        return None if known or "sources.list.d/x.list" not in tree else "a source without its pin"
+
+    text = program("apt_source", query)
+    return Case("apt_source", EXT4, text, {"sent.asc": key}, after, also=pinned)
+
+
+def switched() -> Case:
+    bench = b"""#!/bin/sh\necho '[{"avg_ts": 1}, {"avg_ts": 1}]'\n"""
+    before = {
+        "current": LINK + b"releases/one",
+        "releases/one/manifest.json": b"{}",
+        "releases/two/bin/llama-bench": bench,
+        "releases/two/bin/llama-server": b"#!/bin/sh\n",
+    }
+    told = {"system_info": None, "kleidiai": {}, "buffers": []}
+    smoke = json.dumps(told, indent=2, sort_keys=True).encode()
+    query = {"path": f"{EXT4}/switch_engine/current", "target": "releases/two", "wants": {}}
+    after: dict[str, bytes | None] = {
+        "current": LINK + b"releases/two",
+        "releases/two/smoke.json": smoke,
+    }
+    return Case("switch_engine", EXT4, program("switch_engine", query), before, after)
+
+
+def swap_file() -> Case:
+    """The file is there whole or not at all; what has systemd use it is not here, so the code is 1."""
+    size = 1 << 20
+    path = f"{EXT4}/swap_file/made/swapfile"
+    query = {"path": path, "mount": EXT4, "size_bytes": size, "unit": "x.swap", "priority": 10}
+
+    def made(tree: Tree) -> str | None:
+        found = tree.get("made/swapfile")
+        whole = found is None or (len(found) == size and found[4086:4096] == b"SWAPSPACE2")
+        return None if whole else "the swap file has its name and is no swap file"
+
+    text = program("swap_file", query | {"required": True})
+    return Case("swap_file", EXT4, text, {"here": b""}, {}, code=1, also=made)
+
+
+def release(name: str, before: Tree) -> Case:
+    """A release that was sent, where none is or a damaged one."""
+    server = b"#!/bin/sh\n" + random.Random(1).randbytes(50_000)
+    manifest = json.dumps({"release": "abc", "binaries": {"llama-server": sha256(server)}}).encode()
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for path, content in (("bin/llama-server", server), ("manifest.json", manifest)):
+            member = tarfile.TarInfo(path)
+            member.size, member.mode = len(content), 0o755
+            archive.addfile(member, io.BytesIO(content))
+    sent, root = packed.getvalue(), f"{EXT4}/{name}"
+    query = {
+        "home": root,
+        "release": f"{root}/releases/abc",
+        "sources": [],
+        "upload": f"{root}/sent",
+        "sha256": sha256(sent),
+        "archive_size": len(sent),
+        "size": len(server),
+    }
+    paths = ("releases/abc/bin/llama-server", "releases/abc/manifest.json")
+    after: dict[str, bytes | None] = dict(zip(paths, (server, manifest), strict=True))
+    text = program("install_release", query)
+    return Case(name, EXT4, text, {"sent": sent, **before}, after, whole=paths)
+
+
+def model() -> Case:
+    content, root = b"GGUF" + random.Random(1).randbytes(300_000), f"{EXT4}/fetch_model"
+    query = {
+        "path": f"{root}/models/toy.gguf",
+        "sha256": sha256(content),
+        "size_bytes": len(content),
+        "sources": [],
+        "upload": f"{root}/sent",
+    }
+
+    def stamped(tree: Tree) -> str | None:
+        stamp = tree.get("models/toy.gguf.json")
+        if stamp is None:
+            return None
+        true = json.loads(stamp or b"{}").get("sha256") == sha256(tree.get("models/toy.gguf", b""))
+        return None if true else "the stamp tells of another file"
+
+    after: dict[str, bytes | None] = {"models/toy.gguf": content}
+    text = program("fetch_model", query)
+    return Case("fetch_model", EXT4, text, {"sent": content}, after, also=stamped)
+
+
+def eeprom(name: str, disk: str, before: Tree, after: dict[str, bytes | None]) -> Case:
+    query = {
+        "defaults": f"{EXT4}/{name}/defaults",
+        "channel": "latest",
+        "staged": f"{FAT}/pieeprom.upd",
+        "stamp": f"/run/{name}/stamp",
+    }
+    text = program("stage_eeprom", query)
+    return Case(name, disk, text, before, after, ends_with=disk == FAT)
+
+
+IMAGE, RECOVERY = b"eeprom" * 4_000, b"recovery" * 800
+TOOLS = {
+    **dict.fromkeys(("systemctl", "hostnamectl", "apt-get", "journalctl"), "#!/bin/sh\n"),
+    "vcgencmd": "#!/bin/sh\necho throttled=0x0\n",
+    # As the real one does at the end of its work: it copies, and syncs nothing.
+    "rpi-eeprom-update": f"""#!/usr/bin/python3
+for name, content in (("pieeprom.sig", b"sum"), ("pieeprom.upd", b"eeprom" * 4000),
+                      ("recovery.bin", b"recovery" * 800)):
+    with open("{FAT}/" + name, "wb") as file:
+        file.write(content)
+""",
+}
+LINE = b"console=tty1 root=PARTUUID=1234-02 rootfstype=ext4 fsck.repair=yes rootwait"
+CONFIG = b"".join(
+    b"# line %d of a file of more than one cluster\n" % number for number in range(60)
+)
+CASES = (
+    boot_file("cmdline.txt", LINE + b"\n", LINE + b" cgroup_enable=memory\n"),
+    boot_file("config.txt", CONFIG, CONFIG + b"[all]\ndtparam=watchdog=on\n"),
+    eeprom("eeprom_staged", FAT, {}, {"pieeprom.upd": IMAGE, "recovery.bin": RECOVERY}),
+    eeprom(
+        "eeprom_defaults",
+        EXT4,
+        {"defaults": b'FIRMWARE_RELEASE_STATUS="default"\nX=1\n'},
+        {"defaults": b'FIRMWARE_RELEASE_STATUS="latest"\nX=1\n'},
+    ),
+    files(),
+    fstab(),
+    hostname(),
+    dropped_swap(),
+    removed(),
+    repository(),
+    switched(),
+    swap_file(),
+    release("new_release", {}),
+    release("damaged_release", {"releases/abc/manifest.json": b"{}"}),
+    model(),
+)
+
+# What a program without our care does: `check` must find it.
+WITHOUT_CARE = """
+import os
+path = {path!r}
+with open(path + ".new", "wb") as file:
+    file.write(b"new" * 400)
+    file.flush()
+    {sync}
+os.replace(path + ".new", path)
+folder = os.open(os.path.dirname(path), os.O_RDONLY)
+os.fsync(folder)
+"""
+
+
+def careless(name: str, disk: str, folder: str, sync: str, before: Tree) -> Case:
+    """A rename that was thought to be enough."""
+    text = WITHOUT_CARE.format(path=f"{disk}{folder}/planted.txt", sync=sync)
+    return Case(name, disk, text, before, {"planted.txt": b"new" * 400})
+
+
+PLANTED = (
+    careless("rename_on_fat", FAT, "", "os.fsync(file.fileno())", {"planted.txt": b"old" * 400}),
+    careless("new_name_on_ext4", EXT4, "/new_name_on_ext4", "pass", {"here": b""}),
+)
