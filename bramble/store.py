@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bramble import durable
+
 VARIABLE = "BRAMBLE_STORE"
 
 
@@ -138,16 +140,14 @@ def _verified(packed: Path, release: str) -> tuple[dict[str, Any], int]:
 def _list(draft: Path, manifest: Mapping[str, Any], unpacked_size: int) -> Entry:
     """Name a packed archive by its content, then say what it is for."""
     release, digest = manifest["release"], sha256(draft)
-    draft.rename(folder() / f"{digest}.tar.gz")
+    durable.rename(draft, folder() / f"{digest}.tar.gz")
     about = {
         "release": release,
         "sha256": digest,
         "unpacked_size": unpacked_size,
         "manifest": manifest,
     }
-    new = folder() / f"{release}.new"
-    new.write_text(json.dumps(about, indent=2), encoding="utf-8")
-    new.rename(folder() / f"{release}.json")
+    durable.replace(folder() / f"{release}.json", json.dumps(about, indent=2))
     return _read(folder() / f"{release}.json")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from bramble import durable
 from bramble.inventory.problems import Keys, Problem, dotted, shown
 
 _TAG = "tag:yaml.org,2002:"
@@ -78,12 +78,7 @@ def _document(file: Path, root: yaml.Node | None) -> Document:
 
 def write(file: Path, text: str) -> None:
     """Replace a file by one rename: whoever reads it has the old text or the new one, and all of it."""
-    new = file.with_name(f".{file.name}.new")
-    with new.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    new.replace(file)
+    durable.replace(file, text)
 
 
 class _TooMuch(Exception):

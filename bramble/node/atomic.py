@@ -15,7 +15,9 @@ import stat
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
 
 
-def write(path, content, mode=None, owner=None):
+def write(
+    path: str, content: str | bytes, mode: int | None = None, owner: tuple[int, int] | None = None
+) -> None:
     """Replace the file at `path`; a new one has this mode and, as (uid, gid), this owner."""
     temporary = beside(path)
     stage(temporary, content, mode, owner)
@@ -26,13 +28,15 @@ def write(path, content, mode=None, owner=None):
         raise
 
 
-def beside(path):
+def beside(path: str) -> str:
     """The name that a file has until it is whole; apt and systemd read none that ends so."""
     folder, name = os.path.split(path)
     return os.path.join(folder, f".{name}.bramble")
 
 
-def stage(path, content, mode=None, owner=None):
+def stage(
+    path: str, content: str | bytes, mode: int | None = None, owner: tuple[int, int] | None = None
+) -> None:
     """Write a file under a name that nobody reads yet, for nobody else to read, and sync it."""
     unlink(path)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -50,7 +54,7 @@ def stage(path, content, mode=None, owner=None):
         raise
 
 
-def rename(source, target):
+def rename(source: str, target: str) -> None:
     """Give what is synced the name `target`, in the place of what has it, on the disk."""
     folder = os.path.dirname(target)
     with contextlib.ExitStack() as held:
@@ -131,7 +135,7 @@ def sync_below(folder):
         sync(below)
 
 
-def sync(path):
+def sync(path: str) -> None:
     """Have the disk take a file, or the names that a folder has."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -1,8 +1,9 @@
 """Build llama.cpp on this node from a pinned source and install it as a release.
 
 Interrupted work goes on where it was: the source is kept once it is whole, ninja keeps what it has
-compiled (but for empty objects, which a power cut leaves behind), and the release appears by one
-rename. Source and build folders are always the same, because ccache's entries depend on the paths.
+compiled in this boot, and the release appears by one rename. What another boot compiled may be empty
+after a power cut; ccache sums its entries and gives back what was whole of it. Source and build folders
+are always the same, because ccache's entries depend on the paths.
 """
 
 import datetime
@@ -19,6 +20,7 @@ import urllib.request
 
 from bramble.node import atomic, owned
 
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
 NEEDED_BYTES = 1024**3
 # A build that leaves less than this free is thrown away: the system needs it.
 RESERVE_BYTES = 256 * 1024**2
@@ -194,13 +196,21 @@ def configure(source, build, options, toolchain=None):
             raise BuildError(f"llama.cpp has no option {name}{hint} (engine.options)")
 
 
+def forget_other_boots(work, build):
+    """Throw away what another boot compiled: ninja takes by its time what a power cut left empty."""
+    with open(BOOT_ID, encoding="ascii") as file:
+        boot = file.read()
+    note = os.path.join(work, "boot")
+    if os.path.exists(note) and open(note, encoding="ascii").read() == boot:
+        return
+    if os.path.isdir(build):
+        say("what an earlier boot compiled is thrown away; ccache gives back what is whole of it")
+        shutil.rmtree(build)
+    atomic.write(note, boot)
+
+
 def compile_targets(build, targets, jobs):
-    """Compile; objects that a power cut left empty would be taken for done, so they go first."""
-    for folder, _, names in os.walk(build):
-        for name in names:
-            path = os.path.join(folder, name)
-            if name.endswith((".o", ".a")) and os.path.getsize(path) == 0:
-                os.unlink(path)
+    """Compile what is not compiled yet."""
     say(f"compiling {', '.join(targets)} with {jobs} at a time")
     environment = {**os.environ, "NINJA_STATUS": "[%f/%t] "}
     call("ninja", "-C", build, f"-j{jobs}", *targets, env=environment)
@@ -335,6 +345,7 @@ def build(query):
         check_space(work)
         source, folder = os.path.join(work, "src"), os.path.join(work, "build")
         get_source(query["source"], source)
+        forget_other_boots(work, folder)
         options = query["options"]
         if query.get("kleidiai"):
             options = options | kleidiai(query["kleidiai"], work)

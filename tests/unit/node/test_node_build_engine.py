@@ -455,19 +455,6 @@ def test_kernels_that_were_asked_for_are_counted_in_the_program(monkeypatch, sym
 # The compilation
 
 
-def test_objects_that_a_power_cut_left_empty_are_compiled_again(tmp_path, monkeypatch):
-    calls = []
-    monkeypatch.setattr(build_engine, "call", lambda *argv, **rest: calls.append((argv, rest)))
-    for name, text in (("a.o", ""), ("b.o", "x"), ("lib.a", ""), ("empty.txt", "")):
-        (tmp_path / "sub").mkdir(exist_ok=True)
-        (tmp_path / "sub" / name).write_text(text)
-    build_engine.compile_targets(str(tmp_path), ["llama-server", "llama-bench"], 3)
-    assert files(tmp_path) == ["sub/b.o", "sub/empty.txt"]
-    ((argv, rest),) = calls
-    assert argv == ("ninja", "-C", str(tmp_path), "-j3", "llama-server", "llama-bench")
-    assert rest["env"]["NINJA_STATUS"] == "[%f/%t] "
-
-
 def test_a_command_that_fails_is_named():
     with pytest.raises(BuildError, match=r"^sh -c exit 3 \.\.\. ended with exit code 3$"):
         build_engine.call("sh", "-c", "exit 3")

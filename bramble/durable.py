@@ -1,0 +1,23 @@
+"""Files of this computer that outlast its own power cut, written as those of nodes are."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from bramble.node import atomic
+
+
+def replace(file: Path, text: str) -> None:
+    """Replace a file: whoever reads it has the old text or the new one, and all of it.
+
+    It keeps its mode; a new one is for all to read.
+    """
+    mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else 0o644
+    atomic.write(str(file), text, mode)
+
+
+def rename(source: Path, target: Path) -> None:
+    """Give a file its name once the disk has all of it."""
+    atomic.sync(str(source))
+    atomic.rename(str(source), str(target))
