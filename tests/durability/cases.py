@@ -7,9 +7,11 @@ import random
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from bramble import node
+from bramble.node import try_ssh
 
 Tree = dict[str, bytes]
 EXT4, FAT = "/run/ext4", "/run/fat"
@@ -32,7 +34,8 @@ class Case:
     code: int = 0
     whole: tuple[str, ...] = ()
     ends_with: bool = False
-    also: Callable[[Tree], str | None] = field(default=lambda tree: None)
+    folder: str = ""
+    also: Callable[[Tree, bool], str | None] = field(default=lambda tree, ended: None)
 
     def problem(self, tree: Tree, ended: bool) -> str | None:
         """What is wrong with what was found, None when all of it is as it may be."""
@@ -45,7 +48,7 @@ class Case:
                 return f"{path} is neither the old nor the new one, but {tree.get(path)!r:.80}"
         if {*self.whole} - new and {*self.whole} - old:
             return f"{', '.join(self.whole)} are partly old and partly new"
-        return self.also(tree)
+        return self.also(tree, ended)
 
 
 def sha256(content: bytes) -> str:
@@ -65,7 +68,7 @@ def boot_file(name: str, old: bytes, new: bytes) -> Case:
         "stamp": None,
     }
 
-    def kept(tree: Tree) -> str | None:
+    def kept(tree: Tree, ended: bool) -> str | None:
         is_kept = old in (tree.get(name), tree.get(f"{name}.bak"))
         return None if is_kept else "it was replaced before .bak was whole"
 
@@ -103,7 +106,7 @@ def dropped_swap() -> Case:
     query = {"units": ["x.swap"], "files": [f"{root}/swap"], "notes": [f"{root}/notes/x"]}
     said = b"stopped and disabled by bramble's role memory\n"
 
-    def noted(tree: Tree) -> str | None:
+    def noted(tree: Tree, ended: bool) -> str | None:
         return None if "swap" in tree or "notes/x" in tree else "the swap file went before its note"
 
     after: dict[str, bytes | None] = {"swap": None, "notes/x": said}
@@ -137,7 +140,7 @@ def repository() -> Case:
         "sources.list.d/x.list": b"deb http://x ./\n",
     }
 
-    def pinned(tree: Tree) -> str | None:
+    def pinned(tree: Tree, ended: bool) -> str | None:
         known = "preferences.d/x" in tree and "keyrings/x.gpg" in tree
         return None if known or "sources.list.d/x.list" not in tree else "a source without its pin"
 
@@ -169,9 +172,11 @@ def swap_file() -> Case:
     path = f"{EXT4}/swap_file/made/swapfile"
     query = {"path": path, "mount": EXT4, "size_bytes": size, "unit": "x.swap", "priority": 10}
 
-    def made(tree: Tree) -> str | None:
+    def made(tree: Tree, ended: bool) -> str | None:
         found = tree.get("made/swapfile")
-        whole = found is None or (len(found) == size and found[4086:4096] == b"SWAPSPACE2")
+        if found is None:
+            return "there is no swap file though the program has ended" if ended else None
+        whole = len(found) == size and found[4086:4096] == b"SWAPSPACE2"
         return None if whole else "the swap file has its name and is no swap file"
 
     text = program("swap_file", query | {"required": True})
@@ -214,7 +219,7 @@ def model() -> Case:
         "upload": f"{root}/sent",
     }
 
-    def stamped(tree: Tree) -> str | None:
+    def stamped(tree: Tree, ended: bool) -> str | None:
         stamp = tree.get("models/toy.gguf.json")
         if stamp is None:
             return None
@@ -224,6 +229,111 @@ def model() -> Case:
     after: dict[str, bytes | None] = {"models/toy.gguf": content}
     text = program("fetch_model", query)
     return Case("fetch_model", EXT4, text, {"sent": content}, after, also=stamped)
+
+
+def here(name: str, lines: str, before: Tree, also: Callable[[Tree, bool], str | None]) -> Case:
+    """Code of this computer's own, run on its packages."""
+    text = f"import sys\nsys.path.insert(0, {str(Path(__file__).parents[2])!r})\n{lines}"
+    return Case(name, EXT4, text, before, {}, also=also)
+
+
+def stored() -> Case:
+    server = b"#!/bin/sh\n"
+    about = {"release": "abc", "built_at": "", "binaries": {"llama-server": sha256(server)}}
+    before = {
+        "made/bin/llama-server": server,
+        "made/manifest.json": json.dumps(about).encode(),
+        "store/here": b"",
+    }
+    lines = f"""
+import os, pathlib
+os.environ["BRAMBLE_STORE"] = "{EXT4}/store/store"
+from bramble import store
+store.add(pathlib.Path("{EXT4}/store/made"))
+"""
+
+    def listed(tree: Tree, ended: bool) -> str | None:
+        if "store/abc.json" not in tree:
+            return "the store does not list it" if ended else None
+        digest = json.loads(tree["store/abc.json"] or b"{}").get("sha256")
+        found = sha256(tree.get(f"store/{digest}.tar.gz", b""))
+        return None if found == digest else "the store lists an archive that is not whole"
+
+    return here("store", lines, before, listed)
+
+
+def trial(name: str, folder: str, text: str, new: Tree, on: bool) -> Case:
+    """A change of sshd on trial: there are the old files, or a whole trial, or what was confirmed.
+
+    `folder` is where the cases of one trial go on from each other. At its end the trial is `on` or
+    not.
+    """
+
+    def locked_out(tree: Tree, ended: bool) -> str | None:
+        if ended and ("lib/ssh-undo/undo.sh" in tree) != on:
+            return f"the trial is {'not ' if on else ''}on"
+        if ended and on and tree.get("keys") != TRIED["keys"]:
+            return "nothing is on trial"
+        return untried(tree, new)
+
+    return Case(name, EXT4, text, SSHD, {}, folder=folder, also=locked_out)
+
+
+def untried(tree: Tree, confirmed: Tree) -> str | None:
+    """What would lock people out: changed files that nothing takes back at the next boot."""
+    for wanted in (SSHD, confirmed):
+        if all(tree.get(path) == wanted.get(path) for path in ("drop-in", "keys")):
+            return None
+    unit = tree.get(f"units/{try_ssh.UNIT}")
+    link = tree.get(f"units/multi-user.target.wants/{try_ssh.UNIT}")
+    if unit != try_ssh.UNIT_TEXT.encode() or link is None:
+        return "there is no unit that takes it back"
+    if not tree.get("lib/ssh-undo/undo.sh", b"").endswith(f"{try_ssh.WANTED}\n".encode()):
+        return "there is no whole script that takes it back"
+    if tree.get("lib/ssh-undo/0") != SSHD["drop-in"]:
+        return "the old file was not kept"
+    return None
+
+
+def trials() -> tuple[Case, ...]:
+    """One that is confirmed, and one that its script takes back."""
+    made = []
+    for folder, last in (
+        ("confirmed", program("try_ssh", {"confirm": True})),
+        (
+            "taken_back",
+            f"import subprocess; subprocess.run(['sh', '{try_ssh.SCRIPT}'], check=True)",
+        ),
+    ):
+        root = f"{EXT4}/{folder}"
+        entries = [
+            {
+                "path": f"{root}/{path}",
+                "was_sha256": was,
+                "text": text,
+                "mode": 0o600,
+                "owner": "root",
+            }
+            for path, was, text in (
+                ("drop-in", sha256(SSHD["drop-in"]), TRIED["drop-in"].decode()),
+                ("keys", None, TRIED["keys"].decode()),
+            )
+        ]
+        query = {"confirm": False, "files": entries, "keys": None, "undo_after_s": 60}
+        bind = (
+            "import os, subprocess\n"
+            f"os.makedirs('{root}/lib', exist_ok=True)\n"
+            f"os.makedirs('{root}/units', exist_ok=True)\n"
+            f"subprocess.run(['mount', '--bind', '{root}/lib', '/var/lib/bramble'], check=True)\n"
+            f"subprocess.run(['mount', '--bind', '{root}/units', '/etc/systemd/system'], check=True)\n"
+        )
+        new = TRIED if folder == "confirmed" else {}
+        made += [
+            Case(f"{folder}_bound", EXT4, bind, SSHD, {}, folder=folder),
+            trial(f"{folder}_begun", folder, program("try_ssh", query), {}, on=True),
+            trial(f"{folder}_ended", folder, last, new, on=False),
+        ]
+    return tuple(made)
 
 
 def eeprom(name: str, disk: str, before: Tree, after: dict[str, bytes | None]) -> Case:
@@ -239,7 +349,9 @@ def eeprom(name: str, disk: str, before: Tree, after: dict[str, bytes | None]) -
 
 IMAGE, RECOVERY = b"eeprom" * 4_000, b"recovery" * 800
 TOOLS = {
-    **dict.fromkeys(("systemctl", "hostnamectl", "apt-get", "journalctl"), "#!/bin/sh\n"),
+    **dict.fromkeys(
+        ("systemctl", "systemd-run", "hostnamectl", "apt-get", "journalctl", "sshd"), "#!/bin/sh\n"
+    ),
     "vcgencmd": "#!/bin/sh\necho throttled=0x0\n",
     # As the real one does at the end of its work: it copies, and syncs nothing.
     "rpi-eeprom-update": f"""#!/usr/bin/python3
@@ -249,6 +361,8 @@ for name, content in (("pieeprom.sig", b"sum"), ("pieeprom.upd", b"eeprom" * 400
         file.write(content)
 """,
 }
+SSHD = {"drop-in": b"PasswordAuthentication yes\n"}
+TRIED = {"drop-in": b"PasswordAuthentication no\n", "keys": b"ssh-ed25519 AAAA me\n"}
 LINE = b"console=tty1 root=PARTUUID=1234-02 rootfstype=ext4 fsck.repair=yes rootwait"
 CONFIG = b"".join(
     b"# line %d of a file of more than one cluster\n" % number for number in range(60)
@@ -274,6 +388,8 @@ CASES = (
     release("new_release", {}),
     release("damaged_release", {"releases/abc/manifest.json": b"{}"}),
     model(),
+    stored(),
+    *trials(),
 )
 
 # What a program without our care does: `check` must find it.

@@ -60,11 +60,16 @@ def ready(job):
         call("mknod", f"/dev/ubd{number}", "b", "98", str(16 * number))
         os.mkdir(disk["mount"])
         call("mount", *disk["options"], f"/dev/ubd{number}", disk["mount"])
+    # try_ssh finds its programs in /usr/sbin first, and its own places are fixed.
+    call("mount", "-t", "tmpfs", "tmpfs", "/var/lib")
+    os.mkdir("/var/lib/bramble")
     os.mkdir(TOOLS)
     for name, text in job["tools"].items():
         with open(f"{TOOLS}/{name}", "w", encoding="utf-8") as file:
             file.write(text)
         os.chmod(f"{TOOLS}/{name}", 0o755)
+        if os.path.exists(f"/usr/sbin/{name}"):
+            call("mount", "--bind", f"{TOOLS}/{name}", f"/usr/sbin/{name}")
 
 
 def run(case):

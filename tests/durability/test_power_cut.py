@@ -71,7 +71,7 @@ def record(folder):
     on_fat = [case for case in every if case.disk == cases.FAT]
     disks = {
         cases.FAT: fat_disk(folder, {k: v for case in on_fat for k, v in case.before.items()}),
-        cases.EXT4: ext4_disk(folder, {case.name: on_ext4(case) for case in every}),
+        cases.EXT4: ext4_disk(folder, {case.folder or case.name: on_ext4(case) for case in every}),
     }
     uml.run(folder, disks, [{"name": c.name, "program": c.text} for c in every], cases.TOOLS)
 
@@ -98,8 +98,8 @@ def fat_files(image, case, scratch):
 
 def ext4_files(image, case, scratch):
     """What lies on an ext4 disk in the case's folder."""
-    run("debugfs", "-R", f"rdump /{case.name} {scratch}", image, check=True)
-    top = scratch / case.name
+    run("debugfs", "-R", f"rdump /{case.folder or case.name} {scratch}", image, check=True)
+    top = scratch / (case.folder or case.name)
     return {
         str(path.relative_to(top)): cases.LINK + os.readlink(path).encode()
         if path.is_symlink()
