@@ -12,6 +12,7 @@ import ctypes
 import os
 import stat
 
+ETC = "/etc"
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
 
 
@@ -133,6 +134,14 @@ def sync_below(folder):
             if not os.path.islink(path):
                 sync(path)
         sync(below)
+
+
+def sync_etc() -> None:
+    """Have the disk take what others changed below /etc: systemctl and hostnamectl sync nothing.
+
+    A journal holds all that was done to names before, in whichever folder.
+    """
+    sync(ETC)
 
 
 def sync(path: str) -> None:

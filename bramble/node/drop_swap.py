@@ -75,4 +75,5 @@ def main(query):
         if done.returncode:
             print(f"systemctl disable {unit}: {done.stderr.strip()}", file=sys.stderr)
             return 1
+    atomic.sync_etc()
     return 0

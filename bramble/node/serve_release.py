@@ -283,6 +283,7 @@ def begin(query):
         try:
             systemctl("daemon-reload")
             systemctl("enable", query["unit"])
+            atomic.sync_etc()
         except GateError as error:
             return str(error)
         forget_failures(query["unit"])

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from bramble.node import atomic
+
 
 def systemctl(*words):
     """Run systemctl; a failure raises with its words."""
@@ -26,6 +28,7 @@ def main(query):
             systemctl("daemon-reload")
         if query["enable"]:
             systemctl("enable", unit)
+            atomic.sync_etc()
         if query["restart"]:
             # Counted failures of an earlier plan must not stop this start; an unloaded unit has none.
             subprocess.run(["systemctl", "reset-failed", unit], capture_output=True)

@@ -26,4 +26,6 @@ def main(query):
     done = subprocess.run(words, capture_output=True, text=True)
     if done.returncode:
         print(f"{' '.join(words)}: {done.stderr.strip()}", file=sys.stderr)
-    return done.returncode
+        return done.returncode
+    atomic.sync_etc()
+    return 0

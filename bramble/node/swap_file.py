@@ -137,6 +137,7 @@ def use(query):
     done = run("systemctl", "enable", unit)
     if done.returncode:
         return f"systemctl enable {unit}: {done.stderr.strip()}"
+    atomic.sync_etc()
     if priority_of(path) == query["priority"]:
         return None
     if priority_of(path) is not None and (problem := end(path)):

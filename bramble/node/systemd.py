@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from bramble.node import atomic
+
 # What ends comes first, what begins last, and the units' files are read in between.
 BEFORE = ("stop", "disable", "unmask", "mask")
 AFTER = ("enable", "start", "restart")
@@ -35,4 +37,5 @@ def main(query):
                 if verb != "enable":
                     print(journal(unit), file=sys.stderr)
                 return 1
+    atomic.sync_etc()
     return 0
