@@ -1,11 +1,15 @@
 """The role base on a virtual Pi: names, keys, repairs, and that no change of sshd locks anybody out."""
 
+import hashlib
+import json
 import shlex
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from bramble import virtual
+from bramble.node import program
 from bramble.virtual import lifecycle
 from tests.nodes.fleet import BIN, ROOT, Fleet, wait_until
 
@@ -21,6 +25,7 @@ finish(node, "base")
 """
 DROP_IN = "/etc/ssh/sshd_config.d/00-bramble.conf"
 KEYS = "/home/pi/.ssh/authorized_keys"
+OLD_SHA256 = hashlib.sha256(b"PrintMotd yes\n").hexdigest()
 
 
 class Base(Fleet):
@@ -160,6 +165,32 @@ def test_a_change_that_locks_us_out_is_back_after_a_reboot_without_us(
     virtual_pis.wait_for_another_boot(NODE, None, 60)
     assert on(f"cat {KEYS}") == before
     assert fleet.changed() == []
+
+
+def test_a_trial_that_is_killed_at_any_instant_leaves_no_obstacle(fleet, on, virtual_pis):
+    """Killed before each thing that it changes, and booted: by systemd, with the real sshd."""
+    paths = ["/etc/ssh/sshd_config.d/90-toy.conf", "/etc/ssh/toy_keys"]
+    texts = ["PrintMotd no\n", "ssh-ed25519 AAAA toy\n"]
+    files = [
+        {"path": path, "was_sha256": was, "text": text, "mode": 0o600, "owner": "root"}
+        for path, was, text in zip(paths, [OLD_SHA256, None], texts, strict=True)
+    ]
+    on(f"echo PrintMotd yes >{paths[0]}")
+    begin = {"confirm": False, "files": files, "keys": None, "undo_after_s": 3600}
+    job = {
+        "paths": paths,
+        "new": texts,
+        "begin": program("try_ssh", begin),
+        "confirm": program("try_ssh", {"confirm": True}),
+    }
+    driver = Path(__file__).with_name("killed_trials.py").read_text()
+    argv = virtual.ssh_argv(lifecycle.running(NODE), "sudo python3 -")
+    text = f"{driver}\nmain(json.loads({json.dumps(job)!r}))\n"
+    done = subprocess.run(argv, input=text, text=True, capture_output=True)
+    on(f"rm {paths[0]}")
+    found = json.loads(done.stdout)
+    assert found["wrong"] == []
+    assert min(found["kills"].values()) > 5
 
 
 def test_a_broken_configuration_of_sshd_is_found_and_not_touched(fleet, on):
