@@ -89,7 +89,7 @@ def fstab() -> Case:
     new = old + b"tmpfs /tmp tmpfs defaults 0 0\n"
     path = f"{EXT4}/edit_fstab/fstab"
     query = {"path": path, "was_sha256": sha256(old), "text": new.decode()}
-    text = program("edit_fstab", query | {"folder": f"{EXT4}/edit_fstab/mnt/ssd"})
+    text = program("edit_fstab", query | {"folder": None, "uuid": None})
     return Case("edit_fstab", EXT4, text, {"fstab": old}, {"fstab": new, "fstab.bak": old})
 
 
