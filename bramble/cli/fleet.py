@@ -224,7 +224,7 @@ def _print_plan(entry: dict[str, Any], diff: bool) -> None:
             click.echo(text, nl=False)
     for step in entry["steps"]:
         if step["note"] is not None:
-            click.echo(f"  {step['role']}: {step['step']}: not to do: {step['note']}")
+            click.echo(f"  {step['role']}: {step['step']}: left out: {step['note']}")
 
 
 @click.command("checks")

@@ -170,7 +170,7 @@ def _chosen(
 @click.argument("hosts", nargs=-1, required=True, metavar="HOST...")
 @AS_JSON
 def prune(hosts: tuple[str, ...], as_json: bool) -> None:
-    """Remove the models from HOSTs that nothing needs.
+    """Remove from HOSTs the models that nothing needs.
 
     What stays: the planned model, one that a process runs, the one that passed the gate last, and the
     predecessor, for going back. What `bramble up` did not fetch is left alone.

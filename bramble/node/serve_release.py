@@ -228,7 +228,7 @@ def named(query, good):
     other = query["identity"]["model"] != good.get("model")
     if bad != old:
         return f"release {bad}" + (f" with model {model}" if other else ""), old, bad
-    what = f"model {model}" if other else f"what is planned for model {model}"
+    what = f"model {model}" if other else f"model {model} with its new arguments"
     before = good.get("name") if other else None
     return what, before or "what ran before", f"{bad}-{query['attempt']}"
 

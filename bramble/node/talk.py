@@ -48,7 +48,7 @@ def golden(url, question, expect):
     body = {"messages": messages, "max_tokens": ANSWER_TOKENS, "temperature": 0}
     answer = post(f"{url}/v1/chat/completions", body)["choices"][0]["message"]["content"].strip()
     if not answer or (expect is not None and expect not in answer):
-        wanted = f"an answer with {expect!r}" if expect else "an answer"
+        wanted = f"an answer with {expect!r} (serving.expect)" if expect else "an answer"
         raise AnswerError(f"it answered {answer!r} to {question!r}, wanted {wanted}")
     return answer
 

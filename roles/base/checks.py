@@ -163,13 +163,14 @@ def keys_are_there(plan: BasePlan, node: Node) -> Finding:
 @check()
 def sshd_configuration_is_valid(plan: BasePlan, node: Node) -> Finding:
     """sshd itself finds its configuration valid, so that it starts at the next boot."""
-    want, said = f"`{SSHD_TEST}` finds nothing", node.snapshot.command(SSHD_TEST)
+    want, said = f"`{SSHD_TEST}` finds no fault", node.snapshot.command(SSHD_TEST)
     if isinstance(said, Unknown):
         return unknown(want, said)
     if said is None:
         return skip(want, "there is no sshd")
     remedy = "Mend what it names before this connection ends and before the next reboot."
-    return expect(want, said.output.strip() or "nothing", said.code == 0, remedy)
+    found = said.output.strip() or ("no fault" if said.code == 0 else f"exit code {said.code}")
+    return expect(want, found, said.code == 0, remedy)
 
 
 @check()

@@ -150,7 +150,7 @@ def no_stray_configuration(plan: ServingPlan, node: Node) -> Finding:
     seen = node.snapshot.file(STRAY_CONFIG)
     if isinstance(seen, Unknown):
         return unknown("absent", seen)
-    got = "absent" if seen is None else "there"
+    got = "absent" if seen is None else f"{STRAY_CONFIG} is there"
     return expect("absent", got, seen is None, f"Move {STRAY_CONFIG} away.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -270,6 +271,16 @@ def unproven(plan: ServingPlan, snapshot: Snapshot) -> str | None:
     return None
 
 
+def _otherwise(plan: ServingPlan, argv: tuple[str, ...]) -> str:
+    """How a process runs that was not started for the plan: by its arguments, where they differ."""
+    flags = re.split(r" (?=--)", " ".join(argv[1:]))
+    others = [argument for argument in flags if argument not in plan.argv]
+    wanted = [argument for argument in plan.argv[1:] if argument not in flags]
+    if not wanted:
+        return "it was started for another release, or by somebody else"
+    return f"it runs with {', '.join(others) or 'less'}, and planned is {', '.join(wanted)}"
+
+
 def not_running(plan: ServingPlan, snapshot: Snapshot) -> str | None:
     """Why the service does not count as running the plan, None when it does.
 
@@ -285,7 +296,7 @@ def not_running(plan: ServingPlan, snapshot: Snapshot) -> str | None:
         return f"{UNIT} is {unit.active}"
     running = unit.process.environ.get("BRAMBLE_PLAN")
     if running != plan.plan_id:
-        return f"it runs plan {running or 'of somebody else'}, not {plan.plan_id}"
+        return _otherwise(plan, unit.process.argv)
     built = built_sha256(snapshot, plan.release_folder, "llama-server")
     if (unit.process.exe, unit.process.exe_sha256) != (plan.program, built):
         return f"its process is not {plan.program} as it was built"

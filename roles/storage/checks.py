@@ -59,10 +59,12 @@ def ssd_is_mounted_by_its_uuid(plan: StoragePlan, node: Node) -> Finding:
         return volume
     text = fstab_text(node.snapshot)
     entry = fstab.at(text, plan.ssd.mount) if isinstance(text, str) else None
-    source = entry.source if entry else f"nothing in {fstab.PATH}"
-    places = ", ".join(volume.mountpoints) or "nowhere"
+    source = entry.source if entry else None
+    places = ", ".join(volume.mountpoints)
     well = plan.ssd.mount in volume.mountpoints and source == f"UUID={volume.uuid}"
-    return expect(want, f"at {places}, by {source}", well, DEPLOY)
+    mounted = f"mounted at {places}" if places else "not mounted"
+    line = f"{fstab.PATH} says {source}" if source else f"{fstab.PATH} has no line for it"
+    return expect(want, f"{mounted}; {line}", well, DEPLOY)
 
 
 @check()

@@ -127,7 +127,7 @@ def verdict(wish: Wish, snapshot: Snapshot) -> Verdict | Unknown:
     if not found:
         return Verdict(
             False,
-            "nothing would be written: the journal is volatile, there is no rsyslog, and "
+            "no log would wear the card: the journal is volatile, there is no rsyslog, and "
             "storage.log_folders names no folder",
         )
     cards = {path: card_of(path, snapshot) for path in found.values()}

@@ -106,7 +106,7 @@ BLIND: dict[str, dict[str, Snapshot]] = {
     },
 }
 
-NOTHING = "nothing would be written: the journal is volatile, there is no rsyslog"
+NOTHING = "no log would wear the card: the journal is volatile, there is no rsyslog"
 SKIPPED = {
     name: (
         (GOOD, AUTO, NOTHING),

@@ -310,7 +310,7 @@ def test_a_plan_shows_the_steps_to_do_with_their_differences(runs):
         "  base: Install packages: curl\n"
         "  serving: Write: /etc/x\n"
         "+++ /etc/x\n+one\n"
-        "  storage: Install log2ram: not to do: no card\n"
+        "  storage: Install log2ram: left out: no card\n"
     )
 
 

@@ -314,12 +314,21 @@ DISAGREEMENTS = {
     "a process of another plan": (
         with_process(GOOD, environ={"BRAMBLE_PLAN": "000000000000"}),
         "Run the service",
-        f"it runs plan 000000000000, not {SERVING.plan_id}",
+        "it was started for another release, or by somebody else",
     ),
     "a process without a plan": (
         with_process(GOOD, environ={}),
         "Run the service",
-        f"it runs plan of somebody else, not {SERVING.plan_id}",
+        "it was started for another release, or by somebody else",
+    ),
+    "a process with another context": (
+        with_process(
+            GOOD,
+            environ={"BRAMBLE_PLAN": "000000000000"},
+            argv=tuple(" ".join(SERVING.argv).replace("--ctx-size 2048", "--ctx-size 256").split()),
+        ),
+        "Run the service",
+        "it runs with --ctx-size 256, and planned is --ctx-size 2048",
     ),
     "a process of another program": (
         with_process(GOOD, exe="/usr/bin/llama-server"),

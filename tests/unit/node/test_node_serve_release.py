@@ -506,7 +506,7 @@ def test_arguments_that_fail_give_way_too(node, capsys):
     assert node.unit_file.read_text() == "old unit"
     assert rejected(node, f"{NEW}-{ATTEMPT}")
     said = capsys.readouterr().out.strip().splitlines()[-1]
-    assert said.startswith(":: what is planned for model qwen-q4_0 was rejected: ")
+    assert said.startswith(":: model qwen-q4_0 with its new arguments was rejected: ")
 
 
 def test_a_release_that_came_with_another_model_is_named_with_it(node, capsys):
