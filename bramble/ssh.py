@@ -84,11 +84,13 @@ def http_connection(client: paramiko.SSHClient, port: int) -> http.client.HTTPCo
     """HTTP to a port of the node's own loopback, through the SSH connection."""
     transport = client.get_transport()
     if transport is None:
-        raise SshError("the SSH connection was closed")
+        raise ConnectionError("the SSH connection was closed")
     try:
         channel = transport.open_channel("direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0))
     except paramiko.SSHException as error:
-        raise SshError(f"nothing listens on the node's port {port}: {error}") from error
+        raise ConnectionError(
+            f"nothing listens on the node's port {port} ({error}); `bramble verify` says why"
+        ) from error
     # A channel's files lack what http.client needs of a socket's, so a pair of sockets lies between.
     ours, theirs = socket.socketpair()
     threading.Thread(target=_pump, args=(theirs, channel), daemon=True).start()

@@ -9,11 +9,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from bramble import ssh_config
 from bramble.inventory.headline import sentences
 from bramble.inventory.layers import Source
 from bramble.inventory.load import Host
 from bramble.inventory.problems import Keys, dotted, is_secret, shown
-from bramble.settings import Section
+from bramble.settings import PORT, Section, Ssh
 
 HIDDEN = "(not shown)"
 
@@ -24,7 +25,9 @@ class Effective(BaseModel):
     setting: str = Field(description="Its name, such as `serving.port`.")
     value: Any = Field(description=f"Its value; `{HIDDEN}` in place of a secret.")
     unit: str | None = Field(description="Unit of the value, where it has one.")
-    layer: str = Field(description="`default`, `all`, `group NAME` or `host`.")
+    layer: str = Field(
+        description="`default`, `all`, `group NAME`, `host`, or `ssh` (~/.ssh/config)."
+    )
     file: str | None = Field(description="File that sets it; null for a default.")
     line: int | None = Field(description="Line in that file, where it can be told.")
     pinned: str | None = Field(description="What engine.lock has in its place for this host.")
@@ -58,6 +61,7 @@ def report(host: Host) -> Report:
     }
     for row in rows:
         row.pinned = said.get(row.setting)
+    _reached(host, rows)
     sections = host.settings
     return Report(
         host=host.name,
@@ -66,6 +70,24 @@ def report(host: Host) -> Report:
         warnings=[told for part in sections.values() for told in part.warnings(sections)],
         settings=rows,
     )
+
+
+def _reached(host: Host, rows: list[Effective]) -> None:
+    """Fill in the port and the account that the inventory leaves to ~/.ssh/config."""
+    ssh = host.settings.get("ssh")
+    if not isinstance(ssh, Ssh):
+        return
+    try:
+        there = ssh_config.target(ssh)
+    except ssh_config.ConfigError:
+        return
+    usual = {"ssh.port": PORT, "ssh.user": ssh_config.USER}
+    found = {"ssh.port": there.port, "ssh.user": there.user}
+    for row in rows:
+        if row.setting in found and row.value is None:
+            row.value = found[row.setting]
+            if row.value != usual[row.setting]:
+                row.layer, row.file = "ssh", shown(ssh_config.file())
 
 
 def table(report: Report) -> str:

@@ -1015,6 +1015,13 @@ def test_the_port_may_be_open_where_the_plan_says_so():
     assert one.run(plan.roles["serving"], Node(good_look(plan))).status == "pass"
 
 
+def test_an_answer_that_is_not_the_expected_one_may_be_right_and_the_expectation_wrong():
+    found = CATALOGUE["serving.model_answers"].run(SERVING, Node(GOOD, {"answer": "four"}))
+    assert found.remedy.startswith("If that is right, set serving.expect to a part of it. If not: ")
+    found = CATALOGUE["serving.model_answers"].run(SERVING, Node(GOOD, {"answer": ""}))
+    assert found.remedy.startswith("The file or the build is broken")
+
+
 def test_any_answer_will_do_where_none_is_expected():
     plan = node_plan(serving={"expect": None})
     one = CATALOGUE["serving.model_answers"]

@@ -120,6 +120,14 @@ def test_a_fleet_of_which_nothing_is_up_ends_with_how_to_have_it(write, up, monk
     )
 
 
+def test_pyinfra_says_first_which_inventory_it_goes_by(write, up, monkeypatch, capsys):
+    up(("10.77.0.11", 22, "running"))
+    folder = write(fleet=VIRTUAL.replace("[serving]", "[base]"))
+    monkeypatch.setenv("BRAMBLE_INVENTORY", str(folder))
+    groups_or_exit()
+    assert capsys.readouterr().err == f"Inventory {folder}: pi5-a, vpi-1 (2 of 3 hosts)\n"
+
+
 def test_several_that_are_not_up_are_told_together():
     assert presence.sentence(("vpi-1", "vpm-1")) == (
         "vpi-1, vpm-1 are virtual Pis that are not up: "

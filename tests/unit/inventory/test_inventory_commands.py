@@ -135,6 +135,19 @@ def test_config_prints_values_with_their_layers(run, write):
     assert ["serving.share", "0.5", "default"] in map(str.split, lines)
 
 
+def test_config_shows_the_port_and_account_that_ssh_config_gives(run, write, tmp_path, monkeypatch):
+    write(fleet="hosts: {a: {ssh: {address: mypi}}, b: }\n").rename("inventory")
+    (tmp_path / "home" / ".ssh").mkdir(parents=True)
+    file = tmp_path / "home" / ".ssh" / "config"
+    file.write_text("Host mypi\n  User jane.doe\n")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    lines = [line.split() for line in run("config", "a").output.splitlines()]
+    assert ["ssh.user", "jane.doe", "ssh", "(home/.ssh/config)"] in lines
+    assert ["ssh.port", "22", "default"] in lines
+    lines = [line.split() for line in run("config", "b").output.splitlines()]
+    assert ["ssh.user", "pi", "default"] in lines
+
+
 def test_config_as_json_is_what_its_schema_says(run, write):
     write(fleet="hosts:\n  a: {serving: {port: 5}}\n").rename("inventory")
     made = json.loads(run("config", "a", "--json").stdout)
