@@ -166,6 +166,11 @@ class Fleet:
         }
 
 
+def as_json(done):
+    """What a command told programs, behind what it told people on the way."""
+    return json.loads(done.stdout[done.stdout.index("{\n") :])
+
+
 def wait_until(condition, deadline_s, what):
     """Wait for a condition; what it was when the time is over."""
     end = time.monotonic() + deadline_s

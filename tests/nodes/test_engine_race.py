@@ -12,7 +12,7 @@ import pytest
 
 from bramble import engine_lock
 from bramble.bench import result
-from tests.nodes.fleet import Fleet, wait_until
+from tests.nodes.fleet import Fleet, as_json, wait_until
 
 pytestmark = pytest.mark.nodes
 
@@ -65,7 +65,7 @@ def test_the_winner_is_locked_and_the_next_deploy_brings_it(fleet, virtual_pis):
     before = virtual_pis.said(NODE, f"readlink {HOME}/current; {PID}")
     done = fleet.bramble("engine", "race", NODE, "--variants", "rpc", "--rounds", "3", "--json")
     assert done.returncode == 0, done.stdout
-    raced = json.loads(done.stdout[done.stdout.index("{\n") :])
+    raced = as_json(done)
     assert (raced["winner"], raced["soc"]) == ("rpc", "x86-64")
     assert [len(row["runs"]) for row in raced["variants"]] == [3, 3]
     assert virtual_pis.said(NODE, f"readlink {HOME}/current; {PID}") == before
@@ -87,7 +87,7 @@ def test_a_benchmark_notes_what_holds_the_node_back_and_the_server_serves_on(fle
     with told(virtual_pis, "get_throttled", "throttled=0x8"):
         done = fleet.bramble("bench", NODE, "--rounds", "2", "--json")
     assert done.returncode == 0, done.stdout
-    (host,) = json.loads(done.stdout)["hosts"]
+    (host,) = as_json(done)["hosts"]
     (kept,) = result.kept(fleet.folder, NODE)
     assert [run.held_back for run in kept.runs] == [("soft temperature limit",)] * 2
     assert (host["result"]["at"], host["claim"]["verdict"]) == (kept.at, "unbounded")

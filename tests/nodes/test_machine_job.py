@@ -4,7 +4,6 @@ The settings are those of vpm-1 in the shipped inventory.
 """
 
 import contextlib
-import json
 import queue
 import random
 import re
@@ -19,7 +18,7 @@ import yaml
 from bramble import catalogue, virtual
 from bramble.checks import checks_of
 from bramble.virtual import paths
-from tests.nodes.fleet import NO_LOG2RAM, NOT_WANTED, ROOT, Fleet
+from tests.nodes.fleet import NO_LOG2RAM, NOT_WANTED, ROOT, Fleet, as_json
 
 pytestmark = [pytest.mark.nodes, pytest.mark.machine]
 
@@ -93,7 +92,7 @@ def provisioned(fleet, pi):
 def plan_of(fleet):
     done = fleet.bramble("plan", NAME, "--json")
     assert done.returncode == 0, done.stdout
-    (plan,) = json.loads(done.stdout)["plans"]
+    (plan,) = as_json(done)["plans"]
     return plan
 
 

@@ -1,7 +1,6 @@
 """The main job on virtual Pis: a fresh one becomes a node that answers, and stays one."""
 
 import hashlib
-import json
 import random
 import shlex
 import subprocess
@@ -20,7 +19,7 @@ from bramble.fit.kept import kept
 from bramble.models import lock
 from bramble.virtual import lifecycle, source
 from bramble.virtual.model import GATEWAY, address_of
-from tests.nodes.fleet import BIN, MAIN_JOB_TIMEOUT_S, ROOT, SKIPPED, Fleet, wait_until
+from tests.nodes.fleet import BIN, MAIN_JOB_TIMEOUT_S, ROOT, SKIPPED, Fleet, as_json, wait_until
 from tests.shapes.models import all_shapes
 from tests.unit.node.scripted_server import Whole, serving
 
@@ -100,7 +99,7 @@ def test_a_dry_run_changes_nothing_and_says_what_would(fleet, on):
 def test_plan_shows_what_would_land(fleet):
     done = fleet.bramble("plan", NODE, "--json")
     assert done.returncode == 0, done.stdout
-    (plan,) = json.loads(done.stdout)["plans"]
+    (plan,) = as_json(done)["plans"]
     assert plan["host"] == NODE
     assert {step["why"] for step in plan["steps"]} == {None}
     assert "/etc/systemd/system/llama-server.service" in {file["path"] for file in plan["files"]}
@@ -154,7 +153,7 @@ def test_fit_asks_the_node_for_its_memory(fleet, on):
     model = ROOT / "models" / "bramble-demo-q8_0.gguf"
     done = fleet.bramble("fit", model, "--host", NODE, "--json")
     assert done.returncode == 0, done.stdout
-    answer = json.loads(done.stdout)
+    answer = as_json(done)
     told = int(on(NODE, "grep MemTotal /proc/meminfo").split()[1]) // 1024
     assert answer["available_mib"] + answer["reserve_mib"] == told
     assert answer["flags"][:2] == ["-c", "512"]

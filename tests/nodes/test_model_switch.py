@@ -5,14 +5,13 @@ believed of it afterwards is its stamp, as of real models.
 """
 
 import hashlib
-import json
 import shlex
 
 import pytest
 
 from bramble import engine_lock, gguf
 from bramble.virtual.model import GATEWAY
-from tests.nodes.fleet import ROOT, Fleet
+from tests.nodes.fleet import ROOT, Fleet, as_json
 from tests.shapes.models import all_shapes
 from tests.unit.node.scripted_server import serving
 
@@ -66,7 +65,7 @@ class Switching(Fleet):
 
     def told(self):
         """What `bramble model list` tells of each file, by the name of its model."""
-        said = json.loads(self.bramble("model", "list", NODE, "--json").stdout)
+        said = as_json(self.bramble("model", "list", NODE, "--json"))
         (host,) = said["hosts"]
         return {row["path"].split("/")[-1].rpartition("-")[0]: row for row in host["models"]}
 

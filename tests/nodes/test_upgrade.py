@@ -15,7 +15,7 @@ import pytest
 from bramble import engine_lock, store, virtual
 from bramble.virtual import cgroups, source
 from roles.engine.settings import COMMIT
-from tests.nodes.fleet import BIN, ROOT, Fleet, wait_until
+from tests.nodes.fleet import BIN, ROOT, Fleet, as_json, wait_until
 
 pytestmark = pytest.mark.nodes
 
@@ -45,7 +45,7 @@ class Rolling(Fleet):
 
     def planned(self, name):
         """The release that is planned for a node and not there yet."""
-        (plan,) = json.loads(self.bramble("plan", name, "--json").stdout)["plans"]
+        (plan,) = as_json(self.bramble("plan", name, "--json"))["plans"]
         (why,) = [s["why"] for s in plan["steps"] if s["step"] == "Install llama.cpp"]
         return why.split()[1]
 
