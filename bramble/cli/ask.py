@@ -14,7 +14,7 @@ from bramble.printable import printable
 
 @click.command("ask")
 @click.argument("question")
-@click.option("--host", help="Host to ask; without it the inventory's first.")
+@click.option("--host", help="Host to ask; without it the first that serves.")
 @click.option("--max-tokens", default=256, show_default=True, help="Length of the answer at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
 def ask(question: str, host: str | None, max_tokens: int, as_json: bool) -> None:
@@ -29,9 +29,12 @@ def ask(question: str, host: str | None, max_tokens: int, as_json: bool) -> None
     from bramble.ssh import SshError, connect
 
     inventory = loaded_inventory()
-    if not inventory.hosts:
-        refuse("the inventory has no host to ask")
-    chosen = chosen_host(inventory, host or next(iter(inventory.hosts)))
+    serve = [name for name, entry in inventory.hosts.items() if "serving" in entry.settings]
+    if not serve:
+        refuse("no host of the inventory gets the role serving, so there is no model to ask")
+    chosen = chosen_host(inventory, host or serve[0])
+    if chosen.name not in serve:
+        refuse(f"{chosen.name} does not get the role serving; known: {', '.join(serve)}")
     click.echo(headline(inventory, [chosen.name]), err=True)
     ssh: Any = chosen.settings["ssh"]
     serving: Any = chosen.settings["serving"]

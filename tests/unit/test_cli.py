@@ -729,6 +729,18 @@ def test_ask_of_a_host_that_there_is_not_ends_with_code_2():
     assert "did you mean" in done.stderr
 
 
+def test_ask_of_a_host_that_does_not_serve_ends_with_code_2_and_without_a_name_another_is_asked(
+    model, tmp_path
+):
+    fleet = dedent(FLEET).replace("pi5-a: {}", "pi5-a: {node: {roles: [base]}}")
+    (tmp_path / "inventory" / "fleet.yml").write_text(fleet)
+    done = bramble("ask", "What is 2+2?", "--host", "pi5-a")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == "pi5-a does not get the role serving; known: pi4-b\n"
+    done = bramble("ask", "What is 2+2?", "--json")
+    assert json.loads(done.stdout)["host"] == "pi4-b"
+
+
 def test_ask_of_a_host_that_cannot_be_reached_ends_with_code_1(tmp_path):
     fleet = dedent(FLEET).replace("pi5-a: {}", "pi5-a: {ssh: {address: 127.0.0.1, port: 1}}")
     (tmp_path / "inventory" / "fleet.yml").write_text(fleet)
