@@ -33,7 +33,10 @@ def why(host: str, ssh: Ssh, error: BaseException) -> str:
     while not _is_known(cause) and isinstance(cause.__cause__ or cause.__context__, Exception):
         cause = cause.__cause__ or cause.__context__ or cause
     return (
-        _of_trust(host, ssh, there, cause) or _of_network(there, cause) or _of_session(there, cause)
+        _of_trust(host, ssh, there, cause)
+        # Behind a jump host only that one is reached by this computer's own network.
+        or _of_network(there.jumps[0] if there.jumps else there, cause)
+        or _of_session(there, cause)
     )
 
 
@@ -107,10 +110,16 @@ def _of_session(there: Target, error: BaseException) -> str:
         return "its private key is encrypted: add it to an agent (`ssh-add`) and leave ssh.key out"
     if isinstance(error, paramiko.AuthenticationException):
         account = there.user or "this account"
+        or_jump = " (or a jump host on the way its own)" if there.jumps else ""
         keys = " or ".join(map(str, there.keys)) or "the agent's keys and those in ~/.ssh"
         return (
-            f"{account}@{there.address} does not take {keys}: put the public key there "
+            f"{account}@{there.address} does not take {keys}{or_jump}: put the public key there "
             f"(`ssh-copy-id {account}@{there.address}`), or set ssh.user or ssh.key"
+        )
+    if isinstance(error, paramiko.ChannelException) and there.jumps:
+        return (
+            f"the jump host {there.jumps[-1].address} does not reach {there.shown}: see that it is on, "
+            "and that the jump host knows it by this address"
         )
     if isinstance(error, FileNotFoundError) and error.filename:
         return f"there is no {error.filename}, which ~/.ssh/config names: mend it, or set ssh.key"

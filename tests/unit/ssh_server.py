@@ -22,13 +22,17 @@ class Door(paramiko.ServerInterface):
         return paramiko.AUTH_SUCCESSFUL if key == self.guest else paramiko.AUTH_FAILED
 
     def check_channel_direct_tcpip_request(self, chanid, origin, destination):
-        threading.Thread(target=self._carry, args=(destination,), daemon=True).start()
+        try:
+            there = socket.create_connection(destination, 30)
+        except OSError:
+            return paramiko.OPEN_FAILED_CONNECT_FAILED
+        threading.Thread(target=self._carry, args=(there,), daemon=True).start()
         return paramiko.OPEN_SUCCEEDED
 
-    def _carry(self, destination):
+    def _carry(self, there):
         channel = self.transport.accept(30)
         if channel is not None:
-            _pump(socket.create_connection(destination, 30), channel)
+            _pump(there, channel)
 
 
 @contextlib.contextmanager

@@ -109,6 +109,25 @@ def test_a_host_without_a_key_a_changed_one_and_a_refused_account_each_have_thei
         assert f"jane.doe@127.0.0.1 does not take {mine}: put the public key there" in said
 
 
+def test_of_a_host_behind_a_jump_it_is_told_which_of_the_two_is_in_the_way(
+    tmp_path, home, keys, broken
+):
+    _, nobody = broken["nobody"]
+    guest = home / ".ssh" / "guest"
+    keys[1].write_private_key_file(str(guest))
+    file = home / ".ssh" / "config"
+    text = f"Host *\n  IdentityFile {guest}\nHost mypi\n  HostName 127.0.0.1\n"
+    with serving(keys[0], guest=keys[1]) as jump:
+        known = f"[127.0.0.1]:{jump} {keys[0].get_name()} {keys[0].get_base64()}\n"
+        (home / ".ssh" / "known_hosts").write_text(known)
+        file.write_text(f"{text}  ProxyJump me@127.0.0.1:{jump}\n")
+        said = refused(tmp_path, nobody, address="mypi")
+        assert f"the jump host 127.0.0.1 does not reach 127.0.0.1:{nobody}" in said
+    file.write_text(f"{text}  ProxyJump me@127.0.0.1:{nobody}\n")
+    said = refused(tmp_path, 22, address="mypi")
+    assert f"nothing listens at 127.0.0.1:{nobody}" in said
+
+
 def raises_as_pyinfra_does():
     """Its own error, with the one that it was made of as the context."""
     key = paramiko.ECDSAKey.generate()
