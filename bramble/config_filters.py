@@ -95,7 +95,10 @@ def _holds(word: str, on: Machine) -> bool | None:
     name, _, value = word.partition("=")
     if name == _BOARD_TYPE:
         return _same(value, on.board_type)
-    return _same(word, on.serial) if word.startswith("0x") else None
+    if not word.startswith("0x") or on.serial is None:
+        return None
+    # The documentation's example has the lower half of the number in /proc/cpuinfo.
+    return _same(word, on.serial) or _same(word, on.serial & 0xFFFFFFFF)
 
 
 def _same(text: str, number: int | None) -> bool | None:

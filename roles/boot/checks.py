@@ -143,7 +143,8 @@ def bootloader_is_current(plan: BootPlan, node: Node) -> Finding:
     if found.state == "not_applicable":
         return skip(want, found.said)
     if found.state == "unknown":
-        return unknown(want, Unknown(found.said))
+        remedy = "Run `sudo rpi-eeprom-update` on the node, and look at what it says."
+        return Finding("unknown", want, found.said, remedy)
     if found.state == "pending_reboot":
         return expect(want, found.said, False, REBOOT)
     remedy = DEPLOY if plan.eeprom_update else "Set boot.eeprom.update: true, and deploy again."

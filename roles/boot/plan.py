@@ -167,7 +167,7 @@ def _set_kernel(plan: BootPlan, snapshot: Snapshot) -> Step:
     if isinstance(boot, Unknown):
         return _blind(name, boot, Boot("", None, None).cmdline_path, plan.kernel.tokens)
     if no_boot_folder(plan, boot) or boot.cmdline_txt is None:
-        return Step(name, None)
+        return Step(name, None, note=plan.strange)
     text = cmdline.edited(boot.cmdline_txt, plan.kernel)
     if text == boot.cmdline_txt:
         return Step(name, None)
@@ -181,7 +181,7 @@ def _set_firmware(plan: BootPlan, snapshot: Snapshot) -> Step:
     if isinstance(boot, Unknown):
         return _blind(name, boot, CONFIG, tuple(plan.config))
     if no_boot_folder(plan, boot) or boot.config_txt is None:
-        return Step(name, None)
+        return Step(name, None, note=plan.strange)
     text = config_txt.edited(boot.config_txt, plan.config, boot.included)
     if text == boot.config_txt:
         return Step(name, None)

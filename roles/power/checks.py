@@ -40,12 +40,18 @@ def _untold(want: str, node: Node) -> Finding:
     return Finding("unknown", want, NOTHING_TELLS, "Install vcgencmd (the package raspi-utils).")
 
 
+def _unclear(want: str, found: Unknown) -> Finding:
+    """The finding where what should tell says something that cannot be read."""
+    remedy = "Run `sudo vcgencmd get_throttled` on the node, and look at what it says."
+    return Finding("unknown", want, found.why, remedy)
+
+
 @check()
 def voltage_is_enough(plan: PowerPlan, node: Node) -> Finding:
     """The supply holds its voltage at this moment."""
     want, found = "no undervoltage", vitals.throttled(node.snapshot)
     if isinstance(found, Unknown):
-        return unknown(want, found)
+        return _unclear(want, found)
     if found is None:
         return _untold(want, node)
     well = vitals.UNDERVOLTAGE not in found.now
@@ -57,7 +63,7 @@ def clock_is_not_held_down(plan: PowerPlan, node: Node) -> Finding:
     """Nothing holds the processor's clock down at this moment."""
     want, found = "no cap, no throttling", vitals.throttled(node.snapshot)
     if isinstance(found, Unknown):
-        return unknown(want, found)
+        return _unclear(want, found)
     if found is None:
         return _untold(want, node)
     held = [word for word in found.now if word != vitals.UNDERVOLTAGE]
@@ -69,7 +75,7 @@ def nothing_was_throttled_since_boot(plan: PowerPlan, node: Node) -> Finding:
     """Neither undervoltage nor throttling has happened since the board was booted."""
     want, found = "nothing since boot", vitals.throttled(node.snapshot)
     if isinstance(found, Unknown):
-        return unknown(want, found)
+        return _unclear(want, found)
     if found is None:
         return _untold(want, node)
     got = f"since boot: {', '.join(found.since_boot) or 'none'}"
@@ -82,7 +88,7 @@ def temperature_is_moderate(plan: PowerPlan, node: Node) -> Finding:
     """The processor is below the temperature to warn at."""
     want, found = f"at most {plan.temperature_warn_c} °C", vitals.temperature_c(node.snapshot)
     if isinstance(found, Unknown):
-        return unknown(want, found)
+        return _unclear(want, found)
     if found is None:
         return _untold(want, node)
     return expect(want, f"{found:.1f} °C", found <= plan.temperature_warn_c, COOLING)

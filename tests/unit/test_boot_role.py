@@ -140,6 +140,8 @@ def test_a_pi_that_nobody_knows_is_left_alone_and_no_check_calls_that_fine():
     plan = node_plan(strange, boot=UPDATE)
     assert due(with_boot(OLD, proc_cmdline=FRESH, cmdline_txt=FRESH), plan) == []
     assert set(statuses(GOOD, plan).values()) == {"unknown"}
+    notes = [steps(GOOD, plan)[name].note for name in (KERNEL, FIRMWARE)]
+    assert all("does not know this Raspberry Pi (Raspberry Pi 6 Model B" in note for note in notes)
 
 
 def test_a_cm5_lite_is_told_what_a_cm5_is():

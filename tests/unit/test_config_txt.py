@@ -270,6 +270,12 @@ def test_a_board_sees_what_is_for_it_and_for_its_kind(board_type, seen):
     assert [word.holds for word in found] == [True, True, False]
 
 
+def test_a_serial_number_may_be_given_by_its_lower_half():
+    machine = Machine(0x11, 0x10000000_ABCDEF12)
+    text = "[0xabcdef12]\na=1\n[0x10000000abcdef12]\nb=1\n[0xabcdef13]\nc=1\n[0xtext]\nd=1\n"
+    assert [word.holds for word in words(text, machine)] == [True, True, False, None]
+
+
 def test_on_a_board_that_nobody_knows_a_model_is_not_to_be_told():
     assert [word.holds for word in words("[pi5]\na=1\n", ANY)] == [None]
     assert [word.holds for word in words("[pi5]\na=1\n", Machine(0x1B))] == [None]
