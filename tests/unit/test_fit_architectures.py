@@ -17,6 +17,7 @@ from bramble.fit.kept import Kept, kept
 from bramble.fit.keys import GeometryError
 from bramble.fit.verdict import BOARDS, fit, request_for
 from tests.shapes import fixtures
+from tests.shapes.gemma4 import all_gemma4
 from tests.shapes.record_memory import LARGE, RECORDED, SMALL
 from tests.shapes.record_memory import kept as kept_keys
 from tests.shapes.writer import Shape
@@ -119,6 +120,35 @@ def test_gemma_4_is_counted_by_the_keys_that_its_file_gives():
     assert found.kv_mib == 912
     assert not found.doubt
     assert found.verdict != "unknown"
+
+
+# `llama-fit-params` of the pinned commit for the sparse files of tests/shapes/gemma4.py, as test_fit.py
+# has it: CTX, UBATCH, SLOTS, TYPE, then MiB of model, context, compute.
+FIT_PARAMS = {
+    "gemma-4-e2b-q4_k_m": (
+        (2048, 128, 1, "f16", 2634, 21, 130),
+        (32768, 128, 1, "f16", 2634, 201, 137),
+        (8192, 512, 2, "q8_0", 2634, 38, 521),
+    ),
+    "gemma-4-12b-q4_k_m": (
+        (2048, 128, 1, "f16", 7816, 432, 134),
+        (32768, 128, 1, "f16", 7816, 912, 133),
+        (8192, 512, 2, "q8_0", 7816, 578, 541),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FIT_PARAMS)
+def test_a_whole_file_of_gemma_4_takes_what_llama_fit_params_says(name):
+    """It counts the embedding twice, as it maps nothing; mapped, llama-bench says, it is there once."""
+    header = gguf.read(all_gemma4()[name].header())
+    model = geometry(header)
+    embedding = next(t.nbytes for t in header.tensors if t.name == "token_embd.weight")
+    for ctx, ubatch, slots, kind, *truth in FIT_PARAMS[name]:
+        request = memory.Request(ctx=ctx, ubatch=ubatch, slots=slots, type_k=kind, type_v=kind)
+        assert (model.weights.file_bytes + embedding) // MIB == truth[0]
+        assert memory.kv_bytes(model, request) // MIB == truth[1]
+        assert abs(memory.compute_bytes(model, request) / MIB - truth[2]) < 0.01 * sum(truth)
 
 
 def test_a_missing_pattern_is_no_refusal_but_a_bound():
