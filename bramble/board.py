@@ -123,11 +123,7 @@ def refusals(snapshot: Snapshot) -> tuple[str, ...]:
 def _refusals(snapshot: Snapshot) -> Iterator[str]:
     system = snapshot.system
     if isinstance(system, Unknown):
-        yield (
-            f"The node did not say which system it runs ({system.why}); "
-            "it must be Raspberry Pi OS Lite 64-bit Bookworm with python3, and the user that "
-            "logs in needs sudo without a password."
-        )
+        yield f"The node could not be looked at: {system.why}."
         return
     yield from _userland(system)
     for part in (snapshot.boot, snapshot.mounts):

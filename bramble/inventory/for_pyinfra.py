@@ -41,11 +41,14 @@ def groups_or_exit() -> Groups:
 
 
 def pyinfra_groups(inventory: Inventory, absent: Collection[str] = ()) -> Groups:
-    """Give every group, and `all`, as pyinfra takes them: (host, data) of each that is not absent."""
+    """Give every group, and `all`, as pyinfra takes them: (host, data) of each that is not absent.
+
+    `@bramble/` has pyinfra connect to them by `bramble/ops/connector.py`.
+    """
     data = {name: _data(host) for name, host in inventory.hosts.items() if name not in absent}
     members = {"all": tuple(inventory.hosts), **inventory.groups}
     return {
-        group: [(name, data[name]) for name in names if name in data]
+        group: [(f"@bramble/{name}", data[name]) for name in names if name in data]
         for group, names in members.items()
     }
 

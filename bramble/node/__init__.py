@@ -38,7 +38,10 @@ def _module(name: str) -> str:
     return f"{made}\nexec({_text(name)!r}, {name}.__dict__)"
 
 
-def answer(output: str) -> Any:
-    """The JSON that a program printed last; a login shell's own words may stand before it."""
+def answer(output: str) -> dict[str, Any]:
+    """The JSON object that a program printed last, after whatever a login shell said; or ValueError."""
     lines = output.strip().splitlines()
-    return json.loads(lines[-1] if lines else "")
+    found = json.loads(lines[-1] if lines else "")
+    if not isinstance(found, dict):
+        raise ValueError(f"{type(found).__name__} and not an object")
+    return found

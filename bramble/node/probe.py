@@ -321,26 +321,32 @@ def free(paths):
 
 
 def main(query):
-    """Print what was seen; `query` says which files, units, packages, users and URLs to look at."""
-    seen = {
-        "taken_at_s": int(time.time()),
-        "device_tree": known(device_tree),
-        "system": known(system),
-        "boot": known(boot),
-        "login": known(login, query),
-        "meminfo": known(read, "/proc/meminfo"),
-        "mountinfo": known(read, "/proc/self/mountinfo"),
-        "swaps": known(read, "/proc/swaps"),
-        "disks": known(disks),
-        "sockets": known(run, "ss", "-Hltn"),
-        "units": known(units, query.get("units", [])),
-        "packages": known(dpkg.installed, query.get("packages", [])),
-        "provided": known(dpkg.provided, query.get("packages", [])),
-        "files": known(files, query),
-        "users": known(users, query.get("users", [])),
-        "http": known(answers, query.get("http", [])),
-        "commands": known(commands, query.get("commands", [])),
-        "free_bytes": known(free, query.get("free", [])),
+    """Print what was seen; `query` says which files, units, packages, users and URLs to look at.
+
+    Before each part a line says what it is, so that who waits can tell a slow node from one that hangs.
+    """
+    parts = {
+        "device_tree": (device_tree,),
+        "system": (system,),
+        "boot": (boot,),
+        "login": (login, query),
+        "meminfo": (read, "/proc/meminfo"),
+        "mountinfo": (read, "/proc/self/mountinfo"),
+        "swaps": (read, "/proc/swaps"),
+        "disks": (disks,),
+        "sockets": (run, "ss", "-Hltn"),
+        "units": (units, query.get("units", [])),
+        "packages": (dpkg.installed, query.get("packages", [])),
+        "provided": (dpkg.provided, query.get("packages", [])),
+        "files": (files, query),
+        "users": (users, query.get("users", [])),
+        "http": (answers, query.get("http", [])),
+        "commands": (commands, query.get("commands", [])),
+        "free_bytes": (free, query.get("free", [])),
     }
+    seen = {"taken_at_s": int(time.time())}
+    for name, (look, *arguments) in parts.items():
+        print(f"looking at {name}", flush=True)
+        seen[name] = known(look, *arguments)
     print(json.dumps(seen))
     return 0

@@ -8,14 +8,16 @@ from dataclasses import fields
 from typing import Any
 
 import click
-from pyinfra.api import FunctionCommand, Host, State, operation
+from pyinfra.api import Host
 from pyinfra.context import host, state
 
 from bramble import node as programs
 from bramble.bench import gather, result
 from bramble.inventory import folder
 from bramble.ops import connection
-from bramble.ops.run import Commands, Node, refuse, this_run
+from bramble.ops.boundary import Problem
+from bramble.ops.run import Node
+from bramble.ops.session import Work, in_words, on_host, refuse, this_run
 from bramble.plan import Interests, NodePlan, identity
 from bramble.race import as_served
 from bramble.snapshot import FileState, Snapshot
@@ -26,6 +28,7 @@ BANDWIDTH_TIMEOUT_S = 120
 TIMEOUT_S = 24 * 3600
 
 
+@in_words
 def bench(node: Node) -> None:
     """Measure what is current on the node, `--data rounds=N` times, and keep it in the inventory."""
     if node.plan is None:
@@ -39,7 +42,7 @@ def bench(node: Node) -> None:
             if lacking
             else "no release of llama.cpp is current here; run `bramble up` first"
         )
-        refuse(name="Refuse the benchmark", reasons=(why,))
+        refuse(name="Refuse the benchmark", problem=Problem(why))
         return
     step = step_of(node.plan, release, int(host.data.get("rounds", 5)))
     measure(name="Benchmark", node=node, release=release, step=step)
@@ -61,16 +64,15 @@ def step_of(plan: NodePlan, release: str, rounds: int) -> Step:
     return Step("Benchmark", why, "llama_bench", query, detached=True, timeout_s=TIMEOUT_S)
 
 
-@operation()
-def measure(node: Node, release: str, step: Step) -> Commands:
+@on_host
+def measure(node: Node, release: str, step: Step) -> str | Work:
     """Measure the memory, run llama-bench, measure the memory again; keep all of it."""
     if not state.is_executing:
-        host.noop("the benchmark runs at the end")
-        return
-    yield FunctionCommand(_measure, (node, release, step), {})
+        return "the benchmark runs at the end"
+    return lambda host: _measure(host, node, release, step)
 
 
-def _measure(state: State, host: Host, node: Node, release: str, step: Step) -> bool:
+def _measure(host: Host, node: Node, release: str, step: Step) -> bool:
     assert node.plan is not None
     first = _bandwidth(host)
     well, output = connection.follow(host, step)
@@ -91,7 +93,7 @@ def _measure(state: State, host: Host, node: Node, release: str, step: Step) -> 
         problem = found.problem
     if problem:
         host.log(click.style(problem, "red"))
-    return this_run().stepped(host.name, step, problem)
+    return this_run().stepped(host, step, problem)
 
 
 def _broken(made: Mapping[str, Any]) -> str | None:
@@ -105,7 +107,7 @@ def _bandwidth(host: Host) -> dict[str, Any]:
     try:
         found: dict[str, Any] = programs.answer(output) if well else {"problem": output.strip()}
     except ValueError as error:
-        found = {"problem": f"the node's answer is not JSON: {error}"}
+        found = {"problem": f"the node's answer cannot be read: {error}"}
     host.log(
         f"memory: {found['gb_s']:.2f} GB/s with {found['threads']} thread(s)"
         if found.get("gb_s")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Mapping
 from io import StringIO
@@ -10,7 +9,7 @@ from typing import Any
 
 from paramiko import SSHException
 from pyinfra.api import Host
-from pyinfra.connectors.ssh import SSHConnector
+from pyinfra.connectors.util import SUDO_PASSWORD_REQUIRED_LINES
 
 from bramble import node
 from bramble.plan import NodePlan
@@ -18,9 +17,9 @@ from bramble.snapshot import Snapshot, Unknown
 from bramble.snapshot import read as read_snapshot
 from bramble.steps import Step, unit_name
 
-KEEPALIVE_S = 5
-DEAD_AFTER_MS = 15_000
 LOOK_TIMEOUT_S = 120
+LOOK_SILENCE_S = 25
+"""How long one part of a look may take: a slow board takes long for all of them, and not for one."""
 ASK_TIMEOUT_S = 300
 READ_TIMEOUT_S = 4 * 3600
 # A compile must leave the node usable, and its memory must not push sshd out.
@@ -32,25 +31,19 @@ DETACHED_PROPERTIES = {
 }
 
 
-def bound(host: Host) -> None:
-    """Notice a node that vanished in about 20 s: a connection has no bound of its own."""
-    if not isinstance(host.connector, SSHConnector) or host.connector.client is None:
-        return
-    transport = host.connector.client.get_transport()
-    if transport is None:
-        return
-    transport.set_keepalive(KEEPALIVE_S)
-    # Behind a jump host the transport's "socket" is a channel, which has no such option.
-    if isinstance(transport.sock, socket.socket) and hasattr(socket, "TCP_USER_TIMEOUT"):
-        transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_AFTER_MS)
-
-
 def run(
-    host: Host, program: str, query: Mapping[str, Any], timeout_s: int, *, live: bool = False
+    host: Host,
+    program: str,
+    query: Mapping[str, Any],
+    timeout_s: int,
+    *,
+    live: bool = False,
+    silence_s: int | None = None,
 ) -> tuple[bool, str]:
     """Run a program of `bramble/node/` as root: whether it went well, and what it printed.
 
-    With `live` its lines are shown as they arrive. A connection that fails is a failed program.
+    With `live` its lines are shown as they arrive; with `silence_s` it may not be silent for longer.
+    A connection that fails is a failed program.
     """
     try:
         well, output = host.run_shell_command(
@@ -59,10 +52,29 @@ def run(
             _sudo=True,
             _stdin=StringIO(node.program(program, query)),
             _timeout=timeout_s,
+            _silence=silence_s,
         )
-    except (TimeoutError, OSError, SSHException) as error:
+    except (OSError, SSHException) as error:
         return False, f"the connection failed: {str(error) or type(error).__name__}"
-    return bool(well), output.stdout if well else output.stderr or output.stdout
+    if well:
+        return True, output.stdout
+    said = output.stderr or output.stdout
+    return False, _remedy(host, said) or said
+
+
+def _remedy(host: Host, said: str) -> str | None:
+    """Say what to do where a node cannot run programs as root at all; None where it can."""
+    if any(line.strip() in SUDO_PASSWORD_REQUIRED_LINES for line in said.splitlines()):
+        user = host.data.get("ssh_user") or "USER"
+        return (
+            f"sudo asks {user} for a password; on the node, allow {user} to do without one: "
+            f"echo '{user} ALL=(ALL) NOPASSWD: ALL' | sudo tee /etc/sudoers.d/010_{user}-nopasswd"
+        )
+    if "python3: not found" in said:
+        return "there is no python3; on the node: sudo apt-get install python3"
+    if "sudo: not found" in said:
+        return "there is no sudo; on the node, as root: apt-get install sudo"
+    return None
 
 
 def follow(host: Host, step: Step, more: Mapping[str, Any] | None = None) -> tuple[bool, str]:
@@ -78,13 +90,13 @@ def follow(host: Host, step: Step, more: Mapping[str, Any] | None = None) -> tup
 def look(host: Host, query: Mapping[str, Any]) -> Snapshot:
     """One look at the node; all of it Unknown where the probe could not run."""
     asked_at_s = time.time()
-    well, output = run(host, "probe", query, LOOK_TIMEOUT_S)
+    well, output = run(host, "probe", query, LOOK_TIMEOUT_S, silence_s=LOOK_SILENCE_S)
     if not well:
-        return Snapshot(system=Unknown(f"the probe did not run: {output.strip()}"))
+        return Snapshot(system=Unknown(output.strip() or "the look failed without a word"))
     try:
         return read_snapshot(node.answer(output), asked_at_s, time.time())
     except ValueError as error:
-        return Snapshot(system=Unknown(f"the probe's answer is not JSON: {error}"))
+        return Snapshot(system=Unknown(f"its answer to the look cannot be read: {error}"))
 
 
 class Live:
@@ -112,7 +124,7 @@ class Live:
         try:
             answer: Mapping[str, Any] = node.answer(output)
         except ValueError as error:
-            return Unknown(f"the node's answer is not JSON: {error}")
+            return Unknown(f"the node's answer cannot be read: {error}")
         self.host.log(f"{question} {answer.get('answer', answer.get('problem', ''))}")
         return answer
 

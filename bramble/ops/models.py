@@ -5,49 +5,47 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import click
-from pyinfra.api import FunctionCommand, Host, State, operation
-from pyinfra.context import host
+from pyinfra.api import Host
+from pyinfra.context import ctx_host
 
 from bramble import node as programs
 from bramble.ops import connection
-from bramble.ops.run import Commands, Node, refuse, this_run
+from bramble.ops.boundary import Problem
+from bramble.ops.run import Node
+from bramble.ops.session import Work, in_words, on_host, refuse, this_run
 from bramble.snapshot import Unknown
 
 TIMEOUT_S = 120
 
 
+@in_words
 def list_models(node: Node) -> None:
     """Put the node's models into the report; with `--data verify=yes` each as its disk has it."""
     if node.plan is None:
         return
     model: Any = node.plan.roles.get("model")
     if model is None:
-        refuse(name="Refuse the list", reasons=("this host does not get the role model",))
+        refuse(name="Refuse the list", problem=Problem("this host does not get the role model"))
         return
+    host = ctx_host.get()
     live = connection.Live(host, node.plan, node.snapshot, deep=bool(host.data.get("verify")))
     look_through(name="List the models", query={**model.housekeeping, "list": True}, live=live)
 
 
-@operation()
-def look_through(query: Mapping[str, Any], live: connection.Live) -> Commands:
+@on_host
+def look_through(query: Mapping[str, Any], live: connection.Live) -> Work:
     """Ask the node for its models, and read them back where that is asked for."""
-    yield FunctionCommand(_look_through, (query, live), {})
+    return lambda host: _look_through(host, query, live)
 
 
-def _look_through(
-    state: State, host: Host, query: Mapping[str, Any], live: connection.Live
-) -> bool:
+def _look_through(host: Host, query: Mapping[str, Any], live: connection.Live) -> bool | Problem:
     well, output = connection.run(host, "prune_models", query, TIMEOUT_S)
     try:
         found = programs.answer(output) if well else None
     except ValueError:
         found = None
     if found is None:
-        why = output.strip() or "the node did not tell its models"
-        host.log(click.style(why, "red"))
-        this_run().report.write("host", host=host.name, state="failed", why=why)
-        return False
+        return Problem(output.strip() or "the node did not tell its models")
     for row in found["models"]:
         row["state"] = _read_back(host, live, row) if live.deep and row["sha256"] else None
     this_run().report.write(
@@ -75,5 +73,5 @@ def _read_back(host: Host, live: connection.Live, row: Mapping[str, Any]) -> str
     well, output = connection.run(host, "command", query, TIMEOUT_S)
     if not well:
         return f"damaged: on the disk: {on_disk}; that could not be noted: {output.strip()}"
-    this_run().changed.add(host.name)
+    this_run().touched(host)
     return f"damaged: on the disk: {on_disk}"

@@ -200,9 +200,9 @@ def _start(name: str, swarm: Swarm, wanted: Shared) -> None:
     }
     well, output = connection.run(host, "start_passing", query, START_TIMEOUT_S)
     try:
-        member.url = node.answer(output)["url"] if well else None
-    except ValueError as error:
-        output = f"its answer is not JSON: {error}"
+        member.url = str(node.answer(output)["url"]) if well else None
+    except (ValueError, LookupError) as error:
+        output = f"its answer cannot be read: {error}"
     if member.url is None:
         member.passes = False
         host.log(click.style(f"it cannot pass the model on: {output.strip()}", "yellow"))

@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
-from pyinfra.api import FunctionCommand, Host, State, operation
+from pyinfra.api import Host
 from pyinfra.context import host, state
 
 from bramble import catalogue
 from bramble.inventory import InventoryError, from_data
 from bramble.ops import connection
-from bramble.ops.run import Commands, Node, bring, refuse, this_run
+from bramble.ops.boundary import Problem
+from bramble.ops.run import Node, bring
+from bramble.ops.session import Work, in_words, on_host, refuse, this_run
 from bramble.plan import NodePlan, identity, make
 from bramble.race import as_served
 from bramble.snapshot import FileState
@@ -24,6 +26,7 @@ NEEDED = ("engine", "model", "serving")
 TIMEOUT_S = 24 * 3600
 
 
+@in_words
 def race(node: Node) -> None:
     """Have the variants of `--data variants=A,B` on this node, and run them `--data rounds=N` times."""
     if node.plan is None:
@@ -32,7 +35,7 @@ def race(node: Node) -> None:
     try:
         plans = candidates(node.plan, host.data.bramble, tuple(said.split(",")) if said else ())
     except (InventoryError, LookupError) as error:
-        refuse(name="Refuse the race", reasons=(str(error.args[0]),))
+        refuse(name="Refuse the race", problem=Problem(str(error.args[0])))
         return
     for variant in host.loop(plans):
         bring(Node(plans[variant], node.snapshot, node.query), "engine", "candidate")
@@ -67,16 +70,15 @@ def candidates(
     return found
 
 
-@operation()
-def run_in_turn(plans: Mapping[str, NodePlan], rounds: int) -> Commands:
+@on_host
+def run_in_turn(plans: Mapping[str, NodePlan], rounds: int) -> str | Work:
     """Run every candidate's llama-bench on the node, and put the figures into the report."""
     if not state.is_executing:
-        host.noop("the race runs at the end")
-        return
-    yield FunctionCommand(_run, (plans, rounds), {})
+        return "the race runs at the end"
+    return lambda host: _run(host, plans, rounds)
 
 
-def _run(state: State, host: Host, plans: Mapping[str, NodePlan], rounds: int) -> bool:
+def _run(host: Host, plans: Mapping[str, NodePlan], rounds: int) -> bool:
     step = step_of(plans, rounds)
     well, output = connection.follow(host, step)
     problem = None if well else output.strip() or "it failed without a word"
@@ -94,7 +96,7 @@ def _run(state: State, host: Host, plans: Mapping[str, NodePlan], rounds: int) -
             releases={name: plan.provided["engine.release"] for name, plan in plans.items()},
             runs=found,
         )
-    return this_run().stepped(host.name, step, problem)
+    return this_run().stepped(host, step, problem)
 
 
 def step_of(plans: Mapping[str, NodePlan], rounds: int) -> Step:

@@ -23,6 +23,7 @@ SETTLE_S = 180
 SETTLED = f"timeout {SETTLE_S} systemctl is-system-running --wait"
 TELL_EVERY_S = 15
 TRY_EVERY_S = 2
+ANSWER_S = 15
 
 
 def once(
@@ -40,7 +41,7 @@ def once(
     try:
         asked = node.answer(output)
     except ValueError as error:
-        return f"the node's answer is not JSON: {error}"
+        return f"the node's answer cannot be read: {error}"
     if not asked["rebooting"]:
         host.log("nothing is left to reboot for")
         return None
@@ -85,8 +86,7 @@ def _another_boot(host: Host, connector: SSHConnector, before: str) -> str | Non
     try:
         # Not host.connect: a failure there is told to everybody as a host that failed.
         connector.connect()
-        connection.bound(host)
-        well, output = host.run_shell_command(BOOT_ID, _timeout=connection.DEAD_AFTER_MS / 1000)
+        well, output = host.run_shell_command(BOOT_ID, _timeout=ANSWER_S)
     except (ConnectError, TimeoutError, OSError, EOFError, SSHException) as error:
         _close(connector)
         return str(error) or type(error).__name__

@@ -142,14 +142,15 @@ def _fetched(host: Host, stored: Stored) -> Entry | str:
         return output.strip() or "it could not be packed"
     try:
         packed = node.answer(output)
-    except ValueError as error:
-        return f"its answer is not JSON: {error}"
+        path, sha256 = str(packed["path"]), str(packed["sha256"])
+    except (ValueError, LookupError) as error:
+        return f"its answer cannot be read: {error}"
     arrived = store.folder() / f"{stored.key}.fetched"
     try:
-        host.get_file(packed["path"], str(arrived))
-        return store.take(arrived, stored.key, packed["sha256"])
+        host.get_file(path, str(arrived))
+        return store.take(arrived, stored.key, sha256)
     except (OSError, SSHException, ConnectError, StoreError) as error:
         return str(error) or type(error).__name__
     finally:
         arrived.unlink(missing_ok=True)
-        connection.run(host, "remove_files", {"paths": [packed["path"]]}, PACK_TIMEOUT_S)
+        connection.run(host, "remove_files", {"paths": [path]}, PACK_TIMEOUT_S)

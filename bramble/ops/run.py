@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import atexit
-import logging
-import os
-import signal
-import sys
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from types import FrameType
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import click
-from pyinfra.api import FunctionCommand, Host, State, operation
-from pyinfra.context import ctx_host, ctx_state, host, state
+from pyinfra.api import Host
+from pyinfra.context import ctx_host, host, state
 
-from bramble import catalogue, report
+from bramble import catalogue
 from bramble.board import Board, board, refusals
 from bramble.checks import Result, checks_of, run_all
 from bramble.fit.ahead import with_dimensions
 from bramble.inventory import from_data
 from bramble.ops import connection, delivery, model_header, peers, reboot, releases
+from bramble.ops.boundary import Problem
+from bramble.ops.session import Work, in_words, on_host, refuse, this_run, watch
 from bramble.plan import NodePlan, look_at, make
 from bramble.settings import Section
 from bramble.snapshot import Snapshot, Unknown
 from bramble.steps import Step, as_dict
 
-Commands = Generator[FunctionCommand, None, None]
+__all__ = ["Node", "accept", "begin", "bring", "finish", "take_back", "tell_plan", "watch"]
+
 Way = Literal["steps", "revert", "prune", "again", "candidate"]
 Amend = Callable[[dict[str, Section], Snapshot], dict[str, Section] | str]
 """What makes other settings of a host's by what was seen of it, or says why there are none."""
@@ -35,94 +32,43 @@ Amend = Callable[[dict[str, Section], Snapshot], dict[str, Section] | str]
 
 @dataclass(frozen=True)
 class Node:
-    """One host of this run: what it should be, what it was seen to be, and why it is refused."""
+    """One host of this run: what it should be, what it was seen to be, and why it is refused.
+
+    Without `settings` its plan stays what it is, whatever is seen later.
+    """
 
     plan: NodePlan | None
     snapshot: Snapshot
     query: dict[str, object]
     refused: tuple[str, ...] = ()
+    settings: Mapping[str, Section] | None = None
 
-
-class Run:
-    """The report of this process' run, which hosts it changed, and how those looked that it saw anew."""
-
-    def __init__(self) -> None:
-        self.report = report.Report(report.path())
-        self.changed: set[str] = set()
-        self.seen_anew: dict[str, Snapshot] = {}
-        self.report.write(
-            "run", hosts=[h.name for h in state.inventory if state.is_host_in_limit(h)]
-        )
-
-    def stepped(self, host: str, step: Step, problem: str | None) -> bool:
-        """Tell of a step that was carried out; whether it went well."""
-        self.report.write(
-            "step",
-            host=host,
-            step=step.name,
-            why=step.why,
-            state="failed" if problem else "done",
-            problem=problem,
-        )
-        return problem is None
-
-    def end(self) -> None:
-        """Name the hosts that changed and those that failed, the unreachable ones among them."""
-        failed = {failed_host.name for failed_host in state.failed_hosts}
-        for name in sorted(failed - {activated.name for activated in state.activated_hosts}):
-            self.report.write("host", host=name, state="unreachable", why="it could not be reached")
-        self.report.write("end", changed=sorted(self.changed), failed=sorted(failed))
-
-
-_runs: list[Run] = []
-
-
-def this_run() -> Run:
-    """The run of this process, begun at its first use."""
-    if not _runs:
-        _runs.append(Run())
-    return _runs[0]
-
-
-def watch() -> None:
-    """End the report when this process ends, whatever came of it.
-
-    inventory.py calls this, because a deploy is never loaded when its only host cannot be reached:
-    then the run begins and ends here.
-    """
-    # What ends a connection is told in our own words; paramiko would print its traceback too.
-    logging.getLogger("paramiko").setLevel(logging.CRITICAL)
-    # pyinfra would wait for what is under way, for hours maybe, and end with 0 as if all were done.
-    signal.signal(signal.SIGINT, _stopped)
-    atexit.register(_end)
-
-
-def _stopped(_number: int, _frame: FrameType | None) -> None:
-    """End at once, where a person or a CI server says so; what nodes have under way is theirs."""
-    try:
-        _end()
-        click.echo(
-            "Stopped. What the nodes have under way goes on there; the same run takes it up."
-        )
-        sys.stdout.flush()
-    finally:  # who listened may have gone before
-        os._exit(report.STOPPED)
-
-
-def _end() -> None:
-    connected = ctx_state.isset() and state.initialised
-    if _runs or (connected and state.failed_hosts):
-        this_run().end()
+    def at(self, snapshot: Snapshot) -> Node | Problem:
+        """The same host as it was seen later, planned anew: another boot may have other memory."""
+        if self.plan is None or self.settings is None:
+            return replace(self, snapshot=snapshot)
+        found = board(snapshot)
+        if isinstance(found, Unknown):
+            return Problem(f"The node did not say what it is: {found.why}.")
+        plan = make(self.plan.host, self.settings, found, catalogue.roles_of(self.settings))
+        if plan.refusals and not self.plan.refusals:
+            return Problem(" ".join(plan.refusals))
+        return replace(self, plan=plan, snapshot=snapshot)
 
 
 def begin(amend: Amend | None = None) -> Node:
     """Look at the host once and decide what it should be; a refused host is told so and left alone."""
-    run = this_run()
-    connection.bound(host)
-    settings = from_data(host.name, host.data.bramble, catalogue.sections())
+    begun: Node | None = _begin(amend)
+    return begun or Node(None, Snapshot(), {})
+
+
+@in_words
+def _begin(amend: Amend | None) -> Node:
+    run, own = this_run(), ctx_host.get()
+    settings = from_data(own.name, own.data.bramble, catalogue.sections())
     roles = catalogue.roles_of(settings)
     query = look_at(settings, roles)
-    snapshot = connection.look(host, query)
+    snapshot = connection.look(own, query)
     found = board(snapshot)
     reasons = refusals(snapshot)
     if isinstance(found, Unknown):
@@ -134,30 +80,18 @@ def begin(amend: Amend | None = None) -> Node:
         else:
             settings = amended
     if not reasons:
-        settings = with_dimensions(settings, snapshot, host.log, model_header.by_node(host))
+        settings = with_dimensions(settings, snapshot, own.log, model_header.by_node(own))
     run.report.write(
-        "host", host=host.name, state="refused" if reasons else "connected", why=" ".join(reasons)
+        "host", host=own.name, state="refused" if reasons else "connected", why=" ".join(reasons)
     )
     if reasons or not isinstance(found, Board):
-        refuse(name="Refuse the host", reasons=reasons)
+        refuse(name="Refuse the host", problem=Problem("\n".join(reasons)))
         return Node(None, snapshot, query, reasons)
-    return Node(make(host.name, settings, found, roles), snapshot, query)
+    plan = make(own.name, settings, found, roles)
+    return Node(plan, snapshot, query, settings=settings)
 
 
-@operation()
-def refuse(reasons: tuple[str, ...]) -> Commands:
-    """Fail this host, and no other, with the reasons."""
-    yield FunctionCommand(_fail, (reasons,), {})
-
-
-def _fail(state: State, host: Host, reasons: tuple[str, ...]) -> bool:
-    """False is what fails this host alone: pyinfra prints a traceback for an exception."""
-    for reason in reasons:
-        host.log(click.style(reason, "red"))
-    this_run().report.write("host", host=host.name, state="failed", why=" ".join(reasons))
-    return False
-
-
+@in_words
 def accept(node: Node) -> None:
     """Tell what is hardly meant, and refuse a plan that cannot work, before anything is changed."""
     if node.plan is None:
@@ -165,85 +99,142 @@ def accept(node: Node) -> None:
     for warning in node.plan.warnings:
         host.log(click.style(warning, "yellow"))
     if node.plan.refusals:
-        refuse(name="Refuse the plan", reasons=node.plan.refusals)
+        refuse(name="Refuse the plan", problem=Problem("\n".join(node.plan.refusals)))
 
 
+@in_words
 def bring(node: Node, role: str, way: Way = "steps") -> None:
-    """Carry out a role's steps; those with nothing to do cost no remote command."""
+    """Carry out a role's steps; a role with nothing to do costs no remote command."""
     if node.plan is None or role not in node.plan.roles:
         return
-    for number, step in enumerate(host.loop(_steps(node.plan, role, node.snapshot, way))):
+    for step in _steps(node, role, way):
         # `host` is whichever host is being worked for; what is remembered must be this one.
         releases.expect(ctx_host.get(), step)
         peers.expect(ctx_host.get(), step)
-        carry_out(name=f"{role}: {step.name}", node=node, role=role, number=number, way=way)
+    name = role if way == "steps" else f"{role}: {way}"
+    carry_out(name=name, node=node, role=role, way=way)
 
 
-def _steps(plan: NodePlan, role: str, snapshot: Snapshot, way: Way = "steps") -> tuple[Step, ...]:
-    """A role's steps by what a look saw, in one of the ways that its plan has functions for."""
+def _steps(node: Node, role: str, way: Way = "steps") -> tuple[Step, ...]:
+    """A role's steps by what was seen, in one of the ways that its plan has functions for."""
+    assert node.plan is not None
     found = next(entry for entry in catalogue.roles() if entry.name == role)
-    steps: tuple[Step, ...] = getattr(found.plan, way)(plan.roles[role], plan, snapshot)
+    steps: tuple[Step, ...] = getattr(found.plan, way)(
+        node.plan.roles[role], node.plan, node.snapshot
+    )
     return steps
 
 
-@operation()
-def carry_out(node: Node, role: str, number: int, way: Way) -> Commands:
-    """One step: nothing when the look agrees, else its uploads and its program.
+def _now(own: Host, node: Node) -> Node | Problem:
+    """The node as it was last seen; seen anew where somebody else's operation changed it since."""
+    run = this_run()
+    if run.others_changed(own):
+        return _seen_anew(own, node)
+    seen = run.of(own).snapshot
+    return node if seen is None else node.at(seen)
 
-    Whatever ran before a reboot runs no longer, and a file in memory is gone: a step after one, or
-    after one that says that later ones depend on it, goes by the look that was taken then.
+
+def _seen_anew(own: Host, node: Node) -> Node | Problem:
+    """Look at the node again; what follows goes by that."""
+    seen = connection.look(own, node.query)
+    if isinstance(seen.system, Unknown):
+        return Problem(seen.system.why)
+    this_run().looked(own, seen)
+    return node.at(seen)
+
+
+@on_host
+def carry_out(node: Node, role: str, way: Way) -> str | Work:
+    """A role's steps in order, each only if there is a reason.
+
+    Whatever ran before a reboot runs no longer, and a file in memory is gone: what comes after a
+    reboot, or after a step that says that later ones depend on it, goes by a look and a plan of then.
     """
-    assert node.plan is not None
-    snapshot = this_run().seen_anew.get(host.name, node.snapshot)
-    step = _steps(node.plan, role, snapshot, way)[number]
-    if step.why is None:
-        host.noop(f"{step.name}: as planned")
-        return
+    own = ctx_host.get()
+    now = _now(own, node) if state.is_executing else node
+    if isinstance(now, Problem):
+        return lambda _host: now
+    due = [step for step in _steps(now, role, way) if step.why is not None]
+    if not state.is_executing:
+        for step in due:
+            _tell(own, step)
+    if not due:
+        if state.is_executing and way == "steps":
+            this_run().of(own).brought.append(role)
+        return "as planned"
+    return lambda host: _bring(host, node, role, way)
+
+
+def _tell(own: Host, step: Step) -> None:
+    own.log(f"{step.name}: {step.why}")
     if state.config.DIFF:
         for diff in step.diffs:
             click.echo(diff, err=True, nl=False)
-    yield FunctionCommand(_carry_out, (step, node.query), {})
 
 
-def _carry_out(state: State, host: Host, step: Step, query: dict[str, object]) -> bool:
-    """Upload and run; whatever goes wrong fails this host alone and is said in words."""
-    host.log(f"{step.name}: {step.why}")
-    if step.reboot_deadline_s is None:
-        problem = delivery.deliver(host, step, this_run().report)
-        if problem is None and step.look_again:
-            problem = _look_again(host, query)
+def _bring(own: Host, node: Node, role: str, way: Way) -> bool | Problem:
+    """Carry out a role's steps by the newest look; False when one failed, which was told."""
+    now = _now(own, node)
+    if isinstance(now, Problem):
+        return now
+    steps = _steps(now, role, way)
+    for number in range(len(steps)):
+        step = steps[number]
+        if step.why is None:
+            continue
+        _tell(own, step)
+        done = _carried_out(own, now, step)
+        if isinstance(done, Problem) or not done:
+            return done
+        if step.look_again or step.reboot_deadline_s is not None:
+            again = _after(own, node, now)
+            if isinstance(again, Problem) or again is None:
+                return again or False
+            now = again
+            steps = _steps(now, role, way)
+    if way == "steps":
+        this_run().of(own).brought.append(role)
+    return True
+
+
+def _carried_out(own: Host, now: Node, step: Step) -> bool | Problem:
+    """Upload and run, or reboot, and look again where later steps depend on it."""
+    if step.reboot_deadline_s is not None:
+        problem = reboot.once(own, step.program, step.query, step.timeout_s, step.reboot_deadline_s)
+        if problem:
+            own.log(click.style(problem, "red"))
     else:
-        problem = _reboot(host, step, query)
-    this_run().changed.add(host.name)
-    return this_run().stepped(host.name, step, problem)
+        problem = delivery.deliver(own, step, this_run().report)
+    return this_run().stepped(own, step, problem)
 
 
-def _reboot(host: Host, step: Step, query: dict[str, object]) -> str | None:
-    """Have the node reboot if it needs to, and look at it again; the problem in words if it failed."""
-    assert step.reboot_deadline_s is not None
-    problem = reboot.once(host, step.program, step.query, step.timeout_s, step.reboot_deadline_s)
-    if problem:
-        host.log(click.style(problem, "red"))
-        return problem
-    return _look_again(host, query)
+def _after(own: Host, node: Node, before: Node) -> Node | Problem | None:
+    """The node after such a step; None where what it had could not be brought to its new boot."""
+    now = _seen_anew(own, node)
+    if isinstance(now, Problem) or _boot(now) == _boot(before):
+        return now
+    brought, this_run().of(own).brought = this_run().of(own).brought, []
+    for role in brought:
+        done = _bring(own, node, role, "steps")
+        if isinstance(done, Problem) or not done:
+            return done or None
+    return _now(own, node)
 
 
-def _look_again(host: Host, query: dict[str, object]) -> str | None:
-    """Have the next steps go by what the node shows now; the problem in words if it shows nothing."""
-    seen = connection.look(host, query)
-    if isinstance(seen.system, Unknown):
-        return seen.system.why
-    this_run().seen_anew[host.name] = seen
-    return None
+def _boot(node: Node) -> str | None:
+    system = node.snapshot.system
+    return None if isinstance(system, Unknown) else system.boot_id
 
 
+@in_words
 def tell_plan(node: Node) -> None:
     """Put the node's plan, with what differs from it now, into the report."""
     if node.plan is not None:
-        steps = {name: _steps(node.plan, name, node.snapshot) for name in node.plan.roles}
+        steps = {name: _steps(node, name) for name in node.plan.roles}
         this_run().report.write("plan", **as_dict(node.plan, steps))
 
 
+@in_words
 def take_back(node: Node) -> None:
     """Take back what the role of `--data role=ROLE` set, after the roles that stand on it."""
     if node.plan is None:
@@ -251,7 +242,7 @@ def take_back(node: Node) -> None:
     role = host.data.get("role")
     if role not in node.plan.roles:
         known = ", ".join(node.plan.roles)
-        refuse(name="Refuse the role", reasons=(f"no role {role!r} here; known: {known}",))
+        refuse(name="Refuse the role", problem=Problem(f"no role {role!r} here; known: {known}"))
         return
     roles = tuple(name for name in (*catalogue.dependents(role), role) if name in node.plan.roles)
     for name in roles:
@@ -259,26 +250,25 @@ def take_back(node: Node) -> None:
     nothing_left(name="See that it is taken back", node=node, roles=roles)
 
 
-@operation()
-def nothing_left(node: Node, roles: tuple[str, ...]) -> Commands:
+@on_host
+def nothing_left(node: Node, roles: tuple[str, ...]) -> str | Work:
     """Look again where something was changed: no change when nothing is left to take back."""
-    if not state.is_executing or host.name not in this_run().changed:
-        host.noop("nothing was changed")
-        return
-    assert node.plan is not None
-    seen = connection.look(host, node.query)
-    left = tuple(
+    own = ctx_host.get()
+    if not state.is_executing or not this_run().is_stale(own):
+        return "nothing was changed"
+    now = _seen_anew(own, node)
+    if isinstance(now, Problem):
+        return lambda _host: now
+    left = [
         f"{name}: {step.name}: {step.why}"
         for name in roles
-        for step in _steps(node.plan, name, seen, "revert")
+        for step in _steps(now, name, "revert")
         if step.why is not None
-    )
-    if not left:
-        host.noop("all of it is taken back")
-        return
-    yield FunctionCommand(_fail, (left,), {})
+    ]
+    return (lambda _host: Problem("\n".join(left))) if left else "all of it is taken back"
 
 
+@in_words
 def finish(node: Node, *roles: str) -> None:
     """Check the node as it is now, over the open connection: all of it, or these roles alone.
 
@@ -289,46 +279,42 @@ def finish(node: Node, *roles: str) -> None:
         verify(name="Check the node", node=node, roles=names)
 
 
-@operation()
-def verify(node: Node, roles: tuple[str, ...]) -> Commands:
+@on_host
+def verify(node: Node, roles: tuple[str, ...]) -> str | Work:
     """Run the roles' checks: no change when all pass, a failed host when one fails."""
     if not state.is_executing:
-        host.noop("the checks run at the end")
-        return
-    results = _results(node, roles)
-    failed = [result for result in results if result.status in ("fail", "unknown")]
-    if not failed:
-        host.noop("every check passes")
-        return
-    yield FunctionCommand(_fail, (tuple(_sentence(result) for result in failed),), {})
-
-
-def _results(node: Node, roles: tuple[str, ...]) -> tuple[Result, ...]:
-    """The roles' checks on the node as it is now, all of it in the report."""
-    assert node.plan is not None
-    run = this_run()
+        return "the checks run at the end"
+    own = ctx_host.get()
     # What nothing was changed on still is what the look at the beginning saw.
-    changed = host.name in run.changed
-    snapshot = connection.look(host, node.query) if changed else node.snapshot
+    now = _seen_anew(own, node) if this_run().is_stale(own) else _now(own, node)
+    if isinstance(now, Problem):
+        return lambda _host: now
+    bad = [result for result in _results(own, now, roles) if result.status in ("fail", "unknown")]
+    if not bad:
+        return "every check passes"
+    return lambda _host: Problem("\n".join(_sentence(result) for result in bad))
+
+
+def _results(own: Host, node: Node, roles: tuple[str, ...]) -> tuple[Result, ...]:
+    """The roles' checks on the node, all of it in the report."""
+    assert node.plan is not None
     checks = tuple(
         c
         for role in catalogue.roles()
         if role.name in roles
         for c in checks_of(role.name, role.checks)
     )
-    deep = bool(host.data.get("deep"))
-    results = run_all(connection.Live(host, node.plan, snapshot, deep=deep), checks)
+    deep = bool(own.data.get("deep"))
+    results = run_all(connection.Live(own, node.plan, node.snapshot, deep=deep), checks)
     for result in results:
-        run.report.write("result", **result.as_dict())
+        this_run().report.write("result", **result.as_dict())
     passed, skipped = (
         sum(result.status == status for result in results) for status in ("pass", "skip")
     )
-    host.log(
-        f"{passed} of {len(results)} checks pass" + (f", {skipped} skipped" if skipped else "")
-    )
+    own.log(f"{passed} of {len(results)} checks pass" + (f", {skipped} skipped" if skipped else ""))
     for result in results:
         if result.status == "warn":
-            host.log(click.style(_sentence(result), "yellow"))
+            own.log(click.style(_sentence(result), "yellow"))
     return results
 
 

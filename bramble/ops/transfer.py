@@ -41,7 +41,7 @@ def pulled(host: Host, stored: Stored, entry: Entry, report: Report) -> tuple[bo
     try:
         answer = node.answer(output)
     except ValueError as error:
-        answer = {"source": None, "problems": [f"the node's answer is not JSON: {error}"]}
+        answer = {"source": None, "problems": [f"the node's answer cannot be read: {error}"]}
     for reason in answer["problems"]:
         host.log(click.style(f"not pulled: {reason}", "yellow"))
     if answer["source"] is None:

@@ -34,7 +34,6 @@ def confirm(host: Host, program: str, query: Mapping[str, Any], timeout_s: int) 
             f"after this change the node did not let us in anew ({refused}); it takes the change "
             "back by itself, in two minutes at most. Nothing else was changed."
         )
-    connection.bound(host)
     if before is not None:
         before.close()
     well, output = connection.run(host, program, query, timeout_s)

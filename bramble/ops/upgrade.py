@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyinfra.api import FunctionCommand, Host, State, operation
+from pyinfra.api import Host
 from pyinfra.context import host
 
 from bramble import catalogue, engine_lock
 from bramble.engine_lock import Held, Lock, Pin
 from bramble.inventory import folder
-from bramble.ops.run import Commands, Node, bring, this_run
+from bramble.ops.run import Node, bring
+from bramble.ops.session import Work, in_words, on_host, this_run
 from bramble.releases import note
 from bramble.settings import Section
 from bramble.snapshot import Snapshot
 
 
+@in_words
 def try_again(node: Node) -> None:
     """With `--data again=yes`: forget that this host rejected the release or the model of its plan."""
     if host.data.get("again"):
@@ -42,6 +44,7 @@ def model_before(settings: dict[str, Section], snapshot: Snapshot) -> dict[str, 
     return found if isinstance(found, str) else settings | {"model": found}
 
 
+@in_words
 def pin(node: Node) -> None:
     """Have every later deploy leave the host at the release of this plan."""
     if node.plan is not None:
@@ -50,6 +53,7 @@ def pin(node: Node) -> None:
         keep(name="Pin the release", pinned=pinned)
 
 
+@in_words
 def hold(node: Node) -> None:
     """Have every later deploy leave the host at the model of this plan."""
     if node.plan is not None:
@@ -62,17 +66,16 @@ def hold(node: Node) -> None:
         keep(name="Stay at the model", pinned=held)
 
 
-@operation()
-def keep(pinned: Pin | Held) -> Commands:
+@on_host
+def keep(pinned: Pin | Held) -> str | Work:
     """Write to engine.lock what this host stays at, unless it is there."""
     lock = engine_lock.read(folder())
     if _with(lock, host.name, pinned) == lock:
-        host.noop("engine.lock has it")
-        return
-    yield FunctionCommand(_keep, (pinned,), {})
+        return "engine.lock has it"
+    return lambda host: _keep(host, pinned)
 
 
-def _keep(state: State, host: Host, pinned: Pin | Held) -> None:
+def _keep(host: Host, pinned: Pin | Held) -> bool:
     """Add it to the lock as it is now."""
     engine_lock.write(folder(), _with(engine_lock.read(folder()), host.name, pinned))
     this_run().report.write(
@@ -83,6 +86,7 @@ def _keep(state: State, host: Host, pinned: Pin | Held) -> None:
         state="done",
         problem=None,
     )
+    return True
 
 
 def _with(lock: Lock, name: str, pinned: Pin | Held) -> Lock:

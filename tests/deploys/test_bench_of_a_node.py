@@ -78,7 +78,7 @@ def pi5(tmp_path, monkeypatch):
 
 
 def measure(pi5):
-    return bench._measure(None, pi5.host, pi5.node, "a" * 12, pi5.step)
+    return bench._measure(pi5.host, pi5.node, "a" * 12, pi5.step)
 
 
 def kept(pi5):
@@ -164,7 +164,7 @@ def test_the_look_asks_for_all_that_roles_want_and_more(pi5):
 )
 def test_what_cannot_be_benchmarked_is_refused(pi5, monkeypatch, roles, said):
     refused = []
-    monkeypatch.setattr(bench, "refuse", lambda name, reasons: refused.append(reasons[0]))
+    monkeypatch.setattr(bench, "refuse", lambda name, problem: refused.append(problem.why))
     parts = {name: pi5.plan.roles[name] for name in roles or pi5.plan.roles}
     plan = replace(pi5.plan, roles=parts)
     bench.bench(SimpleNamespace(plan=plan, snapshot=Snapshot()))

@@ -126,7 +126,7 @@ def test_nothing_to_reboot_for_leaves_the_connection_alone(asked):
     [
         ((False, "a build must end first\n"), "a build must end first"),
         ((False, ""), "the reboot was refused without a word"),
-        ((True, "Welcome!"), "the node's answer is not JSON"),
+        ((True, "Welcome!"), "the node's answer cannot be read"),
     ],
 )
 def test_a_reboot_that_was_not_begun_is_not_waited_for(asked, answer, problem):

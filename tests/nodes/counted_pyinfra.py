@@ -1,4 +1,8 @@
-"""pyinfra itself, with what goes through its SSH connector written to the file BRAMBLE_COUNT."""
+"""pyinfra itself, with what goes through bramble's connector written to the file BRAMBLE_COUNT.
+
+`run_shell_command`, `put_file` and `get_file` are remote commands; `packet` is one that SSH sends, and
+`operation` one that pyinfra makes.
+"""
 
 import os
 import sys
@@ -6,23 +10,33 @@ from pathlib import Path
 
 # pyinfra_cli patches the standard library for gevent when it is imported, so it comes first.
 from pyinfra_cli.main import main  # isort: skip
-from pyinfra.connectors.ssh import SSHConnector
+from paramiko.packet import Packetizer
+from pyinfra.api.state import State
 
-COUNTED = ("run_shell_command", "put_file", "get_file")
+from bramble.ops.connector import NodeConnector
+
+COUNTED = (
+    (NodeConnector, "run_shell_command", lambda connector, *_: connector.host.name),
+    (NodeConnector, "put_file", lambda connector, *_: connector.host.name),
+    (NodeConnector, "get_file", lambda connector, *_: connector.host.name),
+    (Packetizer, "send_message", lambda *_: "all"),
+    (State, "set_op_data_for_host", lambda _state, host, *_: host.name),
+)
+NAMES = {"send_message": "packet", "set_op_data_for_host": "operation"}
 
 
-def counted(name):
-    original = getattr(SSHConnector, name)
+def counted(owner, name, host_of):
+    original = getattr(owner, name)
 
     def call(self, *args, **kwargs):
         with Path(os.environ["BRAMBLE_COUNT"]).open("a", encoding="utf-8") as file:
-            file.write(f"{self.host.name} {name}\n")
+            file.write(f"{host_of(self, *args)} {NAMES.get(name, name)}\n")
         return original(self, *args, **kwargs)
 
     return call
 
 
-for method in COUNTED:
-    setattr(SSHConnector, method, counted(method))
+for owner, name, host_of in COUNTED:
+    setattr(owner, name, counted(owner, name, host_of))
 sys.argv[0] = "pyinfra"
 main()

@@ -1,25 +1,26 @@
-"""A deploy that stops after the engine's first steps (`--data steps=N`), to be killed there."""
+"""A deploy that stops after so many of the engine's steps (`--data steps=N`), to be killed there."""
 
 import threading
 
-from pyinfra.api import FunctionCommand, operation
 from pyinfra.context import host
 
-from bramble.ops.run import begin, carry_out
+from bramble.ops import delivery
+from bramble.ops.run import begin, bring
+
+deliver = delivery.deliver
+delivered = []
 
 
-@operation()
-def stop():
-    """Never end."""
-    yield FunctionCommand(_stop, (), {})
+def deliver_and_stop(host, step, report):
+    """Deliver a step; never end after the last one."""
+    problem = deliver(host, step, report)
+    delivered.append(step.name)
+    if len(delivered) == steps:
+        host.log("stopped between two steps")
+        threading.Event().wait()
+    return problem
 
 
-def _stop(state, host):
-    host.log("stopped between two steps")
-    threading.Event().wait()
-
-
-node = begin()
-for number in host.loop(range(int(host.data.steps))):
-    carry_out(name=f"engine step {number}", node=node, role="engine", number=number, way="steps")
-stop(name="Stop")
+steps = int(host.data.steps)
+delivery.deliver = deliver_and_stop
+bring(begin(), "engine")

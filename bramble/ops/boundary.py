@@ -1,0 +1,49 @@
+"""The host boundary: whatever goes wrong for one host becomes a sentence, and stays with that host.
+
+pyinfra re-raises an exception of one host's deploy code or of one host's operation for all hosts, so
+everything that is done for a host goes through `attempt`, which is the one place that catches all.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import gevent
+from paramiko import SSHException
+from pyinfra.api.exceptions import ConnectError
+
+T = TypeVar("T")
+
+# What a connection, and what a file or a program at its other end, may end in.
+EXPECTED = (OSError, EOFError, SSHException, ConnectError)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why something could not be done for a host; `details` are for who mends bramble."""
+
+    why: str
+    details: str | None = field(default=None, repr=False)
+
+
+class Overdue(TimeoutError):
+    """Something was not done within its time."""
+
+
+def attempt(work: Callable[[], T], limit_s: float | None = None) -> T | Problem:
+    """Do `work` within `limit_s` seconds (None: it has bounds of its own); a Problem if it fails."""
+    try:
+        with gevent.Timeout(limit_s, Overdue(f"it took longer than {limit_s} s")):
+            return work()
+    except EXPECTED as error:
+        return Problem(str(error) or type(error).__name__)
+    except Exception as error:  # noqa: BLE001 - one host's fault must not end the others' run
+        told = f"{type(error).__name__}: {error}".rstrip(": ")
+        return Problem(
+            f"bramble met something that it does not know ({told}); the report has the details. "
+            "Nothing more was done on this host",
+            traceback.format_exc(),
+        )

@@ -1,0 +1,117 @@
+"""One host's fault stays with that host: SSH servers that misbehave, in one run with a healthy one."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ssh_double import FAULTS, Server, write_inventory
+
+import bramble
+from bramble import report
+
+ROOT = Path(bramble.__file__).parents[1]
+# Ends a hang; whatever is told takes half a minute.
+DEADLINE_S = 300
+MODEL = {"name": "toy", "url": "http://models.example.org/toy.gguf", "sha256": "d" * 64}
+HEALTHY = "healthy"
+# What each is told to have, and what to do where that is known.
+TOLD = {
+    "wants a sudo password": "sudo asks pi for a password; .*NOPASSWD",
+    "says nothing at all": "does not speak SSH: its sshd is frozen",
+    "opens no channel": "opened no channel within 20 s",
+    "closes as a channel opens": "the connection was closed",
+    "starts no command": "opened no channel within 20 s",
+    "answers with no object": "its answer to the look cannot be read: list and not an object",
+    "hangs in the middle": "said nothing after 'looking at mountinfo' for 25 s",
+    "freezes in the middle": "the node has answered nothing for 20 s",
+}
+
+
+@pytest.fixture(scope="module")
+def servers():
+    made = [Server(faulty) for faulty in (HEALTHY, *FAULTS)]
+    yield made
+    for server in made:
+        server.close()
+
+
+def run(folder, deploy):
+    """pyinfra on the inventory in `folder`, without a terminal: its code, its words, its events."""
+    file = folder / f"{Path(deploy).stem}.jsonl"
+    done = subprocess.run(
+        [sys.executable, "-m", "pyinfra", "inventory.py", deploy, "-y"],
+        cwd=ROOT,
+        env={**os.environ, "BRAMBLE_INVENTORY": str(folder), report.VARIABLE: str(file)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    return done, [json.loads(line) for line in file.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def verified(servers, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("boundary") / "inventory"
+    write_inventory(folder, servers, {"model": MODEL})
+    return run(folder, "deploys/verify.py")
+
+
+def test_the_healthy_host_is_checked(verified):
+    done, events = verified
+    checked = {entry["host"] for entry in events if entry["event"] == "result"}
+    assert HEALTHY in checked, done.stdout
+
+
+def test_every_host_that_fails_is_named_at_the_end(verified):
+    done, events = verified
+    (end,) = [entry for entry in events if entry["event"] == "end"]
+    faulty = {faulty.replace(" ", "-") for faulty in TOLD}
+    assert faulty <= set(end["failed"]), done.stdout
+    assert end["complete"]
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize("faulty", TOLD)
+def test_each_fault_is_told_of_its_own_host(verified, faulty):
+    done, _ = verified
+    name = faulty.replace(" ", "-")
+    lines = re.findall(rf"^.*\[{name}\] (.*)$", done.stdout, re.MULTILINE)
+    assert any(re.search(TOLD[faulty], line) for line in lines), done.stdout
+
+
+def test_nothing_unforeseen_is_met(verified):
+    done, _ = verified
+    assert "Traceback" not in done.stdout
+    assert "bramble met something" not in done.stdout
+
+
+UPLOAD = """
+from io import StringIO
+
+from pyinfra.api import FunctionCommand, operation
+from pyinfra.operations import files
+
+from bramble.ops.run import begin
+
+begin()
+files.put(name="A stock upload", src=StringIO("text"), dest="/tmp/bramble-test-upload", _sudo=False)
+"""
+
+
+def test_an_upload_that_stands_still_fails_its_host_alone(servers, tmp_path):
+    deploy = tmp_path / "upload.py"
+    deploy.write_text(UPLOAD)
+    folder = tmp_path / "inventory"
+    write_inventory(
+        folder, [s for s in servers if s.faulty in (HEALTHY, "takes no file")], {"model": MODEL}
+    )
+    done, _ = run(folder, str(deploy))
+    assert "[takes-no-file] " in done.stdout
+    assert "none of it moved for 20 s" in done.stdout
