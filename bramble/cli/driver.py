@@ -51,7 +51,8 @@ class Outcome:
     @property
     def is_whole(self) -> bool:
         """Whether the run came to its end, whatever came of it."""
-        return bool(self.of("end")) and self.code != report.STOPPED
+        ends = self.of("end")
+        return bool(ends) and ends[-1]["complete"] and self.code != report.STOPPED
 
     @property
     def cut_off(self) -> str:

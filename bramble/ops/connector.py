@@ -28,8 +28,8 @@ from pyinfra.connectors.util import CommandOutput, OutputLine, make_unix_command
 from bramble.ops.boundary import Overdue, Problem, attempt
 
 ALIVE_EVERY_S = 5
-SILENT_S = 20
-"""How long a node may leave a request of SSH itself unanswered: after ALIVE_EVERY_S more it is lost."""
+SILENT_S = 15
+"""How long a node may leave a request of SSH itself unanswered; it is asked every ALIVE_EVERY_S."""
 HANDSHAKE_S = 15
 """What keys, login and channel of a new connection may take, besides reaching the node."""
 DEAD_AFTER_MS = 15_000

@@ -22,12 +22,12 @@ HEALTHY = "healthy"
 TOLD = {
     "wants a sudo password": "sudo asks pi for a password; .*NOPASSWD",
     "says nothing at all": "does not speak SSH: its sshd is frozen",
-    "opens no channel": "opened no channel within 20 s",
+    "opens no channel": "opened no channel within 15 s",
     "closes as a channel opens": "the connection was closed",
-    "starts no command": "opened no channel within 20 s",
+    "starts no command": "opened no channel within 15 s",
     "answers with no object": "its answer to the look cannot be read: list and not an object",
     "hangs in the middle": "said nothing after 'looking at mountinfo' for 25 s",
-    "freezes in the middle": "the node has answered nothing for 20 s",
+    "freezes in the middle": "the node has answered nothing for 15 s",
 }
 
 
@@ -114,4 +114,4 @@ def test_an_upload_that_stands_still_fails_its_host_alone(servers, tmp_path):
     )
     done, _ = run(folder, str(deploy))
     assert "[takes-no-file] " in done.stdout
-    assert "none of it moved for 20 s" in done.stdout
+    assert "none of it moved for 15 s" in done.stdout

@@ -36,7 +36,7 @@ def fleet(tmp_path, monkeypatch):
                 events.append({"event": "bench", "host": host, "file": str(file)})
             if host in made.fails:
                 events.append({"event": "host", "host": host, "state": "", "why": made.fails[host]})
-        events.append({"event": "end", "changed": [], "failed": list(made.fails)})
+        events.append({"event": "end", "changed": [], "failed": list(made.fails), "complete": True})
         return driver.Outcome(
             1 if made.fails else 0, tuple(events), tmp_path / "x.jsonl", Path("x.log")
         )

@@ -65,7 +65,7 @@ def run(*hosts):
 
 
 def end(changed=(), failed=()):
-    return ("end", {"changed": list(changed), "failed": list(failed)})
+    return ("end", {"changed": list(changed), "failed": list(failed), "complete": True})
 
 
 def step(host, name, **values):

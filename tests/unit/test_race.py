@@ -179,7 +179,7 @@ def test_a_race_that_failed_is_told_with_its_reason_and_locks_nothing(inventory,
     events = (
         {"event": "run", "hosts": ["pi5-a"]},
         {"event": "step", "host": "pi5-a", "problem": "nothing is decided: it was held back"},
-        {"event": "end", "changed": [], "failed": ["pi5-a"]},
+        {"event": "end", "changed": [], "failed": ["pi5-a"], "complete": True},
     )
     left = driver.Outcome(1, events, Path("x.jsonl"), Path("x.log"))
     monkeypatch.setattr(driver, "run", lambda *words, show: left)

@@ -63,7 +63,7 @@ def fleet(tmp_path, monkeypatch):
         for step, why in made.steps:
             events.append({"event": "step", "host": hosts[0], "step": step, "why": why})
         if not made.cut & set(hosts):
-            events.append({"event": "end", "changed": hosts, "failed": bad})
+            events.append({"event": "end", "changed": hosts, "failed": bad, "complete": True})
         code = 1 if bad or made.cut & set(hosts) else 0
         return Outcome(code, tuple(events), Path("r.jsonl"), Path("r.log"), {})
 

@@ -97,7 +97,10 @@ def test_virtual_pis_that_are_not_up_are_left_out(inventory, up):
     fleet = inventory(fleet=VIRTUAL)
     absent = presence.absent(fleet.hosts)
     assert absent == ("vpm-1",)
-    assert [name for name, _ in pyinfra_groups(fleet, absent)["all"]] == ["pi5-a", "vpi-1"]
+    assert [name for name, _ in pyinfra_groups(fleet, absent)["all"]] == [
+        "@bramble/pi5-a",
+        "@bramble/vpi-1",
+    ]
 
 
 def test_a_real_pi_is_never_left_out(inventory, up):

@@ -232,8 +232,8 @@ def test_pyinfra_gets_hosts_groups_and_a_strict_connection(loaded, tmp_path):
     )
     groups = pyinfra_groups(fleet)
     assert {name: [host for host, _ in hosts] for name, hosts in groups.items()} == {
-        "all": ["a", "b"],
-        "g": ["a"],
+        "all": ["@bramble/a", "@bramble/b"],
+        "g": ["@bramble/a"],
     }
     a, b = (data for _, data in groups["all"])
     assert a == {
@@ -249,7 +249,7 @@ def test_pyinfra_gets_hosts_groups_and_a_strict_connection(loaded, tmp_path):
     }
     assert b["bramble"] == {"serving": {"port": 5}}
     assert "ssh_key" not in b
-    assert json.loads(json.dumps(groups["g"])) == [["a", a]]
+    assert json.loads(json.dumps(groups["g"])) == [["@bramble/a", a]]
 
 
 def test_the_ssh_data_are_those_that_pyinfra_reads(loaded):

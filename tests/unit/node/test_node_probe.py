@@ -435,7 +435,7 @@ def test_a_look_at_any_machine_is_one_object_that_can_be_read(tmp_path):
         text=True,
         check=True,
     )
-    seen = snapshot.read(json.loads(done.stdout))
+    seen = snapshot.read(node.answer(done.stdout))
     assert seen.file(str(tmp_path / "none")) is None
     assert not isinstance(seen.memory_kib, snapshot.Unknown)
     for part in (seen.units, seen.packages, seen.system, seen.sockets, seen.disks):
