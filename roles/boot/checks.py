@@ -123,10 +123,17 @@ def config_txt_has_the_planned_values(plan: BootPlan, node: Node) -> Finding:
     text, included = boot.config_txt or "", boot.included
     found = {name: config_txt.last_word(text, name, included) for name in plan.config}
     well = found == dict(plan.config)
-    got = " ".join(f"{name}={value or '(not on every board)'}" for name, value in found.items())
+    got = " ".join(_holding(name, value) for name, value in found.items())
     if boot.config_txt is None:
         return expect(want, f"no {CONFIG}", False, "Mount the boot partition; deploy again.")
     return expect(want, got, well, DEPLOY)
+
+
+def _holding(name: str, value: str | None) -> str:
+    """What holds of a name, for people; an overlay without parameters has an empty value."""
+    if value is None:
+        return f"{name}: nothing that holds on every board"
+    return f"{name}={value}" if value else name
 
 
 @check(severity="warn")

@@ -1,6 +1,7 @@
 """What boot plans, does and leaves alone: by board, by what is in force, and by what was allowed."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from good_node import (
@@ -124,6 +125,20 @@ def test_files_that_could_not_be_seen_are_not_edited_blindly():
     found = steps(replace(GOOD, boot=Unknown("permission denied")))[KERNEL]
     assert found.why == "permission denied"
     assert found.query["text"] == ""
+
+
+@pytest.mark.parametrize(
+    ("config", "got"),
+    [
+        ("[pi5]\narm_freq=2000\n", "arm_freq: nothing that holds on every board"),
+        ("arm_freq=1500\n", "arm_freq=1500"),
+        ("dtoverlay=vc4-kms-v3d\ndtparam=pciex1_gen=3\n", "pciex1_gen: nothing that holds"),
+    ],
+)
+def test_what_config_txt_says_instead_is_told(config, got):
+    node = SimpleNamespace(plan=PLAN, snapshot=with_boot(GOOD, config_txt=config))
+    found = ROLE.checks.config_txt_has_the_planned_values(PLAN.roles["boot"], node)
+    assert (found.status, got in found.got) == ("fail", True)
 
 
 # Elsewhere
