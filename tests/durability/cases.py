@@ -14,7 +14,8 @@ from bramble import node
 from bramble.node import try_ssh
 
 Tree = dict[str, bytes]
-EXT4, FAT = "/run/ext4", "/run/fat"
+FAT, EXT4, SSD = "/run/fat", "/run/ext4", "ssd"
+SSD_BYTES = 16 << 20
 LINK = b"-> "
 
 
@@ -231,6 +232,33 @@ def model() -> Case:
     return Case("fetch_model", EXT4, text, {"sent": content}, after, also=stamped)
 
 
+def formatted() -> Case:
+    """A blank SSD, known by its name: what was cut off in the middle must never pass for whole."""
+    query = {
+        "name": "toy-2",
+        "size_bytes": SSD_BYTES,
+        "uuid": "6a1b1c5e-3f2d-4c57-9d0a-2f7f5b8d9c01",
+        "label": "bramble-ssd",
+        "staged": "bramble-staged",
+        "erase": None,
+        "note": f"{EXT4}/format_disk/notes/formatting-toy-2",
+        "folder": f"{EXT4}/format_disk/mnt/ssd",
+    }
+
+    return ssd("format_disk", program("format_disk", query))
+
+
+def ssd(name: str, text: str) -> Case:
+    """What makes a file system on the SSD."""
+
+    def whole(tree: Tree, ended: bool) -> str | None:
+        if tree["label"] == b"bramble-ssd" and tree["fsck"] != b"0":
+            return "it is neither the old nor the new one: it has its last label and is not whole"
+        return None
+
+    return Case(name, SSD, text, {}, {"label": b"bramble-ssd"}, ends_with=True, also=whole)
+
+
 def here(name: str, lines: str, before: Tree, also: Callable[[Tree, bool], str | None]) -> Case:
     """Code of this computer's own, run on its packages."""
     text = f"import sys\nsys.path.insert(0, {str(Path(__file__).parents[2])!r})\n{lines}"
@@ -348,10 +376,12 @@ def eeprom(name: str, disk: str, before: Tree, after: dict[str, bytes | None]) -
 
 
 IMAGE, RECOVERY = b"eeprom" * 4_000, b"recovery" * 800
+SILENT = (
+    *("systemctl", "systemd-run", "journalctl", "hostnamectl", "udevadm"),
+    *("apt-get", "sshd"),
+)
 TOOLS = {
-    **dict.fromkeys(
-        ("systemctl", "systemd-run", "hostnamectl", "apt-get", "journalctl", "sshd"), "#!/bin/sh\n"
-    ),
+    **dict.fromkeys(SILENT, "#!/bin/sh\n"),
     "vcgencmd": "#!/bin/sh\necho throttled=0x0\n",
     # As the real one does at the end of its work: it copies, and syncs nothing.
     "rpi-eeprom-update": f"""#!/usr/bin/python3
@@ -390,9 +420,10 @@ CASES = (
     model(),
     stored(),
     *trials(),
+    formatted(),
 )
 
-# What a program without our care does: `check` must find it.
+# What a program without our care does: the test must find it.
 WITHOUT_CARE = """
 import os
 path = {path!r}
@@ -401,18 +432,31 @@ with open(path + ".new", "wb") as file:
     file.flush()
     {sync}
 os.replace(path + ".new", path)
-folder = os.open(os.path.dirname(path), os.O_RDONLY)
-os.fsync(folder)
+for last in {last}:
+    os.fsync(os.open(last, os.O_RDONLY))
 """
 
 
-def careless(name: str, disk: str, folder: str, sync: str, before: Tree) -> Case:
-    """A rename that was thought to be enough."""
-    text = WITHOUT_CARE.format(path=f"{disk}{folder}/planted.txt", sync=sync)
-    return Case(name, disk, text, before, {"planted.txt": b"new" * 400})
+def careless(name: str, disk: str, folder: str, old: bytes | None, sync: bool, first: bool) -> Case:
+    """A rename that was thought to be enough; `first` syncs the renamed file before its folder."""
+    path = f"{disk}{folder}/{name}.txt"
+    before = {f"{name}.txt": old} if old else {"here": b""}
+    last = ([path] if first else []) + [f"{disk}{folder}"]
+    text = WITHOUT_CARE.format(
+        path=path, sync="os.fsync(file.fileno())" if sync else "pass", last=last
+    )
+    return Case(name, disk, text, before, {f"{name}.txt": b"new" * 400})
 
 
+OLD = b"old" * 400
+ONE_LABEL = """
+import subprocess
+subprocess.run(["mkfs.ext4", "-q", "-F", "-L", "bramble-ssd", "/dev/ubdc"], check=True)
+"""
 PLANTED = (
-    careless("rename_on_fat", FAT, "", "os.fsync(file.fileno())", {"planted.txt": b"old" * 400}),
-    careless("new_name_on_ext4", EXT4, "/new_name_on_ext4", "pass", {"here": b""}),
+    careless("folder_alone", FAT, "", OLD, sync=True, first=False),
+    # What it was given by one fsync a disk may do in any order: also give up the old space first.
+    careless("file_and_folder", FAT, "", OLD, sync=True, first=True),
+    careless("new_name", EXT4, "/new_name", None, sync=False, first=False),
+    ssd("one_label", ONE_LABEL),
 )

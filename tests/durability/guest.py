@@ -54,12 +54,17 @@ def ready(job):
         call("mount", "-t", kind, kind, place)
     call("mknod", "/dev/null", "c", "1", "3")
     call("mknod", MARKS, "b", "98", str(16 * len(job["disks"])))
+    os.makedirs("/dev/disk/by-id")
+    os.symlink(f"/dev/ubd{'abcdefg'[len(job['disks'])]}", "/dev/disk/by-id/marks")
     for module in job["modules"]:
         call("insmod", module)
     for number, disk in enumerate(job["disks"]):
-        call("mknod", f"/dev/ubd{number}", "b", "98", str(16 * number))
-        os.mkdir(disk["mount"])
-        call("mount", *disk["options"], f"/dev/ubd{number}", disk["mount"])
+        device = f"/dev/ubd{'abcdefg'[number]}"
+        call("mknod", device, "b", "98", str(16 * number))
+        os.symlink(device, f"/dev/disk/by-id/toy-{number}")
+        if disk["mount"]:
+            os.mkdir(disk["mount"])
+            call("mount", *disk["options"], device, disk["mount"])
     # try_ssh finds its programs in /usr/sbin first, and its own places are fixed.
     call("mount", "-t", "tmpfs", "tmpfs", "/var/lib")
     os.mkdir("/var/lib/bramble")

@@ -36,11 +36,11 @@ def missing() -> list[str]:
 
 @dataclass(frozen=True)
 class Disk:
-    """A disk's image, how it is mounted, and where."""
+    """A disk's image, and where and how it is mounted, if it is."""
 
     image: Path
-    mount: str
-    options: tuple[str, ...]
+    mount: str = ""
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
