@@ -8,13 +8,13 @@ from pathlib import Path
 from bramble.node import atomic
 
 
-def replace(file: Path, text: str) -> None:
-    """Replace a file: whoever reads it has the old text or the new one, and all of it.
+def replace(file: Path, content: str | bytes) -> None:
+    """Replace a file: whoever reads it has the old one or the new one, and all of it.
 
     It keeps its mode; a new one is for all to read.
     """
     mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else 0o644
-    atomic.write(str(file), text, mode)
+    atomic.write(str(file), content, mode)
 
 
 def rename(source: Path, target: Path) -> None:

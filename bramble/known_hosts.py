@@ -11,11 +11,11 @@ import base64
 import binascii
 import hashlib
 import hmac
-import os
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from bramble import durable
 
 REVOKED = "@revoked"
 KINDS = ("ssh-ed25519", "ssh-rsa", *(f"ecdsa-sha2-nistp{bits}" for bits in (256, 384, 521)))
@@ -112,12 +112,8 @@ def put(file: Path, name: str, kind: str, key: str) -> None:
     # A link stays one: the file may be kept elsewhere.
     place = file.resolve()
     place.parent.mkdir(parents=True, exist_ok=True)
-    new = place.with_name(f".{place.name}.new")
     text = "\n".join([*kept, f"{name} {kind} {key}"]) + "\n"
-    new.write_text(text, encoding="utf-8", errors="surrogateescape")
-    if place.exists():
-        shutil.copymode(place, new)
-    os.replace(new, place)
+    durable.replace(place, text.encode("utf-8", "surrogateescape"))
 
 
 def _lines(file: Path) -> list[str]:

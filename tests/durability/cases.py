@@ -69,11 +69,18 @@ def boot_file(name: str, old: bytes, new: bytes) -> Case:
         "stamp": None,
     }
 
-    def kept(tree: Tree, ended: bool) -> str | None:
+    text = program("edit_boot", query)
+    return Case(name, FAT, text, {name: old}, {name: new}, also=kept(name, old))
+
+
+def kept(name: str, old: bytes) -> Callable[[Tree, bool], str | None]:
+    """What is wrong where neither a file nor its .bak is the old one."""
+
+    def lost(tree: Tree, ended: bool) -> str | None:
         is_kept = old in (tree.get(name), tree.get(f"{name}.bak"))
         return None if is_kept else "it was replaced before .bak was whole"
 
-    return Case(name, FAT, program("edit_boot", query), {name: old}, {name: new}, also=kept)
+    return lost
 
 
 def files() -> Case:
@@ -91,7 +98,8 @@ def fstab() -> Case:
     path = f"{EXT4}/edit_fstab/fstab"
     query = {"path": path, "was_sha256": sha256(old), "text": new.decode()}
     text = program("edit_fstab", query | {"folder": None, "uuid": None})
-    return Case("edit_fstab", EXT4, text, {"fstab": old}, {"fstab": new, "fstab.bak": old})
+    after: dict[str, bytes | None] = {"fstab": new, "fstab.bak": old}
+    return Case("edit_fstab", EXT4, text, {"fstab": old}, after, also=kept("fstab", old))
 
 
 def hostname() -> Case:
