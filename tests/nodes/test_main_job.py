@@ -275,6 +275,19 @@ def test_a_planted_fault_is_found_and_mended(fleet, on, fault, check):
     assert fleet.verify()[0] == 0
 
 
+def test_a_smaller_context_than_the_planned_one_is_found_and_mended(fleet, on):
+    unit = "/etc/systemd/system/llama-server.service"
+    on(NODE, f"sed -i 's/--ctx-size 512/--ctx-size 256/' {unit}; systemctl daemon-reload")
+    on(
+        NODE,
+        "systemctl restart llama-server; until curl -sf 127.0.0.1:8080/health; do sleep 0.1; done",
+    )
+    found = fleet.verify()[1][NODE, "serving.context_is_as_planned"]
+    assert (found["status"], found["got"]) == ("warn", "256 tokens")
+    assert fleet.pyinfra("node", "-y").returncode == 0
+    assert fleet.verify()[0] == 0
+
+
 def test_what_a_role_set_is_taken_back_and_brought_again(fleet, on):
     models = on(NODE, "ls /var/lib/bramble/models")
     done = fleet.bramble("revert", "engine", NODE)
