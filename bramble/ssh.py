@@ -30,8 +30,7 @@ PROBLEMS = (OSError, EOFError, UnicodeError, ConfigError, paramiko.SSHException)
 
 def connect(host: str, ssh: Ssh) -> paramiko.SSHClient:
     """Connect to a host that the fleet's known_hosts lists, and to no other."""
-    problem = key_problem(ssh)
-    if problem:
+    if ssh.key and (problem := key_problem(ssh.key)):
         raise SshError(f"ssh.key: {problem}")
     try:
         there = target(ssh)

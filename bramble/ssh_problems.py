@@ -11,6 +11,7 @@ import errno
 import hashlib
 import re
 import socket
+from pathlib import Path
 
 import paramiko
 from paramiko.ssh_exception import BadHostKeyException, NoValidConnectionsError
@@ -137,25 +138,23 @@ def _of_session(there: Target, error: BaseException) -> str:
     return f"SSH to {there.shown} failed: {said or type(error).__name__}"
 
 
-def key_problem(ssh: Ssh) -> str | None:
-    """Say what is wrong with the private key that the inventory names, None where nothing is."""
-    if ssh.key is None:
-        return None
-    if not ssh.key.is_file():
-        return f"there is no file {ssh.key} on this computer: write where the private key is"
+def key_problem(path: Path) -> str | None:
+    """Say what is wrong with a private key that the inventory names, None where nothing is."""
+    if not path.is_file():
+        return f"there is no file {path} on this computer: write where the private key is"
     try:
-        text = ssh.key.read_text(encoding="utf-8", errors="replace")
+        text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        return f"{ssh.key} cannot be read: {error.strerror}"
+        return f"{path} cannot be read: {error.strerror}"
     if text.startswith(("ssh-", "ecdsa-", "sk-")):
-        return f"{ssh.key} is a public key: name the private one, without .pub"
+        return f"{path} is a public key: name the private one, without .pub"
     try:
-        key = load(ssh.key)
+        key = load(path)
     except paramiko.PasswordRequiredException:
         return (
-            f"{ssh.key} is encrypted, and nobody is asked in a run: add it to an agent "
+            f"{path} is encrypted, and nobody is asked in a run: add it to an agent "
             "(`ssh-add`) and leave ssh.key out"
         )
     if key is None:
-        return f"{ssh.key} is no private key (Ed25519, ECDSA or RSA); `ssh-keygen` makes one"
+        return f"{path} is no private key (Ed25519, ECDSA or RSA); `ssh-keygen` makes one"
     return None

@@ -107,16 +107,22 @@ def check_hosts(names: Sequence[str]) -> None:
 def keys_that_open_nothing(hosts: Mapping[str, Host]) -> str:
     """What is wrong with the private keys of these hosts, each with the line that names it."""
     from bramble.inventory.problems import Problem, shown
-    from bramble.ssh_problems import key_problem
 
-    problems: dict[Problem, None] = {}
+    named: dict[tuple[Any, Path], str] = {}
     for name, host in hosts.items():
         ssh: Any = host.settings["ssh"]
-        source = host.sources.get(("ssh", "key"))
-        if source and (said := key_problem(ssh)):
-            prefix = f"{name}: " if source.layer == "host" else ""
-            file = shown(source.file)
-            problems[Problem(file, source.line, f"{prefix}ssh.key: {said}")] = None
+        if (source := host.sources.get(("ssh", "key"))) and ssh.key:
+            named.setdefault((source, ssh.key), name if source.layer == "host" else "")
+    if not named:
+        return ""
+    # paramiko takes its time.
+    from bramble.ssh_problems import key_problem
+
+    problems = []
+    for (source, key), name in named.items():
+        if said := key_problem(key):
+            message = f"{name}: ssh.key: {said}" if name else f"ssh.key: {said}"
+            problems.append(Problem(shown(source.file), source.line, message))
     return "\n".join(map(str, problems))
 
 
