@@ -17,15 +17,18 @@ from weakref import WeakKeyDictionary
 import gevent
 from paramiko import Channel, SSHException, Transport
 from pyinfra.api import StringCommand
-from pyinfra.api.exceptions import ConnectError, PyinfraError
+from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.output import echo, format_text
 from pyinfra.api.util import get_file_io
 from pyinfra.connectors.ssh import SSHConnector
-from pyinfra.connectors.ssh_util import load_key_with_certificate
 from pyinfra.connectors.sshuserclient import client as user_client
 from pyinfra.connectors.util import CommandOutput, OutputLine, make_unix_command_for_host
 
-from bramble.ops.boundary import Overdue, Problem, attempt
+from bramble import catalogue
+from bramble.inventory import from_data
+from bramble.ops.boundary import EXPECTED, Overdue, Problem, attempt
+from bramble.settings import Ssh
+from bramble.ssh_problems import key_problem, why
 
 ALIVE_EVERY_S = 5
 SILENT_S = 15
@@ -33,8 +36,6 @@ SILENT_S = 15
 HANDSHAKE_S = 15
 """What keys, login and channel of a new connection may take, besides reaching the node."""
 DEAD_AFTER_MS = 15_000
-SPEAKS_NO_SSH = ("No existing session", "Error reading SSH protocol banner")
-"""How paramiko tells of a server that accepted a connection and said nothing, or no SSH."""
 LARGEST_ANSWER = 32 * 2**20
 """Bytes that a command may print: more is no answer to anything that is asked."""
 
@@ -58,30 +59,22 @@ class NodeConnector(SSHConnector):
 
     def connect(self) -> None:
         """Connect within the inventory's time to reach a node and HANDSHAKE_S; else ConnectError."""
-        options = self.data["ssh_paramiko_connect_kwargs"] or {}
-        limit_s = options.get("timeout", self.state.config.CONNECT_TIMEOUT) + HANDSHAKE_S
+        ssh: Any = from_data(self.host.name, self.host.data.bramble, catalogue.sections())["ssh"]
         _ask_nobody_about_keys()
-        done = attempt(self._connected, limit_s)
+        done = attempt(lambda: self._connected(ssh))
         if isinstance(done, Problem):
             raise ConnectError(done.why)
 
-    def _connected(self) -> None:
-        """Load the key without asking for its passphrase, then connect and watch the connection."""
-        key, password = self.data["ssh_key"], self.data["ssh_key_password"]
-        if key:
-            try:
-                load_key_with_certificate(key, password, cwd=self.state.cwd, allow_prompt=False)
-            except PyinfraError as error:
-                raise ConnectError(str(error)) from error
+    def _connected(self, ssh: Ssh) -> None:
+        """Connect and watch the connection; what stands in the way is told with what to do."""
+        if ssh.key and (problem := key_problem(ssh.key)):
+            raise ConnectError(f"ssh.key: {problem}")
+        limit_s = ssh.connect_timeout_s + HANDSHAKE_S
         try:
-            super().connect()
-        except ConnectError as error:
-            if any(said in str(error) for said in SPEAKS_NO_SSH):
-                raise ConnectError(
-                    "it takes the connection and does not speak SSH: its sshd is frozen, or something "
-                    "else listens there. Look at the board's power and memory, and at ssh.port"
-                ) from error
-            raise
+            with gevent.Timeout(limit_s, Overdue(f"it took longer than {limit_s} s")):
+                super().connect()
+        except EXPECTED as error:
+            raise ConnectError(why(self.host.name, ssh, error)) from error
         assert self.client is not None
         transport = self.client.get_transport()
         if transport is None:
@@ -156,12 +149,12 @@ class NodeConnector(SSHConnector):
         return code
 
     def _put_file(self, filename_or_io: Any, remote_location: str) -> None:
-        """Send a file by SFTP; TimeoutError once none of it moves for SILENT_S."""
+        """Send a file by SFTP; OSError once none of it moves for SILENT_S."""
         with get_file_io(filename_or_io) as file:
             self._move(lambda sftp, moved: sftp.putfo(file, remote_location, callback=moved))
 
     def _get_file(self, remote_filename: str, filename_or_io: Any) -> None:
-        """Fetch a file by SFTP; TimeoutError once none of it moves for SILENT_S."""
+        """Fetch a file by SFTP; OSError once none of it moves for SILENT_S."""
         with get_file_io(filename_or_io, "wb") as file:
             self._move(lambda sftp, moved: sftp.getfo(remote_filename, file, callback=moved))
 
@@ -178,7 +171,8 @@ class NodeConnector(SSHConnector):
             still_s = time.monotonic() - self._moved_at_s
             if still_s >= SILENT_S:
                 moving.kill(block=False)
-                raise Overdue(f"none of it moved for {SILENT_S} s")
+                # pyinfra would put its own words, without any, in the place of a TimeoutError's.
+                raise OSError(f"none of it moved for {SILENT_S} s")
             moving.join(SILENT_S - still_s)
         if isinstance(moving.value, Problem):
             raise OSError(self._lost.get(transport) or moving.value.why)

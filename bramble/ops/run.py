@@ -21,7 +21,7 @@ from bramble.ops.session import Work, in_words, on_host, refuse, this_run, watch
 from bramble.plan import NodePlan, look_at, make
 from bramble.settings import Section
 from bramble.snapshot import Snapshot, Unknown
-from bramble.steps import Step, as_dict
+from bramble.steps import Step, as_dict, at_once
 
 __all__ = ["Node", "accept", "begin", "bring", "finish", "take_back", "tell_plan", "watch"]
 
@@ -100,6 +100,27 @@ def accept(node: Node) -> None:
         host.log(click.style(warning, "yellow"))
     if node.plan.refusals:
         refuse(name="Refuse the plan", problem=Problem("\n".join(node.plan.refusals)))
+    elif node.plan is not None and node.plan.pins:
+        hold_to_pins(name="See that what is pinned can be had", node=node)
+
+
+@on_host
+def hold_to_pins(node: Node) -> str | Work:
+    """Fail the host where what engine.lock holds it to is nowhere, before anything is changed.
+
+    Only as this is carried out all hosts of the run have said which releases they can give.
+    """
+    reasons = impossible(node) if state.is_executing else ()
+    return (lambda _host: Problem("\n".join(reasons))) if reasons else "what is pinned can be had"
+
+
+def impossible(node: Node) -> tuple[str, ...]:
+    """Why what this host's pins ask for can never be had."""
+    if node.plan is None or not node.plan.pins:
+        return ()
+    several = [_steps(node, name) for name in node.plan.roles]
+    lacking = (releases.lacking(step) for steps in several for step in steps)
+    return (*at_once(several), *(why for why in lacking if why))
 
 
 @in_words
@@ -231,7 +252,9 @@ def tell_plan(node: Node) -> None:
     """Put the node's plan, with what differs from it now, into the report."""
     if node.plan is not None:
         steps = {name: _steps(node, name) for name in node.plan.roles}
-        this_run().report.write("plan", **as_dict(node.plan, steps))
+        told = as_dict(node.plan, steps)
+        refused = dict.fromkeys((*told["refused"], *impossible(node)))
+        this_run().report.write("plan", **{**told, "refused": list(refused)})
 
 
 @in_words

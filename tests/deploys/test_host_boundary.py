@@ -21,7 +21,7 @@ HEALTHY = "healthy"
 # What each is told to have, and what to do where that is known.
 TOLD = {
     "wants a sudo password": "sudo asks pi for a password; .*NOPASSWD",
-    "says nothing at all": "does not speak SSH: its sshd is frozen",
+    "says nothing at all": "takes connections and then says nothing",
     "opens no channel": "opened no channel within 15 s",
     "closes as a channel opens": "the connection was closed",
     "starts no command": "opened no channel within 15 s",

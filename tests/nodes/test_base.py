@@ -6,11 +6,14 @@ import shlex
 import subprocess
 from pathlib import Path
 
+import paramiko
 import pytest
+import yaml
 
 from bramble import virtual
 from bramble.node import program
 from bramble.virtual import lifecycle
+from bramble.virtual.model import address_of
 from tests.nodes.fleet import BIN, ROOT, Fleet, wait_until
 
 pytestmark = pytest.mark.nodes
@@ -202,6 +205,51 @@ def test_a_broken_configuration_of_sshd_is_found_and_not_touched(fleet, on):
     assert found(fleet)["base.sshd_configuration_is_valid"]["status"] == "fail"
     on("rm /etc/ssh/sshd_config.d/50-mine.conf")
     assert fleet.changed() == [NODE]
+
+
+@pytest.fixture
+def behind(fleet, on, tmp_path):
+    """The node as a host that only ~/.ssh/config knows, behind a jump host: itself, seen from itself."""
+    (group,) = (fleet.folder / "groups").glob("virtual.yml")
+    known = yaml.safe_load(group.read_text())["ssh"]
+    address, ssh = address_of(NODE), tmp_path / "home" / ".ssh"
+    ssh.mkdir(parents=True)
+    (ssh / "known_hosts").write_text(Path(known["known_hosts"]).read_text())
+    (ssh / "config").write_text(
+        f"Host mypi\n  HostName 127.0.0.1\n  User pi\n  ProxyJump pi@{address}\n"
+        f"Host mypi {address}\n  IdentityFile {known['key']}\n"
+    )
+    own = Base(tmp_path / "fleet")
+    changes = {"ssh": {"address": "mypi", "known_hosts": "../known_hosts"}}
+    own.write([NODE], {NODE: changes | {"node": {"roles": ["base"]}}})
+    shared = own.folder / "groups" / "virtual.yml"
+    said = yaml.safe_load(shared.read_text()) | {"ssh": {}}
+    shared.write_text(yaml.safe_dump(said))
+    own.home = {"HOME": str(tmp_path / "home")}
+    own.fingerprint = on("ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub").split()[1]
+    return own
+
+
+def test_a_host_that_only_ssh_config_knows_is_trusted_and_deployed_to_through_its_jump(behind):
+    untrusted = behind.bramble("plan", NODE, **behind.home)
+    assert untrusted.returncode == 1
+    assert f"run `bramble trust {NODE}` first" in untrusted.stdout
+    trusted = behind.bramble("trust", NODE, "--fingerprint", behind.fingerprint, **behind.home)
+    assert trusted.returncode == 0, trusted.stdout
+    planned = behind.bramble("plan", NODE, **behind.home)
+    assert planned.returncode == 0, planned.stdout
+    assert planned.stdout.splitlines()[0] == f"Inventory {behind.folder}: {NODE}"
+    assert "steps to do" in planned.stdout
+
+
+def test_a_host_whose_key_changed_is_told_with_the_word_that_trusts_it_anew(behind):
+    other = paramiko.ECDSAKey.generate()
+    known = behind.folder.parent / "known_hosts"
+    known.write_text(f"127.0.0.1 {other.get_name()} {other.get_base64()}\n")
+    for words in (("verify", NODE), ("plan", NODE), ("up", NODE), ("trust", NODE)):
+        done = behind.bramble(*words, **behind.home)
+        assert f"run `bramble trust {NODE} --replace`" in done.stdout, words
+        assert done.returncode == 1, words
 
 
 def test_base_is_taken_back_and_set_again(fleet, on):

@@ -5,6 +5,7 @@ believed of it afterwards is its stamp, as of real models.
 """
 
 import hashlib
+import re
 import shlex
 
 import pytest
@@ -119,6 +120,23 @@ def test_a_model_that_fails_gives_way_and_is_not_tried_again_by_itself(fleet, on
     assert on("systemctl show -p ExecMainStartTimestamp llama-server") == restarted
 
 
+def test_a_port_that_somebody_else_holds_is_told_by_its_holder_and_rejects_nothing(fleet, on):
+    listen = "systemd-run -q --unit=other python3 -m http.server 8099 --bind 127.0.0.1"
+    on(f"{listen}; until ss -Hltn | grep -q :8099; do sleep 0.1; done")
+    fleet.wants(port=8099)
+    code, said = fleet.up()
+    assert code == 1
+    assert re.search(
+        r"port 8099 is held by python3 \(process \d+\); end that, or set serving.port", said
+    )
+    assert "rejected" not in said
+    on("systemctl stop other")
+    code, said = fleet.up()
+    assert code == 0, said
+    fleet.wants()
+    assert fleet.up()[0] == 0
+
+
 def test_another_model_is_switched_to_and_gone_back_from(fleet, hub, on):
     fleet.wants("big", url=hub.url)
     code, said = fleet.up()
@@ -133,6 +151,16 @@ def test_another_model_is_switched_to_and_gone_back_from(fleet, hub, on):
     assert done.returncode == 0, done.stdout
     assert f"{NODE}: rolled back: {FIRST}" in done.stdout
     assert "no changes" in fleet.up()[1]
+    assert f"stays at model {FIRST} and does not get big" in fleet.bramble("config", NODE).stdout
+
+    # A card that was replaced has no model to stay at: that is seen before anything is changed.
+    on(f"mkdir {FOLDER}/aside; mv {FOLDER}/{FIRST}-* {FOLDER}/aside")
+    for word in ("plan", "up"):
+        done = fleet.bramble(word, NODE)
+        assert done.returncode == 1
+        assert "which is neither there any more nor in models.lock" in done.stdout
+        assert fleet.events("step") == []
+    on(f"mv {FOLDER}/aside/* {FOLDER}; rmdir {FOLDER}/aside")
 
     on(f"sed -i -E 's/(_second.: )/\\11000/' {GOOD}")
     done = fleet.bramble("model", "rollback", NODE)

@@ -13,6 +13,7 @@ from bramble.inventory import load
 from bramble.inventory.headline import headline
 from bramble.inventory.validation import validate
 from bramble.ops import releases
+from bramble.ops.run import Node, impossible
 from bramble.plan import make
 from bramble.steps import as_dict
 from roles.model import plan as model
@@ -112,6 +113,9 @@ def test_a_plan_says_it_and_refuses_a_model_that_is_nowhere(folder):
     lacking = {"model": model.steps(plan.roles["model"], plan, gone)}
     (why,) = as_dict(plan, lacking)["refused"]
     assert why.startswith("a went back to tiny-q4_0, which is neither there any more")
+    # A deploy knows it before it changes anything.
+    assert impossible(Node(plan, gone, {})) == (why,)
+    assert impossible(Node(plan, look, {})) == ()
 
 
 def test_a_pinned_release_that_nobody_has_is_lacking_before_it_is_tried(folder):
@@ -120,6 +124,8 @@ def test_a_pinned_release_that_nobody_has_is_lacking_before_it_is_tried(folder):
     engine = next(role.plan for role in catalogue.roles() if role.name == "engine")
     own = node_plan()
     step, *_ = engine.steps(plan.roles["engine"], plan, good_look(own))
-    assert "run `bramble upgrade a`, which drops the pin" in releases.lacking(step)
+    (why,) = impossible(Node(plan, good_look(own), {}))
+    assert releases.lacking(step) == why
+    assert "run `bramble upgrade a`, which drops the pin" in why
     step, *_ = engine.steps(own.roles["engine"], own, good_look(own))
     assert releases.lacking(step) is None
