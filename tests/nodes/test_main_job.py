@@ -336,8 +336,9 @@ def test_a_failing_host_does_not_stop_the_other_and_is_named(fleet):
     assert end["failed"] == ["vpi-199"]
     assert fleet.statuses(NODE) == WELL
     code, results = fleet.verify()
-    assert code == 3
-    assert results["vpi-199", "ssh.reachable"]["status"] == "unknown"
+    assert code == 1
+    assert results["vpi-199", "ssh.reachable"]["status"] == "fail"
+    assert "does not answer" in results["vpi-199", "ssh.reachable"]["got"]
     fleet.write([NODE])
 
 
@@ -406,8 +407,10 @@ def test_a_host_whose_key_is_not_known_is_refused_until_it_is_trusted(fleet, on)
     known_hosts = fleet.folder / "known_hosts"
     own = {"ssh": {"address": address_of(NODE), "known_hosts": str(known_hosts)}}
     fleet.write([NODE], {NODE: own})
-    assert fleet.verify()[0] == 3
-    assert fleet.bramble("trust", NODE, "--fingerprint", "SHA256:other").returncode == 2
+    code, results = fleet.verify()
+    assert code == 1
+    assert results[NODE, "ssh.reachable"]["got"].endswith(f"run `bramble trust {NODE}` first")
+    assert fleet.bramble("trust", NODE, "--fingerprint", "SHA256:other").returncode == 1
     assert not known_hosts.exists()
     shown = on(NODE, "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub").split()[1]
     assert fleet.bramble("trust", NODE, "--fingerprint", shown).returncode == 0
