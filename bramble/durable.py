@@ -14,10 +14,10 @@ def replace(file: Path, content: str | bytes) -> None:
     It keeps its mode; a new one is for all to read.
     """
     mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else 0o644
-    atomic.write(str(file), content, mode)
+    atomic.write(str(file.absolute()), content, mode)
 
 
 def rename(source: Path, target: Path) -> None:
     """Give a file its name once the disk has all of it."""
     atomic.sync(str(source))
-    atomic.rename(str(source), str(target))
+    atomic.rename(str(source.absolute()), str(target.absolute()))

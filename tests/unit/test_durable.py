@@ -20,6 +20,13 @@ def test_a_file_that_is_replaced_keeps_its_mode_and_a_new_one_is_for_all_to_read
     assert sorted(file.name for file in tmp_path.iterdir()) == ["known_hosts", "models.lock"]
 
 
+def test_a_file_of_the_folder_that_a_command_runs_in_is_replaced(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    durable.replace(Path("models.lock"), b"text")
+    durable.rename(Path("models.lock"), Path("engine.lock"))
+    assert Path("engine.lock").read_text() == "text"
+
+
 def test_nothing_of_this_computers_is_renamed_in_another_way():
     """The virtual Pis are thrown away, and the nodes' programs have a test of their own."""
     top = Path(bramble.__file__).parent
