@@ -73,7 +73,12 @@ def _parts(lines: Sequence[str]) -> Iterator[str]:
 
 def _changed(body: Sequence[str]) -> str:
     """The lines that are there and not planned, and those that are planned and not there."""
-    there, planned = ([_short(line) for line in body if line[0] == sign] for sign in "-+")
+    there, planned = ([line[1:] for line in body if line[0] == sign] for sign in "-+")
+    if len(there) == len(planned) == 1 and len(planned[0]) > WIDTH:
+        # One long line, as cmdline.txt is: only words of it are others.
+        before, after = there[0].split(), planned[0].split()
+        there = [word for word in before if word not in after]
+        planned = [word for word in after if word not in before]
     words = []
     if there:
         words.append(f"has {_several(there)}")
@@ -82,11 +87,13 @@ def _changed(body: Sequence[str]) -> str:
     return " ".join(words) or "differs in its line endings"
 
 
-def _several(lines: Sequence[str]) -> str:
-    more = f" and {len(lines) - LINES} lines more" if len(lines) > LINES else ""
+def _several(several: Sequence[str]) -> str:
+    # Comments only where nothing else is another.
+    lines = [_short(line) for line in several if line[:1] != "#"] or [*map(_short, several)]
+    more = f" and {len(lines) - LINES} more" if len(lines) > LINES else ""
     return ", ".join(f"`{line}`" for line in lines[:LINES]) + more
 
 
 def _short(line: str) -> str:
-    words = " ".join(line[1:].removesuffix("\\").split())
+    words = " ".join(line.removesuffix("\\").split())
     return words if len(words) <= WIDTH else f"{words[:WIDTH]}..."

@@ -57,10 +57,11 @@ class Disk:
 
 @dataclass(frozen=True)
 class Socket:
-    """A listening TCP socket."""
+    """A listening TCP socket, with the processes that have it as far as they are told."""
 
     address: str
     port: int
+    pids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -186,16 +187,23 @@ def _disk(device: Mapping[str, Any]) -> Disk:
 
 
 def sockets(text: str) -> tuple[Socket, ...]:
-    """The listening TCP sockets in `ss -Hltn`; an IPv6 address comes without its brackets."""
+    """The listening TCP sockets in `ss -Hltnp`; an IPv6 address comes without its brackets."""
     return tuple(_sockets(text))
 
 
 def _sockets(text: str) -> Iterator[Socket]:
     for line in text.splitlines():
-        _, _, _, local, *_ = line.split()
+        _, _, _, local, *rest = line.split(maxsplit=5)
         address, _, port = local.rpartition(":")
         # An address of one interface: 127.0.0.53%lo, [fe80::1]%eth0.
-        yield Socket(address.partition("%")[0].strip("[]"), int(port))
+        pids = tuple(map(int, re.findall(r"\bpid=(\d+)", rest[-1]))) if rest else ()
+        yield Socket(address.partition("%")[0].strip("[]"), int(port), pids)
+
+
+def status(text: str) -> dict[str, str]:
+    """What /proc/PID/status says of a process, by its words."""
+    pairs = (line.partition(":") for line in text.splitlines())
+    return {name: value.strip() for name, colon, value in pairs if colon}
 
 
 def default_device(text: str) -> str | None:

@@ -46,7 +46,8 @@ class File:
 class Interests:
     """What one look at a node must see for a role; paths may be patterns with * and ?.
 
-    `commands` are run at every look, as root: they must be quick and change nothing.
+    `commands` are run at every look, as root: they must be quick and change nothing. `properties` are
+    what to ask of each unit besides its state, and `programs` names of which all processes are told.
     """
 
     files: tuple[str, ...] = ()
@@ -57,6 +58,8 @@ class Interests:
     http: tuple[str, ...] = ()
     free: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
+    properties: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
 
 
 def together(parts: Iterable[Interests]) -> Interests:

@@ -16,8 +16,14 @@ def manifest_path(folder: str) -> str:
 
 def built_sha256(snapshot: Snapshot, folder: str, binary: str) -> str:
     """The sha256 that the build recorded for a binary, empty where there is no such record."""
+    return all_built(snapshot, folder).get(binary, "")
+
+
+def all_built(snapshot: Snapshot, folder: str) -> dict[str, str]:
+    """The sha256 that the build recorded for each of a release's programs."""
     binaries = note(snapshot, manifest_path(folder)).get("binaries")
-    return str(binaries.get(binary, "")) if isinstance(binaries, dict) else ""
+    found = binaries.items() if isinstance(binaries, dict) else ()
+    return {str(name): str(made) for name, made in found}
 
 
 def note(snapshot: Snapshot, path: str) -> Mapping[str, Any]:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from bramble import parse
+from bramble import parse, process
+from bramble.process import Process, Program
 
 T = TypeVar("T")
 
@@ -75,23 +76,8 @@ class DeviceTree:
 
 
 @dataclass(frozen=True)
-class Process:
-    """A unit's main process: what it really runs, as whom, and its BRAMBLE_ variables.
-
-    `gone` are files that it has mapped and that have been removed or replaced since.
-    """
-
-    exe: str
-    exe_sha256: str
-    uid: int
-    argv: tuple[str, ...]
-    environ: Mapping[str, str]
-    gone: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Unit:
-    """A systemd unit's state in systemd's own words."""
+    """A systemd unit's state in systemd's own words; `properties` are all that were asked for."""
 
     load: str
     active: str
@@ -101,6 +87,7 @@ class Unit:
     restarts: int
     result: str
     process: Process | Unknown | None
+    properties: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -164,6 +151,7 @@ class Snapshot:
     disks: tuple[parse.Disk, ...] | Unknown = ()
     sockets: tuple[parse.Socket, ...] | Unknown = ()
     units: Mapping[str, Unit] | Unknown = field(default_factory=dict)
+    programs: Mapping[str, tuple[Program, ...]] | Unknown = field(default_factory=dict)
     packages: Mapping[str, str | None] | Unknown = field(default_factory=dict)
     provided: Mapping[str, str] | Unknown = field(default_factory=dict)
     files: Mapping[str, FileState | Unknown | None] | Unknown = field(default_factory=dict)
@@ -219,6 +207,7 @@ def read(raw: Mapping[str, Any], asked_at_s: float = 0, answered_at_s: float = 0
         disks=_known(raw, "disks", parse.disks),
         sockets=_known(raw, "sockets", parse.sockets),
         units=_known(raw, "units", lambda part: {name: _unit(u) for name, u in part.items()}),
+        programs=_known(raw, "programs", _programs),
         packages=_known(raw, "packages", _mapping),
         provided=_known(raw, "provided", _mapping),
         files=_known(raw, "files", _files),
@@ -306,21 +295,13 @@ def _unit(part: Mapping[str, Any]) -> Unit:
         needs_reload=properties.get("NeedDaemonReload") == "yes",
         restarts=int(properties.get("NRestarts", 0)),
         result=properties.get("Result", ""),
-        process=_known(part, "process", _process),
+        process=_known(part, "process", process.read),
+        properties=properties,
     )
 
 
-def _process(part: Mapping[str, Any] | None) -> Process | None:
-    if part is None:
-        return None
-    return Process(
-        part["exe"],
-        part["exe_sha256"],
-        part["uid"],
-        tuple(part["argv"]),
-        part["environ"],
-        tuple(part.get("gone", ())),
-    )
+def _programs(part: Mapping[str, Any]) -> Mapping[str, tuple[Program, ...]]:
+    return {name: tuple(Program(**one) for one in found) for name, found in _mapping(part).items()}
 
 
 def _files(part: Mapping[str, Any]) -> Mapping[str, FileState | Unknown | None]:

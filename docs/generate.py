@@ -93,6 +93,8 @@ WRITTEN: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("staged", "", "written by rpi-eeprom-update, taken by the bootloader at the next boot"),
     ),
     "service": (),
+    "set_aside": (),
+    "give_to_root": (),
     "serve_release": (
         (
             "home",

@@ -7,7 +7,6 @@ so that "not there" and "could not tell" stay apart.
 
 import glob
 import grp
-import hashlib
 import http.client
 import json
 import os
@@ -21,7 +20,7 @@ import time
 import urllib.error
 import urllib.request
 
-from bramble.node import dpkg
+from bramble.node import dpkg, reading
 
 # systemd's answers are asked for in one call; these are all that any role wants to know of a unit.
 UNIT_PROPERTIES = (
@@ -34,6 +33,8 @@ UNIT_PROPERTIES = (
     "MainPID",
     "NRestarts",
     "Result",
+    "FragmentPath",
+    "DropInPaths",
 )
 
 # Whatever a look may end in; something that is not HTTP may well listen on a port.
@@ -52,7 +53,6 @@ DEVICE_TREE_PROPERTIES = (
     "chosen/power/max_current",
 )
 TEXT_LIMIT_BYTES = 64 * 1024
-GONE = " (deleted)"  # what /proc adds to the name of a file that was removed or replaced
 
 
 def known(look, *args):
@@ -61,15 +61,6 @@ def known(look, *args):
         return {"ok": look(*args)}
     except UNKNOWN as error:
         return {"unknown": f"{type(error).__name__}: {error}"}
-
-
-def read(path, newline=None):
-    """A text file's content, or None where there is no such file; `newline` "" keeps every ending."""
-    try:
-        with open(path, encoding="utf-8", errors="replace", newline=newline) as file:
-            return file.read()
-    except FileNotFoundError:
-        return None
 
 
 def run(*argv):
@@ -94,16 +85,16 @@ def device_tree():
 def system():
     """What identifies the userland, the kernel and the processor."""
     return {
-        "os_release": read("/etc/os-release"),
-        "rpi_issue": read("/etc/rpi-issue"),
+        "os_release": reading.read("/etc/os-release"),
+        "rpi_issue": reading.read("/etc/rpi-issue"),
         "architecture": run("dpkg", "--print-architecture").strip(),
         "long_bit": int(run("getconf", "LONG_BIT")),
         "page_size": os.sysconf("SC_PAGE_SIZE"),
         "machine": os.uname().machine,
         "kernel": os.uname().release,
-        "cpuinfo": read("/proc/cpuinfo"),
+        "cpuinfo": reading.read("/proc/cpuinfo"),
         "cores": len(os.sched_getaffinity(0)),
-        "boot_id": read("/proc/sys/kernel/random/boot_id"),
+        "boot_id": reading.read("/proc/sys/kernel/random/boot_id"),
         "hostname": os.uname().nodename,
     }
 
@@ -113,13 +104,13 @@ def boot():
 
     /boot/config.txt and /boot/cmdline.txt are decoys since Bookworm; only the folder below counts.
     """
-    prefix = (read(f"{DEVICE_TREE}/chosen/os_prefix") or "").rstrip("\0")
+    prefix = (reading.read(f"{DEVICE_TREE}/chosen/os_prefix") or "").rstrip("\0")
     path = f"{FIRMWARE}/{prefix}cmdline.txt"
-    config = read(f"{FIRMWARE}/config.txt", newline="")
+    config = reading.read(f"{FIRMWARE}/config.txt", newline="")
     return {
-        "proc_cmdline": read("/proc/cmdline"),
+        "proc_cmdline": reading.read("/proc/cmdline"),
         "cmdline_path": path,
-        "cmdline_txt": read(path, newline=""),
+        "cmdline_txt": reading.read(path, newline=""),
         "config_txt": config,
         "included": included(config or "", {}),
     }
@@ -129,7 +120,7 @@ def included(text, found):
     """The text of each file that a config.txt includes, and that those include, by its name there."""
     for name in INCLUDE.findall(text):
         if name not in found and len(found) < INCLUDE_LIMIT:
-            found[name] = read(os.path.join(FIRMWARE, name), newline="")
+            found[name] = reading.read(os.path.join(FIRMWARE, name), newline="")
             included(found[name] or "", found)
     return found
 
@@ -145,17 +136,17 @@ def disks():
 
 def login(query):
     """Who logged in for this look, by sudo's word, and the keys that open that account."""
-    name = os.environ.get("SUDO_USER") or name_of(pwd.getpwuid, os.getuid())
+    name = os.environ.get("SUDO_USER") or reading.name_of(pwd.getpwuid, os.getuid())
     home = pwd.getpwnam(name).pw_dir
     keys = os.path.join(home, ".ssh", "authorized_keys")
     return {"user": name, "path": keys, "keys": file(keys, query)}
 
 
-def units(names):
+def units(names, more):
     """Properties of each unit, and of its running process what only /proc can prove."""
     if not names:
         return {}
-    text = run("systemctl", "show", "--property", ",".join(UNIT_PROPERTIES), *names)
+    text = run("systemctl", "show", "--property", ",".join([*UNIT_PROPERTIES, *more]), *names)
     blocks = [block for block in text.split("\n\n") if block.strip()]
     if len(blocks) != len(names):
         raise ValueError(f"systemctl told of {len(blocks)} units and was asked for {len(names)}")
@@ -166,32 +157,10 @@ def unit(block):
     """One unit's properties with its process."""
     properties = dict(line.partition("=")[::2] for line in block.strip().splitlines())
     pid = int(properties.get("MainPID") or 0)
-    return {"properties": properties, "process": known(process, pid) if pid else {"ok": None}}
-
-
-def process(pid):
-    """The program that process `pid` really runs, its sha256, arguments and BRAMBLE_ variables."""
-    with open(f"/proc/{pid}/environ", "rb") as file:
-        pairs = [entry.decode("utf-8", "replace") for entry in file.read().split(b"\0")]
-    with open(f"/proc/{pid}/cmdline", "rb") as file:
-        argv = [word.decode("utf-8", "replace") for word in file.read().split(b"\0")[:-1]]
-    with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as file:
-        mapped = {line.rstrip("\n").split(None, 5)[-1] for line in file}
-    exe = f"/proc/{pid}/exe"
     return {
-        "exe": os.readlink(exe),
-        "exe_sha256": sha256(exe),
-        "uid": os.stat(f"/proc/{pid}").st_uid,
-        "argv": argv,
-        "environ": dict(pair.partition("=")[::2] for pair in pairs if pair.startswith("BRAMBLE_")),
-        "gone": sorted(p.removesuffix(GONE) for p in mapped if p[0] == "/" and p.endswith(GONE)),
+        "properties": properties,
+        "process": known(reading.process, pid) if pid else {"ok": None},
     }
-
-
-def sha256(path):
-    """The sha256 of a file, as hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def files(query):
@@ -212,8 +181,8 @@ def file(path, query):
         return None
     seen = {
         "mode": stat.S_IMODE(status.st_mode),
-        "owner": name_of(pwd.getpwuid, status.st_uid),
-        "group": name_of(grp.getgrgid, status.st_gid),
+        "owner": reading.name_of(pwd.getpwuid, status.st_uid),
+        "group": reading.name_of(grp.getgrgid, status.st_gid),
         "size": status.st_size,
         "mtime_ns": status.st_mtime_ns,
     }
@@ -225,7 +194,7 @@ def file(path, query):
         return {"kind": "other", **seen}
     seen["kind"] = "file"
     if status.st_size <= query.get("hash_limit_bytes", 0):
-        seen["sha256"] = sha256(path)
+        seen["sha256"] = reading.sha256(path)
     if path not in query.get("secret", []) and status.st_size <= TEXT_LIMIT_BYTES:
         seen["text"] = text_of(path)
     return seen
@@ -238,14 +207,6 @@ def text_of(path):
             return file.read()
     except UnicodeDecodeError:
         return None
-
-
-def name_of(look_up, number):
-    """A user's or group's name, its number where no name is known."""
-    try:
-        return look_up(number)[0]
-    except KeyError:
-        return str(number)
 
 
 def users(names):
@@ -330,12 +291,13 @@ def main(query):
         "system": (system,),
         "boot": (boot,),
         "login": (login, query),
-        "meminfo": (read, "/proc/meminfo"),
-        "mountinfo": (read, "/proc/self/mountinfo"),
-        "swaps": (read, "/proc/swaps"),
+        "meminfo": (reading.read, "/proc/meminfo"),
+        "mountinfo": (reading.read, "/proc/self/mountinfo"),
+        "swaps": (reading.read, "/proc/swaps"),
         "disks": (disks,),
-        "sockets": (run, "ss", "-Hltn"),
-        "units": (units, query.get("units", [])),
+        "sockets": (run, "ss", "-Hltnp"),
+        "units": (units, query.get("units", []), query.get("properties", [])),
+        "programs": (reading.programs, query.get("programs", [])),
         "packages": (dpkg.installed, query.get("packages", [])),
         "provided": (dpkg.provided, query.get("packages", [])),
         "files": (files, query),

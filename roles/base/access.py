@@ -8,7 +8,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bramble.snapshot import FileState, Login, Process, Snapshot, Unknown
+from bramble.process import Process
+from bramble.snapshot import FileState, Login, Snapshot, Unknown
 from bramble.steps import Step, diff
 
 # sshd takes the first of several values, and reads its drop-ins in the order of their names.

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from bramble.checks import Finding, Node, check, expect, unknown
 from bramble.releases import manifest_path
+from bramble.roots import open_to_others
 from bramble.snapshot import FileState, Unknown
 from roles.engine import proof
-from roles.engine.plan import CURRENT, SERVER, EnginePlan, incomplete
+from roles.engine.plan import EnginePlan
+from roles.engine.whole import CURRENT, TRUSTED, incomplete, programs
 
 
 @check()
 def release_is_whole(plan: EnginePlan, node: Node) -> Finding:
-    """The planned release is there with its manifest, and its server is the one that was built."""
+    """The planned release is there with its manifest, and each of its programs is as it was built."""
     want = f"{plan.folder}, whole"
-    files = node.snapshot.files
+    look, files = node.snapshot, node.snapshot.files
     if isinstance(files, Unknown):
         return unknown(want, files)
-    for path in (manifest_path(plan.folder), CURRENT, SERVER):
-        if isinstance(seen := files.get(path), Unknown):
+    for seen in (*map(files.get, (manifest_path(plan.folder), CURRENT)), *programs(look).values()):
+        if isinstance(seen, Unknown):
             return unknown(want, seen)
-    problem = incomplete(plan, node.snapshot)
+    problem = incomplete(plan.folder, look)
     remedy = "Run the deploy again: it builds the release."
     return expect(want, problem or "whole", problem is None, remedy)
 
@@ -56,3 +58,14 @@ def release_has_what_was_planned(plan: EnginePlan, node: Node) -> Finding:
     kernels = [f"KleidiAI {name} by {feature}" for name, feature in record["kleidiai"].items()]
     got = f"{' '.join(info)}; {', '.join([*kernels, *record['buffers']])}"
     return expect(want, got, not proof.lacking(plan.wants, record), remedy)
+
+
+@check()
+def releases_belong_to_root(plan: EnginePlan, node: Node) -> Finding:
+    """Root alone may change the folders that releases are in, and those that lead there."""
+    want, found = f"{TRUSTED[-2]}, root's alone", open_to_others(node.snapshot, TRUSTED)
+    if isinstance(found, Unknown):
+        return unknown(want, found)
+    got = "; ".join(f"{path} {who}" for path, who in found.items())
+    remedy = "Deploy again: it gives them back, and installs anew what others may have changed."
+    return expect(want, got or want, not found, remedy)

@@ -9,7 +9,8 @@ from typing import Any
 from bramble.board import Board
 from bramble.engine_lock import Pin
 from bramble.plan import Given, Interests, NodePlan, RolePlan, identity
-from bramble.releases import built_sha256, linked, manifest_path, note, superfluous, there
+from bramble.releases import linked, manifest_path, note, superfluous, there
+from bramble.roots import give_back
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step, Stored, Upload, install_packages, remove_files
 from roles.engine import amx, kleidiai, processor, proof
@@ -22,10 +23,8 @@ from roles.engine.recipe import (
     VARIANTS,
 )
 from roles.engine.settings import Git, Settings
+from roles.engine.whole import CURRENT, HOME, PROGRAMS, TRUSTED, incomplete
 
-HOME = "/opt/bramble/engine"
-CURRENT = f"{HOME}/current"
-SERVER = f"{CURRENT}/bin/llama-server"
 PREVIOUS = f"{HOME}/previous"
 GOOD = f"{HOME}/good.json"
 REJECTED = f"{HOME}/rejected"
@@ -58,13 +57,19 @@ class EnginePlan(RolePlan):
     wants: proof.Wants
     refusal: str | None
 
+    @property
+    def notes(self) -> tuple[str, str]:
+        """What says of the release that it is whole and computes here."""
+        return (manifest_path(self.folder), proof.path(self.folder))
+
 
 def interests(settings: Settings) -> Interests:
     """Which releases there are, which one is current, good or rejected, and room for one more."""
     return Interests(
         files=(
             CURRENT,
-            SERVER,
+            f"{PROGRAMS}/*",
+            *TRUSTED,
             PREVIOUS,
             GOOD,
             f"{REJECTED}/*.json",
@@ -169,7 +174,13 @@ def _jobs(board: Board) -> int:
 
 def steps(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
     """Have the release where it is missing, make it current if it computes here, clear up."""
-    return (_install(plan, node, snapshot), _switch(plan, snapshot), _clear_up(plan, snapshot))
+    given = give_back("Give the releases' folders to root", snapshot, TRUSTED, plan.notes)
+    return (
+        given,
+        _install(plan, node, snapshot),
+        _switch(plan, snapshot),
+        _clear_up(plan, snapshot),
+    )
 
 
 def candidate(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
@@ -236,7 +247,7 @@ def _install(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> Step:
         otherwise=_not_stored(plan, node.host),
         mirror=plan.mirror,
     )
-    why = incomplete(plan, snapshot)
+    why = incomplete(plan.folder, snapshot)
     if why is None:
         return Step(name, None, stored=stored)
     return Step(
@@ -308,29 +319,11 @@ def _pin(source: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in source.items() if key != "upload"}
 
 
-def incomplete(plan: EnginePlan, snapshot: Snapshot) -> str | None:
-    """Why the release does not count as built, None when it does.
-
-    Its manifest is written last, so what has one is whole; the server of the current release is
-    held against it at every look, because a damaged one would serve damaged answers.
-    """
-    if not isinstance(snapshot.file(manifest_path(plan.folder)), FileState):
-        return f"release {plan.release} is not there"
-    current, server = snapshot.file(CURRENT), snapshot.file(SERVER)
-    if not isinstance(current, FileState) or current.target != f"releases/{plan.release}":
-        return None
-    if not isinstance(server, FileState):
-        return f"release {plan.release} has no llama-server"
-    if server.sha256 != built_sha256(snapshot, plan.folder, "llama-server"):
-        return f"llama-server of release {plan.release} is not the one that was built"
-    return None
-
-
 def _switch(plan: EnginePlan, snapshot: Snapshot) -> Step:
     name, target = "Make the release current", f"releases/{plan.release}"
     seen = snapshot.file(CURRENT)
     if isinstance(seen, FileState) and seen.target == target:
-        anew = "it is installed anew" if incomplete(plan, snapshot) else None
+        anew = "it is installed anew" if incomplete(plan.folder, snapshot) else None
         why = anew or proof.unproven(plan.wants, snapshot, plan.folder)
         if why is None:
             return Step(name, None)

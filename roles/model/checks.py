@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bramble.checks import Finding, Node, check, expect, unknown
+from bramble.roots import OURS, open_to_others
 from bramble.snapshot import Unknown
 from roles.model.plan import ModelPlan, unverified
 
@@ -39,3 +40,16 @@ def _as_read_back(plan: ModelPlan, host: str, want: str, on_disk: str) -> Findin
         f"The disk damaged {plan.path}, or somebody changed it: run `bramble model verify {host}`, and "
         "deploy again, which fetches it anew. Then look after the disk.",
     )
+
+
+@check()
+def model_belongs_to_root(plan: ModelPlan, node: Node) -> Finding:
+    """Root alone may change the model, what says that it was verified, and the folders of both."""
+    want, found = f"{plan.path}, root's alone", open_to_others(node.snapshot, plan.trusted)
+    if isinstance(found, Unknown):
+        return unknown(want, found)
+    got = "; ".join(f"{path} {who}" for path, who in found.items())
+    remedy = (
+        f"Deploy again; of what is not below {' or '.join(OURS)}: chown root and chmod go-w it."
+    )
+    return expect(want, got or want, not found, remedy)

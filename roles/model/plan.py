@@ -17,6 +17,7 @@ from bramble.parse import default_device
 from bramble.plan import File, Given, Interests, NodePlan, RolePlan
 from bramble.printable import address
 from bramble.releases import note
+from bramble.roots import above, give_back
 from bramble.snapshot import FileState, Output, Snapshot, Unknown
 from bramble.steps import Shared, Step, Upload, write_files
 from roles.model.settings import Pin, Settings
@@ -45,6 +46,11 @@ class ModelPlan(RolePlan):
         return {"folder": folder, "planned": self.path, "home": self.engine_home}
 
     @property
+    def trusted(self) -> tuple[str, ...]:
+        """What root alone may write, the outermost first."""
+        return (*above(str(PurePosixPath(self.path).parent)), self.path, self.stamp)
+
+    @property
     def stamp(self) -> str:
         """The file that remembers the verified sha256, with the model's size and time."""
         return f"{self.path}.json"
@@ -61,7 +67,8 @@ def interests(settings: Settings) -> Interests:
     path = _path(settings)
     # Other models with what was noted of them: a rollback may want any of them.
     others = f"{settings.folder.rstrip('/')}/*.gguf*"
-    files = (path, f"{path}.json", f"{path}.fit", others, RADIO.format("*"))
+    folders = above(settings.folder.rstrip("/"))
+    files = (path, f"{path}.json", f"{path}.fit", others, RADIO.format("*"), *folders)
     return Interests(files=files, free=(settings.folder,), commands=(ROUTE, ADDRESSES))
 
 
@@ -115,8 +122,17 @@ def ahead(settings: Settings, snapshot: Snapshot) -> Kept | str | None:
 
 def steps(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
     """Fetch the file unless a verified one is there, and note what its header said before."""
+    folder = str(PurePosixPath(plan.path).parent)
+    stamps = [
+        path for path in _paths(snapshot) if path.startswith(folder) and path.endswith(".json")
+    ]
+    given = give_back("Give the model's folder to root", snapshot, plan.trusted, stamps)
     noted = write_files("Note what the model takes", plan.files, snapshot)
-    return (_fetch(plan, node.host, snapshot), noted)
+    return (given, _fetch(plan, node.host, snapshot), noted)
+
+
+def _paths(snapshot: Snapshot) -> tuple[str, ...]:
+    return () if isinstance(snapshot.files, Unknown) else tuple(snapshot.files)
 
 
 def _held(plan: ModelPlan, host: str) -> str | None:

@@ -11,13 +11,26 @@ from bramble.owned import REMEDY, as_written
 from bramble.releases import built_sha256, note
 from bramble.snapshot import FileState, Unknown
 from bramble.steps import write_files
-from roles.serving.plan import STRAY_CONFIG, UNIT, USER, ServingPlan, rejected, unproven
+from roles.serving import running, sandbox
+from roles.serving.plan import (
+    SERVER,
+    STRAY_CONFIG,
+    UNIT,
+    UNIT_FILE,
+    USER,
+    ServingPlan,
+    otherwise,
+    own_drop_ins,
+    rejected,
+    unproven,
+)
 
 # Where models.lock has no dimensions of the model: what a token of context takes in an 8B model (Llama
 # 3.1: 32 layers, 8 heads of 128, keys and values, two bytes each), which is more than in smaller ones;
 # and the compute buffer with a large vocabulary.
 CONTEXT_KIB = 128
 COMPUTE_MIB = 300
+DEPLOY = "Run the deploy again."
 JOURNAL = f"sudo journalctl -u {UNIT} says why."
 
 
@@ -51,18 +64,65 @@ def files_are_as_written(plan: ServingPlan, node: Node) -> Finding:
 
 @check()
 def process_runs_the_plan(plan: ServingPlan, node: Node) -> Finding:
-    """The running process was started for this plan, and not before the files were."""
-    process = node.snapshot.process(UNIT)
+    """The running process has the planned arguments and environment, and was started for this plan."""
+    want, process = f"as planned, for plan {plan.plan_id}", node.snapshot.process(UNIT)
     if isinstance(process, Unknown):
-        return unknown(plan.plan_id, process)
-    got = process.environ.get("BRAMBLE_PLAN", "no plan") if process else "no process"
-    if process and plan.model_path in process.gone:
-        got += " with a model file that was replaced since"
-    unit = node.snapshot.unit(UNIT)
-    if not isinstance(unit, Unknown) and unit.needs_reload:
-        got += ", and systemd has an older unit in memory"
+        return unknown(want, process)
     remedy = rejected(plan, node.plan.host, node.snapshot) or "Run the deploy again."
-    return expect(plan.plan_id, got, got == plan.plan_id, remedy)
+    if process is None:
+        return expect(want, "no process", False, remedy)
+    problem = otherwise(plan, process)
+    if plan.model_path in process.gone:
+        gone = "it has a model file that was replaced since it started"
+        problem = f"{problem}; {gone}" if problem else gone
+    return expect(want, problem or want, problem is None, remedy)
+
+
+@check()
+def unit_is_loaded_as_written(plan: ServingPlan, node: Node) -> Finding:
+    """systemd has the unit in memory as its file says, sandbox and limits, and no drop-in changes it."""
+    want, unit = "as its file says, no drop-in", node.snapshot.unit(UNIT)
+    if isinstance(unit, Unknown):
+        return unknown(want, unit)
+    if unit.load != "loaded":
+        return expect(want, f"systemd says {unit.load}", False, DEPLOY)
+    drop_ins = [f"{path} changes it" for path in sandbox.drop_ins(unit)]
+    problems = (*drop_ins, *sandbox.loaded_otherwise(UNIT_FILE, plan.unit_text, unit))
+    remedy = f"{DEPLOY} What is to stay belongs in the inventory."
+    if len(drop_ins) > len(own_drop_ins(unit)):
+        remedy = "Take the drop-in away that is for more units than this one; then deploy again."
+    return expect(want, "; ".join(problems) or want, not problems, remedy)
+
+
+@check()
+def sandbox_holds_the_process(plan: ServingPlan, node: Node) -> Finding:
+    """The kernel holds the running process to the unit's sandbox: privileges, calls, files, limits."""
+    want, process = "held as its unit says", node.snapshot.process(UNIT)
+    if isinstance(process, Unknown):
+        return unknown(want, process)
+    if process is None:
+        return expect(want, "no process", False, JOURNAL)
+    problems = sandbox.not_held(plan.unit_text, process)
+    return expect(want, "; ".join(problems) or want, not problems, DEPLOY)
+
+
+@check()
+def no_other_server_runs(plan: ServingPlan, node: Node) -> Finding:
+    """No other llama-server runs on the node, whoever started it, and takes its memory or a port."""
+    want, look = "the service's alone", node.snapshot
+    found, sockets = look.programs, look.sockets
+    for seen in (found, sockets):
+        if isinstance(seen, Unknown):
+            return unknown(want, seen)
+    assert not isinstance(found, Unknown)
+    assert not isinstance(sockets, Unknown)
+    others = [one for one in found.get(SERVER, ()) if not one.cgroup.endswith(f"/{UNIT}")]
+    words = [running.whose(one, sockets) for one in others]
+    remedy = (
+        "It is not bramble's: end it, or have whoever started it do so "
+        f"(sudo kill {' '.join(str(one.pid) for one in others)})."
+    )
+    return expect(want, "; ".join(words) or want, not others, remedy)
 
 
 @check()
@@ -106,12 +166,18 @@ def release_passed_the_gate(plan: ServingPlan, node: Node) -> Finding:
 
 @check()
 def port_is_bound_as_planned(plan: ServingPlan, node: Node) -> Finding:
-    """The planned port is listened on, on the planned address and on no other."""
+    """The planned port is listened on by the service alone, on the planned address and on no other."""
     want, sockets = f"{plan.host}:{plan.port}", node.snapshot.sockets
     if isinstance(sockets, Unknown):
         return unknown(want, sockets)
-    bound = sorted({f"{s.address}:{s.port}" for s in sockets if s.port == plan.port})
+    there, unit = [one for one in sockets if one.port == plan.port], node.snapshot.unit(UNIT)
+    bound = sorted({f"{one.address}:{one.port}" for one in there})
     got = ", ".join(bound) or "nothing listens there"
+    main = "" if isinstance(unit, Unknown) else unit.properties.get("MainPID", "")
+    others = {str(pid) for one in there for pid in one.pids} - {main}
+    if others:
+        remedy = f"It is not bramble's: end it (sudo kill {' '.join(sorted(others))}), then deploy."
+        return expect(want, f"{got}, held by process {', '.join(sorted(others))}", False, remedy)
     return expect(want, got, bound == [want], JOURNAL)
 
 

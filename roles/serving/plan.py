@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from bramble.board import Board
 from bramble.fit.deploy import Judged, judged
 from bramble.fit.verdict import room_of
 from bramble.plan import File, Given, Interests, NodePlan, RolePlan, identity
+from bramble.process import Process
 from bramble.releases import built_sha256, note
 from bramble.render import render
-from bramble.snapshot import Snapshot, Unknown
+from bramble.snapshot import Snapshot, Unit, Unknown
 from bramble.steps import Step, remove_files, systemd, write_files
+from roles.serving import running, sandbox
 from roles.serving.settings import Settings
 
 UNIT = "llama-server.service"
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
+# Where drop-ins of this very unit lie; those that are of other units too are nobody's to move.
+OWN_DROP_INS = tuple(
+    f"{folder}/{UNIT}.d/"
+    for folder in (
+        *("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system"),
+        *("/etc/systemd/system.control", "/run/systemd/system.control"),
+    )
+)
+SERVER = "llama-server"
 SYSUSERS_FILE = "/etc/sysusers.d/bramble-llama.conf"
 USER = "llama"
 # How long the gate may take as in the programs serve_release, talk and vitals: a question and three
@@ -52,6 +63,7 @@ class ServingPlan(RolePlan):
     release: str
     identity: Mapping[str, str]
     attempt: str
+    foreign_drop_ins: Literal["set_aside", "refuse"]
 
     def refusals(self) -> tuple[str, ...]:
         """A model that does not fit the node, where it is known before it is fetched."""
@@ -60,6 +72,11 @@ class ServingPlan(RolePlan):
     def warnings(self) -> tuple[str, ...]:
         """A fit that cannot be told, and a context that the model was not trained for."""
         return self.fit.warnings if self.fit else ()
+
+    @property
+    def unit_text(self) -> str:
+        """What the unit's file is to hold."""
+        return next(file.text for file in self.files if file.path == UNIT_FILE)
 
     @property
     def program(self) -> str:
@@ -90,12 +107,14 @@ def interests(settings: Settings) -> Interests:
         units=(UNIT,),
         users=(USER,),
         http=(f"{url}/health", f"{url}/props"),
+        properties=sandbox.PROPERTIES,
+        programs=(SERVER,),
     )
 
 
 def plan(settings: Settings, board: Board, given: Given) -> ServingPlan:
     """The unit for this model on this board; every value that llama-server would guess is given."""
-    argv = _argv(settings, board, given)
+    argv = running.command_line(settings, board, given)
     plan_id = identity([given["engine.release"], given["model.sha256"], argv])
     unit = render(
         "serving/llama-server.service.j2",
@@ -135,6 +154,7 @@ def plan(settings: Settings, board: Board, given: Given) -> ServingPlan:
         reserve_mib=settings.reserve_mib,
         fit=judged(given, room_of(board, settings.reserve_mib), settings.request),
         speed_share=settings.gate.speed_share,
+        foreign_drop_ins=settings.foreign_drop_ins,
         engine_home=given["engine.home"],
         release=given["engine.release"],
         # Speeds are compared only where all of this is the same.
@@ -148,31 +168,6 @@ def plan(settings: Settings, board: Board, given: Given) -> ServingPlan:
     )
 
 
-def _argv(settings: Settings, board: Board, given: Given) -> tuple[str, ...]:
-    """llama-server's command line, one flag with its value a word."""
-    return (
-        f"{given['engine.bin']}/llama-server",
-        f"--model {given['model.path']}",
-        f"--alias {given['model.name']}",
-        f"--host {settings.host}",
-        f"--port {settings.port}",
-        f"--ctx-size {settings.ctx_tokens}",
-        f"--parallel {settings.slots}",
-        f"--threads {settings.threads or board.cores}",
-        f"--ubatch-size {settings.ubatch_tokens}",
-        f"--cache-ram {settings.cache_ram_mib}",
-        f"--ctx-checkpoints {settings.ctx_checkpoints}",
-        f"--cache-type-k {settings.cache_type_k}",
-        f"--cache-type-v {settings.cache_type_v}",
-        "--load-mode mmap",
-        "--fit off",
-        "--offline",
-        "--no-ui",
-        "--no-slots",
-        "--metrics",
-    )
-
-
 def steps(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
     """Write the files, have the user, and have the service run what they say."""
     name = "Write the service's files"
@@ -180,7 +175,8 @@ def steps(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, 
         written = Step(name, refused, "refuse", {"why": refused})
     else:
         written = write_files(name, plan.files, snapshot)
-    return (written, _have_user(snapshot), _run(plan, snapshot, written))
+    aside = _set_aside(plan, node.host, snapshot)
+    return (written, _have_user(snapshot), aside, _run(plan, snapshot, written))
 
 
 def revert(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
@@ -224,6 +220,29 @@ def _have_user(snapshot: Snapshot) -> Step:
         return Step(name, None)
     argv = ["systemd-sysusers", SYSUSERS_FILE]
     return Step(name, f"there is no user {USER}", "command", {"argv": argv})
+
+
+def _set_aside(plan: ServingPlan, host: str, snapshot: Snapshot) -> Step:
+    """Have nobody's drop-in change what the unit's file says."""
+    name, unit = "Set drop-ins of the unit aside", snapshot.unit(UNIT)
+    if isinstance(unit, Unknown):
+        return Step(name, None)
+    found = own_drop_ins(unit)
+    if not found:
+        return Step(name, None)
+    several = ", ".join(found)
+    if plan.foreign_drop_ins == "set_aside":
+        return Step(name, several, "set_aside", {"paths": found})
+    why = (
+        f"{several} changes {UNIT} on {host}, and serving.foreign_drop_ins is refuse: bring what it "
+        "sets into the inventory and remove it, or set serving.foreign_drop_ins to set_aside"
+    )
+    return Step(name, why, "refuse", {"why": why})
+
+
+def own_drop_ins(unit: Unit) -> list[str]:
+    """The drop-ins of this unit alone, whoever made them."""
+    return [path for path in sandbox.drop_ins(unit) if path.startswith(OWN_DROP_INS)]
 
 
 def _run(plan: ServingPlan, snapshot: Snapshot, written: Step) -> Step:
@@ -271,21 +290,11 @@ def unproven(plan: ServingPlan, snapshot: Snapshot) -> str | None:
     return None
 
 
-def _otherwise(plan: ServingPlan, argv: tuple[str, ...]) -> str:
-    """How a process runs that was not started for the plan: by its arguments, where they differ."""
-    flags = re.split(r" (?=--)", " ".join(argv[1:]))
-    others = [argument for argument in flags if argument not in plan.argv]
-    wanted = [argument for argument in plan.argv[1:] if argument not in flags]
-    if not wanted:
-        return "it was started for another release, or by somebody else"
-    return f"it runs with {', '.join(others) or 'less'}, and planned is {', '.join(wanted)}"
-
-
 def not_running(plan: ServingPlan, snapshot: Snapshot) -> str | None:
     """Why the service does not count as running the plan, None when it does.
 
-    The process itself is asked, by the plan's identity in its environment: a file that is right says
-    nothing of a process that was started before it was.
+    The process itself is asked, by its arguments, its environment with the plan's identity, and what
+    holds it: a file that is right says nothing of a process that was started before it was.
     """
     unit = snapshot.unit(UNIT)
     if isinstance(unit, Unknown):
@@ -294,9 +303,8 @@ def not_running(plan: ServingPlan, snapshot: Snapshot) -> str | None:
         return f"{UNIT} does not show its process: {unit.process.why}"
     if unit.active != "active" or unit.process is None:
         return f"{UNIT} is {unit.active}"
-    running = unit.process.environ.get("BRAMBLE_PLAN")
-    if running != plan.plan_id:
-        return _otherwise(plan, unit.process.argv)
+    if other := otherwise(plan, unit.process):
+        return other
     built = built_sha256(snapshot, plan.release_folder, "llama-server")
     if (unit.process.exe, unit.process.exe_sha256) != (plan.program, built):
         return f"its process is not {plan.program} as it was built"
@@ -304,9 +312,30 @@ def not_running(plan: ServingPlan, snapshot: Snapshot) -> str | None:
         return "its process has a model file that was replaced since it started"
     if unit.enabled != "enabled":
         return f"{UNIT} is {unit.enabled}, so it would not start at boot"
-    if unit.needs_reload:
-        return "systemd has an older unit in memory"
+    loose = (
+        *(f"{path} changes its unit" for path in own_drop_ins(unit)),
+        *sandbox.loaded_otherwise(UNIT_FILE, plan.unit_text, unit),
+        *sandbox.not_held(plan.unit_text, unit.process),
+    )
+    if loose:
+        return "; ".join(loose)
     health = snapshot.answer(f"{plan.url}/health")
     if isinstance(health, Unknown) or health.status != 200:
         return "it does not answer /health with 200"
     return None
+
+
+def otherwise(plan: ServingPlan, process: Process) -> str | None:
+    """What the process runs with otherwise than planned, None for nothing."""
+    told = running.differences(plan.argv, process)
+    if told:
+        return "; ".join(told)
+    started_for = process.environ.get("BRAMBLE_PLAN")
+    if started_for == plan.plan_id:
+        return None
+    if started_for is None:
+        return "it was not started by the unit that bramble writes"
+    return (
+        "it was started before its release, its model or its unit became what is planned "
+        f"(plan {started_for}, not {plan.plan_id})"
+    )

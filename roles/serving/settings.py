@@ -80,6 +80,11 @@ class Settings(Section):
         help="Text that the answer must contain; not set: any answer will do.",
         example="4",
     )
+    foreign_drop_ins: Literal["set_aside", "refuse"] = option(
+        "set_aside",
+        help="Drop-ins of the unit that somebody else made (`systemctl edit`): a deploy renames them so "
+        "that systemd does not read them, or refuses to go on.",
+    )
     gate: Gate = option(Gate(), help="The gate that a release passes before it stays.")
 
     def warnings(self, sections: Mapping[str, Section]) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ def plan(settings: Settings, board: Board, given: Given) -> WatchdogPlan:
 def steps(plan: WatchdogPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
     """Write the drop-in, and have systemd read it where it or the device has other times."""
     written = write_files("Write the watchdog's drop-in", plan.files, snapshot)
-    return (written, _arm(plan, snapshot))
+    return (written, _arm(plan, snapshot, written))
 
 
 def revert(plan: WatchdogPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
@@ -77,9 +77,11 @@ def _disarm(plan: WatchdogPlan, snapshot: Snapshot, removed: Step) -> Step:
     return Step(name, why, "reexec", {"deadline_s": 60})
 
 
-def _arm(plan: WatchdogPlan, snapshot: Snapshot) -> Step:
+def _arm(plan: WatchdogPlan, snapshot: Snapshot, written: Step) -> Step:
+    """Also where only the file was another: what systemd had in memory went with any reload since."""
     name = "Arm the watchdog"
     why = not_in_force(plan, snapshot) or not_armed(plan, snapshot)
+    why = why or (written.why and "its drop-in is written anew")
     if why is None:
         return Step(name, None)
     return Step(name, why, "reexec", {"deadline_s": 60})

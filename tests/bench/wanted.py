@@ -11,7 +11,8 @@ from typing import Any
 from bramble.ops.run import Node, begin
 from bramble.plan import File, NodePlan
 from bramble.snapshot import FileState, Snapshot
-from roles.engine.plan import CURRENT, EnginePlan
+from roles.engine.plan import EnginePlan
+from roles.engine.whole import CURRENT
 from roles.model.plan import ModelPlan
 from roles.serving.plan import UNIT, USER, ServingPlan
 

@@ -223,53 +223,137 @@ def test_a_fault_fails_its_pytest_test_and_no_other(fleet, on):
     assert "serving.unit_is_enabled" in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("fault", "check"),
-    [
-        ("echo quiet >>/boot/firmware/cmdline.txt", "boot.cmdline_txt_is_one_line"),
-        ("systemctl stop llama-server", "serving.unit_is_active"),
-        ("systemctl stop llama-server", "serving.health_is_ok"),
-        ("systemctl stop llama-server", "serving.model_answers"),
-        ("systemctl disable -q llama-server", "serving.unit_is_enabled"),
-        ("ln -sfn releases/none /opt/bramble/engine/current", "engine.release_is_current"),
+UNIT_FILE = "/etc/systemd/system/llama-server.service"
+RESTART = "systemctl daemon-reload; systemctl restart llama-server"
+# What somebody may do to a node, in groups that are found by one look and mended by one deploy: each
+# fault with the checks that find it, and words that they must find.
+FAULTS = {
+    "stopped": [
         (
-            "rm /opt/bramble/engine/current/smoke.json",
-            "engine.release_has_what_was_planned",
+            "systemctl stop llama-server",
+            {
+                "serving.unit_is_active": "inactive (dead)",
+                "serving.health_is_ok": "nothing listens",
+                "serving.model_answers": "refused",
+                "serving.sandbox_holds_the_process": "no process",
+                "serving.process_runs_the_plan": "no process",
+            },
+        ),
+        ("systemctl disable -q llama-server", {"serving.unit_is_enabled": "disabled"}),
+        (
+            "echo quiet >>/boot/firmware/cmdline.txt",
+            {"boot.cmdline_txt_is_one_line": "2 lines"},
+        ),
+        ("rm /opt/bramble/engine/good.json", {"serving.release_passed_the_gate": "none"}),
+    ],
+    "another release and another model": [
+        (
+            "ln -sfn releases/none /opt/bramble/engine/current",
+            {"engine.release_is_current": "releases/none"},
         ),
         (
             "f=$(ls /var/lib/bramble/models/*.gguf); printf x | dd of=$f bs=1 seek=90000 "
             "conv=notrunc status=none",
-            "model.model_is_the_pinned_one",
-        ),
-        (
-            "sed -i s/--port/--threads-http\\ 2\\ --port/ /etc/systemd/system/llama-server.service; "
-            "sed -i s/BRAMBLE_PLAN=.*/BRAMBLE_PLAN=other/ /etc/systemd/system/llama-server.service; "
-            "systemctl daemon-reload; systemctl restart llama-server",
-            "serving.process_runs_the_plan",
-        ),
-        (
-            "cp -p /opt/bramble/engine/current/bin/llama-server /root/other; printf x >>/root/other; "
-            "mv /root/other /opt/bramble/engine/current/bin/llama-server; "
-            "systemctl restart llama-server",
-            "serving.build_is_the_running_one",
-        ),
-        ("rm /opt/bramble/engine/good.json", "serving.release_passed_the_gate"),
-        (
-            "mkdir -p /etc/llama.cpp; touch /etc/llama.cpp/config.ini",
-            "serving.no_stray_configuration",
+            {"model.model_is_the_pinned_one": "has sha256"},
         ),
     ],
-)
-def test_a_planted_fault_is_found_and_mended(fleet, on, fault, check):
-    on(NODE, fault)
+    "another server": [
+        (
+            "rm /opt/bramble/engine/current/smoke.json",
+            {"engine.release_has_what_was_planned": "no smoke test is recorded"},
+        ),
+        (
+            "cp -p /opt/bramble/engine/current/bin/llama-server /root/other; "
+            "printf x >>/root/other; mv /root/other /opt/bramble/engine/current/bin/llama-server; "
+            "systemctl restart llama-server",
+            {
+                "serving.build_is_the_running_one": "llama-server sha256",
+                "engine.release_is_whole": "llama-server of release",
+            },
+        ),
+    ],
+    "the unit edited and restarted, and lines of the next boot": [
+        (
+            "sed -i 's/--ctx-size 512/--ctx-size 256/; s/ProtectHome=yes/ProtectHome=no/; "
+            "s/OOMScoreAdjust=500/OOMScoreAdjust=-900/; s/Restart=on-failure/Restart=no/' "
+            f"{UNIT_FILE}; {RESTART}",
+            {
+                "serving.files_are_as_written": "`Restart=no`",
+                "serving.process_runs_the_plan": "--ctx-size is 256, planned 512",
+                "serving.unit_is_loaded_as_written": "ProtectHome is no, planned yes",
+                "serving.sandbox_holds_the_process": "it sees /home",
+            },
+        ),
+        (
+            "sed -i 's/ cgroup_enable=memory//' /boot/firmware/cmdline.txt",
+            {"boot.lines_are_as_written": "cgroup_enable=memory"},
+        ),
+        (
+            "sed -i s/volatile/persistent/ /etc/systemd/journald.conf.d/99-bramble.conf",
+            {"storage.files_are_as_written": "`Storage=persistent`"},
+        ),
+        (
+            "rm /etc/systemd/system.conf.d/99-bramble-watchdog.conf",
+            {"watchdog.files_are_as_written": "is not there"},
+        ),
+        (
+            "echo X11Forwarding no >/etc/ssh/sshd_config.d/00-bramble.conf",
+            {"base.files_are_as_written": "00-bramble.conf is there"},
+        ),
+        (
+            "echo '[Service]' >/etc/systemd/system/bramble-governor.service",
+            {"power.files_are_as_written": "bramble-governor.service is there"},
+        ),
+    ],
+    "a drop-in, another program and hands of the service's user": [
+        (
+            f"mkdir -p {UNIT_FILE}.d; printf '[Service]\\nNoNewPrivileges=no\\nProtectSystem=no\\n"
+            "Environment=LLAMA_ARG_N_PREDICT=7 LLAMA_API_KEY=hunter2\\n' "
+            f">{UNIT_FILE}.d/mine.conf; {RESTART}",
+            {
+                "serving.unit_is_loaded_as_written": "mine.conf changes it",
+                "serving.process_runs_the_plan": "LLAMA_API_KEY is in its environment",
+                "serving.sandbox_holds_the_process": "it may write to the file system",
+            },
+        ),
+        (
+            "echo '#!/bin/sh' >/opt/bramble/engine/current/bin/llama-bench",
+            {"engine.release_is_whole": "llama-bench of release"},
+        ),
+        (
+            "chmod 777 /opt/bramble/engine/releases",
+            {"engine.releases_belong_to_root": "releases may be written by others"},
+        ),
+        (
+            "chown llama /var/lib/bramble/models",
+            {"model.model_belongs_to_root": "models belongs to llama"},
+        ),
+    ],
+    "restored, and not restarted": [
+        (
+            f"cp -p {UNIT_FILE} /root/unit; sed -i s/ProtectHome=yes/ProtectHome=no/ {UNIT_FILE}; "
+            f"{RESTART}; cp -p /root/unit {UNIT_FILE}",
+            {
+                "serving.unit_is_loaded_as_written": "ProtectHome is no, planned yes",
+                "serving.sandbox_holds_the_process": "it sees /home",
+            },
+        ),
+    ],
+}
+
+
+@pytest.mark.parametrize("group", FAULTS)
+def test_planted_faults_are_found_and_mended(fleet, on, group):
+    for fault, _ in FAULTS[group]:
+        on(NODE, fault)
     code, results = fleet.verify()
-    found = results[NODE, check]
-    warning = check == "serving.no_stray_configuration"
-    assert found["status"] == ("warn" if warning else "fail")
-    assert found["remedy"]
-    assert code == (0 if warning else 1)
-    if warning:
-        on(NODE, "rm -r /etc/llama.cpp")
+    assert code == 1
+    for _, checks in FAULTS[group]:
+        for check, words in checks.items():
+            found = results[NODE, check]
+            assert (found["status"], words in found["got"]) == ("fail", True), found
+            assert found["remedy"]
+    assert "hunter2" not in str(results)
     mended = fleet.pyinfra("node", "-y")
     assert mended.returncode == 0, mended.stdout
     assert fleet.verify()[0] == 0
@@ -286,6 +370,77 @@ def test_a_smaller_context_than_the_planned_one_is_found_and_mended(fleet, on):
     assert (found["status"], found["got"]) == ("warn", "256 tokens")
     assert fleet.pyinfra("node", "-y").returncode == 0
     assert fleet.verify()[0] == 0
+
+
+def test_what_is_somebody_elses_is_told_with_who_it_is_and_left(fleet, on):
+    on(NODE, "mkdir -p /etc/llama.cpp; touch /etc/llama.cpp/config.ini")
+    on(
+        NODE,
+        "systemd-run -q --unit mine /opt/bramble/engine/current/bin/llama-server --host 0.0.0.0 "
+        "--port 9999 --model /var/lib/bramble/models/*.gguf",
+    )
+    wait_until(lambda: "9999" in on(NODE, "ss -Hltn"), 60, "the other server")
+    code, results = fleet.verify()
+    stray, other = (
+        results[NODE, f"serving.{name}"]
+        for name in ("no_stray_configuration", "no_other_server_runs")
+    )
+    assert (code, stray["status"], other["status"]) == (1, "warn", "fail")
+    assert "of root (/opt/bramble/engine/" in other["got"]
+    assert other["got"].endswith("mine.service), listening on 0.0.0.0:9999")
+    assert "end it" in other["remedy"]
+    on(NODE, "rm -r /etc/llama.cpp; systemctl stop mine")
+    assert fleet.verify()[0] == 0
+
+
+@pytest.fixture
+def board(on):
+    """What the node's vcgencmd says from now on, as recorded on a real board at the end."""
+    place = "/usr/lib/virtual-pi/current/vcgencmd"
+    on(NODE, f"cp -r {place} /root/vcgencmd")
+
+    def says(bits, degrees):
+        on(
+            NODE,
+            f'echo throttled={bits} >{place}/get_throttled; echo "temp={degrees}\'C" >{place}/t',
+        )
+        on(NODE, f"mv {place}/t {place}/measure_temp")
+
+    yield says
+    on(NODE, f"rm -r {place}; mv /root/vcgencmd {place}")
+
+
+def test_a_board_that_is_hot_is_measured_once_it_is_cool(fleet, on, board, tmp_path):
+    on(NODE, "rm /opt/bramble/engine/good.json")
+    board("0xe0008", 84.5)
+    with (tmp_path / "log").open("w") as log:
+        process = fleet.start_pyinfra("node", "-y", stdout=log)
+    said = tmp_path / "log"
+    wait_until(lambda: "waiting for 65 °C" in said.read_text(), 300, "the wait")
+    assert on(NODE, "ls /opt/bramble/engine/good.json 2>&1; true").endswith(
+        "No such file or directory"
+    )
+    board("0xe0000", 55)  # the marks of what was stay until the next boot
+    assert process.wait(timeout=300) == 0
+    assert "held back by heat while it computed (soft temperature limit)" in said.read_text()
+    assert "is good with bramble-demo" in said.read_text()
+
+
+def test_undervoltage_fails_the_gate_and_no_command_says_that_all_is_well(fleet, on, board):
+    on(NODE, "rm /opt/bramble/engine/good.json")
+    board("0x50005", 50)
+    done = fleet.bramble("upgrade", NODE)
+    assert done.returncode == 1
+    assert "the supply did not hold its voltage while it computed (undervoltage)" in done.stdout
+    board("0x0", 50)
+    assert fleet.bramble("upgrade", NODE).returncode == 0
+    board("0x1", 50)
+    done = fleet.bramble("upgrade", NODE)
+    assert done.returncode == 1
+    assert (
+        "power.voltage_is_enough: fail: wanted no undervoltage, got undervoltage now" in done.stdout
+    )
+    board("0x0", 50)
 
 
 def test_what_a_role_set_is_taken_back_and_brought_again(fleet, on):

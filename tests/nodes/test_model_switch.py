@@ -75,10 +75,6 @@ class Switching(Fleet):
 def fleet(virtual_pis, tmp_path_factory):
     """A virtual Pi that serves the demo model."""
     virtual_pis.up(NODE, on_progress=print)
-    # A model that cannot be loaded is given up after two starts here, and not after five in 20 s.
-    quick = "[Unit]\\nStartLimitBurst=2\\n[Service]\\nRestartSec=100ms\\n"
-    folder = "/etc/systemd/system/llama-server.service.d"
-    virtual_pis.said(NODE, f"sudo mkdir {folder}; printf '{quick}' | sudo tee {folder}/quick.conf")
     fleet = Switching(tmp_path_factory.mktemp("fleet"))
     fleet.wants()
     code, said = fleet.up()

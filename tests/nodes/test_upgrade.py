@@ -26,7 +26,8 @@ HOME = "/opt/bramble/engine"
 # The programs call themselves by the first nine digits of their commit, which stay.
 NEXT = COMMIT[:9] + "1" * 31
 SLEEPER = "#!/bin/sh\nexec sleep infinity\n"
-DROP_IN = "/etc/systemd/system/llama-server.service.d/fault.conf"
+# By its prefix: a drop-in of this unit alone would be set aside.
+DROP_IN = "/etc/systemd/system/llama-.service.d/fault.conf"
 
 
 class Rolling(Fleet):

@@ -13,6 +13,7 @@ import good_memory
 from bramble import catalogue, parse
 from bramble.board import Board
 from bramble.plan import NodePlan, make
+from bramble.process import Process, Program
 from bramble.snapshot import (
     Answer,
     Boot,
@@ -20,17 +21,22 @@ from bramble.snapshot import (
     FileState,
     Login,
     Output,
-    Process,
     Snapshot,
     System,
     Unit,
     Unknown,
+    read,
 )
 
 RECORDED = Path(__file__).parent / "recorded"
 MODEL_SHA256 = "d" * 64
 SERVER_SHA256 = "b" * 64
 UNIT = "llama-server.service"
+FOLDERS = (
+    *("/", "/opt", "/opt/bramble", "/opt/bramble/engine", "/opt/bramble/engine/releases"),
+    *("/opt/bramble/engine/current/bin", "/var", "/var/lib", "/var/lib/bramble"),
+    "/var/lib/bramble/models",
+)
 GOVERNOR_UNIT = "bramble-governor.service"
 GOVERNOR = "/sys/devices/system/cpu/cpufreq/policy0/scaling_governor"
 WATCHDOG = "/sys/class/watchdog/watchdog0"
@@ -164,7 +170,7 @@ def props(serving: Any) -> Mapping[str, Any]:
 def good_look(plan: NodePlan) -> Snapshot:
     """A look at a node of this plan that has nothing left to do."""
     engine, model, serving = (plan.roles[name] for name in ("engine", "model", "serving"))
-    manifest = json.dumps({"binaries": {"llama-server": SERVER_SHA256}})
+    manifest = json.dumps({"binaries": dict.fromkeys(engine.targets, SERVER_SHA256)})
     good = {"release": engine.release, **serving.identity, "tokens_per_second": 9.5, "at": "then"}
     verified = {"sha256": model.sha256, "size": 10**9, "mtime_ns": 7}
     files = {
@@ -178,9 +184,13 @@ def good_look(plan: NodePlan) -> Snapshot:
         "/opt/bramble/engine/good.json": plain(json.dumps(good)),
         f"{engine.folder}/manifest.json": plain(manifest),
         f"{engine.folder}/smoke.json": plain(json.dumps(SMOKE)),
-        "/opt/bramble/engine/current/bin/llama-server": replace(
-            plain("", 0o755), sha256=SERVER_SHA256, text=None
-        ),
+        **{
+            f"/opt/bramble/engine/current/bin/{name}": replace(
+                plain("", 0o755), sha256=SERVER_SHA256, text=None
+            )
+            for name in engine.targets
+        },
+        **dict.fromkeys(FOLDERS, FileState("directory", 0o755, "root", "root", 4096, 1)),
         # Above the hash limit, as real models are: known by its stamp.
         model.path: FileState("file", 0o644, "root", "root", 10**9, 7),
         model.stamp: plain(json.dumps(verified)),
@@ -241,11 +251,12 @@ def good_look(plan: NodePlan) -> Snapshot:
         ),
         swaps=good_memory.SWAPS,
         disks=(card(), disk("/dev/sda", mountpoints=("/mnt/ssd",), **OURS)),
+        programs={
+            "llama-server": (Program(4711, f"{serving.program}", "llama", f"/system.slice/{UNIT}"),)
+        },
         sockets=(parse.Socket("0.0.0.0", 22), parse.Socket(serving.host, serving.port)),
         units={
-            UNIT: Unit(
-                "loaded", "active", "running", "enabled", False, 0, "success", _process(plan)
-            ),
+            UNIT: _service(plan),
             **{
                 timer: Unit("loaded", "active", "waiting", "enabled", False, 0, "success", None)
                 for timer in ("apt-daily.timer", UPGRADES_TIMER)
@@ -342,11 +353,21 @@ def link(target: str) -> FileState:
     return FileState("link", 0o777, "root", "root", len(target), 1, target=target)
 
 
-def _process(plan: NodePlan) -> Process:
+def _service(plan: NodePlan) -> Unit:
+    """The service as systemd and the kernel told of it on a virtual Pi, with this plan's own words."""
     serving = plan.roles["serving"]
-    argv = tuple(word for flag in serving.argv for word in flag.split())
-    program = f"{serving.release_folder}/bin/llama-server"
-    return Process(program, SERVER_SHA256, 998, argv, {"BRAMBLE_PLAN": serving.plan_id})
+    found = read(json.loads(recorded("probe.container-bookworm-amd64-serving.json"))).unit(UNIT)
+    assert isinstance(found, Unit)
+    assert isinstance(found.process, Process)
+    process = replace(
+        found.process,
+        exe=f"{serving.release_folder}/bin/llama-server",
+        exe_sha256=SERVER_SHA256,
+        uid=998,
+        argv=tuple(word for flag in serving.argv for word in flag.split()),
+        environ={"BRAMBLE_PLAN": serving.plan_id},
+    )
+    return replace(found, process=process)
 
 
 def _system(board: Board) -> System:

@@ -38,6 +38,7 @@ from good_node import (
     SSHD_PROCESS,
     TIMEDATE,
     TRIP,
+    UNIT,
     UPGRADES_TIMER,
     VERIFY,
     WATCHDOG,
@@ -72,6 +73,7 @@ from bramble.checks import (
 )
 from bramble.parse import Mount, Socket
 from bramble.plan import NodePlan
+from bramble.process import Program
 from bramble.snapshot import Answer, Boot, FileState, Login, Output, Snapshot, Unknown
 
 PLAN = node_plan()
@@ -209,6 +211,45 @@ def blind_ssd(**more: Snapshot) -> dict[str, Snapshot | Node]:
         "no files": replace(GOOD, files=WHY),
         "no fstab": with_file(GOOD, "/etc/fstab", WHY),
     } | more
+
+
+def started(before: str, after: str) -> Snapshot:
+    """A good look but for some words of the process' arguments."""
+    argv = " ".join(GOOD.process(UNIT).argv)
+    assert before in argv
+    return with_process(GOOD, argv=tuple(argv.replace(before, after).split()))
+
+
+def with_variable(name: str) -> Snapshot:
+    """A good look but for a variable in the process' environment."""
+    return with_process(GOOD, variables=(*GOOD.process(UNIT).variables, name))
+
+
+def with_properties(**changes: str) -> Snapshot:
+    """A good look but for what systemd has of the unit in memory."""
+    return with_unit(GOOD, properties={**GOOD.unit(UNIT).properties, **changes})
+
+
+def with_status(**changes: str) -> Snapshot:
+    """A good look but for what the kernel says of the process."""
+    return with_process(GOOD, status={**GOOD.process(UNIT).status, **changes})
+
+
+def without_mount(target: str) -> Snapshot:
+    """A good look but for a place that the process is kept from."""
+    mounts = GOOD.process(UNIT).mounts
+    assert any(mount.target == target for mount in mounts)
+    return with_process(GOOD, mounts=tuple(m for m in mounts if m.target != target))
+
+
+def owned_by(user: str, path: str) -> Snapshot:
+    """A good look but for whose one path is."""
+    return with_file(GOOD, path, replace(GOOD.file(path), owner=user))
+
+
+def with_mode(mode: int, path: str, group: str = "root") -> Snapshot:
+    """A good look but for who may write one path."""
+    return with_file(GOOD, path, replace(GOOD.file(path), mode=mode, group=group))
 
 
 def answering(**answer: object) -> Node:
@@ -515,6 +556,12 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
         ),
         "no program": with_file(GOOD, f"{CURRENT}/bin/llama-server", None),
         "a damaged program": with_file(GOOD, f"{CURRENT}/bin/llama-server", plain("damaged")),
+        "another program replaced": with_file(
+            GOOD, f"{CURRENT}/bin/llama-bench", plain("#!/bin/sh\n", 0o755)
+        ),
+        "another program gone": with_file(GOOD, f"{CURRENT}/bin/llama-fit-params", None),
+        "a library beside them": with_file(GOOD, f"{CURRENT}/bin/libggml.so", plain("")),
+        "a link to another": with_file(GOOD, f"{CURRENT}/bin/llama-bench", link("/tmp/x")),
         "a damaged manifest": with_file(GOOD, f"{ENGINE.folder}/manifest.json", plain('{"bin')),
     },
     "engine.release_is_current": {
@@ -531,6 +578,18 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
         "compiled for any Arm": with_file(
             GOOD, SMOKED, plain(json.dumps(SMOKE | {"system_info": {"NEON": "1"}}))
         ),
+    },
+    "engine.releases_belong_to_root": {
+        "the service's": owned_by("llama", "/opt/bramble/engine/releases"),
+        "open to all": with_mode(0o777, "/opt/bramble/engine/current/bin"),
+        "its group's": with_mode(0o775, "/opt/bramble", group="pi"),
+        "what leads there": owned_by("pi", "/opt"),
+    },
+    "model.model_belongs_to_root": {
+        "the service's folder": owned_by("llama", "/var/lib/bramble/models"),
+        "the service's file": owned_by("llama", MODEL.path),
+        "the service's word that it was verified": owned_by("llama", MODEL.stamp),
+        "a folder open to all": with_mode(0o757, "/var/lib/bramble"),
     },
     "model.model_is_the_pinned_one": {
         "not there": with_file(GOOD, MODEL.path, None),
@@ -552,11 +611,60 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
         "no such unit": with_unit(GOOD, enabled="", load="not-found"),
     },
     "serving.process_runs_the_plan": {
+        "another context": started("--ctx-size 2048", "--ctx-size 256"),
+        "an argument more": started("--metrics", "--metrics --api-key hunter2"),
+        "an argument less": started("--no-slots ", ""),
+        "the other way round": started("--no-ui --no-slots", "--no-slots --no-ui"),
+        "an argument of its environment": with_variable("LLAMA_ARG_N_PREDICT"),
+        "a key of its environment": with_variable("LLAMA_API_KEY"),
+        "a library before its own": with_variable("LD_PRELOAD"),
         "another plan": with_process(GOOD, environ={"BRAMBLE_PLAN": "000000000000"}),
         "no plan": with_process(GOOD, environ={}),
-        "an older unit in memory": with_unit(GOOD, needs_reload=True),
         "no process": with_unit(GOOD, process=None),
         "the model file before": with_process(GOOD, gone=(PLAN.roles["model"].path,)),
+    },
+    "serving.unit_is_loaded_as_written": {
+        "a drop-in": with_properties(DropInPaths=f"/etc/systemd/system/{UNIT}.d/x.conf"),
+        "a drop-in for all": with_properties(DropInPaths="/etc/systemd/system/service.d/x.conf"),
+        "another file": with_properties(FragmentPath=f"/run/systemd/system/{UNIT}"),
+        "an older unit in memory": with_unit(GOOD, needs_reload=True),
+        "homes": with_properties(ProtectHome="no"),
+        "no restart": with_properties(Restart="no"),
+        "last to be killed": with_properties(OOMScoreAdjust="-900"),
+        "a capability": with_properties(AmbientCapabilities="cap_sys_admin"),
+        "any address": with_properties(IPAddressDeny=""),
+        "other calls": with_properties(SystemCallFilter="read write mount"),
+        "every call": with_properties(SystemCallFilter=""),
+        "all calls but one": with_properties(SystemCallFilter="~read"),
+        "another user": with_properties(User="pi"),
+        "a longer wait": with_properties(RestartUSec="1min 5s"),
+        "not found": with_unit(GOOD, load="not-found", process=None),
+    },
+    "serving.sandbox_holds_the_process": {
+        "new privileges": with_status(NoNewPrivs="0"),
+        "every call": with_status(Seccomp="0"),
+        "a capability": with_status(CapEff="0000000000200000"),
+        "files for all": with_status(Umask="0022"),
+        "not told": with_process(GOOD, status={}),
+        "last to be killed": with_process(GOOD, oom_score_adj=-900),
+        "many tasks": with_process(GOOD, tasks_max="max"),
+        "systemd's own users": with_process(GOOD, own_namespaces=("mnt", "uts")),
+        "no file system of its own": with_process(GOOD, mounts=GOOD.mounts),
+        "homes": without_mount("/home"),
+        "its temporary files": without_mount("/tmp"),
+        "devices": without_mount("/dev"),
+        "no process": with_unit(GOOD, process=None),
+    },
+    "serving.no_other_server_runs": {
+        "on another port": replace(
+            GOOD,
+            programs={"llama-server": (Program(99, "/tmp/llama-server", "pi", "/user.slice"),)},
+            sockets=(*GOOD.sockets, Socket("0.0.0.0", 9999, (99,))),
+        ),
+        "without a port": replace(
+            GOOD,
+            programs={"llama-server": (Program(9, "/opt/llama-server", "root", "/a.service"),)},
+        ),
     },
     "serving.build_is_the_running_one": {
         "another path": with_process(GOOD, exe="/usr/bin/llama-server"),
@@ -585,6 +693,10 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
         "open to the network": replace(GOOD, sockets=(Socket("0.0.0.0", SERVING.port),)),
         "open to IPv6 too": replace(GOOD, sockets=(*GOOD.sockets, Socket("::", SERVING.port))),
         "nothing listens": replace(GOOD, sockets=(Socket("0.0.0.0", 22),)),
+        "somebody else's": replace(GOOD, sockets=(Socket("127.0.0.1", SERVING.port, (99,)),)),
+        "somebody else too": replace(
+            GOOD, sockets=(Socket("127.0.0.1", SERVING.port, (5523, 99)),)
+        ),
         "another port": replace(GOOD, sockets=(Socket("127.0.0.1", SERVING.port + 1),)),
     },
     "serving.health_is_ok": {
@@ -757,6 +869,14 @@ BLIND: dict[str, dict[str, Snapshot | Node]] = {
         "no files": replace(GOOD, files=WHY),
         "no record": with_file(GOOD, SMOKED, WHY),
     },
+    "engine.releases_belong_to_root": {
+        "no files": replace(GOOD, files=WHY),
+        "no folder": with_file(GOOD, "/opt/bramble", WHY),
+    },
+    "model.model_belongs_to_root": {
+        "no files": replace(GOOD, files=WHY),
+        "no folder": with_file(GOOD, "/var/lib/bramble/models", WHY),
+    },
     "model.model_is_the_pinned_one": {
         "no files": replace(GOOD, files=WHY),
         "no model": with_file(GOOD, MODEL.path, WHY),
@@ -769,6 +889,15 @@ BLIND: dict[str, dict[str, Snapshot | Node]] = {
     "serving.process_runs_the_plan": {
         "no units": replace(GOOD, units=WHY),
         "no process": with_unit(GOOD, process=WHY),
+    },
+    "serving.unit_is_loaded_as_written": {"no units": replace(GOOD, units=WHY)},
+    "serving.sandbox_holds_the_process": {
+        "no units": replace(GOOD, units=WHY),
+        "no process": with_unit(GOOD, process=WHY),
+    },
+    "serving.no_other_server_runs": {
+        "no programs": replace(GOOD, programs=WHY),
+        "no sockets": replace(GOOD, sockets=WHY),
     },
     "serving.build_is_the_running_one": {
         "no units": replace(GOOD, units=WHY),

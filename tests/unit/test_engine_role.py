@@ -123,7 +123,7 @@ def test_a_name_that_articles_use_is_answered_with_todays(name):
 
 def install(**settings: object):
     plan = node_plan(PI4, engine={"build_number": 1, **settings})
-    return plan.roles["engine"], engine.steps(plan.roles["engine"], plan, Snapshot())[0]
+    return plan.roles["engine"], engine.steps(plan.roles["engine"], plan, Snapshot())[1]
 
 
 def test_a_crossed_release_that_is_not_stored_is_refused_with_the_command_that_makes_it():
@@ -280,7 +280,7 @@ def smoked(plan, text: str | None) -> Snapshot:
     server = plain("llama-server")
     files = {
         engine.CURRENT: link(f"releases/{plan.release}"),
-        engine.SERVER: server,
+        f"{engine.PROGRAMS}/llama-server": server,
         f"{plan.folder}/manifest.json": plain(
             json.dumps({"binaries": {"llama-server": server.sha256}})
         ),
@@ -307,7 +307,7 @@ def smoked(plan, text: str | None) -> Snapshot:
 def test_a_current_release_that_has_not_proved_itself_is_tested_again(text, why):
     plan = node_plan(PI5)
     part = plan.roles["engine"]
-    step = engine.steps(part, plan, smoked(part, text))[1]
+    step = engine.steps(part, plan, smoked(part, text))[2]
     assert step.why == why
     if why:
         assert step.query["wants"] == {"system_info": ("DOTPROD",), "kleidiai": ()}
@@ -363,7 +363,7 @@ def test_another_pin_of_kleidiai_is_another_release_where_it_is_compiled_in():
 )
 def test_kleidiai_is_refused_where_it_has_no_kernel_to_run(board, settings, words):
     plan = node_plan(board, engine={"variant": "kleidiai", **settings})
-    step = engine.steps(plan.roles["engine"], plan, Snapshot())[0]
+    step = engine.steps(plan.roles["engine"], plan, Snapshot())[1]
     if words is None:
         assert step.program == "build_engine"
     else:

@@ -122,3 +122,43 @@ def test_a_good_node_has_nothing_left_to_do():
         catalogue.roles()
     )
     assert isinstance(GOOD.unit("llama-server.service"), Unit)
+
+
+SENTENCES = {
+    "an argument": (
+        "/etc/systemd/system/llama-server.service",
+        lambda text: text.replace("--ctx-size 2048", "--ctx-size 256"),
+        "/etc/systemd/system/llama-server.service: has `--ctx-size 256` instead of `--ctx-size 2048`",
+    ),
+    "a line less": (
+        "/etc/systemd/system/llama-server.service",
+        lambda text: text.replace("PrivateTmp=yes\n", ""),
+        "/etc/systemd/system/llama-server.service: lacks `PrivateTmp=yes`",
+    ),
+    "a line more": (
+        "/etc/systemd/system/llama-server.service",
+        lambda text: text.replace("PrivateTmp=yes\n", "PrivateTmp=yes\nMemoryMax=1M\n"),
+        "/etc/systemd/system/llama-server.service: has `MemoryMax=1M`",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SENTENCES)
+def test_what_differs_is_said_by_its_lines(case):
+    path, change, said = SENTENCES[case]
+    look = with_file(GOOD, path, plain(change(GOOD.file(path).text)))
+    assert unwell("serving", look)["files_are_as_written"].got == said
+
+
+def test_of_a_long_line_only_its_words_are_told():
+    text = GOOD.boot.cmdline_txt.replace(" cgroup_enable=memory", "")
+    look = replace(GOOD, boot=replace(GOOD.boot, cmdline_txt=text))
+    got = unwell("boot", look)["lines_are_as_written"].got
+    assert got == "/boot/firmware/cmdline.txt: lacks `cgroup_enable=memory`"
+
+
+def test_a_mode_and_an_owner_are_told_with_those_that_are_planned():
+    path = "/etc/systemd/system/llama-server.service"
+    look = with_file(GOOD, path, replace(GOOD.file(path), mode=0o666, owner="llama"))
+    got = unwell("serving", look)["files_are_as_written"].got
+    assert got == f"{path}: 0666 llama:root and not 0644 root:root"

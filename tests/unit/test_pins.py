@@ -123,9 +123,9 @@ def test_a_pinned_release_that_nobody_has_is_lacking_before_it_is_tried(folder):
     plan = make("a", settings() | {"engine": pinned}, PI5, catalogue.roles())
     engine = next(role.plan for role in catalogue.roles() if role.name == "engine")
     own = node_plan()
-    step, *_ = engine.steps(plan.roles["engine"], plan, good_look(own))
+    _given, step, *_ = engine.steps(plan.roles["engine"], plan, good_look(own))
     (why,) = impossible(Node(plan, good_look(own), {}))
     assert releases.lacking(step) == why
     assert "run `bramble upgrade a`, which drops the pin" in why
-    step, *_ = engine.steps(own.roles["engine"], own, good_look(own))
+    _given, step, *_ = engine.steps(own.roles["engine"], own, good_look(own))
     assert releases.lacking(step) is None

@@ -64,7 +64,7 @@ def test_the_pin_of_one_host_is_not_that_of_another(tmp_path):
 
 def test_a_pinned_release_comes_from_the_store_and_is_never_built(tmp_path):
     plan = planned(decided(tmp_path, Lock(hosts={"pi5-a": PIN})))
-    step, *_ = engine.steps(plan.roles["engine"], plan, GOOD)
+    _given, step, *_ = engine.steps(plan.roles["engine"], plan, GOOD)
     assert step.stored.key == PIN.release
     assert "pi5-a is pinned to release 0123456789ab" in step.stored.otherwise
     assert "run `bramble upgrade pi5-a`, which drops the pin" in step.stored.otherwise
@@ -103,7 +103,7 @@ REJECTED = with_files(
 
 
 def test_a_release_that_was_rejected_here_is_refused_with_why_and_what_to_do():
-    step, *_ = engine.steps(ENGINE, PLAN, REJECTED)
+    _given, step, *_ = engine.steps(ENGINE, PLAN, REJECTED)
     assert step.program == "refuse"
     assert step.query["why"] == (
         f"release {ENGINE.release} was rejected here on noon: too slow; mend that and run "
@@ -113,7 +113,7 @@ def test_a_release_that_was_rejected_here_is_refused_with_why_and_what_to_do():
 
 def test_another_release_that_was_rejected_says_nothing_of_this_one():
     other = with_files(paths={f"{engine.REJECTED}/{OLD}.json": REJECTED.files[MARK]})
-    assert [step.why for step in engine.steps(ENGINE, PLAN, other)] == [None] * 3
+    assert [step.why for step in engine.steps(ENGINE, PLAN, other)] == [None] * 4
 
 
 def test_trying_again_forgets_the_mark_and_looks_again():
@@ -192,7 +192,7 @@ def test_a_model_that_was_rejected_here_is_refused_before_its_unit_is_written():
         "model tiny was rejected here, as it was to be served, on noon: it answered ''; set another "
         "in the inventory, or mend that and run `bramble upgrade --again pi5-a`"
     )
-    assert engine.steps(ENGINE, PLAN, look)[0].why is None
+    assert engine.steps(ENGINE, PLAN, look)[1].why is None
     node = SimpleNamespace(plan=PLAN, snapshot=with_process(look, environ={}))
     found = checks.process_runs_the_plan(PLAN.roles["serving"], node)
     assert (found.status, found.remedy) == ("fail", refused(look))

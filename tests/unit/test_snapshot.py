@@ -25,6 +25,7 @@ PARTS = {
     "disks": "disks",
     "sockets": "sockets",
     "units": "units",
+    "programs": "programs",
     "packages": "packages",
     "provided": "provided",
     "files": "files",

@@ -36,6 +36,9 @@ PLAN = node_plan()
 GOOD = good_look(PLAN)
 ENGINE, MODEL, SERVING = (PLAN.roles[name] for name in ("engine", "model", "serving"))
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
+MINE = f"/etc/systemd/system/{UNIT}.d/mine.conf"
+MODELS, BIN = "/var/lib/bramble/models", "/opt/bramble/engine/current/bin"
+ARGV = GOOD.process(UNIT).argv
 GOVERNOR_FILE = f"/etc/systemd/system/{GOVERNOR_UNIT}"
 DROP_IN = "/etc/systemd/system.conf.d/99-bramble-watchdog.conf"
 CURRENT = "/opt/bramble/engine/current"
@@ -311,24 +314,60 @@ DISAGREEMENTS = {
         "Create the service's user",
         "there is no user llama",
     ),
+    "a process with another context": (
+        with_process(GOOD, argv=tuple("256" if w == "2048" else w for w in ARGV)),
+        "Run the service",
+        "--ctx-size is 256, planned 2048",
+    ),
+    "a process with a key that is not planned": (
+        with_process(GOOD, argv=(*ARGV, "--api-key", "hunter2")),
+        "Run the service",
+        "--api-key is given, and not planned",
+    ),
+    "a process with a variable that its program reads": (
+        with_process(GOOD, variables=("LLAMA_ARG_N_PREDICT", "LLAMA_CACHE", "PATH")),
+        "Run the service",
+        "LLAMA_ARG_N_PREDICT is in its environment, and is not planned",
+    ),
+    "a process outside of its sandbox": (
+        with_process(GOOD, status={}),
+        "Run the service",
+        "NoNewPrivs is not told, not 1",
+    ),
+    "a drop-in of somebody's": (
+        with_unit(GOOD, properties={**GOOD.unit(UNIT).properties, "DropInPaths": MINE}),
+        "Set drop-ins of the unit aside",
+        MINE,
+    ),
+    "a sandbox that systemd has not": (
+        with_unit(GOOD, properties={**GOOD.unit(UNIT).properties, "ProtectHome": "no"}),
+        "Run the service",
+        "ProtectHome is no, planned yes",
+    ),
+    "a model folder of the service's": (
+        with_file(GOOD, MODELS, replace(GOOD.file(MODELS), owner="llama")),
+        "Give the model's folder to root",
+        f"{MODELS} belongs to llama",
+    ),
+    "a program that was replaced": (
+        with_file(GOOD, f"{BIN}/llama-bench", plain("#!/bin/sh\n", 0o755)),
+        "Install llama.cpp",
+        "is not the one that was built",
+    ),
+    "releases that others may write": (
+        with_file(GOOD, "/opt/bramble", replace(GOOD.file("/opt/bramble"), mode=0o777)),
+        "Give the releases' folders to root",
+        "/opt/bramble may be written by others",
+    ),
     "a process of another plan": (
         with_process(GOOD, environ={"BRAMBLE_PLAN": "000000000000"}),
         "Run the service",
-        "it was started for another release, or by somebody else",
+        f"what is planned (plan 000000000000, not {SERVING.plan_id})",
     ),
     "a process without a plan": (
         with_process(GOOD, environ={}),
         "Run the service",
-        "it was started for another release, or by somebody else",
-    ),
-    "a process with another context": (
-        with_process(
-            GOOD,
-            environ={"BRAMBLE_PLAN": "000000000000"},
-            argv=tuple(" ".join(SERVING.argv).replace("--ctx-size 2048", "--ctx-size 256").split()),
-        ),
-        "Run the service",
-        "it runs with --ctx-size 256, and planned is --ctx-size 2048",
+        "it was not started by the unit that bramble writes",
     ),
     "a process of another program": (
         with_process(GOOD, exe="/usr/bin/llama-server"),
@@ -400,6 +439,7 @@ def test_one_disagreement_makes_its_step_due_with_the_reason(name):
         "Run the service",
         "Set the governor",
         "Start apt's timers",
+        "Arm the watchdog",
         "Use a swap file on the SSD",
     }
 
@@ -689,7 +729,7 @@ def test_two_models_besides_and_parts_are_looked_at_on_the_node():
 
 
 def fetch(look):
-    step, _noted = catalogue.roles_of(settings())[MODEL_AT].plan.steps(MODEL, PLAN, look)
+    _given, step, _noted = catalogue.roles_of(settings())[MODEL_AT].plan.steps(MODEL, PLAN, look)
     return step
 
 
@@ -747,5 +787,44 @@ def test_a_model_that_is_sent_is_not_passed_on():
     own = str(Path(__file__).parents[2] / "models" / "bramble-demo-q8_0.gguf")
     sent = node_plan(model={"name": "demo", "url": None, "path": own, "sha256": "0" * 64})
     model = catalogue.roles_of(settings())[MODEL_AT].plan
-    step, _noted = model.steps(sent.roles["model"], sent, good_look(sent))
+    _given, step, _noted = model.steps(sent.roles["model"], sent, good_look(sent))
     assert step.shared is None
+
+
+def test_a_drop_in_is_set_aside_with_its_content_or_refused_as_the_person_set_it():
+    look = with_unit(GOOD, properties={**GOOD.unit(UNIT).properties, "DropInPaths": MINE})
+    step = all_steps(look)["Set drop-ins of the unit aside"]
+    assert (step.program, step.query) == ("set_aside", {"paths": [MINE]})
+    assert MINE in all_steps(look)["Run the service"].why
+    plan = node_plan(serving={"foreign_drop_ins": "refuse"})
+    step = all_steps(look, plan)["Set drop-ins of the unit aside"]
+    assert step.program == "refuse"
+    assert "or set serving.foreign_drop_ins to set_aside" in step.why
+
+
+def test_a_drop_in_of_other_units_too_is_nobodys_to_move_and_no_reason_to_restart():
+    paths = "/etc/systemd/system/service.d/all.conf /etc/systemd/system/llama-.service.d/x.conf"
+    look = with_unit(GOOD, properties={**GOOD.unit(UNIT).properties, "DropInPaths": paths})
+    assert due(look) == {}
+
+
+def test_no_value_of_an_argument_that_is_not_planned_is_told():
+    look = with_process(GOOD, argv=(*ARGV, "--api-key", "hunter2", "--api-key=hunter3"))
+    why = due(look)["Run the service"]
+    assert why == "--api-key is given, and not planned"
+
+
+def test_what_others_could_write_is_given_back_outermost_first_and_believed_no_longer():
+    both = {"/var/lib/bramble": "pi", MODELS: "llama"}
+    look = GOOD
+    for path, owner in both.items():
+        look = with_file(look, path, replace(GOOD.file(path), owner=owner))
+    step = all_steps(look)["Give the model's folder to root"]
+    assert (step.program, step.look_again) == ("give_to_root", True)
+    assert step.query["paths"] == list(both)
+    assert any(path.endswith(".gguf.json") for path in step.query["forget"])
+
+
+def test_a_folder_that_is_not_ours_alone_is_left_for_a_person():
+    look = with_file(GOOD, "/opt", replace(GOOD.file("/opt"), owner="pi"))
+    assert due(look) == {}

@@ -128,7 +128,7 @@ def test_a_host_that_cannot_be_looked_at_is_told(fit, looked_at):
     looked_at[1].clear()
     code, why = fit(USE, "--host", "pi5-a")
     assert code == 1
-    assert "pi5-a could not be looked at: see the-log" in why
+    assert "pi5-a could not be looked at: the run ended with exit code 1" in why
 
 
 def test_a_host_that_there_is_not_is_refused(fit, looked_at):

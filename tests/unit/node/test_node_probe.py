@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bramble import node, snapshot
-from bramble.node import probe
+from bramble.node import probe, reading
 
 LOOK = {"hash_limit_bytes": 1000}
 
@@ -65,7 +65,7 @@ def test_a_command_that_is_missing_or_fails_is_unknown():
 
 
 def test_a_text_that_is_not_there_is_none(tmp_path):
-    assert probe.read(tmp_path / "none") is None
+    assert reading.read(tmp_path / "none") is None
 
 
 # Files
@@ -141,7 +141,7 @@ def test_an_owner_without_a_name_is_told_by_number():
     def look_up(number):
         raise KeyError(number)
 
-    assert probe.name_of(look_up, 4711) == "4711"
+    assert reading.name_of(look_up, 4711) == "4711"
 
 
 # Packages, units, users
@@ -254,7 +254,7 @@ def test_units_are_told_with_their_processes(commands):
     running = UNIT.format(pid=os.getpid(), name="a.service")
     stopped = UNIT.format(pid=0, name="b.service")
     commands("systemctl", f"printf '{running}\\n{stopped}'")
-    found = probe.units(["a.service", "b.service"])
+    found = probe.units(["a.service", "b.service"], [])
     assert found["a.service"]["properties"]["Id"] == "a.service"
     assert found["a.service"]["process"]["ok"]["exe"] == os.path.realpath(sys.executable)
     assert found["b.service"]["process"] == {"ok": None}
@@ -264,14 +264,14 @@ def test_a_process_that_has_ended_meanwhile_is_unknown_and_its_unit_is_not(comma
     process = subprocess.Popen(["true"])
     process.wait()
     commands("systemctl", f"printf '{UNIT.format(pid=process.pid, name='a.service')}'")
-    found = probe.units(["a.service"])
+    found = probe.units(["a.service"], [])
     assert found["a.service"]["properties"]["LoadState"] == "loaded"
     assert "unknown" in found["a.service"]["process"]
 
 
 def test_a_systemctl_that_tells_of_too_few_units_is_not_guessed_at(commands):
     commands("systemctl", f"printf '{UNIT.format(pid=0, name='a.service')}'")
-    found = probe.known(probe.units, ["a.service", "b.service"])
+    found = probe.known(probe.units, ["a.service", "b.service"], [])
     assert found == {
         "unknown": "ValueError: systemctl told of 1 units and was asked for 2",
     }
@@ -279,7 +279,7 @@ def test_a_systemctl_that_tells_of_too_few_units_is_not_guessed_at(commands):
 
 def test_no_units_cost_no_command(commands):
     commands("systemctl", "exit 1")
-    assert probe.units([]) == {}
+    assert probe.units([], []) == {}
 
 
 def test_of_a_process_environment_only_our_own_variables_are_told():
@@ -292,7 +292,7 @@ def test_of_a_process_environment_only_our_own_variables_are_told():
         process.stdin.write(b"x\n")
         process.stdin.flush()
         process.stdout.readline()  # it is surely the new program by now
-        seen = probe.process(process.pid)
+        seen = reading.process(process.pid)
         process.stdin.close()
     assert seen["environ"]["BRAMBLE_PLAN"] == "abc"
     assert "hunter2" not in json.dumps(seen)
@@ -317,10 +317,10 @@ def test_a_mapped_file_that_was_replaced_is_told(tmp_path):
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        assert str(model) not in probe.process(process.pid)["gone"]
+        assert str(model) not in reading.process(process.pid)["gone"]
         (tmp_path / "new").write_bytes(b"GGUF")
         (tmp_path / "new").rename(model)
-        assert str(model) in probe.process(process.pid)["gone"]
+        assert str(model) in reading.process(process.pid)["gone"]
         process.communicate(b"\n")
 
 
@@ -473,4 +473,4 @@ def test_files_that_config_txt_includes_are_read_as_deep_as_they_go(monkeypatch,
 
 def test_a_boot_files_line_endings_are_seen_as_they_are(tmp_path):
     (tmp_path / "config.txt").write_bytes(b"arm_boost=1\r\n")
-    assert probe.read(str(tmp_path / "config.txt"), newline="") == "arm_boost=1\r\n"
+    assert reading.read(str(tmp_path / "config.txt"), newline="") == "arm_boost=1\r\n"

@@ -1,0 +1,100 @@
+"""What the look reads of files and processes: raw, and not judged here."""
+
+import contextlib
+import glob
+import hashlib
+import os
+import pwd
+
+NAMESPACES = ("mnt", "user", "uts")
+GONE = " (deleted)"  # what /proc adds to the name of a file that was removed or replaced
+_sums: dict[tuple[int, int, int, int], str] = {}
+
+
+def read(path, newline=None):
+    """A text file's content, or None where there is no such file; `newline` "" keeps every ending."""
+    try:
+        with open(path, encoding="utf-8", errors="replace", newline=newline) as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def sha256(path):
+    """The sha256 of a file, as hexadecimal; a program that runs may be one of the files looked at."""
+    with open(path, "rb") as file:
+        status = os.fstat(file.fileno())
+        key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        if key not in _sums:
+            _sums[key] = hashlib.file_digest(file, "sha256").hexdigest()
+        return _sums[key]
+
+
+def name_of(look_up, number):
+    """A user's or group's name, its number where no name is known."""
+    try:
+        return look_up(number)[0]
+    except KeyError:
+        return str(number)
+
+
+def process(pid):
+    """The program that process `pid` really runs, its sha256, with what, and what holds it.
+
+    Of variables that are not ours only the names are told: some hold secrets.
+    """
+    with open(f"/proc/{pid}/environ", "rb") as file:
+        pairs = [entry.decode("utf-8", "replace") for entry in file.read().split(b"\0")]
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        argv = [word.decode("utf-8", "replace") for word in file.read().split(b"\0")[:-1]]
+    with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as file:
+        mapped = {line.rstrip("\n").split(None, 5)[-1] for line in file}
+    exe = f"/proc/{pid}/exe"
+    return {
+        "exe": os.readlink(exe),
+        "exe_sha256": sha256(exe),
+        "uid": os.stat(f"/proc/{pid}").st_uid,
+        "argv": argv,
+        "environ": dict(pair.partition("=")[::2] for pair in pairs if pair.startswith("BRAMBLE_")),
+        "variables": sorted({pair.partition("=")[0] for pair in pairs if pair}),
+        "gone": sorted(p.removesuffix(GONE) for p in mapped if p[0] == "/" and p.endswith(GONE)),
+        "status": read(f"/proc/{pid}/status"),
+        "oom_score_adj": int(read(f"/proc/{pid}/oom_score_adj") or 0),
+        "mountinfo": read(f"/proc/{pid}/mountinfo"),
+        "own_namespaces": own_namespaces(pid),
+        "tasks_max": tasks_max(pid),
+    }
+
+
+def own_namespaces(pid):
+    """Which namespaces it does not share with systemd, None where nobody may ask for systemd's."""
+    links = (f"/proc/{pid}/ns/{{}}", "/proc/1/ns/{}")
+    with contextlib.suppress(PermissionError):
+        return [n for n in NAMESPACES if len({os.readlink(link.format(n)) for link in links}) > 1]
+    return None
+
+
+def cgroup(pid):
+    """The cgroup of a process, by systemd's own hierarchy."""
+    lines = (read(f"/proc/{pid}/cgroup") or "").splitlines()
+    return next((line[3:] for line in lines if line.startswith("0::")), "")
+
+
+def tasks_max(pid):
+    """How many tasks its cgroup may have, in the kernel's word; None where that is not enforced."""
+    told = read(f"/sys/fs/cgroup{cgroup(pid)}/pids.max")
+    return told and told.strip()
+
+
+def programs(names):
+    """The processes that run a program of one of these names, whoever started them."""
+    found: dict[str, list[object]] = {name: [] for name in names}
+    for path in glob.glob("/proc/[0-9]*") if names else []:
+        # A process may end at any moment, and a kernel's thread has no program.
+        with contextlib.suppress(OSError):
+            exe = os.readlink(f"{path}/exe").removesuffix(GONE)
+            if (name := os.path.basename(exe)) in found:
+                pid, owner = int(os.path.basename(path)), os.stat(path).st_uid
+                user = name_of(pwd.getpwuid, owner)
+                found[name].append({"pid": pid, "exe": exe, "user": user, "cgroup": cgroup(pid)})
+    return found

@@ -1,0 +1,47 @@
+"""Whether a release is whole: its manifest, and each of the current one's programs as it was built."""
+
+from __future__ import annotations
+
+from bramble.releases import all_built, manifest_path
+from bramble.roots import above
+from bramble.snapshot import FileState, Snapshot, Unknown
+
+HOME = "/opt/bramble/engine"
+CURRENT = f"{HOME}/current"
+PROGRAMS = f"{CURRENT}/bin"
+# What root alone may write, the outermost first; the programs are known by their sha256 too.
+TRUSTED = (*above(f"{HOME}/releases"), PROGRAMS)
+
+
+def incomplete(folder: str, snapshot: Snapshot) -> str | None:
+    """Why the release does not count as built, None when it does.
+
+    Its manifest is written last, so what has one is whole; the programs of the current release are
+    held against it at every look, because a damaged one would give damaged answers.
+    """
+    release = folder.rpartition("/")[2]
+    if not isinstance(snapshot.file(manifest_path(folder)), FileState):
+        return f"release {release} is not there"
+    current, built = snapshot.file(CURRENT), all_built(snapshot, folder)
+    if not isinstance(current, FileState) or current.target != f"releases/{release}":
+        return None
+    there = programs(snapshot)
+    for name in sorted({"llama-server", *built, *there}):
+        if name not in there:
+            return f"release {release} has no {name}"
+        seen = there[name]
+        if not isinstance(seen, FileState) or seen.sha256 != built.get(name, "none"):
+            return f"{name} of release {release} is not the one that was built"
+    return None
+
+
+def programs(snapshot: Snapshot) -> dict[str, FileState | Unknown]:
+    """What stands among the programs of the current release, by its names."""
+    files, place = snapshot.files, f"{PROGRAMS}/"
+    if isinstance(files, Unknown):
+        return {}
+    return {
+        path.removeprefix(place): seen
+        for path, seen in files.items()
+        if path.startswith(place) and seen is not None
+    }

@@ -1,0 +1,94 @@
+"""The command line of the server, and what really runs held against it, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from bramble.board import Board
+from bramble.parse import Socket
+from bramble.plan import Given
+from bramble.process import Process, Program
+from roles.serving.settings import Settings
+
+# What llama.cpp, the libraries that it computes with and the loader read of a process' environment.
+READ_BY_ITS_PROGRAMS = (
+    *("LLAMA_", "GGML_", "HF_", "HUGGING_FACE_", "LD_", "GLIBC_", "MALLOC_"),
+    *("OMP_", "GOMP_", "KMP_", "OPENBLAS_", "BLIS_", "MKL_", "KLEIDIAI_"),
+)
+PLANNED_VARIABLES = ("LLAMA_CACHE",)
+
+
+def command_line(settings: Settings, board: Board, given: Given) -> tuple[str, ...]:
+    """llama-server's command line, one flag with its value a word."""
+    return (
+        f"{given['engine.bin']}/llama-server",
+        f"--model {given['model.path']}",
+        f"--alias {given['model.name']}",
+        f"--host {settings.host}",
+        f"--port {settings.port}",
+        f"--ctx-size {settings.ctx_tokens}",
+        f"--parallel {settings.slots}",
+        f"--threads {settings.threads or board.cores}",
+        f"--ubatch-size {settings.ubatch_tokens}",
+        f"--cache-ram {settings.cache_ram_mib}",
+        f"--ctx-checkpoints {settings.ctx_checkpoints}",
+        f"--cache-type-k {settings.cache_type_k}",
+        f"--cache-type-v {settings.cache_type_v}",
+        "--load-mode mmap",
+        "--fit off",
+        "--offline",
+        "--no-ui",
+        "--no-slots",
+        "--metrics",
+    )
+
+
+def differences(argv: Sequence[str], process: Process) -> tuple[str, ...]:
+    """What the process was started with otherwise than planned; `argv` has flag and value in a word."""
+    words = tuple(word for flag in argv for word in flag.split(" ", 1))
+    strange = [
+        f"{name} is in its environment, and is not planned"
+        for name in process.variables
+        if name.startswith(READ_BY_ITS_PROGRAMS) and name not in PLANNED_VARIABLES
+    ]
+    if words == process.argv:
+        return tuple(strange)
+    return (*(_arguments(words, process.argv) or ("its arguments are in another order",)), *strange)
+
+
+def _arguments(planned: Sequence[str], given: Sequence[str]) -> tuple[str, ...]:
+    """Each argument that is another; of one that is not planned the name, as secrets may follow."""
+    wanted, found = _by_flag(planned), _by_flag(given)
+    other = (
+        f"{flag} is {found[flag] or 'given alone'}, planned {value or 'without a value'}"
+        if flag in found
+        else f"{flag}{value and ' '}{value} is planned, and not given"
+        for flag, value in wanted.items()
+        if found.get(flag) != value
+    )
+    return (*other, *(f"{flag} is given, and not planned" for flag in found if flag not in wanted))
+
+
+def _by_flag(words: Sequence[str]) -> dict[str, str]:
+    """The values by their flags, the last one of each, as llama-server takes them; the program first."""
+    return dict(_pairs(words))
+
+
+def _pairs(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    flag, values = "its program", list[str]()
+    for word in words:
+        if word.startswith("-") and not word[1:2].isdigit():
+            yield flag, " ".join(values)
+            flag, values = word.partition("=")[0], []
+            values += [word.partition("=")[2]] if "=" in word else []
+        else:
+            values.append(word)
+    yield flag, " ".join(values)
+
+
+def whose(other: Program, sockets: Sequence[Socket]) -> str:
+    """Another server in words: who runs it, by what, and where it listens."""
+    places = [f"{one.address}:{one.port}" for one in sockets if other.pid in one.pids]
+    unit = other.cgroup.rpartition("/")[2] or "no unit"
+    listens = f", listening on {', '.join(places)}" if places else ""
+    return f"process {other.pid} of {other.user} ({other.exe}, {unit}){listens}"

@@ -1,0 +1,127 @@
+"""What holds the service: as systemd has its unit loaded, and as the kernel has the process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from bramble.parse import timespan_s
+from bramble.process import Process
+from bramble.snapshot import Unit
+
+# What `systemctl show` calls otherwise than a unit file does.
+RENAMED = {
+    "RestartSec": "RestartUSec",
+    "StartLimitIntervalSec": "StartLimitIntervalUSec",
+    "TimeoutStopSec": "TimeoutStopUSec",
+}
+# What it writes for a word of a unit file.
+MEANS = {
+    ("IPAddressDeny", "any"): "0.0.0.0/0 ::/0",
+    ("IPAddressAllow", "localhost"): "127.0.0.0/8 ::1/128",
+    ("SystemCallErrorNumber", "EPERM"): "1",
+}
+# What it does not tell in a form that can be compared; arguments and variables the process itself tells.
+UNTOLD = frozenset(
+    {
+        *("After", "CacheDirectory", "Description", "Documentation", "Environment", "ExecStart"),
+        *("RequiresMountsFor", "Wants", "WantedBy"),
+    }
+)
+# A list of hundreds of names: some of the groups that the unit takes away.
+CALLS = "SystemCallFilter"
+NO_CALLS = ("bpf", "chroot", "init_module", "mount", "ptrace", "reboot", "setuid", "swapon")
+PROPERTIES = (
+    *("Type", "User", "Group", "Restart", "RestartUSec", "TimeoutStopUSec"),
+    *("StartLimitIntervalUSec", "StartLimitBurst", "OOMPolicy", "OOMScoreAdjust", "TasksMax"),
+    *("AmbientCapabilities", "CapabilityBoundingSet", "DevicePolicy", "KeyringMode"),
+    *("LockPersonality", "MemoryDenyWriteExecute", "NoNewPrivileges", "PrivateDevices"),
+    *("PrivateTmp", "PrivateUsers", "ProcSubset", "ProtectClock", "ProtectControlGroups"),
+    *("ProtectHome", "ProtectHostname", "ProtectKernelLogs", "ProtectKernelModules"),
+    *("ProtectKernelTunables", "ProtectProc", "ProtectSystem", "RemoveIPC"),
+    *("RestrictAddressFamilies", "RestrictNamespaces", "RestrictRealtime", "RestrictSUIDSGID"),
+    *("SystemCallArchitectures", "SystemCallErrorNumber", CALLS, "UMask"),
+    *("IPAddressDeny", "IPAddressAllow"),
+)
+NONE = "0" * 16
+INACCESSIBLE = ("/home", "/root")
+
+
+def directives(text: str) -> dict[str, str]:
+    """The settings of a unit file by their names, those that are given several times as one."""
+    found: dict[str, str] = {}
+    for line in text.replace("\\\n", " ").splitlines():
+        name, equals, value = line.partition("=")
+        if equals and not line.startswith("#"):
+            found[name] = f"{found[name]} {value}" if name in found else value
+    return found
+
+
+def loaded_otherwise(path: str, text: str, unit: Unit) -> tuple[str, ...]:
+    """How systemd has the unit in memory otherwise than its file says."""
+    return tuple(_loaded(path, text, unit))
+
+
+def _loaded(path: str, text: str, unit: Unit) -> Iterator[str]:
+    fragment = unit.properties.get("FragmentPath", "")
+    if fragment != path:
+        yield f"systemd reads {fragment or 'no file'} in the place of {path}"
+    if unit.needs_reload:
+        yield "systemd has an older unit in memory"
+    for name, value in directives(text).items():
+        if name in UNTOLD:
+            continue
+        told = unit.properties.get(RENAMED.get(name, name), "")
+        if name == CALLS:
+            allowed = [call for call in NO_CALLS if call in told.split()]
+            if allowed or not told or told.startswith("~"):
+                yield f"{CALLS} allows {' '.join(allowed) or 'every call'}"
+        elif not _same(name, value, told):
+            yield f"{name} is {told or 'empty'}, planned {value or 'empty'}"
+
+
+def _same(name: str, value: str, told: str) -> bool:
+    """Whether systemd's word for a setting is the unit file's."""
+    if name in RENAMED:
+        return timespan_s(f"{value}s" if value.isdecimal() else value) == timespan_s(told or "0")
+    return set(MEANS.get((name, value), value).split()) == set(told.split())
+
+
+def drop_ins(unit: Unit) -> tuple[str, ...]:
+    """The drop-ins of the unit: none is ours."""
+    return tuple(unit.properties.get("DropInPaths", "").split())
+
+
+def not_held(text: str, process: Process) -> tuple[str, ...]:
+    """What the kernel does not hold the process to, though its unit file says so."""
+    return tuple(_not_held(directives(text), process))
+
+
+def _not_held(wanted: Mapping[str, str], process: Process) -> Iterator[str]:
+    told = process.status
+    for name, value in (("NoNewPrivs", "1"), ("Seccomp", "2"), ("Umask", wanted["UMask"])):
+        if told.get(name) != value:
+            yield f"{name} is {told.get(name, 'not told')}, not {value}"
+    for name in ("CapEff", "CapPrm", "CapBnd", "CapAmb"):
+        if told.get(name) != NONE:
+            yield f"{name} is {told.get(name, 'not told')}, not none"
+    if str(process.oom_score_adj) != wanted["OOMScoreAdjust"]:
+        yield f"oom_score_adj is {process.oom_score_adj}, not {wanted['OOMScoreAdjust']}"
+    if process.tasks_max not in (None, wanted["TasksMax"]):
+        yield f"it may have {process.tasks_max} tasks, not {wanted['TasksMax']}"
+    shared = {"mnt", "user", "uts"} - set(process.own_namespaces or ("mnt", "user", "uts"))
+    yield from (f"it shares the {name} namespace with systemd" for name in sorted(shared))
+    yield from _sees(process)
+
+
+def _sees(process: Process) -> Iterator[str]:
+    """Which places it sees that it is not to see, by what is mounted before its eyes."""
+    mounts = {mount.target: mount for mount in process.mounts}
+    if "/" not in mounts or "ro" not in mounts["/"].options:
+        yield "it may write to the file system"
+    for place in INACCESSIBLE:
+        if place not in mounts or mounts[place].fstype != "tmpfs":
+            yield f"it sees {place}"
+    if "/tmp" not in mounts:
+        yield "it shares /tmp"
+    if "/dev" not in mounts or "ro" not in mounts["/dev"].options:
+        yield "it sees the devices"
