@@ -168,6 +168,9 @@ LINEAR_ATTENTION = frozenset({"minimax-01"})
 CACHED_LAYERS: Mapping[str, int] = {"gemma3n": 20}
 """Only so many layers from the first on have keys and values; the others look into theirs."""
 
+READ_LAZILY = frozenset({"gemma4", "qwen4exp"})
+"""A large table by token and layer is read a row at a time (`TENSOR_READ_LAZY`)."""
+
 CANNOT_COUNT: Mapping[str, str] = {
     "deepseek4": "its caches of compressed tokens are not computed here",
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bramble.fit.architectures import COMPARED, DRAFTS
+from bramble.fit.architectures import COMPARED, DRAFTS, READ_LAZILY
 from bramble.fit.keys import GeometryError, Keys
 from bramble.fit.layers import Layer, layers
 from bramble.fit.weights import Weights, weights
@@ -43,6 +43,7 @@ def geometry(header: Header) -> Geometry:
     vocabulary, embedding = _embedding(header, read)
     experts_used = max(read.each("expert_used_count", 0))
     found = layers(read, embedding)
+    sums = weights(header.tensors, experts_used)
     return Geometry(
         arch=read.arch,
         embedding=embedding,
@@ -51,8 +52,18 @@ def geometry(header: Header) -> Geometry:
         window=found.window,
         experts_used=experts_used,
         layers=found.each,
-        weights=weights(header.tensors, experts_used),
-        doubt=found.doubt,
+        weights=sums,
+        doubt=found.doubt or _lazily(read.arch, sums),
+    )
+
+
+def _lazily(arch: str, sums: Weights) -> str:
+    """Return why the weights need not all lie in memory."""
+    if arch not in READ_LAZILY or not sums.lazy_bytes:
+        return ""
+    return (
+        f"{sums.lazy_bytes >> 20} MiB of it are a table that llama.cpp reads from the file a row at "
+        "a time, and need not lie in memory"
     )
 
 

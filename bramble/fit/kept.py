@@ -53,6 +53,7 @@ class Kept(Section):
     active_elements: int = option(..., help="Weights of a token.", ge=0, le=SIZE_LIMIT)
     repacked_bytes: int = option(..., help="Tensors of repacked types.", ge=0, le=SIZE_LIMIT)
     twice_bytes: int = option(..., help="What is there twice then.", ge=0, le=SIZE_LIMIT)
+    lazy_bytes: int = option(0, help="What is read a row at a time.", ge=0, le=SIZE_LIMIT)
     layers: tuple[Layers, ...] = option(..., help="Its layers, in order.")
     doubt: str = option(
         "", help="Why it may take less than that.", pattern=r"^[^\x00-\x1f]{0,400}$"
@@ -92,6 +93,7 @@ class Kept(Section):
                 active_elements=self.active_elements,
                 repacked_bytes=self.repacked_bytes,
                 twice_bytes=self.twice_bytes,
+                lazy_bytes=self.lazy_bytes,
             ),
             doubt=OLD if self.stale else self.doubt,
         )

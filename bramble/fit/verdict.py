@@ -187,7 +187,8 @@ def _parts(model: Geometry, request: Request) -> tuple[int, int, int, int]:
 
 def _verdict(model: Geometry, room: Room, total: int) -> Verdict:
     if total > room.available_mib:
-        sure = not model.doubt or _mib(model.weights.file_bytes) > room.available_mib
+        needed = model.weights.file_bytes - model.weights.lazy_bytes
+        sure = not model.doubt or _mib(needed) > room.available_mib
         return "no" if sure else "unknown"
     # The kernel may drop the file's copy of a tied embedding, but only if something wants its place.
     twice = _mib(model.weights.twice_bytes) if room.repacks else 0

@@ -11,8 +11,11 @@ from bramble.gguf import Tensor
 # copied out of the mapped file into memory of the process.
 REPACKED = frozenset({"Q4_0", "Q4_K", "Q5_K", "Q6_K", "Q8_0", "IQ4_NL", "MXFP4", "Q1_0"})
 _EMBEDDING = "token_embd.weight"
+_TABLE = "per_layer_token_embd.weight"
 # Of these a token takes one row.
-_LOOKED_UP = frozenset({_EMBEDDING, "per_layer_token_embd.weight"})
+_LOOKED_UP = frozenset({_EMBEDDING, _TABLE})
+# Larger tables are read a row at a time by themselves (`lazy_read::add` of src/llama-model-loader.cpp).
+LAZY_FROM_BYTES = 4 << 30
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class Weights:
     `active_bytes` and `active_elements` are those that one token is multiplied with: of a mixture of
     experts the chosen ones, of tables that are looked up none. `repacked_bytes` is what a processor
     with dotprod copies out of the file, and `twice_bytes` what of that stays there besides: a token
-    embedding that is the output too is looked up in the file and multiplied from the copy.
+    embedding that is the output too is looked up in the file and multiplied from the copy. `lazy_bytes`
+    are read from the file a row at a time, and need not lie in memory.
     """
 
     file_bytes: int
@@ -30,6 +34,7 @@ class Weights:
     active_elements: int
     repacked_bytes: int
     twice_bytes: int
+    lazy_bytes: int = 0
 
 
 def weights(tensors: Sequence[Tensor], experts_used: int) -> Weights:
@@ -52,6 +57,11 @@ def weights(tensors: Sequence[Tensor], experts_used: int) -> Weights:
         ),
         repacked_bytes=sum(tensor.nbytes for tensor in copied),
         twice_bytes=sum(tensor.nbytes for tensor in copied if _is_output(tensor, tied)),
+        lazy_bytes=sum(
+            tensor.nbytes
+            for tensor in tensors
+            if tensor.name == _TABLE and tensor.nbytes > LAZY_FROM_BYTES
+        ),
     )
 
 

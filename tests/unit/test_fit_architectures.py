@@ -15,9 +15,9 @@ from bramble.fit import architectures, memory
 from bramble.fit.geometry import geometry
 from bramble.fit.kept import Kept, kept
 from bramble.fit.keys import GeometryError
-from bramble.fit.verdict import BOARDS, fit, request_for
+from bramble.fit.verdict import BOARDS, Room, fit, request_for
 from tests.shapes import fixtures
-from tests.shapes.gemma4 import all_gemma4
+from tests.shapes.gemma4 import all_gemma4, gemma4
 from tests.shapes.record_memory import LARGE, RECORDED, SMALL
 from tests.shapes.record_memory import kept as kept_keys
 from tests.shapes.writer import Shape
@@ -149,6 +149,23 @@ def test_a_whole_file_of_gemma_4_takes_what_llama_fit_params_says(name):
         assert (model.weights.file_bytes + embedding) // MIB == truth[0]
         assert memory.kv_bytes(model, request) // MIB == truth[1]
         assert abs(memory.compute_bytes(model, request) / MIB - truth[2]) < 0.01 * sum(truth)
+
+
+def test_a_table_that_is_read_a_row_at_a_time_is_no_reason_to_refuse():
+    """`lazy_read::add` of src/llama-model-loader.cpp: from 4 GiB on, as of Gemma 4 E4B in F16."""
+    size = {"layers": 42, "embd": 2560, "ff": 10240, "heads": 8, "kv": (2, 2), "every": 6}
+    shared = {"window": 512, "shared": 18, "per_layer": 256}
+    large, small = (
+        geometry(gguf.read(gemma4("gemma-4-e4b", quant, **size, **shared).header()))
+        for quant in ("F16", "Q4_K_M")
+    )
+    assert large.weights.lazy_bytes == 256 * 42 * 262144 * 2
+    assert "5376 MiB of it are a table that llama.cpp reads from the file" in large.doubt
+    assert Kept.model_validate_json(kept(large).model_dump_json()).geometry == large
+    request = request_for(large, None)
+    assert fit(large, Room(14500), request).verdict == "unknown"
+    assert fit(large, Room(7800), request).verdict == "no"
+    assert (small.weights.lazy_bytes, small.doubt) == (0, "")
 
 
 def test_a_missing_pattern_is_no_refusal_but_a_bound():
