@@ -229,8 +229,8 @@ def checks_page() -> str:
         ]
     parts.append(
         "\n## ssh.reachable\n\n"
-        "No role's check: `bramble verify` gives this result, always unknown, for a host that could\n"
-        "not be looked at, with the reason.\n"
+        "No role's check: `bramble verify` gives this result for a host that could not be looked at,\n"
+        "with the reason: a failure, or unknown where the run ended before it told anything of it.\n"
     )
     return "".join(parts)
 
