@@ -13,7 +13,8 @@ import tarfile
 import pytest
 
 from bramble import engine_lock, store, virtual
-from bramble.virtual import cgroups, source
+from bramble.virtual import cgroups, lifecycle, source
+from bramble.virtual.waiting import ssh_banner
 from roles.engine.settings import COMMIT
 from tests.nodes.fleet import BIN, ROOT, Fleet, as_json, wait_until
 
@@ -22,6 +23,15 @@ pytestmark = pytest.mark.nodes
 NAMES = tuple(f"vpi-{number}" for number in range(181, 189))
 FIRST, CANARY, THIRD, UNHEALTHY, *LATER = NAMES
 LAST = LATER[-1]
+FRESH = tuple(f"vpi-{number}" for number in range(171, 179))
+*SOUND, FROZEN, PASSWORD, FULL, GONE = FRESH
+# What is said of each faulty node.
+TOLD = {
+    FROZEN: "the node has answered nothing for 15 s",
+    PASSWORD: "sudo asks pi for a password",
+    FULL: "MiB",
+    GONE: "the connection failed",
+}
 HOME = "/opt/bramble/engine"
 # The programs call themselves by the first nine digits of their commit, which stay.
 NEXT = COMMIT[:9] + "1" * 31
@@ -277,3 +287,38 @@ def test_a_power_cut_on_the_way_ends_with_the_node_serving(
     assert current(THIRD) == (old if server else new)
     assert fleet.serves(THIRD)
     assert int(on(THIRD, f"ls {HOME}/releases | wc -l")) <= 3
+
+
+def freeze(name):
+    """Stop every sshd of a node, as a stall of its memory does: its kernel still answers."""
+    node = lifecycle.running(name)
+    argv = virtual.ssh_argv(node, "sudo sh -c 'kill -STOP $(pidof sshd)'")
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL) as stopping:
+        wait_until(lambda: not ssh_banner(node.address, node.port), 60, "the stop of sshd")
+        stopping.kill()
+
+
+def test_four_faulty_nodes_of_eight_are_named_and_the_other_four_serve(fleet, virtual_pis, on):
+    """New nodes; two of the four are lost while they install the release."""
+    virtual_pis.up(*FRESH)
+    fleet.wants(*FRESH)
+    on(PASSWORD, "rm /etc/sudoers.d/010_pi-nopasswd && echo 'pi ALL=(ALL) ALL' >/etc/sudoers.d/pi")
+    on(FULL, f"mkdir -p {HOME} && mount -t tmpfs -o size=64k tmpfs {HOME}")
+    deploy = fleet.start_pyinfra("node", "-y", stdout=subprocess.PIPE)
+    said = []
+    for line in deploy.stdout:
+        said.append(line)
+        if f"[{FROZEN}] Install llama.cpp" in line:
+            freeze(FROZEN)
+        if f"[{GONE}] Install llama.cpp" in line:
+            subprocess.run(["ip", "link", "set", f"vb-{GONE}", "down"], check=True)
+    assert deploy.wait(timeout=60) == 1
+    (end,) = fleet.events("end")
+    assert end["failed"] == sorted(TOLD), "".join(said)
+    assert end["complete"]
+    for name, told in TOLD.items():
+        lines = [line for line in said if f"[{name}]" in line]
+        assert any(told in line for line in lines), "".join(said)
+    assert fleet.serves(*SOUND)
+    subprocess.run(["ip", "link", "set", f"vb-{GONE}", "up"], check=True)
+    virtual_pis.down(*FRESH)
