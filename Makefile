@@ -63,11 +63,15 @@ lint: setup ## ruff and mypy
 .PHONY: bench
 bench: PACKAGES += ccache cmake g++-aarch64-linux-gnu ninja-build qemu-user
 bench: system setup .venv-bench/ready ## Beside tuned Ansible, curl, Debian's llama.cpp (root on Debian)
-	$(BIN)/python tests/bench/noop.py $(BENCH)
-	$(BIN)/python tests/bench/transfer.py
-	$(BIN)/python tests/bench/model_fleet.py
-	$(BIN)/python tests/bench/engines.py $(ENGINES)
-	$(BIN)/python tests/bench/instructions.py
+	mkdir -p reports/bench
+	$(BIN)/python tests/bench/noop.py $(BENCH) | tee reports/bench/noop.txt
+	$(BIN)/python tests/bench/transfer.py | tee reports/bench/transfer.txt
+	$(BIN)/python tests/bench/model_fleet.py | tee reports/bench/model_fleet.txt
+	$(BIN)/python tests/bench/engines.py $(ENGINES) | tee reports/bench/engines.txt
+	$(BIN)/python tests/bench/instructions.py | tee reports/bench/instructions.txt
+	$(BIN)/python tests/bench/quoted.py \
+	  $(foreach one,noop transfer model_fleet instructions,reports/bench/$(one).txt=docs/explanation/benchmarks.md) \
+	  reports/bench/engines.txt=docs/explanation/variants.md
 
 .venv-bench/ready: tests/bench/requirements.txt
 	$(PYTHON) -m venv .venv-bench

@@ -30,6 +30,9 @@ CHECKS = [
     f"{role.name}.{c.name}" for role in catalogue.roles() for c in checks_of(role.name, role.checks)
 ]
 WELL = {name: "skip" if name in SKIPPED else "pass" for name in CHECKS}
+# Of a run with nothing to do: pyinfra looks through the whole call stack for each operation.
+MOST_OPERATIONS = 12
+MOST_PACKETS = 40
 MOST_COMMANDS = 6
 
 
@@ -81,8 +84,38 @@ def test_a_run_with_nothing_to_do_needs_few_remote_commands(fleet, tmp_path):
         [sys.executable, script, "inventory.py", "deploys/node.py", "-y"], BRAMBLE_COUNT=str(count)
     )
     assert done.returncode == 0, done.stdout
-    per_host = Counter(line.split()[0] for line in count.read_text().splitlines())
-    assert 1 <= per_host[NODE] <= MOST_COMMANDS
+    counted = Counter(tuple(line.split()) for line in count.read_text().splitlines())
+    commands = sum(counted[NODE, name] for name in ("run_shell_command", "put_file", "get_file"))
+    assert 1 <= commands <= MOST_COMMANDS
+    assert 1 <= counted[NODE, "operation"] <= MOST_OPERATIONS
+    assert 1 <= counted["all", "packet"] <= MOST_PACKETS
+
+
+STOCK = """
+from pyinfra.operations import files
+
+from bramble.ops.run import begin, bring, finish
+
+node = begin()
+files.link(name="Not bramble's", path="/opt/bramble/engine/current", present=False)
+"""
+
+
+def test_what_an_operation_that_is_not_brambles_changed_is_seen_by_roles_and_checks(
+    fleet, on, tmp_path
+):
+    deploy = tmp_path / "stock.py"
+    deploy.write_text(STOCK + 'bring(node, "engine")\nbring(node, "serving")\nfinish(node)\n')
+    done = fleet.run([BIN / "pyinfra", "inventory.py", deploy, "-y"])
+    assert done.returncode == 0, done.stdout
+    assert fleet.statuses(NODE)["engine.release_is_current"] == "pass"
+    deploy.write_text(STOCK + "finish(node)\n")
+    done = fleet.run([BIN / "pyinfra", "inventory.py", deploy, "-y"])
+    assert done.returncode == 1, done.stdout
+    assert fleet.statuses(NODE)["engine.release_is_current"] == "fail"
+    (end,) = fleet.events("end")
+    assert (end["changed"], end["failed"]) == ([NODE], [NODE])
+    assert fleet.pyinfra("node", "-y").returncode == 0
 
 
 def test_a_dry_run_changes_nothing_and_says_what_would(fleet, on):
