@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 """The repository: where inventory.py and deploys/ are."""
 
+LAST_WORDS = 3
+"""So many lines of a run that got to no host are shown."""
+
 # Lines of pyinfra's log that are about one host and say more than that it goes on.
 _TELLING = re.compile(r"^\s*\[(?P<host>[^\]]+)\] (?P<text>.*)$")
 _HUMDRUM = re.compile(r"^(Connected|Ready: .*|Success|No changes|Skipped|Error: executed .*)$")
@@ -145,7 +148,17 @@ def run(
         show(host, text)
 
     code = _call(argv, file, log, listen)
-    return Outcome(code, tuple(report.read(file)), file, log, last_words)
+    left = Outcome(code, tuple(report.read(file)), file, log, last_words)
+    if code and not left.hosts:
+        _tell_end(left)
+    return left
+
+
+def _tell_end(left: Outcome) -> None:
+    """Say how a run ended that got to no host, with its own last words."""
+    words = [line for line in left.log.read_text(encoding="utf-8").splitlines() if line.strip()]
+    said = "\n".join(printable(click.unstyle(line)) for line in words[-LAST_WORDS:])
+    click.echo(f"{said}\n{left.cut_off} (the whole log: {left.log})", err=True)
 
 
 def _call(argv: Sequence[str], file: Path, log: Path, listen: Callable[[str, str], None]) -> int:

@@ -559,6 +559,16 @@ def test_a_run_shows_what_is_said_of_a_host_and_not_that_it_goes_on(toy_pyinfra)
     assert left.last_words == {"pi5-a": "compiling llama-server"}
 
 
+@pytest.mark.parametrize("words", [("up",), ("plan", "pi5-a"), ("revert", "base")], ids=" ".join)
+def test_a_run_that_gets_to_no_host_is_told_with_its_last_words(toy_pyinfra, tmp_path, words):
+    broken = 'print("--> Loading...")\nraise SystemExit("pyinfra error: no such private key")\n'
+    (tmp_path / "toy" / "pyinfra" / "__main__.py").write_text(broken)
+    done = bramble(*words)
+    assert done.exit_code == 1
+    assert "pyinfra error: no such private key\n" in done.stderr
+    assert "the run ended with exit code 1 before it was through; run it again" in done.stderr
+
+
 def test_the_first_line_of_a_run_names_the_inventory_and_its_hosts(toy_pyinfra, tmp_path):
     done = bramble("up", "pi4-b", "--json")
     assert done.stderr.splitlines()[0] == f"Inventory {tmp_path}/inventory: pi4-b (1 of 2 hosts)"
