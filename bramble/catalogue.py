@@ -41,8 +41,12 @@ def roles_of(settings: Mapping[str, Section]) -> tuple[Role, ...]:
 
 
 def dependents(name: str) -> tuple[str, ...]:
-    """The roles that cannot do without this one, the last first."""
-    return tuple(role.name for role in reversed(roles()) if name in role.settings.needs)
+    """The roles that stand on this one, the last first."""
+    return tuple(
+        role.name
+        for role in reversed(roles())
+        if name in (*role.settings.needs, *role.settings.uses)
+    )
 
 
 def _role(name: str) -> Role:

@@ -13,7 +13,8 @@ from bramble import parse
 class Process:
     """A unit's main process: what it really runs, as whom, and its BRAMBLE_ variables.
 
-    `gone` are files that it has mapped and that have been removed or replaced since, `variables` the
+    `gone` are files that it has mapped and that have been removed or replaced since, `models` those of
+    models that are there, by the paths that the kernel knows them by; `variables` the
     names of all of its environment. `status` is what /proc/PID/status says by its words, `mounts` what
     it sees mounted, `own_namespaces` those that it does not share with systemd (None: not told), and
     `tasks_max` its cgroup's limit, None where none is enforced.
@@ -31,6 +32,7 @@ class Process:
     mounts: tuple[parse.Mount, ...] = ()
     own_namespaces: tuple[str, ...] | None = None
     tasks_max: str | None = None
+    models: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,8 @@ class Section(BaseModel):
     """A group of settings that belong together; its docstring says to a user what they are for."""
 
     needs: ClassVar[tuple[str, ...]] = ()
+    # Roles that it stands on where they are there: what it set is taken back before theirs is.
+    uses: ClassVar[tuple[str, ...]] = ()
     """The roles that a role cannot do without."""
 
     without_default: ClassVar[tuple[str, ...]] = ()

@@ -74,6 +74,7 @@ WRITTEN: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "reexec": (),
     "reboot": (),
     "refuse": (),
+    "receive": (),
     "log_room": (),
     "apt_source": (
         ("keyring", "", "the key of log2ram's repository, with `storage.log2ram` only"),
@@ -114,11 +115,20 @@ WRITTEN: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "write_files": (),
     "switch_engine": (("path", "", "link to the current release, in which `smoke.json` is"),),
     "build_engine": (
-        ("work", "", "source and build folder, kept for the next build"),
-        ("ccache", "", "compiler cache"),
+        (
+            "work",
+            "",
+            "source and build folder, kept for the next build; on an SSD below `bramble/`",
+        ),
+        ("ccache", "", "compiler cache; on an SSD below `bramble/`"),
         ("release", "", "one release: `bin/` and `manifest.json`"),
     ),
     "prune_models": (),
+    "place_models": (
+        ("folder", "", "link to `bramble/models` on the SSD, where there is one"),
+        ("left", "", "the card's models, until those of the SSD passed the gate"),
+        ("to", "", "the models, on the SSD"),
+    ),
     "fetch_model": (
         ("path", "", "the model, mode 0644"),
         ("path", ".json", "its stamp: sha256, size and time when it was verified"),

@@ -94,7 +94,7 @@ def _summary_line(entry: dict[str, Any]) -> str:
 def revert(role: str, hosts: tuple[str, ...], as_json: bool) -> None:
     """Take back what ROLE set on HOSTs (all without a name), and leave data alone.
 
-    Roles that cannot do without ROLE are taken back first. `bramble up` sets all of it again.
+    Roles that stand on ROLE are taken back first. `bramble up` sets all of it again.
     """
     from bramble.catalogue import dependents, roles
     from bramble.cli.inventory import refuse
@@ -104,7 +104,7 @@ def revert(role: str, hosts: tuple[str, ...], as_json: bool) -> None:
     if role not in known:
         refuse(f"no role '{role}'; {unknown(role, known)}")
     for name in dependents(role):
-        click.echo(f"{name} cannot do without {role}: it is taken back first", err=True)
+        click.echo(f"{name} stands on {role}: it is taken back first", err=True)
     outcome = driver.run("revert", hosts, "-y", "--data", f"role={role}", show=_show(as_json))
     print_outcome(outcome, as_json, "taken back", "nothing to take back")
 

@@ -95,12 +95,17 @@ def place(new, path):
     if not os.path.lexists(path):
         rename(new, path)
         return
+    exchange(new, path)
+
+
+def exchange(one, other):
+    """Have two names of a folder change their places, at the same instant."""
     libc = ctypes.CDLL(None, use_errno=True)
-    names = (AT_FDCWD, os.fsencode(new), AT_FDCWD, os.fsencode(path), RENAME_EXCHANGE)
+    names = (AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE)
     if libc.renameat2(*names):
         number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), path)
-    sync(os.path.dirname(path))
+        raise OSError(number, os.strerror(number), other)
+    sync(os.path.dirname(other))
 
 
 def remove(path):

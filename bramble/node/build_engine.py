@@ -335,11 +335,11 @@ def check_starts(server):
 def build(query):
     """Source, configuration, compilation, release; one build at a time on a node."""
     work = query["work"]
-    for folder in (work, os.path.dirname(query["release"])):
-        os.makedirs(folder, exist_ok=True)
+    for folder in (work, os.path.dirname(query["release"]), query["ccache"]):
+        if why := owned.have(folder):
+            raise BuildError(why)
     os.environ["CCACHE_DIR"] = query["ccache"]
     os.environ["CCACHE_BASEDIR"] = work
-    os.makedirs(query["ccache"], exist_ok=True)
     with open(os.path.join(work, "lock"), "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         check_space(work)
@@ -354,6 +354,8 @@ def build(query):
         configure(source, folder, options, query.get("toolchain"))
         compile_targets(folder, query["targets"], query["jobs"])
         install(query, folder)
+    for old in query.get("old", ()):
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def tidy_up(query):

@@ -29,7 +29,7 @@ def main(query):
     """Give every path of `paths`, the outermost first; whoever holds a folder above it is told of."""
     try:
         for path in query["paths"]:
-            if why := owned.refusal(os.path.dirname(path)):
+            if why := owned.refusal(os.path.dirname(os.path.realpath(path))):
                 print(why, file=sys.stderr)
                 return 1
             give(path)

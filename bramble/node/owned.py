@@ -7,6 +7,8 @@ a link that is planted there leads anywhere. So such a folder is refused, and a 
 import os
 import stat
 
+from bramble.node import atomic
+
 OTHERS = stat.S_IWGRP | stat.S_IWOTH
 MOST_LINKS = 40
 CHUNK_BYTES = 1024 * 1024
@@ -34,7 +36,8 @@ def have(folder):
     """Make a folder where there is none; why it must not be written to, None where it may."""
     why = refusal(folder)
     if why is None:
-        os.makedirs(folder, exist_ok=True)
+        # A link of root's may lead to a disk on which nothing is yet.
+        atomic.make_folder(os.path.realpath(folder))
         why = refusal(folder)
     return why
 
@@ -110,9 +113,9 @@ def opened(path, mode, permissions=0o600):
     return os.fdopen(descriptor, mode)
 
 
-def taken(upload, path):
+def taken(upload, path, permissions=0o600):
     """Take over what came over SSH: a copy that is ours alone, as long as it was then."""
-    with opened(upload, "rb") as sent, opened(path, "wb") as file:
+    with opened(upload, "rb") as sent, opened(path, "wb", permissions) as file:
         left = os.fstat(sent.fileno()).st_size
         while left > 0 and (chunk := sent.read(min(left, CHUNK_BYTES))):
             file.write(chunk)

@@ -57,6 +57,7 @@ def process(pid):
         "argv": argv,
         "environ": dict(pair.partition("=")[::2] for pair in pairs if pair.startswith("BRAMBLE_")),
         "variables": sorted({pair.partition("=")[0] for pair in pairs if pair}),
+        "models": sorted(p for p in mapped if p.endswith(".gguf")),
         "gone": sorted(p.removesuffix(GONE) for p in mapped if p[0] == "/" and p.endswith(GONE)),
         "status": read(f"/proc/{pid}/status"),
         "oom_score_adj": int(read(f"/proc/{pid}/oom_score_adj") or 0),

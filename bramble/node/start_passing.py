@@ -3,6 +3,7 @@
 One that is under way already, of this run or an earlier one, is as good.
 """
 
+import fcntl
 import json
 import os
 import subprocess
@@ -26,12 +27,14 @@ def said(log):
 def let_in(query, folder):
     """Have the peers of this run in the file that the program asks, beside those of a run under way."""
     path, peers = os.path.join(folder, "peers"), set(query["peers"])
-    if os.path.exists(path) and follow.is_running(query["unit"]):
-        with open(path, encoding="utf-8") as file:
-            peers |= set(json.load(file))
-    with open(f"{path}.new", "w", encoding="utf-8") as file:
-        json.dump(sorted(peers), file)
-    os.rename(f"{path}.new", path)
+    with open(f"{path}.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.exists(path) and follow.is_running(query["unit"]):
+            with open(path, encoding="utf-8") as file:
+                peers |= set(json.load(file))
+        with open(f"{path}.new", "w", encoding="utf-8") as file:
+            json.dump(sorted(peers), file)
+        os.rename(f"{path}.new", path)
 
 
 def started(query, folder):

@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 
-from bramble.node import atomic
+from bramble.node import atomic, owned
 
 SWAPS, MOUNTS = "/proc/swaps", "/proc/self/mountinfo"
 # Their kernel drivers take what was allocated and never written for swap (swapon(8), NOTES).
@@ -93,7 +93,8 @@ def make(query):
     """Make the file where there is room for it; the reason when there is not."""
     path, size = query["path"], query["size_bytes"]
     folder, temporary = os.path.dirname(path), atomic.beside(path)
-    atomic.make_folder(folder)
+    if why := owned.have(folder):
+        return why
     atomic.unlink(temporary)
     there = os.stat(path).st_blocks * 512 if os.path.lexists(path) else 0
     status = os.statvfs(folder)

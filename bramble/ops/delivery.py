@@ -13,8 +13,10 @@ from pyinfra.api import Host
 
 from bramble.ops import connection, peers, releases, transfer, trial
 from bramble.report import Report
-from bramble.steps import Step, Stored
+from bramble.steps import Step, Stored, Upload
 from bramble.store import Entry, StoreError
+
+UPLOAD_TIMEOUT_S = 60
 
 
 def deliver(host: Host, step: Step, report: Report) -> str | None:
@@ -48,12 +50,24 @@ def _from_store(host: Host, step: Step, stored: Stored, report: Report) -> str |
 def _upload(host: Host, step: Step) -> str | None:
     """Send the step's files; the problem in words when one cannot be sent."""
     for upload in step.uploads:
-        try:
-            host.put_file(str(upload.local), upload.remote)
-        except (OSError, SSHException) as error:
-            problem = f"{upload.local} could not be sent to {upload.remote}: {error}"
+        if problem := _send(host, upload):
             host.log(click.style(problem, "red"))
             return problem
+    return None
+
+
+def _send(host: Host, upload: Upload) -> str | None:
+    """Send one file to a place that was made for it; nothing of it stays where that fails."""
+    size = upload.local.stat().st_size if upload.local.exists() else 0
+    query = {"path": upload.remote, "size_bytes": size}
+    well, output = connection.run(host, "receive", query, UPLOAD_TIMEOUT_S)
+    if not well:
+        return f"{upload.local} cannot be sent: {output.strip()}"
+    try:
+        host.put_file(str(upload.local), upload.remote)
+    except (OSError, SSHException) as error:
+        connection.run(host, "remove_files", {"paths": [upload.remote]}, UPLOAD_TIMEOUT_S)
+        return f"{upload.local} could not be sent to {upload.remote}: {error}"
     return None
 
 

@@ -77,9 +77,8 @@ def tell_of_other(node: spec.Spec, wish: Wish, on_progress: Callable[[str], None
 
 
 def ensure_ccache() -> None:
-    """The compiler cache that nodes share; their user pi builds, so it belongs to that number."""
+    """The compiler cache that nodes share; root builds there, and takes it from nobody else."""
     folder = paths.ccache_dir()
-    if not folder.is_dir():
-        folder.mkdir(parents=True)
-        os.chown(folder, identity.PI, identity.PI)
-        folder.chmod(0o2775)
+    folder.mkdir(parents=True, exist_ok=True)
+    os.chown(folder, 0, 0)
+    folder.chmod(0o755)

@@ -14,6 +14,7 @@ from bramble.roots import give_back
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step, Stored, Upload, install_packages, remove_files
 from roles.engine import amx, kleidiai, processor, proof
+from roles.engine.place import place
 from roles.engine.recipe import (
     BUILD_PACKAGES,
     LIBRARIES,
@@ -28,7 +29,6 @@ from roles.engine.whole import CURRENT, HOME, PROGRAMS, TRUSTED, incomplete
 PREVIOUS = f"{HOME}/previous"
 GOOD = f"{HOME}/good.json"
 REJECTED = f"{HOME}/rejected"
-CCACHE = "/var/cache/bramble/ccache"
 
 # One unity object of llama.cpp takes up to 632 MiB to compile (measured with gcc 12, -O3), and the
 # rest of the system wants some too.
@@ -52,6 +52,7 @@ class EnginePlan(RolePlan):
     soc: str
     uploads: tuple[Upload, ...]
     mirror: str | None
+    ssd: str | None
     kleidiai: Mapping[str, Any] | None
     hook: str
     wants: proof.Wants
@@ -126,6 +127,7 @@ def plan(settings: Settings, board: Board, given: Given) -> EnginePlan:
         soc=soc,
         uploads=tuple(part for part in (upload, kai[1]) if part),
         mirror=settings.mirror,
+        ssd=given.get("storage.ssd"),
         kleidiai=kai[0],
         hook=hook,
         # What a pinned release was built with is not what these settings say.
@@ -254,7 +256,7 @@ def _install(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> Step:
         name,
         why,
         "build_engine",
-        build(plan, node.board.codename) | {"work": f"{HOME}/work", "ccache": CCACHE},
+        build(plan, node.board.codename) | place(plan.ssd, HOME, snapshot),
         detached=True,
         timeout_s=6 * 3600,
         uploads=plan.uploads,

@@ -9,6 +9,7 @@ from bramble.board import Board
 from bramble.plan import File, Given, Interests, NodePlan
 from bramble.render import render
 from bramble.snapshot import FileState, Snapshot, Unknown
+from bramble.ssd import open_to_others
 from bramble.steps import Step, remove_files, systemd, write_files
 from roles.memory import seen
 from roles.memory.settings import Settings
@@ -233,11 +234,17 @@ def _use_file(plan: MemoryPlan, snapshot: Snapshot, written: Step) -> Step:
 
 
 def no_place(wanted: SwapFile, snapshot: Snapshot) -> str | None:
-    """Why the node has no SSD to put the file on, None when it has, or would not say."""
+    """Why the node has no SSD to put the file on, None when it has, or would not say.
+
+    Whoever may write its folder could put another file in the place of what the kernel swaps to.
+    """
     if wanted.mount is None:
         return "storage.ssd.device is off"
     found = seen.mounted(snapshot, wanted.mount)
-    return f"nothing is mounted at {wanted.mount}" if found is None else None
+    if found is None:
+        return f"nothing is mounted at {wanted.mount}"
+    root = snapshot.file(wanted.mount)
+    return open_to_others(wanted.mount, root) if isinstance(root, FileState) else None
 
 
 def not_used(wanted: SwapFile, snapshot: Snapshot) -> str | None:

@@ -19,7 +19,9 @@ from bramble.printable import address
 from bramble.releases import note
 from bramble.roots import above, give_back
 from bramble.snapshot import FileState, Output, Snapshot, Unknown
+from bramble.ssd import left_on_card
 from bramble.steps import Shared, Step, Upload, write_files
+from roles.model import disk
 from roles.model.settings import Pin, Settings
 
 ROUTE = "ip -json route show default"
@@ -38,6 +40,9 @@ class ModelPlan(RolePlan):
     sources: tuple[str, ...]
     upload: Upload | None
     engine_home: str | None
+    folder: str
+    ssd: str | None
+    stays: bool
 
     @property
     def housekeeping(self) -> dict[str, str | None]:
@@ -48,7 +53,7 @@ class ModelPlan(RolePlan):
     @property
     def trusted(self) -> tuple[str, ...]:
         """What root alone may write, the outermost first."""
-        return (*above(str(PurePosixPath(self.path).parent)), self.path, self.stamp)
+        return (*way_to(self.folder), self.path, self.stamp)
 
     @property
     def stamp(self) -> str:
@@ -59,28 +64,39 @@ class ModelPlan(RolePlan):
 def _path(settings: Settings) -> str:
     """The same content has the same place, so two models never share one."""
     pin = settings.pin
-    return f"{settings.folder.rstrip('/')}/{pin.name}-{pin.sha256[:12]}.gguf"
+    return f"{settings.place}/{pin.name}-{pin.sha256[:12]}.gguf"
 
 
 def interests(settings: Settings) -> Interests:
     """The file with what was noted of it, those of other models, and the room that there is."""
     path = _path(settings)
     # Other models with what was noted of them: a rollback may want any of them.
-    others = f"{settings.folder.rstrip('/')}/*.gguf*"
-    folders = above(settings.folder.rstrip("/"))
-    files = (path, f"{path}.json", f"{path}.fit", others, RADIO.format("*"), *folders)
-    return Interests(files=files, free=(settings.folder,), commands=(ROUTE, ADDRESSES))
+    others = f"{settings.place}/*.gguf*"
+    place = settings.place
+    files = (path, f"{path}.json", f"{path}.fit", others, RADIO.format("*"), *way_to(place))
+    return Interests(
+        files=(*files, left_on_card(place)),
+        free=(place,),
+        commands=(ROUTE, ADDRESSES),
+    )
+
+
+def way_to(folder: str) -> tuple[str, ...]:
+    """The folder with those above it; where it is a link, those that it leads to are among them."""
+    return (*above(folder), f"{folder}/..", f"{folder}/.")
 
 
 def plan(settings: Settings, board: Board, given: Given) -> ModelPlan:
     """The file, which does not depend on the board."""
-    path, pin = _path(settings), settings.pin
+    path, pin, folder = _path(settings), settings.pin, settings.place
+    mount = None if settings.folder else given.get("storage.ssd")
     remote = f"/var/tmp/bramble-model-{pin.sha256[:12]}"
     return ModelPlan(
         provides={
             "model.name": pin.name,
             "model.path": path,
-            "model.folder": settings.folder,
+            "model.folder": folder,
+            **({"model.ssd": mount} if mount else {}),
             "model.sha256": pin.sha256,
             "model.of_inventory": settings.own.sha256,
             **provided(pin.fit, pin.others, pin.unlocked, settings.fit),
@@ -93,6 +109,9 @@ def plan(settings: Settings, board: Board, given: Given) -> ModelPlan:
         sources=tuple(url for url in (pin.mirror_url, pin.url) if url),
         upload=Upload(pin.path, remote) if pin.path else None,
         engine_home=given.get("engine.home"),
+        folder=folder,
+        ssd=mount,
+        stays=settings.folder is not None,
     )
 
 
@@ -121,14 +140,15 @@ def ahead(settings: Settings, snapshot: Snapshot) -> Kept | str | None:
 
 
 def steps(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """Fetch the file unless a verified one is there, and note what its header said before."""
+    """Have the folder on its disk, fetch the file unless it is there, note what its header said."""
     folder = str(PurePosixPath(plan.path).parent)
     stamps = [
         path for path in _paths(snapshot) if path.startswith(folder) and path.endswith(".json")
     ]
     given = give_back("Give the model's folder to root", snapshot, plan.trusted, stamps)
     noted = write_files("Note what the model takes", plan.files, snapshot)
-    return (given, _fetch(plan, node.host, snapshot), noted)
+    placed = disk.place(_wish(plan), snapshot)
+    return (given, placed, _fetch(plan, node.host, snapshot), noted)
 
 
 def _paths(snapshot: Snapshot) -> tuple[str, ...]:
@@ -229,8 +249,13 @@ def _is_wireless(snapshot: Snapshot) -> bool:
 
 
 def revert(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """Nothing: the file is data, and it is all that this role makes."""
-    return ()
+    """The folder is on the card again; the files are data and stay where they are."""
+    return (disk.back(_wish(plan), snapshot),)
+
+
+def _wish(plan: ModelPlan) -> disk.Wish:
+    """What the models' disk is chosen by."""
+    return disk.Wish(plan.folder, plan.stays, plan.ssd, plan.path, plan.size_bytes)
 
 
 def prune(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
@@ -262,6 +287,8 @@ def unverified(plan: ModelPlan, snapshot: Snapshot) -> str | None:
     seen, stamp = snapshot.file(plan.path), snapshot.file(plan.stamp)
     if not isinstance(seen, FileState):
         return f"{plan.path} is not there"
+    if seen.owner != "root":
+        return f"{plan.path} belongs to {seen.owner}, who may change it"
     if seen.sha256 == plan.sha256:
         return None
     if seen.sha256 is not None:

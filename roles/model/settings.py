@@ -25,6 +25,7 @@ from bramble.settings import LocalPath, Pinned, Section, option
 _HUB_URL = re.compile(r"https?://[^/]+/[^/]+/[^/]+/(?P<way>resolve|blob|raw)/(?P<revision>[^/]+)/")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _LIMIT_MIB = 64
+FOLDER = "/var/lib/bramble/models"
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Settings(Section):
 
     without_default: ClassVar[tuple[str, ...]] = ("use",)
     sent: ClassVar[tuple[str, ...]] = ("path",)
+    uses: ClassVar[tuple[str, ...]] = ("storage",)
 
     use: str | None = option(
         None,
@@ -92,9 +94,11 @@ class Settings(Section):
     sha256: str | None = option(
         None, help="The file's sha256; nothing else is ever served.", pattern=r"^[0-9a-f]{64}$"
     )
-    folder: str = option(
-        "/var/lib/bramble/models",
-        help="Folder on the node; on an SSD when there is one.",
+    folder: str | None = option(
+        None,
+        help=f"Folder on the node, taken as it is. Not set: `{FOLDER}`, which leads to the SSD where "
+        "role storage has mounted one.",
+        example="/srv/models",
         pattern=r"^/[A-Za-z0-9._/@+~,=-]*$",
     )
     fit: Literal["refuse", "warn"] = option(
@@ -105,6 +109,11 @@ class Settings(Section):
     _pin: Pin = PrivateAttr()
     _own: Pin = PrivateAttr()
     _folder: Path = PrivateAttr(default=Path())
+
+    @property
+    def place(self) -> str:
+        """The folder's path on the node."""
+        return (self.folder or FOLDER).rstrip("/")
 
     @property
     def pin(self) -> Pin:

@@ -22,6 +22,7 @@ from roles.serving.plan import (
     otherwise,
     own_drop_ins,
     rejected,
+    stale_model,
     unproven,
 )
 
@@ -72,9 +73,8 @@ def process_runs_the_plan(plan: ServingPlan, node: Node) -> Finding:
     if process is None:
         return expect(want, "no process", False, remedy)
     problem = otherwise(plan, process)
-    if plan.model_path in process.gone:
-        gone = "it has a model file that was replaced since it started"
-        problem = f"{problem}; {gone}" if problem else gone
+    if stale := stale_model(plan, process):
+        problem = f"{problem}; it has {stale}" if problem else f"it has {stale}"
     return expect(want, problem or want, problem is None, remedy)
 
 

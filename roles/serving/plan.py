@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import Literal
 
 from bramble.board import Board
 from bramble.fit.deploy import Judged, judged
 from bramble.fit.verdict import room_of
+from bramble.fstab import unit_of
 from bramble.plan import File, Given, Interests, NodePlan, RolePlan, identity
 from bramble.process import Process
 from bramble.releases import built_sha256, note
 from bramble.render import render
 from bramble.snapshot import Snapshot, Unit, Unknown
+from bramble.ssd import clear_card, left_on_card
 from bramble.steps import Step, remove_files, systemd, write_files
 from roles.serving import running, sandbox
 from roles.serving.settings import Settings
@@ -49,6 +52,7 @@ class ServingPlan(RolePlan):
     model_name: str
     model_sha256: str
     model_path: str
+    model_folder: str
     ctx_tokens: int
     slots: int
     release_folder: str
@@ -124,6 +128,7 @@ def plan(settings: Settings, board: Board, given: Given) -> ServingPlan:
         loopback=settings.host == "127.0.0.1",
         model_name=given["model.name"],
         model_folder=given["model.folder"],
+        ssd_unit=unit_of(given["model.ssd"]) if "model.ssd" in given else None,
     )
     # The unit's own text counts too, but for the line that holds the identity made from it.
     plan_id, draft = identity([plan_id, unit]), plan_id
@@ -144,6 +149,7 @@ def plan(settings: Settings, board: Board, given: Given) -> ServingPlan:
         model_name=given["model.name"],
         model_sha256=given["model.sha256"],
         model_path=given["model.path"],
+        model_folder=given["model.folder"],
         ctx_tokens=settings.ctx_tokens,
         slots=settings.slots,
         release_folder=given["engine.folder"],
@@ -169,14 +175,15 @@ def plan(settings: Settings, board: Board, given: Given) -> ServingPlan:
 
 
 def steps(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """Write the files, have the user, and have the service run what they say."""
+    """Write the files, have the user, have the service run what they say, and clear up after it."""
     name = "Write the service's files"
     if refused := rejected(plan, node.host, snapshot):
         written = Step(name, refused, "refuse", {"why": refused})
     else:
         written = write_files(name, plan.files, snapshot)
     aside = _set_aside(plan, node.host, snapshot)
-    return (written, _have_user(snapshot), aside, _run(plan, snapshot, written))
+    cleared = clear_card(plan.model_folder, snapshot)
+    return (written, _have_user(snapshot), aside, _run(plan, snapshot, written), cleared)
 
 
 def revert(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
@@ -290,6 +297,20 @@ def unproven(plan: ServingPlan, snapshot: Snapshot) -> str | None:
     return None
 
 
+def stale_model(plan: ServingPlan, process: Process) -> str | None:
+    """Which other file than the planned one a process has of the model, None where it has that.
+
+    The kernel tells paths without links, so a model on the SSD has another folder there.
+    """
+    name = PurePosixPath(plan.model_path).name
+    if any(PurePosixPath(path).name == name for path in process.gone):
+        return "a model file that was replaced since it started"
+    card = left_on_card(plan.model_folder)
+    if any(path.startswith(f"{card}/") for path in process.models):
+        return "the model from the card still, which is on the SSD by now"
+    return None
+
+
 def not_running(plan: ServingPlan, snapshot: Snapshot) -> str | None:
     """Why the service does not count as running the plan, None when it does.
 
@@ -308,8 +329,8 @@ def not_running(plan: ServingPlan, snapshot: Snapshot) -> str | None:
     built = built_sha256(snapshot, plan.release_folder, "llama-server")
     if (unit.process.exe, unit.process.exe_sha256) != (plan.program, built):
         return f"its process is not {plan.program} as it was built"
-    if plan.model_path in unit.process.gone:
-        return "its process has a model file that was replaced since it started"
+    if problem := stale_model(plan, unit.process):
+        return f"its process has {problem}"
     if unit.enabled != "enabled":
         return f"{UNIT} is {unit.enabled}, so it would not start at boot"
     loose = (

@@ -40,7 +40,7 @@ def interests(settings: Settings) -> Interests:
     """The disks' own names, what is mounted at boot, and what the kernel says of the disks."""
     mount = settings.ssd.mount
     disks = Interests(
-        files=(fstab.PATH, *naming.LINKS, EXT4_ERRORS, *usb.FILES),
+        files=(fstab.PATH, *naming.LINKS, EXT4_ERRORS, mount, *usb.FILES),
         units=(fstab.unit_of(mount),),
         commands=(VERIFY, show_command(mount), usb.KERNEL_LOG, container.COMMAND),
         free=(mount,),

@@ -31,6 +31,8 @@ class Fleet:
     folder: Path
     fails: set[str] = field(default_factory=set)
     no_pack: set[str] = field(default_factory=set)
+    no_place: set[str] = field(default_factory=set)
+    no_room: set[str] = field(default_factory=set)
     no_pull: set[str] = field(default_factory=set)
     before_building: Callable[[str], None] = lambda name: None
     asked: list[tuple[str, str]] = field(default_factory=list)
@@ -70,6 +72,8 @@ class Fleet:
         self.asked.append((host.name, program))
         if program == "pack_release":
             return self.pack(host.name, query)
+        if program == "receive" and host.name in self.no_place:
+            return False, "/var/tmp has 3 MiB free and 0 are to be sent"
         if program == "install_release":
             way = None if host.name in self.no_pull else "here"
             return True, json.dumps({"source": way, "seconds": 0.1, "problems": ["no way"]})
@@ -101,6 +105,8 @@ class Host(FakeHost):
     def put_file(self, local, remote):
         assert Path(local).exists()
         self.fleet.asked.append((self.name, "put_file"))
+        if self.name in self.fleet.no_room:
+            raise OSError("Failure")
 
 
 @pytest.fixture
@@ -256,7 +262,7 @@ def test_a_node_that_cannot_pull_is_sent_the_archive(fleet, monkeypatch, reason)
         monkeypatch.setattr(sharing, "url", refuse)
     assert fleet.deliver("n2") == {"n2": None}
     assert fleet.happened("transfer") == [("n2", "sent")]
-    assert fleet.asked[-2:] == [("n2", "put_file"), ("n2", "install_release")]
+    assert fleet.asked[-3:] == [("n2", "receive"), ("n2", "put_file"), ("n2", "install_release")]
     words = "it cannot pull: it is reached" if reason == "no server" else "not pulled: no way"
     assert any(words in line for line in fleet.logged)
 
@@ -292,6 +298,20 @@ def test_an_altered_store_is_told_and_nothing_is_built(fleet):
     problem = fleet.deliver("n2")["n2"]
     assert "was altered" in problem
     assert fleet.happened("build") == [("n1", "begun"), ("n1", "done")]
+
+
+@pytest.mark.parametrize("lack", ["no_place", "no_room"])
+def test_a_file_that_cannot_be_sent_leaves_nothing_on_the_node_and_is_told(fleet, lack):
+    fleet.deliver("n1")
+    fleet.no_pull.add("n2")
+    getattr(fleet, lack).add("n2")
+    problem = fleet.deliver("n2")["n2"]
+    if lack == "no_place":
+        assert "cannot be sent: /var/tmp has 3 MiB free" in problem
+        assert ("n2", "put_file") not in fleet.asked
+    else:
+        assert "could not be sent to" in problem
+        assert fleet.asked[-1] == ("n2", "remove_files")
 
 
 NODES = ("127.0.0.1",)

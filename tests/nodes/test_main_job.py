@@ -359,7 +359,7 @@ FAULTS = {
         ),
         (
             "chown llama /var/lib/bramble/models",
-            {"model.model_belongs_to_root": "models belongs to llama"},
+            {"model.model_belongs_to_root": "models/. belongs to llama"},
         ),
     ],
     "restored, and not restarted": [
@@ -480,7 +480,7 @@ def test_what_a_role_set_is_taken_back_and_brought_again(fleet, on):
     models = on(NODE, "ls /var/lib/bramble/models")
     done = fleet.bramble("revert", "engine", NODE)
     assert done.returncode == 0, done.stdout
-    assert "serving cannot do without engine" in done.stdout
+    assert "serving stands on engine" in done.stdout
     assert on(NODE, "systemctl show -p LoadState --value llama-server") == "not-found"
     assert on(NODE, "pgrep llama-server || echo none") == "none"
     assert on(NODE, "ls /var/lib/bramble/models") == models

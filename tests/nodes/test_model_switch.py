@@ -45,9 +45,10 @@ def emptied():
 class Switching(Fleet):
     """A node that serves one model of this computer, or another of it or of an address."""
 
-    def wants(self, name=FIRST, content=None, url=None, **serving):
+    def wants(self, name=FIRST, content=None, url=None, storage=False, **serving):
         """Have this be the model: the demo, these bytes below another name, or what an address has."""
-        own = {"node": {"roles": ["base", "engine", "model", "serving"]}, "serving": serving}
+        roles = ["base", *["storage"] * storage, "engine", "model", "serving"]
+        own = {"node": {"roles": roles}, "serving": serving}
         if content is not None:
             file = self.folder / f"{name}.gguf"
             file.write_bytes(content)
@@ -203,3 +204,36 @@ def test_zeros_at_a_models_end_after_it_was_verified_are_found_and_mended(fleet,
     assert code == 0, said
     assert "Run the service" in said
     assert fleet.bramble("verify", NODE, "--deep").returncode == 0
+
+
+def test_models_move_to_the_ssd_and_what_is_served_follows_them_there_and_back(fleet, hub, on):
+    fleet.wants("big", url=hub.url)
+    code, said = fleet.up()
+    assert code == 0, said
+    asked = len(hub.ranges)
+    card = on(f"cd {FOLDER}; sha256sum *.gguf")
+    fleet.wants("big", url=hub.url, storage=True)
+    code, said = fleet.up()
+    assert code == 0, said
+    assert "an SSD is mounted at /mnt/ssd" in said
+    assert on(f"readlink {FOLDER}") == "/mnt/ssd/bramble/models"
+    assert on(f"cd {FOLDER}; sha256sum *.gguf") == card
+    assert len(hub.ranges) == asked
+    process = "/proc/$(systemctl show -p MainPID --value llama-server)"
+    assert on(f"grep -o '/[^ ]*[.]gguf' {process}/maps | sort -u").startswith("/mnt/ssd/")
+    assert on(f"ls -d {FOLDER}*") == FOLDER
+    code, said = fleet.up()
+    assert (code, "no changes" in said) == (0, True)
+    # Each way back knows where the model before is.
+    assert fleet.bramble("model", "rollback", NODE).returncode == 0
+    assert fleet.told()[FIRST]["what"].startswith("the planned model")
+    assert fleet.bramble("model", "rollback", NODE).returncode == 0
+    assert len(hub.ranges) == asked
+    done = fleet.bramble("revert", "storage", NODE)
+    assert done.returncode == 0, done.stdout
+    assert on("findmnt -n /mnt/ssd || echo none") == "none"
+    assert on(f"stat -c %F {FOLDER}") == "directory"
+    fleet.wants()
+    code, said = fleet.up()
+    assert code == 0, said
+    assert FIRST in fleet.told()

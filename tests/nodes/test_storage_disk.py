@@ -18,14 +18,18 @@ bring(node, "storage")
 """
 
 
+MODELS = f'{DEPLOY}bring(node, "model")\n'
+FOLDER = "/var/lib/bramble/models"
+
+
 class One(Fleet):
     """A fleet that is brought no further than this role."""
 
-    def deploy(self, **ssd):
+    def deploy(self, text=DEPLOY, **ssd):
         """The role's deploy with these settings: whether it went well, and what it said."""
         self.write([NODE], {NODE: {"storage": {"ssd": ssd}}})
         script = self.folder / "storage.py"
-        script.write_text(DEPLOY)
+        script.write_text(text)
         done = self.run([BIN / "pyinfra", "inventory.py", script, "-y"])
         return done.returncode == 0, done.stdout
 
@@ -88,3 +92,37 @@ def test_a_disk_with_data_is_erased_only_when_it_is_named_and_nothing_uses_it(fl
     on("echo new >/mnt/ssd/data; umount /mnt/ssd")
     assert fleet.deploy(erase=DISK)[0]
     assert on("cat /mnt/ssd/data") == "new"
+
+
+def test_models_move_from_the_card_to_the_ssd_and_back_without_a_fetch(fleet, on, virtual_pis):
+    assert fleet.deploy(MODELS, device="off")[0]
+    assert on(f"stat -c %F {FOLDER}") == "directory"
+    card = on(f"cd {FOLDER}; sha256sum *.gguf")
+    well, said = fleet.deploy(MODELS)
+    assert well, said
+    assert on(f"readlink {FOLDER}") == "/mnt/ssd/bramble/models"
+    assert on(f"cd {FOLDER}; sha256sum *.gguf") == card
+    assert "Choose the models' disk" in [event["step"] for event in fleet.events("step")]
+    assert "Fetch the model" not in [event["step"] for event in fleet.events("step")]
+    well, said = fleet.deploy(MODELS)
+    assert (well, fleet.changed()) == (True, False), said
+    virtual_pis.reboot(NODE)
+    assert on(f"cd {FOLDER}; sha256sum *.gguf") == card
+    done = fleet.bramble("revert", "storage", NODE)
+    assert done.returncode == 0, done.stdout
+    assert mounted(on) == ""
+    assert on(f"stat -c %F {FOLDER}") == "directory"
+    assert on(f"cd {FOLDER}; sha256sum *.gguf") == card
+
+
+def test_an_ssd_that_others_may_write_is_not_written_to_by_root(fleet, on):
+    assert fleet.deploy()[0]
+    on("chmod 777 /mnt/ssd")
+    well, said = fleet.deploy(MODELS)
+    assert well, said
+    assert on(f"stat -c %F {FOLDER}") == "directory"
+    on("chmod 755 /mnt/ssd; chown 1000 /var/lib/bramble/models")
+    well, said = fleet.deploy(MODELS)
+    assert well, said
+    assert on(f"readlink {FOLDER}") == "/mnt/ssd/bramble/models"
+    assert on(f"stat -c %U {FOLDER}/.") == "root"

@@ -194,6 +194,10 @@ def good_look(plan: NodePlan) -> Snapshot:
         # Above the hash limit, as real models are: known by its stamp.
         model.path: FileState("file", 0o644, "root", "root", 10**9, 7),
         model.stamp: plain(json.dumps(verified)),
+        model.folder: link("/mnt/ssd/bramble/models"),
+        **dict.fromkeys((f"{model.folder}{way}" for way in ("/.", "/..")), FOLDER),
+        f"{model.folder}.card": None,
+        **dict.fromkeys(("/var/lib/bramble", "/var/lib", "/var", "/", "/mnt/ssd"), FOLDER),
         "/etc/llama.cpp/config.ini": None,
         GOVERNOR: plain("performance\n"),
         "/sys/class/thermal/thermal_zone0/temp": plain("48300\n"),
@@ -346,6 +350,9 @@ def plain(text: str, mode: int = 0o644) -> FileState:
 
     size, sha256 = len(text.encode()), File(path="", text=text).sha256
     return FileState("file", mode, "root", "root", size, 1, sha256=sha256, text=text)
+
+
+FOLDER = FileState("directory", 0o755, "root", "root", 4096, 1)
 
 
 def link(target: str) -> FileState:

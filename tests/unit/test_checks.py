@@ -79,6 +79,7 @@ from bramble.snapshot import Answer, Boot, FileState, Login, Output, Snapshot, U
 PLAN = node_plan()
 GOOD = good_look(PLAN)
 ENGINE, MODEL, SERVING = (PLAN.roles[name] for name in ("engine", "model", "serving"))
+MODEL_FILE = Path(MODEL.path).name
 CATALOGUE = {
     f"{role.name}.{found.name}": found
     for role in catalogue.roles()
@@ -622,6 +623,10 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
         "no plan": with_process(GOOD, environ={}),
         "no process": with_unit(GOOD, process=None),
         "the model file before": with_process(GOOD, gone=(PLAN.roles["model"].path,)),
+        "the model file before, on the SSD": with_process(GOOD, gone=(f"/mnt/ssd/x/{MODEL_FILE}",)),
+        "the model from the card": with_process(
+            GOOD, models=(f"{MODEL.folder}.card/{MODEL_FILE}",)
+        ),
     },
     "serving.unit_is_loaded_as_written": {
         "a drop-in": with_properties(DropInPaths=f"/etc/systemd/system/{UNIT}.d/x.conf"),

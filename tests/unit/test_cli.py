@@ -240,7 +240,7 @@ def test_revert_runs_its_deploy_with_the_role_on_the_named_hosts(runs):
 
 
 def test_revert_says_which_roles_go_first(runs):
-    assert "serving cannot do without engine" in bramble("revert", "engine").stderr
+    assert "serving stands on engine" in bramble("revert", "engine").stderr
 
 
 def test_revert_of_a_role_that_there_is_not_ends_with_code_2(runs):

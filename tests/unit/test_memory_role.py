@@ -7,6 +7,7 @@ import good_memory
 import pytest
 from good_memory import DPHYS, FILE, NOT_FOUND, PATH, SWAP_UNIT, ZRAM, ZRAMSWAP
 from good_node import (
+    FOLDER,
     PI5,
     good_look,
     in_container,
@@ -219,6 +220,14 @@ def test_without_an_ssd_there_is_no_swap_file_and_no_unit():
 def test_a_path_beside_the_ssd_is_a_step_that_refuses_and_no_unit():
     found = due(GOOD, planned(swap_file={"path": "/srv/swapfile"}))
     assert list(found) == [USE_FILE]
+
+
+def test_an_ssd_that_others_may_write_gets_no_swap_file_of_root_s():
+    for root in (replace(FOLDER, owner="pi"), replace(FOLDER, mode=0o777)):
+        look = with_file(FRESH, "/mnt/ssd", root)
+        assert steps(look)[USE_FILE].why is None
+        required = steps(look, planned(swap_file={"on_ssd": "required"}))[USE_FILE]
+        assert "others than root may write there" in required.why
 
 
 def test_where_a_swap_file_is_required_a_missing_ssd_is_a_step_that_refuses():

@@ -72,10 +72,10 @@ def test_an_inventory_that_names_another_model_than_then_is_followed(folder, sha
 
 def test_a_plan_says_that_its_host_went_back_and_how_that_ends(folder):
     plan = make("pi5-a", settings() | {"model": decided(folder)}, PI5, catalogue.roles())
-    _given, step, _ = model.steps(plan.roles["model"], plan, good_look(plan))
+    *_, step, _ = model.steps(plan.roles["model"], plan, good_look(plan))
     assert step.why is None
     assert step.note.startswith("pi5-a went back to tiny-q4_0 (engine.lock) and stays there")
-    _given, step, _ = model.steps(PLAN.roles["model"], PLAN, GOOD)
+    *_, step, _ = model.steps(PLAN.roles["model"], PLAN, GOOD)
     assert step.note is None
 
 
@@ -91,7 +91,7 @@ def test_a_second_way_back_is_the_inventorys_own_model_by_its_own_address(folder
 
 def test_a_held_model_that_is_gone_is_refused_with_what_to_do(folder):
     part = make("pi5-a", settings() | {"model": decided(folder)}, PI5, catalogue.roles())
-    _given, step, _ = model.steps(part.roles["model"], part, seen([], **{PATH: None}))
+    *_, step, _ = model.steps(part.roles["model"], part, seen([], **{PATH: None}))
     assert step.program == "refuse"
     assert step.query["why"].endswith(
         "name another model for pi5-a, or delete its lines below models in engine.lock"

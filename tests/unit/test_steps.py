@@ -678,7 +678,7 @@ def test_an_ended_service_still_has_files_to_remove():
 def test_engine_leaves_what_was_built_and_model_leaves_the_file():
     steps = taken_back(GOOD)
     assert steps["engine"]["Make no release current"].query == {"paths": [CURRENT]}
-    assert steps["model"] == {}
+    assert list(steps["model"]) == ["Have the models' folder on the card"]
     good = "/opt/bramble/engine/good.json"
     assert steps["engine"]["Forget which releases were good"].query == {"paths": [good]}
     gone = with_file(with_file(GOOD, CURRENT, None), good, None)
@@ -729,7 +729,7 @@ def test_two_models_besides_and_parts_are_looked_at_on_the_node():
 
 
 def fetch(look):
-    _given, step, _noted = catalogue.roles_of(settings())[MODEL_AT].plan.steps(MODEL, PLAN, look)
+    *_, step, _noted = catalogue.roles_of(settings())[MODEL_AT].plan.steps(MODEL, PLAN, look)
     return step
 
 
@@ -787,7 +787,7 @@ def test_a_model_that_is_sent_is_not_passed_on():
     own = str(Path(__file__).parents[2] / "models" / "bramble-demo-q8_0.gguf")
     sent = node_plan(model={"name": "demo", "url": None, "path": own, "sha256": "0" * 64})
     model = catalogue.roles_of(settings())[MODEL_AT].plan
-    _given, step, _noted = model.steps(sent.roles["model"], sent, good_look(sent))
+    *_, step, _noted = model.steps(sent.roles["model"], sent, good_look(sent))
     assert step.shared is None
 
 

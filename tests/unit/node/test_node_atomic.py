@@ -23,6 +23,7 @@ OTHERWISE = {
     "follow.py": "/run",
     "install_release.py": "the new release's folder",
     "owned.py": "what its caller syncs",
+    "receive.py": "an empty file for what comes over SSH",
     "remove_log2ram.py": "a copy beside its place, synced before it is renamed",
     "stage_eeprom.py": "a stamp in /run",
     "start_passing.py": "/run",
