@@ -186,7 +186,9 @@ def test_a_hung_kernel_is_reset_by_the_armed_watchdog(provisioned, fleet, pi, ro
     assert verified(fleet) == WELL
 
 
-def test_every_role_is_taken_back_and_brought_again(provisioned, fleet, root):
+def test_every_role_is_taken_back_and_brought_again_to_a_boot_with_less_memory(
+    provisioned, fleet, root
+):
     root("mkdir -p /mnt/ssd/mine; echo kept > /mnt/ssd/mine/file")
     for role in reversed(ROLES):
         done = fleet.bramble("revert", role, NAME)
@@ -197,9 +199,14 @@ def test_every_role_is_taken_back_and_brought_again(provisioned, fleet, root):
     assert "zram" not in root("cat /proc/swaps")
     assert "cgroup_enable=memory" not in root("cat /boot/firmware/cmdline.txt")
     assert root("find /etc -newer /etc/hostname -name '*bramble*' | sort") == ""
+    # In force at the reboot in the middle of the deploy, after zram was set up for all of the memory.
+    root("sed -i 's/$/ mem=1400M/' /boot/firmware/cmdline.txt")
     done = fleet.pyinfra("node", "-y")
     assert done.returncode == 0, done.stdout
     assert fleet.statuses(NAME) == WELL
+    memory_kib = int(root("awk '/MemTotal/ {print $2}' /proc/meminfo"))
+    assert memory_kib < 1400 * 1024
+    assert int(root("cat /sys/block/zram0/disksize")) < 0.6 * memory_kib * 1024
     assert root("cat /mnt/ssd/mine/file") == "kept"
 
 
