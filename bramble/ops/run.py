@@ -125,13 +125,21 @@ def impossible(node: Node) -> tuple[str, ...]:
 
 @in_words
 def bring(node: Node, role: str, way: Way = "steps") -> None:
-    """Carry out a role's steps; a role with nothing to do costs no remote command."""
+    """Carry out a role's steps; a role with nothing to do costs no remote command.
+
+    Nor an operation, where none was planned before it that could give it something to do.
+    """
     if node.plan is None or role not in node.plan.roles:
         return
-    for step in _steps(node, role, way):
+    own, steps = ctx_host.get(), _steps(node, role, way)
+    for step in steps:
         # `host` is whichever host is being worked for; what is remembered must be this one.
-        releases.expect(ctx_host.get(), step)
-        peers.expect(ctx_host.get(), step)
+        releases.expect(own, step)
+        peers.expect(own, step)
+    if not own.op_hash_order and all(step.why is None for step in steps):
+        if way == "steps":
+            this_run().of(own).brought.append(role)
+        return
     name = role if way == "steps" else f"{role}: {way}"
     carry_out(name=name, node=node, role=role, way=way)
 
