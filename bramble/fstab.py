@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 PATH = "/etc/fstab"
 TAGS = ("UUID", "LABEL", "PARTUUID", "PARTLABEL")
@@ -54,14 +55,19 @@ class Broken:
 
 def entries(text: str) -> tuple[Entry, ...]:
     """The file systems in a text, without the lines that are broken."""
-    found = (_read(number, line) for number, line in enumerate(text.split("\n")))
-    return tuple(entry for entry in found if isinstance(entry, Entry))
+    return tuple(line for line in _lines(text) if isinstance(line, Entry))
 
 
 def broken(text: str) -> tuple[Broken, ...]:
     """The lines that are neither blank, nor a comment, nor a file system."""
+    return tuple(line for line in _lines(text) if isinstance(line, Broken))
+
+
+@lru_cache(maxsize=256)
+def _lines(text: str) -> tuple[Entry | Broken, ...]:
+    """Each line that means something; a fleet's plans and checks ask for the same texts many times."""
     found = (_read(number, line) for number, line in enumerate(text.split("\n")))
-    return tuple(line for line in found if isinstance(line, Broken))
+    return tuple(line for line in found if line is not None)
 
 
 def all_at(text: str, target: str) -> tuple[Entry, ...]:

@@ -25,7 +25,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +52,14 @@ class Report:
 
     def write(self, event: str, **values: Any) -> None:
         """Append one event."""
-        line = json.dumps({"event": event, "at": round(time.time(), 3), **values})
+        self.write_all(event, [values])
+
+    def write_all(self, event: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Append several events of one kind at once."""
+        head = {"event": event, "at": round(time.time(), 3)}
+        lines = "".join(f"{json.dumps({**head, **row})}\n" for row in rows)
         with self.file.open("a", encoding="utf-8") as report:
-            report.write(line + "\n")
+            report.write(lines)
 
 
 def read(file: Path) -> Iterator[dict[str, Any]]:

@@ -337,8 +337,7 @@ def _results(own: Host, node: Node, roles: tuple[str, ...]) -> tuple[Result, ...
     )
     deep = bool(own.data.get("deep"))
     results = run_all(connection.Live(own, node.plan, node.snapshot, deep=deep), checks)
-    for result in results:
-        this_run().report.write("result", **result.as_dict())
+    this_run().report.write_all("result", [result.as_dict() for result in results])
     passed, skipped = (
         sum(result.status == status for result in results) for status in ("pass", "skip")
     )

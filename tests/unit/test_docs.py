@@ -230,8 +230,10 @@ def written_events():
     found = {}
     for path in (ROOT / "bramble" / "ops").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            is_write = isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "write"
-            if is_write and node.keywords and isinstance(node.args[0], ast.Constant):
+            called = getattr(node.func, "attr", "") if isinstance(node, ast.Call) else ""
+            if called == "write_all":
+                found.setdefault(node.args[0].value, set()).add(None)
+            if called == "write" and node.keywords and isinstance(node.args[0], ast.Constant):
                 given = {keyword.arg for keyword in node.keywords}
                 found.setdefault(node.args[0].value, set()).update(given)
     plan = {way.split(".")[1].removesuffix("[]") for way in documented("bramble plan --json")}
