@@ -61,8 +61,8 @@ class Bramble:
         done = run(words, RUN_S, **self.environment, BRAMBLE_COUNT=str(self.count))
         if done.code or not self.count.exists():
             return None
-        lines = self.count.read_text(encoding="utf-8").splitlines()
-        return max(Counter(line.split()[0] for line in lines).values())
+        lines = [line.split() for line in self.count.read_text(encoding="utf-8").splitlines()]
+        return max(Counter(host for host, kind in lines if kind == "command").values())
 
     def problem(self, done: Run) -> str | None:
         """Every host must be unchanged with every check passed, the question to the model too."""

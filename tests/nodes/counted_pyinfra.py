@@ -1,7 +1,7 @@
 """pyinfra itself, with what goes through bramble's connector written to the file BRAMBLE_COUNT.
 
-`run_shell_command`, `put_file` and `get_file` are remote commands; `packet` is one that SSH sends, and
-`operation` one that pyinfra makes.
+A line is a host and what was counted: a `command` or an upload, an `operation` that pyinfra makes, a
+`packet` that SSH sends (of all hosts).
 """
 
 import os
@@ -16,27 +16,26 @@ from pyinfra.api.state import State
 from bramble.ops.connector import NodeConnector
 
 COUNTED = (
-    (NodeConnector, "run_shell_command", lambda connector, *_: connector.host.name),
-    (NodeConnector, "put_file", lambda connector, *_: connector.host.name),
-    (NodeConnector, "get_file", lambda connector, *_: connector.host.name),
-    (Packetizer, "send_message", lambda *_: "all"),
-    (State, "set_op_data_for_host", lambda _state, host, *_: host.name),
+    (NodeConnector, "run_shell_command", "command", lambda connector, *_: connector.host.name),
+    (NodeConnector, "put_file", "command", lambda connector, *_: connector.host.name),
+    (NodeConnector, "get_file", "command", lambda connector, *_: connector.host.name),
+    (State, "set_op_data_for_host", "operation", lambda _state, host, *_: host.name),
+    (Packetizer, "send_message", "packet", lambda *_: "all"),
 )
-NAMES = {"send_message": "packet", "set_op_data_for_host": "operation"}
 
 
-def counted(owner, name, host_of):
+def counted(owner, name, kind, host_of):
     original = getattr(owner, name)
 
     def call(self, *args, **kwargs):
         with Path(os.environ["BRAMBLE_COUNT"]).open("a", encoding="utf-8") as file:
-            file.write(f"{host_of(self, *args)} {NAMES.get(name, name)}\n")
+            file.write(f"{host_of(self, *args)} {kind}\n")
         return original(self, *args, **kwargs)
 
     return call
 
 
-for owner, name, host_of in COUNTED:
-    setattr(owner, name, counted(owner, name, host_of))
+for owner, name, kind, host_of in COUNTED:
+    setattr(owner, name, counted(owner, name, kind, host_of))
 sys.argv[0] = "pyinfra"
 main()
