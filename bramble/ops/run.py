@@ -1,4 +1,4 @@
-"""What deploys are made of: begin at a node, bring a role there, check the whole at the end."""
+"""Begin at a node and bring roles there: what deploys are made of, besides the checks at their end."""
 
 from __future__ import annotations
 
@@ -12,18 +12,15 @@ from pyinfra.context import ctx_host, host, state
 
 from bramble import catalogue
 from bramble.board import Board, board, refusals
-from bramble.checks import Result, checks_of, run_all
 from bramble.fit.ahead import with_dimensions
 from bramble.inventory import from_data
 from bramble.ops import connection, delivery, model_header, peers, reboot, releases
 from bramble.ops.boundary import Problem
-from bramble.ops.session import Work, in_words, on_host, refuse, this_run, watch
+from bramble.ops.session import Work, in_words, on_host, refuse, this_run
 from bramble.plan import NodePlan, look_at, make
 from bramble.settings import Section
 from bramble.snapshot import Snapshot, Unknown
 from bramble.steps import Step, as_dict, at_once
-
-__all__ = ["Node", "accept", "begin", "bring", "finish", "take_back", "tell_plan", "watch"]
 
 Way = Literal["steps", "revert", "prune", "again", "candidate"]
 Amend = Callable[[dict[str, Section], Snapshot], dict[str, Section] | str]
@@ -118,7 +115,7 @@ def impossible(node: Node) -> tuple[str, ...]:
     """Why what this host's pins ask for can never be had."""
     if node.plan is None or not node.plan.pins:
         return ()
-    several = [_steps(node, name) for name in node.plan.roles]
+    several = [steps_of(node, name) for name in node.plan.roles]
     lacking = (releases.lacking(step) for steps in several for step in steps)
     return (*at_once(several), *(why for why in lacking if why))
 
@@ -131,7 +128,7 @@ def bring(node: Node, role: str, way: Way = "steps") -> None:
     """
     if node.plan is None or role not in node.plan.roles:
         return
-    own, steps = ctx_host.get(), _steps(node, role, way)
+    own, steps = ctx_host.get(), steps_of(node, role, way)
     for step in steps:
         # `host` is whichever host is being worked for; what is remembered must be this one.
         releases.expect(own, step)
@@ -144,7 +141,7 @@ def bring(node: Node, role: str, way: Way = "steps") -> None:
     carry_out(name=name, node=node, role=role, way=way)
 
 
-def _steps(node: Node, role: str, way: Way = "steps") -> tuple[Step, ...]:
+def steps_of(node: Node, role: str, way: Way = "steps") -> tuple[Step, ...]:
     """A role's steps by what was seen, in one of the ways that its plan has functions for."""
     assert node.plan is not None
     found = next(entry for entry in catalogue.roles() if entry.name == role)
@@ -154,16 +151,16 @@ def _steps(node: Node, role: str, way: Way = "steps") -> tuple[Step, ...]:
     return steps
 
 
-def _now(own: Host, node: Node) -> Node | Problem:
+def as_it_is(own: Host, node: Node) -> Node | Problem:
     """The node as it was last seen; seen anew where somebody else's operation changed it since."""
     run = this_run()
     if run.others_changed(own):
-        return _seen_anew(own, node)
+        return seen_anew(own, node)
     seen = run.of(own).snapshot
     return node if seen is None else node.at(seen)
 
 
-def _seen_anew(own: Host, node: Node) -> Node | Problem:
+def seen_anew(own: Host, node: Node) -> Node | Problem:
     """Look at the node again; what follows goes by that."""
     seen = connection.look(own, node.query)
     if isinstance(seen.system, Unknown):
@@ -180,10 +177,10 @@ def carry_out(node: Node, role: str, way: Way) -> str | Work:
     reboot, or after a step that says that later ones depend on it, goes by a look and a plan of then.
     """
     own = ctx_host.get()
-    now = _now(own, node) if state.is_executing else node
+    now = as_it_is(own, node) if state.is_executing else node
     if isinstance(now, Problem):
         return lambda _host: now
-    due = [step for step in _steps(now, role, way) if step.why is not None]
+    due = [step for step in steps_of(now, role, way) if step.why is not None]
     if not state.is_executing:
         for step in due:
             _tell(own, step)
@@ -203,10 +200,10 @@ def _tell(own: Host, step: Step) -> None:
 
 def _bring(own: Host, node: Node, role: str, way: Way) -> bool | Problem:
     """Carry out a role's steps by the newest look; False when one failed, which was told."""
-    now = _now(own, node)
+    now = as_it_is(own, node)
     if isinstance(now, Problem):
         return now
-    steps = _steps(now, role, way)
+    steps = steps_of(now, role, way)
     for number in range(len(steps)):
         step = steps[number]
         if step.why is None:
@@ -220,7 +217,7 @@ def _bring(own: Host, node: Node, role: str, way: Way) -> bool | Problem:
             if isinstance(again, Problem) or again is None:
                 return again or False
             now = again
-            steps = _steps(now, role, way)
+            steps = steps_of(now, role, way)
     if way == "steps":
         this_run().of(own).brought.append(role)
     return True
@@ -239,7 +236,7 @@ def _carried_out(own: Host, now: Node, step: Step) -> bool | Problem:
 
 def _after(own: Host, node: Node, before: Node) -> Node | Problem | None:
     """The node after such a step; None where what it had could not be brought to its new boot."""
-    now = _seen_anew(own, node)
+    now = seen_anew(own, node)
     if isinstance(now, Problem) or _boot(now) == _boot(before):
         return now
     brought, this_run().of(own).brought = this_run().of(own).brought, []
@@ -247,7 +244,7 @@ def _after(own: Host, node: Node, before: Node) -> Node | Problem | None:
         done = _bring(own, node, role, "steps")
         if isinstance(done, Problem) or not done:
             return done or None
-    return _now(own, node)
+    return as_it_is(own, node)
 
 
 def _boot(node: Node) -> str | None:
@@ -259,97 +256,7 @@ def _boot(node: Node) -> str | None:
 def tell_plan(node: Node) -> None:
     """Put the node's plan, with what differs from it now, into the report."""
     if node.plan is not None:
-        steps = {name: _steps(node, name) for name in node.plan.roles}
+        steps = {name: steps_of(node, name) for name in node.plan.roles}
         told = as_dict(node.plan, steps)
         refused = dict.fromkeys((*told["refused"], *impossible(node)))
         this_run().report.write("plan", **{**told, "refused": list(refused)})
-
-
-@in_words
-def take_back(node: Node) -> None:
-    """Take back what the role of `--data role=ROLE` set, after the roles that stand on it."""
-    if node.plan is None:
-        return
-    role = host.data.get("role")
-    if role not in node.plan.roles:
-        known = ", ".join(node.plan.roles)
-        refuse(name="Refuse the role", problem=Problem(f"no role {role!r} here; known: {known}"))
-        return
-    roles = tuple(name for name in (*catalogue.dependents(role), role) if name in node.plan.roles)
-    for name in roles:
-        bring(node, name, "revert")
-    nothing_left(name="See that it is taken back", node=node, roles=roles)
-
-
-@on_host
-def nothing_left(node: Node, roles: tuple[str, ...]) -> str | Work:
-    """Look again where something was changed: no change when nothing is left to take back."""
-    own = ctx_host.get()
-    if not state.is_executing or not this_run().is_stale(own):
-        return "nothing was changed"
-    now = _seen_anew(own, node)
-    if isinstance(now, Problem):
-        return lambda _host: now
-    left = [
-        f"{name}: {step.name}: {step.why}"
-        for name in roles
-        for step in _steps(now, name, "revert")
-        if step.why is not None
-    ]
-    return (lambda _host: Problem("\n".join(left))) if left else "all of it is taken back"
-
-
-@in_words
-def finish(node: Node, *roles: str) -> None:
-    """Check the node as it is now, over the open connection: all of it, or these roles alone.
-
-    `--data deep=yes` reads big files back from their disks.
-    """
-    if node.plan is not None:
-        names = roles or tuple(role.name for role in catalogue.roles())
-        verify(name="Check the node", node=node, roles=names)
-
-
-@on_host
-def verify(node: Node, roles: tuple[str, ...]) -> str | Work:
-    """Run the roles' checks: no change when all pass, a failed host when one fails."""
-    if not state.is_executing:
-        return "the checks run at the end"
-    own = ctx_host.get()
-    # What nothing was changed on still is what the look at the beginning saw.
-    now = _seen_anew(own, node) if this_run().is_stale(own) else _now(own, node)
-    if isinstance(now, Problem):
-        return lambda _host: now
-    bad = [result for result in _results(own, now, roles) if result.status in ("fail", "unknown")]
-    if not bad:
-        return "every check passes"
-    return lambda _host: Problem("\n".join(_sentence(result) for result in bad))
-
-
-def _results(own: Host, node: Node, roles: tuple[str, ...]) -> tuple[Result, ...]:
-    """The roles' checks on the node, all of it in the report."""
-    assert node.plan is not None
-    checks = tuple(
-        c
-        for role in catalogue.roles()
-        if role.name in roles
-        for c in checks_of(role.name, role.checks)
-    )
-    deep = bool(own.data.get("deep"))
-    results = run_all(connection.Live(own, node.plan, node.snapshot, deep=deep), checks)
-    this_run().report.write_all("result", [result.as_dict() for result in results])
-    passed, skipped = (
-        sum(result.status == status for result in results) for status in ("pass", "skip")
-    )
-    own.log(f"{passed} of {len(results)} checks pass" + (f", {skipped} skipped" if skipped else ""))
-    for result in results:
-        if result.status == "warn":
-            own.log(click.style(_sentence(result), "yellow"))
-    return results
-
-
-def _sentence(result: Result) -> str:
-    return (
-        f"{result.role}.{result.check}: {result.status}: wanted {result.want}, "
-        f"got {result.got}. {result.remedy}"
-    )

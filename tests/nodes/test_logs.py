@@ -14,7 +14,8 @@ pytestmark = pytest.mark.nodes
 
 NODE = "vpi-146"
 DEPLOY = """
-from bramble.ops.run import begin, bring, finish
+from bramble.ops.run import begin, bring
+from bramble.ops.verification import finish
 
 node = begin()
 bring(node, "storage")

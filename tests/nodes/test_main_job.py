@@ -93,7 +93,8 @@ def test_a_run_with_nothing_to_do_needs_few_remote_commands(fleet, tmp_path):
 STOCK = """
 from pyinfra.operations import files
 
-from bramble.ops.run import begin, bring, finish
+from bramble.ops.run import begin, bring
+from bramble.ops.verification import finish
 
 node = begin()
 files.link(name="Not bramble's", path="/opt/bramble/engine/current", present=False)

@@ -64,7 +64,7 @@ def deploy(monkeypatch, tmp_path):
 def one_step(monkeypatch, **changes):
     """The role boot with one step that is due until a look has shown the good node again."""
     step = Step("Mount the SSD", "it is not mounted", "mount_disk", **changes)
-    monkeypatch.setattr(run, "_steps", lambda node, role, way="steps": (step,))
+    monkeypatch.setattr(run, "steps_of", lambda node, role, way="steps": (step,))
 
 
 def brought(deploy, node=None):
@@ -108,7 +108,7 @@ def test_after_another_boot_all_is_planned_anew_and_what_came_before_is_brought_
         memory_kib=memory,
         system=replace(GOOD.snapshot.system, boot_id="another"),
     )
-    before = {step.name: step for step in run._steps(node, "memory")}
+    before = {step.name: step for step in run.steps_of(node, "memory")}
     assert all(step.why is None for step in before.values())
     assert run._bring(deploy.host, node, "memory", "steps") is True
     first = Step("Reboot", "psi=1 is not in force", "reboot", reboot_deadline_s=60)
@@ -121,7 +121,7 @@ def test_after_another_boot_all_is_planned_anew_and_what_came_before_is_brought_
         return entry.plan.steps(node.plan.roles[role], node.plan, node.snapshot)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "_steps", steps)
+        patch.setattr(run, "steps_of", steps)
         assert run._bring(deploy.host, node, "boot", "steps") is True
     assert deploy.done[0] == "reboot"
     assert [step.name for step in deploy.done[1:]] == ["Use zram as swap"]
