@@ -32,6 +32,18 @@ class Swap:
 
 
 @dataclass(frozen=True)
+class SwapMaker:
+    """What would make zram or swap at the next boot: a unit, a line of cron or a rule of udev.
+
+    `path` is the file that says so, a script's where a unit runs one, and `line` what it says.
+    """
+
+    name: str
+    path: str
+    line: str
+
+
+@dataclass(frozen=True)
 class Disk:
     """A block device as lsblk tells it, with its partitions; size in bytes.
 
@@ -125,6 +137,13 @@ def swaps(text: str) -> tuple[Swap, ...]:
         Swap(_unescape(path), kind, int(size), int(used), int(priority))
         for path, kind, size, used, priority in rows
     )
+
+
+def swap_makers(found: Sequence[Mapping[str, str]]) -> tuple[SwapMaker, ...]:
+    """What `bramble/node/swap_makers.py` found."""
+    if not isinstance(found, list):
+        raise ValueError("no list of what makes swap")
+    return tuple(SwapMaker(**one) for one in found)
 
 
 def properties(text: str) -> Mapping[str, str]:

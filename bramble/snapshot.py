@@ -148,6 +148,7 @@ class Snapshot:
     memory_kib: Mapping[str, int] | Unknown = field(default_factory=dict)
     mounts: tuple[parse.Mount, ...] | Unknown = ()
     swaps: tuple[parse.Swap, ...] | Unknown = ()
+    swap_makers: tuple[parse.SwapMaker, ...] | Unknown = ()
     disks: tuple[parse.Disk, ...] | Unknown = ()
     sockets: tuple[parse.Socket, ...] | Unknown = ()
     units: Mapping[str, Unit] | Unknown = field(default_factory=dict)
@@ -204,6 +205,7 @@ def read(raw: Mapping[str, Any], asked_at_s: float = 0, answered_at_s: float = 0
         memory_kib=_known(raw, "meminfo", parse.meminfo),
         mounts=_known(raw, "mountinfo", parse.mountinfo),
         swaps=_known(raw, "swaps", parse.swaps),
+        swap_makers=_known(raw, "swap_makers", parse.swap_makers),
         disks=_known(raw, "disks", parse.disks),
         sockets=_known(raw, "sockets", parse.sockets),
         units=_known(raw, "units", lambda part: {name: _unit(u) for name, u in part.items()}),

@@ -20,7 +20,7 @@ import time
 import urllib.error
 import urllib.request
 
-from bramble.node import dpkg, reading
+from bramble.node import dpkg, reading, swap_makers
 
 # systemd's answers are asked for in one call; these are all that any role wants to know of a unit.
 UNIT_PROPERTIES = (
@@ -127,10 +127,8 @@ def included(text, found):
 
 def disks():
     """Block devices as lsblk tells them, sizes in bytes."""
-    columns = (
-        "NAME,PATH,TYPE,TRAN,ROTA,SIZE,FSTYPE,LABEL,UUID,MOUNTPOINTS,PKNAME,MODEL,SERIAL,RO,PTTYPE,"
-        "PARTUUID,PARTLABEL"
-    )
+    columns = "NAME,PATH,TYPE,TRAN,SIZE,FSTYPE,LABEL,UUID,MOUNTPOINTS,MODEL,SERIAL,RO,PTTYPE"
+    columns += ",PARTUUID,PARTLABEL"
     return json.loads(run("lsblk", "-J", "-b", "-o", columns))["blockdevices"]
 
 
@@ -294,6 +292,7 @@ def main(query):
         "meminfo": (reading.read, "/proc/meminfo"),
         "mountinfo": (reading.read, "/proc/self/mountinfo"),
         "swaps": (reading.read, "/proc/swaps"),
+        "swap_makers": (swap_makers.look,),
         "disks": (disks,),
         "sockets": (run, "ss", "-Hltnp"),
         "units": (units, query.get("units", []), query.get("properties", [])),

@@ -9,6 +9,8 @@ import re
 import subprocess
 import sys
 
+from bramble.node import swap_makers
+
 SWAPS, MOUNTS = "/proc/swaps", "/proc/self/mountinfo"
 DEVICE, BLOCK = "/dev/zram0", "/sys/block/zram0"
 HOT_ADD = "/sys/class/zram-control/hot_add"
@@ -30,8 +32,8 @@ def read(path):
         return ""
 
 
-def other_owner():
-    """Who else owns zram by what is installed and configured, None for nobody."""
+def other_owner(ours):
+    """Who else owns zram by what is installed, configured and run at a boot, None for nobody."""
     # The first letter is what somebody wants ("h": held), the second what is so.
     if run("dpkg-query", "-W", "-f", "${db:Status-Abbrev}", "rpi-swap").stdout[1:2] == "i":
         return (
@@ -44,6 +46,15 @@ def other_owner():
             f"log2ram keeps logs on a zram device of its own (ZL2R=true in {LOG2RAM}). "
             "Set ZL2R=false there, reboot, and run again"
         )
+    for maker in swap_makers.look():
+        is_rival = maker["name"] not in ours and not maker["name"].endswith(".swap")
+        if is_rival and "zram" in maker["line"]:
+            return (
+                f"{maker['name']} makes zram of its own at every boot "
+                f"({maker['path']}: {maker['line']}). Take that away there (sudo systemctl disable "
+                "--now ... for a unit), reboot, and run again; or leave swap to it: take memory out of "
+                "node.roles"
+            )
     return None
 
 
@@ -72,8 +83,24 @@ def active():
     return any(line.split()[0] == DEVICE for line in read(SWAPS).splitlines()[1:])
 
 
+def is_anothers():
+    """Whether the device has a size that zram-generator did not give it."""
+    if not active() and read(f"{BLOCK}/disksize").strip() in ("", "0"):
+        return False
+    return run("systemctl", "show", "-p", "ActiveState", "--value", SETUP_UNIT).stdout.strip() in (
+        "inactive",
+        "",
+    )
+
+
 def take_down():
     """End the device's use as swap and its size; the reason when that does not work."""
+    if is_anothers():
+        return (
+            f"{DEVICE} is in use, and zram-generator did not make it: it is left alone. See `zramctl`, "
+            f"end its use where it was made (sudo swapoff {DEVICE}; sudo zramctl --reset {DEVICE}), and "
+            "run again"
+        )
     if active():
         run("systemctl", "stop", SWAP_UNIT)
     if active():
@@ -100,7 +127,7 @@ def put_up():
 
 def main(query):
     """See what may be in the way of `algorithm`, and unless that is all, make the device anew."""
-    problem = other_owner() or unusable(query["algorithm"])
+    problem = other_owner(query["ours"]) or unusable(query["algorithm"])
     if problem is None and query["make"]:
         run("systemctl", "daemon-reload")
         problem = take_down() or put_up()

@@ -7,7 +7,7 @@ from bramble.checks import Finding, Node, check, expect, skip, unknown
 from bramble.owned import WANT, as_written
 from bramble.snapshot import Snapshot, Unknown
 from roles.memory import plan as steps
-from roles.memory import seen
+from roles.memory import seen, zram_state
 from roles.memory.wanted import SETUP_UNIT, ZRAM, MemoryPlan, SwapFile
 
 DEPLOY = "Deploy again; if it stays, see `journalctl -b -u {}`."
@@ -18,15 +18,23 @@ TWO_GB_KIB = 2 * 1000**3 // 1024
 @check()
 def zram_is_swap(plan: MemoryPlan, node: Node) -> Finding:
     """zram is in use as swap, with the planned size and priority."""
-    want = f"{plan.zram_mib} MiB, priority {plan.priority}"
+    wanted = zram_state.wanted_kib(plan, node.snapshot)
+    size = (
+        f"{plan.zram_percent} %" if isinstance(wanted, Unknown) else f"{round(wanted / 1024)} MiB"
+    )
+    want = f"{size}, priority {plan.priority}"
     stop, found = _elsewhere(want, node.snapshot), seen.swap_at(node.snapshot, ZRAM)
     if stop:
         return stop
+    if isinstance(wanted, Unknown):
+        return unknown(want, wanted)
     if isinstance(found, Unknown):
         return unknown(want, found)
     if found is None:
         return expect(want, f"{ZRAM} is no swap", False, ZRAM_REMEDY)
-    well = steps.right_size(plan, found.size_kib) and found.priority == plan.priority
+    well = (
+        zram_state.is_right_size(plan, wanted, found.size_kib) and found.priority == plan.priority
+    )
     got = f"{round(found.size_kib / 1024)} MiB, priority {found.priority}"
     return expect(want, got, well, ZRAM_REMEDY)
 
@@ -83,18 +91,32 @@ def zram_is_alone(plan: MemoryPlan, node: Node) -> Finding:
 
 @check()
 def swap_has_no_other_owner(plan: MemoryPlan, node: Node) -> Finding:
-    """Neither dphys-swapfile, nor zram-tools, nor rpi-swap would make swap of its own."""
-    want, packages = "none", node.snapshot.packages
-    stop, found = _elsewhere(want, node.snapshot), seen.owners(node.snapshot)
+    """Nothing else that a boot runs would make zram or swap: no unit, script, cron line or udev rule."""
+    want, look = "none", node.snapshot
+    stop, retired, packages = _elsewhere(want, look), seen.owners(look), look.packages
+    others, made = seen.others(look, steps.units_of(plan)), seen.is_made_by(look, SETUP_UNIT)
     if stop:
         return stop
-    if isinstance(found, Unknown):
-        return unknown(want, found)
+    if isinstance(retired, Unknown):
+        return unknown(want, retired)
     if isinstance(packages, Unknown):
         return unknown(want, packages)
-    left = [*found, *([seen.RPI_SWAP] if packages.get(seen.RPI_SWAP) else [])]
-    remedy = "Deploy again, which retires it; rpi-swap: remove the package and reboot."
-    return expect(want, ", ".join(left) or want, not left, remedy)
+    if isinstance(others, Unknown):
+        return unknown(want, others)
+    if isinstance(made, Unknown):
+        return unknown(want, made)
+    left = [*retired, *([seen.RPI_SWAP] if packages.get(seen.RPI_SWAP) else [])]
+    left += [f"{maker.name} ({maker.path}: {maker.line})" for maker in others]
+    if not made and seen.swap_at(look, ZRAM) is not None:
+        left.append(f"{ZRAM}, which zram-generator did not make")
+    remedy = (
+        "Deploy again, which retires dphys-swapfile and zram-tools; take anything else away there "
+        "(`sudo systemctl disable --now ...`; rpi-swap: remove the package), and reboot."
+    )
+    paths = (ZRAM, plan.swap_file.path if plan.swap_file else "")
+    kept = ", ".join(seen.left_alone(look, paths))
+    got = ", ".join(left) or (f"none; left alone: {kept}" if kept else want)
+    return expect(want, got, not left, remedy)
 
 
 @check()
@@ -150,18 +172,21 @@ def ssd_has_two_gb_of_swap(plan: MemoryPlan, node: Node) -> Finding:
 @check()
 def swap_file_fits_the_page_size(plan: MemoryPlan, node: Node) -> Finding:
     """The swap file was made for this kernel's page size: one for another cannot be used."""
-    wanted, look = plan.swap_file, node.snapshot
-    want = f"{node.plan.board.page_size} bytes"
+    wanted, look, system = plan.swap_file, node.snapshot, node.snapshot.system
+    # Not the board that was planned for: a reboot may have brought a kernel with another page size.
+    want = "this kernel's page size" if isinstance(system, Unknown) else f"{system.page_size} bytes"
     stop = _no_file(want, wanted, look)
     if stop:
         return stop
+    if isinstance(system, Unknown):
+        return unknown(want, system)
     assert wanted is not None
     found = seen.made_for(look, wanted.path)
     if isinstance(found, Unknown):
         return unknown(want, found)
     got = f"{found} bytes" if found else f"{wanted.path} is no swap file"
     remedy = "Deploy again: it is made anew, as it holds no data."
-    return expect(want, got, found == node.plan.board.page_size, remedy)
+    return expect(want, got, found == system.page_size, remedy)
 
 
 @check()

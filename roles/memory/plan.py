@@ -11,7 +11,7 @@ from bramble.render import render
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.ssd import open_to_others
 from bramble.steps import Step, remove_files, systemd, write_files
-from roles.memory import seen
+from roles.memory import seen, zram_state
 from roles.memory.settings import Settings
 from roles.memory.wanted import (
     KERNEL_DEFAULTS,
@@ -49,7 +49,7 @@ def interests(settings: Settings) -> Interests:
             *(note(name) for name in seen.OWNERS),
             *(seen.proc_sys(name) for name in KERNEL_DEFAULTS),
         ),
-        units=(*seen.OWNERS, unit_of(path)),
+        units=(*seen.OWNERS, unit_of(path), SETUP_UNIT),
         packages=(PACKAGE, seen.RPI_SWAP),
         commands=(
             *(seen.signature_command(path, size) for size in seen.PAGE_SIZES),
@@ -59,7 +59,7 @@ def interests(settings: Settings) -> Interests:
 
 
 def plan(settings: Settings, board: Board, given: Given) -> MemoryPlan:
-    """The settings, with zram's size by the board's memory."""
+    """The settings; sizes of zram follow from the memory that is there when it is made."""
     zram, wanted, path = settings.zram, settings.swap_file, settings.swap_file.path
     swap_file = SwapFile(
         path=path,
@@ -83,7 +83,7 @@ def plan(settings: Settings, board: Board, given: Given) -> MemoryPlan:
     return MemoryPlan(
         packages=(PACKAGE,),
         files=_files(settings, values, None if never else swap_file),
-        zram_mib=board.memory_mib * zram.percent // 100,
+        zram_percent=zram.percent,
         algorithm=zram.algorithm,
         priority=zram.priority,
         swap_file=None if never else swap_file,
@@ -131,16 +131,28 @@ def steps(plan: MemoryPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, .
 def _see(plan: MemoryPlan, snapshot: Snapshot, written: Step) -> Step:
     """What refuses zram does so before anything is written that the next boot would go by."""
     new = written.why and ZRAM_CONF in written.why and f"{ZRAM_CONF} is to be written"
-    why = conflict(snapshot) or new
+    why = conflict(plan, snapshot) or new
     if not why:
         return Step(SEE, None)
-    return Step(SEE, why, "zram", {"algorithm": plan.algorithm, "make": False})
+    return Step(SEE, why, "zram", _zram_query(plan, make=False))
+
+
+def _zram_query(plan: MemoryPlan, *, make: bool) -> dict[str, object]:
+    ours = [*units_of(plan), *seen.OWNERS, seen.LOG2RAM]
+    return {"algorithm": plan.algorithm, "make": make, "ours": ours}
+
+
+def units_of(plan: MemoryPlan) -> tuple[str, ...]:
+    """The units that make our swap."""
+    return (ZRAM_UNIT, SETUP_UNIT, unit_of(plan.path))
 
 
 def _write(plan: MemoryPlan, snapshot: Snapshot) -> Step:
     """All files; that of the swap unit only where the SSD is mounted, or must be."""
     unit, wanted = unit_file(plan.path), plan.swap_file
     placed = wanted is not None and no_place(wanted, snapshot) is None and wanted.is_on_ssd
+    # What refuses the swap file does so before its unit is there.
+    placed = placed and not seen.is_in_the_way(snapshot, plan.path)
     files = [file for file in plan.files if file.path != unit or placed]
     return write_files(WRITE, files, snapshot)
 
@@ -171,44 +183,24 @@ def _set_values(plan: MemoryPlan, snapshot: Snapshot) -> Step:
 
 
 def _use_zram(plan: MemoryPlan, snapshot: Snapshot) -> Step:
-    why = no_zram(plan, snapshot)
+    why = zram_state.wrong(plan, snapshot)
     if why is None:
         return Step(USE_ZRAM, None)
-    query = {"algorithm": plan.algorithm, "make": True}
-    return Step(USE_ZRAM, why, "zram", query, timeout_s=300)
+    return Step(USE_ZRAM, why, "zram", _zram_query(plan, make=True), timeout_s=300)
 
 
-def conflict(snapshot: Snapshot) -> str | None:
+def conflict(plan: MemoryPlan, snapshot: Snapshot) -> str | None:
     """Who else would own zram; None for nobody."""
+    makers = seen.others(snapshot, units_of(plan))
+    for maker in () if isinstance(makers, Unknown) else makers:
+        if "zram" in maker.line:
+            return f"{maker.name} makes zram ({maker.path})"
     packages = {} if isinstance(snapshot.packages, Unknown) else snapshot.packages
     if packages.get(seen.RPI_SWAP):
         return "rpi-swap is installed"
     if seen.log2ram_has_zram(snapshot):
         return "log2ram has a zram device (ZL2R=true)"
     return None
-
-
-def no_zram(plan: MemoryPlan, snapshot: Snapshot) -> str | None:
-    """Why zram does not count as planned, None when it does."""
-    swap, devices = seen.swap_at(snapshot, ZRAM), seen.zrams(snapshot)
-    for part in (swap, devices):
-        if isinstance(part, Unknown):
-            return part.why
-    if swap is None or isinstance(swap, Unknown) or isinstance(devices, Unknown):
-        return f"{ZRAM} is no swap"
-    if not right_size(plan, swap.size_kib):
-        return f"{ZRAM} has {round(swap.size_kib / 1024)} MiB, not {plan.zram_mib}"
-    if swap.priority != plan.priority:
-        return f"{ZRAM} has priority {swap.priority}, not {plan.priority}"
-    device = devices.get("zram0")
-    if device is None or device.algorithm != plan.algorithm:
-        return f"{ZRAM} compresses by {device.algorithm if device else 'nothing'}"
-    return f"{ZRAM} writes back to {device.backing}" if device.backing else None
-
-
-def right_size(plan: MemoryPlan, size_kib: int) -> bool:
-    """Whether a swap on zram has its planned size: the generator rounds, and one page is the header."""
-    return abs(size_kib - plan.zram_mib * 1024) <= 1024
 
 
 def _use_file(plan: MemoryPlan, snapshot: Snapshot, written: Step) -> Step:
@@ -315,16 +307,19 @@ def _end_file(plan: MemoryPlan, snapshot: Snapshot) -> Step:
 
 def _end_zram(snapshot: Snapshot) -> Step:
     swap = seen.swap_at(snapshot, ZRAM)
-    used = swap is not None and isinstance(snapshot.file(ZRAM_CONF), FileState)
+    made = seen.is_made_by(snapshot, SETUP_UNIT)
+    used = (
+        swap is not None and made is not False and isinstance(snapshot.file(ZRAM_CONF), FileState)
+    )
     why = f"{ZRAM} is swap by our configuration" if used else None
     return systemd("Take zram out of use", why, stop=(ZRAM_UNIT, SETUP_UNIT))
 
 
 def _remove_generator(snapshot: Snapshot) -> Step:
-    """Without our configuration it would make a device of its own at the next boot."""
+    """It would make a device of its own without our configuration; without that it is not ours."""
     name = "Remove zram-generator"
     packages = {} if isinstance(snapshot.packages, Unknown) else snapshot.packages
-    if not packages.get(PACKAGE):
+    if not packages.get(PACKAGE) or not isinstance(snapshot.file(ZRAM_CONF), FileState):
         return Step(name, None)
     return Step(name, PACKAGE, "apt_remove", {"packages": [PACKAGE]}, detached=True, timeout_s=3600)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -16,6 +16,7 @@ DISKSIZES, ALGORITHMS, BACKINGS = (
 )
 DPHYS, ZRAMSWAP = "dphys-swapfile.service", "zramswap.service"
 OWNERS = (DPHYS, ZRAMSWAP)
+LOG2RAM = "log2ram.service"
 DPHYS_CONF, LOG2RAM_CONF = "/etc/dphys-swapfile", "/etc/log2ram.conf"
 DPHYS_DEFAULT = "/var/swap"
 RPI_SWAP = "rpi-swap"
@@ -96,6 +97,11 @@ def made_for(snapshot: Snapshot, path: str) -> int | Unknown | None:
     return None
 
 
+def is_in_the_way(snapshot: Snapshot, path: str) -> bool:
+    """Whether something that is no swap file stands at the place of one."""
+    return isinstance(snapshot.file(path), FileState) and made_for(snapshot, path) is None
+
+
 def dphys_file(snapshot: Snapshot) -> str | None:
     """The swap file of dphys-swapfile by its own configuration, None where that cannot be read."""
     seen = snapshot.file(DPHYS_CONF)
@@ -125,6 +131,38 @@ def owners(snapshot: Snapshot) -> tuple[str, ...] | Unknown:
         if unit.enabled == "enabled" or unit.active not in ("inactive", "failed"):
             found.append(name)
     return tuple(found)
+
+
+def others(snapshot: Snapshot, ours: Collection[str]) -> tuple[parse.SwapMaker, ...] | Unknown:
+    """What else would make zram or swap at the next boot, besides units of ours and what is retired.
+
+    Swap that is only used, by a line of fstab or a unit of its own, is a person's and no rival.
+    """
+    makers = snapshot.swap_makers
+    if isinstance(makers, Unknown):
+        return makers
+    known = {*ours, *OWNERS, *(() if log2ram_has_zram(snapshot) else (LOG2RAM,))}
+    return tuple(
+        maker for maker in makers if maker.name not in known and not maker.name.endswith(".swap")
+    )
+
+
+def is_made_by(snapshot: Snapshot, unit: str) -> bool | Unknown:
+    """Whether a unit has made what it makes, or is about to: another's device leaves it inactive."""
+    state = snapshot.unit(unit)
+    return state if isinstance(state, Unknown) else state.active != "inactive"
+
+
+def left_alone(snapshot: Snapshot, ours: Collection[str]) -> tuple[str, ...]:
+    """Swap in use that is not ours, with the file that asks for it, for people."""
+    swaps = () if isinstance(snapshot.swaps, Unknown) else snapshot.swaps
+    makers = () if isinstance(snapshot.swap_makers, Unknown) else snapshot.swap_makers
+    by_device = {maker.line.removeprefix("What="): maker.path for maker in makers}
+    return tuple(
+        f"{swap.path} ({by_device.get(swap.path, 'nothing says by whom')})"
+        for swap in swaps
+        if swap.path not in ours
+    )
 
 
 def values(snapshot: Snapshot, wanted: Mapping[str, str]) -> dict[str, str] | Unknown:

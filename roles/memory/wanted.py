@@ -44,9 +44,12 @@ class SwapFile:
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryPlan(RolePlan):
-    """Size, algorithm and priority of zram, the swap file (None: never one), and kernel values."""
+    """zram's share of the RAM, algorithm and priority, the swap file (None: never one), kernel values.
 
-    zram_mib: int
+    zram-generator takes the share of the RAM that a boot has, which the next one may have otherwise.
+    """
+
+    zram_percent: int
     algorithm: str
     priority: int
     swap_file: SwapFile | None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+
 from bramble import container, fstab, parse
 from bramble.checks import Finding, Node, check, expect, skip, unknown
 from bramble.owned import as_written
 from bramble.parse import Disk, Mount
 from bramble.snapshot import FileState, Snapshot, Unknown
-from roles.storage import log2ram, usb
+from roles.storage import kernel_log, log2ram, naming, usb
 from roles.storage.disks import Choice, fstab_text, must
 from roles.storage.log_checks import (
     journal_is_where_planned,
@@ -17,7 +19,15 @@ from roles.storage.log_checks import (
     logs_take_no_zram,
     repository_gives_log2ram_only,
 )
-from roles.storage.plan import VERIFY, StoragePlan, chosen, mounted, show_command, steps
+from roles.storage.plan import (
+    EXT4_ERRORS,
+    VERIFY,
+    StoragePlan,
+    chosen,
+    mounted,
+    show_command,
+    steps,
+)
 
 # Found by `checks_of` in this module, like those below.
 ABOUT_LOGS = (
@@ -102,6 +112,9 @@ def ssd_is_writable(plan: StoragePlan, node: Node) -> Finding:
     if isinstance(look.files, Unknown):
         return unknown(want, look.files)
     found = [] if "rw" in seen.options else ["it is mounted read-only"]
+    kind = container.container(look)
+    if volume.fstype == "ext4" and not isinstance(count, FileState) and not isinstance(kind, str):
+        return unknown(want, count or Unknown(f"the kernel counts no errors of {volume.path}"))
     counted = (count.text or "0").strip() if isinstance(count, FileState) else "0"
     if counted != "0":
         found.append(f"ext4 counts {counted} errors since it was checked last")
@@ -114,25 +127,80 @@ def ssd_is_writable(plan: StoragePlan, node: Node) -> Finding:
 
 @check(severity="warn")
 def ssd_had_no_errors(plan: StoragePlan, node: Node) -> Finding:
-    """The kernel has seen no error in reading or writing the SSD since the boot."""
+    """The kernel has seen no error of the SSD since the boot, nor reset, lost or remounted it."""
     want, look = "no error since the boot", node.snapshot
-    kind, volume = container.container(look), _volume(plan, look, want)
+    volume = _volume(plan, look, want)
     if isinstance(volume, Finding):
         return volume
+    log = _log(look, want)
+    if isinstance(log, Finding):
+        return log
+    choice = chosen(plan.ssd, look)
+    assert isinstance(choice, Choice)
+    assert choice.disk
+    bridge = usb.bridge(look, choice.disk)
+    of_usb = () if isinstance(bridge, Unknown) else usb.resets(log.lines, choice.disk, bridge)
+    lines = kernel_log.errors(log, look).get(choice.disk.path, ())
+    found = [line for line in lines if line not in of_usb]
+    remedy = (
+        "Look at the cable and the supply; back up what is on it. A reboot forgets these lines."
+    )
+    return _judged(log, want, f"{len(found)}, the last: {found[-1]}" if found else "", remedy)
+
+
+@check(severity="warn")
+def other_disks_had_no_errors(plan: StoragePlan, node: Node) -> Finding:
+    """The kernel has seen no error of any other disk, such as the card, since the boot."""
+    want, look = "no error since the boot", node.snapshot
+    log, choice = _log(look, want), chosen(plan.ssd, look)
+    if isinstance(log, Finding):
+        return log
+    for part in (look.disks, look.files, choice):
+        if isinstance(part, Unknown):
+            return unknown(want, part)
+    assert isinstance(choice, Choice)
+    own = () if choice.disk is None else naming.paths(choice.disk)
+    found = [
+        f"{path.removeprefix('/dev/')}: {len(lines)}, the last: {lines[-1]}"
+        for path, lines in kernel_log.errors(log, look).items()
+        if path not in own
+    ]
+    found += [f"{name}: ext4 counts {count} errors" for name, count in _counted(look, own)]
+    remedy = (
+        "Back up what is on it, look at its supply, and replace a disk or card that fails again."
+    )
+    return _judged(log, want, "; ".join(found), remedy)
+
+
+def _counted(look: Snapshot, own: tuple[str, ...]) -> list[tuple[str, str]]:
+    """The other file systems in which ext4 has noted errors, and how many."""
+    files = {} if isinstance(look.files, Unknown) else look.files
+    texts = {
+        path.split("/")[4]: (seen.text or "0").strip()
+        for path, seen in files.items()
+        if fnmatchcase(path, EXT4_ERRORS) and isinstance(seen, FileState)
+    }
+    return [
+        (name, text) for name, text in texts.items() if text != "0" and f"/dev/{name}" not in own
+    ]
+
+
+def _log(look: Snapshot, want: str) -> kernel_log.Log | Finding:
+    """The kernel's log, or the finding where it is not the node's, or cannot be read."""
+    kind = container.container(look)
     if isinstance(kind, Unknown):
         return unknown(want, kind)
     if kind:
         return skip(want, f"a container ({kind}) does not see the kernel's log")
-    lines = usb.kernel_log(look)
-    if isinstance(lines, Unknown):
-        return unknown(want, lines)
-    found = usb.errors(lines, volume)
-    remedy = (
-        "Look at the cable and the supply; back up what is on it. A reboot forgets these lines."
-    )
-    return expect(
-        want, f"{len(found)}, the last: {found[-1]}" if found else want, not found, remedy
-    )
+    log = kernel_log.read(look)
+    return unknown(want, log) if isinstance(log, Unknown) else log
+
+
+def _judged(log: kernel_log.Log, want: str, found: str, remedy: str) -> Finding:
+    """What was found in a log; where nothing was, it has to be whole to prove anything."""
+    if not found and not log.whole:
+        return unknown(want, Unknown("the journal no longer has the beginning of this boot"))
+    return expect(want, found or want, not found, remedy)
 
 
 @check()
@@ -216,32 +284,26 @@ def root_has_no_access_times(plan: StoragePlan, node: Node) -> Finding:
 def usb_disk_is_not_reset(plan: StoragePlan, node: Node) -> Finding:
     """The kernel has not reset the SSD's USB bridge since the boot, nor aborted a command."""
     want, look = "no reset since the boot", node.snapshot
-    kind, choice = container.container(look), chosen(plan.ssd, look)
+    log, choice = _log(look, want), chosen(plan.ssd, look)
     if isinstance(choice, Unknown):
         return unknown(want, choice)
-    if isinstance(kind, Unknown):
-        return unknown(want, kind)
-    if kind:
-        return skip(want, f"a container ({kind}) does not see the kernel's log")
+    if isinstance(log, Finding):
+        return log
     if choice.disk is None:
         return skip(want, f"there is no SSD: {choice.why}")
     if choice.disk.transport != "usb":
         return skip(want, f"{choice.name} does not hang on USB")
-    bridge, lines = usb.bridge(look, choice.disk), usb.kernel_log(look)
+    bridge = usb.bridge(look, choice.disk)
     if isinstance(bridge, Unknown):
         return unknown(want, bridge)
-    if isinstance(lines, Unknown):
-        return unknown(want, lines)
-    found = usb.resets(lines, choice.disk, bridge)
+    found = usb.resets(log.lines, choice.disk, bridge)
     remedy = "Try another cable and port, and a supply that is strong enough (a hub of its own)."
     if bridge.uas:
         remedy += (
             f" If it stays: put usb-storage.quirks={bridge.product}:u at the beginning of "
             "/boot/firmware/cmdline.txt and reboot. The bridge is slower then, but not by UAS."
         )
-    return expect(
-        want, f"{len(found)}, the last: {found[-1]}" if found else want, not found, remedy
-    )
+    return _judged(log, want, f"{len(found)}, the last: {found[-1]}" if found else "", remedy)
 
 
 @check()

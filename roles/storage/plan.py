@@ -11,7 +11,7 @@ from bramble.parse import Mount
 from bramble.plan import Given, Interests, NodePlan, RolePlan, together
 from bramble.snapshot import Snapshot, Unit, Unknown
 from bramble.steps import Step, diff
-from roles.storage import logs, naming, usb
+from roles.storage import kernel_log, logs, naming, usb
 from roles.storage.disks import LABEL, STAGED, Choice, Wish, choose, fstab_text, must
 from roles.storage.settings import Settings
 
@@ -40,9 +40,9 @@ def interests(settings: Settings) -> Interests:
     """The disks' own names, what is mounted at boot, and what the kernel says of the disks."""
     mount = settings.ssd.mount
     disks = Interests(
-        files=(fstab.PATH, *naming.LINKS, EXT4_ERRORS, mount, *usb.FILES),
+        files=(fstab.PATH, *naming.LINKS, EXT4_ERRORS, mount, *kernel_log.FILES, *usb.FILES),
         units=(fstab.unit_of(mount),),
-        commands=(VERIFY, show_command(mount), usb.KERNEL_LOG, container.COMMAND),
+        commands=(VERIFY, show_command(mount), kernel_log.COMMAND, container.COMMAND),
         free=(mount,),
     )
     return together((disks, *logs.interests(settings)))

@@ -1,4 +1,4 @@
-"""What the kernel says of a USB disk's bridge: who it is, which driver has it, and what went wrong."""
+"""A USB disk's bridge: who it is, which driver has it, and whether the kernel had to reset it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,12 @@ import re
 from dataclasses import dataclass
 
 from bramble.parse import Disk
-from bramble.snapshot import FileState, Output, Snapshot, Unknown
+from bramble.snapshot import FileState, Snapshot, Unknown
+from roles.storage.kernel_log import BLOCK
 
-BLOCK = "/sys/block"
 DEVICES = "/sys/bus/usb/devices"
 UAS = "/sys/bus/usb/drivers/uas"
-FILES = (f"{BLOCK}/sd*", f"{DEVICES}/*-*/idVendor", f"{DEVICES}/*-*/idProduct", f"{UAS}/*-*")
-KERNEL_LOG = (
-    "journalctl -k -b -q --no-pager -o cat "
-    "-g 'uas_eh_|reset (High|Super)Speed|EXT4-fs error|I/O error'"
-)
+FILES = (f"{DEVICES}/*-*/idVendor", f"{DEVICES}/*-*/idProduct", f"{UAS}/*-*")
 _PORT = re.compile(r"/(?P<port>\d+-[\d.]+)/(?P<interface>\d+-[\d.]+:\d+\.\d+)/(?P<host>host\d+)/")
 
 
@@ -45,28 +41,11 @@ def bridge(look: Snapshot, disk: Disk) -> Bridge | Unknown:
     return Bridge(":".join(texts), port, found["host"], uas)
 
 
-def kernel_log(look: Snapshot) -> tuple[str, ...] | Unknown:
-    """The lines of this boot's kernel log that may tell of a failing disk."""
-    said = look.command(KERNEL_LOG)
-    if isinstance(said, Unknown):
-        return said
-    # Nothing found is exit code 1 without a word.
-    if not isinstance(said, Output) or (said.code and said.output.strip()):
-        return Unknown(said.output.strip() if said else "there is no journalctl")
-    return tuple(said.output.splitlines())
-
-
 def resets(lines: tuple[str, ...], disk: Disk, bridge: Bridge) -> tuple[str, ...]:
-    """The lines that tell of a reset or of an aborted command of this disk."""
+    """The lines that tell that the bridge was reset or gone, or of an aborted command of this disk."""
     name = re.escape(disk.path.rpartition("/")[2])
     ours = re.compile(
-        rf"^usb {re.escape(bridge.port)}: reset |\[{name}\].*uas_eh_|^scsi {bridge.host}: uas_eh_"
+        rf"^usb {re.escape(bridge.port)}: (?:reset |USB disconnect)"
+        rf"|\[{name}\].*uas_eh_|^scsi {bridge.host}: uas_eh_"
     )
-    return tuple(line for line in lines if ours.search(line))
-
-
-def errors(lines: tuple[str, ...], volume: Disk) -> tuple[str, ...]:
-    """The lines that tell of errors of this volume's file system, or in reading and writing it."""
-    name = re.escape(volume.path.rpartition("/")[2])
-    ours = re.compile(rf"EXT4-fs error \(device {name}\)|I/O error,? (on )?(dev(ice)? )?{name}\b")
     return tuple(line for line in lines if ours.search(line))

@@ -41,6 +41,7 @@ SKIPPED = (
     *NOT_NAMED,
     *NO_LOG2RAM,
     "storage.ssd_had_no_errors",
+    "storage.other_disks_had_no_errors",
     "storage.root_has_no_access_times",
     "storage.usb_disk_is_not_reset",
     # Swap and the kernel are its host's.

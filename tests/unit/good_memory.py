@@ -10,6 +10,7 @@ from bramble.snapshot import FileState, Output, Unit
 
 PATH = "/mnt/ssd/swapfile"
 SWAP_UNIT = "mnt-ssd-swapfile.swap"
+SETUP_UNIT = "systemd-zram-setup@zram0.service"
 DPHYS, ZRAMSWAP = "dphys-swapfile.service", "zramswap.service"
 ZRAM = parse.Swap("/dev/zram0", "partition", 4031 * 1024 - 16, 0, 100)
 FILE = parse.Swap(PATH, "file", 2048 * 1024 - 16, 0, 10)
@@ -51,7 +52,12 @@ UNITS: Mapping[str, Unit] = {
     DPHYS: NOT_FOUND,
     ZRAMSWAP: NOT_FOUND,
     SWAP_UNIT: Unit("loaded", "active", "active", "enabled", False, 0, "success", None),
+    SETUP_UNIT: Unit("loaded", "active", "exited", "static", False, 0, "success", None),
 }
+MAKERS = (
+    parse.SwapMaker("dev-zram0.swap", "/etc/systemd/zram-generator.conf", "What=/dev/zram0"),
+    parse.SwapMaker(SWAP_UNIT, f"/etc/systemd/system/{SWAP_UNIT}", f"What={PATH}"),
+)
 COMMANDS: Mapping[str, Output] = {
     signature_at(4096): NO_SIGNATURE,
     signature_at(16384): SIGNATURE,

@@ -58,9 +58,11 @@ VERIFY = "findmnt --verify --tab-file /etc/fstab"
 ROUTE = "ip -json route show default"
 ADDRESSES = "hostname -I"
 KERNEL_LOG = (
-    "journalctl -k -b -q --no-pager -o cat "
-    "-g 'uas_eh_|reset (High|Super)Speed|EXT4-fs error|I/O error'"
+    "journalctl -k -b -q --no-pager -o cat -n 2000 --case-sensitive=no -g '^Linux version |error|abort|"
+    "reset|fail|offline|timed out|timing out|timeout|read-only|corrupt|is down|not ready|shut ?down|"
+    "disconnect|stuck|dead|died|lost|frozen|uas_eh_|uas_zap'"
 )
+BEGINNING = "Linux version 6.12.25+rpt-rpi-2712 (serge@raspberrypi.com) (gcc-12) #1 SMP PREEMPT\n"
 SYSFS_USB = "../devices/platform/scb/fd500000.pcie/0000:01:00.0/usb2/2-1"
 CMDLINE = "console=tty1 root=PARTUUID=4e639091-02 rootwait cgroup_enable=memory psi=1\n"
 CONFIG = (
@@ -254,6 +256,7 @@ def good_look(plan: NodePlan) -> Snapshot:
             parse.Mount("/mnt/ssd", "ext4", "/dev/sda", ("rw", "noatime")),
         ),
         swaps=good_memory.SWAPS,
+        swap_makers=good_memory.MAKERS,
         disks=(card(), disk("/dev/sda", mountpoints=("/mnt/ssd",), **OURS)),
         programs={
             "llama-server": (Program(4711, f"{serving.program}", "llama", f"/system.slice/{UNIT}"),)
@@ -299,7 +302,7 @@ def good_look(plan: NodePlan) -> Snapshot:
             **good_memory.COMMANDS,
             VERIFY: Output(0, "\nSuccess, no errors or warnings detected\n"),
             SSD_SHOW: Output(0, "RequiredBy=\nWantedBy=local-fs.target\n"),
-            KERNEL_LOG: Output(1, ""),
+            KERNEL_LOG: Output(0, BEGINNING),
             ADDRESSES: Output(0, "10.0.0.7 \n"),
             ROUTE: Output(
                 0, '[{"dst":"default","gateway":"192.168.1.1","dev":"eth0","metric":100}]'

@@ -9,7 +9,9 @@ from good_memory import (
     BLOCK,
     DPHYS,
     FILE,
+    MAKERS,
     NO_SIGNATURE,
+    SETUP_UNIT,
     SIGNATURE,
     SWAPS,
     ZRAM,
@@ -26,7 +28,7 @@ from good_node import (
     with_file,
 )
 
-from bramble.parse import Swap
+from bramble.parse import Swap, SwapMaker
 from bramble.plan import NodePlan
 from bramble.snapshot import Snapshot, Unit, Unknown
 
@@ -56,6 +58,11 @@ def file(**changes: Any) -> Snapshot:
 def unit(name: str, state: Unit | Unknown) -> Snapshot:
     """A good look but for the state of another owner's unit."""
     return replace(GOOD, units={**GOOD.units, name: state})
+
+
+def maker(name: str, path: str, line: str) -> Snapshot:
+    """A good look but for one thing more that makes swap at a boot."""
+    return replace(GOOD, swap_makers=(*MAKERS, SwapMaker(name, path, line)))
 
 
 def no_ssd(look: Snapshot = GOOD) -> Snapshot:
@@ -109,6 +116,12 @@ FAULTS: dict[str, dict[str, Any]] = {
         "dphys-swapfile now": unit(DPHYS, replace(ENABLED, active="active", enabled="disabled")),
         "zram-tools": unit(ZRAMSWAP, replace(ENABLED, active="failed")),
         "rpi-swap": replace(GOOD, packages={**GOOD.packages, "rpi-swap": "1.2.1"}),
+        "zram-config": maker("zram-config.service", "/usr/bin/init-zram-swapping", "modprobe zram"),
+        "a unit of one's own": maker("memory.service", "/opt/memory.sh", "mkswap /dev/sda2"),
+        "rc.local": maker("rc-local.service", "/etc/rc.local", "modprobe zram"),
+        "a line of cron": maker("/etc/crontab", "/etc/crontab", "@reboot root swapon /swap"),
+        "a rule of udev": maker("/etc/udev/rules.d/9.rules", "/etc/udev/rules.d/9.rules", "zram0"),
+        "a device that nobody told of": unit(SETUP_UNIT, replace(ENABLED, enabled="static")),
     },
     "memory.swap_file_is_in_use": {
         "none": swaps(ZRAM),
@@ -131,6 +144,9 @@ FAULTS: dict[str, dict[str, Any]] = {
         "made by a Pi 4": nowhere(signature_at(4096)),
         "made by another machine": nowhere(signature_at(65536)),
         "no swap file": nowhere(""),
+        "a kernel with other pages since the reboot": replace(
+            GOOD, system=replace(GOOD.system, page_size=4096)
+        ),
     },
     "memory.kernel_values_are_in_force": {
         "another's": with_file(GOOD, "/proc/sys/vm/swappiness", plain("60\n")),
@@ -144,7 +160,7 @@ NO_MOUNTS = {"no mounts": replace(GOOD, mounts=WHY)}
 NO_FILES = {"no files": replace(GOOD, files=WHY)}
 
 BLIND: dict[str, dict[str, Any]] = {
-    "memory.zram_is_swap": PERHAPS | NO_SWAPS,
+    "memory.zram_is_swap": PERHAPS | NO_SWAPS | {"no memory": replace(GOOD, memory_kib=WHY)},
     "memory.zram_has_its_algorithm": PERHAPS
     | NO_FILES
     | {"no algorithm": with_file(GOOD, f"{BLOCK}/comp_algorithm", WHY)},
@@ -157,6 +173,8 @@ BLIND: dict[str, dict[str, Any]] = {
         "no units": replace(GOOD, units=WHY),
         "no packages": replace(GOOD, packages=WHY),
         "one unit": unit(DPHYS, WHY),
+        "no makers": replace(GOOD, swap_makers=WHY),
+        "no setup": unit(SETUP_UNIT, WHY),
     },
     "memory.swap_file_is_in_use": PERHAPS | NO_SWAPS | NO_MOUNTS,
     "memory.ssd_has_two_gb_of_swap": PERHAPS | NO_SWAPS | NO_MOUNTS,
@@ -164,6 +182,7 @@ BLIND: dict[str, dict[str, Any]] = {
     | NO_MOUNTS
     | {
         "no commands": replace(GOOD, commands=WHY),
+        "no system": replace(GOOD, system=WHY),
         "no od": with_command(GOOD, signature_at(4096), WHY),
     },
     "memory.kernel_values_are_in_force": PERHAPS

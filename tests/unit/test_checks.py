@@ -15,6 +15,7 @@ import memory_faults
 import owned_faults
 import pytest
 from good_node import (
+    BEGINNING,
     CLOUD_INSTANCE,
     CLOUD_SETTINGS,
     CONFIG,
@@ -190,9 +191,16 @@ def mounted_with(options: str, target: str = "/mnt/ssd") -> Snapshot:
     return replace(GOOD, mounts=changed)
 
 
+NVME = replace(
+    with_file(GOOD, "/dev/disk/by-id/nvme-WD_SN740_1", link("../../nvme0n1")),
+    disks=(disk("/dev/nvme0n1", transport="nvme", mountpoints=("/mnt/ssd",), **OURS),),
+)
+
+
 def logged(*lines: str) -> Snapshot:
     """A good look but for what the kernel's log says of disks."""
-    return with_command(GOOD, KERNEL_LOG, Output(0, "".join(f"{line}\n" for line in lines)))
+    text = BEGINNING + "".join(f"{line}\n" for line in lines)
+    return with_command(GOOD, KERNEL_LOG, Output(0, text))
 
 
 def with_fstab(lines: str) -> Snapshot:
@@ -451,6 +459,22 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
         "a write that failed": logged(
             "Buffer I/O error on dev sda, logical block 2129920, lost sync page write"
         ),
+        "an NVMe that resets": with_command(
+            NVME,
+            KERNEL_LOG,
+            Output(0, "nvme nvme0: controller is down; will reset: CSTS=0xffffffff\n"),
+        ),
+        "a journal that was aborted": logged("Aborting journal on device sda-8."),
+        "a file system that was remounted": logged(
+            "EXT4-fs (sda): Remounting filesystem read-only"
+        ),
+    },
+    "storage.other_disks_had_no_errors": {
+        "a card that fails": logged("mmcblk0: error -110 sending status command, retrying"),
+        "a disk that is gone": logged("I/O error, dev sdb, sector 0 op 0x0:(READ) flags 0x0"),
+        "errors that ext4 counted on the card": with_file(
+            GOOD, "/sys/fs/ext4/mmcblk0p2/errors_count", plain("2\n")
+        ),
     },
     "storage.ssd_has_free_space": {
         "nearly full": replace(GOOD, free_bytes={"/mnt/ssd": 1 << 30}),
@@ -474,6 +498,10 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
         "an aborted command": logged(
             "sd 0:0:0:0: [sda] tag#5 uas_eh_abort_handler 0 uas-tag 6 inflight: CMD OUT"
         ),
+        "a reset at high speed": logged(
+            "usb 2-1: reset high-speed USB device number 2 using xhci_hcd"
+        ),
+        "a bridge that was gone": logged("usb 2-1: USB disconnect, device number 2"),
         "a reset of the bridge": logged("scsi host0: uas_eh_device_reset_handler start"),
     },
     "power.voltage_is_enough": {
@@ -730,6 +758,10 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
 FAULTS |= log_faults.FAULTS | owned_faults.FAULTS
 
 # Each check with what leaves it unable to tell.
+BLIND_LOG = {
+    "log": with_command(GOOD, KERNEL_LOG, WHY),
+    "container": with_command(GOOD, DETECT, WHY),
+}
 BLIND: dict[str, dict[str, Snapshot | Node]] = {
     "base.system_is_supported": {"no system": replace(GOOD, system=WHY)},
     "base.packages_are_installed": {"no packages": replace(GOOD, packages=WHY)},
@@ -786,10 +818,12 @@ BLIND: dict[str, dict[str, Snapshot | Node]] = {
         show=with_command(GOOD, SSD_SHOW, WHY),
         failed=with_command(GOOD, SSD_SHOW, Output(1, WHY.why)),
     ),
-    "storage.ssd_is_writable": blind_ssd(mounts=replace(GOOD, mounts=WHY)),
-    "storage.ssd_had_no_errors": blind_ssd(
-        log=with_command(GOOD, KERNEL_LOG, WHY), container=with_command(GOOD, DETECT, WHY)
+    "storage.ssd_is_writable": blind_ssd(
+        mounts=replace(GOOD, mounts=WHY),
+        count=with_file(GOOD, "/sys/fs/ext4/sda/errors_count", WHY),
     ),
+    "storage.ssd_had_no_errors": blind_ssd(**BLIND_LOG),
+    "storage.other_disks_had_no_errors": blind_ssd(**BLIND_LOG),
     "storage.ssd_has_free_space": blind_ssd(
         mounts=replace(GOOD, mounts=WHY), free=replace(GOOD, free_bytes=WHY)
     ),
@@ -803,9 +837,7 @@ BLIND: dict[str, dict[str, Snapshot | Node]] = {
         "perhaps a container": with_command(GOOD, DETECT, WHY),
     },
     "storage.usb_disk_is_not_reset": blind_ssd(
-        container=with_command(GOOD, DETECT, WHY),
-        log=with_command(GOOD, KERNEL_LOG, WHY),
-        port=with_file(GOOD, "/sys/block/sda", WHY),
+        port=with_file(GOOD, "/sys/block/sda", WHY), **BLIND_LOG
     ),
     "power.voltage_is_enough": blind_vitals(),
     "power.clock_is_not_held_down": blind_vitals(),
@@ -946,11 +978,6 @@ NO_SSD = replace(with_file(with_disks(GOOD), SSD_LINK, None), free_bytes={})
 NO_SSD = with_file(NO_SSD, "/etc/fstab", plain(FSTAB))
 SSD_OFF = Node(GOOD, plan=node_plan(storage={"ssd": {"device": "off"}}))
 WITHOUT_SSD = ((NO_SSD, "no USB or NVMe disk"), (SSD_OFF, "storage.ssd.device is off"))
-NVME = replace(
-    with_file(GOOD, "/dev/disk/by-id/nvme-WD_SN740_1", link("../../nvme0n1")),
-    disks=(disk("/dev/nvme0n1", transport="nvme", mountpoints=("/mnt/ssd",), **OURS),),
-)
-
 # Each check that does not apply to every node, with nodes that it does not apply to, and the reason.
 SKIPPED: dict[str, tuple[tuple[Snapshot | Node, str], ...]] = {
     "base.upgrades_are_as_planned": (
@@ -993,6 +1020,7 @@ SKIPPED: dict[str, tuple[tuple[Snapshot | Node, str], ...]] = {
         *WITHOUT_SSD,
         (in_container(GOOD), "a container (systemd-nspawn)"),
     ),
+    "storage.other_disks_had_no_errors": ((in_container(GOOD), "a container (systemd-nspawn)"),),
     "storage.ssd_has_free_space": WITHOUT_SSD,
     "storage.root_has_no_access_times": (
         (in_container(GOOD), "a container (systemd-nspawn): the root is its host's"),
@@ -1067,6 +1095,25 @@ def test_every_check_fails_on_its_fault_and_says_what_to_do(name, fault):
     assert finding.want
     assert finding.got
     assert finding.remedy.endswith(".") or "systemctl" in finding.remedy
+
+
+@pytest.mark.parametrize("said", [Output(1, ""), Output(0, "usb 9-9: reset\n")])
+@pytest.mark.parametrize(
+    "name",
+    ["ssd_had_no_errors", "other_disks_had_no_errors", "usb_disk_is_not_reset"],
+)
+def test_a_kernels_log_that_is_not_whole_proves_nothing(name, said):
+    finding = found(f"storage.{name}", with_command(GOOD, KERNEL_LOG, said))
+    assert (finding.status, finding.got) == (
+        "unknown",
+        "the journal no longer has the beginning of this boot",
+    )
+
+
+def test_a_file_system_whose_errors_nobody_counts_is_not_told_as_sound():
+    look = with_file(GOOD, "/sys/fs/ext4/sda/errors_count", None)
+    finding = found("storage.ssd_is_writable", look)
+    assert (finding.status, finding.got) == ("unknown", "the kernel counts no errors of /dev/sda")
 
 
 @pytest.mark.parametrize(

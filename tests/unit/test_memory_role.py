@@ -21,6 +21,7 @@ from memory_faults import ENABLED, no_ssd, unit
 from pydantic import ValidationError
 
 from bramble import catalogue
+from bramble.parse import Swap, SwapMaker
 from bramble.snapshot import Snapshot, Unit, Unknown
 from roles.memory import seen
 from roles.memory.wanted import unit_of
@@ -80,9 +81,7 @@ FRESH = with_file(FRESH, "/proc/sys/vm/swappiness", plain("60\n"))
 
 def test_zram_is_half_of_the_memory_by_an_expression_that_outlasts_a_change_of_boards():
     assert "zram-size = ram * 50 / 100\n" in text(ZRAM_CONF)
-    assert PLAN.roles["memory"].zram_mib == 8063 // 2
-    small = node_plan(replace(PI5, memory_mib=930), memory={"zram": {"percent": 100}})
-    assert small.roles["memory"].zram_mib == 930
+    assert "zram-size = ram * 100 / 100\n" in text(ZRAM_CONF, planned(zram={"percent": 100}))
 
 
 def test_the_swap_unit_has_the_name_that_systemd_demands_and_holds_up_no_boot():
@@ -147,7 +146,9 @@ def test_a_node_that_says_nothing_has_the_same_steps():
 @pytest.mark.parametrize(
     ("swap", "why"),
     [
-        (replace(ZRAM, size_kib=256 * 1024 - 16), "/dev/zram0 has 256 MiB, not 4031"),
+        (replace(ZRAM, size_kib=256 * 1024 - 16), "/dev/zram0 has 256 MiB, not 4032"),
+        (replace(ZRAM, size_kib=8063 * 1024 * 51 // 100), "/dev/zram0 has 4112 MiB, not 4032"),
+        (replace(ZRAM, size_kib=8063 * 1024 * 49 // 100), "/dev/zram0 has 3951 MiB, not 4032"),
         (replace(ZRAM, priority=5), "/dev/zram0 has priority 5, not 100"),
     ],
 )
@@ -155,9 +156,18 @@ def test_zram_that_somebody_made_otherwise_is_made_anew(swap, why):
     assert due(replace(GOOD, swaps=(swap, FILE))) == {USE_ZRAM: why}
 
 
-def test_a_size_that_the_generator_rounded_is_right():
-    close = replace(ZRAM, size_kib=ZRAM.size_kib + 900)
+@pytest.mark.parametrize("off_kib", [900, -900, 20 * 1024, -20 * 1024])
+def test_a_size_that_was_rounded_or_taken_of_some_mib_more_or_less_is_right(off_kib):
+    close = replace(ZRAM, size_kib=ZRAM.size_kib + off_kib)
     assert due(replace(GOOD, swaps=(close, FILE))) == {}
+
+
+def test_zram_is_judged_by_the_memory_of_this_boot_and_not_of_the_one_that_was_planned():
+    plan = node_plan(replace(PI5, memory_mib=3792))
+    zram = replace(ZRAM, size_kib=1926 * 1024 - 4)
+    after = replace(good_look(plan), memory_kib={"MemTotal": 3852 * 1024}, swaps=(zram, FILE))
+    assert USE_ZRAM not in due(after, plan)
+    assert due(replace(after, memory_kib=WHY), plan)[USE_ZRAM] == "permission denied"
 
 
 def test_another_algorithm_or_a_writeback_file_is_mended():
@@ -184,6 +194,45 @@ def test_another_algorithm_or_a_writeback_file_is_mended():
 def test_who_else_owns_zram_stops_the_step_even_where_all_is_right_for_now(look, why):
     assert due(look) == {SEE: why}
     assert next(iter(steps(look))) == SEE
+
+
+def made_by(*makers: SwapMaker) -> Snapshot:
+    """A good look but for what else makes zram or swap at a boot."""
+    return replace(GOOD, swap_makers=(*good_memory.MAKERS, *makers))
+
+
+LOG2RAM = SwapMaker("log2ram.service", "/usr/local/bin/log2ram", "modprobe zram")
+ZRAM_CONFIG = SwapMaker("zram-config.service", "/usr/bin/init-zram-swapping", "modprobe zram")
+FSTAB_SWAP = SwapMaker("dev-sda2.swap", "/etc/fstab", "What=/dev/sda2")
+
+
+def test_whatever_a_boot_runs_that_makes_zram_stops_the_step():
+    assert due(made_by(ZRAM_CONFIG)) == {
+        SEE: "zram-config.service makes zram (/usr/bin/init-zram-swapping)"
+    }
+    query = steps(made_by(ZRAM_CONFIG))[SEE].query
+    assert {"dev-zram0.swap", SWAP_UNIT, "zramswap.service"} <= set(query["ours"])
+
+
+def test_what_makes_swap_elsewhere_stops_nothing_and_is_told():
+    assert due(made_by(FSTAB_SWAP)) == {}
+    partition = Swap("/dev/sda2", "partition", 1000, 0, -2)
+    look = replace(made_by(FSTAB_SWAP), swaps=(ZRAM, FILE, partition))
+    paths = ("/dev/zram0", PATH)
+    assert seen.left_alone(look, paths) == ("/dev/sda2 (/etc/fstab)",)
+    by_hand = replace(GOOD, swaps=(ZRAM, FILE, partition))
+    assert seen.left_alone(by_hand, paths) == ("/dev/sda2 (nothing says by whom)",)
+
+
+def test_log2rams_script_makes_zram_only_where_its_configuration_says_so():
+    assert due(made_by(LOG2RAM)) == {}
+    look = with_file(made_by(LOG2RAM), "/etc/log2ram.conf", plain("ZL2R=true\n"))
+    assert LOG2RAM in seen.others(look, ())
+
+
+def test_zram_that_another_made_is_not_taken_back():
+    look = unit("systemd-zram-setup@zram0.service", replace(ENABLED, enabled="static"))
+    assert "Take zram out of use" not in due(look, way="revert")
 
 
 def test_log2ram_without_zram_is_no_conflict():
@@ -238,6 +287,14 @@ def test_where_a_swap_file_is_required_a_missing_ssd_is_a_step_that_refuses():
         memory={"swap_file": {"on_ssd": "required"}}, storage={"ssd": {"device": "off"}}
     )
     assert steps(FRESH, off)[USE_FILE].why == "storage.ssd.device is off"
+
+
+def test_a_file_that_is_no_swap_is_refused_before_the_unit_is_written():
+    bare = with_file(FRESH, PATH, plain("a person's"))
+    commands = {**FRESH.commands, good_memory.signature_at(16384): good_memory.NO_SIGNATURE}
+    found = due(replace(bare, commands=commands))
+    assert UNIT_FILE not in found[WRITE]
+    assert found[USE_FILE] == f"{PATH} is no swap in use"
 
 
 def test_a_swap_file_that_is_not_wanted_is_not_made():
@@ -348,7 +405,9 @@ def test_a_swap_file_without_our_unit_is_somebody_elses():
 
 
 def test_zram_without_our_configuration_is_somebody_elses():
-    assert "Take zram out of use" not in due(without(GOOD, ZRAM_CONF), way="revert")
+    theirs = due(without(GOOD, ZRAM_CONF), way="revert")
+    assert "Take zram out of use" not in theirs
+    assert "Remove zram-generator" not in theirs
 
 
 # Readings

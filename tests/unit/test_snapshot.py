@@ -22,6 +22,7 @@ PARTS = {
     "meminfo": "memory_kib",
     "mountinfo": "mounts",
     "swaps": "swaps",
+    "swap_makers": "swap_makers",
     "disks": "disks",
     "sockets": "sockets",
     "units": "units",
@@ -192,7 +193,13 @@ JSON = some.recursive(
 @given(some.sampled_from(list(PARTS)), JSON)
 def test_a_part_in_the_wrong_form_is_unknown(part, garbage):
     """Neither a list nor a text passes for "nothing is there", whatever the part."""
-    right_form = list if part == "disks" else str if part in ("sockets", "mountinfo") else dict
+    right_form = (
+        list
+        if part in ("disks", "swap_makers")
+        else str
+        if part in ("sockets", "mountinfo")
+        else dict
+    )
     raw = recorded_look() | {part: {"ok": garbage}}
     seen = getattr(snapshot.read(raw), PARTS[part])
     if part == "device_tree" and garbage is None:

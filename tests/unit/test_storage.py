@@ -141,6 +141,11 @@ DATA = {
     "a partition with nothing known": parted(part("/dev/sda1")),
     "btrfs": disk("/dev/sda", fstype="btrfs", uuid="1-2"),
     "swap": disk("/dev/sda", fstype="swap", uuid="1-2"),
+    "ZFS": parted(part("/dev/sda1", fstype="zfs_member", uuid="1"), part("/dev/sda9")),
+    "bcache": disk("/dev/sda", fstype="bcache", uuid="1-2"),
+    "a journal of another's": disk("/dev/sda", fstype="jbd", uuid="1-2"),
+    "multipath": disk("/dev/sda", fstype="mpath_member"),
+    "a file system that nobody knows": disk("/dev/sda", fstype="newfs2030"),
 }
 
 
@@ -625,5 +630,3 @@ def test_another_disks_lines_are_not_ours():
         "scsi host1: uas_eh_device_reset_handler start",
     )
     assert usb.resets(lines, disk("/dev/sda"), bridge) == ()
-    other = ("Buffer I/O error on dev sdab, logical block 1", "I/O error, dev mmcblk0, sector 1")
-    assert usb.errors(other, disk("/dev/sda")) == ()

@@ -1,7 +1,6 @@
 """Two real disks: what is another's is neither formatted, nor mounted over, nor taken away."""
 
 import hashlib
-import json
 import uuid
 from dataclasses import replace
 
@@ -10,6 +9,7 @@ from good_node import DETECT, node_plan
 from two_disks import SIZE, TwoDisks, needs_root
 
 from bramble import snapshot
+from bramble.node import answer
 from bramble.plan import together
 from bramble.snapshot import Output
 from roles.storage import plan as storage
@@ -49,7 +49,7 @@ def look(two):
     wanted = together([storage.interests(storage.Settings.model_validate(settings))])
     done = two.run("probe", {"files": wanted.files, "commands": []})
     assert done.returncode == 0, done.stderr
-    seen = snapshot.read(json.loads(done.stdout))
+    seen = snapshot.read(answer(done.stdout))
     wish = replace(plan.roles["storage"].ssd, least_gib=0)
     return wish, replace(seen, commands={DETECT: Output(1, "none\n")})
 

@@ -124,6 +124,8 @@ class TwoDisks:
             **{"bus": "/sys/bus", "partitions": "/proc/partitions"},
         }
         lines += [f"mount --bind {place / name} {target}" for name, target in bound.items()]
+        # blkid's cache is the computer's, and knows another test's sdb.
+        lines += ["mkdir -p /run/blkid; mount -t tmpfs blkid /run/blkid"]
         lines += [f"mount --bind {self.folder}/fstab /etc/fstab", f"mount --rbind {dev} /dev"]
         return "\n".join(lines)
 

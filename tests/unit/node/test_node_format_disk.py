@@ -72,6 +72,9 @@ SIGNATURES = {
     "dos": (510, b"\x55\xaa"),
     "crypto_LUKS": (0, b"LUKS\xba\xbe\x00\x01"),
     "swap": (4086, b"SWAPSPACE2"),
+    "bcache": (4120, bytes.fromhex("c68573f64e1a45ca8265f57f48ba6d81")),
+    "btrfs": (65600, b"_BHRfS_M"),
+    "a ZFS label that no tool knows": (132096, bytes.fromhex("0cb1ba00")),
 }
 
 

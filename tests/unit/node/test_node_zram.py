@@ -23,12 +23,14 @@ def node(monkeypatch, tmp_path):
     made = SimpleNamespace(
         block=block, swaps=swaps, mounts=mounts, log2ram=log2ram, orders=[], failing=None
     )
-    made.rpi_swap = ""
+    made.rpi_swap, made.setup, made.makers = "", "active", []
 
     def run(*argv):
         words = " ".join(argv[:3])
         if argv[0] == "dpkg-query":
             return SimpleNamespace(returncode=0, stdout=made.rpi_swap, stderr="")
+        if words == "systemctl show -p":
+            return SimpleNamespace(returncode=0, stdout=f"{made.setup}\n", stderr="")
         made.orders.append(words)
         if words.startswith(made.failing or "-"):
             return SimpleNamespace(returncode=1, stdout="its last words", stderr="it would not\n")
@@ -39,6 +41,7 @@ def node(monkeypatch, tmp_path):
         return SimpleNamespace(returncode=0, stdout="its last words", stderr="")
 
     monkeypatch.setattr(zram, "run", run)
+    monkeypatch.setattr(zram.swap_makers, "look", lambda: made.makers)
     monkeypatch.setattr(zram, "SWAPS", str(swaps))
     monkeypatch.setattr(zram, "MOUNTS", str(mounts))
     monkeypatch.setattr(zram, "BLOCK", str(block))
@@ -47,7 +50,7 @@ def node(monkeypatch, tmp_path):
 
 
 def made(algorithm="lzo-rle"):
-    return zram.main({"algorithm": algorithm, "make": True})
+    return zram.main({"algorithm": algorithm, "make": True, "ours": ["zramswap.service"]})
 
 
 def changed(node):
@@ -70,8 +73,8 @@ def test_zram_is_taken_down_before_it_is_made_anew(node):
 
 
 def test_a_look_at_what_is_in_the_way_changes_nothing(node):
-    assert zram.main({"algorithm": "zstd", "make": False}) == 0
-    assert zram.main({"algorithm": "lz5", "make": False}) == 1
+    assert zram.main({"algorithm": "zstd", "make": False, "ours": []}) == 0
+    assert zram.main({"algorithm": "lz5", "make": False, "ours": []}) == 1
     assert changed(node) == []
 
 
@@ -110,6 +113,43 @@ def test_log2rams_zram_is_not_fought(node, capsys, line):
     assert made() == 1
     assert "Set ZL2R=false there" in capsys.readouterr().err
     assert node.orders == []
+
+
+def maker(name, line):
+    return {"name": name, "path": f"/usr/local/bin/{name}", "line": line}
+
+
+def test_whatever_a_boot_runs_that_makes_zram_is_not_fought_but_named(node, capsys):
+    node.makers = [maker("my-memory.service", "modprobe zram num_devices=4")]
+    assert made() == 1
+    said = capsys.readouterr().err
+    assert "my-memory.service makes zram of its own at every boot (/usr/local/bin/my-memory" in said
+    assert node.orders == []
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        maker("zramswap.service", "ExecStart=/usr/sbin/zramswap start"),
+        maker("dev-zram0.swap", "What=/dev/zram0"),
+        maker("my-swap.service", "swapon /dev/sda2"),
+    ],
+)
+def test_what_is_ours_or_makes_no_zram_is_no_rival(node, one):
+    node.makers = [one]
+    assert made() == 0
+
+
+@pytest.mark.parametrize("in_use", [True, False])
+def test_a_device_that_zram_generator_did_not_make_is_left_alone(node, capsys, in_use):
+    node.setup = "inactive"
+    if in_use:
+        node.swaps.write_text(ACTIVE)
+    (node.block / "disksize").write_text("268435456\n")
+    assert made() == 1
+    assert "zram-generator did not make it: it is left alone" in capsys.readouterr().err
+    assert changed(node) == ["systemctl daemon-reload"]
+    assert not (node.block / "reset").exists()
 
 
 def test_a_device_that_holds_a_file_system_is_left_alone(node, capsys):

@@ -1,0 +1,47 @@
+"""Whether zram is as planned, by the memory of the boot that runs."""
+
+from __future__ import annotations
+
+from bramble.snapshot import Snapshot, Unknown
+from roles.memory import seen
+from roles.memory.wanted import ZRAM, MemoryPlan
+
+
+def wrong(plan: MemoryPlan, snapshot: Snapshot) -> str | None:
+    """Why zram does not count as planned, None when it does."""
+    swap, devices = seen.swap_at(snapshot, ZRAM), seen.zrams(snapshot)
+    for part in (swap, devices):
+        if isinstance(part, Unknown):
+            return part.why
+    if swap is None or isinstance(swap, Unknown) or isinstance(devices, Unknown):
+        return f"{ZRAM} is no swap"
+    wanted = wanted_kib(plan, snapshot)
+    if isinstance(wanted, Unknown):
+        return wanted.why
+    if not is_right_size(plan, wanted, swap.size_kib):
+        return f"{ZRAM} has {round(swap.size_kib / 1024)} MiB, not {round(wanted / 1024)}"
+    if swap.priority != plan.priority:
+        return f"{ZRAM} has priority {swap.priority}, not {plan.priority}"
+    device = devices.get("zram0")
+    if device is None or device.algorithm != plan.algorithm:
+        return f"{ZRAM} compresses by {device.algorithm if device else 'nothing'}"
+    return f"{ZRAM} writes back to {device.backing}" if device.backing else None
+
+
+def wanted_kib(plan: MemoryPlan, snapshot: Snapshot) -> float | Unknown:
+    """The size that zram is to have by the memory of this boot."""
+    memory = snapshot.memory_kib
+    if isinstance(memory, Unknown):
+        return memory
+    if "MemTotal" not in memory:
+        return Unknown("/proc/meminfo tells no MemTotal")
+    return memory["MemTotal"] * plan.zram_percent / 100
+
+
+def is_right_size(plan: MemoryPlan, wanted_kib: float, size_kib: int) -> bool:
+    """Whether a swap on zram has its planned size.
+
+    The generator rounds and one page is the header. The kernel's MemTotal still moves by some MiB after
+    the generator has read it: half of what one percent more would give is allowed.
+    """
+    return abs(size_kib - wanted_kib) <= max(1024, wanted_kib / plan.zram_percent / 2)
