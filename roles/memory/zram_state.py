@@ -42,6 +42,7 @@ def is_right_size(plan: MemoryPlan, wanted_kib: float, size_kib: int) -> bool:
     """Whether a swap on zram has its planned size.
 
     The generator rounds and one page is the header. The kernel's MemTotal still moves by some MiB after
-    the generator has read it: half of what one percent more would give is allowed.
+    the generator has read it: that is allowed, and less than half of what one percent more would give.
     """
-    return abs(size_kib - wanted_kib) <= max(1024, wanted_kib / plan.zram_percent / 2)
+    moved_kib = min(8 * 1024, wanted_kib / plan.zram_percent / 2)
+    return abs(size_kib - wanted_kib) <= max(1024, moved_kib)

@@ -108,7 +108,8 @@ TIMEOUT = re.compile(r"(^|,)x-systemd\.device-timeout=[^,]*")  # systemd gives i
 
 def told(entry):
     """An entry in the one form of several that mean the same."""
-    options = TIMEOUT.sub("", fstab._plain(",".join(entry.options))).lstrip(",")
+    several = filter(None, TIMEOUT.sub("", fstab._plain(",".join(entry.options))).split(","))
+    options = ",".join(several)
     named = fstab.tag(entry.source)
     source = "=".join(named) if named else entry.source
     return Read(source, entry.target, entry.fstype, "" if options == "defaults" else options)
