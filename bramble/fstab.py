@@ -115,6 +115,8 @@ def _wrong(fields: Sequence[str]) -> str | None:
     for field in fields[4:6]:
         if not re.fullmatch(r"[0-9]{1,9}", field):
             return f"{field} stands where a number should; is there a blank in its options?"
+    if re.search("[\"']", _unquoted(_plain(fields[0]))):
+        return f"there is a quote within its source {fields[0]}"
     if any(_plain(field) != _octal(field) for field in fields[:4]):
         return "systemd and mount(8) read its escapes differently"
     return _misplaced(*map(_plain, fields[:4]))

@@ -19,9 +19,7 @@ TWO_GB_KIB = 2 * 1000**3 // 1024
 def zram_is_swap(plan: MemoryPlan, node: Node) -> Finding:
     """zram is in use as swap, with the planned size and priority."""
     wanted = zram_state.wanted_kib(plan, node.snapshot)
-    size = (
-        f"{plan.zram_percent} %" if isinstance(wanted, Unknown) else f"{round(wanted / 1024)} MiB"
-    )
+    size = f"{plan.zram_percent} %" if isinstance(wanted, Unknown) else f"{wanted // 1024} MiB"
     want = f"{size}, priority {plan.priority}"
     stop, found = _elsewhere(want, node.snapshot), seen.swap_at(node.snapshot, ZRAM)
     if stop:

@@ -19,7 +19,7 @@ def wrong(plan: MemoryPlan, snapshot: Snapshot) -> str | None:
     if isinstance(wanted, Unknown):
         return wanted.why
     if not is_right_size(plan, wanted, swap.size_kib):
-        return f"{ZRAM} has {round(swap.size_kib / 1024)} MiB, not {round(wanted / 1024)}"
+        return f"{ZRAM} has {round(swap.size_kib / 1024)} MiB, not {wanted // 1024}"
     if swap.priority != plan.priority:
         return f"{ZRAM} has priority {swap.priority}, not {plan.priority}"
     device = devices.get("zram0")
@@ -28,17 +28,17 @@ def wrong(plan: MemoryPlan, snapshot: Snapshot) -> str | None:
     return f"{ZRAM} writes back to {device.backing}" if device.backing else None
 
 
-def wanted_kib(plan: MemoryPlan, snapshot: Snapshot) -> float | Unknown:
+def wanted_kib(plan: MemoryPlan, snapshot: Snapshot) -> int | Unknown:
     """The size that zram is to have by the memory of this boot."""
     memory = snapshot.memory_kib
     if isinstance(memory, Unknown):
         return memory
     if "MemTotal" not in memory:
         return Unknown("/proc/meminfo tells no MemTotal")
-    return memory["MemTotal"] * plan.zram_percent / 100
+    return memory["MemTotal"] * plan.zram_percent // 100
 
 
-def is_right_size(plan: MemoryPlan, wanted_kib: float, size_kib: int) -> bool:
+def is_right_size(plan: MemoryPlan, wanted_kib: int, size_kib: int) -> bool:
     """Whether a swap on zram has its planned size.
 
     The generator rounds and one page is the header. The kernel's MemTotal still moves by some MiB after

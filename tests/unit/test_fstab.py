@@ -46,6 +46,8 @@ def test_the_entries_of_a_stock_pi_are_read():
         ("UUID=U /mnt/../ssd ext4 nofail 0 2", "is no folder"),
         ("UUID=U /mnt/ssd #ext4 nofail", "a comment stands where a field should"),
         ('LABEL="a b" /mnt/ssd ext4 nofail 0 2', "stands where a number should"),
+        ('"UUID=Q" /mnt/ssd ext4 nofail 0 0', "there is a quote within its source"),
+        ('UUID=1UUID="2" /mnt/ssd ext4 nofail 0 0', "there is a quote within its source"),
         (r"UUID=U /mnt/\163sd ext4 nofail 0 2", "read its escapes differently"),
         (r"UUID=U /mnt/a\\b ext4 nofail 0 2", "read its escapes differently"),
         ("UUID=U /mnt/ssd ext4 nofail 0 2\r", "U+000D, as Windows ends lines"),
@@ -98,7 +100,6 @@ SOUND = (
     "tmpfs {} tmpfs size=64m,mode=1777",
     "/srv/models {} none bind 0 0",
     "UUID=Q {} ext4 x-systemd.device-timeout=30s,x-systemd.requires=a.service,nofail",
-    '"UUID=Q" {} ext4 nofail 0 0',
     "UUID=100%25 {} ext4 nofail 0 0",
 )
 
@@ -182,7 +183,7 @@ NEAR = st.sampled_from(SOUND).flatmap(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.one_of(LINE_OF_WORDS, NEAR), min_size=10, max_size=40))
 def test_no_line_is_taken_for_a_file_system_that_does_not_boot_so(lines):
     text = "\n".join(line.replace("{}", f"/mnt/t{number}") for number, line in enumerate(lines))

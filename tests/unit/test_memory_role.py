@@ -146,9 +146,9 @@ def test_a_node_that_says_nothing_has_the_same_steps():
 @pytest.mark.parametrize(
     ("swap", "why"),
     [
-        (replace(ZRAM, size_kib=256 * 1024 - 16), "/dev/zram0 has 256 MiB, not 4032"),
-        (replace(ZRAM, size_kib=8063 * 1024 * 51 // 100), "/dev/zram0 has 4112 MiB, not 4032"),
-        (replace(ZRAM, size_kib=8063 * 1024 * 49 // 100), "/dev/zram0 has 3951 MiB, not 4032"),
+        (replace(ZRAM, size_kib=256 * 1024 - 16), "/dev/zram0 has 256 MiB, not 4031"),
+        (replace(ZRAM, size_kib=8063 * 1024 * 51 // 100), "/dev/zram0 has 4112 MiB, not 4031"),
+        (replace(ZRAM, size_kib=8063 * 1024 * 49 // 100), "/dev/zram0 has 3951 MiB, not 4031"),
         (replace(ZRAM, priority=5), "/dev/zram0 has priority 5, not 100"),
     ],
 )
