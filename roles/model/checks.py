@@ -5,7 +5,7 @@ from __future__ import annotations
 from bramble.checks import Finding, Node, check, expect, unknown
 from bramble.roots import OURS, open_to_others
 from bramble.snapshot import Unknown
-from roles.model.plan import ModelPlan, unverified
+from roles.model.plan import ModelPlan, placed, unverified
 
 
 @check()
@@ -53,3 +53,15 @@ def model_belongs_to_root(plan: ModelPlan, node: Node) -> Finding:
         f"Deploy again; of what is not below {' or '.join(OURS)}: chown root and chmod go-w it."
     )
     return expect(want, got or want, not found, remedy)
+
+
+@check()
+def models_are_on_their_disk(plan: ModelPlan, node: Node) -> Finding:
+    """The models' folder leads to the SSD where one can be used, and is on the card else."""
+    want = f"{plan.folder} on the disk that is planned"
+    for seen in (node.snapshot.file(plan.folder), node.snapshot.mounts):
+        if isinstance(seen, Unknown):
+            return unknown(want, seen)
+    due = placed(plan, node.snapshot)
+    got = due.why or due.note or want
+    return expect(want, got, due.why is None, "Deploy again: it moves what is verified there.")

@@ -147,8 +147,7 @@ def steps(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ..
     ]
     given = give_back("Give the model's folder to root", snapshot, plan.trusted, stamps)
     noted = write_files("Note what the model takes", plan.files, snapshot)
-    placed = disk.place(_wish(plan), snapshot)
-    return (given, placed, _fetch(plan, node.host, snapshot), noted)
+    return (given, placed(plan, snapshot), _fetch(plan, node.host, snapshot), noted)
 
 
 def _paths(snapshot: Snapshot) -> tuple[str, ...]:
@@ -251,6 +250,11 @@ def _is_wireless(snapshot: Snapshot) -> bool:
 def revert(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
     """The folder is on the card again; the files are data and stay where they are."""
     return (disk.back(_wish(plan), snapshot),)
+
+
+def placed(plan: ModelPlan, snapshot: Snapshot) -> Step:
+    """Have the folder on the disk that the models are to be on."""
+    return disk.place(_wish(plan), snapshot)
 
 
 def _wish(plan: ModelPlan) -> disk.Wish:

@@ -21,6 +21,7 @@ from good_node import (
     CONFIG,
     DETECT,
     EEPROM,
+    FOLDER,
     FSTAB,
     GOVERNOR,
     GOVERNOR_UNIT,
@@ -620,6 +621,10 @@ FAULTS: dict[str, dict[str, Snapshot | Node]] = {
         "the service's word that it was verified": owned_by("llama", MODEL.stamp),
         "a folder open to all": with_mode(0o757, "/var/lib/bramble"),
     },
+    "model.models_are_on_their_disk": {
+        "on the card beside an SSD": with_file(GOOD, MODEL.folder, FOLDER),
+        "on an SSD that is gone": replace(GOOD, mounts=()),
+    },
     "model.model_is_the_pinned_one": {
         "not there": with_file(GOOD, MODEL.path, None),
         "another content": with_file(GOOD, MODEL.path, plain("another")),
@@ -913,6 +918,10 @@ BLIND: dict[str, dict[str, Snapshot | Node]] = {
     "model.model_belongs_to_root": {
         "no files": replace(GOOD, files=WHY),
         "no folder": with_file(GOOD, "/var/lib/bramble/models", WHY),
+    },
+    "model.models_are_on_their_disk": {
+        "no folder": with_file(GOOD, MODEL.folder, WHY),
+        "no mounts": replace(GOOD, mounts=WHY),
     },
     "model.model_is_the_pinned_one": {
         "no files": replace(GOOD, files=WHY),
