@@ -6,15 +6,17 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-import requests
-import urllib3
-from requests.auth import AuthBase
 
 from bramble import gguf
 from bramble.gguf import Header, NeedMore
 from bramble.models.hub import TIMEOUT_S, later, why
+
+if TYPE_CHECKING:
+    import requests
+
+    Auth = Callable[[requests.PreparedRequest], requests.PreparedRequest]
 
 FIRST_BYTES = 64 << 10
 LIMIT_BYTES = 16 << 20
@@ -32,7 +34,7 @@ _ANSWERS = {
 }
 
 
-class _Nobody(AuthBase):
+class _Nobody:
     """Shows nothing; without an auth of its own, requests would take a password from ~/.netrc."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -43,7 +45,7 @@ class SourceError(Exception):
     """Why the header cannot be read, in a sentence that says what to do."""
 
 
-def header(model: str, auth: AuthBase | None = None) -> Header:
+def header(model: str, auth: Auth | None = None) -> Header:
     """The header of a model file, by its path or its http(s) address."""
     if re.match(r"https?://", model, re.IGNORECASE):
         return _of_url(model, auth or _Nobody())
@@ -61,7 +63,10 @@ def _of_file(path: Path) -> Header:
         raise SourceError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _of_url(url: str, auth: AuthBase) -> Header:
+def _of_url(url: str, auth: Auth) -> Header:
+    import requests
+    import urllib3
+
     shown = _shown(url)
     with requests.Session() as session:
         session.max_redirects = _HOPS

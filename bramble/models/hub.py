@@ -11,14 +11,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urljoin, urlsplit
-
-import requests
-from requests.auth import AuthBase
 
 from bramble.models.catalogue import Place
 from bramble.models.lock import Locked
+
+if TYPE_CHECKING:
+    import requests
 
 ENDPOINT = "https://huggingface.co"
 TIMEOUT_S = (10, 30)
@@ -37,7 +37,7 @@ class HubUnreachable(Exception):
     """The hub does not answer at all, and will not for the next file either."""
 
 
-class _Bearer(AuthBase):
+class _Bearer:
     """Shows the token; without an auth of its own, requests would take a password from ~/.netrc."""
 
     def __init__(self, token: str | None) -> None:
@@ -61,7 +61,7 @@ class Hub:
         self._token = token if parts.scheme == "https" or here else None
 
     @property
-    def auth(self) -> AuthBase:
+    def auth(self) -> _Bearer:
         """What shows the token, where there is one, to this hub alone."""
         return _Bearer(self._token)
 
@@ -86,6 +86,8 @@ class Hub:
 
         A hub that is asked without TLS may lead to itself with it.
         """
+        import requests  # a quarter of what a run with nothing to do would import
+
         url = f"{self.endpoint}{path}"
         try:
             for _ in range(_HOPS):
@@ -230,6 +232,8 @@ def path_of(place: Place) -> str:
 
 def why(error: requests.RequestException) -> str:
     """The cause in a few words: requests wraps it several times."""
+    import requests
+
     if isinstance(error, requests.exceptions.Timeout):
         return "no answer in time"
     inner = getattr(error.args[0] if error.args else None, "reason", error)
