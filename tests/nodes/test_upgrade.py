@@ -77,7 +77,7 @@ class Rolling(Fleet):
     def answers(self, name):
         """Whether a node's model answers rightly, whatever release it is."""
         done = self.bramble("ask", "--host", name, "What is 2+2?")
-        return (done.returncode, done.stdout.strip()) == (0, "4")
+        return (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["4"])
 
     def serves(self, *names):
         """Whether every check of these nodes passes, the question to the model among them."""
