@@ -29,7 +29,8 @@ COMMAND = (
 _IS_BAD = re.compile(_BAD, re.IGNORECASE)
 # Said at every boot, of an option, or after a power cut that the file system made good.
 _FINE = re.compile(
-    r"Shutdown timeout set|errors=|Volume was not properly unmounted|recovery complete"
+    r"Shutdown timeout set|errors=|Volume was not properly unmounted|recovery complete|"
+    r"Power-on or device reset occurred"
 )
 _DEVICE = (
     r"(?P<name>(?:sd[a-z]|nvme\d|mmcblk\d|loop\d|dm-\d|md\d|zram\d|[vx]v?d[a-z]|sr\d|nbd\d)\w*)"

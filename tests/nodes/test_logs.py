@@ -121,7 +121,10 @@ def test_a_key_with_another_fingerprint_is_refused_and_nothing_is_left(fleet, on
 @pytest.mark.parametrize(
     ("spoil", "mend"),
     [
-        (f"sed -i s/99.0/98.0/ {INDEX}", f"sed -i s/98.0/99.0/ {INDEX}"),
+        (
+            f"sed -i 's/^Version: 99.0$/Version: 98.0/' {INDEX}",
+            f"sed -i 's/^Version: 98.0$/Version: 99.0/' {INDEX}",
+        ),
         (f"sed -i 's/^Origin: test/Origin: tess/' {RELEASE}", f"sed -i s/tess/test/ {RELEASE}"),
         (f"mv {RELEASE} {HERE}/kept", f"mv {HERE}/kept {RELEASE}"),
     ],

@@ -169,7 +169,10 @@ def test_a_roll_stops_at_a_node_that_fails_which_serves_its_old_release(fleet, r
     }
     # The lock means what serves, on every node.
     assert fleet.lock().rolling.hosts == (CANARY, FIRST, THIRD)
-    assert fleet.serves()
+    assert fleet.serves(*[name for name in NAMES if name != UNHEALTHY])
+    _, results = fleet.verify(UNHEALTHY)
+    unwell = [check for (_, check), entry in results.items() if entry["status"] == "fail"]
+    assert unwell == ["serving.unit_is_loaded_as_written"]  # the fault itself
 
 
 def test_the_node_refuses_that_release_until_it_is_mended_and_the_next_run_ends_the_roll(

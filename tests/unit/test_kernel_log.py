@@ -86,6 +86,7 @@ FINE = (
     "EXT4-fs (mmcblk0p2): re-mounted 3b614a3f-4a65-4480-876a-8a998e01ac9b. Quota mode: none.",
     "EXT4-fs (mmcblk0p2): INFO: recovery required on readonly filesystem",
     "FAT-fs (mmcblk0p1): Volume was not properly unmounted. Some data may be corrupt. Please run fsck.",
+    "sd 0:0:0:0: Power-on or device reset occurred",
     "mmc0: new ultra high speed SDR104 SDHC card at address aaaa",
     "mmc1: Timeout waiting for hardware interrupt.",
     "usb 1-1: reset high-speed USB device number 3 using xhci_hcd",
