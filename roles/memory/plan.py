@@ -321,7 +321,8 @@ def _remove_generator(snapshot: Snapshot) -> Step:
     packages = {} if isinstance(snapshot.packages, Unknown) else snapshot.packages
     if not packages.get(PACKAGE) or not isinstance(snapshot.file(ZRAM_CONF), FileState):
         return Step(name, None)
-    return Step(name, PACKAGE, "apt_remove", {"packages": [PACKAGE]}, detached=True, timeout_s=3600)
+    # Not detached: with a new unit systemd starts what swap.target wants, zram among it, once more.
+    return Step(name, PACKAGE, "apt_remove", {"packages": [PACKAGE]}, timeout_s=3600)
 
 
 def _take_values_back(plan: MemoryPlan, snapshot: Snapshot) -> Step:
