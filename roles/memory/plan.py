@@ -321,7 +321,7 @@ def _remove_generator(snapshot: Snapshot) -> Step:
     packages = {} if isinstance(snapshot.packages, Unknown) else snapshot.packages
     if not packages.get(PACKAGE) or not isinstance(snapshot.file(ZRAM_CONF), FileState):
         return Step(name, None)
-    # Not detached: with a new unit systemd starts what swap.target wants, zram among it, once more.
+    # Not detached: as a unit of its own it was followed by zram in use again, on an emulated machine.
     return Step(name, PACKAGE, "apt_remove", {"packages": [PACKAGE]}, timeout_s=3600)
 
 
