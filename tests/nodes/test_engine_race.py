@@ -26,6 +26,16 @@ import json, subprocess, sys
 done = subprocess.run([__file__ + ".real", *sys.argv[1:]], stdout=subprocess.PIPE, check=True)
 print(json.dumps([row | {"avg_ts": row["avg_ts"] / 50} for row in json.loads(done.stdout)]))
 """
+# The release says that it was built so: a damaged one would be built once more.
+NOTED = """\
+import hashlib, json, os, sys
+bench = sys.argv[1]
+path = os.path.join(os.path.dirname(os.path.dirname(bench)), "manifest.json")
+manifest = json.load(open(path))
+for name in (bench, bench + ".real"):
+    manifest["binaries"][os.path.basename(name)] = hashlib.sha256(open(name, "rb").read()).hexdigest()
+json.dump(manifest, open(path, "w"))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +46,10 @@ def fleet(virtual_pis, tmp_path_factory):
     fleet.write([NODE], {NODE: {"node": {"roles": ROLES}}})
     done = fleet.pyinfra("node", "-y")
     assert done.returncode == 0, done.stdout
-    bench = f"{HOME}/current/bin/llama-bench"
-    virtual_pis.said(NODE, f"sudo mv {bench} $(realpath {bench}).real")
+    bench = virtual_pis.said(NODE, f"realpath {HOME}/current/bin/llama-bench")
+    virtual_pis.said(NODE, f"sudo mv {bench} {bench}.real")
     virtual_pis.said(NODE, f"sudo tee {bench} <<'END'\n{SLOW}END\nsudo chmod +x {bench}")
+    virtual_pis.said(NODE, f"sudo python3 - {bench} <<'END'\n{NOTED}END")
     return fleet
 
 
