@@ -1,7 +1,7 @@
 """The fleet for pyinfra: the hosts of inventory/, or of the folder that BRAMBLE_INVENTORY names."""
 
 from bramble.inventory.for_pyinfra import groups_or_exit
-from bramble.ops.session import watch
+from bramble.pyinfra.session import watch
 
 # pyinfra takes each list at the top of this file for a group of hosts.
 globals().update(groups_or_exit())

@@ -32,7 +32,7 @@ class Node(Protocol):
         """What one look saw."""
 
     def ask(self, url: str, question: str) -> Mapping[str, Any] | Unknown:
-        """The model's answer to `question`, as bramble/node/ask.py gives it."""
+        """The model's answer to `question`, as bramble/remote/ask.py gives it."""
 
     def read_back(self, path: str) -> str | Unknown | None:
         """The sha256 of what the disk has, or why it cannot be read; None where nobody asked for it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from bramble.node import atomic
+from bramble.remote import atomic
 
 
 def replace(file: Path, content: str | bytes) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import jinja2
 
-FOLDER = Path(__file__).parents[1] / "templates"
+FOLDER = Path(__file__).parent / "templates"
 
 
 @cache

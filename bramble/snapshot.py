@@ -1,7 +1,7 @@
 """What one look at a node saw, typed; "could not tell" is the value `Unknown`, never a guess.
 
 The same object feeds the deploy, the checks and the audit. `read(raw)` makes it from what
-`bramble/node/probe.py` prints; everything here is pure.
+`bramble/remote/probe.py` prints; everything here is pure.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from bramble import parse, process
-from bramble.process import Process, Program
+from bramble.system import parse, process
+from bramble.system.process import Process, Program
 
 T = TypeVar("T")
 

@@ -66,7 +66,7 @@ class Shared:
 
 @dataclass(frozen=True)
 class Step:
-    """One change of a node: the program of `bramble/node/` that makes it, and why it is needed.
+    """One change of a node: the program of `bramble/remote/` that makes it, and why it is needed.
 
     A `detached` step runs as a transient systemd unit: it outlives the connection, and a run that
     comes later follows the one under way. `diffs` are unified diffs for people; no secret is in them.

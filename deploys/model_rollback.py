@@ -1,8 +1,8 @@
 """Go back to the model that served before, through the same gate, and stay there."""
 
-from bramble.ops.run import accept, begin, bring
-from bramble.ops.upgrade import hold, model_before
-from bramble.ops.verification import finish
+from bramble.pyinfra.run import accept, begin, bring
+from bramble.pyinfra.upgrade import hold, model_before
+from bramble.pyinfra.verification import finish
 
 node = begin(model_before)
 accept(node)

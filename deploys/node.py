@@ -1,7 +1,7 @@
 """Make an inference node: every role in order, then its checks and one question to its model."""
 
-from bramble.ops.run import accept, begin, bring
-from bramble.ops.verification import finish
+from bramble.pyinfra.run import accept, begin, bring
+from bramble.pyinfra.verification import finish
 
 node = begin()
 accept(node)

@@ -1,7 +1,7 @@
 """Take back what one role set on nodes, data apart: `--data role=ROLE` says which."""
 
-from bramble.ops.run import begin
-from bramble.ops.taking_back import take_back
+from bramble.pyinfra.run import begin
+from bramble.pyinfra.taking_back import take_back
 
 node = begin()
 take_back(node)

@@ -1,8 +1,8 @@
 """Go back to the release that ran before, through the same gate, and stay there."""
 
-from bramble.ops.run import begin, bring
-from bramble.ops.upgrade import pin, predecessor
-from bramble.ops.verification import finish
+from bramble.pyinfra.run import begin, bring
+from bramble.pyinfra.upgrade import pin, predecessor
+from bramble.pyinfra.verification import finish
 
 node = begin(predecessor)
 bring(node, "engine")

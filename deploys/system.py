@@ -1,7 +1,7 @@
 """Bring the system under an inference node to its plan, without llama.cpp, model and service."""
 
-from bramble.ops.run import begin, bring
-from bramble.ops.verification import finish
+from bramble.pyinfra.run import begin, bring
+from bramble.pyinfra.verification import finish
 
 node = begin()
 bring(node, "base")

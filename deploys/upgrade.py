@@ -1,8 +1,8 @@
 """Bring nodes to their planned release and model, each through its gate, and check what serves."""
 
-from bramble.ops.run import accept, begin, bring
-from bramble.ops.upgrade import try_again
-from bramble.ops.verification import finish
+from bramble.pyinfra.run import accept, begin, bring
+from bramble.pyinfra.upgrade import try_again
+from bramble.pyinfra.verification import finish
 
 node = begin()
 accept(node)

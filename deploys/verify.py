@@ -1,7 +1,7 @@
 """Check nodes as they are: every role's checks, nothing changed."""
 
-from bramble.ops.run import begin
-from bramble.ops.verification import finish
+from bramble.pyinfra.run import begin
+from bramble.pyinfra.verification import finish
 
 node = begin()
 finish(node)

@@ -14,16 +14,16 @@ import click
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
-from bramble import catalogue
+from bramble import registry
 from bramble.board import Board
 from bramble.checks import checks_of
 from bramble.cli import main as command
 from bramble.inventory.wording import allowed, schema_at
-from bramble.parse import Disk
 from bramble.plan import NodePlan, look_at, make
 from bramble.settings import Section, Ssh
 from bramble.snapshot import FileState, Output, Snapshot
 from bramble.steps import Step
+from bramble.system.parse import Disk
 
 HERE = Path(__file__).parent
 NOTICE = "<!-- Written by docs/generate.py (`make docs`): change the code, not this page. -->\n"
@@ -61,7 +61,7 @@ NEEDED: Mapping[str, Mapping[str, Any]] = {
     "model": {"name": "NAME", "url": "https://example.org/model.gguf", "sha256": "0" * 64},
 }
 
-# What the programs of bramble/node/ write besides whole files of the plan: the query's key that
+# What the programs of bramble/remote/ write besides whole files of the plan: the query's key that
 # names the path, what is added to it, and what lies there.
 WRITTEN: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "apt_install": (),
@@ -163,7 +163,7 @@ def settings_page() -> str:
         "exit code 2 before a host is connected to.\n\n"
         "Paths on this computer that are relative are taken from the inventory folder.\n"
     ]
-    for name, model in catalogue.sections().items():
+    for name, model in registry.sections().items():
         parts.append(f"\n## {name}\n\n{' '.join((model.__doc__ or '').split())}\n")
         if model is Ssh:
             parts.append("\n`ssh` is no role: it says how to reach the host.\n")
@@ -231,7 +231,7 @@ def checks_page() -> str:
         "| skip | the check does not apply to this node |\n"
         "| unknown | the node would not say; this is never taken for a pass |\n"
     ]
-    for role in catalogue.roles():
+    for role in registry.roles():
         parts.append(f"\n## {role.name}\n\n| Check | Severity | What it proves |\n|---|---|---|\n")
         parts += [
             f"| `{c.role}.{c.name}` | {c.severity} | {c.proves} |\n"
@@ -282,9 +282,9 @@ def files_page() -> str:
         name: model.model_validate(
             NEEDED.get(name, {}), context={"folder": Path("/inventory"), "host": HOST}
         )
-        for name, model in catalogue.sections().items()
+        for name, model in registry.sections().items()
     }
-    plan = make(HOST, settings, BOARD, catalogue.roles())
+    plan = make(HOST, settings, BOARD, registry.roles())
     parts = [
         "# Files on a node\n\n"
         "From the plan of a fresh Raspberry Pi 5 with the default settings, and with `boot.config` and\n"
@@ -301,13 +301,13 @@ def files_page() -> str:
         # With a blank USB disk, so that what is done about one is told.
         disks=(BLANK,),
         files={
-            **dict.fromkeys(look_at(settings, catalogue.roles())["files"]),
+            **dict.fromkeys(look_at(settings, registry.roles())["files"]),
             fstab: FileState("file", 0o644, "root", "root", 0, 0, text=""),
             name: FileState("link", 0o777, "root", "root", 0, 0, target="../../sda"),
         },
         commands={"rpi-eeprom-update": Output(1, "BOOTLOADER: update available\n")},
     )
-    for role in catalogue.roles():
+    for role in registry.roles():
         rows = dict.fromkeys(_owned(plan, role.name, role.plan, fresh))
         parts.append(f"\n## {role.name}\n")
         if rows:
@@ -354,7 +354,7 @@ def _written(step: Step) -> Iterator[Mapping[str, Any]]:
 
 def _looked_at(settings: Mapping[str, Section]) -> str:
     """What the one look reads, besides the general facts."""
-    query = look_at(settings, catalogue.roles())
+    query = look_at(settings, registry.roles())
     words = {
         "files": "Files",
         "units": "Units",

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bramble import vitals
 from bramble.bench import result
 from bramble.board import Board
-from bramble.container import COMMAND, container
 from bramble.fit.kept import Kept
+from bramble.llama.releases import linked, manifest_path, note
 from bramble.plan import Interests, NodePlan
-from bramble.releases import linked, manifest_path, note
 from bramble.snapshot import FileState, Snapshot, Unknown
+from bramble.system import vitals
+from bramble.system.container import COMMAND, container
 
 NEEDED = ("engine", "model", "serving")
 DESKTOP = "display-manager.service"

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from bramble.printable import printable
+from bramble.sanitize import printable
 
 
 @click.command("ask")
@@ -26,7 +26,7 @@ def ask(question: str, host: str | None, max_tokens: int, as_json: bool) -> None
     """
     from bramble.cli.inventory import chosen_host, loaded_inventory, refuse
     from bramble.inventory.headline import headline
-    from bramble.ssh import SshError, connect
+    from bramble.ssh.client import SshError, connect
 
     inventory = loaded_inventory()
     serve = [name for name, entry in inventory.hosts.items() if "serving" in entry.settings]
@@ -58,7 +58,7 @@ def ask(question: str, host: str | None, max_tokens: int, as_json: bool) -> None
 
 def answer(client: Any, port: int, question: str, max_tokens: int) -> Iterator[str]:
     """The answer's pieces as llama-server streams them (server-sent events)."""
-    from bramble.ssh import http_connection
+    from bramble.ssh.client import http_connection
 
     connection = http_connection(client, port)
     body = {

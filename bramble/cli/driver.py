@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bramble import report
-from bramble.printable import printable
+from bramble.sanitize import printable
 
 if TYPE_CHECKING:
     from bramble.inventory import Host
@@ -119,7 +119,7 @@ def keys_that_open_nothing(hosts: Mapping[str, Host]) -> str:
     if not named:
         return ""
     # paramiko takes its time.
-    from bramble.ssh_problems import key_problem
+    from bramble.ssh.problems import key_problem
 
     problems = []
     for (source, key), name in named.items():

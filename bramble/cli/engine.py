@@ -15,14 +15,14 @@ from bramble.cli.inventory import tell_pins
 from bramble.cli.race import race
 
 if TYPE_CHECKING:
-    from bramble.store import Entry
+    from bramble.llama.store import Entry
 
 
 @contextmanager
 def _told() -> Iterator[None]:
     """Tells what went wrong as a sentence; exit code 1."""
-    from bramble.builder import BuilderError
-    from bramble.store import StoreError
+    from bramble.llama.builder import BuilderError
+    from bramble.llama.store import StoreError
 
     try:
         yield
@@ -47,8 +47,8 @@ def build(hosts: tuple[str, ...], soc: str | None, as_json: bool) -> None:
     Without --soc: for cortex-a72 and cortex-a76. An Arm host's releases can be built here if its
     engine.recipe is cross; x86-64 means this computer's own instructions.
     """
-    from bramble import builder, store
     from bramble.cli.inventory import refuse
+    from bramble.llama import builder, store
 
     with _told():
         made: list[Entry] = []
@@ -79,7 +79,7 @@ def build(hosts: tuple[str, ...], soc: str | None, as_json: bool) -> None:
 @AS_JSON
 def list_releases(as_json: bool) -> None:
     """Show what the store has, with where each release comes from."""
-    from bramble import store
+    from bramble.llama import store
 
     with _told():
         found = store.entries()
@@ -92,9 +92,10 @@ def list_releases(as_json: bool) -> None:
 @AS_JSON
 def prune(releases: tuple[str, ...], as_json: bool) -> None:
     """Throw away RELEASEs; without a name those that no host of the inventory would install."""
-    from bramble import engine_lock, store
-    from bramble.builder import CODENAME
     from bramble.inventory import folder
+    from bramble.llama import lock as engine_lock
+    from bramble.llama import store
+    from bramble.llama.builder import CODENAME
 
     with _told():
         known = {entry.release for entry in store.entries()}
@@ -126,7 +127,7 @@ def prune(releases: tuple[str, ...], as_json: bool) -> None:
 
 def _engine() -> Any:
     """The role engine's plan module."""
-    from bramble.catalogue import roles
+    from bramble.registry import roles
 
     return next(role.plan for role in roles() if role.name == "engine")
 
@@ -150,8 +151,8 @@ def _wanted(
 
     `also_native`: those too that nodes build for themselves and their like.
     """
-    from bramble.builder import board_for
     from bramble.cli.inventory import chosen_host, loaded_inventory, refuse
+    from bramble.llama.builder import board_for
 
     inventory = loaded_inventory()
     chosen = [chosen_host(inventory, name) for name in hosts] or list(inventory.hosts.values())

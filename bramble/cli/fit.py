@@ -136,10 +136,10 @@ def fit(
 def _dimensions(model: str) -> Geometry:
     """The model's dimensions, or an end with why they cannot be read."""
     from bramble.fit import named, source
-    from bramble.gguf import GgufError
     from bramble.inventory import InventoryError, folder
+    from bramble.models.gguf import GgufError
     from bramble.models.hub import ENDPOINT, Hub, HubError
-    from bramble.printable import sentence
+    from bramble.sanitize import sentence
 
     try:
         hub = Hub(os.environ.get("HF_ENDPOINT") or ENDPOINT, os.environ.get("HF_TOKEN"))

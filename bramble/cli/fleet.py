@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bramble.cli import driver
-from bramble.printable import printable
+from bramble.sanitize import printable
 
 if TYPE_CHECKING:
     from bramble.checks import Result, Status
@@ -96,9 +96,9 @@ def revert(role: str, hosts: tuple[str, ...], as_json: bool) -> None:
 
     Roles that stand on ROLE are taken back first. `bramble up` sets all of it again.
     """
-    from bramble.catalogue import dependents, roles
     from bramble.cli.inventory import refuse
     from bramble.inventory.problems import unknown
+    from bramble.registry import dependents, roles
 
     known = [entry.name for entry in roles()]
     if role not in known:
@@ -231,8 +231,8 @@ def _print_plan(entry: dict[str, Any], diff: bool) -> None:
 @AS_JSON
 def checks(as_json: bool) -> None:
     """List every check: its role, how grave its failure is, and what it proves."""
-    from bramble.catalogue import roles
     from bramble.checks import checks_of
+    from bramble.registry import roles
 
     rows = [
         {"role": c.role, "check": c.name, "severity": c.severity, "proves": c.proves}

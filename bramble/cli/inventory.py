@@ -23,8 +23,8 @@ def refuse(message: str) -> NoReturn:
 
 def loaded_inventory() -> Inventory:
     """Load the inventory, or end the command with all that is wrong with it."""
-    from bramble.catalogue import sections
     from bramble.inventory import InventoryError, folder, load
+    from bramble.registry import sections
 
     try:
         return load(folder(), sections())
@@ -34,8 +34,8 @@ def loaded_inventory() -> Inventory:
 
 def tell_pins(section: str, as_json: bool) -> None:
     """Say which hosts stay at something else than a section of theirs says (on stderr beside JSON)."""
-    from bramble.catalogue import sections
     from bramble.inventory import InventoryError, folder, load
+    from bramble.registry import sections
 
     if not (folder() / "fleet.yml").is_file():
         return
@@ -98,11 +98,11 @@ def config(host: str, as_json: bool) -> None:
 @click.option("--write", is_flag=True, help="Write the files that editors read into the inventory.")
 def schema(subject: str, write: bool) -> None:
     """Print the JSON Schema of an inventory file."""
-    from bramble.catalogue import sections
     from bramble.inventory.effective import Report
     from bramble.inventory.problems import shown
     from bramble.inventory.schema import fleet_schema, settings_schema
     from bramble.inventory.starter import schemas
+    from bramble.registry import sections
 
     if write:
         place = existing_folder()
@@ -127,10 +127,10 @@ def init(directory: Path | None, hosts: tuple[str, ...], user: str | None, key: 
     DIRECTORY is the folder that BRAMBLE_INVENTORY names, or else ./inventory. ADDRESS is a name, an IP
     address, or a host of ~/.ssh/config; a port may follow (192.168.1.41:2222, [fd00::1]:2222).
     """
-    from bramble.catalogue import sections
     from bramble.inventory.files import folder
     from bramble.inventory.problems import shown
     from bramble.inventory.starter import needed, starter, write
+    from bramble.registry import sections
 
     named = _addresses(hosts)
     place = directory.absolute() if directory else folder()

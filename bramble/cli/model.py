@@ -11,7 +11,7 @@ import click
 
 from bramble.cli import hub, model_files
 from bramble.cli.inventory import existing_folder, refuse, tell_pins
-from bramble.printable import printable
+from bramble.sanitize import printable
 
 if TYPE_CHECKING:
     from bramble.models.catalogue import Place

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import click
 
 from bramble.cli import driver
-from bramble.printable import printable
+from bramble.sanitize import printable
 
 
 def show(hosts: tuple[str, ...], as_json: bool, *, verify: bool) -> NoReturn:

@@ -66,8 +66,8 @@ def _locked(name: str) -> Locked:
 
 def _fetch(entry: Locked, path: Path, url: str, token: str | None) -> int:
     """Run the nodes' own program here; the token is in what it reads, where no other user sees it."""
-    from bramble import node
-    from bramble.node import follow
+    from bramble import remote
+    from bramble.remote import follow
 
     parts = urlsplit(url)
     is_private = parts.scheme == "https" or parts.hostname in ("localhost", "127.0.0.1", "::1")
@@ -89,7 +89,7 @@ def _fetch(entry: Locked, path: Path, url: str, token: str | None) -> int:
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(node.program("fetch_model", query))
+        process.stdin.write(remote.program("fetch_model", query))
         process.stdin.close()
         try:
             for line in process.stdout:

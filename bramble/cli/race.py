@@ -13,7 +13,7 @@ from bramble.cli import driver
 from bramble.cli.fleet import AS_JSON
 
 if TYPE_CHECKING:
-    from bramble.race import Verdict
+    from bramble.llama.race import Verdict
 
 
 @click.command("race")
@@ -39,7 +39,7 @@ def race(host: str, variants: str | None, rounds: int, as_json: bool) -> None:
     bramble engine race pi5-a
     bramble engine race pi5-a --variants plain,openblas --rounds 9
     """
-    from bramble.race import decide, entries
+    from bramble.llama.race import decide, entries
 
     options = ["-y", "--data", f"rounds={rounds}"]
     if variants is not None:
@@ -63,9 +63,9 @@ def race(host: str, variants: str | None, rounds: int, as_json: bool) -> None:
 
 def _known(variants: str) -> list[str]:
     """The named variants, or an end with those that there are."""
-    from bramble.catalogue import roles
     from bramble.cli.inventory import refuse
     from bramble.inventory.problems import unknown
+    from bramble.registry import roles
 
     engine = next(role for role in roles() if role.name == "engine")
     names = [name for name in variants.split(",") if name]
@@ -79,9 +79,9 @@ def _known(variants: str) -> list[str]:
 
 def _lock(raced: dict[str, Any], verdict: Verdict) -> None:
     """Write the winner for the node's processor."""
-    from bramble import engine_lock
     from bramble.inventory import folder
-    from bramble.race import ANSWER_TOKENS, PROMPT_TOKENS
+    from bramble.llama import lock as engine_lock
+    from bramble.llama.race import ANSWER_TOKENS, PROMPT_TOKENS
 
     lock = engine_lock.read(folder())
     winner = next(entry for entry in verdict.entries if entry.variant == verdict.winner)
@@ -96,11 +96,11 @@ def _lock(raced: dict[str, Any], verdict: Verdict) -> None:
 
 
 def _tell(raced: dict[str, Any], verdict: Verdict, as_json: bool) -> None:
-    from bramble import engine_lock
     from bramble.cli.inventory import loaded_inventory
     from bramble.inventory import folder
     from bramble.inventory.problems import shown
-    from bramble.race import table
+    from bramble.llama import lock as engine_lock
+    from bramble.llama.race import table
 
     file = folder() / engine_lock.FILE
     if as_json:

@@ -21,13 +21,13 @@ def trust(host: str, fingerprint: str | None, replace: bool) -> None:
     bramble trust pi5-a
     bramble trust pi5-a --fingerprint SHA256:Ukt0...
     """
-    from bramble import trust as keys
     from bramble.cli.inventory import chosen_host, loaded_inventory
     from bramble.inventory.headline import headline
-    from bramble.ssh import SshError
-    from bramble.ssh_config import target
-    from bramble.ssh_problems import changed
-    from bramble.ssh_problems import fingerprint as printed
+    from bramble.ssh import trust as keys
+    from bramble.ssh.client import SshError
+    from bramble.ssh.config import target
+    from bramble.ssh.problems import changed
+    from bramble.ssh.problems import fingerprint as printed
 
     inventory = loaded_inventory()
     chosen = chosen_host(inventory, host)

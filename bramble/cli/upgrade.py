@@ -14,8 +14,8 @@ from bramble.cli import driver
 from bramble.cli.fleet import AS_JSON, HOSTS
 
 if TYPE_CHECKING:
-    from bramble.engine_lock import Lock
     from bramble.inventory import Inventory
+    from bramble.llama.lock import Lock
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 NOT_BEGUN = "not begun"
@@ -49,8 +49,8 @@ def upgrade(
     bramble upgrade --to 0c1e57098bba43ac29e6e3b677cdceebdd22334f
     bramble upgrade --again pi5-a                  after mending what it failed at
     """
-    from bramble import engine_lock
     from bramble.cli.inventory import loaded_inventory
+    from bramble.llama import lock as engine_lock
 
     inventory = loaded_inventory()
     names = _in_order(inventory, hosts, canary)
@@ -105,7 +105,7 @@ def _with_engine(inventory: Inventory) -> list[str]:
 def _begun(inventory: Inventory, lock: Lock, names: Iterable[str], to: str | None) -> Lock:
     """The lock with the roll that this command begins or goes on with."""
     from bramble.cli.inventory import refuse
-    from bramble.engine_lock import Rolling
+    from bramble.llama.lock import Rolling
 
     if to is None:
         return lock
@@ -131,7 +131,7 @@ def _batches(names: Sequence[str], size: int) -> list[Sequence[str]]:
 
 def _with(lock: Lock, names: Sequence[str]) -> Lock:
     """The lock by which these hosts get what is new: no pin holds them, and the roll has them."""
-    from bramble.engine_lock import Rolling
+    from bramble.llama.lock import Rolling
 
     for name in names:
         lock = lock.with_pin(name, None)
@@ -143,7 +143,7 @@ def _with(lock: Lock, names: Sequence[str]) -> Lock:
 
 def _without(lock: Lock, before: Lock, names: Sequence[str]) -> Lock:
     """The lock with what it said of these hosts before: they went back to that."""
-    from bramble.engine_lock import Rolling
+    from bramble.llama.lock import Rolling
 
     for name in names:
         lock = lock.with_pin(name, before.hosts.get(name))

@@ -8,15 +8,7 @@ from dataclasses import asdict
 
 import click
 
-from bramble.virtual import (
-    Node,
-    VirtualPiError,
-    boards,
-    doubles,
-    lifecycle,
-    source,
-    ssh_argv,
-)
+from bramble.virtual import Node, VirtualPiError, boards, doubles, lifecycle, source, ssh_argv
 from bramble.virtual.model import SSH_PORT, Kind
 
 

@@ -7,13 +7,13 @@ from functools import lru_cache
 from threading import Lock
 from typing import Any
 
-from bramble import catalogue
+from bramble import registry
 from bramble.fit.geometry import geometry
 from bramble.fit.kept import Kept, kept
 from bramble.fit.source import SourceError, header
-from bramble.gguf import GgufError, Header
 from bramble.models import cache
-from bramble.printable import sentence
+from bramble.models.gguf import GgufError, Header
+from bramble.sanitize import sentence
 from bramble.settings import Section
 from bramble.snapshot import Snapshot
 
@@ -34,7 +34,7 @@ def with_dimensions(
     found: dict[str, Any] = dict(settings)
     if "model" not in found:
         return found
-    model: Any = next(role for role in catalogue.roles() if role.name == "model")
+    model: Any = next(role for role in registry.roles() if role.name == "model")
     known = model.plan.ahead(found["model"], snapshot)
     if isinstance(known, str):
         file = cache.find(found["model"].pin.sha256)

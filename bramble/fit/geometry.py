@@ -12,7 +12,7 @@ from bramble.fit.architectures import COMPARED, DRAFTS, READ_LAZILY
 from bramble.fit.keys import GeometryError, Keys
 from bramble.fit.layers import Layer, layers
 from bramble.fit.weights import Weights, weights
-from bramble.gguf import Header
+from bramble.models.gguf import Header
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from bramble.fit.geometry import Geometry
 from bramble.fit.keys import LAYERS_LIMIT, NUMBER_LIMIT
 from bramble.fit.layers import Layer
 from bramble.fit.weights import Weights
-from bramble.gguf import SIZE_LIMIT
+from bramble.models.gguf import SIZE_LIMIT
 from bramble.settings import Section, option
 
 RULES = 2

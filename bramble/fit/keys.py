@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bramble.fit.architectures import UNIFORM
-from bramble.gguf import GgufError, Header
+from bramble.models.gguf import GgufError, Header
 
 LAYERS_LIMIT = 512
 """`LLAMA_MAX_LAYERS` of src/llama-hparams.h."""

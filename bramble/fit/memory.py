@@ -12,7 +12,7 @@ from typing import Literal
 
 from bramble.fit.geometry import Geometry
 from bramble.fit.layers import Layer
-from bramble.gguf import TYPES, Type
+from bramble.models.gguf import TYPES, Type
 
 # Both sizes are padded by llama.cpp (src/llama-context.cpp, src/llama-kv-cache-iswa.cpp).
 CELLS = 256

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from bramble import gguf
-from bramble.gguf import Header, NeedMore
+from bramble.models import gguf
+from bramble.models.gguf import Header, NeedMore
 from bramble.models.hub import TIMEOUT_S, later, why
 
 if TYPE_CHECKING:

@@ -15,13 +15,7 @@ from typing import Literal
 
 from bramble.board import Board
 from bramble.fit.geometry import Geometry
-from bramble.fit.memory import (
-    CELLS,
-    Request,
-    checkpoint_bytes,
-    compute_bytes,
-    kv_bytes,
-)
+from bramble.fit.memory import CELLS, Request, checkpoint_bytes, compute_bytes, kv_bytes
 
 SYSTEM_MIB = 256
 """For the kernel, the services of Raspberry Pi OS Lite, an SSH session and a deploy."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bramble.gguf import Tensor
+from bramble.models.gguf import Tensor
 
 # Types that Arm's dotprod kernels want in another order (ggml-cpu/repack.cpp): such weights are
 # copied out of the mapped file into memory of the process.

@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from bramble import ssh_config
 from bramble.inventory.headline import sentences
 from bramble.inventory.layers import Source
 from bramble.inventory.load import Host
 from bramble.inventory.problems import Keys, dotted, is_secret, shown
 from bramble.settings import PORT, Section, Ssh
+from bramble.ssh import config as ssh_config
 
 HIDDEN = "(not shown)"
 

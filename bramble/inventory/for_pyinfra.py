@@ -6,15 +6,15 @@ import sys
 from collections.abc import Collection
 from typing import Any
 
-from bramble import known_hosts
-from bramble.catalogue import sections
 from bramble.inventory import presence
 from bramble.inventory.files import folder
 from bramble.inventory.headline import headline
 from bramble.inventory.load import Host, Inventory, load
 from bramble.inventory.problems import InventoryError
+from bramble.registry import sections
 from bramble.settings import Ssh
-from bramble.ssh_config import ConfigError, target
+from bramble.ssh import known_hosts
+from bramble.ssh.config import ConfigError, target
 
 Groups = dict[str, list[tuple[str, dict[str, Any]]]]
 
@@ -43,7 +43,7 @@ def groups_or_exit() -> Groups:
 def pyinfra_groups(inventory: Inventory, absent: Collection[str] = ()) -> Groups:
     """Give every group, and `all`, as pyinfra takes them: (host, data) of each that is not absent.
 
-    `@bramble/` has pyinfra connect to them by `bramble/ops/connector.py`.
+    `@bramble/` has pyinfra connect to them by `bramble/pyinfra/connector.py`.
     """
     data = {name: _data(host) for name, host in inventory.hosts.items() if name not in absent}
     members = {"all": tuple(inventory.hosts), **inventory.groups}

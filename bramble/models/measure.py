@@ -5,7 +5,7 @@ from __future__ import annotations
 from bramble.fit import source
 from bramble.fit.geometry import geometry
 from bramble.fit.kept import kept
-from bramble.gguf import GgufError
+from bramble.models.gguf import GgufError
 from bramble.models.hub import Hub
 from bramble.models.lock import Locked
 

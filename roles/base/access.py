@@ -8,9 +8,9 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bramble.process import Process
 from bramble.snapshot import FileState, Login, Snapshot, Unknown
 from bramble.steps import Step, diff
+from bramble.system.process import Process
 
 # sshd takes the first of several values, and reads its drop-ins in the order of their names.
 DROP_IN = "/etc/ssh/sshd_config.d/00-bramble.conf"
@@ -18,7 +18,7 @@ EFFECTIVE = "sshd -T"
 # What is given on sshd's command line beats all of its configuration, and `sshd -T` knows nothing of it.
 DEFAULTS, SERVICE = "/etc/default/ssh", "ssh.service"
 _GIVEN = re.compile(r"^[ \t]*(?:export[ \t]+)?SSHD_OPTS=(.*)$", re.M)
-# Longer than a new connection may take: bramble/ops/trial.py.
+# Longer than a new connection may take: bramble/pyinfra/trial.py.
 UNDO_AFTER_S = 120
 
 

@@ -7,11 +7,9 @@ import re
 from bramble.board import refusals
 from bramble.checks import Finding, Node, check, expect, skip, unknown
 from bramble.owned import as_written
-from bramble.snapshot import Unknown
-from bramble.steps import lacking
-from roles.base import access, cloud
-from roles.base import clock as clocks
-from roles.base.plan import (
+from bramble.roles.base import access, cloud
+from bramble.roles.base import clock as clocks
+from bramble.roles.base.plan import (
     HOSTS,
     PERIODIC,
     SSHD_TEST,
@@ -24,6 +22,8 @@ from roles.base.plan import (
     not_started,
     steps,
 )
+from bramble.snapshot import Unknown
+from bramble.steps import lacking
 
 DEPLOY = "Run the deploy again."
 _PERIODIC_LINE = re.compile(r'^APT::Periodic::Unattended-Upgrade "([^"]*)";$', re.M)

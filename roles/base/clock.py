@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bramble import container, parse
 from bramble.snapshot import Snapshot, Unknown
+from bramble.system import container, parse
 
 COMMAND = "timedatectl show"
 

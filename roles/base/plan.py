@@ -6,15 +6,15 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bramble import container
 from bramble.board import Board
 from bramble.plan import File, Given, Interests, NodePlan, RolePlan
 from bramble.render import render
+from bramble.roles.base import access, cloud, hosts
+from bramble.roles.base import clock as clocks
+from bramble.roles.base.settings import Settings, Sshd
 from bramble.snapshot import FileState, Snapshot, System, Unknown
 from bramble.steps import Step, diff, install_packages, remove_files, systemd, write_files
-from roles.base import access, cloud, hosts
-from roles.base import clock as clocks
-from roles.base.settings import Settings, Sshd
+from bramble.system import container
 
 PACKAGES = ("ca-certificates", "curl")
 UPGRADES = "unattended-upgrades"

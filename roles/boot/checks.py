@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from bramble import cmdline, config_txt
-from bramble.boot_files import CONFIG, CONFIG_STAMP
 from bramble.checks import Finding, Node, check, expect, skip, unknown
-from bramble.container import container
 from bramble.owned import WANT, as_written
-from bramble.snapshot import Boot, Snapshot, Unknown
-from roles.boot.plan import (
+from bramble.roles.boot import cmdline
+from bramble.roles.boot.plan import (
     CONTROLLERS,
     PRESSURE,
     BootPlan,
@@ -17,6 +14,10 @@ from roles.boot.plan import (
     pending,
     steps,
 )
+from bramble.snapshot import Boot, Snapshot, Unknown
+from bramble.system import config_txt
+from bramble.system.boot_files import CONFIG, CONFIG_STAMP
+from bramble.system.container import container
 
 REBOOT = "Run the deploy again, or where boot.reboot is never: sudo reboot."
 DEPLOY = "Run the deploy again."

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bramble import cmdline, config_txt, container, eeprom
 from bramble.board import OTHER, Board
-from bramble.boot_files import CONFIG, CONFIG_STAMP, FIRMWARE, edit
 from bramble.plan import Given, Interests, NodePlan, RolePlan
+from bramble.roles.boot import cmdline, eeprom
+from bramble.roles.boot.settings import Settings
 from bramble.snapshot import Boot, FileState, Output, Snapshot, Unknown
 from bramble.steps import Step
-from roles.boot.settings import Settings
+from bramble.system import config_txt, container
+from bramble.system.boot_files import CONFIG, CONFIG_STAMP, FIRMWARE, edit
 
 STAGED = f"{FIRMWARE}/pieeprom.upd"
 RECOVERY = f"{FIRMWARE}/recovery.bin"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bramble.checks import Finding, Node, check, expect, unknown
-from bramble.releases import manifest_path
-from bramble.roots import open_to_others
+from bramble.llama.releases import manifest_path
+from bramble.roles.engine import proof
+from bramble.roles.engine.plan import EnginePlan
+from bramble.roles.engine.whole import CURRENT, TRUSTED, incomplete, programs
 from bramble.snapshot import FileState, Unknown
-from roles.engine import proof
-from roles.engine.plan import EnginePlan
-from roles.engine.whole import CURRENT, TRUSTED, incomplete, programs
+from bramble.system.roots import open_to_others
 
 
 @check()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from bramble.board import Board
+from bramble.roles.engine import processor
+from bramble.roles.engine.settings import KleidiAI
 from bramble.steps import Upload
-from roles.engine import processor
-from roles.engine.settings import KleidiAI
 
 # Where Arm publishes it; llama.cpp names the same address.
 RELEASES = "https://github.com/ARM-software/kleidiai/releases/download"

@@ -7,15 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bramble.board import Board
-from bramble.engine_lock import Pin
+from bramble.llama.lock import Pin
+from bramble.llama.releases import linked, manifest_path, note, superfluous, there
 from bramble.plan import Given, Interests, NodePlan, RolePlan, identity
-from bramble.releases import linked, manifest_path, note, superfluous, there
-from bramble.roots import give_back
-from bramble.snapshot import FileState, Snapshot, Unknown
-from bramble.steps import Step, Stored, Upload, install_packages, remove_files
-from roles.engine import amx, kleidiai, processor, proof
-from roles.engine.place import place
-from roles.engine.recipe import (
+from bramble.roles.engine import amx, kleidiai, processor, proof
+from bramble.roles.engine.place import place
+from bramble.roles.engine.recipe import (
     BUILD_PACKAGES,
     LIBRARIES,
     OPTIONS,
@@ -23,8 +20,11 @@ from roles.engine.recipe import (
     TARGETS,
     VARIANTS,
 )
-from roles.engine.settings import Git, Settings
-from roles.engine.whole import CURRENT, HOME, PROGRAMS, TRUSTED, incomplete
+from bramble.roles.engine.settings import Git, Settings
+from bramble.roles.engine.whole import CURRENT, HOME, PROGRAMS, TRUSTED, incomplete
+from bramble.snapshot import FileState, Snapshot, Unknown
+from bramble.steps import Step, Stored, Upload, install_packages, remove_files
+from bramble.system.roots import give_back
 
 PREVIOUS = f"{HOME}/previous"
 GOOD = f"{HOME}/good.json"

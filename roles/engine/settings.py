@@ -7,9 +7,9 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
-from bramble import engine_lock
-from bramble.engine_lock import Lock, Pin
 from bramble.inventory.problems import InventoryError
+from bramble.llama import lock as engine_lock
+from bramble.llama.lock import Lock, Pin
 from bramble.settings import LocalPath, Pinned, Section, option
 
 # llama.cpp 0.5.0-dev of 2026-10-01, the commit whose flags the role `serving` is written for.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bramble.releases import all_built, manifest_path
-from bramble.roots import above
+from bramble.llama.releases import all_built, manifest_path
 from bramble.snapshot import FileState, Snapshot, Unknown
+from bramble.system.roots import above
 
 HOME = "/opt/bramble/engine"
 CURRENT = f"{HOME}/current"

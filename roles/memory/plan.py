@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bramble import container
 from bramble.board import Board
 from bramble.plan import File, Given, Interests, NodePlan
 from bramble.render import render
-from bramble.snapshot import FileState, Snapshot, Unknown
-from bramble.ssd import open_to_others
-from bramble.steps import Step, remove_files, systemd, write_files
-from roles.memory import seen, zram_state
-from roles.memory.settings import Settings
-from roles.memory.wanted import (
+from bramble.roles.memory import seen, zram_state
+from bramble.roles.memory.settings import Settings
+from bramble.roles.memory.wanted import (
     KERNEL_DEFAULTS,
     MIB,
     PACKAGE,
@@ -29,6 +25,10 @@ from roles.memory.wanted import (
     unit_file,
     unit_of,
 )
+from bramble.snapshot import FileState, Snapshot, Unknown
+from bramble.steps import Step, remove_files, systemd, write_files
+from bramble.system import container
+from bramble.system.ssd import open_to_others
 
 SEE = "See what zram the kernel has"
 WRITE = "Write memory's files"

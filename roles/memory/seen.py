@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from bramble import parse
 from bramble.snapshot import FileState, Snapshot, Unknown
+from bramble.system import parse
 
 BLOCKS = "/sys/block/zram*"
 DISKSIZES, ALGORITHMS, BACKINGS = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bramble import fstab
 from bramble.plan import RolePlan
+from bramble.system import fstab
 
 PACKAGE = "systemd-zram-generator"
 ZRAM_CONF = "/etc/systemd/zram-generator.conf.d/99-bramble-memory.conf"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from bramble.roles.memory import seen
+from bramble.roles.memory.wanted import ZRAM, MemoryPlan
 from bramble.snapshot import Snapshot, Unknown
-from roles.memory import seen
-from roles.memory.wanted import ZRAM, MemoryPlan
 
 
 def wrong(plan: MemoryPlan, snapshot: Snapshot) -> str | None:

@@ -13,16 +13,16 @@ from pydantic import ValidationError
 from bramble.board import Board
 from bramble.fit.deploy import provided
 from bramble.fit.kept import Kept
-from bramble.parse import default_device
+from bramble.llama.releases import note
 from bramble.plan import File, Given, Interests, NodePlan, RolePlan
-from bramble.printable import address
-from bramble.releases import note
-from bramble.roots import above, give_back
+from bramble.roles.model import disk
+from bramble.roles.model.settings import Pin, Settings
+from bramble.sanitize import address
 from bramble.snapshot import FileState, Output, Snapshot, Unknown
-from bramble.ssd import left_on_card
 from bramble.steps import Shared, Step, Upload, write_files
-from roles.model import disk
-from roles.model.settings import Pin, Settings
+from bramble.system.parse import default_device
+from bramble.system.roots import above, give_back
+from bramble.system.ssd import left_on_card
 
 ROUTE = "ip -json route show default"
 ADDRESSES = "hostname -I"

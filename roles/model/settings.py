@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 
 from pydantic import PrivateAttr, ValidationInfo, field_validator, model_validator
 
-from bramble import engine_lock
 from bramble.fit.geometry import geometry
 from bramble.fit.kept import Kept, kept
 from bramble.fit.source import SourceError, header
-from bramble.gguf import GgufError
 from bramble.inventory.problems import InventoryError, unknown
+from bramble.llama import lock as engine_lock
 from bramble.models import catalogue, lock
+from bramble.models.gguf import GgufError
 from bramble.models.hub import ENDPOINT
 from bramble.settings import LocalPath, Pinned, Section, option
 

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
-from bramble import container, vitals
 from bramble.board import OTHER
-from bramble.boot_files import CONFIG
 from bramble.checks import Finding, Node, check, expect, skip, unknown
-from bramble.config_txt import Word
 from bramble.owned import as_written
-from bramble.snapshot import DeviceTree, FileState, Unknown
-from roles.power import overclock
-from roles.power.plan import (
+from bramble.roles.power import overclock
+from bramble.roles.power.plan import (
     COOLERS,
     TRIPS,
     UNIT,
@@ -24,6 +20,10 @@ from roles.power.plan import (
     steps,
     words,
 )
+from bramble.snapshot import DeviceTree, FileState, Unknown
+from bramble.system import container, vitals
+from bramble.system.boot_files import CONFIG
+from bramble.system.config_txt import Word
 
 NOTHING_TELLS = "neither vcgencmd nor sysfs tells"
 SUPPLY = "Use the official supply (Pi 4: 5.1 V, 3 A; Pi 5: 5.1 V, 5 A) and a short, thick cable."

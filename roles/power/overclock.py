@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bramble import config_txt
 from bramble.board import Board
-from bramble.config_filters import machine
-from bramble.config_txt import Included, Word
 from bramble.snapshot import DeviceTree
+from bramble.system import config_txt
+from bramble.system.config_filters import machine
+from bramble.system.config_txt import Included, Word
 
 # MHz, by the documentation's table of defaults (raspberrypi/documentation, overclocking.adoc).
 _PI4 = {

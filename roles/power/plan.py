@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from bramble import config_txt, container, vitals
 from bramble.board import OTHER, Board
-from bramble.boot_files import CONFIG, CONFIG_STAMP, edit
 from bramble.plan import File, Given, Interests, NodePlan, RolePlan
 from bramble.render import render
+from bramble.roles.power.settings import Fan, Overclock, Settings
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step, remove_files, systemd, write_files
-from roles.power.settings import Fan, Overclock, Settings
+from bramble.system import config_txt, container, vitals
+from bramble.system.boot_files import CONFIG, CONFIG_STAMP, edit
 
 UNIT = "bramble-governor.service"
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"

@@ -7,12 +7,10 @@ from typing import Any
 
 from bramble.checks import Finding, Node, check, expect, skip, unknown
 from bramble.fit.verdict import NO_CAPACITY, SERVER_MIB, room_of
+from bramble.llama.releases import built_sha256, note
 from bramble.owned import REMEDY, as_written
-from bramble.releases import built_sha256, note
-from bramble.snapshot import FileState, Unknown
-from bramble.steps import write_files
-from roles.serving import running, sandbox
-from roles.serving.plan import (
+from bramble.roles.serving import running, sandbox
+from bramble.roles.serving.plan import (
     SERVER,
     STRAY_CONFIG,
     UNIT,
@@ -25,6 +23,8 @@ from roles.serving.plan import (
     stale_model,
     unproven,
 )
+from bramble.snapshot import FileState, Unknown
+from bramble.steps import write_files
 
 # Where models.lock has no dimensions of the model: what a token of context takes in an 8B model (Llama
 # 3.1: 32 layers, 8 heads of 128, keys and values, two bytes each), which is more than in smaller ones;

@@ -10,16 +10,16 @@ from typing import Literal
 from bramble.board import Board
 from bramble.fit.deploy import Judged, judged
 from bramble.fit.verdict import room_of
-from bramble.fstab import unit_of
+from bramble.llama.releases import built_sha256, note
 from bramble.plan import File, Given, Interests, NodePlan, RolePlan, identity
-from bramble.process import Process
-from bramble.releases import built_sha256, note
 from bramble.render import render
+from bramble.roles.serving import running, sandbox
+from bramble.roles.serving.settings import Settings
 from bramble.snapshot import Snapshot, Unit, Unknown
-from bramble.ssd import clear_card, left_on_card
 from bramble.steps import Step, remove_files, systemd, write_files
-from roles.serving import running, sandbox
-from roles.serving.settings import Settings
+from bramble.system.fstab import unit_of
+from bramble.system.process import Process
+from bramble.system.ssd import clear_card, left_on_card
 
 UNIT = "llama-server.service"
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bramble.board import Board
-from bramble.parse import Socket
 from bramble.plan import Given
-from bramble.process import Process, Program
-from roles.serving.settings import Settings
+from bramble.roles.serving.settings import Settings
+from bramble.system.parse import Socket
+from bramble.system.process import Process, Program
 
 # What llama.cpp, the libraries that it computes with and the loader read of a process' environment.
 READ_BY_ITS_PROGRAMS = (

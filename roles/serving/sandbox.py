@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from bramble.parse import timespan_s
-from bramble.process import Process
 from bramble.snapshot import Unit
+from bramble.system.parse import timespan_s
+from bramble.system.process import Process
 
 # What `systemctl show` calls otherwise than a unit file does.
 RENAMED = {

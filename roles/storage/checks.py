@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
-from bramble import container, fstab, parse
 from bramble.checks import Finding, Node, check, expect, skip, unknown
 from bramble.owned import as_written
-from bramble.parse import Disk, Mount
-from bramble.snapshot import FileState, Snapshot, Unknown
-from roles.storage import kernel_log, log2ram, naming, usb
-from roles.storage.disks import Choice, fstab_text, must
-from roles.storage.log_checks import (
+from bramble.roles.storage import kernel_log, log2ram, naming, usb
+from bramble.roles.storage.disks import Choice, fstab_text, must
+from bramble.roles.storage.log_checks import (
     journal_is_where_planned,
     journal_keeps_to_its_cap,
     logs_are_in_memory,
@@ -19,7 +16,7 @@ from roles.storage.log_checks import (
     logs_take_no_zram,
     repository_gives_log2ram_only,
 )
-from roles.storage.plan import (
+from bramble.roles.storage.plan import (
     EXT4_ERRORS,
     VERIFY,
     StoragePlan,
@@ -28,6 +25,9 @@ from roles.storage.plan import (
     show_command,
     steps,
 )
+from bramble.snapshot import FileState, Snapshot, Unknown
+from bramble.system import container, fstab, parse
+from bramble.system.parse import Disk, Mount
 
 # Found by `checks_of` in this module, like those below.
 ABOUT_LOGS = (

@@ -11,11 +11,11 @@ import uuid
 from dataclasses import dataclass
 from typing import Literal
 
-from bramble import fstab
-from bramble.parse import Disk
+from bramble.roles.storage import naming
+from bramble.roles.storage.naming import BY_ID, There
 from bramble.snapshot import FileState, Snapshot, Unknown
-from roles.storage import naming
-from roles.storage.naming import BY_ID, There
+from bramble.system import fstab
+from bramble.system.parse import Disk
 
 LABEL = "bramble-ssd"
 STAGED = "bramble-new"

@@ -10,9 +10,9 @@ from fnmatch import fnmatchcase
 
 from bramble.plan import File, Interests
 from bramble.render import render
+from bramble.roles.storage.log_settings import Journal
 from bramble.snapshot import Output, Snapshot, Unknown
 from bramble.steps import Step, remove_files, systemd, write_files
-from roles.storage.log_settings import Journal
 
 DROP_IN = "/etc/systemd/journald.conf.d/99-bramble.conf"
 IN_MEMORY = "/run/log/journal/*"

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from bramble.parse import Disk
+from bramble.roles.storage import naming
 from bramble.snapshot import FileState, Output, Snapshot, Unknown
-from roles.storage import naming
+from bramble.system.parse import Disk
 
 BLOCK = "/sys/block"
 FILES = (f"{BLOCK}/sd*",)

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
-from bramble import parse
 from bramble.plan import File, Interests
 from bramble.render import render
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step, Upload, install_packages, remove_files, systemd, write_files
+from bramble.system import parse
 
 LOGS = "/var/log"
 UNIT = "log2ram.service"

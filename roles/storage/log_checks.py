@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bramble.checks import Finding, Node, check, expect, skip, unknown
+from bramble.roles.storage import journal, log2ram
+from bramble.roles.storage.plan import StoragePlan
 from bramble.snapshot import Unknown
-from roles.storage import journal, log2ram
-from roles.storage.plan import StoragePlan
 
 DEPLOY = "Run the deploy again."
 WINS = (

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from bramble.board import Board
 from bramble.plan import File, Interests
+from bramble.roles.storage import journal, log2ram
+from bramble.roles.storage.log_settings import Repository
+from bramble.roles.storage.settings import Settings
 from bramble.snapshot import Snapshot
 from bramble.steps import Step, Upload
-from roles.storage import journal, log2ram
-from roles.storage.log_settings import Repository
-from roles.storage.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)

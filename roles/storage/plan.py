@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from bramble import container, fstab
 from bramble.board import Board
-from bramble.parse import Mount
 from bramble.plan import Given, Interests, NodePlan, RolePlan, together
+from bramble.roles.storage import kernel_log, logs, naming, usb
+from bramble.roles.storage.disks import LABEL, STAGED, Choice, Wish, choose, fstab_text, must
+from bramble.roles.storage.settings import Settings
 from bramble.snapshot import Snapshot, Unit, Unknown
 from bramble.steps import Step, diff
-from roles.storage import kernel_log, logs, naming, usb
-from roles.storage.disks import LABEL, STAGED, Choice, Wish, choose, fstab_text, must
-from roles.storage.settings import Settings
+from bramble.system import container, fstab
+from bramble.system.parse import Mount
 
 COMMENT = "# bramble: storage.ssd; change the inventory, not the next line"
 VERIFY = f"findmnt --verify --tab-file {fstab.PATH}"

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
+from bramble.roles.storage.log_settings import Journal, Log2ram, LogFolder, Repository, too_small
 from bramble.settings import Section, option
-from roles.storage.log_settings import Journal, Log2ram, LogFolder, Repository, too_small
 
 BY_ID = re.compile(r"(usb|nvme|ata|scsi|wwn|mmc|virtio)-[A-Za-z0-9_.:@+-]+")
 TAGGED = re.compile(r"(UUID|LABEL)=[A-Za-z0-9_.:-]{1,36}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from bramble.parse import Disk
+from bramble.roles.storage.kernel_log import BLOCK
 from bramble.snapshot import FileState, Snapshot, Unknown
-from roles.storage.kernel_log import BLOCK
+from bramble.system.parse import Disk
 
 DEVICES = "/sys/bus/usb/devices"
 UAS = "/sys/bus/usb/drivers/uas"

@@ -6,12 +6,10 @@ the second.
 
 from __future__ import annotations
 
-from bramble import container
 from bramble.board import OTHER
 from bramble.checks import Finding, Node, check, expect, skip, unknown
 from bramble.owned import as_written
-from bramble.snapshot import Unknown
-from roles.watchdog.plan import (
+from bramble.roles.watchdog.plan import (
     DEVICE,
     WatchdogPlan,
     as_planned,
@@ -20,6 +18,8 @@ from roles.watchdog.plan import (
     not_in_force,
     steps,
 )
+from bramble.snapshot import Unknown
+from bramble.system import container
 
 # What the kernel's module softdog calls itself.
 SOFTWARE = "Software Watchdog"

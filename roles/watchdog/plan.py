@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bramble import container, parse
 from bramble.board import Board
 from bramble.plan import File, Given, Interests, NodePlan, RolePlan
 from bramble.render import render
+from bramble.roles.watchdog.settings import Settings
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step, remove_files, write_files
-from roles.watchdog.settings import Settings
+from bramble.system import container, parse
 
 DROP_IN = "/etc/systemd/system.conf.d/99-bramble-watchdog.conf"
 DEVICE = "/sys/class/watchdog/watchdog0"

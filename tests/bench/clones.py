@@ -12,7 +12,7 @@ import yaml
 from meter import run, show
 
 from bramble import inventory
-from bramble.catalogue import sections
+from bramble.registry import sections
 
 BRAMBLE = Path(sys.executable).with_name("bramble")
 FIRST, MOST = 21, 20

@@ -23,7 +23,7 @@ from typing import Any
 import weights
 from clones import BenchError, say
 
-from bramble import store
+from bramble.llama import store
 from bramble.virtual import paths, source
 
 HERE = Path(__file__).parent

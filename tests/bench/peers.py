@@ -14,12 +14,12 @@ import yaml
 from clones import BRAMBLE, BenchError, say
 from meter import run
 
-from bramble import store
-from bramble.builder import board_for
-from bramble.parse import cpuinfo
+from bramble.llama import store
+from bramble.llama.builder import board_for
+from bramble.roles.engine import processor
+from bramble.system.parse import cpuinfo
 from bramble.virtual import paths, source
 from bramble.virtual.apt import read_host
-from roles.engine import processor
 
 BUILD_S, DEBIAN_S, RUN_S = 4 * 3600, 1800, 900
 SHIPPED = Path(__file__).parents[2] / "inventory" / "groups" / "virtual.yml"

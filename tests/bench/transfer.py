@@ -21,9 +21,10 @@ from pathlib import Path
 
 from clones import NAMES, BenchError, down, say, there
 
-from bramble import node, store, virtual
-from bramble.ops.sharing import Server
-from bramble.store import Entry
+from bramble import remote, virtual
+from bramble.llama import store
+from bramble.llama.store import Entry
+from bramble.pyinfra.sharing import Server
 from bramble.virtual import lifecycle
 from bramble.virtual.model import GATEWAY
 
@@ -88,7 +89,7 @@ def ours_s(url: str, entry: Entry) -> float:
         "sources": [{"url": url, "direct": True}],
         "upload": None,
     }
-    answer = node.answer(ssh(f"sudo {node.COMMAND}", node.program("install_release", query)))
+    answer = remote.answer(ssh(f"sudo {remote.COMMAND}", remote.program("install_release", query)))
     if answer["source"] is None:
         raise BenchError(f"{NAME} could not pull: {answer['problems']}")
     return float(answer["seconds"])

@@ -8,13 +8,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from bramble.ops.run import Node, begin
 from bramble.plan import File, NodePlan
+from bramble.pyinfra.run import Node, begin
+from bramble.roles.engine.plan import EnginePlan
+from bramble.roles.engine.whole import CURRENT
+from bramble.roles.model.plan import ModelPlan
+from bramble.roles.serving.plan import UNIT, USER, ServingPlan
 from bramble.snapshot import FileState, Snapshot
-from roles.engine.plan import EnginePlan
-from roles.engine.whole import CURRENT
-from roles.model.plan import ModelPlan
-from roles.serving.plan import UNIT, USER, ServingPlan
 
 
 def wanted(plan: NodePlan, snapshot: Snapshot) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def as_item(file: File) -> dict[str, str]:
 
 
 def question(serving: ServingPlan) -> dict[str, Any]:
-    """What bramble/node/ask.py asks, so that the model does the same work for both tools."""
+    """What bramble/remote/ask.py asks, so that the model does the same work for both tools."""
     messages = [{"role": "user", "content": serving.question}]
     return {"messages": messages, "max_tokens": 64, "temperature": 0}
 

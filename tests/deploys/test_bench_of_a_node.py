@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from bramble import catalogue
+from bramble import registry
 from bramble.bench import gather, result
 from bramble.board import Board
 from bramble.inventory import from_data
-from bramble.ops import bench, connection
 from bramble.plan import look_at, make
+from bramble.pyinfra import bench, connection
 from bramble.snapshot import FileState, Snapshot
 
 PI5 = Board(
@@ -35,9 +35,9 @@ def pi5(tmp_path, monkeypatch):
     """A planned node whose programs answer as a test says, and what was asked of it, in order."""
     monkeypatch.setenv("BRAMBLE_INVENTORY", str(tmp_path))
     data = {"ssh": {"address": "10.0.0.5"}, "model": MODEL}
-    settings = from_data("pi5-a", data, catalogue.sections())
-    plan = make("pi5-a", settings, PI5, catalogue.roles_of(settings))
-    query = look_at(settings, catalogue.roles_of(settings))
+    settings = from_data("pi5-a", data, registry.sections())
+    plan = make("pi5-a", settings, PI5, registry.roles_of(settings))
+    query = look_at(settings, registry.roles_of(settings))
     step = bench.step_of(plan, "a" * 12, 2)
     made = SimpleNamespace(
         folder=tmp_path, plan=plan, step=step, asked=[], events=[], followed=(True, "")

@@ -98,7 +98,7 @@ from io import StringIO
 from pyinfra.api import FunctionCommand, operation
 from pyinfra.operations import files
 
-from bramble.ops.run import begin
+from bramble.pyinfra.run import begin
 
 begin()
 files.put(name="A stock upload", src=StringIO("text"), dest="/tmp/bramble-test-upload", _sudo=False)

@@ -8,11 +8,11 @@ import pytest
 from bramble.fit import ahead
 from bramble.fit.kept import Kept
 from bramble.fit.source import SourceError
-from bramble.node import read_start
-from bramble.ops import connection, model_header
+from bramble.pyinfra import connection, model_header
+from bramble.remote import read_start
 from tests.shapes.models import all_shapes
 from tests.shapes.writer import Shape
-from tests.unit.node.scripted_server import serving
+from tests.unit.remote.scripted_server import serving
 
 BIG = all_shapes()["llama-3.1-8b-q4_k_m"]
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from bramble.ops import connection, models
-from bramble.ops.boundary import Problem
+from bramble.pyinfra import connection, models
+from bramble.pyinfra.boundary import Problem
 from bramble.snapshot import Unknown
 
 PATH = "/m/toy.gguf"

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from bramble.models import cache
-from bramble.ops import connection, delivery, patience, peers, sharing
+from bramble.pyinfra import connection, delivery, patience, peers, sharing
 from bramble.steps import Shared, Step
 from tests.deploys.fake_hosts import FakeHost, at_once
 

@@ -2,11 +2,12 @@
 
 import pytest
 
-from bramble import catalogue, engine_lock
+from bramble import registry
 from bramble.board import Board
 from bramble.inventory import InventoryError, from_data
-from bramble.ops import race
+from bramble.llama import lock as engine_lock
 from bramble.plan import make
+from bramble.pyinfra import race
 
 MODEL = {"name": "toy", "url": "http://models.example.org/toy.gguf", "sha256": "d" * 64}
 PI5 = Board(
@@ -30,8 +31,8 @@ def planned(tmp_path, monkeypatch):
     def made(roles=None, **engine):
         data = {"ssh": {"address": "10.0.0.5"}, "model": MODEL, "engine": engine}
         data |= {"node": {"roles": roles}} if roles else {}
-        settings = from_data("pi5-a", data, catalogue.sections())
-        return make("pi5-a", settings, PI5, catalogue.roles_of(settings)), data
+        settings = from_data("pi5-a", data, registry.sections())
+        return make("pi5-a", settings, PI5, registry.roles_of(settings)), data
 
     return made
 

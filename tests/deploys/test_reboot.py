@@ -6,7 +6,7 @@ import pytest
 from pyinfra.api.exceptions import ConnectError
 from pyinfra.connectors.ssh import SSHConnector
 
-from bramble.ops import connection, reboot
+from bramble.pyinfra import connection, reboot
 
 QUERY = {"always": True, "when": []}
 

@@ -14,12 +14,12 @@ from types import SimpleNamespace
 import pytest
 from pyinfra.connectors.ssh import SSHConnector
 
-from bramble import store
-from bramble.node import pack_release
-from bramble.ops import connection, delivery, patience, releases, sharing, transfer
+from bramble.llama import store
+from bramble.pyinfra import connection, delivery, patience, releases, sharing, transfer
+from bramble.remote import pack_release
 from bramble.steps import Step, Stored
 from tests.deploys.fake_hosts import FakeHost, at_once
-from tests.unit.node.bad_neighbours import asking_without_an_end, peak_kib
+from tests.unit.remote.bad_neighbours import asking_without_an_end, peak_kib
 
 WAIT_S = 20
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from bramble.settings import Ssh
-from bramble.ssh_config import ConfigError, target
+from bramble.ssh.config import ConfigError, target
 
 CONFIGS = {
     "nothing": "",

@@ -1,4 +1,4 @@
-"""Each program of bramble/node that gives a file its name, with what may be found after a power cut."""
+"""Programs of bramble/remote that give files their names, with what may be found after a power cut."""
 
 import hashlib
 import io
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bramble import node
-from bramble.node import try_ssh
+from bramble import remote
+from bramble.remote import try_ssh
 
 Tree = dict[str, bytes]
 FAT, EXT4, SSD = "/run/fat", "/run/ext4", "ssd"
@@ -57,7 +57,7 @@ def sha256(content: bytes) -> str:
 
 
 def program(name: str, query: dict[str, Any]) -> str:
-    return node.program(name, query)
+    return remote.program(name, query)
 
 
 def boot_file(name: str, old: bytes, new: bytes) -> Case:
@@ -284,7 +284,7 @@ def stored() -> Case:
     lines = f"""
 import os, pathlib
 os.environ["BRAMBLE_STORE"] = "{EXT4}/store/store"
-from bramble import store
+from bramble.llama import store
 store.add(pathlib.Path("{EXT4}/store/made"))
 """
 

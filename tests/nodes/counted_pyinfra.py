@@ -13,7 +13,7 @@ from pyinfra_cli.main import main  # isort: skip
 from paramiko.packet import Packetizer
 from pyinfra.api.state import State
 
-from bramble.ops.connector import NodeConnector
+from bramble.pyinfra.connector import NodeConnector
 
 COUNTED = (
     (NodeConnector, "run_shell_command", "command", lambda connector, *_: connector.host.name),

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import yaml
 
-from bramble import report, store
+from bramble import report
+from bramble.llama import store
 from bramble.virtual.model import address_of, port_of
 
 ROOT = Path(__file__).parents[2]

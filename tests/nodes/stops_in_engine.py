@@ -4,8 +4,8 @@ import threading
 
 from pyinfra.context import host
 
-from bramble.ops import delivery
-from bramble.ops.run import begin, bring
+from bramble.pyinfra import delivery
+from bramble.pyinfra.run import begin, bring
 
 deliver = delivery.deliver
 delivered = []

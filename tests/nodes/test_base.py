@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from bramble import virtual
-from bramble.node import program
+from bramble.remote import program
 from bramble.virtual import lifecycle
 from bramble.virtual.model import address_of
 from tests.nodes.fleet import BIN, ROOT, Fleet, wait_until
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.nodes
 
 NODE = "vpi-145"
 DEPLOY = """
-from bramble.ops.run import begin, bring
-from bramble.ops.verification import finish
+from bramble.pyinfra.run import begin, bring
+from bramble.pyinfra.verification import finish
 
 node = begin()
 bring(node, "base")

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from bramble import report, store
+from bramble import report
+from bramble.llama import store
 from bramble.virtual import source
 from bramble.virtual.model import GATEWAY, address_of
 from tests.nodes.fleet import Fleet, wait_until
-from tests.unit.node.scripted_server import Whole, serving
+from tests.unit.remote.scripted_server import Whole, serving
 
 pytestmark = pytest.mark.nodes
 

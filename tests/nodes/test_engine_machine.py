@@ -12,8 +12,9 @@ import tarfile
 
 import pytest
 
-from bramble import catalogue, store
+from bramble import registry
 from bramble.checks import checks_of
+from bramble.llama import store
 from bramble.virtual import paths, source
 from tests.nodes.fleet import NOT_NAMED, NOT_WANTED, Fleet
 
@@ -23,7 +24,7 @@ NAME = "vpm-93"
 ROLES = ["base", "boot", "power", "engine", "model", "serving"]
 CHECKS = [
     f"{role.name}.{check.name}"
-    for role in catalogue.roles()
+    for role in registry.roles()
     for check in checks_of(role.name, role.checks)
     if role.name in ROLES
 ]

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from bramble import engine_lock
 from bramble.bench import result
+from bramble.llama import lock as engine_lock
 from tests.nodes.fleet import Fleet, as_json, wait_until
 
 pytestmark = pytest.mark.nodes

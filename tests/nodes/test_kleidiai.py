@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bramble import store
-from bramble.node import switch_engine
+from bramble.llama import store
+from bramble.remote import switch_engine
 from bramble.virtual import paths, source
 from tests.nodes.fleet import Fleet
 

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.nodes
 
 NODE = "vpi-146"
 DEPLOY = """
-from bramble.ops.run import begin, bring
-from bramble.ops.verification import finish
+from bramble.pyinfra.run import begin, bring
+from bramble.pyinfra.verification import finish
 
 node = begin()
 bring(node, "storage")

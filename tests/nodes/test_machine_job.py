@@ -15,7 +15,7 @@ import time
 import pytest
 import yaml
 
-from bramble import catalogue, virtual
+from bramble import registry, virtual
 from bramble.checks import checks_of
 from bramble.virtual import paths
 from tests.nodes.fleet import NO_LOG2RAM, NOT_WANTED, ROOT, Fleet, as_json
@@ -29,7 +29,7 @@ CUTS = 10
 BACK_S = 300
 CHECKS = [
     f"{role.name}.{check.name}"
-    for role in catalogue.roles()
+    for role in registry.roles()
     for check in checks_of(role.name, role.checks)
     if role.name in ROLES
 ]

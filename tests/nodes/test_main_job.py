@@ -11,23 +11,23 @@ from pathlib import Path
 
 import pytest
 
-from bramble import catalogue, gguf, virtual
+from bramble import registry, virtual
 from bramble.checks import checks_of
 from bramble.fit import memory
 from bramble.fit.geometry import geometry
 from bramble.fit.kept import kept
-from bramble.models import lock
+from bramble.models import gguf, lock
 from bramble.virtual import lifecycle, source
 from bramble.virtual.model import GATEWAY, address_of
 from tests.nodes.fleet import BIN, MAIN_JOB_TIMEOUT_S, ROOT, SKIPPED, Fleet, as_json, wait_until
 from tests.shapes.models import all_shapes
-from tests.unit.node.scripted_server import Whole, serving
+from tests.unit.remote.scripted_server import Whole, serving
 
 pytestmark = pytest.mark.nodes
 
 NODE, SECOND, KILLED = "vpi-121", "vpi-122", "vpi-123"
 CHECKS = [
-    f"{role.name}.{c.name}" for role in catalogue.roles() for c in checks_of(role.name, role.checks)
+    f"{role.name}.{c.name}" for role in registry.roles() for c in checks_of(role.name, role.checks)
 ]
 WELL = {name: "skip" if name in SKIPPED else "pass" for name in CHECKS}
 # Of a run with nothing to do: pyinfra looks through the whole call stack for each operation.
@@ -93,8 +93,8 @@ def test_a_run_with_nothing_to_do_needs_few_remote_commands(fleet, tmp_path):
 STOCK = """
 from pyinfra.operations import files
 
-from bramble.ops.run import begin, bring
-from bramble.ops.verification import finish
+from bramble.pyinfra.run import begin, bring
+from bramble.pyinfra.verification import finish
 
 node = begin()
 files.link(name="Not bramble's", path="/opt/bramble/engine/current", present=False)

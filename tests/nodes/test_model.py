@@ -8,7 +8,7 @@ import pytest
 from bramble.models import lock
 from bramble.virtual.model import GATEWAY
 from tests.nodes.fleet import Fleet
-from tests.unit.node.scripted_server import Whole, serving
+from tests.unit.remote.scripted_server import Whole, serving
 
 pytestmark = pytest.mark.nodes
 

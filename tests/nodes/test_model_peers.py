@@ -11,7 +11,7 @@ import pytest
 from bramble.models import cache, lock
 from bramble.virtual.model import GATEWAY
 from tests.nodes.fleet import Fleet, wait_until
-from tests.unit.node.scripted_server import Moved, Status, Whole, serving
+from tests.unit.remote.scripted_server import Moved, Status, Whole, serving
 
 pytestmark = pytest.mark.nodes
 

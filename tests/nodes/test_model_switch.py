@@ -10,11 +10,12 @@ import shlex
 
 import pytest
 
-from bramble import engine_lock, gguf
+from bramble.llama import lock as engine_lock
+from bramble.models import gguf
 from bramble.virtual.model import GATEWAY
 from tests.nodes.fleet import ROOT, Fleet, as_json
 from tests.shapes.models import all_shapes
-from tests.unit.node.scripted_server import serving
+from tests.unit.remote.scripted_server import serving
 
 pytestmark = pytest.mark.nodes
 

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.nodes
 NODE = "vpi-151"
 DISK = "usb-Bramble_Virtual_SSD-0:0"
 DEPLOY = """
-from bramble.ops.run import begin, bring
+from bramble.pyinfra.run import begin, bring
 
 node = begin()
 bring(node, "storage")

@@ -12,10 +12,12 @@ import tarfile
 
 import pytest
 
-from bramble import engine_lock, store, virtual
+from bramble import virtual
+from bramble.llama import lock as engine_lock
+from bramble.llama import store
+from bramble.roles.engine.settings import COMMIT
 from bramble.virtual import cgroups, lifecycle, source
 from bramble.virtual.waiting import ssh_banner
-from roles.engine.settings import COMMIT
 from tests.nodes.fleet import BIN, ROOT, Fleet, as_json, wait_until
 
 pytestmark = pytest.mark.nodes

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.nodes
 
 NODE, WEAK, HOT, MUTE = "vpi-141", "vpi-142", "vpi-143", "vpi-144"
 DEPLOY = """
-from bramble.ops.run import begin, bring
+from bramble.pyinfra.run import begin, bring
 
 node = begin()
 bring(node, "base")

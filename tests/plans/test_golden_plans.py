@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bramble import catalogue
+from bramble import registry
 from bramble.board import Board
 from bramble.plan import File, NodePlan, make
 from bramble.snapshot import Snapshot
@@ -44,12 +44,12 @@ def planned(case: Path) -> NodePlan:
     context = {"folder": Path("/inventory"), "host": case.name}
     settings = {
         role.name: role.settings.model_validate(values.pop(role.name, {}), context=context)
-        for role in catalogue.roles()
+        for role in registry.roles()
     }
     assert values == {}, "settings of a role that there is not"
     facts = yaml.safe_load((case / "board.yml").read_text())
     board = Board(**facts | {"cpu_features": frozenset(facts["cpu_features"].split())})
-    return make(case.name, settings, board, catalogue.roles())
+    return make(case.name, settings, board, registry.roles())
 
 
 def tree(plan: NodePlan) -> dict[str, str]:
@@ -60,7 +60,7 @@ def tree(plan: NodePlan) -> dict[str, str]:
         for file in role.files
     }
     whole = {"packages": list(plan.packages), "roles": {}}
-    for role in catalogue.roles():
+    for role in registry.roles():
         part = plan.roles[role.name]
         steps = role.plan.steps(part, plan, Snapshot())
         whole["roles"][role.name] = {

@@ -3,16 +3,16 @@
 import tempfile
 from pathlib import Path
 
-from bramble import catalogue
+from bramble import registry
 from bramble.inventory import folder, load, presence
-from bramble.over_testinfra import ssh_config
+from bramble.testing.over_testinfra import ssh_config
 
 
 def pytest_configure(config):
     """Give testinfra the inventory's hosts, with their keys, ports and trust as an ssh_config."""
     if config.option.ssh_config:
         return  # somebody's own
-    inventory = load(folder(), catalogue.sections())
+    inventory = load(folder(), registry.sections())
     file = Path(tempfile.mkdtemp(prefix="bramble-"), "ssh_config")
     file.write_text(ssh_config(inventory), encoding="utf-8")
     config.option.ssh_config = str(file)

@@ -7,17 +7,17 @@ those named. How they are reached is the inventory's word too. The checks are th
 
 import pytest
 
-from bramble import catalogue
+from bramble import registry
 from bramble.checks import checks_of, run_all
 from bramble.inventory import folder, load
-from bramble.over_testinfra import TestinfraNode
+from bramble.testing.over_testinfra import TestinfraNode
 
-CHECKS = [c for role in catalogue.roles() for c in checks_of(role.name, role.checks)]
+CHECKS = [c for role in registry.roles() for c in checks_of(role.name, role.checks)]
 
 
 @pytest.fixture(scope="module")
 def node(host):
-    inventory, name = load(folder(), catalogue.sections()), host.backend.get_hostname()
+    inventory, name = load(folder(), registry.sections()), host.backend.get_hostname()
     assert name in inventory.hosts, f"{name} is not in {folder()}"
     return TestinfraNode(host, inventory.hosts[name])
 

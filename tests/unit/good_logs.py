@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from good_node import plain
 
-from bramble.parse import Mount
 from bramble.plan import NodePlan
+from bramble.roles.storage import journal, log2ram
 from bramble.snapshot import FileState, Output, Snapshot, Unit
-from roles.storage import journal, log2ram
+from bramble.system.parse import Mount
 
 UNIT = "log2ram.service"
 IN_MEMORY = "/run/log/journal/0123456789abcdef0123456789abcdef"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bramble import parse
 from bramble.snapshot import FileState, Output, Unit
+from bramble.system import parse
 
 PATH = "/mnt/ssd/swapfile"
 SWAP_UNIT = "mnt-ssd-swapfile.swap"

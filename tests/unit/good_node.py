@@ -10,10 +10,9 @@ from typing import Any
 
 import good_memory
 
-from bramble import catalogue, parse
+from bramble import registry
 from bramble.board import Board
 from bramble.plan import NodePlan, make
-from bramble.process import Process, Program
 from bramble.snapshot import (
     Answer,
     Boot,
@@ -27,6 +26,8 @@ from bramble.snapshot import (
     Unknown,
     read,
 )
+from bramble.system import parse
+from bramble.system.process import Process, Program
 
 RECORDED = Path(__file__).parent / "recorded"
 MODEL_SHA256 = "d" * 64
@@ -154,13 +155,13 @@ def settings(**changes: Mapping[str, Any]) -> dict[str, Any]:
             {**SETTINGS.get(role.name, {}), **changes.get(role.name, {})},
             context={"folder": Path("/inventory"), "host": "pi5-a"},
         )
-        for role in catalogue.roles()
+        for role in registry.roles()
     }
 
 
 def node_plan(board: Board = PI5, **changes: Mapping[str, Any]) -> NodePlan:
     """The plan of a node with these settings."""
-    return make("pi5-a", settings(**changes), board, catalogue.roles())
+    return make("pi5-a", settings(**changes), board, registry.roles())
 
 
 def props(serving: Any) -> Mapping[str, Any]:

@@ -1,9 +1,9 @@
 """A benchmark of a healthy Pi 4 as it is kept: tests spoil one thing each."""
 
-from bramble import gguf
 from bramble.bench.result import Bandwidth, Board, Model, Release, Result, Run, Seen
 from bramble.fit.geometry import geometry
 from bramble.fit.kept import kept
+from bramble.models import gguf
 from tests.shapes.models import all_shapes
 
 SHAPES = all_shapes()

@@ -15,9 +15,9 @@ from good_logs import (
 )
 from good_node import PI5, good_look, node_plan, with_command
 
-from bramble.parse import Mount
+from bramble.roles.storage import journal, log2ram
 from bramble.snapshot import Output, Snapshot, Unknown
-from roles.storage import journal, log2ram
+from bramble.system.parse import Mount
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)

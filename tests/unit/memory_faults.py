@@ -28,9 +28,9 @@ from good_node import (
     with_file,
 )
 
-from bramble.parse import Swap, SwapMaker
 from bramble.plan import NodePlan
 from bramble.snapshot import Snapshot, Unit, Unknown
+from bramble.system.parse import Swap, SwapMaker
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)

@@ -6,7 +6,7 @@ import threading
 
 import paramiko
 
-from bramble.ssh import _pump
+from bramble.ssh.client import _pump
 
 
 class Door(paramiko.ServerInterface):

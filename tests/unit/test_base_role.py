@@ -23,13 +23,13 @@ from good_node import (
 )
 from pydantic import ValidationError
 
-from bramble import catalogue
+from bramble import registry
+from bramble.roles.base import access, clock, cloud, hosts
 from bramble.snapshot import Login, Output, Snapshot, Unknown
-from roles.base import access, clock, cloud, hosts
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)
-ROLE = next(role for role in catalogue.roles() if role.name == "base")
+ROLE = next(role for role in registry.roles() if role.name == "base")
 CLOCK, REPAIR, NAME = "Set the clock", "Repair what dpkg left half done", "Set the hostname"
 KEYS_STEP, SSHD = "Set the user's keys", "Set sshd's options"
 DROP_IN = "/etc/ssh/sshd_config.d/00-bramble.conf"

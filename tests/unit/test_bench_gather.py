@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from good_node import PI5, SMOKE, good_look, node_plan, plain, with_command, with_file
 
-from bramble import container
 from bramble.bench import gather
 from bramble.bench.result import Seen
 from bramble.snapshot import Output, Unit, Unknown
+from bramble.system import container
 
 QUERY = {"threads": 4, "ubatch_tokens": 128, "prompt_tokens": 128, "answer_tokens": 32}
 RUN = {"variant": "x", "round": 1, "prompt_tps": 15.0, "answer_tps": 6.0, "hottest_c": 60.0}

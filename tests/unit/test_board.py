@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 from good_node import good_look, node_plan, recorded, recorded_look
 
-from bramble import parse, snapshot
+from bramble import snapshot
 from bramble.board import Board, board, refusals
-from bramble.parse import Mount
 from bramble.snapshot import Boot, DeviceTree, Snapshot, Unknown
+from bramble.system import parse
+from bramble.system.parse import Mount
 
 # Revision codes of the documentation (revision-codes.adoc), by the kind that each means.
 REVISIONS = {

@@ -19,14 +19,14 @@ from good_node import (
 )
 from pydantic import ValidationError
 
-from bramble import catalogue
+from bramble import registry
 from bramble.checks import checks_of, run_all
 from bramble.snapshot import Output, Snapshot, Unknown
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)
 FRESH = "console=tty1 root=PARTUUID=4e639091-02 rootwait\n"
-ROLE = next(role for role in catalogue.roles() if role.name == "boot")
+ROLE = next(role for role in registry.roles() if role.name == "boot")
 CONFIG_STAMP, EEPROM_STAMP = "/run/bramble/reboot/config.txt", "/run/bramble/reboot/eeprom"
 KERNEL, FIRMWARE = "Set the kernel's parameters", "Set the firmware's options"
 STAGE, REBOOT = "Stage the bootloader's update", "Reboot"

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from bramble import builder, store
-from bramble.builder import BuilderError
 from bramble.cli import main
+from bramble.llama import builder, store
+from bramble.llama.builder import BuilderError
 
 # In place of the program that compiles: it installs what it was asked for.
 PROGRAM = """

@@ -60,7 +60,7 @@ from good_node import (
     with_unit_named,
 )
 
-from bramble import catalogue
+from bramble import registry
 from bramble.checks import (
     Check,
     Finding,
@@ -73,10 +73,10 @@ from bramble.checks import (
     skip,
     unknown,
 )
-from bramble.parse import Mount, Socket
 from bramble.plan import NodePlan
-from bramble.process import Program
 from bramble.snapshot import Answer, Boot, FileState, Login, Output, Snapshot, Unknown
+from bramble.system.parse import Mount, Socket
+from bramble.system.process import Program
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)
@@ -84,7 +84,7 @@ ENGINE, MODEL, SERVING = (PLAN.roles[name] for name in ("engine", "model", "serv
 MODEL_FILE = Path(MODEL.path).name
 CATALOGUE = {
     f"{role.name}.{found.name}": found
-    for role in catalogue.roles()
+    for role in registry.roles()
     for found in checks_of(role.name, role.checks)
 }
 RIGHT_ANSWER = {"answer": " 2+2 is 4.", "tokens_per_second": 9.5, "build": "b11300"}
@@ -1195,7 +1195,7 @@ def test_every_check_says_in_a_sentence_what_it_proves():
 
 
 def test_no_two_checks_have_the_same_name():
-    every = [c for role in catalogue.roles() for c in checks_of(role.name, role.checks)]
+    every = [c for role in registry.roles() for c in checks_of(role.name, role.checks)]
     assert len(every) == len(CATALOGUE)
 
 

@@ -675,8 +675,8 @@ def model(monkeypatch):
     server = ThreadingHTTPServer(("127.0.0.1", 0), stream)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=30)
-    monkeypatch.setattr("bramble.ssh.http_connection", lambda client, port: connection)
-    monkeypatch.setattr("bramble.ssh.connect", lambda host, ssh: nullcontext(host))
+    monkeypatch.setattr("bramble.ssh.client.http_connection", lambda client, port: connection)
+    monkeypatch.setattr("bramble.ssh.client.connect", lambda host, ssh: nullcontext(host))
     yield stream
     connection.close()
     server.shutdown()

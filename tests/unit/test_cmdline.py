@@ -5,7 +5,7 @@ from good_node import recorded
 from hypothesis import given
 from hypothesis import strategies as some
 
-from bramble.cmdline import Wish, edited, is_one_line, missing, tokens
+from bramble.roles.boot.cmdline import Wish, edited, is_one_line, missing, tokens
 
 FRESH = (
     "console=serial0,115200 console=tty1 root=PARTUUID=4e639091-02 rootfstype=ext4 "

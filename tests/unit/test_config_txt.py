@@ -7,8 +7,17 @@ from hypothesis import example, given
 from hypothesis import strategies as some
 
 import bramble.virtual
-from bramble.config_filters import ANY, Machine
-from bramble.config_txt import BEGIN, END, LINE_LIMIT, candidates, edited, last_word, without, words
+from bramble.system.config_filters import ANY, Machine
+from bramble.system.config_txt import (
+    BEGIN,
+    END,
+    LINE_LIMIT,
+    candidates,
+    edited,
+    last_word,
+    without,
+    words,
+)
 
 FRESH = (
     Path(bramble.virtual.__file__).parent / "rootfs/files/boot/firmware/config.txt"

@@ -3,8 +3,8 @@
 import pytest
 from good_node import DETECT, good_look, in_container, node_plan, with_command
 
-from bramble.container import container
 from bramble.snapshot import Output, Snapshot, Unknown
+from bramble.system.container import container
 
 GOOD = good_look(node_plan())
 

@@ -13,19 +13,20 @@ import click
 import pytest
 from click.testing import CliRunner
 
-import bramble.ssh
-from bramble import catalogue, report, steps, store
+import bramble.ssh.client
+from bramble import registry, report, steps
 from bramble.bench import result as bench_result
 from bramble.checks import Result, checks_of
 from bramble.cli import ask as ask_module
 from bramble.cli import driver, engine, fleet, main, race, upgrade
-from bramble.engine_lock import Lock
 from bramble.inventory.effective import Effective, Report
+from bramble.llama import store
+from bramble.llama.lock import Lock
+from bramble.llama.race import Entry, Run, decide
 from bramble.models import lock
 from bramble.models.hub import Hub
 from bramble.models.lock import Locked
-from bramble.node import prune_models
-from bramble.race import Entry, Run, decide
+from bramble.remote import prune_models
 from bramble.settings import Section
 from bramble.snapshot import Snapshot
 from bramble.virtual.model import Node
@@ -72,14 +73,14 @@ def test_a_generated_page_is_what_the_code_makes(page):
 
 def test_every_setting_stands_in_the_reference():
     page = (REFERENCE / "settings.md").read_text(encoding="utf-8")
-    for section, model in catalogue.sections().items():
+    for section, model in registry.sections().items():
         for name in names(model, section):
             assert f"| `{name}` |" in page
 
 
 def test_every_check_stands_in_the_reference():
     page = (REFERENCE / "checks.md").read_text(encoding="utf-8")
-    for role in catalogue.roles():
+    for role in registry.roles():
         for check in checks_of(role.name, role.checks):
             assert f"| `{role.name}.{check.name}` |" in page
 
@@ -105,7 +106,7 @@ def test_every_command_that_people_run_stands_in_the_readme():
 
 def test_every_program_that_writes_is_known_to_the_page_of_files():
     plan = node_plan()
-    for role in catalogue.roles():
+    for role in registry.roles():
         for step in role.plan.steps(plan.roles[role.name], plan, Snapshot()):
             assert step.why is None or step.program in generator().WRITTEN
 
@@ -147,7 +148,7 @@ def test_the_keys_of_plan_are_documented():
     plan = node_plan(small, model={"name": "demo", "url": None, "path": demo})
     todo = {
         role.name: role.plan.steps(plan.roles[role.name], plan, Snapshot())
-        for role in catalogue.roles()
+        for role in registry.roles()
     }
     value = json.loads(json.dumps({"plans": [steps.as_dict(plan, todo)]}))
     assert keys(value) == documented("bramble plan --json")
@@ -201,7 +202,7 @@ def test_the_keys_of_ask_are_documented(monkeypatch, tmp_path):
     def connected(*_args):
         yield None
 
-    monkeypatch.setattr(bramble.ssh, "connect", connected)
+    monkeypatch.setattr(bramble.ssh.client, "connect", connected)
     monkeypatch.setattr(ask_module, "answer", lambda *_args: iter(["4"]))
     done = CliRunner().invoke(main, ["ask", "--json", "What is 2+2?"])
     assert done.exit_code == 0, done.output
@@ -228,7 +229,7 @@ def test_the_keys_of_virtual_list_are_documented():
 def written_events():
     """The report's events with the keys that the code gives them, read from its text."""
     found = {}
-    for path in (ROOT / "bramble" / "ops").rglob("*.py"):
+    for path in (ROOT / "bramble" / "pyinfra").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             called = getattr(node.func, "attr", "") if isinstance(node, ast.Call) else ""
             if called == "write_all":

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import bramble.virtual
-from bramble.eeprom import channel, read
+from bramble.roles.boot.eeprom import channel, read
 from bramble.snapshot import Output
 
 RECORDED = Path(bramble.virtual.__file__).parent / "recorded"

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from bramble.engine_lock import FILE, Held, Lock, Pin, Rolling, Variant, read, write
 from bramble.inventory.problems import InventoryError
+from bramble.llama.lock import FILE, Held, Lock, Pin, Rolling, Variant, read, write
 
 # Digits alone, and with an e among them: YAML would read both as numbers.
 PIN = Pin(release="123456789012", build_info="b11300-0c1e57098")

@@ -7,12 +7,13 @@ import pytest
 from good_node import A76, PI5, SMOKE, link, node_plan, plain, recorded
 from pydantic import ValidationError
 
-from bramble import engine_lock, parse
 from bramble.board import SUPPORTED_CODENAMES, Board
+from bramble.llama import lock as engine_lock
+from bramble.roles.engine import amx, processor, recipe
+from bramble.roles.engine import plan as engine
+from bramble.roles.engine.settings import RENAMED, Settings
 from bramble.snapshot import Snapshot
-from roles.engine import amx, processor, recipe
-from roles.engine import plan as engine
-from roles.engine.settings import RENAMED, Settings
+from bramble.system import parse
 
 PI4 = replace(PI5, kind="pi4", cpu_part="0xd08", cpu_features=frozenset(["fp", "asimd", "crc32"]))
 OTHER_ARM = replace(PI5, kind="other", cpu_part="0xd03")

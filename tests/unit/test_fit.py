@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from bramble import gguf
 from bramble.fit import memory
 from bramble.fit.geometry import GeometryError, geometry
 from bramble.fit.weights import weights
+from bramble.models import gguf
 from tests.shapes.models import all_shapes, pruned
 from tests.shapes.writer import Shape
 

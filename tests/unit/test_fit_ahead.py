@@ -6,23 +6,23 @@ from dataclasses import replace
 
 import pytest
 
-from bramble import catalogue, gguf
+from bramble import registry
 from bramble.fit import ahead
 from bramble.fit.geometry import geometry
 from bramble.fit.kept import kept
-from bramble.models import cache, lock
+from bramble.models import cache, gguf, lock
 from bramble.plan import make
 from bramble.snapshot import FileState
 from tests.shapes.models import all_shapes
 from tests.unit.good_node import PI5, good_look, node_plan, plain, settings
-from tests.unit.node.scripted_server import serving
+from tests.unit.remote.scripted_server import serving
 
 SHAPE = all_shapes()["qwen2.5-3b-q8_0"].header()
 SIZE = gguf.read(SHAPE).file_bytes
 DIMENSIONS = kept(geometry(gguf.read(SHAPE)))
 PI4 = replace(PI5, kind="pi4", cpu_part="0xd08", cpu_features=frozenset({"asimd"}), memory_mib=1840)
 MODEL = {"name": "qwen2.5-3b-q8_0", "sha256": "1" * 64}
-(ROLE,) = (role for role in catalogue.roles() if role.name == "model")
+(ROLE,) = (role for role in registry.roles() if role.name == "model")
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def planned(sections, look, board=PI4):
     """The plan after the header was looked for, and what was said of it."""
     said = []
     found = ahead.with_dimensions(sections, look, said.append)
-    return make("pi4", found, board, catalogue.roles_of(found)), said
+    return make("pi4", found, board, registry.roles_of(found)), said
 
 
 def test_a_model_that_does_not_fit_is_refused_with_the_numbers_and_the_nearest(server, tmp_path):

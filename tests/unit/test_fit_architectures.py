@@ -10,12 +10,12 @@ from dataclasses import replace
 
 import pytest
 
-from bramble import gguf
 from bramble.fit import architectures, memory
 from bramble.fit.geometry import geometry
 from bramble.fit.kept import Kept, kept
 from bramble.fit.keys import GeometryError
 from bramble.fit.verdict import BOARDS, Room, fit, request_for
+from bramble.models import gguf
 from tests.shapes import fixtures
 from tests.shapes.gemma4 import all_gemma4, gemma4
 from tests.shapes.record_memory import LARGE, RECORDED, SMALL

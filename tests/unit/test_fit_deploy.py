@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from bramble import catalogue, gguf
+from bramble import registry
 from bramble.fit.geometry import geometry
 from bramble.fit.kept import kept
-from bramble.models import lock
+from bramble.models import gguf, lock
 from bramble.plan import make
-from roles.serving.checks import model_fits
+from bramble.roles.serving.checks import model_fits
 from tests.shapes.models import all_shapes
 from tests.unit.good_node import PI5, node_plan, settings
 
@@ -46,11 +46,11 @@ def folder(tmp_path):
 def planned(folder, board, use="qwen2.5-3b:q8_0", serving=(), **model):
     """The plan of a node that uses a model of the lock."""
     sections = settings(serving=dict(serving))
-    role = next(role for role in catalogue.roles() if role.name == "model")
+    role = next(role for role in registry.roles() if role.name == "model")
     sections["model"] = role.settings.model_validate(
         {"use": use, **model}, context={"folder": folder, "host": "pi4"}
     )
-    return make("pi4", sections, board, catalogue.roles())
+    return make("pi4", sections, board, registry.roles())
 
 
 def test_a_model_that_does_not_fit_is_refused_with_the_numbers_and_the_nearest_quant(folder):

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from bramble import gguf
 from bramble.fit.geometry import geometry
 from bramble.fit.memory import Request
 from bramble.fit.speed import PUBLISHED, judge, measured, speed
+from bramble.models import gguf
 from tests.shapes.models import all_shapes
 
 SHAPES = all_shapes()

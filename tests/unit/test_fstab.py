@@ -7,7 +7,7 @@ from fstab_oracles import Read, booted, mounted
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bramble import fstab
+from bramble.system import fstab
 
 PI = """proc            /proc           proc    defaults          0       0
 PARTUUID=4e639091-01  /boot/firmware  vfat    defaults          0       2

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from bramble import gguf
+from bramble.models import gguf
 from tests.shapes.models import all_shapes
 from tests.shapes.writer import Shape
 

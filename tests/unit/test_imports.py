@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import bramble
-import roles
-from bramble.node import program
+from bramble import roles
+from bramble.remote import program
 
 ROOT = Path(bramble.__file__).parents[1]
 MODULES = sorted([*ROOT.glob("bramble/**/*.py"), *ROOT.glob("roles/**/*.py")])
@@ -26,6 +26,12 @@ def imports(file: Path) -> Iterator[str]:
             assert node.level == 0, f"{file}: imports are absolute"
             assert node.module is not None
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def dotted(file: Path) -> str:
+    """What a file is imported as: roles/ is linked into the package."""
+    name = ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    return f"bramble.{name}" if within(name, "roles") else name
 
 
 def within(name: str, *packages: str) -> bool:
@@ -55,29 +61,29 @@ def test_deploys_import_the_operations_and_nothing_else():
     for file in DEPLOYS:
         names = list(imports(file))
         assert names, file
-        assert all(within(name, "bramble.ops") for name in names), file
+        assert all(within(name, "bramble.pyinfra") for name in names), file
 
 
 def test_only_the_operations_import_pyinfra():
-    ours = below("bramble/ops")
+    ours = below("bramble/pyinfra")
     assert forbidden(ours, "pyinfra", "pyinfra_cli") != []
     others = [file for file in MODULES if file not in ours]
     assert forbidden(others, "pyinfra", "pyinfra_cli") == []
 
 
 def test_only_the_deploys_import_the_operations():
-    others = [file for file in MODULES if not file.is_relative_to(ROOT / "bramble" / "ops")]
-    assert forbidden(others, "bramble.ops") == []
+    others = [file for file in MODULES if not file.is_relative_to(ROOT / "bramble" / "pyinfra")]
+    assert forbidden(others, "bramble.pyinfra") == []
 
 
 def test_no_role_imports_another_role():
     for name in roles.ROLES:
-        others = [f"roles.{other}" for other in roles.ROLES if other != name]
+        others = [f"bramble.roles.{other}" for other in roles.ROLES if other != name]
         assert forbidden(below(f"roles/{name}"), *others) == []
 
 
 def test_roles_import_the_engine_pydantic_and_the_standard_library_only():
-    allowed = {"bramble", "roles", "pydantic", *sys.stdlib_module_names}
+    allowed = {"bramble", "pydantic", *sys.stdlib_module_names}
     for file in below("roles"):
         found = {name.split(".")[0] for name in imports(file)}
         assert found <= allowed, file
@@ -89,22 +95,22 @@ def test_every_role_has_a_folder_and_every_folder_is_a_role():
 
 
 def test_the_engine_knows_no_role():
-    assert forbidden(below("bramble"), "roles") == []
+    assert forbidden(below("bramble"), "bramble.roles") == []
 
 
 def test_programs_for_nodes_import_the_standard_library_only():
-    programs = [file for file in below("bramble/node") if file.name != "__init__.py"]
+    programs = [file for file in below("bramble/remote") if file.name != "__init__.py"]
     assert len(programs) >= 10
     for file in programs:
-        found = {name.split(".")[0] for name in imports(file) if not within(name, "bramble.node")}
+        found = {name.split(".")[0] for name in imports(file) if not within(name, "bramble.remote")}
         assert found <= sys.stdlib_module_names, file
 
 
 def test_what_programs_for_nodes_import_of_each_other_goes_with_them():
     """Each is sent alone, so its text must have all of them in it."""
     needed = {
-        file.stem: [n.rpartition(".")[2] for n in imports(file) if within(n, "bramble.node")]
-        for file in below("bramble/node")
+        file.stem: [n.rpartition(".")[2] for n in imports(file) if within(n, "bramble.remote")]
+        for file in below("bramble/remote")
     }
     assert {"atomic", "download", "owned", "settle"} <= {*needed["fetch_model"]}
     for name, others in needed.items():
@@ -116,8 +122,8 @@ def test_what_programs_for_nodes_import_of_each_other_goes_with_them():
 @pytest.mark.parametrize(
     "pure",
     [
-        *("parse", "snapshot", "board", "plan", "steps", "checks", "releases"),
-        *("cmdline", "config_txt", "eeprom", "gguf", "fit/geometry", "fit/memory", "fit/verdict"),
+        *("snapshot", "board", "plan", "steps", "checks", "llama/releases", "models/gguf"),
+        *("system/parse", "system/config_txt", "fit/geometry", "fit/memory", "fit/verdict"),
     ],
 )
 def test_what_decides_is_pure(pure):
@@ -128,14 +134,15 @@ def test_what_decides_is_pure(pure):
 
 
 def test_plans_and_checks_of_roles_are_pure_too():
-    files = [file for file in below("roles") if file.name in ("plan.py", "checks.py")]
+    pure = ("plan.py", "checks.py", "cmdline.py", "eeprom.py")
+    files = [file for file in below("roles") if file.name in pure]
     impure = ("subprocess", "socket", "os", "time", "paramiko", "urllib", "http", "shutil")
     assert forbidden(files, *impure) == []
 
 
 def test_the_roles_are_those_of_this_repository():
     assert roles.__file__ is not None
-    assert Path(roles.__file__).parent == ROOT / "roles"
+    assert Path(roles.__file__).resolve().parent == ROOT / "roles"
 
 
 # Runs in a Python of its own, so that nothing is imported yet: what is done meanwhile is written down.
@@ -163,10 +170,7 @@ print(len(sys.argv) - 2)
 
 
 def test_importing_any_of_our_modules_does_nothing(tmp_path):
-    names = [
-        ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        for file in MODULES
-    ]
+    names = [dotted(file) for file in MODULES]
     done = subprocess.run(
         [sys.executable, "-B", "-c", IMPORT_ALL, str(ROOT), *names],
         cwd=tmp_path,

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from good_node import card, disk, good_look, link, node_plan, with_command, with_disks, with_file
 
+from bramble.roles.storage import kernel_log
 from bramble.snapshot import Output, Unknown
-from roles.storage import kernel_log
 
 PLAN = node_plan()
 NVME = disk(

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 import good_node
 import pytest
 
-from bramble import catalogue
-from bramble.ops import connection, delivery, reboot, run, session
-from bramble.ops.boundary import Problem
+from bramble import registry
+from bramble.pyinfra import connection, delivery, reboot, run, session
+from bramble.pyinfra.boundary import Problem
+from bramble.roles.serving.plan import ServingPlan
 from bramble.snapshot import Snapshot, Unknown
 from bramble.steps import Step
-from roles.serving.plan import ServingPlan
 
 SETTINGS = good_node.settings()
 PLAN = good_node.node_plan()
@@ -112,7 +112,7 @@ def test_after_another_boot_all_is_planned_anew_and_what_came_before_is_brought_
     assert all(step.why is None for step in before.values())
     assert run._bring(deploy.host, node, "memory", "steps") is True
     first = Step("Reboot", "psi=1 is not in force", "reboot", reboot_deadline_s=60)
-    planned = catalogue.roles()
+    planned = registry.roles()
 
     def steps(node, role, way="steps"):
         if role == "boot":

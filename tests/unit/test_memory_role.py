@@ -20,16 +20,16 @@ from good_node import (
 from memory_faults import ENABLED, no_ssd, unit
 from pydantic import ValidationError
 
-from bramble import catalogue
-from bramble.parse import Swap, SwapMaker
+from bramble import registry
+from bramble.roles.memory import seen
+from bramble.roles.memory.wanted import unit_of
 from bramble.snapshot import Snapshot, Unit, Unknown
-from roles.memory import seen
-from roles.memory.wanted import unit_of
+from bramble.system.parse import Swap, SwapMaker
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)
 WHY = Unknown("permission denied")
-ROLE = next(role for role in catalogue.roles() if role.name == "memory")
+ROLE = next(role for role in registry.roles() if role.name == "memory")
 SEE, WRITE, RETIRE, VALUES = (
     "See what zram the kernel has",
     "Write memory's files",

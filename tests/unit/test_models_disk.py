@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from good_node import FOLDER, good_look, link, node_plan, with_file, with_process
 
-from bramble import catalogue
-from bramble.parse import Mount
+from bramble import registry
 from bramble.snapshot import Unknown
 from bramble.steps import Step
+from bramble.system.parse import Mount
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)
@@ -20,7 +20,7 @@ ON_CARD = with_file(GOOD, PLACE, FOLDER)
 
 def steps(role, look, plan=PLAN, way="steps"):
     """A role's steps by name."""
-    found = next(entry for entry in catalogue.roles() if entry.name == role)
+    found = next(entry for entry in registry.roles() if entry.name == role)
     made = getattr(found.plan, way)(plan.roles[role], plan, look)
     return {step.name: step for step in made}
 
@@ -111,7 +111,7 @@ def test_taking_the_role_back_has_the_folder_on_the_card():
 
 
 def test_what_storage_gives_back_is_taken_from_model_and_service_first():
-    assert catalogue.dependents("storage") == ("serving", "model", "memory")
+    assert registry.dependents("storage") == ("serving", "model", "memory")
 
 
 def test_the_unit_waits_for_the_ssd_and_does_not_depend_on_it():

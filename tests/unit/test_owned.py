@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 from good_node import good_look, link, node_plan, plain, with_command, with_file, with_unit_named
 
-from bramble import catalogue
+from bramble import registry
 from bramble.checks import checks_of
 from bramble.snapshot import FileState, Output, Unit
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)
 OWNED = [
-    (role.name, file.path) for role in catalogue.roles() for file in PLAN.roles[role.name].files
+    (role.name, file.path) for role in registry.roles() for file in PLAN.roles[role.name].files
 ]
 # A newer bootloader and releases that are superfluous only warn, or are nobody's business.
 OPTIONAL = ("stage_eeprom", "reboot", "prune_releases")
@@ -33,14 +33,14 @@ class Node:
 
 def unwell(name, look):
     """The checks of a role that do not pass on a look, with what they found."""
-    (role,) = (role for role in catalogue.roles() if role.name == name)
+    (role,) = (role for role in registry.roles() if role.name == name)
     found = {c.name: c.run(PLAN.roles[name], Node(look)) for c in checks_of(name, role.checks)}
     return {check: f for check, f in found.items() if f.status not in ("pass", "skip")}
 
 
 def left_to_do(name, look):
     """What a deploy would do of a role."""
-    (role,) = (role for role in catalogue.roles() if role.name == name)
+    (role,) = (role for role in registry.roles() if role.name == name)
     steps = role.plan.steps(PLAN.roles[name], PLAN, look)
     return [step for step in steps if step.why and step.program not in OPTIONAL]
 
@@ -108,7 +108,7 @@ def spoiled():
 def test_whatever_a_deploy_would_do_is_found_by_a_check_of_that_role():
     silent, count = [], 0
     for what, look in spoiled():
-        for role in catalogue.roles():
+        for role in registry.roles():
             due = left_to_do(role.name, look)
             count += bool(due)
             if due and not unwell(role.name, look):
@@ -118,8 +118,8 @@ def test_whatever_a_deploy_would_do_is_found_by_a_check_of_that_role():
 
 
 def test_a_good_node_has_nothing_left_to_do():
-    assert [left_to_do(role.name, GOOD) for role in catalogue.roles()] == [[]] * len(
-        catalogue.roles()
+    assert [left_to_do(role.name, GOOD) for role in registry.roles()] == [[]] * len(
+        registry.roles()
     )
     assert isinstance(GOOD.unit("llama-server.service"), Unit)
 

@@ -8,7 +8,7 @@ from good_node import recorded
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from bramble import parse
+from bramble.system import parse
 
 CONTAINER = "container-bookworm-amd64"
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from bramble.passing import MOST_GIVERS, From, Member, Origin, Refused, Swarm
+from bramble.models.swarm import MOST_GIVERS, From, Member, Origin, Refused, Swarm
 
 
 def member(name, state="needs", *, wireless=False, there_bytes=0, sized=True):

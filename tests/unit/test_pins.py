@@ -6,17 +6,19 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
-from bramble import catalogue, engine_lock, store
+from bramble import registry
 from bramble.cli import main
-from bramble.engine_lock import Held, Lock, Pin, Rolling
 from bramble.inventory import load
 from bramble.inventory.headline import headline
 from bramble.inventory.validation import validate
-from bramble.ops import releases
-from bramble.ops.run import Node, impossible
+from bramble.llama import lock as engine_lock
+from bramble.llama import store
+from bramble.llama.lock import Held, Lock, Pin, Rolling
 from bramble.plan import make
+from bramble.pyinfra import releases
+from bramble.pyinfra.run import Node, impossible
+from bramble.roles.model import plan as model
 from bramble.steps import as_dict
-from roles.model import plan as model
 from tests.unit.good_node import PI5, good_look, node_plan, settings
 
 MODEL = {"name": "toy", "url": "https://example.org/toy.gguf", "sha256": "d" * 64}
@@ -80,7 +82,7 @@ def test_the_lists_of_models_and_releases_show_it(folder):
 
 
 def test_the_first_lines_of_a_run_show_it(folder):
-    fleet = load(folder, catalogue.sections())
+    fleet = load(folder, registry.sections())
     assert headline(fleet, ["a", "b"]).splitlines() == [
         f"Inventory {folder}: a, b (2 of 2 hosts)",
         AT_RELEASE,
@@ -103,7 +105,7 @@ def test_a_commit_of_an_upgrade_is_shown_where_it_is_not_the_inventorys(folder):
 
 def test_a_plan_says_it_and_refuses_a_model_that_is_nowhere(folder):
     typed, _ = validate("model", type(settings()["model"]), MODEL, host="a", folder=folder)
-    plan = make("a", settings() | {"model": typed}, PI5, catalogue.roles())
+    plan = make("a", settings() | {"model": typed}, PI5, registry.roles())
     assert plan.pins == (AT_MODEL,)
     look = good_look(plan)
     there = {"model": model.steps(plan.roles["model"], plan, look)}
@@ -120,8 +122,8 @@ def test_a_plan_says_it_and_refuses_a_model_that_is_nowhere(folder):
 
 def test_a_pinned_release_that_nobody_has_is_lacking_before_it_is_tried(folder):
     pinned = settings()["engine"].pinned(PIN)
-    plan = make("a", settings() | {"engine": pinned}, PI5, catalogue.roles())
-    engine = next(role.plan for role in catalogue.roles() if role.name == "engine")
+    plan = make("a", settings() | {"engine": pinned}, PI5, registry.roles())
+    engine = next(role.plan for role in registry.roles() if role.name == "engine")
     own = node_plan()
     _given, step, *_ = engine.steps(plan.roles["engine"], plan, good_look(own))
     (why,) = impossible(Node(plan, good_look(own), {}))

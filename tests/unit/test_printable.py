@@ -1,7 +1,7 @@
 """What strangers say cannot move the terminal's cursor, wherever it is shown."""
 
-from bramble.node import download
-from bramble.printable import printable, sentence
+from bramble.remote import download
+from bramble.sanitize import printable, sentence
 
 STRANGE = "bad\x1b]0;x\x07\x1b[2J\r\n"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from bramble import engine_lock
 from bramble.cli import driver, main
-from bramble.race import ANSWER_TOKENS, PROMPT_TOKENS, Entry, Run, decide, entries, table
+from bramble.llama import lock as engine_lock
+from bramble.llama.race import ANSWER_TOKENS, PROMPT_TOKENS, Entry, Run, decide, entries, table
 
 
 def entry(variant, *answers, prompt=100.0):

@@ -7,16 +7,17 @@ from types import SimpleNamespace
 import pytest
 from good_node import good_look, link, node_plan, plain, settings, with_process
 
-from bramble import catalogue, engine_lock
-from bramble.engine_lock import Lock, Pin, Rolling
+from bramble import registry
 from bramble.inventory.validation import validate
+from bramble.llama import lock as engine_lock
+from bramble.llama.lock import Lock, Pin, Rolling
+from bramble.llama.releases import superfluous
 from bramble.plan import make
-from bramble.releases import superfluous
+from bramble.roles.engine import plan as engine
+from bramble.roles.engine.settings import Settings
+from bramble.roles.serving import checks
+from bramble.roles.serving import plan as serving
 from bramble.snapshot import Unknown
-from roles.engine import plan as engine
-from roles.engine.settings import Settings
-from roles.serving import checks
-from roles.serving import plan as serving
 
 PLAN = node_plan()
 ENGINE = PLAN.roles["engine"]
@@ -43,7 +44,7 @@ def decided(folder, lock, host="pi5-a", **values):
 
 def planned(section):
     roles = settings() | {"engine": section}
-    return make("pi5-a", roles, PLAN.board, catalogue.roles())
+    return make("pi5-a", roles, PLAN.board, registry.roles())
 
 
 # The lock

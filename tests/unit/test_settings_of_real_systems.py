@@ -4,7 +4,7 @@ import zoneinfo
 
 import pytest
 
-from bramble import catalogue
+from bramble import registry
 from bramble.inventory.validation import validate
 
 BODY = "AAAAC3NzaC1lZDI1NTE5AAAAIMRsTu0eTyjs6XYFjKNEtbOmOlEdWAIMxuzt3pL22Tvm"
@@ -41,7 +41,7 @@ def faults(setting, value, tmp_path, host="pi5-a"):
     for key in reversed(keys):
         value = {key: value}
     values = {**MODEL, "name": "m", **value} if section == "model" else value
-    _, found = validate(section, catalogue.sections()[section], values, host=host, folder=tmp_path)
+    _, found = validate(section, registry.sections()[section], values, host=host, folder=tmp_path)
     return " ".join(fault.message for fault in found)
 
 

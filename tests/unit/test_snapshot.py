@@ -9,9 +9,10 @@ from good_node import recorded, recorded_look
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from bramble import parse, snapshot
-from bramble.releases import built_sha256
+from bramble import snapshot
+from bramble.llama.releases import built_sha256
 from bramble.snapshot import Answer, Output, Snapshot, Unknown
+from bramble.system import parse
 
 # The parts of a look, and the field of the snapshot that each becomes.
 PARTS = {

@@ -11,8 +11,8 @@ from pyinfra.connectors.ssh_util import raise_connect_error
 
 from bramble.cli import main
 from bramble.settings import Ssh
-from bramble.ssh import SshError, connect
-from bramble.ssh_problems import key_problem, why
+from bramble.ssh.client import SshError, connect
+from bramble.ssh.problems import key_problem, why
 from tests.unit.ssh_server import serving
 
 REMEDY = {

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from bramble import ssh
+from bramble.ssh import client
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def pumped():
     """The reader's end, the node's end, and the thread between them."""
     reader, plain = socket.socketpair()
     node, channel = socket.socketpair()
-    thread = threading.Thread(target=ssh._pump, args=(plain, channel), daemon=True)
+    thread = threading.Thread(target=client._pump, args=(plain, channel), daemon=True)
     thread.start()
     yield reader, node, thread
     reader.close()

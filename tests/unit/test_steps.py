@@ -27,7 +27,7 @@ from good_node import (
     with_unit_named,
 )
 
-from bramble import catalogue
+from bramble import registry
 from bramble.plan import File, NodePlan, RolePlan, look_at
 from bramble.snapshot import Answer, FileState, Output, Snapshot, Unknown
 from bramble.steps import Step, Upload, as_dict, install_packages, unit_name, write_files
@@ -56,7 +56,7 @@ def all_steps(look: Snapshot, plan: NodePlan = PLAN) -> dict[str, Step]:
     """Every role's steps by name."""
     return {
         step.name: step
-        for role in catalogue.roles()
+        for role in registry.roles()
         for step in role.plan.steps(plan.roles[role.name], plan, look)
     }
 
@@ -118,7 +118,7 @@ def test_there_are_always_as_many_steps():
 
 def test_the_look_asks_for_all_that_the_steps_read():
     """Every file, unit, user and URL of a good look is one that the roles asked to see."""
-    query = look_at(settings(), catalogue.roles())
+    query = look_at(settings(), registry.roles())
     patterns = [Path(pattern) for pattern in query["files"]]
     unasked = [path for path in GOOD.files if not any(Path(path).match(str(p)) for p in patterns)]
     assert unasked == []
@@ -643,7 +643,7 @@ def taken_back(look: Snapshot) -> dict[str, dict[str, Step]]:
     """By role, the steps that have something to take back."""
     found = {
         name: role.plan.revert(PLAN.roles[name], PLAN, look)
-        for name, role in ((role.name, role) for role in catalogue.roles())
+        for name, role in ((role.name, role) for role in registry.roles())
         if name in ("engine", "model", "serving")
     }
     return {
@@ -698,11 +698,11 @@ def pruned(*names, look=GOOD):
     folder = Path(MODEL.path).parent
     for name in names:
         look = with_file(look, str(folder / name), plain("{}"))
-    (step,) = catalogue.roles_of(settings())[MODEL_AT].plan.prune(MODEL, PLAN, look)
+    (step,) = registry.roles_of(settings())[MODEL_AT].plan.prune(MODEL, PLAN, look)
     return step
 
 
-MODEL_AT = [role.name for role in catalogue.roles()].index("model")
+MODEL_AT = [role.name for role in registry.roles()].index("model")
 
 
 @pytest.mark.parametrize("beside", [(), ("old.gguf.json",), (f"{Path(MODEL.path).name}.part",)])
@@ -729,7 +729,7 @@ def test_two_models_besides_and_parts_are_looked_at_on_the_node():
 
 
 def fetch(look):
-    *_, step, _noted = catalogue.roles_of(settings())[MODEL_AT].plan.steps(MODEL, PLAN, look)
+    *_, step, _noted = registry.roles_of(settings())[MODEL_AT].plan.steps(MODEL, PLAN, look)
     return step
 
 
@@ -786,7 +786,7 @@ def test_a_node_that_does_not_say_counts_as_on_a_wire(said):
 def test_a_model_that_is_sent_is_not_passed_on():
     own = str(Path(__file__).parents[2] / "models" / "bramble-demo-q8_0.gguf")
     sent = node_plan(model={"name": "demo", "url": None, "path": own, "sha256": "0" * 64})
-    model = catalogue.roles_of(settings())[MODEL_AT].plan
+    model = registry.roles_of(settings())[MODEL_AT].plan
     *_, step, _noted = model.steps(sent.roles["model"], sent, good_look(sent))
     assert step.shared is None
 

@@ -24,11 +24,11 @@ from good_node import (
 )
 from pydantic import ValidationError
 
-from bramble.parse import Mount
+from bramble.roles.storage import disks, naming, usb
+from bramble.roles.storage import plan as storage
+from bramble.roles.storage.settings import Ssd
 from bramble.snapshot import Snapshot, Unknown
-from roles.storage import disks, naming, usb
-from roles.storage import plan as storage
-from roles.storage.settings import Ssd
+from bramble.system.parse import Mount
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)

@@ -7,11 +7,11 @@ from good_logs import IN_MEMORY, MEMORY, UNIT, remounted, without
 from good_node import good_look, node_plan, plain, with_command, with_unit_named
 from pydantic import ValidationError
 
-from bramble.parse import Disk, Mount
 from bramble.plan import together
+from bramble.roles.storage import journal, log2ram, logs
+from bramble.roles.storage.settings import Settings
 from bramble.snapshot import Output, Snapshot, Unknown
-from roles.storage import journal, log2ram, logs
-from roles.storage.settings import Settings
+from bramble.system.parse import Disk, Mount
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)

@@ -9,8 +9,8 @@ import tarfile
 
 import pytest
 
-from bramble import store
-from bramble.store import StoreError
+from bramble.llama import store
+from bramble.llama.store import StoreError
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_a_turn_is_one_host_s_until_its_end(folder):
 
 HOLD = """
 import sys
-from bramble import store
+from bramble.llama import store
 with store.turn("abc") as turn:
     turn.give_to("n1")
     print("held", flush=True)

@@ -7,11 +7,11 @@ import pytest
 from click.testing import CliRunner
 from paramiko.hostkeys import HostKeys
 
-from bramble import known_hosts, trust
 from bramble.cli import main
 from bramble.settings import Ssh
-from bramble.ssh import SshError
-from bramble.ssh_problems import fingerprint
+from bramble.ssh import known_hosts, trust
+from bramble.ssh.client import SshError
+from bramble.ssh.problems import fingerprint
 from tests.unit.ssh_server import serving
 
 

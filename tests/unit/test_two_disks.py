@@ -9,11 +9,11 @@ from good_node import DETECT, node_plan
 from two_disks import SIZE, TwoDisks, needs_root
 
 from bramble import snapshot
-from bramble.node import answer
 from bramble.plan import together
+from bramble.remote import answer
+from bramble.roles.storage import plan as storage
+from bramble.roles.storage.disks import uuid_of
 from bramble.snapshot import Output
-from roles.storage import plan as storage
-from roles.storage.disks import uuid_of
 
 pytestmark = needs_root
 

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from bramble import engine_lock
 from bramble.cli import driver, main
 from bramble.cli.driver import Outcome
-from bramble.engine_lock import Held, Lock, Pin, Rolling
+from bramble.llama import lock as engine_lock
+from bramble.llama.lock import Held, Lock, Pin, Rolling
 
 HOSTS = [f"pi-{letter}" for letter in "abcdef"]
 FLEET = f"""

@@ -14,9 +14,9 @@ from good_node import (
 )
 from pydantic import ValidationError
 
+from bramble.roles.watchdog import plan as watchdog
+from bramble.roles.watchdog.settings import Settings
 from bramble.snapshot import FileState, Output, Unknown
-from roles.watchdog import plan as watchdog
-from roles.watchdog.settings import Settings
 
 GOOD = good_look(node_plan())
 

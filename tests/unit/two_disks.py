@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bramble.node import COMMAND, program
+from bramble.remote import COMMAND, program
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="loop devices and mounts need root")
 SIZE = 64 << 20

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from toy_sections import SECTIONS, Needy
 
-import bramble.catalogue
+import bramble.registry
 from bramble.cli.inventory import commands
 from bramble.inventory import folder, load
 from bramble.inventory.for_pyinfra import pyinfra_groups
@@ -25,7 +25,7 @@ REPOSITORY = Path(__file__).parents[3]
 @pytest.fixture
 def run(monkeypatch, tmp_path):
     """Run `bramble ARGUMENTS` over the sections of these tests, in an empty folder."""
-    monkeypatch.setattr(bramble.catalogue, "sections", lambda: SECTIONS)
+    monkeypatch.setattr(bramble.registry, "sections", lambda: SECTIONS)
     monkeypatch.delenv("BRAMBLE_INVENTORY", raising=False)
     monkeypatch.chdir(tmp_path)
     group = click.Group("bramble", commands={command.name: command for command in commands})
@@ -85,7 +85,7 @@ def test_a_first_inventory_without_hosts_says_what_to_do(run):
 
 
 def test_what_has_no_default_is_named(run, monkeypatch):
-    monkeypatch.setattr(bramble.catalogue, "sections", lambda: {**SECTIONS, "needy": Needy})
+    monkeypatch.setattr(bramble.registry, "sections", lambda: {**SECTIONS, "needy": Needy})
     assert "next: set there what has no default: needy.url\n" in run("init").output
 
 

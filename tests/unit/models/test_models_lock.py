@@ -9,18 +9,17 @@ import yaml
 from click.testing import CliRunner
 from fake_hub import COMMIT, NEW, OLD, REPO, Repo
 
-from bramble import gguf
-from bramble.builder import board_for
-from bramble.catalogue import sections
 from bramble.cli import main
 from bramble.fit.geometry import geometry
 from bramble.fit.kept import Kept, kept
 from bramble.inventory import load
 from bramble.inventory.problems import InventoryError
-from bramble.models import catalogue, lock
+from bramble.llama.builder import board_for
+from bramble.models import catalogue, gguf, lock
 from bramble.models.hub import Hub, HubError, HubUnreachable
-from bramble.printable import address
-from roles.model.plan import plan
+from bramble.registry import sections
+from bramble.roles.model.plan import plan
+from bramble.sanitize import address
 from tests.shapes.models import all_shapes
 
 USE = "toy-3b:q4_k_m"

@@ -14,7 +14,7 @@ from fake_hub import COMMIT, REPO
 
 from bramble.cli import main
 from bramble.models import cache, lock
-from tests.unit.node.scripted_server import Moved, Status, Whole, serving
+from tests.unit.remote.scripted_server import Moved, Status, Whole, serving
 
 CONTENT = b"GGUF" + random.Random(20261123).randbytes(2_000_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -1,0 +1,170 @@
+"""Build releases on this computer for nodes of another processor or of the same, into the store."""
+
+from __future__ import annotations
+
+import fcntl
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bramble.board import Board
+from bramble.llama import store
+from bramble.remote import program
+from bramble.steps import Upload
+from bramble.system.parse import cpuinfo
+
+# CMake needs the processor's name besides the compilers': it selects Arm's sources by it. Programs are
+# taken from this computer, everything that is linked from the target's folders.
+_TOOLCHAIN = """\
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR aarch64)
+set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
+set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
+"""
+TOOLCHAIN = {"prefix": "aarch64-linux-gnu-", "text": _TOOLCHAIN}
+CODENAME = "bookworm"
+_MACHINES = {"aarch64": "arm64", "x86_64": "amd64"}
+
+
+class BuilderError(Exception):
+    """A build that this computer cannot make; its text says what to do."""
+
+
+def board_for(soc: str, part: str | None, cores: int, memory_mib: int) -> Board:
+    """A board of this processor, as far as the engine's plan depends on it.
+
+    An Arm part number stands for all of its like. x86-64 is known by its features, which are this
+    computer's: a node with other ones gets another release.
+    """
+    arm = part is not None or soc.startswith("arm64")
+    if not arm and (soc != "x86-64" or platform.machine() != "x86_64"):
+        raise BuilderError(f"{soc} is no processor that a {platform.machine()} builds for")
+    features = frozenset() if arm else cpuinfo(Path("/proc/cpuinfo").read_text()).features
+    return Board(
+        model=soc,
+        kind="other",
+        architecture="arm64" if arm else "amd64",
+        codename=CODENAME,
+        cpu_part=part,
+        cpu_features=features,
+        cores=cores,
+        memory_mib=memory_mib,
+        page_size=4096,
+    )
+
+
+def build(
+    query: Mapping[str, Any],
+    architecture: str,
+    uploads: Sequence[Upload],
+    say: Callable[[str], None],
+) -> store.Entry:
+    """Run the nodes' own build program here, one at a time, and pack what it installs."""
+    crossed = _MACHINES.get(platform.machine()) != architecture
+    _require(crossed)
+    home = store.folder()
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Another build may have made it while this one waited.
+        found = store.find(query["manifest"]["release"])
+        return found or _build(query, crossed, uploads, say)
+
+
+def _build(
+    query: Mapping[str, Any],
+    crossed: bool,
+    uploads: Sequence[Upload],
+    say: Callable[[str], None],
+) -> store.Entry:
+    home = store.folder()
+    work = home / "work"
+    work.mkdir(exist_ok=True)
+    unpacked = home / "unpacked" / query["manifest"]["release"]
+    # The program takes what it was sent away, so it gets copies.
+    copies = {upload.remote: work / Path(upload.remote).name for upload in uploads}
+    for upload in uploads:
+        shutil.copyfile(upload.local, copies[upload.remote])
+    whole = {
+        **query,
+        **{name: _here(query[name], copies) for name in ("source", "kleidiai") if query.get(name)},
+        "work": str(work),
+        "ccache": str(home / "ccache"),
+        "release": str(unpacked),
+        "toolchain": TOOLCHAIN if crossed else None,
+        "emulator": _emulator(query["manifest"]["soc"]) if crossed else None,
+    }
+    try:
+        _run(program("build_engine", whole), home / "build.log", say)
+        return store.add(unpacked)
+    finally:
+        for copy in copies.values():
+            copy.unlink(missing_ok=True)
+        shutil.rmtree(unpacked, ignore_errors=True)
+
+
+def _here(part: Mapping[str, Any], copies: Mapping[str, Path]) -> dict[str, Any]:
+    """A source whose archive lies on this computer instead of on a node."""
+    copy = copies.get(part.get("upload", ""))
+    return {**part, **({"upload": str(copy)} if copy else {})}
+
+
+def _emulator(soc: str) -> list[str] | None:
+    """What runs a crossed program here as on its own processor, where this computer has it."""
+    names = ("qemu-aarch64-static", "qemu-aarch64")
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    cpu = soc if soc.startswith("cortex-") else "max"
+    return [found, "-cpu", cpu, "-L", "/usr/aarch64-linux-gnu"] if found else None
+
+
+def _require(crossed: bool) -> None:
+    """Refuse to begin without the programs that a build calls."""
+    packages = {"cmake": "cmake", "ninja": "ninja-build", "ccache": "ccache"}
+    if crossed:
+        packages["aarch64-linux-gnu-g++"] = "g++-aarch64-linux-gnu"
+    else:
+        packages["g++"] = "g++"
+    missing = [package for name, package in packages.items() if not shutil.which(name)]
+    if missing:
+        raise BuilderError(
+            f"this computer lacks {', '.join(missing)}: sudo apt install {' '.join(missing)}"
+        )
+
+
+def _run(text: str, log: Path, say: Callable[[str], None]) -> None:
+    """Run the program niced; what it tells goes to `say`, and all of its output to the log."""
+    with (
+        log.open("w", encoding="utf-8") as file,
+        subprocess.Popen(
+            ["nice", "-n", "19", sys.executable, "-Iu", "-"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(text)
+        process.stdin.close()
+        words, percent = "", 0
+        for line in process.stdout:
+            file.write(line)
+            counter = re.match(r"\[(\d+)/(\d+)\]", line)
+            if line.startswith(":: "):
+                words = line.removeprefix(":: ").rstrip()
+                say(words)
+            elif counter and 100 * int(counter[1]) // int(counter[2]) >= percent + 10:
+                percent = 100 * int(counter[1]) // int(counter[2])
+                say(f"{percent:3d} %")
+    if process.returncode:
+        raise BuilderError(f"{words or 'the build stopped'} (the whole log: {log})")

@@ -1,0 +1,140 @@
+"""Benchmarks nodes as they serve: their memory, and llama-bench with their own model, watched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import click
+from pyinfra.api import Host
+from pyinfra.context import host, state
+
+from bramble import remote
+from bramble.bench import gather, result
+from bramble.inventory import folder
+from bramble.llama.race import as_served
+from bramble.plan import Interests, NodePlan, identity
+from bramble.pyinfra import connection
+from bramble.pyinfra.boundary import Problem
+from bramble.pyinfra.run import Node
+from bramble.pyinfra.session import Work, in_words, on_host, refuse, this_run
+from bramble.snapshot import FileState, Snapshot
+from bramble.steps import Step
+
+RESULTS = "/run/bramble/bench-{}.json"
+BANDWIDTH_TIMEOUT_S = 120
+TIMEOUT_S = 24 * 3600
+
+
+@in_words
+def bench(node: Node) -> None:
+    """Measure what is current on the node, `--data rounds=N` times, and keep it in the inventory."""
+    if node.plan is None:
+        return
+    lacking = [name for name in gather.NEEDED if name not in node.plan.roles]
+    release = "" if lacking else gather.current(node.plan, node.snapshot)
+    if lacking or not release:
+        why = (
+            f"a benchmark needs the roles {', '.join(gather.NEEDED)}; this host has no "
+            f"{' and no '.join(lacking)}"
+            if lacking
+            else "no release of llama.cpp is current here; run `bramble up` first"
+        )
+        refuse(name="Refuse the benchmark", problem=Problem(why))
+        return
+    step = step_of(node.plan, release, int(host.data.get("rounds", 5)))
+    measure(name="Benchmark", node=node, release=release, step=step)
+
+
+def step_of(plan: NodePlan, release: str, rounds: int) -> Step:
+    """The runs as a step: it goes on without this computer, and a later run takes its figures up."""
+    given = plan.provided
+    entry = {"variant": release, "folder": f"{given['engine.home']}/releases/{release}"}
+    query = {
+        **as_served(given, rounds),
+        "candidates": [entry],
+        "held_back": "note",
+        "take_up": True,
+    }
+    query["id"] = identity(query)
+    query["result"] = RESULTS.format(query["id"])
+    why = f"release {release} with {given['model.name']}, {rounds} times"
+    return Step("Benchmark", why, "llama_bench", query, detached=True, timeout_s=TIMEOUT_S)
+
+
+@on_host
+def measure(node: Node, release: str, step: Step) -> str | Work:
+    """Measure the memory, run llama-bench, measure the memory again; keep all of it."""
+    if not state.is_executing:
+        return "the benchmark runs at the end"
+    return lambda host: _measure(host, node, release, step)
+
+
+def _measure(host: Host, node: Node, release: str, step: Step) -> bool:
+    assert node.plan is not None
+    first = _bandwidth(host)
+    well, output = connection.follow(host, step)
+    problem = None if well else output.strip() or "it failed without a word"
+    seen = connection.look(host, _query(node, step.query["result"]))
+    made = _left(seen, step)
+    if well and not made.get("runs"):
+        problem = "the node left no figures; bench again"
+    if made.get("runs"):
+        bandwidth = _best(first, _bandwidth(host))
+        found = gather.result_of(
+            node.plan, seen, release, made, bandwidth, step.query, problem or _broken(made)
+        )
+        file = result.keep(folder(), found)
+        this_run().report.write("bench", host=host.name, file=str(file))
+        # Only now: a result that is kept nowhere else must not go.
+        connection.run(host, "remove_files", {"paths": [step.query["result"]]}, 60)
+        problem = found.problem
+    if problem:
+        host.log(click.style(problem, "red"))
+    return this_run().stepped(host, step, problem)
+
+
+def _broken(made: Mapping[str, Any]) -> str | None:
+    """The first run's problem, where llama-bench itself did not compute."""
+    return next((run["problem"] for run in made["runs"] if "problem" in run), None)
+
+
+def _bandwidth(host: Host) -> dict[str, Any]:
+    """What memory gives for reading, or why that could not be measured."""
+    well, output = connection.run(host, "bandwidth", {}, BANDWIDTH_TIMEOUT_S)
+    try:
+        found: dict[str, Any] = remote.answer(output) if well else {"problem": output.strip()}
+    except ValueError as error:
+        found = {"problem": f"the node's answer cannot be read: {error}"}
+    host.log(
+        f"memory: {found['gb_s']:.2f} GB/s with {found['threads']} thread(s)"
+        if found.get("gb_s")
+        else f"memory: not measured: {found['problem']}"
+    )
+    return found
+
+
+def _best(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """The better of two measurements: one that was disturbed gives less, and it is to be a bound."""
+    return max(first, second, key=lambda found: found.get("gb_s") or 0)
+
+
+def _query(node: Node, results: str) -> dict[str, Any]:
+    """What the look after the runs asks: all that roles want to see, and what a result has besides."""
+    assert node.plan is not None
+    more, query = gather.interests(node.plan, results), dict(node.query)
+    for field in fields(Interests):
+        asked: Any = query.get(field.name, [])
+        query[field.name] = list(dict.fromkeys([*asked, *getattr(more, field.name)]))
+    return query
+
+
+def _left(seen: Snapshot, step: Step) -> Mapping[str, Any]:
+    """What the program wrote down for this very work, whole or not."""
+    file = seen.file(step.query["result"])
+    if not isinstance(file, FileState) or not file.text:
+        return {}
+    found: dict[str, Any] = json.loads(file.text)
+    return found if found["id"] == step.query["id"] else {}

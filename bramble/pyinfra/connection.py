@@ -1,0 +1,140 @@
+"""Programs on a node over pyinfra's open connection, bounded in time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from io import StringIO
+from typing import Any
+
+from paramiko import SSHException
+from pyinfra.api import Host
+from pyinfra.connectors.util import SUDO_PASSWORD_REQUIRED_LINES
+
+from bramble import remote
+from bramble.plan import NodePlan
+from bramble.snapshot import Snapshot, Unknown
+from bramble.snapshot import read as read_snapshot
+from bramble.steps import Step, unit_name
+
+LOOK_TIMEOUT_S = 120
+LOOK_SILENCE_S = 25
+"""How long one part of a look may take: a slow board takes long for all of them, and not for one."""
+ASK_TIMEOUT_S = 300
+READ_TIMEOUT_S = 4 * 3600
+# A compile must leave the node usable, and its memory must not push sshd out.
+DETACHED_PROPERTIES = {
+    "Nice": "10",
+    "IOSchedulingClass": "idle",
+    "OOMScoreAdjust": "900",
+    "KillMode": "control-group",
+}
+
+
+def run(
+    host: Host,
+    program: str,
+    query: Mapping[str, Any],
+    timeout_s: int,
+    *,
+    live: bool = False,
+    silence_s: int | None = None,
+) -> tuple[bool, str]:
+    """Run a program of `bramble/remote/` as root: whether it went well, and what it printed.
+
+    With `live` its lines are shown as they arrive; with `silence_s` it may not be silent for longer.
+    A connection that fails is a failed program.
+    """
+    try:
+        well, output = host.run_shell_command(
+            remote.COMMAND,
+            print_output=live,
+            _sudo=True,
+            _stdin=StringIO(remote.program(program, query)),
+            _timeout=timeout_s,
+            _silence=silence_s,
+        )
+    except (OSError, SSHException) as error:
+        return False, f"the connection failed: {str(error) or type(error).__name__}"
+    if well:
+        return True, output.stdout
+    said = output.stderr or output.stdout
+    return False, _remedy(host, said) or said
+
+
+def _remedy(host: Host, said: str) -> str | None:
+    """Say what to do where a node cannot run programs as root at all; None where it can."""
+    if any(line.strip() in SUDO_PASSWORD_REQUIRED_LINES for line in said.splitlines()):
+        user = host.data.get("ssh_user") or "USER"
+        return (
+            f"sudo asks {user} for a password; on the node, allow {user} to do without one: "
+            f"echo '{user} ALL=(ALL) NOPASSWD: ALL' | sudo tee /etc/sudoers.d/010_{user}-nopasswd"
+        )
+    if "python3: not found" in said:
+        return "there is no python3; on the node: sudo apt-get install python3"
+    if "sudo: not found" in said:
+        return "there is no sudo; on the node, as root: apt-get install sudo"
+    return None
+
+
+def follow(host: Host, step: Step, more: Mapping[str, Any] | None = None) -> tuple[bool, str]:
+    """Run a detached step as a unit that outlives this connection, or follow the one under way.
+
+    `more` is what the program is told besides and what makes it no other work.
+    """
+    inner = remote.program(step.program, {**step.query, **(more or {})})
+    query = {"unit": unit_name(step), "program": inner, "properties": DETACHED_PROPERTIES}
+    return run(host, "follow", query, step.timeout_s, live=True)
+
+
+def look(host: Host, query: Mapping[str, Any]) -> Snapshot:
+    """One look at the node; all of it Unknown where the probe could not run."""
+    asked_at_s = time.time()
+    well, output = run(host, "probe", query, LOOK_TIMEOUT_S, silence_s=LOOK_SILENCE_S)
+    if not well:
+        return Snapshot(system=Unknown(output.strip() or "the look failed without a word"))
+    try:
+        return read_snapshot(remote.answer(output), asked_at_s, time.time())
+    except ValueError as error:
+        return Snapshot(system=Unknown(f"its answer to the look cannot be read: {error}"))
+
+
+class Live:
+    """A node that checks look at over the open connection; a `deep` one reads big files back."""
+
+    def __init__(
+        self, host: Host, plan: NodePlan, snapshot: Snapshot, *, deep: bool = False
+    ) -> None:
+        self.host = host
+        self.deep = deep
+        self.plan = plan
+        self.snapshot = snapshot
+
+    def ask(self, url: str, question: str) -> Mapping[str, Any] | Unknown:
+        """The model's answer, asked on the node itself."""
+        query = {
+            "url": url,
+            "question": question,
+            "max_tokens": 64,
+            "timeout_s": ASK_TIMEOUT_S,
+        }
+        well, output = run(self.host, "ask", query, ASK_TIMEOUT_S + 30)
+        if not well:
+            return Unknown(output.strip())
+        try:
+            answer: Mapping[str, Any] = remote.answer(output)
+        except ValueError as error:
+            return Unknown(f"the node's answer cannot be read: {error}")
+        self.host.log(f"{question} {answer.get('answer', answer.get('problem', ''))}")
+        return answer
+
+    def read_back(self, path: str) -> str | Unknown | None:
+        """What the disk has, read by a unit that gives way to all others."""
+        if not self.deep:
+            return None
+        step = Step(
+            "Read back", path, "read_back", {"path": path}, detached=True, timeout_s=READ_TIMEOUT_S
+        )
+        well, output = follow(self.host, step)
+        lines = output.strip().splitlines()
+        return lines[-1] if well and lines else Unknown(output.strip() or "it said nothing")

@@ -1,0 +1,270 @@
+"""pyinfra's SSH connection with a bound on everything: no call waits for ever, and none asks a person.
+
+The connections of pyinfra 3.10 have no bound where a channel is opened, a command is requested or a
+file is sent, and they ask for passwords on the terminal, which stops all hosts. An entry point in
+pyproject.toml makes this one known to pyinfra as `@bramble/NAME`.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import gevent
+from paramiko import Channel, SSHException, Transport
+from pyinfra.api import StringCommand
+from pyinfra.api.exceptions import ConnectError
+from pyinfra.api.output import echo, format_text
+from pyinfra.api.util import get_file_io
+from pyinfra.connectors.ssh import SSHConnector
+from pyinfra.connectors.sshuserclient import client as user_client
+from pyinfra.connectors.util import CommandOutput, OutputLine, make_unix_command_for_host
+
+from bramble import registry
+from bramble.inventory import from_data
+from bramble.pyinfra.boundary import EXPECTED, Overdue, Problem, attempt
+from bramble.settings import Ssh
+from bramble.ssh.problems import key_problem, why
+
+ALIVE_EVERY_S = 5
+SILENT_S = 15
+"""How long a node may leave a request of SSH itself unanswered; it is asked every ALIVE_EVERY_S."""
+HANDSHAKE_S = 15
+"""What keys, login and channel of a new connection may take, besides reaching the node."""
+DEAD_AFTER_MS = 15_000
+LARGEST_ANSWER = 32 * 2**20
+"""Bytes that a command may print: more is no answer to anything that is asked."""
+
+
+class NodeConnector(SSHConnector):
+    """A node over SSH: each call ends within its time, and fails with OSError or TimeoutError."""
+
+    handles_execution = True
+
+    _moved_at_s = 0.0
+    """When a transfer last moved: a node that receives may be slow to answer anything else."""
+
+    def __init__(self, state: Any, host: Any) -> None:
+        super().__init__(state, host)
+        self._lost: WeakKeyDictionary[Transport, str] = WeakKeyDictionary()
+
+    @staticmethod
+    def make_names_data(name: str) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
+        """Give pyinfra the host under its own name."""
+        yield name, {}, []
+
+    def connect(self) -> None:
+        """Connect within the inventory's time to reach a node and HANDSHAKE_S; else ConnectError."""
+        ssh: Any = from_data(self.host.name, self.host.data.bramble, registry.sections())["ssh"]
+        _ask_nobody_about_keys()
+        done = attempt(lambda: self._connected(ssh))
+        if isinstance(done, Problem):
+            raise ConnectError(done.why)
+
+    def _connected(self, ssh: Ssh) -> None:
+        """Connect and watch the connection; what stands in the way is told with what to do."""
+        if ssh.key and (problem := key_problem(ssh.key)):
+            raise ConnectError(f"ssh.key: {problem}")
+        limit_s = ssh.connect_timeout_s + HANDSHAKE_S
+        try:
+            with gevent.Timeout(limit_s, Overdue(f"it took longer than {limit_s} s")):
+                super().connect()
+        except EXPECTED as error:
+            raise ConnectError(why(self.host.name, ssh, error)) from error
+        assert self.client is not None
+        transport = self.client.get_transport()
+        if transport is None:
+            raise ConnectError("the connection was closed at once")
+        # Behind a jump host the transport's "socket" is a channel, which has no such option.
+        if isinstance(transport.sock, socket.socket) and hasattr(socket, "TCP_USER_TIMEOUT"):
+            transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_AFTER_MS)
+        gevent.spawn(self._watch, transport)
+
+    def _watch(self, transport: Transport) -> None:
+        """End a connection whose other end answers nothing: the kernel of a frozen node still does."""
+        while transport.is_active():
+            gevent.sleep(ALIVE_EVERY_S)
+            asked_at_s = time.monotonic()
+            asking = gevent.spawn(attempt, lambda: transport.global_request("keepalive@bramble"))
+            while not asking.ready():
+                asking.join(1)
+                heard_at_s = max(asked_at_s, self._moved_at_s)
+                if not asking.ready() and time.monotonic() - heard_at_s > SILENT_S:
+                    self._lost[transport] = f"the node has answered nothing for {SILENT_S} s"
+                    transport.close()
+
+    def run_shell_command(
+        self,
+        command: StringCommand,
+        print_output: bool = False,
+        print_input: bool = False,
+        **arguments: Any,
+    ) -> tuple[bool, CommandOutput]:
+        """Run a command, as pyinfra's own does, within `_timeout` seconds and without asking anybody.
+
+        With `_silence` it may also print nothing for at most so many seconds.
+        """
+        timeout_s, silence_s = arguments.pop("_timeout", None), arguments.pop("_silence", None)
+        stdin, pty = arguments.pop("_stdin", None), arguments.pop("_get_pty", False)
+        codes = arguments.pop("_success_exit_codes", None) or (0,)
+        unix_command = make_unix_command_for_host(self.state, self.host, command, **arguments)
+        if print_input:
+            echo(f"{self.host.print_prefix}>>> {unix_command}", err=True)
+        transport = self._transport()
+        try:
+            with gevent.Timeout(SILENT_S, Overdue(f"it opened no channel within {SILENT_S} s")):
+                channel = _begun(transport, unix_command.get_raw_value(), stdin, pty=pty)
+            try:
+                said = _Said(self.host.print_prefix if print_output else None)
+                said.read(channel, timeout_s, silence_s)
+                code = self._exit_code(transport, channel)
+            finally:
+                channel.close()
+        except (EOFError, SSHException) as error:
+            raise OSError(self._why(transport, error)) from error
+        return code in codes, CommandOutput(said.lines)
+
+    def _transport(self) -> Transport:
+        """The open connection; OSError where there is none any more."""
+        transport = self.client.get_transport() if self.client is not None else None
+        if transport is None or not transport.is_active():
+            raise OSError(self._why(transport, None))
+        return transport
+
+    def _why(self, transport: Transport | None, error: Exception | None) -> str:
+        """Say why a connection is of no use any more."""
+        lost = self._lost.get(transport) if transport is not None else None
+        return lost or str(error or "") or "the connection was closed"
+
+    def _exit_code(self, transport: Transport, channel: Channel) -> int:
+        """The command's exit code; OSError where the connection ended before the command did."""
+        with gevent.Timeout(SILENT_S, Overdue(f"it told no exit code within {SILENT_S} s")):
+            code: int = channel.recv_exit_status()
+        if code == -1 and not transport.is_active():
+            raise OSError(self._why(transport, None))
+        return code
+
+    def _put_file(self, filename_or_io: Any, remote_location: str) -> None:
+        """Send a file by SFTP; OSError once none of it moves for SILENT_S."""
+        with get_file_io(filename_or_io) as file:
+            self._move(lambda sftp, moved: sftp.putfo(file, remote_location, callback=moved))
+
+    def _get_file(self, remote_filename: str, filename_or_io: Any) -> None:
+        """Fetch a file by SFTP; OSError once none of it moves for SILENT_S."""
+        with get_file_io(filename_or_io, "wb") as file:
+            self._move(lambda sftp, moved: sftp.getfo(remote_filename, file, callback=moved))
+
+    def _move(self, move: Callable[[Any, Callable[[int, int], None]], Any]) -> None:
+        """Carry out a transfer that says how far it is, and give it up once it stands still."""
+        self._moved_at_s = time.monotonic()
+
+        def moved(_done: int, _size: int) -> None:
+            self._moved_at_s = time.monotonic()
+
+        transport = self._transport()
+        moving = gevent.spawn(attempt, lambda: move(self.get_file_transfer_connection(), moved))
+        while not moving.ready():
+            still_s = time.monotonic() - self._moved_at_s
+            if still_s >= SILENT_S:
+                moving.kill(block=False)
+                # pyinfra would put its own words, without any, in the place of a TimeoutError's.
+                raise OSError(f"none of it moved for {SILENT_S} s")
+            moving.join(SILENT_S - still_s)
+        if isinstance(moving.value, Problem):
+            raise OSError(self._lost.get(transport) or moving.value.why)
+
+
+def _ask_nobody_about_keys() -> None:
+    """Refuse a jump host that is not known: pyinfra would ask on the terminal, and all hosts wait."""
+    user_client.AskPolicy.missing_host_key = _refuse_key  # type: ignore[method-assign]
+
+
+def _refuse_key(_policy: Any, _client: Any, hostname: str, _key: Any) -> None:
+    raise SSHException(
+        f"the jump host {hostname} is not in ~/.ssh/known_hosts; log in to it once with ssh, "
+        "compare its fingerprint, and run again"
+    )
+
+
+def _begun(transport: Transport, command: str, stdin: Any, *, pty: bool) -> Channel:
+    """A channel in which a command runs that has been given its input."""
+    channel = transport.open_session()
+    if pty:
+        channel.get_pty()
+    channel.exec_command(command)
+    # A command that ends without reading its input says why on its outputs.
+    with suppress(OSError, EOFError):
+        if stdin:
+            channel.sendall(_text(stdin).encode())
+        channel.shutdown_write()
+    return channel
+
+
+def _text(stdin: Any) -> str:
+    """What pyinfra takes for input (a file, a text or several), as one text of whole lines."""
+    pieces = stdin.readlines() if hasattr(stdin, "readlines") else stdin
+    several = pieces if isinstance(pieces, (list, tuple)) else [pieces]
+    return "".join(piece if piece.endswith("\n") else f"{piece}\n" for piece in several)
+
+
+class _Said:
+    """What a command says on both of its outputs, line by line as it arrives."""
+
+    def __init__(self, prefix: str | None) -> None:
+        self.lines: list[OutputLine] = []
+        self._prefix = prefix
+        self._size = 0
+        self._heard_at_s = time.monotonic()
+
+    def read(self, channel: Channel, limit_s: float | None, silence_s: float | None) -> None:
+        """Read until both outputs end; TimeoutError after `limit_s`, or `silence_s` of silence."""
+        began_s = self._heard_at_s
+        readers = [
+            gevent.spawn(attempt, lambda: self._listen("stdout", channel.recv)),
+            gevent.spawn(attempt, lambda: self._listen("stderr", channel.recv_stderr)),
+        ]
+        try:
+            while not all(reader.ready() for reader in readers):
+                left_s = _left(began_s, limit_s, "it took longer than")
+                last = f" after {self.lines[-1].line!r}" if self.lines else ""
+                silent_s = _left(self._heard_at_s, silence_s, f"it said nothing{last} for")
+                gevent.joinall(readers, min(left_s, silent_s))
+        finally:
+            gevent.killall(readers, block=False)
+        for reader in readers:
+            if isinstance(reader.value, Problem):
+                raise OSError(reader.value.why)
+
+    def _listen(self, name: str, receive: Callable[[int], bytes]) -> None:
+        rest = b""
+        while data := receive(2**16):
+            self._heard_at_s = time.monotonic()
+            self._size += len(data)
+            if self._size > LARGEST_ANSWER:
+                raise OSError(f"it printed more than {LARGEST_ANSWER >> 20} MiB")
+            *whole, rest = (rest + data).split(b"\n")
+            for line in whole:
+                self._say(name, line)
+        if rest:
+            self._say(name, rest)
+
+    def _say(self, name: str, line: bytes) -> None:
+        text = line.decode("utf-8", "replace")
+        self.lines.append(OutputLine(name, text))
+        if self._prefix is not None:
+            shown = format_text(text, "red") if name == "stderr" else text
+            echo(f"{self._prefix}{shown}", err=True)
+
+
+def _left(since_s: float, limit_s: float | None, complaint: str) -> float:
+    """Seconds of a limit that are left (at most a minute); TimeoutError when none are."""
+    if limit_s is None:
+        return 60
+    left_s = since_s + limit_s - time.monotonic()
+    if left_s <= 0:
+        raise Overdue(f"{complaint} {limit_s:.0f} s")
+    return min(left_s, 60)

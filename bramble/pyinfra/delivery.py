@@ -1,0 +1,101 @@
+"""How a step gets onto a node: out of the store or as it is, its files, its program, its proof."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import click
+from paramiko import SSHException
+from pyinfra.api import Host
+
+from bramble.llama.store import Entry, StoreError
+from bramble.pyinfra import connection, peers, releases, transfer, trial
+from bramble.report import Report
+from bramble.steps import Step, Stored, Upload
+
+UPLOAD_TIMEOUT_S = 60
+
+
+def deliver(host: Host, step: Step, report: Report) -> str | None:
+    """Carry out a step on its host; the problem in words when any part of it failed."""
+    if step.stored is not None:
+        return _from_store(host, step, step.stored, report)
+    if step.shared is not None:
+        return peers.have(host, step, step.shared, report)
+    return _upload(host, step) or _run(host, step) or _confirm(host, step)
+
+
+def _from_store(host: Host, step: Step, stored: Stored, report: Report) -> str | None:
+    """Install what the store has once somebody has made it; the problem in words.
+
+    Where it is this host that makes it, by the step's own program, that was all.
+    """
+    own = replace(step, stored=None)
+    try:
+        found = releases.have(host, step, stored, lambda: deliver(host, own, report), report)
+        if not isinstance(found, Entry):
+            return found
+        installed, problem = transfer.pulled(host, stored, found, report)
+    except (StoreError, OSError) as error:
+        host.log(click.style(str(error), "red"))
+        return str(error)
+    if installed or problem:
+        return problem
+    return deliver(host, transfer.sent(host, own, stored, found, report), report)
+
+
+def _upload(host: Host, step: Step) -> str | None:
+    """Send the step's files; the problem in words when one cannot be sent."""
+    for upload in step.uploads:
+        if problem := _send(host, upload):
+            host.log(click.style(problem, "red"))
+            return problem
+    return None
+
+
+def _send(host: Host, upload: Upload) -> str | None:
+    """Send one file to a place that was made for it; nothing of it stays where that fails."""
+    size = upload.local.stat().st_size if upload.local.exists() else 0
+    query = {"path": upload.remote, "size_bytes": size}
+    well, output = connection.run(host, "receive", query, UPLOAD_TIMEOUT_S)
+    if not well:
+        return f"{upload.local} cannot be sent: {output.strip()}"
+    try:
+        host.put_file(str(upload.local), upload.remote)
+    except (OSError, SSHException) as error:
+        connection.run(host, "remove_files", {"paths": [upload.remote]}, UPLOAD_TIMEOUT_S)
+        return f"{upload.local} could not be sent to {upload.remote}: {error}"
+    return None
+
+
+def _run(host: Host, step: Step) -> str | None:
+    """Run the step's program; the problem in words when it failed."""
+    if step.detached:
+        well, output = connection.follow(host, step)
+    else:
+        well, output = connection.run(host, step.program, _query(step), step.timeout_s)
+    if well:
+        return None
+    problem = output.strip() or "it failed without a word"
+    if not step.detached:  # a detached step's lines were shown as they came
+        for line in problem.splitlines():
+            host.log(click.style(line, "red"))
+    return problem
+
+
+def _query(step: Step) -> Mapping[str, Any]:
+    """What the program is told, with the time of this moment where it needs that."""
+    return step.query if step.sent_at is None else {**step.query, step.sent_at: time.time()}
+
+
+def _confirm(host: Host, step: Step) -> str | None:
+    """Prove over a new connection that a step on trial may stay; the problem in words if it may not."""
+    if step.confirm is None:
+        return None
+    problem = trial.confirm(host, step.program, step.confirm, step.timeout_s)
+    if problem:
+        host.log(click.style(problem, "red"))
+    return problem

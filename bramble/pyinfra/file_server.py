@@ -1,0 +1,79 @@
+"""Serve a few files over HTTP, for as long as standard input is open: a program of its own.
+
+It is no thread of a deploy, whose greenlets would starve it; and as it ends with its input, it
+outlives no deploy, however that one ends. Each line of input is an offer, `{"name", "path", "peers"}`:
+a file, and the addresses of those who ask for it, whom it lets in from then on. It is answered with a
+line once the file can be had; any other name is not found. The first line that it prints is its port.
+"""
+
+import json
+import re
+import sys
+import threading
+from http import HTTPStatus
+
+from bramble.remote import guarded
+
+PATIENCE_S = 30
+# Several nodes may come by one address, where something translates theirs.
+MOST_CONNECTIONS, MOST_EACH = 256, 64
+
+
+class Server(guarded.Server):
+    """A server for one address, with what is offered by name."""
+
+    def __init__(self, address: str) -> None:
+        self.offers: dict[str, str] = {}
+        self.peers: set[str] = set()
+        super().__init__(address, Handler, MOST_CONNECTIONS, MOST_EACH)
+
+    def knows(self, address: str) -> bool:
+        """Whether a node that something was offered to has this address."""
+        return address in self.peers
+
+
+class Handler(guarded.Handler):
+    """One request for one file."""
+
+    timeout = PATIENCE_S
+    server: Server
+
+    def do_GET(self) -> None:
+        """Send the file of this name, or the rest of it, by the kernel where it can."""
+        path = self.server.offers.get(self.path.removeprefix("/"))
+        if path is None:
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        with open(path, "rb") as file:
+            start, size = int(asked[1]) if asked else 0, file.seek(0, 2)
+            if start and start >= size:
+                self.send_response(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
+                self.send_header("Content-Range", f"bytes */{size}")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            self.send_response(HTTPStatus.PARTIAL_CONTENT if start else HTTPStatus.OK)
+            self.send_header("Content-Type", "application/octet-stream")
+            self.send_header("Content-Length", str(size - start))
+            if start:
+                self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
+            self.end_headers()
+            self.connection.sendfile(file, start)
+
+
+def main(address: str) -> None:
+    """Serve what standard input offers, until it ends."""
+    threading.stack_size(guarded.STACK_BYTES)
+    server = Server(address)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(server.server_address[1], flush=True)
+    for line in sys.stdin:
+        offer = json.loads(line)
+        server.peers.update(offer["peers"])
+        server.offers[offer["name"]] = offer["path"]
+        print("offered", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,50 @@
+"""A model's header as a node reads it, where this computer cannot reach the address."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Callable
+
+from pyinfra.api import Host
+
+from bramble import remote
+from bramble.fit.source import LIMIT_BYTES, SourceError, of_pieces
+from bramble.models.gguf import Header
+from bramble.pyinfra import connection
+
+LEAST_BYTES = 1 << 20
+TIMEOUT_S = 120
+
+
+def by_node(host: Host) -> Callable[[str], Header]:
+    """What reads the header at an address from a host, a few parts at most."""
+
+    def header(url: str) -> Header:
+        start, whole = 0, None
+
+        def more(size: int) -> bytes:
+            nonlocal start, whole
+            size = min(max(size, LEAST_BYTES), LIMIT_BYTES - start)
+            data, whole = _part(host, url, start, size)
+            start += len(data)
+            return data
+
+        return of_pieces(more, lambda: whole)
+
+    return header
+
+
+def _part(host: Host, url: str, start: int, size: int) -> tuple[bytes, int | None]:
+    query = {"url": url, "start": start, "size": size}
+    well, output = connection.run(host, "read_start", query, TIMEOUT_S)
+    try:
+        told = remote.answer(output) if well else {"problem": output.strip()}
+        if "problem" in told:
+            raise SourceError(f"the node cannot read it: {told['problem']}")
+        packed = base64.b64decode(told["data"], validate=True)
+        unpacked = zlib.decompressobj().decompress(packed, size)
+        whole = told["whole"]
+        return unpacked, whole if isinstance(whole, int) else None
+    except (ValueError, LookupError, TypeError, zlib.error) as error:
+        raise SourceError(f"the node's answer cannot be read: {error}") from None

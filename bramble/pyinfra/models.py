@@ -1,0 +1,77 @@
+"""The model files of a node: what they are to it, and whether the disk still has them as verified."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pyinfra.api import Host
+from pyinfra.context import ctx_host
+
+from bramble import remote
+from bramble.pyinfra import connection
+from bramble.pyinfra.boundary import Problem
+from bramble.pyinfra.run import Node
+from bramble.pyinfra.session import Work, in_words, on_host, refuse, this_run
+from bramble.snapshot import Unknown
+
+TIMEOUT_S = 120
+
+
+@in_words
+def list_models(node: Node) -> None:
+    """Put the node's models into the report; with `--data verify=yes` each as its disk has it."""
+    if node.plan is None:
+        return
+    model: Any = node.plan.roles.get("model")
+    if model is None:
+        refuse(name="Refuse the list", problem=Problem("this host does not get the role model"))
+        return
+    host = ctx_host.get()
+    live = connection.Live(host, node.plan, node.snapshot, deep=bool(host.data.get("verify")))
+    look_through(name="List the models", query={**model.housekeeping, "list": True}, live=live)
+
+
+@on_host
+def look_through(query: Mapping[str, Any], live: connection.Live) -> Work:
+    """Ask the node for its models, and read them back where that is asked for."""
+    return lambda host: _look_through(host, query, live)
+
+
+def _look_through(host: Host, query: Mapping[str, Any], live: connection.Live) -> bool | Problem:
+    well, output = connection.run(host, "prune_models", query, TIMEOUT_S)
+    try:
+        found = remote.answer(output) if well else None
+    except ValueError:
+        found = None
+    if found is None:
+        return Problem(output.strip() or "the node did not tell its models")
+    for row in found["models"]:
+        row["state"] = _read_back(host, live, row) if live.deep and row["sha256"] else None
+    this_run().report.write(
+        "models",
+        host=host.name,
+        folder=found["folder"],
+        free_bytes=found["free_bytes"],
+        models=found["models"],
+    )
+    return True
+
+
+def _read_back(host: Host, live: connection.Live, row: Mapping[str, Any]) -> str:
+    """Whether the disk has the file as it was verified; one that it has not is not believed again.
+
+    Its stamp, which says that it was verified, becomes the note that it is damaged.
+    """
+    path = row["path"]
+    on_disk = live.read_back(path)
+    if on_disk is None or isinstance(on_disk, Unknown):
+        return f"unknown: {on_disk.why if on_disk else 'it was not read'}"
+    if on_disk == row["sha256"]:
+        return "whole"
+    query = {"argv": ["mv", f"{path}.json", f"{path}.damaged"]}
+    well, output = connection.run(host, "command", query, TIMEOUT_S)
+    if not well:
+        return f"damaged: on the disk: {on_disk}; that could not be noted: {output.strip()}"
+    this_run().touched(host)
+    return f"damaged: on the disk: {on_disk}"

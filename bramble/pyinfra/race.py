@@ -1,0 +1,125 @@
+"""Races variants of llama.cpp on a node: each installed as a deploy would, then run in turn there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+from pyinfra.api import Host
+from pyinfra.context import host, state
+
+from bramble import registry
+from bramble.inventory import InventoryError, from_data
+from bramble.llama.race import as_served
+from bramble.plan import NodePlan, identity, make
+from bramble.pyinfra import connection
+from bramble.pyinfra.boundary import Problem
+from bramble.pyinfra.run import Node, bring
+from bramble.pyinfra.session import Work, in_words, on_host, refuse, this_run
+from bramble.snapshot import FileState
+from bramble.steps import Step
+
+RESULT = "/run/bramble/race.json"
+NEEDED = ("engine", "model", "serving")
+TIMEOUT_S = 24 * 3600
+
+
+@in_words
+def race(node: Node) -> None:
+    """Have the variants of `--data variants=A,B` on this node, and run them `--data rounds=N` times."""
+    if node.plan is None:
+        return
+    said = host.data.get("variants")
+    try:
+        plans = candidates(node.plan, host.data.bramble, tuple(said.split(",")) if said else ())
+    except (InventoryError, LookupError) as error:
+        refuse(name="Refuse the race", problem=Problem(str(error.args[0])))
+        return
+    for variant in host.loop(plans):
+        bring(Node(plans[variant], node.snapshot, node.query), "engine", "candidate")
+    run_in_turn(name="Race", plans=plans, rounds=int(host.data.get("rounds", 5)))
+
+
+def candidates(
+    plan: NodePlan, data: Mapping[str, Any], variants: Sequence[str]
+) -> dict[str, NodePlan]:
+    """The node's plan with each of these variants, plain first; without any, with all that may gain."""
+    lacking = [name for name in NEEDED if name not in plan.roles]
+    if lacking:
+        raise LookupError(
+            f"a race needs the roles {', '.join(NEEDED)}; {plan.host} has no {' and no '.join(lacking)}"
+        )
+    sections = registry.sections()
+    settings = from_data(plan.host, data, sections)
+    engine = next(role for role in registry.roles() if role.name == "engine")
+    names = variants or engine.plan.worth_a_race(settings["engine"], plan.board)
+    names = tuple(dict.fromkeys(("plain", *names)))
+    if len(names) < 2:
+        raise LookupError(
+            f"there is nothing to race on {plan.host}: no variant but plain is for it"
+        )
+    found = {}
+    for name in names:
+        own = {**data, "engine": {**data.get("engine", {}), "variant": name}}
+        again = from_data(plan.host, own, sections)
+        unpinned: Any = again["engine"]
+        again["engine"] = unpinned.pinned(None)
+        found[name] = make(plan.host, again, plan.board, registry.roles_of(again))
+    return found
+
+
+@on_host
+def run_in_turn(plans: Mapping[str, NodePlan], rounds: int) -> str | Work:
+    """Run every candidate's llama-bench on the node, and put the figures into the report."""
+    if not state.is_executing:
+        return "the race runs at the end"
+    return lambda host: _run(host, plans, rounds)
+
+
+def _run(host: Host, plans: Mapping[str, NodePlan], rounds: int) -> bool:
+    step = step_of(plans, rounds)
+    well, output = connection.follow(host, step)
+    problem = None if well else output.strip() or "it failed without a word"
+    found = _result(host, step) if well else None
+    if well and found is None:
+        problem = f"the node left no figures at {RESULT}; race again"
+        host.log(click.style(problem, "red"))
+    plain = plans["plain"]
+    if found is not None:
+        this_run().report.write(
+            "race",
+            host=host.name,
+            soc=plain.provided["engine.soc"],
+            model=plain.provided["model.name"],
+            releases={name: plan.provided["engine.release"] for name, plan in plans.items()},
+            runs=found,
+        )
+    return this_run().stepped(host, step, problem)
+
+
+def step_of(plans: Mapping[str, NodePlan], rounds: int) -> Step:
+    """The race as a step: it goes on without this computer, and a later run follows it."""
+    query = {
+        **as_served(plans["plain"].provided, rounds),
+        "candidates": [
+            {"variant": name, "folder": plan.provided["engine.folder"]}
+            for name, plan in plans.items()
+        ],
+        "held_back": "end",
+        "result": RESULT,
+        "take_up": False,
+    }
+    query["id"] = identity(query)
+    why = f"{', '.join(plans)} in turn, {rounds} times"
+    return Step("Race", why, "llama_bench", query, detached=True, timeout_s=TIMEOUT_S)
+
+
+def _result(host: Host, step: Step) -> list[dict[str, Any]] | None:
+    """The runs that the node wrote down for this race."""
+    seen = connection.look(host, {"files": [RESULT]}).file(RESULT)
+    if not isinstance(seen, FileState) or not seen.text:
+        return None
+    found = json.loads(seen.text)
+    return found["runs"] if found["id"] == step.query["id"] else None

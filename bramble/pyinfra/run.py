@@ -1,0 +1,262 @@
+"""Begin at a node and bring roles there: what deploys are made of, besides the checks at their end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import click
+from pyinfra.api import Host
+from pyinfra.context import ctx_host, host, state
+
+from bramble import registry
+from bramble.board import Board, board, refusals
+from bramble.fit.ahead import with_dimensions
+from bramble.inventory import from_data
+from bramble.plan import NodePlan, look_at, make
+from bramble.pyinfra import connection, delivery, model_header, peers, reboot, releases
+from bramble.pyinfra.boundary import Problem
+from bramble.pyinfra.session import Work, in_words, on_host, refuse, this_run
+from bramble.settings import Section
+from bramble.snapshot import Snapshot, Unknown
+from bramble.steps import Step, as_dict, at_once
+
+Way = Literal["steps", "revert", "prune", "again", "candidate"]
+Amend = Callable[[dict[str, Section], Snapshot], dict[str, Section] | str]
+"""What makes other settings of a host's by what was seen of it, or says why there are none."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One host of this run: what it should be, what it was seen to be, and why it is refused.
+
+    Without `settings` its plan stays what it is, whatever is seen later.
+    """
+
+    plan: NodePlan | None
+    snapshot: Snapshot
+    query: dict[str, object]
+    refused: tuple[str, ...] = ()
+    settings: Mapping[str, Section] | None = None
+
+    def at(self, snapshot: Snapshot) -> Node | Problem:
+        """The same host as it was seen later, planned anew: another boot may have other memory."""
+        if self.plan is None or self.settings is None:
+            return replace(self, snapshot=snapshot)
+        found = board(snapshot)
+        if isinstance(found, Unknown):
+            return Problem(f"The node did not say what it is: {found.why}.")
+        plan = make(self.plan.host, self.settings, found, registry.roles_of(self.settings))
+        if plan.refusals and not self.plan.refusals:
+            return Problem(" ".join(plan.refusals))
+        return replace(self, plan=plan, snapshot=snapshot)
+
+
+def begin(amend: Amend | None = None) -> Node:
+    """Look at the host once and decide what it should be; a refused host is told so and left alone."""
+    begun: Node | None = _begin(amend)
+    return begun or Node(None, Snapshot(), {})
+
+
+@in_words
+def _begin(amend: Amend | None) -> Node:
+    run, own = this_run(), ctx_host.get()
+    settings = from_data(own.name, own.data.bramble, registry.sections())
+    roles = registry.roles_of(settings)
+    query = look_at(settings, roles)
+    snapshot = connection.look(own, query)
+    found = board(snapshot)
+    reasons = refusals(snapshot)
+    if isinstance(found, Unknown):
+        reasons = reasons or (f"The node did not say what it is: {found.why}.",)
+    if amend and not reasons:
+        amended = amend(settings, snapshot)
+        if isinstance(amended, str):
+            reasons = (amended,)
+        else:
+            settings = amended
+    if not reasons:
+        settings = with_dimensions(settings, snapshot, own.log, model_header.by_node(own))
+    run.report.write(
+        "host", host=own.name, state="refused" if reasons else "connected", why=" ".join(reasons)
+    )
+    if reasons or not isinstance(found, Board):
+        refuse(name="Refuse the host", problem=Problem("\n".join(reasons)))
+        return Node(None, snapshot, query, reasons)
+    plan = make(own.name, settings, found, roles)
+    return Node(plan, snapshot, query, settings=settings)
+
+
+@in_words
+def accept(node: Node) -> None:
+    """Tell what is hardly meant, and refuse a plan that cannot work, before anything is changed."""
+    if node.plan is None:
+        return
+    for warning in node.plan.warnings:
+        host.log(click.style(warning, "yellow"))
+    if node.plan.refusals:
+        refuse(name="Refuse the plan", problem=Problem("\n".join(node.plan.refusals)))
+    elif node.plan is not None and node.plan.pins:
+        hold_to_pins(name="See that what is pinned can be had", node=node)
+
+
+@on_host
+def hold_to_pins(node: Node) -> str | Work:
+    """Fail the host where what engine.lock holds it to is nowhere, before anything is changed.
+
+    Only as this is carried out all hosts of the run have said which releases they can give.
+    """
+    reasons = impossible(node) if state.is_executing else ()
+    return (lambda _host: Problem("\n".join(reasons))) if reasons else "what is pinned can be had"
+
+
+def impossible(node: Node) -> tuple[str, ...]:
+    """Why what this host's pins ask for can never be had."""
+    if node.plan is None or not node.plan.pins:
+        return ()
+    several = [steps_of(node, name) for name in node.plan.roles]
+    lacking = (releases.lacking(step) for steps in several for step in steps)
+    return (*at_once(several), *(why for why in lacking if why))
+
+
+@in_words
+def bring(node: Node, role: str, way: Way = "steps") -> None:
+    """Carry out a role's steps; a role with nothing to do costs no remote command.
+
+    Nor an operation, where none was planned before it that could give it something to do.
+    """
+    if node.plan is None or role not in node.plan.roles:
+        return
+    own, steps = ctx_host.get(), steps_of(node, role, way)
+    for step in steps:
+        # `host` is whichever host is being worked for; what is remembered must be this one.
+        releases.expect(own, step)
+        peers.expect(own, step)
+    if not own.op_hash_order and all(step.why is None for step in steps):
+        if way == "steps":
+            this_run().of(own).brought.append(role)
+        return
+    name = role if way == "steps" else f"{role}: {way}"
+    carry_out(name=name, node=node, role=role, way=way)
+
+
+def steps_of(node: Node, role: str, way: Way = "steps") -> tuple[Step, ...]:
+    """A role's steps by what was seen, in one of the ways that its plan has functions for."""
+    assert node.plan is not None
+    found = next(entry for entry in registry.roles() if entry.name == role)
+    steps: tuple[Step, ...] = getattr(found.plan, way)(
+        node.plan.roles[role], node.plan, node.snapshot
+    )
+    return steps
+
+
+def as_it_is(own: Host, node: Node) -> Node | Problem:
+    """The node as it was last seen; seen anew where somebody else's operation changed it since."""
+    run = this_run()
+    if run.others_changed(own):
+        return seen_anew(own, node)
+    seen = run.of(own).snapshot
+    return node if seen is None else node.at(seen)
+
+
+def seen_anew(own: Host, node: Node) -> Node | Problem:
+    """Look at the node again; what follows goes by that."""
+    seen = connection.look(own, node.query)
+    if isinstance(seen.system, Unknown):
+        return Problem(seen.system.why)
+    this_run().looked(own, seen)
+    return node.at(seen)
+
+
+@on_host
+def carry_out(node: Node, role: str, way: Way) -> str | Work:
+    """A role's steps in order, each only if there is a reason.
+
+    Whatever ran before a reboot runs no longer, and a file in memory is gone: what comes after a
+    reboot, or after a step that says that later ones depend on it, goes by a look and a plan of then.
+    """
+    own = ctx_host.get()
+    now = as_it_is(own, node) if state.is_executing else node
+    if isinstance(now, Problem):
+        return lambda _host: now
+    due = [step for step in steps_of(now, role, way) if step.why is not None]
+    if not state.is_executing:
+        for step in due:
+            _tell(own, step)
+    if not due:
+        if state.is_executing and way == "steps":
+            this_run().of(own).brought.append(role)
+        return "as planned"
+    return lambda host: _bring(host, node, role, way)
+
+
+def _tell(own: Host, step: Step) -> None:
+    own.log(f"{step.name}: {step.why}")
+    if state.config.DIFF:
+        for diff in step.diffs:
+            click.echo(diff, err=True, nl=False)
+
+
+def _bring(own: Host, node: Node, role: str, way: Way) -> bool | Problem:
+    """Carry out a role's steps by the newest look; False when one failed, which was told."""
+    now = as_it_is(own, node)
+    if isinstance(now, Problem):
+        return now
+    steps = steps_of(now, role, way)
+    for number in range(len(steps)):
+        step = steps[number]
+        if step.why is None:
+            continue
+        _tell(own, step)
+        done = _carried_out(own, now, step)
+        if isinstance(done, Problem) or not done:
+            return done
+        if step.look_again or step.reboot_deadline_s is not None:
+            again = _after(own, node, now)
+            if isinstance(again, Problem) or again is None:
+                return again or False
+            now = again
+            steps = steps_of(now, role, way)
+    if way == "steps":
+        this_run().of(own).brought.append(role)
+    return True
+
+
+def _carried_out(own: Host, now: Node, step: Step) -> bool | Problem:
+    """Upload and run, or reboot, and look again where later steps depend on it."""
+    if step.reboot_deadline_s is not None:
+        problem = reboot.once(own, step.program, step.query, step.timeout_s, step.reboot_deadline_s)
+        if problem:
+            own.log(click.style(problem, "red"))
+    else:
+        problem = delivery.deliver(own, step, this_run().report)
+    return this_run().stepped(own, step, problem)
+
+
+def _after(own: Host, node: Node, before: Node) -> Node | Problem | None:
+    """The node after such a step; None where what it had could not be brought to its new boot."""
+    now = seen_anew(own, node)
+    if isinstance(now, Problem) or _boot(now) == _boot(before):
+        return now
+    brought, this_run().of(own).brought = this_run().of(own).brought, []
+    for role in brought:
+        done = _bring(own, node, role, "steps")
+        if isinstance(done, Problem) or not done:
+            return done or None
+    return as_it_is(own, node)
+
+
+def _boot(node: Node) -> str | None:
+    system = node.snapshot.system
+    return None if isinstance(system, Unknown) else system.boot_id
+
+
+@in_words
+def tell_plan(node: Node) -> None:
+    """Put the node's plan, with what differs from it now, into the report."""
+    if node.plan is not None:
+        steps = {name: steps_of(node, name) for name in node.plan.roles}
+        told = as_dict(node.plan, steps)
+        refused = dict.fromkeys((*told["refused"], *impossible(node)))
+        this_run().report.write("plan", **{**told, "refused": list(refused)})

@@ -1,0 +1,223 @@
+"""This process' run: its report, what it knows of each host, and operations that stay with their host.
+
+pyinfra's own record of its operations says whether a host was changed, so that operations which are
+not bramble's count too.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from functools import wraps
+from types import FrameType
+from typing import Any
+
+import click
+from pyinfra.api import FunctionCommand, Host, State, operation
+from pyinfra.api.state import StateStage
+from pyinfra.context import ctx_host, ctx_state, state
+
+from bramble import report
+from bramble.pyinfra.boundary import Problem, attempt
+from bramble.snapshot import Snapshot
+from bramble.steps import Step
+
+Commands = Generator[FunctionCommand, None, None]
+Work = Callable[[Host], bool | Problem]
+"""What is done on a host: whether it went well, or a problem that nobody was told of yet."""
+
+
+@dataclass
+class Seen:
+    """What this run knows of one host.
+
+    `snapshot` is the newest look after the first one, `ours` the operations of bramble's, `looked` the
+    others that were over at the newest look, and `brought` the roles that were brought so far.
+    """
+
+    changed: bool = False
+    touched: bool = False
+    snapshot: Snapshot | None = None
+    ours: set[str] = field(default_factory=set)
+    looked: set[str] = field(default_factory=set)
+    brought: list[str] = field(default_factory=list)
+
+
+class Run:
+    """The report of this process' run, and what it knows of its hosts."""
+
+    def __init__(self) -> None:
+        self.report = report.Report(report.path())
+        self._seen: dict[str, Seen] = {}
+        self.report.write(
+            "run", hosts=[h.name for h in state.inventory if state.is_host_in_limit(h)]
+        )
+
+    def of(self, host: Host) -> Seen:
+        """What is known of a host."""
+        return self._seen.setdefault(host.name, Seen())
+
+    def looked(self, host: Host, snapshot: Snapshot) -> None:
+        """Remember a look after the first one: what comes later goes by it."""
+        seen = self.of(host)
+        seen.snapshot, seen.touched, seen.looked = snapshot, False, _done_by_others(host, seen)
+
+    def others_changed(self, host: Host) -> bool:
+        """Whether an operation that is not bramble's did anything since the newest look."""
+        seen = self.of(host)
+        return bool(_done_by_others(host, seen) - seen.looked)
+
+    def is_stale(self, host: Host) -> bool:
+        """Whether anything was changed on the host since the newest look."""
+        return self.of(host).touched or self.others_changed(host)
+
+    def stepped(self, host: Host, step: Step, problem: str | None) -> bool:
+        """Tell of a step that was carried out; whether it went well."""
+        self.touched(host)
+        self.report.write(
+            "step",
+            host=host.name,
+            step=step.name,
+            why=step.why,
+            state="failed" if problem else "done",
+            problem=problem,
+        )
+        return problem is None
+
+    def touched(self, host: Host) -> None:
+        """Remember that the host was changed."""
+        seen = self.of(host)
+        seen.changed = seen.touched = True
+
+    def failed(self, host: Host, problem: Problem) -> None:
+        """Tell why a host failed, in the terminal and in the report."""
+        reasons = problem.why.splitlines()
+        for reason in reasons:
+            host.log(click.style(reason, "red"))
+        self.report.write(
+            "host", host=host.name, state="failed", why=" ".join(reasons), details=problem.details
+        )
+
+    def end(self) -> None:
+        """Name the hosts that changed and those that failed, the unreachable ones among them."""
+        failed = {failed_host.name for failed_host in state.failed_hosts}
+        for name in sorted(failed - {activated.name for activated in state.activated_hosts}):
+            self.report.write("host", host=name, state="unreachable", why="it could not be reached")
+        meant = {host.name for host in state.inventory if state.is_host_in_limit(host)}
+        changed = {host.name for host in state.activated_hosts if self._has_changed(host)}
+        self.report.write(
+            "end",
+            changed=sorted(changed),
+            failed=sorted(failed),
+            complete=state.current_stage == StateStage.Disconnect or failed == meant,
+        )
+
+    def _has_changed(self, host: Host) -> bool:
+        seen = self.of(host)
+        return seen.changed or bool(_done_by_others(host, seen))
+
+
+def _done_by_others(host: Host, seen: Seen) -> set[str]:
+    """The operations that are not bramble's and that ran a command on the host, failed ones too."""
+    metas = {key: data.operation_meta for key, data in state.ops[host].items()}
+    return {
+        key
+        for key, meta in metas.items()
+        if key not in seen.ours and meta.is_complete() and meta.executed
+    }
+
+
+_runs: list[Run] = []
+
+
+def this_run() -> Run:
+    """The run of this process, begun at its first use."""
+    if not _runs:
+        _runs.append(Run())
+    return _runs[0]
+
+
+def watch() -> None:
+    """End the report when this process ends, whatever came of it.
+
+    inventory.py calls this, because a deploy is never loaded when its only host cannot be reached:
+    then the run begins and ends here.
+    """
+    # What ends a connection is told in our own words; paramiko would print its traceback too.
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)
+    # pyinfra would wait for what is under way, for hours maybe, and end with 0 as if all were done.
+    signal.signal(signal.SIGINT, _stopped)
+    atexit.register(_end)
+
+
+def _stopped(_number: int, _frame: FrameType | None) -> None:
+    """End at once, where a person or a CI server says so; what nodes have under way is theirs."""
+    try:
+        _end()
+        click.echo(
+            "Stopped. What the nodes have under way goes on there; the same run takes it up."
+        )
+        sys.stdout.flush()
+    finally:  # who listened may have gone before
+        os._exit(report.STOPPED)
+
+
+def _end() -> None:
+    connected = ctx_state.isset() and state.initialised
+    if _runs or (connected and state.failed_hosts):
+        this_run().end()
+
+
+def on_host(decide: Callable[..., str | Work]) -> Any:
+    """Make an operation of what decides about one host: the Work to do there, or why there is none.
+
+    Whatever goes wrong, while it decides or while it works, fails this host alone.
+    """
+
+    @operation()
+    @wraps(decide)
+    def operate(*args: Any, **kwargs: Any) -> Commands:
+        host = ctx_host.get()
+        this_run().of(host).ours.add(host.current_op_hash)
+        found = attempt(lambda: decide(*args, **kwargs))
+        if isinstance(found, str):
+            host.noop(found)
+            return
+        work: Work = (lambda _host: found) if isinstance(found, Problem) else found
+        yield FunctionCommand(_carry_out, (work,), {})
+
+    return operate
+
+
+def _carry_out(state: State, host: Host, work: Work) -> bool:
+    """Do it; False is what fails this host alone: pyinfra prints a traceback for an exception."""
+    done = attempt(lambda: work(host))
+    if isinstance(done, Problem):
+        this_run().failed(host, done)
+        return False
+    return done
+
+
+def in_words(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Have what a deploy calls fail this host alone: pyinfra would end the run for all hosts."""
+
+    @wraps(function)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        found = attempt(lambda: function(*args, **kwargs))
+        if isinstance(found, Problem):
+            refuse(name="Fail the host", problem=found)
+            return None
+        return found
+
+    return guarded
+
+
+@on_host
+def refuse(problem: Problem) -> Work:
+    """Fail this host, and no other."""
+    return lambda _host: problem

@@ -1,0 +1,44 @@
+"""Take back what a role set, after the roles that stand on it, and see that it is taken back."""
+
+from __future__ import annotations
+
+from pyinfra.context import ctx_host, host, state
+
+from bramble import registry
+from bramble.pyinfra.boundary import Problem
+from bramble.pyinfra.run import Node, bring, seen_anew, steps_of
+from bramble.pyinfra.session import Work, in_words, on_host, refuse, this_run
+
+
+@in_words
+def take_back(node: Node) -> None:
+    """Take back what the role of `--data role=ROLE` set, after the roles that stand on it."""
+    if node.plan is None:
+        return
+    role = host.data.get("role")
+    if role not in node.plan.roles:
+        known = ", ".join(node.plan.roles)
+        refuse(name="Refuse the role", problem=Problem(f"no role {role!r} here; known: {known}"))
+        return
+    roles = tuple(name for name in (*registry.dependents(role), role) if name in node.plan.roles)
+    for name in roles:
+        bring(node, name, "revert")
+    nothing_left(name="See that it is taken back", node=node, roles=roles)
+
+
+@on_host
+def nothing_left(node: Node, roles: tuple[str, ...]) -> str | Work:
+    """Look again where something was changed: no change when nothing is left to take back."""
+    own = ctx_host.get()
+    if not state.is_executing or not this_run().is_stale(own):
+        return "nothing was changed"
+    now = seen_anew(own, node)
+    if isinstance(now, Problem):
+        return lambda _host: now
+    left = [
+        f"{name}: {step.name}: {step.why}"
+        for name in roles
+        for step in steps_of(now, name, "revert")
+        if step.why is not None
+    ]
+    return (lambda _host: Problem("\n".join(left))) if left else "all of it is taken back"

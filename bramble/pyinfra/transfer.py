@@ -1,0 +1,74 @@
+"""An archive of the store onto a node: pulled by the node over HTTP, sent over SSH where it cannot.
+
+Pulling leaves the work to the node, so that many nodes cost this computer a file each and not an
+encrypted stream each; whatever the way, the node compares the sha256.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import click
+from pyinfra.api import Host
+
+from bramble import remote
+from bramble.llama.store import Entry
+from bramble.pyinfra import connection, sharing
+from bramble.report import Report
+from bramble.steps import Step, Stored, Upload
+
+TIMEOUT_S = 900
+
+
+def pulled(host: Host, stored: Stored, entry: Entry, report: Report) -> tuple[bool, str | None]:
+    """Have the node pull and install it: whether it did, and the problem that sending cannot mend."""
+    sources = []
+    if stored.mirror:
+        url = f"{stored.mirror.rstrip('/')}/{entry.path.name}"
+        sources.append({"url": url, "direct": False})
+    try:
+        sources.append({"url": sharing.url(host, entry.path), "direct": True})
+    except sharing.SharingError as error:
+        if not stored.mirror:
+            host.log(f"it cannot pull: {error}")
+            return False, None
+    query = _query(stored, entry) | {"sources": sources, "upload": None}
+    well, output = connection.run(host, stored.program, query, TIMEOUT_S)
+    if not well:
+        problem = output.strip() or "it could not be installed"
+        host.log(click.style(problem, "red"))
+        return False, problem
+    try:
+        answer = remote.answer(output)
+    except ValueError as error:
+        answer = {"source": None, "problems": [f"the node's answer cannot be read: {error}"]}
+    for reason in answer["problems"]:
+        host.log(click.style(f"not pulled: {reason}", "yellow"))
+    if answer["source"] is None:
+        return False, None
+    host.log(
+        f"pulled release {stored.key} from {answer['source']}: "
+        f"{entry.size / 2**20:.1f} MiB in {answer['seconds']:.1f} s"
+    )
+    report.write(
+        "transfer", host=host.name, release=stored.key, way="pulled", source=answer["source"]
+    )
+    return True, None
+
+
+def sent(host: Host, step: Step, stored: Stored, entry: Entry, report: Report) -> Step:
+    """The step that installs what is sent over the open connection."""
+    host.log(f"sending release {stored.key} from the store ({entry.size >> 20} MiB)")
+    report.write("transfer", host=host.name, release=stored.key, way="sent", source=None)
+    query = _query(stored, entry) | {"sources": [], "upload": stored.remote}
+    return replace(
+        step,
+        program=stored.program,
+        query=query,
+        uploads=(Upload(entry.path, stored.remote),),
+    )
+
+
+def _query(stored: Stored, entry: Entry) -> dict[str, object]:
+    sizes = {"archive_size": entry.size, "size": entry.unpacked_size}
+    return {**stored.query, **sizes, "sha256": entry.sha256}

@@ -1,0 +1,54 @@
+"""A change of how the node lets people in, proved by coming in anew before it may stay."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from paramiko import SSHException
+from pyinfra.api import Host
+from pyinfra.api.exceptions import ConnectError
+from pyinfra.connectors.ssh import SSHConnector
+
+from bramble.pyinfra import connection
+
+# sshd that reloads resets connections for a moment, on a slow board for seconds.
+CONNECT_WITHIN_S = 30
+TRY_EVERY_S = 2
+
+
+def confirm(host: Host, program: str, query: Mapping[str, Any], timeout_s: int) -> str | None:
+    """Connect anew and confirm over that connection; the problem in words when that fails.
+
+    The connection of before is kept until then, and stays the host's where there is no new one.
+    """
+    connector = host.connector
+    if not isinstance(connector, SSHConnector):
+        return "only a host that is reached over SSH can prove that it still lets us in"
+    before = connector.client
+    refused = _connect(connector)
+    if refused is not None:
+        connector.client = before
+        return (
+            f"after this change the node did not let us in anew ({refused}); it takes the change "
+            "back by itself, in two minutes at most. Nothing else was changed."
+        )
+    if before is not None:
+        before.close()
+    well, output = connection.run(host, program, query, timeout_s)
+    return None if well else output.strip() or "the change could not be confirmed"
+
+
+def _connect(connector: SSHConnector) -> str | None:
+    """Connect within a bounded time; what stood in the way at last, None when it went well."""
+    deadline_s = time.monotonic() + CONNECT_WITHIN_S
+    while True:
+        try:
+            connector.connect()
+        except (ConnectError, TimeoutError, OSError, EOFError, SSHException) as error:
+            if time.monotonic() > deadline_s:
+                return str(error) or type(error).__name__
+            time.sleep(TRY_EVERY_S)
+        else:
+            return None

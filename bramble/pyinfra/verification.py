@@ -1,0 +1,70 @@
+"""Check a node at the end of a deploy, as it is then."""
+
+from __future__ import annotations
+
+import click
+from pyinfra.api import Host
+from pyinfra.context import ctx_host, state
+
+from bramble import registry
+from bramble.checks import Result, checks_of, run_all
+from bramble.pyinfra import connection
+from bramble.pyinfra.boundary import Problem
+from bramble.pyinfra.run import Node, as_it_is, seen_anew
+from bramble.pyinfra.session import Work, in_words, on_host, this_run
+
+
+@in_words
+def finish(node: Node, *roles: str) -> None:
+    """Check the node as it is now, over the open connection: all of it, or these roles alone.
+
+    `--data deep=yes` reads big files back from their disks.
+    """
+    if node.plan is not None:
+        names = roles or tuple(role.name for role in registry.roles())
+        verify(name="Check the node", node=node, roles=names)
+
+
+@on_host
+def verify(node: Node, roles: tuple[str, ...]) -> str | Work:
+    """Run the roles' checks: no change when all pass, a failed host when one fails."""
+    if not state.is_executing:
+        return "the checks run at the end"
+    own = ctx_host.get()
+    # What nothing was changed on still is what the look at the beginning saw.
+    now = seen_anew(own, node) if this_run().is_stale(own) else as_it_is(own, node)
+    if isinstance(now, Problem):
+        return lambda _host: now
+    bad = [result for result in _results(own, now, roles) if result.status in ("fail", "unknown")]
+    if not bad:
+        return "every check passes"
+    return lambda _host: Problem("\n".join(_sentence(result) for result in bad))
+
+
+def _results(own: Host, node: Node, roles: tuple[str, ...]) -> tuple[Result, ...]:
+    """The roles' checks on the node, all of it in the report."""
+    assert node.plan is not None
+    checks = tuple(
+        c
+        for role in registry.roles()
+        if role.name in roles
+        for c in checks_of(role.name, role.checks)
+    )
+    deep = bool(own.data.get("deep"))
+    results = run_all(connection.Live(own, node.plan, node.snapshot, deep=deep), checks)
+    this_run().report.write_all("result", [result.as_dict() for result in results])
+    passed, skipped = (
+        sum(result.status == status for result in results) for status in ("pass", "skip")
+    )
+    own.log(f"{passed} of {len(results)} checks pass" + (f", {skipped} skipped" if skipped else ""))
+    for result in results:
+        if result.status == "warn":
+            own.log(click.style(_sentence(result), "yellow"))
+    return results
+
+
+def _sentence(result: Result) -> str:
+    return (
+        f"{result.role}.{result.check}: {result.status}: wanted {result.want}, "
+        f"got {result.got}. {result.remedy}"
+    )

@@ -1,0 +1,14 @@
+"""Remove a Debian package, and leave its configuration, which a person may have edited."""
+
+import sys
+
+from bramble.remote import apt
+
+
+def main(query):
+    """Remove `packages`, once nobody else installs."""
+    code, said = apt.run("remove", *query["packages"])
+    if code:
+        names = " ".join(query["packages"])
+        print(f"apt could not remove {names}: {apt.cause(said)}", file=sys.stderr)
+    return code

@@ -1,0 +1,177 @@
+"""Bring one model file to this node: resumed, verified, and only then in its place.
+
+The partial file lies beside its destination: the last step is a rename, and what is served meanwhile
+is left alone. The stamp remembers the verified sha256 with the file's size and time, for later looks.
+Where one source does not give the file, the next one goes on with what is there.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+
+from bramble.remote import atomic, download, owned, settle
+
+# What is before the last source is given up soon, unless it is a neighbour that answers.
+FEW_ATTEMPTS = 3
+
+
+def verify(found, path, wanted, size):
+    """Refuse a file whose sha256 was `found` to be another one; it is thrown away."""
+    length = download.size_of(path)
+    if size not in (None, length):
+        os.unlink(path)
+        raise download.FetchError(
+            f"what arrived is {length} bytes long and {size} are pinned; thrown away"
+        )
+    if found != wanted:
+        os.unlink(path)
+        raise download.FetchError(
+            f"what arrived has sha256 {found} and {wanted} is pinned. It was thrown away and the "
+            "model in use was left alone; `bramble model lock` tells what changed upstream, and a "
+            "model.sha256 of your own may be wrong"
+        )
+
+
+def sha256(path):
+    """The sha256 of a file as its disk has it."""
+    return settle.Settling(path).digest(download.size_of(path))
+
+
+def transfer(source, part, query, attempts):
+    """Have the whole and right file in `part`, from one source."""
+    one = download.Transfer(source, part, query["size_bytes"], attempts)
+    try:
+        one.run()
+        download.say("checking the sha256")
+        verify(one.digest(), part, query["sha256"], query["size_bytes"])
+    finally:
+        one.settling.leave()
+
+
+def fetch(source, part, query, attempts):
+    """The same; a part that an earlier run or another source left damaged costs another transfer."""
+    earlier = download.size_of(part)
+    if earlier:
+        download.say(f"going on with the {earlier >> 20} MiB that are there")
+    try:
+        transfer(source, part, query, attempts)
+    except download.FetchError as error:
+        if not earlier or os.path.exists(part):
+            raise
+        download.say(f"{error}. What was there may have been damaged: fetching all of it anew")
+        transfer(source, part, query, attempts)
+
+
+def fetch_from_any(part, query):
+    """Try the sources in turn; the name of the one that gave the last of it."""
+    *others, last = query["sources"]
+    for source in others:
+        download.say(f"fetching from {source['name']}")
+        try:
+            fetch(source, part, query, download.ATTEMPTS if source["direct"] else FEW_ATTEMPTS)
+        except download.NoRoom:
+            raise
+        except download.FetchError as error:
+            download.say(f"{error}; trying the next source")
+        else:
+            return source["name"]
+    download.say(f"fetching from {last['name']}")
+    fetch(last, part, query, query.get("attempts") or download.ATTEMPTS)
+    return last["name"]
+
+
+def stamp(path, wanted):
+    """Remember that this file has this sha256."""
+    status = os.stat(path)
+    made = {"sha256": wanted, "size": status.st_size, "mtime_ns": status.st_mtime_ns}
+    atomic.write(f"{path}.json", json.dumps(made), 0o644)
+
+
+@contextlib.contextmanager
+def alone(folder):
+    """Hold the folder: two fetches would write one part."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise download.NoRoom(
+            f"another fetch into {folder} is under way; run again after it"
+        ) from None
+    finally:
+        os.close(descriptor)
+
+
+def is_there(query):
+    """Whether the file is there already, by its sha256.
+
+    One of another size need not be read; one that the disk damaged may be whole in the page cache.
+    """
+    path = query["path"]
+    if not owned.is_plain(path) or os.path.exists(f"{path}.damaged"):
+        return False
+    if query["size_bytes"] not in (None, download.size_of(path)):
+        return False
+    download.say("checking the sha256 of the file that is there")
+    return sha256(path) == query["sha256"]
+
+
+def arrived(part, query):
+    """Have the right file in `part`, and say from where; a disk that it fills keeps nothing of it."""
+    if os.path.lexists(part) and not owned.is_own(part):
+        os.unlink(part)
+    try:
+        if not query["upload"]:
+            return fetch_from_any(part, query)
+        download.check_space(part, download.size_of(query["upload"]))
+        owned.taken(query["upload"], part)
+        download.say("checking the sha256")
+        verify(sha256(part), part, query["sha256"], query["size_bytes"])
+        return "your computer"
+    except (download.Full, OSError) as error:
+        if not isinstance(error, download.Full) and error.errno not in download.FULL:
+            raise
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part)
+        raise download.NoRoom(f"{error}. What had come of it was removed") from error
+    finally:
+        if query["upload"] and os.path.lexists(query["upload"]):
+            os.unlink(query["upload"])
+
+
+def have(query):
+    """Have the model at `path`, and say from where: as it is there, from a source, or from `upload`."""
+    path, part = query["path"], f"{query['path']}.part"
+    whole = is_there(query)
+    source = "this node" if whole else arrived(part, query)
+    with owned.opened(path if whole else part, "rb") as file:
+        os.fchown(file.fileno(), os.geteuid(), os.getegid())
+        os.fchmod(file.fileno(), 0o644)
+    if not whole:
+        atomic.rename(part, path)
+        atomic.remove(f"{path}.damaged")
+    stamp(path, query["sha256"])
+    return source
+
+
+def main(query):
+    """Bring the model; `upload` is a file that came over SSH, `sources` are where it can be had.
+
+    The last of them is tried `attempts` times in vain, where that is given.
+    """
+    folder = os.path.dirname(query["path"])
+    try:
+        if why := owned.have(folder):
+            raise download.NoRoom(why)
+        with alone(folder):
+            source = have(query)
+    except (download.NoRoom, OSError) as error:
+        download.say(f"the model was not fetched: {error}")
+        return 1
+    except download.FetchError as error:
+        # bramble/pyinfra/peers.py knows by these words that another source may have it.
+        download.say(f"the model was not fetched, no source gives it: {error}")
+        return 1
+    download.say(f"installed {query['path']}, from {source}")
+    return 0

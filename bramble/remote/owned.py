@@ -1,0 +1,122 @@
+"""Folders that nobody else may write, and files in them that are no links.
+
+A root program that writes, renames or removes below a folder of another user does what that user wants:
+a link that is planted there leads anywhere. So such a folder is refused, and a link is never followed.
+"""
+
+import os
+import stat
+
+from bramble.remote import atomic
+
+OTHERS = stat.S_IWGRP | stat.S_IWOTH
+MOST_LINKS = 40
+CHUNK_BYTES = 1024 * 1024
+
+
+def refusal(folder):
+    """Why this program must not write below `folder`, None where only root and its own user may.
+
+    Each folder on the way there is asked, as whoever may write one of them may replace the next. What
+    is not there yet will be made by us.
+    """
+    found, is_there = steps_of(folder), os.path.exists(folder)
+    for path, status in found:
+        last = is_there and path == found[-1][0]
+        if why := another(status, last):
+            return (
+                f"{path} {why}, so that somebody else than root decides what is written there; give it "
+                f"to root (`sudo chown root:root {path} && sudo chmod go-w {path}`), or name another "
+                "folder"
+            )
+    return None
+
+
+def have(folder):
+    """Make a folder where there is none; why it must not be written to, None where it may."""
+    why = refusal(folder)
+    if why is None:
+        # A link of root's may lead to a disk on which nothing is yet.
+        atomic.make_folder(os.path.realpath(folder))
+        why = refusal(folder)
+    return why
+
+
+def steps_of(folder):
+    """Every folder and link from the root to `folder` with its lstat, as far as they are there."""
+    names, place, found, links = folder.strip("/").split("/"), "/", [("/", os.lstat("/"))], 0
+    while names:
+        path = os.path.normpath(os.path.join(place, names.pop(0)))
+        try:
+            status = os.lstat(path)
+        except FileNotFoundError:
+            break
+        found.append((path, status))
+        if not stat.S_ISLNK(status.st_mode):
+            place = path
+            continue
+        links += 1
+        if links > MOST_LINKS:
+            raise OSError(f"{folder}: too many links")
+        target = os.readlink(path)
+        place = "/" if target.startswith("/") else place
+        names = [name for name in target.split("/") if name] + names
+    return found
+
+
+def another(status, last):
+    """Who else may change what is there, None for nobody; `last` is the folder that is written to."""
+    if status.st_uid not in (0, os.geteuid()):
+        return f"belongs to user {status.st_uid}"
+    if stat.S_ISLNK(status.st_mode):
+        return None
+    if not stat.S_ISDIR(status.st_mode):
+        return "is no folder"
+    group = status.st_mode & stat.S_IWGRP and status.st_gid not in (0, os.getegid())
+    if not (group or status.st_mode & stat.S_IWOTH):
+        return None
+    # Of a folder such as /tmp nobody may replace what is another's, but anybody may add to it.
+    if not last and status.st_mode & stat.S_ISVTX:
+        return None
+    return "may be written by others"
+
+
+def is_plain(path):
+    """Whether a plain file stands there, and no link to one."""
+    return os.path.lexists(path) and stat.S_ISREG(os.lstat(path).st_mode)
+
+
+def is_own(path):
+    """Whether a plain file of root's or ours stands there, which has no other name."""
+    if not is_plain(path):
+        return False
+    status = os.lstat(path)
+    return status.st_uid in (0, os.geteuid()) and status.st_nlink == 1
+
+
+def opened(path, mode, permissions=0o600):
+    """Open a file for reading ("rb"), or one that is our own for writing; no link is followed.
+
+    "wb" makes it anew: what stands there goes. "ab" goes on with what is there.
+    """
+    flags = {
+        "rb": os.O_RDONLY | os.O_NONBLOCK,
+        "wb": os.O_WRONLY | os.O_CREAT | os.O_EXCL,
+        "ab": os.O_WRONLY | os.O_APPEND,
+    }[mode]
+    if mode == "wb" and os.path.lexists(path):
+        os.unlink(path)
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, permissions)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(f"{path} is no plain file; move it away")
+    return os.fdopen(descriptor, mode)
+
+
+def taken(upload, path, permissions=0o600):
+    """Take over what came over SSH: a copy that is ours alone, as long as it was then."""
+    with opened(upload, "rb") as sent, opened(path, "wb", permissions) as file:
+        left = os.fstat(sent.fileno()).st_size
+        while left > 0 and (chunk := sent.read(min(left, CHUNK_BYTES))):
+            file.write(chunk)
+            left -= len(chunk)

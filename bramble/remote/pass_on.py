@@ -1,0 +1,165 @@
+"""Pass one model file on to other nodes over HTTP, also while it is still arriving here.
+
+It gives one file by one name that nobody can guess, on one address, to the nodes of its run alone, and
+ends by itself where nobody wants anything for a while. Of a file that is arriving it gives what there is
+and waits for more; who takes it compares the sha256, so nobody need trust this node.
+"""
+
+import json
+import os
+import re
+import secrets
+import threading
+import time
+from http import HTTPStatus
+
+from bramble.remote import guarded
+
+STALL_S = 60
+# Within this time a taker is told something, be it that there is nothing new.
+PATIENCE_S = 20
+LOOK_EVERY_S = 0.05
+STRETCH_BYTES = 8 * 1024**2
+MOST_TAKERS = 4
+# Those that take, and those that are told to come again.
+MOST_CONNECTIONS, MOST_EACH = 16, 4
+IDLE_S = 600
+
+
+class Server(guarded.Server):
+    """A server for one file: `path` once it is whole, before that its part, if its size is known.
+
+    `peers` is a file with the addresses of those who may have it, which a later run adds to.
+    """
+
+    def __init__(self, address, path, size, peers):
+        self.address, self.path, self.size, self.peers = address, path, size, peers
+        self.name = f"/{secrets.token_urlsafe(16)}"
+        self.takers, self.wanted_at = 0, time.monotonic()
+        self.lock = threading.Lock()
+        super().__init__(address, Handler, MOST_CONNECTIONS, MOST_EACH)
+
+    def knows(self, address):
+        """Whether a node of this run has this address."""
+        with open(self.peers, encoding="utf-8") as file:
+            return address in json.load(file)
+
+    def url(self):
+        """Where the others can have the file."""
+        shown = f"[{self.address}]" if ":" in self.address else self.address
+        return f"http://{shown}:{self.server_port}{self.name}"
+
+    def take(self, more):
+        """Count a taker in (1) or out (-1); False where there are enough."""
+        with self.lock:
+            if more > 0 and self.takers >= MOST_TAKERS:
+                return False
+            self.takers += more
+            self.wanted_at = time.monotonic()
+            return True
+
+    def is_idle(self):
+        """Whether nobody has wanted anything for a while."""
+        with self.lock:
+            return not self.takers and time.monotonic() - self.wanted_at > IDLE_S
+
+    def opened(self, start):
+        """The file, once it has bytes from `start` on, and its whole size; None where it gets none."""
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            for path in (self.path, f"{self.path}.part"):
+                file, size = self.look(path, start)
+                if file is not None:
+                    return file, size
+            if time.monotonic() > until:
+                return None, 0
+            time.sleep(LOOK_EVERY_S)
+
+    def look(self, path, start):
+        """One of the two files, where it can give something or all of it has been given."""
+        try:
+            file = open(path, "rb")
+        except FileNotFoundError:
+            return None, 0
+        there = os.fstat(file.fileno()).st_size
+        if path == self.path:
+            size, gives = self.size or there, self.size in (None, there)
+        else:
+            size, gives = self.size, self.size is not None and start < there <= self.size
+        if gives:
+            return file, size
+        file.close()
+        return None, 0
+
+
+class Handler(guarded.Handler):
+    """One request for the file, from its beginning or from where an earlier one was cut."""
+
+    timeout = STALL_S
+    server: Server
+
+    def do_GET(self):
+        """Give what there is from the asked byte on, and what comes."""
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        if self.path != self.server.name:
+            self.send_error(HTTPStatus.NOT_FOUND)
+        elif not self.server.take(1):
+            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, ("Retry-After", "5"))
+        else:
+            try:
+                self.give(int(asked[1]) if asked else 0)
+            finally:
+                self.server.take(-1)
+
+    def refuse(self, status, *headers):
+        """An answer without a body."""
+        self.send_response(status)
+        for name, value in (*headers, ("Content-Length", "0")):
+            self.send_header(name, value)
+        self.end_headers()
+
+    def give(self, start):
+        """The file from `start` on; 503 where it has nothing new, 416 where there can be nothing."""
+        file, size = self.server.opened(start)
+        if file is None:
+            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, ("Retry-After", "1"))
+            return
+        with file:
+            if start >= size:
+                span = ("Content-Range", f"bytes */{size}")
+                self.refuse(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, span)
+                return
+            self.send_response(HTTPStatus.PARTIAL_CONTENT if start else HTTPStatus.OK)
+            self.send_header("Content-Type", "application/octet-stream")
+            self.send_header("Content-Length", str(size - start))
+            if start:
+                self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
+            self.end_headers()
+            self.stream(file, start, size)
+
+    def stream(self, file, at, size):
+        """Send what is there, by the kernel, and wait for more; whatever stops it ends the answer."""
+        number, moved_at = file.fileno(), time.monotonic()
+        while at < size:
+            status = os.fstat(number)
+            count = min(status.st_size, size, at + STRETCH_BYTES) - at
+            if count > 0:
+                self.connection.sendfile(file, at, count)
+                # What was read for others must not put out the model that is served here.
+                os.posix_fadvise(number, 0, at, os.POSIX_FADV_DONTNEED)
+                at, moved_at = at + count, time.monotonic()
+            elif count < 0 or not status.st_nlink or time.monotonic() - moved_at > PATIENCE_S:
+                return
+            else:
+                time.sleep(LOOK_EVERY_S)
+
+
+def main(query):
+    """Serve `path` on `address` until nobody wants it any more; say where, once it can be had."""
+    threading.stack_size(guarded.STACK_BYTES)
+    server = Server(query["address"], query["path"], query["size_bytes"], query["peers"])
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(f":: {json.dumps({'url': server.url()})}", flush=True)
+    while not server.is_idle():
+        time.sleep(1)
+    return 0

@@ -1,0 +1,66 @@
+"""Remove old releases of llama.cpp; what is linked, was good or runs stays whatever was asked.
+
+A release loses its manifest first, so that a power cut leaves none that is taken for whole. A rename
+would do as well, but for overlay file systems, which rename no folder of their lower layer.
+"""
+
+import glob
+import json
+import os
+import shutil
+
+from bramble.remote import atomic
+
+
+def say(text):
+    """A line for people."""
+    print(f":: {text}", flush=True)
+
+
+def needed(home):
+    """The releases that must stay: linked, known to be good, or run by any process."""
+    found = set()
+    for name in ("current", "previous"):
+        if os.path.islink(f"{home}/{name}"):
+            found.add(os.path.basename(os.readlink(f"{home}/{name}")))
+    found.add(good(f"{home}/good.json"))
+    folder = f"{os.path.realpath(home)}/releases/"
+    for link in glob.glob("/proc/[0-9]*/exe"):
+        try:
+            program = os.readlink(link)
+        except OSError:  # its process has gone, or is the kernel's
+            continue
+        if program.startswith(folder):
+            found.add(program.removeprefix(folder).split("/")[0])
+    return found
+
+
+def good(path):
+    """The release that is known to be good, None where nothing says it."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)["release"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def remove(release):
+    """Take a release away, its manifest first: without one it is no whole release."""
+    atomic.remove(f"{release}/manifest.json")
+    shutil.rmtree(release)
+
+
+def main(query):
+    """Remove the releases of `query` that nothing needs, and what a power cut left of others."""
+    stays = needed(query["home"])
+    for release in sorted(glob.glob(f"{query['home']}/releases/*")):
+        name = os.path.basename(release)
+        rest = not os.path.exists(f"{release}/manifest.json")
+        if name not in query["releases"] and not rest:
+            continue
+        if name in stays:
+            say(f"kept {name}: it is in use")
+            continue
+        remove(release)
+        say(f"removed {name}")
+    return 0

@@ -1,0 +1,325 @@
+"""Have llama-server run what is planned, and let that stay only where it proves itself.
+
+That is a release with a model and arguments. The gate: it becomes healthy, answers the question
+rightly, and is not much slower than what was good before, on a board that nothing held back meanwhile.
+What passes is the known good (`good.json`). What fails goes: the release that was good is linked again,
+with its own unit, which names its model, and must answer. `rejected/` says why, and no deploy tries that
+again by itself: a release by its name, a model or arguments by a name for all that was planned. What is
+too hot to be measured goes too, and is tried again by the next deploy.
+
+What the next boot would start is put right first and what is remembered is written last, so that a
+power cut at any moment leaves a node that the next run knows how to go on with.
+"""
+
+import contextlib
+import datetime
+import json
+import os
+import re
+import subprocess
+import time
+
+from bramble.remote import atomic, port_holder, talk, vitals
+
+TELL_EVERY_S = 15
+# How often what computes is asked what holds the board back, and how often it may be too hot.
+WATCH_EVERY_S, TRIES = 1, 3
+COOL_S = 300
+# What llama-server says last of a model that it cannot load.
+CAUSE = re.compile(r"error loading model: (?:error loading model \w+: )?(.+)")
+HISTORY = 16  # so many that were good before are remembered
+
+
+class GateError(Exception):
+    """What a release did not pass, in words."""
+
+
+class UndecidedError(GateError):
+    """Why it cannot be told whether a release passes: nothing that speaks against it."""
+
+
+def say(text):
+    """A line for people; "::" is what the follower passes on."""
+    print(f":: {text}", flush=True)
+
+
+def systemctl(*words):
+    """Run systemctl; a failure raises with its first words: the rest is advice to look elsewhere."""
+    argv = ["systemctl", *words]
+    try:
+        subprocess.run(argv, check=True, capture_output=True, text=True)
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.strip().splitlines() or ["it said nothing"]
+        raise GateError(f"{' '.join(argv)}: {said[0]}") from error
+
+
+def forget_failures(unit):
+    """Counted failures of another release must not stop a start; an unloaded unit has none."""
+    subprocess.run(["systemctl", "reset-failed", unit], capture_output=True)
+
+
+def gave_up(unit):
+    """Whether systemd has stopped trying to start the unit."""
+    argv = ["systemctl", "show", "-p", "ActiveState", "--value", unit]
+    return subprocess.run(argv, capture_output=True, text=True).stdout.strip() == "failed"
+
+
+def wait(unit, url, deadline_s):
+    """Wait until the server is healthy."""
+    # What an earlier model had to say is no cause; one second more, as whole ones are asked for.
+    began, started, told = time.time() - 1, time.monotonic(), 0.0
+    while True:
+        said, spent = talk.health(url), time.monotonic() - started
+        if said == "HTTP 200":
+            say(f"{unit} answers after {spent:.1f} s")
+            return
+        if gave_up(unit):
+            found = CAUSE.findall(journal(unit, began))
+            raise GateError(f"{unit} failed to start" + (f": {found[-1]}" if found else ""))
+        if spent > deadline_s:
+            raise GateError(
+                f"{unit} did not answer 200 at {url}/health within {deadline_s} s (last: {said})"
+            )
+        if spent - told > TELL_EVERY_S:
+            told = spent
+            say(f"waiting for {unit}: {said}, {spent:.0f} of {deadline_s} s")
+        time.sleep(0.2)
+
+
+def start(query, url):
+    """Have the service run what is planned, if asked, and wait until it is healthy."""
+    if query["restart"]:
+        try:
+            systemctl("restart", query["unit"])
+        except GateError as error:
+            raise GateError(f"{query['unit']} failed to start: {error}") from error
+    wait(query["unit"], url, query["deadline_s"])
+
+
+def prove(query, url, floor):
+    """The answer and the speed of what serves at `url`; whatever it does not pass raises.
+
+    A figure of a board that heat held back is none: it gets time to cool, and is measured again.
+    """
+    start(query, url)
+    for left in range(TRIES - 1, -1, -1):
+        answer, found, held = measured(query, url)
+        if not held:
+            break
+        told = f"the board was held back by heat while it computed ({', '.join(held)})"
+        if not left:
+            raise UndecidedError(f"{told}, {TRIES} times; cool it (a heat sink and a fan)")
+        say(f"{told}: it is measured again when it is cool")
+        vitals.cool(say, COOL_S, WATCH_EVERY_S)
+    if floor is not None and found < floor:
+        raise GateError(
+            f"it makes {found:.1f} tokens/s, and {floor:.1f} are the least "
+            "(serving.gate.speed_share of the last known good)"
+        )
+    return {"answer": answer, "tokens_per_second": round(found, 3)}
+
+
+def measured(query, url):
+    """The answer, the speed, and how heat held the board back meanwhile; undervoltage raises.
+
+    What draws more than the supply gives is unfit for this board, and its answers may be wrong by that.
+    """
+    problem = answer = found = None
+    with vitals.Watching(WATCH_EVERY_S) as watch:
+        try:
+            answer = answered(query, url)
+            found = talk.speed(url, query["question"])
+        except GateError as error:
+            problem = error
+        except talk.NONSENSE as error:
+            problem = GateError(f"its server gave no answer: {type(error).__name__}: {error}")
+    if vitals.UNDERVOLTAGE in watch.held:
+        besides = f"; besides, {problem}" if problem else ""
+        raise GateError(
+            "the supply did not hold its voltage while it computed (undervoltage): use the official "
+            f"supply and a short, thick cable{besides}"
+        )
+    if problem:
+        raise problem
+    if watch.silent and vitals.should_tell():
+        say("neither vcgencmd nor the kernel tells whether the board was held back")
+    return answer, found, watch.held
+
+
+def answered(query, url):
+    """The answer to the question; a wrong one, or none, raises."""
+    try:
+        return talk.golden(url, query["question"], query["expect"])
+    except talk.AnswerError as error:
+        raise GateError(str(error)) from error
+    except talk.NONSENSE as error:
+        why = f"its server gave no answer: {type(error).__name__}: {error}"
+        raise GateError(why) from error
+
+
+def baseline(query, good):
+    """The last known good speed that counts for this, None where none can be compared.
+
+    A release that was good here before is held against its own figure; what is good now is not held
+    against itself, as it is no other program and no other model.
+    """
+    if good is None or alike(good, the_same(query)):
+        return None
+    known = (good, *good.get("history", []))
+    same = [record for record in known if alike(record, query["identity"])]
+    own = [record for record in same if record["release"] == query["release"]]
+    return (own or same)[0]["tokens_per_second"] if same else None
+
+
+def the_same(query):
+    """What a record of the same release, model, arguments and board has."""
+    return {"release": query["release"], **query["identity"]}
+
+
+def alike(record, wanted):
+    """Whether a record has all of this."""
+    return all(record.get(key) == value for key, value in wanted.items())
+
+
+def text_of(path):
+    """The text of a file."""
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def read(path):
+    """A note of ours, None where there is none that can be read."""
+    with contextlib.suppress(OSError, ValueError):
+        note = json.loads(text_of(path))
+        return note if isinstance(note, dict) and "release" in note else None
+
+
+def write(path, text):
+    """Replace a file, readable for all."""
+    atomic.make_folder(os.path.dirname(path))
+    atomic.write(path, text, 0o644)
+
+
+def now():
+    """The time in words that sort."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def remember(query, figures, good):
+    """Note this as the known good, and what was good before in its history, the last one first."""
+    home, release, same = query["home"], query["release"], the_same(query)
+    who = same | {"name": query["name"], "path": query["path"]}
+    past = good.get("history", []) if good else []
+    if good:
+        keys = (*who, "tokens_per_second", "at")
+        past = [{key: good.get(key) for key in keys}, *past]
+        if good["release"] != release:
+            atomic.link(f"{home}/previous", f"releases/{good['release']}")
+    history = [record for record in past if not alike(record, same)][:HISTORY]
+    note = who | figures | {"at": now(), "url": query["url"], "unit": text_of(query["unit_file"])}
+    write(f"{home}/good.json", json.dumps(note | {"history": history}, indent=2))
+    rate = figures["tokens_per_second"]
+    say(f"release {release} is good with {query['name']}: {rate:.1f} tokens/s")
+
+
+def named(query, good):
+    """What of the plan failed, what was good, and the name of the note that says so."""
+    bad, old, model = query["release"], good["release"], query["name"]
+    other = query["identity"]["model"] != good.get("model")
+    if bad != old:
+        return f"release {bad}" + (f" with model {model}" if other else ""), old, bad
+    what = f"model {model}" if other else f"model {model} with its new arguments"
+    before = good.get("name") if other else None
+    return what, before or "what ran before", f"{bad}-{query['attempt']}"
+
+
+def go_back(query, good, error):
+    """Have what was good before serve again; the whole story in one sentence.
+
+    What failed is noted, so that no deploy tries it again by itself; what is undecided is not.
+    """
+    why, undecided = str(error), isinstance(error, UndecidedError)
+    verb = "is undecided" if undecided else "failed"
+    home, (what, old, mark) = query["home"], named(query, good)
+    needed = (f"{home}/releases/{good['release']}", good.get("path"))
+    if gone := [path for path in needed if path and not os.path.exists(path)]:
+        return f"{what} {verb}: {why}; {gone[0]}, which was good before, is not there any more"
+    say(f"{what} {verb}: {why}; going back to {old}")
+    atomic.link(f"{home}/current", f"releases/{good['release']}")
+    write(query["unit_file"], good["unit"])
+    if not undecided:
+        rejection = {"release": query["release"], "model": query["name"], "why": why, "at": now()}
+        write(f"{home}/rejected/{mark}.json", json.dumps(rejection, indent=2))
+    try:
+        systemctl("daemon-reload")
+        forget_failures(query["unit"])
+        # It was measured when it became good, and this board is not fit for it now.
+        start(query | {"restart": True}, good["url"])
+        answered(query, good["url"])
+    except GateError as failed:
+        said = f"{old} was put back and fails too: {failed}"
+    else:
+        said = f"{old} serves again"
+    if undecided:
+        return f"{what} is undecided: {why}; {said}; run again when the board is cooler"
+    return f"{what} was rejected: {why}; {said}"
+
+
+def journal(unit, since_s):
+    """The unit's last words, since a time of this boot's clock."""
+    argv = ["journalctl", "-u", unit, f"--since=@{since_s:.0f}", "-n60", "--no-pager", "-ocat"]
+    return subprocess.run(argv, capture_output=True, text=True).stdout
+
+
+def begin(query):
+    """Have systemd know the unit as it is now, and start it at boot."""
+    current = f"{query['home']}/current"
+    there = os.readlink(current) if os.path.islink(current) else "nothing"
+    if there != f"releases/{query['release']}":
+        return f"the current release is {there} and not {query['release']}; run again"
+    if query["restart"]:
+        if other := port_holder.problem(query):
+            return other
+        try:
+            systemctl("daemon-reload")
+            systemctl("enable", query["unit"])
+            atomic.sync_etc()
+        except GateError as error:
+            return str(error)
+        forget_failures(query["unit"])
+    return None
+
+
+def gate(query):
+    """Start what is planned if asked, and take it through the gate; go back if it fails."""
+    if problem := begin(query):
+        return problem
+    good = read(f"{query['home']}/good.json")
+    known = baseline(query, good)
+    floor = None if known is None else known * query["speed_share"]
+    began = time.time() - 1  # what was served before has its own words
+    try:
+        figures = prove(query, query["url"], floor)
+    except GateError as error:
+        print(f"Last words of {query['unit']}:\n{journal(query['unit'], began)}", flush=True)
+        if good is None or good["unit"] == text_of(query["unit_file"]):
+            what = f"release {query['release']} with {query['name']}"
+            if isinstance(error, UndecidedError):
+                return (
+                    f"{what} is undecided: {error}; it goes on serving; run again when it is cooler"
+                )
+            return f"{what} failed: {error}; there is no other to go back to"
+        return go_back(query, good, error)
+    remember(query, figures, good)
+    return None
+
+
+def main(query):
+    """Say in one sentence, the last one, what the gate did not let pass and what serves now."""
+    try:
+        problem = gate(query)
+    except OSError as error:
+        problem = f"{error.filename or query['home']}: {error.strerror}; mend that and run again"
+    if problem:
+        say(problem)
+    return 1 if problem else 0

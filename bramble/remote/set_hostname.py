@@ -1,0 +1,31 @@
+"""Give this node its name: in /etc/hosts first, so that at no instant sudo cannot resolve it."""
+
+import hashlib
+import subprocess
+import sys
+
+from bramble.remote import atomic
+
+
+def main(query):
+    """Write `hosts` in the place of the text that was seen, then set `name`."""
+    path = query["path"]
+    try:
+        with open(path, "rb") as file:
+            before = file.read()
+        if hashlib.sha256(before).hexdigest() != query["was_sha256"]:
+            print(f"{path} is not as it was seen and was left alone; run again", file=sys.stderr)
+            return 1
+        content = query["hosts"].encode()
+        if content != before:
+            atomic.write(path, content, 0o644)
+    except OSError as error:
+        print(f"{path} was left as it was: {error}", file=sys.stderr)
+        return 1
+    words = ["hostnamectl", "set-hostname", query["name"]]
+    done = subprocess.run(words, capture_output=True, text=True)
+    if done.returncode:
+        print(f"{' '.join(words)}: {done.stderr.strip()}", file=sys.stderr)
+        return done.returncode
+    atomic.sync_etc()
+    return 0

@@ -1,0 +1,220 @@
+"""Make a release of llama.cpp the current one, once it has computed on this node.
+
+A program for another processor starts, prints its version and loads a model: it dies at its first
+computation. So llama-bench runs a tiny model, made here of random weights in the common quantized
+types, before the link moves; the release that was current serves on when it fails. What the release
+computes with is read back meanwhile, because options that were asked for are not always used.
+"""
+
+import json
+import os
+import random
+import re
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+
+from bramble.remote import atomic
+
+TIMEOUT_S = 500
+TELL_TIMEOUT_S = 30
+WIDTH, HEADS, TOKENS = 256, 4, 64
+
+# GGUF's numbers for types: of values, and of tensors with the bytes of a block and its weights.
+U32, F32, STRING = 4, 6, 8
+TYPES = {"F32": (0, 4, 1), "Q4_0": (2, 18, 32), "Q8_0": (8, 34, 32), "Q4_K": (12, 144, 256)}
+# How many of a block's first bytes are scales, which random bytes must not be.
+SCALES = {"Q4_0": 1, "Q8_0": 1, "Q4_K": 2}
+
+VALUES = (
+    ("general.architecture", STRING, "llama"),
+    ("llama.context_length", U32, 128),
+    ("llama.embedding_length", U32, WIDTH),
+    ("llama.feed_forward_length", U32, WIDTH),
+    ("llama.block_count", U32, 1),
+    ("llama.attention.head_count", U32, HEADS),
+    ("llama.attention.layer_norm_rms_epsilon", F32, 1e-5),
+    ("llama.vocab_size", U32, TOKENS),
+    ("tokenizer.ggml.model", STRING, "no_vocab"),
+)
+TENSORS = (
+    ("token_embd.weight", "Q8_0", (WIDTH, TOKENS)),
+    ("blk.0.attn_norm.weight", "F32", (WIDTH,)),
+    ("blk.0.attn_q.weight", "Q4_0", (WIDTH, WIDTH)),
+    ("blk.0.attn_k.weight", "Q8_0", (WIDTH, WIDTH)),
+    ("blk.0.attn_v.weight", "Q4_K", (WIDTH, WIDTH)),
+    ("blk.0.attn_output.weight", "Q4_0", (WIDTH, WIDTH)),
+    ("blk.0.ffn_norm.weight", "F32", (WIDTH,)),
+    ("blk.0.ffn_gate.weight", "Q4_0", (WIDTH, WIDTH)),
+    ("blk.0.ffn_up.weight", "Q8_0", (WIDTH, WIDTH)),
+    ("blk.0.ffn_down.weight", "Q4_K", (WIDTH, WIDTH)),
+    ("output_norm.weight", "F32", (WIDTH,)),
+    ("output.weight", "Q8_0", (WIDTH, TOKENS)),
+)
+
+
+def string(text):
+    """A string as GGUF has it."""
+    data = text.encode()
+    return struct.pack("<Q", len(data)) + data
+
+
+def value(kind, content):
+    """A value with its type."""
+    if kind == STRING:
+        return struct.pack("<I", kind) + string(content)
+    return struct.pack("<I" + ("I" if kind == U32 else "f"), kind, content)
+
+
+def weights(kind, shape, source):
+    """A tensor's bytes: ones for what normalizes, else random weights with small scales."""
+    count = shape[0] * (shape[1] if len(shape) > 1 else 1)
+    if kind == "F32":
+        return struct.pack(f"<{count}f", *[1.0] * count)
+    _, size, per_block = TYPES[kind]
+    scales = struct.pack("<e", 0.01) * SCALES[kind]
+    rest = size - len(scales)
+    return b"".join(scales + source.randbytes(rest) for _ in range(count // per_block))
+
+
+def write_model(path):
+    """A model of one layer, always the same, that nobody wants to hear."""
+    source, infos, data = random.Random(1), b"", b""
+    for name, kind, shape in TENSORS:
+        infos += string(name) + struct.pack("<I", len(shape))
+        infos += b"".join(struct.pack("<Q", length) for length in shape)
+        infos += struct.pack("<IQ", TYPES[kind][0], len(data))
+        new = weights(kind, shape, source)
+        data += new + bytes(-len(new) % 32)
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(TENSORS), len(VALUES))
+    head += b"".join(string(key) + value(kind, content) for key, kind, content in VALUES) + infos
+    with open(path, "wb") as file:
+        file.write(head + bytes(-len(head) % 32) + data)
+
+
+def smoke(release):
+    """Why the release does not compute here, None when it does; and what it told meanwhile."""
+    with tempfile.TemporaryDirectory() as folder:
+        model = os.path.join(folder, "tiny.gguf")
+        write_model(model)
+        bench = os.path.join(release, "bin", "llama-bench")
+        options = ["-p", "32", "-n", "4", "-r", "1", "-t", "1", "--no-warmup", "-o", "json", "-v"]
+        try:
+            done = run([bench, "-m", model, *options], TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            return f"llama-bench did not end within {TIMEOUT_S} s", ""
+        except OSError as error:
+            return f"llama-bench does not start: {error}", ""
+    return judged(done), done.stderr
+
+
+def run(argv, timeout_s):
+    """Run a program in the plain locale."""
+    environment = {**os.environ, "LC_ALL": "C"}
+    return subprocess.run(argv, capture_output=True, text=True, timeout=timeout_s, env=environment)
+
+
+def system_info(server):
+    """What llama-server tells of its features when it starts, None where it tells nothing.
+
+    It is given a model that is not there and a socket of its own, and ends by itself.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        nothing, socket = os.path.join(folder, "none.gguf"), os.path.join(folder, "own.sock")
+        options = ["--offline", "--host", socket, "-m", nothing, "-lv", "4"]
+        try:
+            done = run([server, *options], TELL_TIMEOUT_S)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+    line = re.search(r"system_info: (.*)", done.stdout + done.stderr)
+    return dict(re.findall(r"(\w+) = (\w+) \|", line[1].partition("|")[2])) if line else None
+
+
+def read_back(release, said):
+    """What the release computes with here: its features, the kernels and buffers that it chose."""
+    return {
+        "system_info": system_info(os.path.join(release, "bin", "llama-server")),
+        "kleidiai": dict(re.findall(r"^kleidiai: primary (\w+) kernel feature (\w+)", said, re.M)),
+        "buffers": sorted(set(re.findall(r"(\w+) model buffer size", said))),
+    }
+
+
+def lacks(record, wants):
+    """What the plan wants and the release did not show; what it does not tell counts as unknown."""
+    return [
+        f"{name} in {part}"
+        for part, names in wants.items()
+        if record[part] is not None
+        for name in names
+        if name not in record[part]
+    ]
+
+
+def judged(done):
+    """What llama-bench's end says: None when each of its two tests computed something."""
+    if done.returncode == -signal.SIGILL:
+        return "llama-bench ended with SIGILL: it was compiled for another processor"
+    if done.returncode < 0:
+        return f"llama-bench ended with {signal.Signals(-done.returncode).name}"
+    if done.returncode:
+        words = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        return f"llama-bench ended with exit code {done.returncode}: {words}"
+    try:
+        speeds = [entry["avg_ts"] for entry in json.loads(done.stdout)]
+    except (ValueError, KeyError, TypeError):
+        return "llama-bench did not say how fast it was"
+    if len(speeds) != 2 or min(speeds) <= 0:
+        return f"llama-bench computed nothing: {speeds}"
+    return None
+
+
+def remedy(release, problem):
+    """What to do where the processor names instructions that its machine does not run."""
+    if "SIGILL" not in problem:
+        return ""
+    with open(os.path.join(release, "manifest.json"), encoding="utf-8") as file:
+        options = json.load(file)["options"]
+    if options.get("GGML_AMX_INT8") != "ON":
+        return ""
+    return (
+        ", or this one names AMX and cannot use it (engine.options: "
+        '{GGML_AMX_TILE: "OFF", GGML_AMX_INT8: "OFF"})'
+    )
+
+
+def refusal(path, release, target, wants):
+    """Why the link must not move there, None when it may."""
+    if not os.path.isdir(release):
+        return f"{target} is not there"
+    if os.path.lexists(path) and not os.path.islink(path):
+        return f"{path} is not a symbolic link; move it away and run again"
+    problem, said = smoke(release)
+    if problem:
+        return f"{target} does not compute on this node: {problem}{remedy(release, problem)}"
+    record = read_back(release, said)
+    missing = lacks(record, wants)
+    if missing:
+        return (
+            f"{target} computes on this node, but not as planned: no {', '.join(missing)} (see "
+            f"engine.variant and engine.options); it shows {json.dumps(record, sort_keys=True)}"
+        )
+    text = json.dumps(record, indent=2, sort_keys=True)
+    atomic.write(os.path.join(release, "smoke.json"), text, 0o644)
+    return None
+
+
+def main(query):
+    """Make `path` a link to `target` by a rename, so that it always points to one or the other."""
+    path, target = query["path"], query["target"]
+    folder = os.path.dirname(path)
+    problem = refusal(path, os.path.join(folder, target), target, query["wants"])
+    if problem:
+        was = f"; {os.readlink(path)} stays current" if os.path.islink(path) else ""
+        print(f"{problem}{was}", file=sys.stderr)
+        return 1
+    if os.path.islink(path) and os.readlink(path) == target:
+        return 0
+    atomic.link(path, target)
+    return 0

@@ -1,0 +1,41 @@
+"""Have systemd do what is asked of units: a fixed order of verbs, ended by the first that fails."""
+
+import subprocess
+import sys
+
+from bramble.remote import atomic
+
+# What ends comes first, what begins last, and the units' files are read in between.
+BEFORE = ("stop", "disable", "unmask", "mask")
+AFTER = ("enable", "start", "restart")
+
+
+def systemctl(*words):
+    """Run systemctl; False when it fails, after its words were passed on."""
+    done = subprocess.run(["systemctl", *words], capture_output=True, text=True)
+    if done.returncode:
+        print(f"systemctl {' '.join(words)}: {done.stderr.strip()}", file=sys.stderr)
+    return done.returncode == 0
+
+
+def journal(unit):
+    """The unit's last words, for a person who must know why it did not start."""
+    words = ["journalctl", "-u", unit, "-n", "15", "--no-pager", "-o", "cat"]
+    return subprocess.run(words, capture_output=True, text=True).stdout.strip()
+
+
+def main(query):
+    """Carry out `stop`, `disable`, `unmask`, `mask`, `reload`, `enable`, `start`, `restart`."""
+    for verb in BEFORE:
+        if query[verb] and not systemctl(verb, *query[verb]):
+            return 1
+    if query["reload"] and not systemctl("daemon-reload"):
+        return 1
+    for verb in AFTER:
+        for unit in query[verb]:
+            if not systemctl(verb, unit):
+                if verb != "enable":
+                    print(journal(unit), file=sys.stderr)
+                return 1
+    atomic.sync_etc()
+    return 0

@@ -1,0 +1,203 @@
+"""Change how this node lets people in, on trial: what is not confirmed in time is taken back.
+
+The old files are kept on disk with a script that puts them back. A timer runs it, and so does the
+next boot, so neither a lost connection nor a power cut in the middle leaves a node that nobody can
+enter. The change stays once it is confirmed, which the deploy does over a new connection.
+
+A trial is on from the instant at which UNDO has its name until it has lost it: the unit is there before
+and goes after. So a power cut finds a whole trial or none.
+"""
+
+import hashlib
+import os
+import pwd
+import shlex
+import shutil
+import stat
+import subprocess
+import sys
+
+from bramble.remote import atomic
+
+UNDO = "/var/lib/bramble/ssh-undo"
+SCRIPT = f"{UNDO}/undo.sh"
+UNIT = "bramble-ssh-undo.service"
+TIMER = "bramble-ssh-undo.timer"
+UNIT_FILE = f"/etc/systemd/system/{UNIT}"
+WANTED = f"/etc/systemd/system/multi-user.target.wants/{UNIT}"
+UNIT_TEXT = f"""[Unit]
+Description=Take back what was changed of sshd on trial
+Before=ssh.service
+ConditionPathExists={SCRIPT}
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh {SCRIPT}
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def run(*argv):
+    """Run a command; its words when it failed, None when it went well."""
+    done = subprocess.run(argv, capture_output=True, text=True)
+    return (
+        None
+        if done.returncode == 0
+        else f"{' '.join(argv)}: {(done.stderr or done.stdout).strip()}"
+    )
+
+
+def write(path, text, mode, owner):
+    """Replace a file atomically; a folder that is missing is made for its owner alone."""
+    folder, entry = os.path.dirname(path), pwd.getpwnam(owner)
+    if not os.path.isdir(folder):
+        os.mkdir(folder, 0o700)
+        os.chown(folder, entry.pw_uid, entry.pw_gid)
+        atomic.sync(os.path.dirname(folder))
+    atomic.write(path, text, mode, (entry.pw_uid, entry.pw_gid))
+
+
+def changed(path, was_sha256):
+    """Why a file is not the one that was looked at, None when it is (`was_sha256` None: no file)."""
+    if not os.path.lexists(path):
+        return None if was_sha256 is None else f"{path} is gone since it was seen; run again"
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        return f"{path} is not a plain file and was left alone; make it one, then run again"
+    with open(path, "rb") as file:
+        found = hashlib.sha256(file.read()).hexdigest()
+    return None if found == was_sha256 else f"{path} is not as it was seen; run again"
+
+
+def arm(paths, undo_after_s):
+    """Keep what stands at `paths`, and have it put back after this time and at the next boot."""
+    problem = know_unit()
+    if problem:
+        return problem
+    new = f"{UNDO}.new"
+    shutil.rmtree(new, ignore_errors=True)
+    atomic.make_folder(os.path.dirname(UNDO))
+    os.mkdir(new, 0o700)
+    for number, path in enumerate(paths):
+        if os.path.exists(path):
+            problem = run("cp", "-p", path, f"{new}/{number}")
+            if problem:
+                return problem
+    atomic.write(f"{new}/undo.sh", script(paths), 0o600)
+    atomic.place(new, UNDO)
+    return run("systemd-run", "--quiet", f"--on-active={undo_after_s}", f"--unit={UNIT}")
+
+
+def know_unit():
+    """Have the unit on disk and enabled; without the script it does nothing."""
+    atomic.write(UNIT_FILE, UNIT_TEXT, 0o644)
+    atomic.make_folder(os.path.dirname(WANTED))
+    atomic.link(WANTED, UNIT_FILE)
+    return run("systemctl", "daemon-reload")
+
+
+def forget_unit():
+    """Have no unit any more, where nothing is on trial."""
+    atomic.remove(WANTED)
+    atomic.remove(UNIT_FILE)
+    return run("systemctl", "daemon-reload")
+
+
+def script(paths):
+    """What puts back the files that stand at `paths` now; what it cannot put back stays on trial."""
+    lines = ["failed=0"]
+    for number, path in enumerate(paths):
+        place, beside = shlex.quote(path), shlex.quote(f"{path}.undo")
+        if os.path.exists(path):
+            steps = f"cp -p {UNDO}/{number} {beside} && sync {beside} && mv -T {beside} {place}"
+        else:
+            steps = f"rm -f {place}"
+        lines.append(f"{{ {steps}; }} || failed=1")
+    lines += [
+        "sync",
+        # At a boot ssh has not been started yet, so that it must not be waited for.
+        "systemctl --no-block try-reload-or-restart ssh.service",
+        '[ "$failed" = 0 ] || exit 1',
+        f"systemctl --no-block stop {TIMER}",
+        f"rm -rf {UNDO}.done && mv -T {UNDO} {UNDO}.done && sync",
+        f"rm -rf {UNDO}.done {UNIT_FILE} {WANTED}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def take_back():
+    """Put the old files back now; the problem in words when that failed."""
+    if os.path.exists(SCRIPT):
+        problem = know_unit() or run("systemctl", "start", UNIT)
+        if problem or os.path.exists(UNDO):
+            return problem or f"{UNIT} ran and {UNDO} is still there; see `journalctl -u {UNIT}`"
+    # Without its script it was a trial that ended, or one that never began.
+    shutil.rmtree(UNDO, ignore_errors=True)
+    return None
+
+
+def locked_out(keys):
+    """Why passwords must stay allowed, None when the account can be entered with a key."""
+    try:
+        with open(keys, encoding="utf-8", errors="replace") as file:
+            lines = [line.strip() for line in file]
+    except OSError:
+        lines = []
+    if any(line and not line.startswith("#") for line in lines):
+        return None
+    return f"there is no key in {keys}, so without passwords nobody could log in; add one first"
+
+
+def begin(query):
+    """Write or remove `files`, have sshd judge them and read them; the problem in words if any."""
+    if os.path.exists(SCRIPT):
+        problem = take_back()
+        return problem or "an earlier change was still on trial and was taken back; run again"
+    problem = run("sshd", "-t") or (query["keys"] and locked_out(query["keys"]))
+    if problem:
+        return problem
+    files = query["files"]
+    for file in files:
+        problem = changed(file["path"], file["was_sha256"])
+        if problem:
+            return problem
+    problem = arm([file["path"] for file in files], query["undo_after_s"])
+    if not os.path.exists(SCRIPT):
+        forget_unit()
+        return f"{problem}; nothing was changed"
+    if problem is None:
+        for file in files:
+            if file["text"] is None:
+                atomic.remove(file["path"])
+            else:
+                write(file["path"], file["text"], file["mode"], file["owner"])
+        problem = run("sshd", "-t") or run("systemctl", "try-reload-or-restart", "ssh.service")
+    if problem is None:
+        return None
+    failed = take_back()
+    return f"{problem}. It was taken back" + (f", which failed too: {failed}" if failed else "")
+
+
+def confirm():
+    """Let the change stay; the problem in words when it was taken back already."""
+    run("systemctl", "stop", TIMER)
+    if not os.path.exists(SCRIPT):
+        return "the change was taken back before it could be confirmed; run again"
+    done = f"{UNDO}.done"
+    shutil.rmtree(done, ignore_errors=True)
+    atomic.rename(UNDO, done)
+    shutil.rmtree(done)
+    return forget_unit()
+
+
+def main(query):
+    """Begin a trial, or confirm the one under way."""
+    os.environ["PATH"] = f"/usr/sbin:/sbin:{os.environ['PATH']}"
+    try:
+        problem = confirm() if query["confirm"] else begin(query)
+    except (OSError, KeyError) as error:
+        problem = f"{error}; what is on trial is taken back by itself"
+    if problem:
+        print(problem, file=sys.stderr)
+    return 1 if problem else 0

@@ -1,0 +1,44 @@
+"""Replace whole files atomically: at any instant each is the whole old or the whole new one."""
+
+import grp
+import os
+import pwd
+import stat
+import sys
+
+from bramble.remote import atomic
+
+
+def replace(path, text, mode, owner, group):
+    """Put `text` at `path`; the file has its final mode and owner before it has its name."""
+    ids = (pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid)
+    atomic.make_folder(os.path.dirname(path))
+    atomic.write(path, text, mode, ids)
+
+
+def refusal(path):
+    """Why `path` must not be replaced by a plain file, None when it may."""
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    if stat.S_ISREG(status.st_mode):
+        return None
+    kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "not a plain file"
+    return f"{path} is {kind}; bramble owns it as a plain file. Move it away and run again."
+
+
+def main(query):
+    """Replace every file of `query`, after a look that none of them is something else."""
+    refusals = [why for entry in query["files"] if (why := refusal(entry["path"]))]
+    for why in refusals:
+        print(why, file=sys.stderr)
+    if refusals:
+        return 1
+    for entry in query["files"]:
+        try:
+            replace(**entry)
+        except (OSError, KeyError) as error:
+            print(f"{entry['path']} was left as it was: {error}", file=sys.stderr)
+            return 1
+    return 0

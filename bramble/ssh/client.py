@@ -1,0 +1,111 @@
+"""A connection of our own to a host, for what needs a stream and not a deploy."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import logging
+import select
+import socket
+import threading
+from contextlib import suppress
+from itertools import pairwise
+from typing import Any
+
+import paramiko
+
+from bramble.settings import Ssh
+from bramble.ssh import keys as ssh_keys
+from bramble.ssh import known_hosts
+from bramble.ssh.config import ConfigError, Target, target
+from bramble.ssh.problems import key_problem, why
+
+
+class SshError(Exception):
+    """A host that cannot be reached or trusted; its text says what to do."""
+
+
+PROBLEMS = (OSError, EOFError, UnicodeError, ConfigError, paramiko.SSHException)
+"""What a connection may end in: of the network, of names that are none, and of SSH."""
+
+
+def connect(host: str, ssh: Ssh) -> paramiko.SSHClient:
+    """Connect to a host that the fleet's known_hosts lists, and to no other."""
+    if ssh.key and (problem := key_problem(ssh.key)):
+        raise SshError(f"ssh.key: {problem}")
+    try:
+        there = target(ssh)
+        return _client(
+            there, way(there, ssh.connect_timeout_s), ssh.connect_timeout_s, any_key=ssh.key is None
+        )
+    except PROBLEMS as error:
+        raise SshError(f"{host} cannot be reached: {why(host, ssh, error)}") from error
+
+
+def way(there: Target, timeout_s: float) -> Any:
+    """What carries bytes to an SSH server: a socket, a channel of the last jump, or a command."""
+    # What ends a connection is told in our own words; paramiko would print its traceback too.
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)
+    if there.command:
+        return paramiko.ProxyCommand(there.command)
+    carrier: Any = None
+    for jump, following in pairwise((*there.jumps, there)):
+        transport = _client(jump, carrier, timeout_s, any_key=True).get_transport()
+        assert transport is not None
+        place = (following.address, following.port)
+        carrier = transport.open_channel("direct-tcpip", place, ("127.0.0.1", 0), timeout=timeout_s)
+    return carrier or socket.create_connection((there.address, there.port), timeout_s)
+
+
+def _client(there: Target, carrier: Any, timeout_s: float, any_key: bool) -> paramiko.SSHClient:
+    """A session with a server whose key is known, over what carries it (None: a socket of its own)."""
+    client = paramiko.SSHClient()
+    for file in there.known_hosts:
+        for kind, key in known_hosts.keys(file, there.name).items():
+            known = paramiko.PKey.from_type_string(kind, base64.b64decode(key))
+            client.get_host_keys().add(there.name, kind, known)
+    client.set_missing_host_key_policy(paramiko.RejectPolicy())
+    client.connect(
+        there.address,
+        port=there.port,
+        username=there.user,
+        pkey=ssh_keys.first(there.keys),
+        allow_agent=any_key,
+        look_for_keys=any_key,
+        sock=carrier,
+        timeout=timeout_s,
+        auth_timeout=timeout_s,
+        channel_timeout=timeout_s,
+    )
+    return client
+
+
+def http_connection(client: paramiko.SSHClient, port: int) -> http.client.HTTPConnection:
+    """HTTP to a port of the node's own loopback, through the SSH connection."""
+    transport = client.get_transport()
+    if transport is None:
+        raise ConnectionError("the SSH connection was closed")
+    try:
+        channel = transport.open_channel("direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0))
+    except paramiko.SSHException as error:
+        raise ConnectionError(
+            f"nothing listens on the node's port {port} ({error}); `bramble verify` says why"
+        ) from error
+    # A channel's files lack what http.client needs of a socket's, so a pair of sockets lies between.
+    ours, theirs = socket.socketpair()
+    threading.Thread(target=_pump, args=(theirs, channel), daemon=True).start()
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection.sock = ours
+    return connection
+
+
+def _pump(plain: socket.socket, channel: paramiko.Channel) -> None:
+    """Carry bytes both ways until one side ends, be it in the middle of what the other still says."""
+    sides: list[Any] = [plain, channel]
+    with plain, channel, suppress(OSError):
+        while True:
+            for ready in select.select(sides, [], [])[0]:
+                data = ready.recv(65536)
+                if not data:
+                    return
+                (channel if ready is plain else plain).sendall(data)

@@ -1,0 +1,1 @@
+"""The checks for tests of a person's own, over testinfra."""

@@ -1,0 +1,89 @@
+"""The checks through testinfra: the same functions, over the `host` fixture of any backend."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from testinfra.host import Host as Connection
+
+from bramble import registry, remote
+from bramble.board import board
+from bramble.fit.ahead import with_dimensions
+from bramble.inventory import Host, Inventory
+from bramble.plan import NodePlan, look_at, make
+from bramble.settings import Ssh
+from bramble.snapshot import Snapshot, Unknown, read
+from bramble.ssh.config import target
+
+
+class TestinfraNode:
+    """A node that checks look at through testinfra: one look, taken once."""
+
+    __test__ = False  # not a test class, whatever its name begins with
+
+    def __init__(self, connection: Connection, host: Host) -> None:
+        self._connection = connection
+        self._host = host
+        query = look_at(host.settings, registry.roles_of(host.settings))
+        asked_at_s = time.time()
+        answer = remote.answer(self._run("probe", query))
+        self.snapshot: Snapshot = read(answer, asked_at_s, time.time())
+        self.plan = self._plan()
+
+    def _run(self, program: str, query: Mapping[str, Any]) -> str:
+        # A here document, as testinfra gives commands no standard input.
+        text = remote.program(program, query)
+        command = f"{remote.COMMAND} <<'BRAMBLE_END'\n{text}\nBRAMBLE_END"
+        with self._connection.sudo():
+            output: str = self._connection.check_output(command)
+        return output
+
+    def _plan(self) -> NodePlan:
+        found = board(self.snapshot)
+        if isinstance(found, Unknown):
+            raise ValueError(f"{self._host.name}: {found.why}")
+        settings = with_dimensions(self._host.settings, self.snapshot, warnings.warn)
+        return make(self._host.name, settings, found, registry.roles_of(settings))
+
+    def ask(self, url: str, question: str) -> Mapping[str, Any] | Unknown:
+        """The model's answer, asked on the node itself."""
+        query = {"url": url, "question": question, "max_tokens": 64, "timeout_s": 300}
+        answer: Mapping[str, Any] = remote.answer(self._run("ask", query))
+        return answer
+
+    def read_back(self, path: str) -> None:
+        """Not here: reading gigabytes back is what `bramble verify --deep` is for."""
+
+
+def ssh_config(inventory: Inventory) -> str:
+    """The fleet as an OpenSSH configuration: keys, ports and trust as in the inventory."""
+    return "".join(_entry(host) for host in inventory.hosts.values())
+
+
+def _entry(host: Host) -> str:
+    ssh = host.settings["ssh"]
+    assert isinstance(ssh, Ssh)
+    there = target(ssh)
+    lines = [
+        f"HostName {there.address}",
+        f"Port {there.port}",
+        f"User {there.user}",
+        f"UserKnownHostsFile {ssh.known_hosts}",
+        "StrictHostKeyChecking yes",
+        f"ConnectTimeout {ssh.connect_timeout_s}",
+        # OpenSSH alone would wait for ever on a node that vanished.
+        "ServerAliveInterval 5",
+        "ServerAliveCountMax 3",
+        *(f"IdentityFile {key}" for key in there.keys),
+    ]
+    if ssh.key:
+        lines += ["IdentitiesOnly yes"]
+    if there.command:
+        lines += [f"ProxyCommand {there.command}"]
+    if there.jumps:
+        jumps = (f"{jump.user}@{jump.shown}" if jump.user else jump.shown for jump in there.jumps)
+        lines += [f"ProxyJump {','.join(jumps)}"]
+    return f"Host {host.name}\n" + "".join(f"    {line}\n" for line in lines)

@@ -1,0 +1,201 @@
+"""The short programs for nodes: a command, a service, a question; and how programs are put together."""
+
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from bramble import remote
+from bramble.remote import ask, command, reexec, service
+
+UNIT = "llama-server.service"
+
+
+# Putting programs together
+
+
+def test_a_program_is_its_module_with_a_last_line_that_runs_it():
+    query = {"argv": ["sh", "-c", "exit 3"], "text": 'it\'s "quoted" \\ and\nbroken, größer'}
+    done = subprocess.run(
+        [sys.executable, "-Iu", "-"], input=remote.program("command", query), text=True, check=False
+    )
+    assert done.returncode == 3
+
+
+def test_the_same_query_makes_the_same_program():
+    assert remote.program("service", {"a": 1}) == remote.program("service", {"a": 1})
+
+
+# A command
+
+
+def test_a_command_that_goes_well_is_quiet(capfd):
+    assert command.main({"argv": ["sh", "-c", "echo fine"]}) == 0
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_command_that_fails_is_named_with_its_words(capfd):
+    assert command.main({"argv": ["sh", "-c", "echo out; echo err >&2; exit 5"]}) == 5
+    said = capfd.readouterr().err
+    assert said.startswith("sh -c ")
+    assert "exit code 5\nout\nerr\n" in said
+
+
+# A service
+
+
+@pytest.fixture
+def systemd(monkeypatch):
+    """A systemd that takes every order; `failing` names the one that it does not take."""
+    made = SimpleNamespace(orders=[], failing=None)
+
+    def run(argv, **options):
+        words = " ".join(argv[1:])
+        if argv[0] == "journalctl":
+            return SimpleNamespace(stdout="cannot load the model\n")
+        made.orders.append(words)
+        if made.failing and made.failing in words:
+            raise subprocess.CalledProcessError(1, argv, stderr="no such unit\n")
+        return SimpleNamespace(stdout="")
+
+    fake = SimpleNamespace(run=run, CalledProcessError=subprocess.CalledProcessError)
+    monkeypatch.setattr(service, "subprocess", fake)
+    return made
+
+
+def query(**changes):
+    orders = {"reload": True, "enable": True, "restart": True}
+    return {"unit": UNIT, **orders, **changes}
+
+
+def test_a_service_is_reloaded_enabled_and_restarted_in_this_order(systemd):
+    assert service.main(query()) == 0
+    assert systemd.orders == [
+        "daemon-reload",
+        f"enable {UNIT}",
+        f"reset-failed {UNIT}",
+        f"restart {UNIT}",
+    ]
+
+
+def test_only_what_is_asked_is_done(systemd):
+    assert service.main(query(reload=False, enable=False, restart=False)) == 0
+    assert systemd.orders == []
+
+
+def test_an_order_that_systemd_does_not_take_is_told_with_the_journal(systemd, capsys):
+    systemd.failing = "enable"
+    assert service.main(query()) == 1
+    said = capsys.readouterr().err
+    assert f"systemctl enable {UNIT}: no such unit" in said
+    assert "cannot load the model" in said
+
+
+# A question
+
+
+@pytest.fixture
+def reply(monkeypatch):
+    """What the server replies, or the error that it ends in."""
+    made = SimpleNamespace(text="{}", error=None, requests=[])
+
+    class Opener:
+        def open(self, request, timeout):
+            made.requests.append((request, timeout))
+            if made.error:
+                raise made.error
+            return Body(made.text)
+
+    class Body:
+        def __init__(self, text):
+            self.text = text
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            return None
+
+        def read(self):
+            return self.text
+
+    monkeypatch.setattr(ask.urllib.request, "build_opener", lambda *handlers: Opener())
+    return made
+
+
+QUESTION = {"url": "http://127.0.0.1:8080", "question": "2+2?", "max_tokens": 9, "timeout_s": 7}
+
+
+def asked(capsys):
+    assert ask.main(QUESTION) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_an_answer_has_its_text_speed_and_build(reply, capsys):
+    reply.text = json.dumps(
+        {
+            "choices": [{"message": {"content": "4"}}],
+            "timings": {"predicted_per_second": 9.5},
+            "system_fingerprint": "b1-abc",
+        }
+    )
+    assert asked(capsys) == {"answer": "4", "tokens_per_second": 9.5, "build": "b1-abc"}
+    ((request, timeout),) = reply.requests
+    assert request.full_url == "http://127.0.0.1:8080/v1/chat/completions"
+    body = json.loads(request.data)
+    assert (body["temperature"], body["max_tokens"], timeout) == (0, 9, 7)
+    assert body["messages"] == [{"role": "user", "content": "2+2?"}]
+
+
+@pytest.mark.parametrize("text", ["<html>", "{}", "[]", '{"choices": []}', '{"choices": [1]}', "1"])
+def test_a_reply_of_another_form_is_a_problem_and_no_failure(reply, capsys, text):
+    reply.text = text
+    assert list(asked(capsys)) == ["problem"]
+
+
+@pytest.mark.parametrize("error", [TimeoutError("late"), ask.http.client.BadStatusLine("SSH")])
+def test_a_server_that_does_not_answer_is_a_problem_and_no_failure(reply, capsys, error):
+    reply.error = error
+    assert asked(capsys)["problem"].startswith(type(error).__name__)
+
+
+# systemd itself
+
+
+@pytest.fixture
+def manager(monkeypatch):
+    """A systemd that is away for a while after its re-execution; a question takes it a second."""
+    made = SimpleNamespace(orders=[], away_s=0, refuses=False, now=0)
+
+    def run(argv, **options):
+        made.orders.append(" ".join(argv[1:]))
+        if argv[1] == "daemon-reexec":
+            return SimpleNamespace(returncode=int(made.refuses), stderr="Access denied\n")
+        made.now += 1
+        return SimpleNamespace(returncode=int(made.now <= made.away_s), stderr="")
+
+    fake_time = SimpleNamespace(monotonic=lambda: made.now, sleep=lambda seconds: None)
+    monkeypatch.setattr(reexec, "subprocess", SimpleNamespace(run=run))
+    monkeypatch.setattr(reexec, "time", fake_time)
+    return made
+
+
+def test_systemd_is_executed_anew_and_waited_for(manager):
+    manager.away_s = 3
+    assert reexec.main({"deadline_s": 60}) == 0
+    assert manager.orders == ["daemon-reexec", *["show -p Version"] * 4]
+
+
+def test_a_systemd_that_stays_away_is_said(manager, capsys):
+    manager.away_s = 1000
+    assert reexec.main({"deadline_s": 60}) == 1
+    assert "did not answer again within 60 s" in capsys.readouterr().err
+
+
+def test_a_systemd_that_refuses_is_said_in_its_words(manager, capsys):
+    manager.refuses = True
+    assert reexec.main({"deadline_s": 60}) == 1
+    assert capsys.readouterr().err == "systemctl daemon-reexec: Access denied\n"
+    assert manager.orders == ["daemon-reexec"]
