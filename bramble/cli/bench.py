@@ -42,6 +42,12 @@ class _Row:
     help="Runs of llama-bench on each host.",
 )
 @click.option(
+    "--cool",
+    type=click.IntRange(0, 3600),
+    metavar="SECONDS",
+    help="How long a board may take to cool before each run; else five minutes.",
+)
+@click.option(
     "--kept", is_flag=True, help="Judge the last result that is kept; connect to nothing."
 )
 @click.option(
@@ -51,7 +57,12 @@ class _Row:
 )
 @AS_JSON
 def bench(
-    hosts: tuple[str, ...], rounds: int, kept: bool, chart: Path | None, as_json: bool
+    hosts: tuple[str, ...],
+    rounds: int,
+    cool: int | None,
+    kept: bool,
+    chart: Path | None,
+    as_json: bool,
 ) -> None:
     """Measure HOSTs as they serve: memory, prompt and answer, with heat, clock and throttling watched.
 
@@ -75,7 +86,7 @@ def bench(
         if kept:
             rows = [_kept(host) for host in dict.fromkeys(hosts)]
         else:
-            outcome = _run(hosts, rounds, as_json)
+            outcome = _run(hosts, rounds, cool, as_json)
             rows = [_measured(host, outcome) for host in dict.fromkeys(hosts)]
             chart = chart or outcome.report.with_suffix(".html")
             if outcome.code:
@@ -101,10 +112,13 @@ def _check(hosts: Sequence[str], chart: Path | None) -> None:
         _history(host, 0)
 
 
-def _run(hosts: Sequence[str], rounds: int, as_json: bool) -> driver.Outcome:
+def _run(hosts: Sequence[str], rounds: int, cool: int | None, as_json: bool) -> driver.Outcome:
     show = driver.be_quiet if as_json else driver.show_line
     try:
-        return driver.run("bench", hosts, "-y", "--data", f"rounds={rounds}", show=show)
+        options = ["-y", "--data", f"rounds={rounds}"]
+        if cool is not None:
+            options += ["--data", f"cool={cool}"]
+        return driver.run("bench", hosts, *options, show=show)
     except KeyboardInterrupt:
         click.echo(
             "Stopped. What the hosts have begun goes on there; the same command takes it up.",

@@ -26,8 +26,14 @@ if TYPE_CHECKING:
     show_default=True,
     help="Runs of each variant.",
 )
+@click.option(
+    "--cool",
+    type=click.IntRange(0, 3600),
+    metavar="SECONDS",
+    help="How long a board may take to cool before each run; else five minutes.",
+)
 @AS_JSON
-def race(host: str, variants: str | None, rounds: int, as_json: bool) -> None:
+def race(host: str, variants: str | None, rounds: int, cool: int | None, as_json: bool) -> None:
     """Run variants of llama.cpp in turn on HOST, with its own model, and lock the fastest.
 
     Each is built or fetched as a deploy would, beside the release that is current and serves on.
@@ -42,6 +48,8 @@ def race(host: str, variants: str | None, rounds: int, as_json: bool) -> None:
     from bramble.llama.race import decide, entries
 
     options = ["-y", "--data", f"rounds={rounds}"]
+    if cool is not None:
+        options += ["--data", f"cool={cool}"]
     if variants is not None:
         options += ["--data", f"variants={','.join(_known(variants))}"]
     show = driver.be_quiet if as_json else driver.show_line

@@ -10,6 +10,8 @@ from typing import Any
 PLAIN = "plain"
 PROMPT_TOKENS, ANSWER_TOKENS = 128, 32
 """One turn of a conversation: what is asked, and what is answered."""
+COOL_S = 300
+"""How long a board may take to cool before each run: one that starts hot would be held back in it."""
 
 
 def as_served(given: Mapping[str, str], rounds: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pyinfra.context import host, state
 from bramble import remote
 from bramble.bench import gather, result
 from bramble.inventory import folder
-from bramble.llama.race import as_served
+from bramble.llama.race import COOL_S, as_served
 from bramble.plan import Interests, NodePlan, identity
 from bramble.pyinfra import connection
 from bramble.pyinfra.boundary import Problem
@@ -30,7 +30,10 @@ TIMEOUT_S = 24 * 3600
 
 @in_words
 def bench(node: Node) -> None:
-    """Measure what is current on the node, `--data rounds=N` times, and keep it in the inventory."""
+    """Measure what is current on the node, `--data rounds=N` times, and keep it in the inventory.
+
+    `--data cool=S`: how long it may take to cool before each run.
+    """
     if node.plan is None:
         return
     lacking = [name for name in gather.NEEDED if name not in node.plan.roles]
@@ -44,11 +47,13 @@ def bench(node: Node) -> None:
         )
         refuse(name="Refuse the benchmark", problem=Problem(why))
         return
-    step = step_of(node.plan, release, int(host.data.get("rounds", 5)))
+    step = step_of(
+        node.plan, release, int(host.data.get("rounds", 5)), int(host.data.get("cool", COOL_S))
+    )
     measure(name="Benchmark", node=node, release=release, step=step)
 
 
-def step_of(plan: NodePlan, release: str, rounds: int) -> Step:
+def step_of(plan: NodePlan, release: str, rounds: int, cool_s: int) -> Step:
     """The runs as a step: it goes on without this computer, and a later run takes its figures up."""
     given = plan.provided
     entry = {"variant": release, "folder": f"{given['engine.home']}/releases/{release}"}
@@ -59,6 +64,7 @@ def step_of(plan: NodePlan, release: str, rounds: int) -> Step:
         "take_up": True,
     }
     query["id"] = identity(query)
+    query["cool_s"] = cool_s
     query["result"] = RESULTS.format(query["id"])
     why = f"release {release} with {given['model.name']}, {rounds} times"
     return Step("Benchmark", why, "llama_bench", query, detached=True, timeout_s=TIMEOUT_S)

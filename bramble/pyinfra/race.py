@@ -12,7 +12,7 @@ from pyinfra.context import host, state
 
 from bramble import registry
 from bramble.inventory import InventoryError, from_data
-from bramble.llama.race import as_served
+from bramble.llama.race import COOL_S, as_served
 from bramble.plan import NodePlan, identity, make
 from bramble.pyinfra import connection
 from bramble.pyinfra.boundary import Problem
@@ -28,7 +28,10 @@ TIMEOUT_S = 24 * 3600
 
 @in_words
 def race(node: Node) -> None:
-    """Have the variants of `--data variants=A,B` on this node, and run them `--data rounds=N` times."""
+    """Have the variants of `--data variants=A,B` on this node, and run them `--data rounds=N` times.
+
+    `--data cool=S`: how long it may take to cool before each run.
+    """
     if node.plan is None:
         return
     said = host.data.get("variants")
@@ -39,7 +42,12 @@ def race(node: Node) -> None:
         return
     for variant in host.loop(plans):
         bring(Node(plans[variant], node.snapshot, node.query), "engine", "candidate")
-    run_in_turn(name="Race", plans=plans, rounds=int(host.data.get("rounds", 5)))
+    run_in_turn(
+        name="Race",
+        plans=plans,
+        rounds=int(host.data.get("rounds", 5)),
+        cool_s=int(host.data.get("cool", COOL_S)),
+    )
 
 
 def candidates(
@@ -71,15 +79,14 @@ def candidates(
 
 
 @on_host
-def run_in_turn(plans: Mapping[str, NodePlan], rounds: int) -> str | Work:
+def run_in_turn(plans: Mapping[str, NodePlan], rounds: int, cool_s: int) -> str | Work:
     """Run every candidate's llama-bench on the node, and put the figures into the report."""
     if not state.is_executing:
         return "the race runs at the end"
-    return lambda host: _run(host, plans, rounds)
+    return lambda host: _run(host, step_of(plans, rounds, cool_s), plans)
 
 
-def _run(host: Host, plans: Mapping[str, NodePlan], rounds: int) -> bool:
-    step = step_of(plans, rounds)
+def _run(host: Host, step: Step, plans: Mapping[str, NodePlan]) -> bool:
     well, output = connection.follow(host, step)
     problem = None if well else output.strip() or "it failed without a word"
     found = _result(host, step) if well else None
@@ -99,7 +106,7 @@ def _run(host: Host, plans: Mapping[str, NodePlan], rounds: int) -> bool:
     return this_run().stepped(host, step, problem)
 
 
-def step_of(plans: Mapping[str, NodePlan], rounds: int) -> Step:
+def step_of(plans: Mapping[str, NodePlan], rounds: int, cool_s: int) -> Step:
     """The race as a step: it goes on without this computer, and a later run follows it."""
     query = {
         **as_served(plans["plain"].provided, rounds),
@@ -112,6 +119,7 @@ def step_of(plans: Mapping[str, NodePlan], rounds: int) -> Step:
         "take_up": False,
     }
     query["id"] = identity(query)
+    query["cool_s"] = cool_s
     why = f"{', '.join(plans)} in turn, {rounds} times"
     return Step("Race", why, "llama_bench", query, detached=True, timeout_s=TIMEOUT_S)
 

@@ -22,8 +22,6 @@ from bramble.remote import atomic, vitals
 
 RUN_TIMEOUT_S = 1800
 WATCH_EVERY_S = 2
-# A board that starts a run hot would be held back in it: it gets some time to cool before.
-COOL_S = 300
 TRIES = 3
 RESERVE_BYTES = 256 * 1024**2
 CLOCK = "/sys/devices/system/cpu/cpufreq/policy0/scaling_cur_freq"
@@ -98,7 +96,7 @@ def command(query, folder):
 
 def bench(query, folder):
     """One run: its figures, and what was seen of the node meanwhile."""
-    vitals.cool(say, COOL_S, WATCH_EVERY_S)
+    vitals.cool(say, query["cool_s"], WATCH_EVERY_S)
     before, watch = spent(), vitals.Watch()
     with subprocess.Popen(
         command(query, folder),

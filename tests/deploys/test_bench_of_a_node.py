@@ -38,7 +38,7 @@ def pi5(tmp_path, monkeypatch):
     settings = from_data("pi5-a", data, registry.sections())
     plan = make("pi5-a", settings, PI5, registry.roles_of(settings))
     query = look_at(settings, registry.roles_of(settings))
-    step = bench.step_of(plan, "a" * 12, 2)
+    step = bench.step_of(plan, "a" * 12, 2, 300)
     made = SimpleNamespace(
         folder=tmp_path, plan=plan, step=step, asked=[], events=[], followed=(True, "")
     )
@@ -146,8 +146,8 @@ def test_the_runs_are_as_the_server_computes_and_are_taken_up(pi5):
     assert (query["threads"], query["ubatch_tokens"], query["rounds"]) == (4, 128, 2)
     assert (query["held_back"], query["take_up"]) == ("note", True)
     assert query["candidates"][0]["folder"].endswith(f"/releases/{'a' * 12}")
-    assert bench.step_of(pi5.plan, "a" * 12, 2) == pi5.step
-    assert bench.step_of(pi5.plan, "b" * 12, 2).query["result"] != query["result"]
+    assert bench.step_of(pi5.plan, "a" * 12, 2, 300) == pi5.step
+    assert bench.step_of(pi5.plan, "b" * 12, 2, 300).query["result"] != query["result"]
 
 
 def test_the_look_asks_for_all_that_roles_want_and_more(pi5):

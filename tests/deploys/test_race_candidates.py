@@ -77,7 +77,7 @@ def test_what_cannot_be_raced_is_told(planned, settings, variants, error, said):
 
 
 def test_the_runs_are_as_the_server_computes(planned):
-    step = race.step_of(race.candidates(*planned(), ("rpc",)), 5)
+    step = race.step_of(race.candidates(*planned(), ("rpc",)), 5, 300)
     assert step.detached
     query = step.query
     assert (query["threads"], query["ubatch_tokens"], query["rounds"]) == (4, 128, 5)
@@ -87,9 +87,15 @@ def test_the_runs_are_as_the_server_computes(planned):
 
 
 def test_races_of_other_variants_are_other_races(planned):
-    one = race.step_of(race.candidates(*planned(), ("rpc",)), 5)
-    other = race.step_of(race.candidates(*planned(), ("openblas",)), 5)
+    one = race.step_of(race.candidates(*planned(), ("rpc",)), 5, 300)
+    other = race.step_of(race.candidates(*planned(), ("openblas",)), 5, 300)
     assert one.query["id"] != other.query["id"]
+
+
+def test_how_long_a_board_may_cool_is_no_other_race(planned):
+    one, other = (race.step_of(race.candidates(*planned(), ("rpc",)), 5, s) for s in (0, 300))
+    assert one.query["id"] == other.query["id"]
+    assert (one.query["cool_s"], other.query["cool_s"]) == (0, 300)
 
 
 def test_a_host_that_stays_at_a_release_races_what_it_would_get_without(planned, tmp_path):

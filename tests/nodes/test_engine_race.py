@@ -66,7 +66,9 @@ def told(virtual_pis, word, text):
 
 def test_a_board_that_is_held_back_decides_nothing(fleet, virtual_pis):
     with told(virtual_pis, "get_throttled", "throttled=0x4"):
-        done = fleet.bramble("engine", "race", NODE, "--variants", "rpc", "--rounds", "3")
+        done = fleet.bramble(
+            "engine", "race", NODE, "--variants", "rpc", "--rounds", "3", "--cool", "2"
+        )
     assert done.returncode == 1, done.stdout
     assert "the board was held back (throttled)" in done.stdout
     assert not (fleet.folder / engine_lock.FILE).exists()
@@ -96,7 +98,7 @@ def test_the_winner_is_locked_and_the_next_deploy_brings_it(fleet, virtual_pis):
 def test_a_benchmark_notes_what_holds_the_node_back_and_the_server_serves_on(fleet, virtual_pis):
     before = virtual_pis.said(NODE, PID)
     with told(virtual_pis, "get_throttled", "throttled=0x8"):
-        done = fleet.bramble("bench", NODE, "--rounds", "2", "--json")
+        done = fleet.bramble("bench", NODE, "--rounds", "2", "--cool", "2", "--json")
     assert done.returncode == 0, done.stdout
     (host,) = as_json(done)["hosts"]
     (kept,) = result.kept(fleet.folder, NODE)

@@ -28,7 +28,6 @@ def node(tmp_path, monkeypatch):
     (tmp_path / "get_throttled").write_text("throttled=0x0\n")
     monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
     monkeypatch.setattr(llama_bench, "WATCH_EVERY_S", 0.05)
-    monkeypatch.setattr(llama_bench, "COOL_S", 0.3)
     return made
 
 
@@ -52,6 +51,7 @@ def run(node, rounds=2, variants=("plain", "rpc"), **more):
             "threads": 3,
             "ubatch_tokens": 64,
             "held_back": "end",
+            "cool_s": 0.3,
             "unit": "llama-server.service",
             "result": str(node.result),
             "take_up": False,
