@@ -47,8 +47,8 @@ try: system setup ## A virtual Pi from nothing to an answer (root on Debian)
 test: PACKAGES += ccache cmake g++-aarch64-linux-gnu gcc gnupg libc6-dev ninja-build $(MACHINE_PACKAGES)
 test: PACKAGES += $(DURABILITY_PACKAGES)
 test: system setup lint ## Everything: lint, fast tests, then the tests on virtual Pis
-	$(BIN)/pytest -q -n 2 -m 'not nodes'
-	$(BIN)/pytest -q -n 2 --dist loadfile -m nodes
+	$(BIN)/pytest -q -n 2 -m 'not nodes' --durations 10
+	$(BIN)/pytest -q -n 2 --dist loadfile -m nodes --durations 20
 
 .PHONY: quick
 quick: setup lint ## Lint and the fast tests
