@@ -79,10 +79,10 @@ bench: system setup .venv-bench/ready ## Beside tuned Ansible, curl, Debian's ll
 	touch $@
 
 .PHONY: docs
-# -P: the folder docs/roles would hide the package roles.
-docs: setup ## Rewrite the generated pages of docs/reference and the tables of memory.md
-	$(BIN)/python -P docs/generate.py
-	$(BIN)/python -P docs/memory_tables.py
+docs: setup ## Rewrite the generated pages and tables of docs/, and build the site into site/
+	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/memory_tables.py
+	$(BIN)/sphinx-build -q -W --keep-going -c docs . site
 
 .PHONY: lock
 lock: ## Renew requirements.lock
@@ -94,4 +94,4 @@ lock: ## Renew requirements.lock
 
 .PHONY: clean
 clean: ## Remove what these commands made in this folder
-	rm -rf .venv .venv-bench .venv-lock reports .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	rm -rf .venv .venv-bench .venv-lock reports site .pytest_cache .mypy_cache .ruff_cache *.egg-info

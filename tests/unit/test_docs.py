@@ -1,7 +1,6 @@
 """The docs say what the code does: generated pages, JSON keys, commands and links."""
 
 import ast
-import importlib.util
 import json
 import re
 import shlex
@@ -30,6 +29,9 @@ from bramble.remote import prune_models
 from bramble.settings import Section
 from bramble.snapshot import Snapshot
 from bramble.virtual.model import Node
+from docs import generate
+from docs.pages.settings import section_in
+from docs.pages.written import WRITTEN
 from tests.shapes.models import all_shapes
 from tests.unit.good_node import PI5, node_plan
 from tests.unit.good_result import result
@@ -44,22 +46,14 @@ PAGES = sorted(
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-def generator():
-    """docs/generate.py, which is no package's module."""
-    spec = importlib.util.spec_from_file_location("docs_generate", ROOT / "docs" / "generate.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-GENERATED = generator().pages()
+GENERATED = generate.pages()
 
 
 def names(model, above):
     """Every setting of a section, those inside of others too."""
     for name, field in model.model_fields.items():
         yield f"{above}.{name}"
-        inner = generator()._section_in(field.annotation)
+        inner = section_in(field.annotation)
         if inner:
             assert issubclass(inner, Section)
             yield from names(inner, f"{above}.{name}")
@@ -108,7 +102,7 @@ def test_every_program_that_writes_is_known_to_the_page_of_files():
     plan = node_plan()
     for role in registry.roles():
         for step in role.plan.steps(plan.roles[role.name], plan, Snapshot()):
-            assert step.why is None or step.program in generator().WRITTEN
+            assert step.why is None or step.program in WRITTEN
 
 
 # JSON
