@@ -82,6 +82,7 @@ bench: system setup .venv-bench/ready ## Beside tuned Ansible, curl, Debian's ll
 docs: setup ## Rewrite the generated pages and tables of docs/, and build the site into site/
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/memory_tables.py
+	$(BIN)/python docs/session.py
 	$(BIN)/sphinx-build -q -W --keep-going -c docs . site
 
 .PHONY: lock

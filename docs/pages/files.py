@@ -66,9 +66,9 @@ def files_page() -> str:
         "release's identity, SHA256 the first twelve digits of the pinned hash, NAME `model.name` and\n"
         "the disk's name. `bramble plan HOST` shows the same of a real host, with each file's text as\n"
         "a difference.\n\n"
-        "bramble owns whole files: it replaces them, and merges with nobody's. The roles boot\n"
-        "and storage alone edit files that are others': each line below says which part. It never\n"
-        "removes a file that it no longer plans, nor old releases and models.\n"
+        "bramble owns whole files: it replaces them, and merges with nobody's. The roles base,\n"
+        "boot and storage alone edit files that are others': each line below says which part. What is\n"
+        "taken back or removed, and when, is on each role's page.\n"
     ]
     fstab, name = "/etc/fstab", "/dev/disk/by-id/usb-NAME"
     fresh = Snapshot(

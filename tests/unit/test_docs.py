@@ -29,7 +29,7 @@ from bramble.remote import prune_models
 from bramble.settings import Section
 from bramble.snapshot import Snapshot
 from bramble.virtual.model import Node
-from docs import generate
+from docs import generate, session
 from docs.pages.settings import section_in
 from docs.pages.written import WRITTEN
 from tests.shapes.models import all_shapes
@@ -96,6 +96,11 @@ def test_every_command_that_people_run_stands_in_the_readme():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for name in main.commands:
         assert f"bramble {name}" in readme
+
+
+def test_the_picture_in_the_readme_is_what_its_text_makes():
+    drawn = session.PICTURE.read_text(encoding="utf-8")
+    assert drawn == session.picture(session.TEXT.read_text(encoding="utf-8"))
 
 
 def test_every_program_that_writes_is_known_to_the_page_of_files():

@@ -1,0 +1,46 @@
+"""Draw docs/session.svg, the picture in README.md, from docs/session.txt.
+
+The text is what the two commands in it printed for a fresh virtual Pi, without pyinfra's table, repeated
+progress, and the lines where `[...]` stands. A test fails when the picture is not what this draws.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+TEXT = Path(__file__).with_name("session.txt")
+PICTURE = TEXT.with_suffix(".svg")
+
+
+def picture(text: str) -> str:
+    """The text as a terminal shows it, as SVG."""
+    lines = text.splitlines()
+    console = Console(
+        record=True, width=max(map(len, lines)) + 1, file=io.StringIO(), force_terminal=True
+    )
+    for line in lines:
+        console.print(_styled(line), soft_wrap=True)
+    drawn = console.export_svg(title="from a fresh Pi to an answer", unique_id="session")
+    # rich would have the font loaded from the network; a viewer's own monospaced one will do.
+    drawn = re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL)
+    # git takes blanks at a line's end for a fault.
+    return "\n".join(line.rstrip() for line in drawn.splitlines()) + "\n"
+
+
+def _styled(line: str) -> Text:
+    text = Text(line)
+    text.highlight_regex(r"^\$ .*", "bold")
+    text.highlight_regex(r"^--> .*", "cyan")
+    text.highlight_regex(r"^ *\[(vpi-1|\.\.\.)\]", "bright_black")
+    text.highlight_regex(r"\d+ of \d+ checks pass|(?<=\? )4$|^4$", "green")
+    return text
+
+
+if __name__ == "__main__":
+    PICTURE.write_text(picture(TEXT.read_text(encoding="utf-8")), encoding="utf-8")
+    print(f"wrote docs/{PICTURE.name}")
