@@ -95,4 +95,4 @@ lock: ## Renew requirements.lock
 
 .PHONY: clean
 clean: ## Remove what these commands made in this folder
-	rm -rf .venv .venv-bench .venv-lock reports site .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	rm -rf .venv .venv-bench .venv-lock reports build bramble-try site .pytest_cache .mypy_cache .ruff_cache *.egg-info

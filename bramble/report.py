@@ -29,18 +29,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from bramble import project
+
 STOPPED = 130
 """The exit code of a run that was interrupted, as shells have it."""
 
 VARIABLE = "BRAMBLE_REPORT"
-"""Names the report's file; not set: a file of its own for each run in reports/."""
+"""Names the report's file; not set: a file of its own for each run in the project's reports/."""
 
 
 def path() -> Path:
     """Where this run's report goes."""
     named = os.environ.get(VARIABLE)
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    return Path(named) if named else Path("reports", f"{stamp}-{os.getpid()}.jsonl")
+    return Path(named) if named else project.reports() / f"{stamp}-{os.getpid()}.jsonl"
 
 
 class Report:

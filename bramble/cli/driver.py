@@ -15,14 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bramble import report
+from bramble import project, report
 from bramble.sanitize import printable
 
 if TYPE_CHECKING:
     from bramble.inventory import Host
-
-ROOT = Path(__file__).parents[2]
-"""The repository: where inventory.py and deploys/ are."""
 
 LAST_WORDS = 3
 """So many lines of a run that got to no host are shown."""
@@ -63,7 +60,7 @@ class Outcome:
         if self.is_whole:
             return ""
         if self.code < 0:
-            ended = f"was ended by {signal.Signals(-self.code).name}"
+            ended = f"was ended by {signal_name(-self.code)}"
         elif self.code == report.STOPPED:
             ended = "was stopped"
         else:
@@ -88,6 +85,12 @@ class Outcome:
     def changed(self) -> set[str]:
         """The hosts that something was changed on."""
         return {name for entry in self.of("end") for name in entry["changed"]}
+
+
+def signal_name(number: int) -> str:
+    """Name a signal by its number, and by its name where it has one."""
+    names = {each.value: f" ({each.name})" for each in signal.Signals}
+    return f"signal {number}{names.get(number, '')}"
 
 
 def check_hosts(names: Sequence[str]) -> None:
@@ -132,13 +135,19 @@ def keys_that_open_nothing(hosts: Mapping[str, Host]) -> str:
 def run(
     deploy: str, hosts: Sequence[str], *options: str, show: Callable[[str, str], None]
 ) -> Outcome:
-    """Run deploys/<deploy>.py on the hosts (none: all), showing what is said of each of them."""
+    """Run deploys/<deploy>.py on the hosts (none: all), showing what is said of each of them.
+
+    A project's own inventory.py and deploy are run, and bramble's where it has none.
+    """
     check_hosts(hosts)
+    root = project.root(project.folder())
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    file = Path("reports", f"{stamp}-{os.getpid()}-{deploy}.jsonl").absolute()
+    file = project.reports() / f"{stamp}-{os.getpid()}-{deploy}.jsonl"
     log = file.with_suffix(".log")
     file.parent.mkdir(parents=True, exist_ok=True)
-    argv = [sys.executable, "-m", "pyinfra", "inventory.py", f"deploys/{deploy}.py", *options]
+    files = [str(project.part(root, name)) for name in (project.ENTRY, f"deploys/{deploy}.py")]
+    # -P: a file of the project's must not hide a module that pyinfra imports.
+    argv = [sys.executable, "-P", "-m", "pyinfra", *files, *options]
     for host in hosts:
         argv += ["--limit", host]
     last_words: dict[str, str] = {}
@@ -147,7 +156,7 @@ def run(
         last_words[host] = text.strip()
         show(host, text)
 
-    code = _call(argv, file, log, listen)
+    code = _call(argv, root, file, log, listen)
     left = Outcome(code, tuple(report.read(file)), file, log, last_words)
     if code and not left.hosts:
         _tell_end(left)
@@ -161,13 +170,13 @@ def _tell_end(left: Outcome) -> None:
     click.echo(f"{said}\n{left.cut_off} (the whole log: {left.log})", err=True)
 
 
-def _call(argv: Sequence[str], file: Path, log: Path, listen: Callable[[str, str], None]) -> int:
-    from bramble.inventory import folder
-
+def _call(
+    argv: Sequence[str], root: Path, file: Path, log: Path, listen: Callable[[str, str], None]
+) -> int:
     environment = {
         **os.environ,
         report.VARIABLE: str(file),
-        "BRAMBLE_INVENTORY": str(folder().absolute()),
+        project.VARIABLE: str(project.folder()),
         "PYINFRA_PROGRESS": "off",
         "PYTHONUNBUFFERED": "1",
     }
@@ -175,7 +184,7 @@ def _call(argv: Sequence[str], file: Path, log: Path, listen: Callable[[str, str
         log.open("w", encoding="utf-8") as text,
         subprocess.Popen(
             argv,
-            cwd=ROOT,
+            cwd=root,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

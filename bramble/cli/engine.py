@@ -151,10 +151,11 @@ def _wanted(
 
     `also_native`: those too that nodes build for themselves and their like.
     """
-    from bramble.cli.inventory import chosen_host, loaded_inventory, refuse
+    from bramble.cli.inventory import chosen_host, loaded_inventory, refuse, tell_folder
     from bramble.llama.builder import board_for
 
     inventory = loaded_inventory()
+    tell_folder()
     chosen = [chosen_host(inventory, name) for name in hosts] or list(inventory.hosts.values())
     with_engine: list[Any] = [
         host.settings["engine"] for host in chosen if "engine" in host.settings

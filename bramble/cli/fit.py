@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bramble.cli.inventory import refuse
+from bramble.cli.inventory import refuse, tell_folder
 from bramble.fit.verdict import BOARDS, Room
 
 if TYPE_CHECKING:
@@ -110,11 +110,13 @@ def fit(
     bramble fit model.gguf --host pi5-a --ctx 8192
     bramble fit https://example.org/model.gguf --board pi4-8g --claim 3.8
     """
-    from bramble.fit import speed, verdict
+    from bramble.fit import named, speed, verdict
 
     if sum(value is not None for value in (board, host, memory_mib)) != 1:
         refuse(f"Give --board ({', '.join(BOARDS)}), --host or --memory-mib, one of them.")
     found = _dimensions(model)
+    if named.is_name(model) and not host:
+        tell_folder()
     there = _host(host) if host else _There(BOARDS[board] if board else Room(memory_mib or 0), "")
     request = _request(found, there, ctx)
     room = there.room if reserve_mib is None else replace(there.room, others_mib=reserve_mib)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -30,6 +32,14 @@ def loaded_inventory() -> Inventory:
         return load(folder(), sections())
     except InventoryError as error:
         refuse(str(error))
+
+
+def tell_folder() -> None:
+    """Say on standard error which inventory a command without a headline goes by, if there is one."""
+    from bramble.project import folder
+
+    if (place := folder()).is_dir():
+        click.echo(f"Inventory {place}", err=True)
 
 
 def tell_pins(section: str, as_json: bool) -> None:
@@ -59,7 +69,7 @@ def existing_folder() -> Path:
     place = folder()
     if not place.is_dir():
         refuse(
-            f"{shown(place)}: not found; `bramble init` makes an inventory, BRAMBLE_INVENTORY=DIR names "
+            f"{shown(place)}: not found; `bramble init` makes a project, BRAMBLE_INVENTORY=DIR names "
             "another folder"
         )
     return place
@@ -83,6 +93,7 @@ def config(host: str, as_json: bool) -> None:
     from bramble.inventory.effective import report, table
 
     found = report(chosen_host(loaded_inventory(), host))
+    tell_folder()
     click.echo(found.model_dump_json(indent=2) if as_json else table(found))
 
 
@@ -117,39 +128,113 @@ def schema(subject: str, write: bool) -> None:
 
 
 @click.command("init")
-@click.argument("directory", required=False, type=click.Path(path_type=Path, file_okay=False))
+@click.argument(
+    "directory",
+    default=".",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="[DIRECTORY]",
+)
 @click.option("--host", "hosts", multiple=True, metavar="NAME=ADDRESS", help="A Pi; repeatable.")
 @click.option("--user", help="Account to log in to; else as in ~/.ssh/config, or pi.")
 @click.option("--key", help="Private key to log in with; else the SSH agent and ~/.ssh.")
-def init(directory: Path | None, hosts: tuple[str, ...], user: str | None, key: str | None) -> None:
-    """Write a commented first inventory for real Pis to DIRECTORY, and overwrite nothing.
+@click.option("--inventory-only", is_flag=True, help="Make DIRECTORY an inventory and no project.")
+@click.option(
+    "--virtual", is_flag=True, help="Name virtual Pis of this computer, with a demo model."
+)
+def init(
+    directory: Path,
+    hosts: tuple[str, ...],
+    user: str | None,
+    key: str | None,
+    inventory_only: bool,
+    virtual: bool,
+) -> None:
+    """Make DIRECTORY (else this folder) a project for real Pis, and overwrite nothing.
 
-    DIRECTORY is the folder that BRAMBLE_INVENTORY names, or else ./inventory. ADDRESS is a name, an IP
-    address, or a host of ~/.ssh/config; a port may follow (192.168.1.41:2222, [fd00::1]:2222).
+    A project is inventory.py, deploys/ and a commented inventory/, in which `pyinfra inventory.py
+    deploys/node.py` works, and every bramble command from any folder in it. An inventory/ that is there
+    stays as it is.
+
+    ADDRESS is a name, an IP address, or a host of ~/.ssh/config; a port may follow (192.168.1.41:2222,
+    [fd00::1]:2222).
+
+    \b
+    bramble init my-fleet --host pi5-a=192.168.1.41
+    bramble init my-fleet/staging --inventory-only
     """
-    from bramble.inventory.files import folder
-    from bramble.inventory.problems import shown
-    from bramble.inventory.starter import needed, starter, write
+    from bramble.inventory import starter
+    from bramble.project import FLEET, INVENTORY
     from bramble.registry import sections
 
-    named = _addresses(hosts)
-    place = directory.absolute() if directory else folder()
+    named, options = _addresses(hosts), bool(hosts or user or key)
+    if virtual and (options or inventory_only):
+        raise click.UsageError("--virtual takes no other option: its hosts are virtual Pis")
+    place = directory.absolute()
+    inventory = place if inventory_only else place / INVENTORY
+    kept = (inventory / FLEET).is_file() and not (options or inventory_only or virtual)
+    made: dict[str, Any] = {}
+    if virtual:
+        made = starter.example(sections())
+    elif not kept:
+        first = starter.starter(sections(), named, _account(user), _key_path(key))
+        made = {**first} if inventory_only else starter.inside(first)
+    write_files(place, made if inventory_only else starter.project() | made)
+    if kept:
+        _say_kept(inventory)
+    elif not virtual:
+        _tell_hosts(inventory, len(named))
+    _tell_next(place, inventory, virtual)
+
+
+def write_files(place: Path, files: Mapping[str, str | bytes]) -> None:
+    """Write a project's or an inventory's files, or end the command where that would lose one."""
+    from bramble.inventory.problems import shown
+    from bramble.inventory.starter import write
+
     try:
-        write(place, starter(sections(), named, _account(user), _key_path(key)))
+        left = write(place, files)
     except FileExistsError as error:
-        there = shown(Path(str(error)))
         refuse(
-            f"{there} is there already and stays as it is; name another folder"
-            " (`bramble init my-fleet`) and set BRAMBLE_INVENTORY to it"
+            f"{shown(Path(str(error)))} is there already and stays as it is; name another folder"
+            " (`bramble init my-fleet`)"
         )
-    click.echo(f"wrote {shown(place)}: {len(named) or 'no'} host{'' if len(named) == 1 else 's'}")
-    if not named:
-        click.echo(f"next: name your Pis in {shown(place / 'fleet.yml')}")
+    for name in left:
+        _say_kept(place / name)
+
+
+def _say_kept(path: Path) -> None:
+    from bramble.inventory.problems import shown
+
+    click.echo(f"{shown(path)} is there already and stays as it is")
+
+
+def _tell_hosts(inventory: Path, count: int) -> None:
+    """Say what was written, and what must be set in it."""
+    from bramble.inventory.problems import shown
+    from bramble.inventory.starter import needed
+    from bramble.project import FLEET
+    from bramble.registry import sections
+
+    click.echo(f"wrote {shown(inventory)}: {count or 'no'} host{'' if count == 1 else 's'}")
+    if not count:
+        click.echo(f"next: name your Pis in {shown(inventory / FLEET)}")
     if missing := needed(sections()):
         click.echo(f"next: set there what has no default: {', '.join(missing)}")
-    if place != folder():
-        click.echo(f"next: export BRAMBLE_INVENTORY={place}")
-    click.echo("next: `bramble trust HOST` for each host, then `bramble up`")
+
+
+def _tell_next(place: Path, inventory: Path, virtual: bool) -> None:
+    """Say how commands come to mean the new inventory, and which are the first."""
+    from bramble.project import VARIABLE, folder, nearest
+
+    if not os.environ.get(VARIABLE) and nearest(place) == inventory:
+        if folder() != inventory:
+            click.echo(f"next: cd {place}")
+    elif folder() != inventory:
+        click.echo(f"next: export {VARIABLE}={inventory}")
+    if virtual:
+        click.echo("next: `bramble virtual up`, then `bramble up`")
+    else:
+        click.echo("next: `bramble trust HOST` for each host, then `bramble up`")
 
 
 def _addresses(hosts: tuple[str, ...]) -> dict[str, dict[str, str | int]]:

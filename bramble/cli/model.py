@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bramble.cli import hub, model_files
-from bramble.cli.inventory import existing_folder, refuse, tell_pins
+from bramble.cli.inventory import existing_folder, refuse, tell_folder, tell_pins
 from bramble.sanitize import printable
 
 if TYPE_CHECKING:
@@ -33,11 +33,13 @@ def _files() -> tuple[Path, dict[str, Place], dict[str, Locked]]:
     from bramble.inventory import InventoryError, folder
     from bramble.models import catalogue, lock
 
+    place = folder()
     try:
-        place = folder()
-        return place, catalogue.places(catalogue.load(place)), lock.load(place)
+        found = catalogue.places(catalogue.load(place)), lock.load(place)
     except InventoryError as error:
         refuse(str(error))
+    tell_folder()
+    return place, *found
 
 
 @model.command("list")

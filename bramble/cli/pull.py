@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import click
 
 from bramble.cli import hub
-from bramble.cli.inventory import refuse
+from bramble.cli.inventory import refuse, tell_folder
 
 if TYPE_CHECKING:
     from bramble.models.lock import Locked
@@ -34,6 +34,7 @@ def pull(names: tuple[str, ...], endpoint: str | None, token_file: Path | None) 
     from bramble.models.hub import ENDPOINT
 
     entries = {name: _locked(name) for name in names}
+    tell_folder()
     token = hub.token_of(token_file)
     for name, entry in entries.items():
         if cache.find(entry.sha256):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
-from bramble.cli import ask, driver, fleet
+from bramble import project
+from bramble.cli import ask, fleet, inventory
 
 HOST = "vpi-1"
 QUESTION = "What is 2+2?"
+PLACE = "bramble-try"
 
 
 @click.command("try")
@@ -17,15 +20,13 @@ QUESTION = "What is 2+2?"
 def trial(context: click.Context) -> None:
     """Boot a virtual Pi, provision it with the real deploy, ask its model a question.
 
-    The first time compiles llama.cpp, which takes about ten minutes on two cores; what was
-    compiled is kept, so the next time takes one or two.
+    The inventory is the one here where that names vpi-1, else that of a project which is made in
+    ./bramble-try. The first time compiles llama.cpp, which takes about ten minutes on two cores; what
+    was compiled is kept, so the next time takes one or two.
     """
-    import os
-
     from bramble.cli.virtual import virtual
 
-    # The example inventory is the one that names the virtual Pis.
-    os.environ["BRAMBLE_INVENTORY"] = str(driver.ROOT / "inventory")
+    go = "" if _is_named() else _use_own()
     context.invoke(virtual.commands["up"], names=(HOST,))
     click.echo(f"Provisioning {HOST} with deploys/node.py.", err=True)
     try:
@@ -35,10 +36,28 @@ def trial(context: click.Context) -> None:
             raise
     click.echo(f"\n{QUESTION}")
     context.invoke(ask.ask, question=QUESTION, host=HOST)
-    folder = driver.ROOT / "inventory"
-    first = "" if Path("inventory").absolute() == folder else f"export BRAMBLE_INVENTORY={folder}; "
     click.echo(
-        f"\nThe node goes on: {first}bramble ask --host {HOST} '...', bramble verify, "
+        f"\nThe node goes on: {go}bramble ask --host {HOST} '...', bramble verify, "
         f"bramble virtual ssh {HOST}; bramble virtual down {HOST} ends it.",
         err=True,
     )
+
+
+def _is_named() -> bool:
+    """Whether the inventory here has the virtual Pi."""
+    return (
+        project.folder() / project.FLEET
+    ).is_file() and HOST in inventory.loaded_inventory().hosts
+
+
+def _use_own() -> str:
+    """Go by a project of virtual Pis, made now where it is not there; return how a person goes on."""
+    place = Path(PLACE).absolute()
+    if not (place / project.INVENTORY / project.FLEET).is_file():
+        from bramble.inventory import starter
+        from bramble.registry import sections
+
+        inventory.write_files(place, starter.project() | starter.example(sections()))
+        click.echo(f"Made the project {place}.", err=True)
+    os.environ[project.VARIABLE] = str(place / project.INVENTORY)
+    return f"cd {place}; "

@@ -18,9 +18,14 @@ def dimensions(model: str, folder: Path, hub: Hub) -> Geometry:
     """The model's dimensions, from the lock where it has them, else from its header."""
     if re.match(r"https?://", model, re.IGNORECASE):
         return geometry(source.header(model))
-    if _NAME.fullmatch(model) and not model.endswith(".gguf") and not Path(model).exists():
+    if is_name(model):
         return _of_inventory(model, folder, hub)
     return geometry(source.header(model))
+
+
+def is_name(model: str) -> bool:
+    """Whether it is a name of the inventory's, and no file and no address."""
+    return bool(_NAME.fullmatch(model)) and not model.endswith(".gguf") and not Path(model).exists()
 
 
 def _of_inventory(name: str, folder: Path, hub: Hub) -> Geometry:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,11 +9,7 @@ from pathlib import Path
 from bramble.inventory.documents import Document, read
 from bramble.inventory.layers import Layer
 from bramble.inventory.problems import InventoryError, Problem, shown
-
-
-def folder() -> Path:
-    """Find the inventory: where BRAMBLE_INVENTORY says, else ./inventory, and nowhere else."""
-    return Path(os.environ.get("BRAMBLE_INVENTORY") or "inventory").expanduser().absolute()
+from bramble.project import FLEET
 
 
 @dataclass(frozen=True)
@@ -63,9 +58,11 @@ class Files:
 
 def read_files(folder: Path) -> Files:
     """Read what the folder holds; a missing fleet.yml is the only thing to end here."""
-    fleet = folder / "fleet.yml"
+    fleet = folder / FLEET
     if not fleet.is_file():
-        advice = "not found; `bramble init` writes one, BRAMBLE_INVENTORY=DIR names another folder"
+        advice = (
+            "not found; `bramble init` makes a project, BRAMBLE_INVENTORY=DIR names another folder"
+        )
         raise InventoryError([Problem(shown(fleet), None, advice)])
     return Files(folder, read(fleet), _by_name(folder / "groups"), _by_name(folder / "hosts"))
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 from bramble.inventory import presence
-from bramble.inventory.files import folder
 from bramble.inventory.headline import headline
 from bramble.inventory.load import Host, Inventory, load
 from bramble.inventory.problems import InventoryError
+from bramble.project import INVENTORY, VARIABLE, folder
 from bramble.registry import sections
 from bramble.settings import Ssh
 from bramble.ssh import known_hosts
@@ -19,8 +21,14 @@ from bramble.ssh.config import ConfigError, target
 Groups = dict[str, list[tuple[str, dict[str, Any]]]]
 
 
-def groups_or_exit() -> Groups:
-    """Load the fleet for inventory.py; problems end pyinfra with code 2 before it connects."""
+def groups_or_exit(entry: str) -> Groups:
+    """Load the fleet for an inventory.py; problems end pyinfra with code 2 before it connects.
+
+    The fleet beside `entry` is meant, from wherever pyinfra was started, unless BRAMBLE_INVENTORY names
+    another; all of this run goes by it.
+    """
+    if not os.environ.get(VARIABLE):
+        os.environ[VARIABLE] = str(Path(entry).absolute().parent / INVENTORY)
     try:
         inventory = load(folder(), sections())
     except InventoryError as error:

@@ -11,10 +11,11 @@ from bramble.inventory import choice
 from bramble.inventory.choice import Sections
 from bramble.inventory.consistency import inconsistencies
 from bramble.inventory.documents import Document
-from bramble.inventory.files import Files, folder, read_files
+from bramble.inventory.files import Files, read_files
 from bramble.inventory.layers import Source, merge, without_nulls
 from bramble.inventory.problems import InventoryError, Keys, Problem, dotted, shown, unknown
 from bramble.inventory.validation import Fault, validate
+from bramble.project import folder
 from bramble.settings import PORT, Node, Section, Ssh
 
 

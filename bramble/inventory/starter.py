@@ -1,4 +1,4 @@
-"""A first inventory for real Pis, in which every setting stands as a comment with its help."""
+"""A first project and inventory for real Pis, where every setting stands as a comment with its help."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pydantic_core import PydanticUndefined, to_jsonable_python
 from bramble.inventory.choice import Sections
 from bramble.inventory.schema import fleet_schema, settings_schema
 from bramble.models import catalogue as models
+from bramble.project import ENTRY, INVENTORY, SHIPPED
 from bramble.settings import Section, Ssh
 
 _FLEET = """\
@@ -59,6 +60,63 @@ Both are the same layer: a value may be in one of them only. The names are those
 `settings:` in fleet.yml; what belongs to one host (a serial number, an SSD) is at home here.
 """
 
+_README = """\
+# Our llama.cpp nodes
+
+Made by `bramble init`; yours to change. Install bramble with pyinfra's command beside its own:
+`pipx install --include-deps bramble`, or `uv tool install --with-executables-from pyinfra bramble`.
+
+1. Name your Pis in `inventory/fleet.yml` (`bramble config HOST` shows what holds for one), and
+   choose a model: `bramble model list`, `model.use` in `fleet.yml`, then `bramble model lock`.
+2. `bramble trust HOST` lets a Pi's SSH key in.
+3. `bramble plan HOST` shows what would land there, `bramble up` brings it there and checks it,
+   `bramble verify` checks alone. With pyinfra alone:
+
+       pyinfra inventory.py deploys/node.py --limit HOST
+
+- `inventory/`: the fleet, its models and whom it trusts; without secrets, so keep it in git.
+- `deploys/`: what `bramble` and pyinfra run; put operations of your own beside bramble's. Remove a
+  file to have the one that comes with bramble again.
+- `reports/`: a report and a log of each run; safe to remove.
+
+Commands find this project from any folder in it; BRAMBLE_INVENTORY=DIR names another inventory.
+"""
+
+_IGNORED = """\
+reports/
+pyinfra-debug.log
+__pycache__/
+.venv/
+"""
+
+LEFT_ALONE = ("README.md", ".gitignore")
+"""What a folder may have before it becomes a project."""
+
+_DEMO = "models/bramble-demo-q8_0.gguf"
+
+
+def project() -> dict[str, str | bytes]:
+    """Give the files of a project around its inventory, by their paths in it."""
+    deploys = sorted((SHIPPED / "deploys").glob("*.py"))
+    return {
+        "README.md": _README,
+        ".gitignore": _IGNORED,
+        ENTRY: (SHIPPED / ENTRY).read_text(encoding="utf-8"),
+        **{f"deploys/{file.name}": file.read_text(encoding="utf-8") for file in deploys},
+    }
+
+
+def example(sections: Sections) -> dict[str, str | bytes]:
+    """Give the inventory of virtual Pis and their demo model, by their paths in a project."""
+    names = ("fleet.yml", "groups/virtual.yml", "known_hosts", models.FILE)
+    files = {name: (SHIPPED / INVENTORY / name).read_text(encoding="utf-8") for name in names}
+    return {**inside(files | schemas(sections)), _DEMO: (SHIPPED / _DEMO).read_bytes()}
+
+
+def inside(files: Mapping[str, str]) -> dict[str, str | bytes]:
+    """Give an inventory's files by their paths in a project."""
+    return {f"{INVENTORY}/{name}": text for name, text in files.items()}
+
 
 def starter(
     sections: Sections,
@@ -101,14 +159,25 @@ def schemas(sections: Sections) -> dict[str, str]:
     }
 
 
-def write(folder: Path, files: Mapping[str, str]) -> None:
-    """Write files below `folder`; raise FileExistsError before the first when one is there."""
-    for name in files:
-        if (folder / name).exists():
-            raise FileExistsError(str(folder / name))
-    for name, text in files.items():
+def write(folder: Path, files: Mapping[str, str | bytes]) -> list[str]:
+    """Write files below `folder` and return the names of those that were there and stay as they are.
+
+    Raise FileExistsError before the first is written when one is there with another text, unless it is
+    one of LEFT_ALONE.
+    """
+    made = {name: text.encode() if isinstance(text, str) else text for name, text in files.items()}
+    there = {name for name in made if (folder / name).exists()}
+    differing = [name for name in made if name in there and not _is(folder / name, made[name])]
+    if wrong := [name for name in differing if name not in LEFT_ALONE]:
+        raise FileExistsError(str(folder / wrong[0]))
+    for name in made.keys() - there:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, encoding="utf-8")
+        (folder / name).write_bytes(made[name])
+    return differing
+
+
+def _is(file: Path, content: bytes) -> bool:
+    return file.is_file() and file.read_bytes() == content
 
 
 def _host(name: str, ssh: Mapping[str, str | int]) -> str:

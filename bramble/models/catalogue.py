@@ -11,10 +11,10 @@ from typing import Annotated, TypeVar
 
 from pydantic import StringConstraints, field_validator
 
-import bramble
 from bramble.inventory.documents import Document, read
 from bramble.inventory.problems import InventoryError, Problem, found
 from bramble.inventory.validation import validate
+from bramble.project import INVENTORY, SHIPPED
 from bramble.settings import Section, option
 
 FILE = "models.yml"
@@ -80,7 +80,7 @@ class Place:
 
 def shipped() -> Path:
     """The catalogue that comes with bramble."""
-    return Path(bramble.__file__).parents[1] / "inventory" / FILE
+    return SHIPPED / INVENTORY / FILE
 
 
 def file_of(folder: Path) -> Path:

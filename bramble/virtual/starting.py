@@ -1,6 +1,5 @@
 """Starts supervisors and waits until their nodes answer on ssh."""
 
-import os
 import subprocess
 import sys
 import time
@@ -9,7 +8,6 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-import bramble
 from bramble.virtual import cgroups, paths, processes, spec
 from bramble.virtual.errors import VirtualPiError
 from bramble.virtual.model import Kind, address_of, kind_of, port_of
@@ -45,7 +43,6 @@ def refuse_foreign(names: Iterable[str]) -> None:
 
 def start(node: spec.Spec) -> None:
     """Starts the node's supervisor, which outlives this command and is no child of it."""
-    source = str(Path(bramble.__file__).parent.parent)
     # Not there until this start has come to the boot: an ssh banner before that is an old one's.
     node.booted.unlink(missing_ok=True)
     with node.console.open("a") as console:
@@ -58,7 +55,6 @@ def start(node: spec.Spec) -> None:
             stdout=console,
             stderr=console,
             cwd="/",
-            env={**os.environ, "PYTHONPATH": source},
             check=True,
         )
 

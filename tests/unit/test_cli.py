@@ -17,6 +17,7 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
+from bramble import project
 from bramble.cli import ask, driver, main
 from bramble.cli.driver import Outcome
 
@@ -122,7 +123,10 @@ def test_a_run_that_left_nothing_has_no_hosts():
 
 CUT_OFF = {
     "interrupted": (outcome(run("pi5-a"), end(), code=130), "was stopped"),
-    "killed": (outcome(run("pi5-a"), step("pi5-a", "Install"), code=-9), "was ended by SIGKILL"),
+    "killed": (
+        outcome(run("pi5-a"), step("pi5-a", "Install"), code=-9),
+        "was ended by signal 9 (SIGKILL)",
+    ),
     "broken": (outcome(run("pi5-a"), code=3), "ended with exit code 3"),
 }
 
@@ -504,7 +508,7 @@ def test_a_host_that_there_is_not_ends_with_code_2_and_the_one_that_was_meant(wo
     assert done.exit_code == 2
     assert "no host 'pi5-b' in" in done.stderr
     assert "did you mean" in done.stderr
-    assert not (tmp_path / "reports").exists()
+    assert not (tmp_path / "inventory" / "reports").exists()
 
 
 def test_an_inventory_with_a_problem_ends_with_code_2_before_any_connection(tmp_path):
@@ -536,7 +540,7 @@ def toy_pyinfra(tmp_path, monkeypatch):
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
     (package / "__main__.py").write_text(PYINFRA)
-    monkeypatch.setattr(driver, "ROOT", tmp_path / "toy")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "toy"))
 
 
 def test_a_run_gives_pyinfra_the_hosts_and_reads_its_report(toy_pyinfra, tmp_path):
@@ -547,9 +551,24 @@ def test_a_run_gives_pyinfra_the_hosts_and_reads_its_report(toy_pyinfra, tmp_pat
     (begun,) = left.of("run")
     # One option for each: pyinfra takes commas for a part of a name, and then does nothing.
     each = [word for name in hosts for word in ("--limit", name)]
-    assert begun["argv"] == ["inventory.py", "deploys/node.py", "-y", *each]
-    assert left.report.parent == tmp_path / "reports"
+    files = [str(project.SHIPPED / name) for name in ("inventory.py", "deploys/node.py")]
+    assert begun["argv"] == [*files, "-y", *each]
+    assert left.report.parent == tmp_path / "inventory" / "reports"
     assert "Connecting to hosts" in left.log.read_text()
+
+
+def test_a_run_in_a_project_is_of_its_own_files_and_of_brambles_where_it_has_none(
+    toy_pyinfra, tmp_path
+):
+    (tmp_path / "deploys").mkdir()
+    for name in ("inventory.py", "deploys/node.py"):
+        (tmp_path / name).write_text("")
+    own = driver.run("node", [], "-y", show=driver.be_quiet)
+    (begun,) = own.of("run")
+    assert begun["argv"][:2] == [str(tmp_path / "inventory.py"), str(tmp_path / "deploys/node.py")]
+    assert own.report.parent == tmp_path / "reports"
+    (begun,) = driver.run("verify", [], "-y", show=driver.be_quiet).of("run")
+    assert begun["argv"][1] == str(project.SHIPPED / "deploys/verify.py")
 
 
 def test_a_run_shows_what_is_said_of_a_host_and_not_that_it_goes_on(toy_pyinfra):
@@ -586,7 +605,7 @@ def test_a_private_key_that_is_not_there_is_told_with_its_line_before_anything_r
     assert (done.exit_code, done.stdout) == (1 if words[0] == "ask" else 2, "")
     if words[0] != "ask":
         assert done.stderr.startswith("inventory/fleet.yml:9: pi5-a: ssh.key: there is no file ")
-    assert not (tmp_path / "reports").exists()
+    assert not (tmp_path / "inventory" / "reports").exists()
     assert words[0] == "ask" or bramble("plan", "pi4-b").exit_code != 2
 
 
@@ -628,7 +647,7 @@ def test_what_ends_the_command_alone_ends_pyinfra_too(toy_pyinfra, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         driver.run("node", [], "-y", show=lambda *line: os.kill(os.getpid(), signal.SIGTERM))
     until = time.monotonic() + 20
-    while not (tmp_path / "toy" / "stopped").exists():
+    while not (tmp_path / "inventory" / "stopped").exists():
         assert time.monotonic() < until
         time.sleep(0.02)
     assert signal.getsignal(signal.SIGTERM) == before

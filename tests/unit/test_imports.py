@@ -13,7 +13,8 @@ from bramble import roles
 from bramble.remote import program
 
 ROOT = Path(bramble.__file__).parents[1]
-MODULES = sorted([*ROOT.glob("bramble/**/*.py"), *ROOT.glob("roles/**/*.py")])
+FILES = sorted([*ROOT.glob("bramble/**/*.py"), *ROOT.glob("roles/**/*.py")])
+MODULES = [file for file in FILES if not file.is_symlink()]
 DEPLOYS = sorted(ROOT.glob("deploys/*.py"))
 
 

@@ -50,6 +50,23 @@ def test_a_report_goes_where_the_environment_says(monkeypatch, tmp_path):
     assert report.path() == tmp_path / "here.jsonl"
 
 
-def test_a_report_has_a_file_of_its_own_for_each_run_otherwise(monkeypatch):
+@pytest.mark.parametrize("stand", ["", "inventory", "deploys/own"])
+def test_a_report_has_a_file_of_its_own_for_each_run_in_the_project_otherwise(
+    monkeypatch, tmp_path, stand
+):
+    for folder in ("inventory", "deploys/own"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "inventory" / "fleet.yml").write_text("")
+    (tmp_path / "inventory.py").write_text("")
     monkeypatch.delenv(report.VARIABLE, raising=False)
-    assert re.fullmatch(rf"reports/\d{{8}}-\d{{6}}-{os.getpid()}\.jsonl", str(report.path()))
+    monkeypatch.delenv("BRAMBLE_INVENTORY", raising=False)
+    monkeypatch.chdir(tmp_path / stand)
+    path = report.path()
+    assert path.parent == tmp_path / "reports"
+    assert re.fullmatch(rf"\d{{8}}-\d{{6}}-{os.getpid()}\.jsonl", path.name)
+
+
+def test_reports_of_an_inventory_without_a_project_lie_in_it(monkeypatch, tmp_path):
+    monkeypatch.delenv(report.VARIABLE, raising=False)
+    monkeypatch.setenv("BRAMBLE_INVENTORY", str(tmp_path / "fleet"))
+    assert report.path().parent == tmp_path / "fleet" / "reports"

@@ -115,7 +115,7 @@ def test_a_fleet_of_which_nothing_is_up_ends_with_how_to_have_it(write, up, monk
     )
     monkeypatch.setenv("BRAMBLE_INVENTORY", str(folder))
     with pytest.raises(SystemExit) as ended:
-        groups_or_exit()
+        groups_or_exit("inventory.py")
     assert ended.value.code == 2
     assert capsys.readouterr().err == (
         "No host is there: vpi-1 is a virtual Pi that is not up: "
@@ -127,7 +127,7 @@ def test_pyinfra_says_first_which_inventory_it_goes_by(write, up, monkeypatch, c
     up(("10.77.0.11", 22, "running"))
     folder = write(fleet=VIRTUAL.replace("[serving]", "[base]"))
     monkeypatch.setenv("BRAMBLE_INVENTORY", str(folder))
-    groups_or_exit()
+    groups_or_exit("inventory.py")
     assert capsys.readouterr().err == f"Inventory {folder}: pi5-a, vpi-1 (2 of 3 hosts)\n"
 
 

@@ -1,5 +1,6 @@
 """`bramble init`, `config` and `schema`, and what pyinfra sees of the fleet."""
 
+import hashlib
 import json
 import os
 import re
@@ -76,12 +77,62 @@ def test_a_first_inventory_takes_ports_and_accounts_as_ssh_does(run, tmp_path):
 
 
 def test_a_first_inventory_without_hosts_says_what_to_do(run):
-    made = run("init", "mine")
-    assert made.output.splitlines()[:2] == [
-        "wrote mine: no hosts",
-        "next: name your Pis in mine/fleet.yml",
+    assert run("init", "mine").output.splitlines() == [
+        "wrote mine/inventory: no hosts",
+        "next: name your Pis in mine/inventory/fleet.yml",
+        f"next: cd {Path.cwd()}/mine",
+        "next: `bramble trust HOST` for each host, then `bramble up`",
     ]
-    assert made.output.splitlines()[2].startswith("next: export BRAMBLE_INVENTORY=/")
+
+
+def test_a_project_has_what_pyinfra_and_bramble_run_there(run, tmp_path):
+    assert run("init", "mine", "--host", "a=10.0.0.1").exit_code == 0
+    made = {str(f.relative_to(tmp_path / "mine")) for f in (tmp_path / "mine").rglob("*")}
+    assert made >= {"inventory.py", "inventory/fleet.yml", "README.md", ".gitignore"}
+    for name in ("inventory.py", *(f"deploys/{f.name}" for f in REPOSITORY.glob("deploys/*.py"))):
+        assert (tmp_path / "mine" / name).read_text() == (REPOSITORY / name).read_text()
+    assert "reports/" in (tmp_path / "mine/.gitignore").read_text().splitlines()
+    assert len((tmp_path / "mine/README.md").read_text().splitlines()) <= 25
+
+
+def test_a_projects_inventory_counts_in_each_of_its_folders_and_no_other_does(run, tmp_path):
+    run("init", "mine", "--host", "a=10.0.0.1")
+    run("init", "mine/sub/other", "--host", "b=10.0.0.2")
+    for stand in ("mine", "mine/deploys", "mine/inventory", "mine/inventory/hosts", "mine/sub"):
+        os.chdir(tmp_path / stand)
+        done = run("config", "a")
+        assert done.stderr == f"Inventory {tmp_path}/mine/inventory\n"
+        assert run("config", "b").exit_code == 2
+    os.chdir(tmp_path / "mine/sub/other")
+    assert run("config", "b").stderr == f"Inventory {tmp_path}/mine/sub/other/inventory\n"
+
+
+def test_an_inventory_alone_is_made_where_one_is_asked_for(run, tmp_path):
+    made = run("init", "mine/staging", "--inventory-only", "--host", "a=10.0.0.1")
+    assert made.output.splitlines()[0] == "wrote mine/staging: 1 host"
+    assert not (tmp_path / "mine/staging/inventory.py").exists()
+    os.chdir(tmp_path / "mine/staging/groups")
+    assert run("config", "a").stderr == f"Inventory {tmp_path}/mine/staging\n"
+
+
+def test_init_beside_a_variable_that_names_another_inventory_says_so(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("BRAMBLE_INVENTORY", str(tmp_path / "other"))
+    made = run("init", "mine")
+    assert f"next: export BRAMBLE_INVENTORY={tmp_path}/mine/inventory" in made.output.splitlines()
+
+
+def test_virtual_pis_have_a_project_too(run, tmp_path, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BRAMBLE_INVENTORY", raising=False)
+    made = run("init", "mine", "--virtual")
+    assert made.output.splitlines()[-1] == "next: `bramble virtual up`, then `bramble up`"
+    hosts = load(tmp_path / "mine/inventory", bramble.registry.sections()).hosts
+    assert set(hosts) == {"vpi-1", "vpm-1"}
+    model = hosts["vpi-1"].settings["model"]
+    found = hashlib.sha256(Path(model.path).read_bytes()).hexdigest()
+    assert (found, Path(model.path).resolve().is_relative_to(tmp_path)) == (model.sha256, True)
+    assert run("init", "--virtual", "--host", "a=10.0.0.1").exit_code == 2
 
 
 def test_what_has_no_default_is_named(run, monkeypatch):
@@ -108,7 +159,33 @@ def test_nothing_is_overwritten(run, tmp_path):
     made = run("init")
     assert (made.exit_code, made.stdout) == (2, "")
     assert made.stderr.startswith("inventory/known_hosts is there already and stays as it is; ")
-    assert [file.name for file in (tmp_path / "inventory").iterdir()] == ["known_hosts"]
+    assert [file.name for file in tmp_path.rglob("*")] == ["inventory", "known_hosts"]
+
+
+@pytest.mark.parametrize("name", ["inventory.py", "deploys/node.py"])
+def test_a_project_is_not_made_over_other_code(run, tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine = []")
+    made = run("init")
+    assert (made.exit_code, made.stdout) == (2, "")
+    assert made.stderr.startswith(f"{name} is there already and stays as it is; ")
+    assert not (tmp_path / "inventory").exists()
+    assert (tmp_path / name).read_text() == "mine = []"
+
+
+def test_a_folder_with_an_inventory_and_a_readme_becomes_a_project_around_them(run, tmp_path):
+    run("init", "--inventory-only", "inventory", "--host", "a=10.0.0.1")
+    before = (tmp_path / "inventory/fleet.yml").read_text()
+    (tmp_path / "README.md").write_text("mine")
+    made = run("init")
+    assert made.output.splitlines()[:2] == [
+        "README.md is there already and stays as it is",
+        "inventory is there already and stays as it is",
+    ]
+    assert (tmp_path / "README.md").read_text() == "mine"
+    assert (tmp_path / "inventory/fleet.yml").read_text() == before
+    assert (tmp_path / "deploys/node.py").is_file()
+    assert run("init", "--host", "b=10.0.0.2").exit_code == 2
 
 
 @pytest.mark.parametrize(

@@ -222,7 +222,7 @@ def test_no_fleet_at_all(write):
     with pytest.raises(InventoryError) as caught:
         load(write(), SECTIONS)
     assert str(caught.value) == (
-        "inv/fleet.yml: not found; `bramble init` writes one, "
+        "inv/fleet.yml: not found; `bramble init` makes a project, "
         "BRAMBLE_INVENTORY=DIR names another folder"
     )
 

@@ -85,7 +85,7 @@ def test_config_warns_of_a_context_that_the_model_was_not_trained_for(model, fol
         fleet.read_text().replace("settings: {", "settings: {serving: {ctx_tokens: 65536}, ")
     )
     assert f"warning: {said}" in CliRunner().invoke(main, ["config", "pi5-a"]).output
-    as_json = json.loads(CliRunner().invoke(main, ["config", "pi5-a", "--json"]).output)
+    as_json = json.loads(CliRunner().invoke(main, ["config", "pi5-a", "--json"]).stdout)
     assert as_json["warnings"][0].startswith(said)
 
 
@@ -252,7 +252,7 @@ def test_a_file_of_any_name_that_a_hub_has_is_locked_listed_and_read_back(
     asked = [unquote(path) for _, path in there.asked]
     assert asked == [f"/{REPO}/resolve/main/{file}", f"/{REPO}/resolve/{COMMIT}/{file}"]
     assert all(" " not in path and "#" not in path for _, path in there.asked)
-    (row, _) = json.loads(model("list", "--json").output)["models"]
+    (row, _) = json.loads(model("list", "--json").stdout)["models"]
     assert row["file"] == file
 
 
@@ -322,13 +322,13 @@ def test_an_unknown_name_is_answered_with_what_may_have_been_meant(model):
 
 def test_list_shows_the_catalogue_and_what_is_locked(model, folder):
     model("lock")
-    plain = model("list").output.splitlines()
+    plain = model("list").stdout.splitlines()
     assert plain == [
         f"{USE}  {REPO}  2.10 GB, sha256 {OLD[:12]}, commit {COMMIT[:12]}",
         f"toy-3b:q8_0    {REPO}  not locked",
     ]
     (folder / "models.yml").write_text("models: {}\n")
-    (row,) = json.loads(model("list", "--json").output)["models"]
+    (row,) = json.loads(model("list", "--json").stdout)["models"]
     assert (row["use"], row["in_catalogue"], row["sha256"]) == (USE, False, OLD)
     again = model("lock")
     assert again.exit_code == 2
@@ -396,7 +396,7 @@ def test_the_shipped_catalogue_is_good_and_is_what_an_inventory_without_one_has(
 def test_init_writes_the_catalogue(tmp_path):
     done = CliRunner().invoke(main, ["init", str(tmp_path / "mine")])
     assert "model.use" in done.output
-    assert (tmp_path / "mine/models.yml").read_text() == catalogue.shipped().read_text()
+    assert (tmp_path / "mine/inventory/models.yml").read_text() == catalogue.shipped().read_text()
 
 
 # What a host's settings make of it
