@@ -13,8 +13,11 @@ include_patterns = ["*.md", "docs/*.md", "docs/**/*.md", "bramble/virtual/record
 # Folders without pages, and links to them: the search for pages would follow these.
 exclude_patterns = [
     ".*",
+    "bramble-try",
     "bramble/roles",
+    "bramble/shipped",
     "bramble/templates",
+    "build",
     "docs/pages",
     "reports",
     "roles",
