@@ -1,20 +1,20 @@
-"""The wanted state of a node: what `plan(settings, board)` of each role decides, and nothing else does.
+"""The wanted state of a node: what `plan(settings, board, inputs)` of each role decides, none else.
 
 A role's `plan.py` has four pure functions:
 
-    interests(settings)                -> Interests  what the one look at the node must see
-    plan(settings, board, given)       -> a RolePlan with everything that the role wants
-    steps(plan, node, snapshot)        -> what to do about the difference, always as many, in order
-    revert(plan, node, snapshot)       -> what takes back all that the role set, and leaves data alone
+    facts_needed(settings)        -> FactsNeeded  what the one look at the node must see
+    plan(settings, board, inputs) -> a RolePlan with everything that the role wants
+    steps(plan, node, snapshot)   -> what to do about the difference, always as many, in order
+    revert(plan, node, snapshot)  -> what takes back all that the role set, and leaves data alone
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from bramble.board import Board
 from bramble.settings import Section
@@ -43,7 +43,7 @@ class File:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Interests:
+class FactsNeeded:
     """What one look at a node must see for a role; paths may be patterns with * and ?.
 
     `commands` are run at every look, as root: they must be quick and change nothing. `properties` are
@@ -62,26 +62,61 @@ class Interests:
     programs: tuple[str, ...] = ()
 
 
-def together(parts: Iterable[Interests]) -> Interests:
+def together(parts: Iterable[FactsNeeded]) -> FactsNeeded:
     """What one look must see for all of these."""
     several = tuple(parts)
     named = {
         item.name: tuple(_union(getattr(part, item.name) for part in several))
-        for item in fields(Interests)
+        for item in fields(FactsNeeded)
     }
-    return Interests(**named)
+    return FactsNeeded(**named)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """What a role gives to later ones: each role that gives something has a kind of its own."""
+
+
+Kind = TypeVar("Kind", bound=Outputs)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a role's plan is made from besides its settings and the board.
+
+    That is the host's name, and the outputs of earlier roles by their kinds: those that the role
+    `takes`, or any where that is None.
+    """
+
+    host: str = ""
+    outputs: tuple[Outputs, ...] = ()
+    takes: tuple[type[Outputs], ...] | None = None
+
+    def every(self, kind: type[Kind]) -> tuple[Kind, ...]:
+        """Return the outputs of this kind, in the order of the roles that gave them."""
+        if self.takes is not None and kind not in self.takes:
+            raise TypeError(f"a role that reads {kind.__name__} names it in its `takes`")
+        return tuple(found for found in self.outputs if isinstance(found, kind))
+
+    def find(self, kind: type[Kind]) -> Kind | None:
+        """Return the outputs of this kind, None where no role of the host gave them."""
+        return next(iter(self.every(kind)), None)
+
+    def need(self, kind: type[Kind]) -> Kind:
+        """Return the outputs of this kind; raise LookupError where no role of the host gave them."""
+        found = self.find(kind)
+        if found is None:
+            raise LookupError(f"no role of {self.host} gives {kind.__name__}")
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
 class RolePlan:
-    """What every role's plan has; a role adds fields of its own.
-
-    `provides` tells later roles what they may rely on, by names such as `engine.release`.
-    """
+    """What every role's plan has; a role adds fields of its own."""
 
     packages: tuple[str, ...] = ()
     files: tuple[File, ...] = ()
-    provides: Mapping[str, str] = field(default_factory=dict)
+    outputs: Outputs | None = None
 
     def waits_for_reboot(self, snapshot: Snapshot) -> tuple[str, ...]:
         """What of this role takes hold at the next boot only, told by effects; boot reboots for it."""
@@ -96,10 +131,24 @@ class RolePlan:
         return ()
 
 
-Given = Mapping[str, str]
-"""What the roles before this one provide."""
+class Planner(Protocol):
+    """What of a role makes its part of a node's plan."""
 
-P = TypeVar("P", bound=RolePlan)
+    @property
+    def name(self) -> str:
+        """Its name, which its settings section has too."""
+
+    @property
+    def takes(self) -> tuple[type[Outputs], ...]:
+        """The kinds of outputs that it reads."""
+
+    @property
+    def facts_needed(self) -> Callable[[Any], FactsNeeded]:
+        """What the one look must see."""
+
+    @property
+    def plan(self) -> Callable[[Any, Board, Inputs], RolePlan]:
+        """Decide what it wants."""
 
 
 @dataclass(frozen=True)
@@ -118,9 +167,10 @@ class NodePlan:
         return tuple(sorted({name for plan in self.roles.values() for name in plan.packages}))
 
     @property
-    def provided(self) -> dict[str, str]:
-        """What the roles say of themselves, all of it."""
-        return {key: value for plan in self.roles.values() for key, value in plan.provides.items()}
+    def outputs(self) -> Inputs:
+        """What the roles give, by its kind."""
+        given = (plan.outputs for plan in self.roles.values())
+        return Inputs(self.host, tuple(found for found in given if found is not None))
 
     @property
     def refusals(self) -> tuple[str, ...]:
@@ -134,24 +184,25 @@ class NodePlan:
 
 
 def make(
-    host: str, settings: Mapping[str, Section], board: Board, roles: Sequence[Any]
+    host: str, settings: Mapping[str, Section], board: Board, roles: Sequence[Planner]
 ) -> NodePlan:
-    """The plan of a node: each role's in order, each given what those before it provide."""
+    """Make the plan of a node: each role's in order, from what those before it give."""
     plans: dict[str, RolePlan] = {}
-    given: dict[str, str] = {"node.name": host}
+    given: tuple[Outputs, ...] = ()
     for role in roles:
-        plans[role.name] = role.plan.plan(settings[role.name], board, dict(given))
-        given |= plans[role.name].provides
+        made = role.plan(settings[role.name], board, Inputs(host, given, role.takes))
+        plans[role.name] = made
+        given += (made.outputs,) if made.outputs else ()
     pins = (pinned.sentence for part in settings.values() for pinned in part.pins(host))
     return NodePlan(host, board, plans, tuple(pins))
 
 
-def look_at(settings: Mapping[str, Section], roles: Sequence[Any]) -> dict[str, Any]:
+def look_at(settings: Mapping[str, Section], roles: Sequence[Planner]) -> dict[str, Any]:
     """The probe's query: all that any role wants to see, in one look."""
-    wanted = [role.plan.interests(settings[role.name]) for role in roles]
+    wanted = [role.facts_needed(settings[role.name]) for role in roles]
     query: dict[str, Any] = {
-        part.name: _union(getattr(interests, part.name) for interests in wanted)
-        for part in fields(Interests)
+        part.name: _union(getattr(facts_needed, part.name) for facts_needed in wanted)
+        for part in fields(FactsNeeded)
     }
     return query | {"hash_limit_bytes": HASH_LIMIT_BYTES}
 

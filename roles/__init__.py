@@ -1,13 +1,1 @@
-"""What a node gains, one folder a role, in the order in which a node gains it."""
-
-ROLES = (
-    "base",
-    "storage",
-    "memory",
-    "power",
-    "boot",
-    "engine",
-    "model",
-    "serving",
-    "watchdog",
-)
+"""What a node gains: one folder a role."""

@@ -7,14 +7,14 @@ from typing import Any
 
 from bramble.bench import result
 from bramble.board import Board
-from bramble.fit.kept import Kept
-from bramble.llama.releases import linked, manifest_path, note
-from bramble.plan import Interests, NodePlan
+from bramble.llama.outputs import EngineOutputs, ServingOutputs
+from bramble.llama.releases import linked, manifest_path, note, smoke_path
+from bramble.models.outputs import ModelOutputs
+from bramble.plan import FactsNeeded, NodePlan
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.system import vitals
 from bramble.system.container import COMMAND, container
 
-NEEDED = ("engine", "model", "serving")
 DESKTOP = "display-manager.service"
 GOVERNOR = "/sys/devices/system/cpu/cpufreq/policy0/scaling_governor"
 MAX_CLOCK = "/sys/devices/system/cpu/cpufreq/policy0/cpuinfo_max_freq"
@@ -28,18 +28,18 @@ SHOWN: Mapping[str, frozenset[str]] = {
 }
 
 
-def interests(plan: NodePlan, results: str) -> Interests:
+def facts_needed(plan: NodePlan, results: str) -> FactsNeeded:
     """What the look after the runs must see besides what roles want to."""
-    return Interests(
+    return FactsNeeded(
         files=(GOVERNOR, MAX_CLOCK, results, *vitals.FILES),
-        units=(DESKTOP, plan.provided["serving.unit"]),
+        units=(DESKTOP, plan.outputs.need(ServingOutputs).unit),
         commands=(*vitals.COMMANDS, COMMAND),
     )
 
 
 def current(plan: NodePlan, snapshot: Snapshot) -> str:
     """The release that serves on the node, empty where none does."""
-    return linked(snapshot, f"{plan.provided['engine.home']}/current")
+    return linked(snapshot, plan.outputs.need(EngineOutputs).home.current)
 
 
 def result_of(
@@ -52,19 +52,19 @@ def result_of(
     problem: str | None,
 ) -> result.Result:
     """All of it in the form that is kept."""
-    told, board = plan.provided, plan.board
-    dimensions = told["model.dimensions"]
+    board, model = plan.board, plan.outputs.need(ModelOutputs)
+    engine, serving = plan.outputs.need(EngineOutputs), plan.outputs.need(ServingOutputs)
     return result.Result(
         host=plan.host,
         at=result.now(),
         board=result.Board(
             model=board.model, kind=board.kind, memory_mib=board.memory_mib, cores=board.cores
         ),
-        release=_release(told, snapshot, release, board),
+        release=_release(engine, snapshot, release, board),
         model=result.Model(
-            name=told["model.name"],
-            sha256=told["model.sha256"],
-            dimensions=Kept.model_validate_json(dimensions) if dimensions else None,
+            name=model.name,
+            sha256=model.sha256,
+            dimensions=model.dimensions,
         ),
         threads=query["threads"],
         ubatch_tokens=query["ubatch_tokens"],
@@ -73,23 +73,23 @@ def result_of(
         bandwidth=result.Bandwidth.model_validate(bandwidth),
         runs=tuple(result.Run.model_validate(run) for run in made.get("runs", ())),
         problem=problem,
-        seen=_seen(told, snapshot, made),
+        seen=_seen(serving.unit, snapshot, made),
     )
 
 
 def _release(
-    told: Mapping[str, str], snapshot: Snapshot, release: str, board: Board
+    engine: EngineOutputs, snapshot: Snapshot, release: str, board: Board
 ) -> result.Release:
     """What was run, by its manifest and by what its smoke test read back of it."""
-    folder = f"{told['engine.home']}/releases/{release}"
+    folder = engine.home.release(release)
     manifest = note(snapshot, manifest_path(folder))
     return result.Release(
         release=release,
         build_info=str(manifest.get("build_info", "")),
         variant=str(manifest.get("variant", "")),
         soc=str(manifest.get("soc", "")),
-        processor=told["engine.soc"],
-        lacks=lacks(note(snapshot, f"{folder}/smoke.json").get("system_info"), board),
+        processor=engine.soc,
+        lacks=lacks(note(snapshot, smoke_path(folder)).get("system_info"), board),
     )
 
 
@@ -101,10 +101,10 @@ def lacks(shown: object, board: Board) -> tuple[str, ...] | None:
     return tuple(name for name in possible if name not in shown)
 
 
-def _seen(told: Mapping[str, str], snapshot: Snapshot, made: Mapping[str, Any]) -> result.Seen:
+def _seen(unit: str, snapshot: Snapshot, made: Mapping[str, Any]) -> result.Seen:
     """What the node shows of itself, None for what it does not tell."""
     throttled, kind = vitals.throttled(snapshot), container(snapshot)
-    desktop, server = snapshot.unit(DESKTOP), snapshot.unit(told["serving.unit"])
+    desktop, server = snapshot.unit(DESKTOP), snapshot.unit(unit)
     known = throttled if isinstance(throttled, vitals.Throttled) else None
     highest = _text(snapshot, MAX_CLOCK)
     return result.Seen(

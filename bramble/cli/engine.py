@@ -15,6 +15,7 @@ from bramble.cli.inventory import tell_pins
 from bramble.cli.race import race
 
 if TYPE_CHECKING:
+    from bramble.llama.outputs import Buildable
     from bramble.llama.store import Entry
 
 
@@ -59,7 +60,7 @@ def build(hosts: tuple[str, ...], soc: str | None, as_json: bool) -> None:
                 continue
             found = store.find(plan.release)
             if found is None:
-                query = _engine().build(plan, builder.CODENAME)
+                query = plan.build(builder.CODENAME)
                 click.echo(
                     f"building {query['manifest']['release']} for {query['manifest']['soc']}",
                     err=True,
@@ -108,7 +109,7 @@ def prune(releases: tuple[str, ...], as_json: bool) -> None:
                 *(["x86-64"] if os.uname().machine == "x86_64" else []),
             ]
             wanted = [
-                _like(_engine().build(plan, CODENAME)["manifest"])
+                _like(plan.build(CODENAME)["manifest"])
                 for plan, _ in _wanted((), keys, also_native=True)
             ]
             gone = {e.release for e in store.entries() if _like(e.manifest) not in wanted}
@@ -125,46 +126,48 @@ def prune(releases: tuple[str, ...], as_json: bool) -> None:
         )
 
 
-def _engine() -> Any:
-    """The role engine's plan module."""
-    from bramble.registry import roles
-
-    return next(role.plan for role in roles() if role.name == "engine")
-
-
 def _like(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """What a release is of, whatever the processor of the node that built it has."""
-    names = set(_engine().processor.X86_OPTIONS)
+    from bramble.llama.processor import X86_OPTIONS
+
+    names = set(X86_OPTIONS)
     options = {key: value for key, value in manifest["options"].items() if key not in names}
     return {"source": manifest["source"], "codename": manifest["codename"], "options": options}
 
 
 def _known() -> list[str]:
     """The Arm cores that are known by name."""
-    return list(_engine().processor.ARMS)
+    from bramble.llama.processor import ARMS
+
+    return list(ARMS)
 
 
 def _wanted(
     hosts: Sequence[str], keys: Sequence[str], *, also_native: bool = False
-) -> Iterator[tuple[Any, str]]:
+) -> Iterator[tuple[Buildable, str]]:
     """Each release that these hosts would install on these processors and that can be built here.
 
     `also_native`: those too that nodes build for themselves and their like.
     """
     from bramble.cli.inventory import chosen_host, loaded_inventory, refuse, tell_folder
     from bramble.llama.builder import board_for
+    from bramble.llama.outputs import EngineOutputs
+    from bramble.llama.processor import ARMS
+    from bramble.plan import Inputs
+    from bramble.registry import giving
 
+    engine = giving(EngineOutputs)
     inventory = loaded_inventory()
     tell_folder()
     chosen = [chosen_host(inventory, name) for name in hosts] or list(inventory.hosts.values())
     with_engine: list[Any] = [
-        host.settings["engine"] for host in chosen if "engine" in host.settings
+        host.settings[engine.name] for host in chosen if engine.name in host.settings
     ]
-    arms, seen = _engine().processor.ARMS, set()
+    seen = set()
     for key in keys:
-        part = arms[key].part if key in arms else None
+        part = ARMS[key].part if key in ARMS else None
         if part is None and key not in ("arm64-generic", "x86-64"):
-            refuse(f"no processor '{key}'; known: {', '.join([*arms, 'arm64-generic', 'x86-64'])}")
+            refuse(f"no processor '{key}'; known: {', '.join([*ARMS, 'arm64-generic', 'x86-64'])}")
         memory_mib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
         board = board_for(key, part, os.cpu_count() or 1, memory_mib)
         for settings in with_engine:
@@ -172,7 +175,7 @@ def _wanted(
             if native and not also_native:
                 continue
             # A pin names what was built before; it says nothing of how to build it.
-            plan = _engine().plan(settings.pinned(None), board, {})
+            plan: Buildable = engine.plan(settings.pinned(None), board, Inputs())
             if plan.release not in seen:
                 seen.add(plan.release)
                 yield plan, board.architecture

@@ -231,13 +231,12 @@ def _print_plan(entry: dict[str, Any], diff: bool) -> None:
 @AS_JSON
 def checks(as_json: bool) -> None:
     """List every check: its role, how grave its failure is, and what it proves."""
-    from bramble.checks import checks_of
     from bramble.registry import roles
 
     rows = [
         {"role": c.role, "check": c.name, "severity": c.severity, "proves": c.proves}
         for role in roles()
-        for c in checks_of(role.name, role.checks)
+        for c in role.checks
     ]
     if as_json:
         click.echo(json.dumps(rows, indent=2))

@@ -73,13 +73,12 @@ def _known(variants: str) -> list[str]:
     """The named variants, or an end with those that there are."""
     from bramble.cli.inventory import refuse
     from bramble.inventory.problems import unknown
-    from bramble.registry import roles
+    from bramble.llama.recipe import VARIANTS
 
-    engine = next(role for role in roles() if role.name == "engine")
     names = [name for name in variants.split(",") if name]
     for name in names:
-        if name not in engine.plan.VARIANTS:
-            refuse(f"no variant '{name}'; {unknown(name, engine.plan.VARIANTS)}")
+        if name not in VARIANTS:
+            refuse(f"no variant '{name}'; {unknown(name, VARIANTS)}")
     if set(names) <= {"plain"}:
         refuse("name a variant besides plain")
     return names

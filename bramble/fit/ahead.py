@@ -13,6 +13,7 @@ from bramble.fit.kept import Kept, kept
 from bramble.fit.source import SourceError, header
 from bramble.models import cache
 from bramble.models.gguf import GgufError, Header
+from bramble.models.outputs import ModelOutputs, ModelSettings
 from bramble.sanitize import sentence
 from bramble.settings import Section
 from bramble.snapshot import Snapshot
@@ -32,19 +33,20 @@ def with_dimensions(
     said and is no reason to stop: the fetch has more ways and more patience.
     """
     found: dict[str, Any] = dict(settings)
-    if "model" not in found:
+    name = registry.giving(ModelOutputs).name
+    if name not in found:
         return found
-    model: Any = next(role for role in registry.roles() if role.name == "model")
-    known = model.plan.ahead(found["model"], snapshot)
+    model: ModelSettings = found[name]
+    known = model.ahead(snapshot)
     if isinstance(known, str):
-        file = cache.find(found["model"].pin.sha256)
+        file = cache.find(model.pin.sha256)
         # Hosts of a run come here at once.
         with _turns.setdefault(known, Lock()):
             known = _from_here(str(file)) if file else _of_address(known, by_node)
     if isinstance(known, str):
         say(f"whether the model fits is not known before it is fetched: {known}")
     elif known is not None:
-        found["model"] = found["model"].known(known)
+        found[name] = model.known(known)
     return found
 
 

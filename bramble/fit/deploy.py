@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bramble.fit.geometry import Geometry
-from bramble.fit.kept import Kept
 from bramble.fit.memory import Request
 from bramble.fit.verdict import Fit, Room, fit
-from bramble.plan import Given
+from bramble.models.outputs import ModelOutputs
 
 
 @dataclass(frozen=True)
@@ -29,29 +26,17 @@ class Judged:
         )
 
 
-def provided(
-    model: Kept | None, others: Mapping[str, Kept], unlocked: tuple[str, ...], mode: str
-) -> dict[str, str]:
-    """What the role model provides for this: texts, as all that roles provide."""
-    return {
-        "model.dimensions": model.model_dump_json() if model else "",
-        "model.others": json.dumps({use: kept.model_dump() for use, kept in others.items()}),
-        "model.unlocked": " ".join(unlocked),
-        "model.fit": mode,
-    }
-
-
-def judged(given: Given, room: Room, request: Request) -> Judged | None:
+def judged(model: ModelOutputs, room: Room, request: Request) -> Judged | None:
     """The verdict, with what would fit instead; None where the model's dimensions are not known."""
-    if not given["model.dimensions"]:
+    if model.dimensions is None:
         return None
-    answer = fit(Kept.model_validate_json(given["model.dimensions"]).geometry, room, request)
-    if answer.verdict != "no" or given["model.fit"] == "warn":
+    answer = fit(model.dimensions.geometry, room, request)
+    if answer.verdict != "no" or model.when_too_large == "warn":
         # The most that it can take is no reason to refuse: it may take less.
         return Judged(answer, None)
     sentence = (
-        f"model: {given['model.name']} does not fit, so nothing is fetched. {answer.sentence} "
-        f"{_most(answer)}{_instead(given, room, request)} `model.fit: warn` fetches it all the same."
+        f"model: {model.name} does not fit, so nothing is fetched. {answer.sentence} "
+        f"{_most(answer)}{_instead(model, room, request)} `model.fit: warn` fetches it all the same."
     )
     return Judged(answer, sentence)
 
@@ -65,16 +50,14 @@ def _most(answer: Fit) -> str:
     return f"With this context {most_mib} MiB of its weights would fit, and it has {has_mib}. "
 
 
-def _instead(given: Given, room: Room, request: Request) -> str:
+def _instead(planned: ModelOutputs, room: Room, request: Request) -> str:
     """The nearest that fits: another quant of the model, else another model that is locked."""
     fitting = []
-    for use, dimensions in json.loads(given["model.others"]).items():
-        model: Geometry = Kept.model_validate(dimensions).geometry
+    for use, dimensions in planned.others.items():
+        model: Geometry = dimensions.geometry
         if fit(model, room, request).verdict in ("yes", "tight"):
             # The one that keeps most of the model's bytes is the nearest.
-            same = (
-                use.replace(":", "-").rpartition("-")[0] == given["model.name"].rpartition("-")[0]
-            )
+            same = use.replace(":", "-").rpartition("-")[0] == planned.name.rpartition("-")[0]
             fitting.append((same, model.weights.file_bytes, use))
     words = []
     if fitting:
@@ -83,8 +66,8 @@ def _instead(given: Given, room: Room, request: Request) -> str:
         words.append(f"The nearest {kind} that fits is {use} ({size >> 20} MiB).")
     else:
         words.append("Nothing else that models.lock has fits with this context.")
-    if given["model.unlocked"]:
-        names = given["model.unlocked"].replace(" ", ", ")
+    if planned.unlocked:
+        names = ", ".join(planned.unlocked)
         words.append(
             f"models.yml has {names} too: `bramble model lock` makes known whether they fit."
         )

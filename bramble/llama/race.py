@@ -7,6 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bramble.llama.outputs import EngineOutputs, ServingOutputs
+from bramble.models.outputs import ModelOutputs
+from bramble.plan import NodePlan
+
+NEEDED = (EngineOutputs, ModelOutputs, ServingOutputs)
+"""What the plan of a node must have for its programs to be run as they serve."""
 PLAIN = "plain"
 PROMPT_TOKENS, ANSWER_TOKENS = 128, 32
 """One turn of a conversation: what is asked, and what is answered."""
@@ -14,16 +20,17 @@ COOL_S = 300
 """How long a board may take to cool before each run: one that starts hot would be held back in it."""
 
 
-def as_served(given: Mapping[str, str], rounds: int) -> dict[str, Any]:
+def as_served(plan: NodePlan, rounds: int) -> dict[str, Any]:
     """What the program llama_bench runs that many times: the node's model, as its server runs it."""
+    serving = plan.outputs.need(ServingOutputs)
     return {
-        "model": given["model.path"],
+        "model": plan.outputs.need(ModelOutputs).path,
         "rounds": rounds,
         "prompt_tokens": PROMPT_TOKENS,
         "answer_tokens": ANSWER_TOKENS,
-        "threads": int(given["serving.threads"]),
-        "ubatch_tokens": int(given["serving.ubatch_tokens"]),
-        "unit": given["serving.unit"],
+        "threads": serving.threads,
+        "ubatch_tokens": serving.ubatch_tokens,
+        "unit": serving.unit,
     }
 
 

@@ -4,9 +4,60 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from bramble.snapshot import FileState, Snapshot, Unknown
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder of the engine on a node, with the links and notes in it."""
+
+    path: str = "/opt/bramble/engine"
+
+    @property
+    def releases(self) -> str:
+        """The folder of the releases."""
+        return f"{self.path}/releases"
+
+    @property
+    def current(self) -> str:
+        """The link to the current release."""
+        return f"{self.path}/current"
+
+    @property
+    def programs(self) -> str:
+        """The programs of the current release."""
+        return f"{self.current}/bin"
+
+    @property
+    def previous(self) -> str:
+        """The link to the release that was good before."""
+        return f"{self.path}/previous"
+
+    @property
+    def good(self) -> str:
+        """The note of the release and the model that passed the gate last."""
+        return f"{self.path}/good.json"
+
+    @property
+    def rejected(self) -> str:
+        """The folder of notes of what failed the gate."""
+        return f"{self.path}/rejected"
+
+    def release(self, name: str) -> str:
+        """Return the folder of one release."""
+        return f"{self.releases}/{name}"
+
+    def rejection(self, name: str) -> str:
+        """Return the note that a release, or one as it was served, failed the gate."""
+        return f"{self.rejected}/{name}.json"
+
+
+def smoke_path(folder: str) -> str:
+    """A release's record of its last smoke test."""
+    return f"{folder}/smoke.json"
 
 
 def manifest_path(folder: str) -> str:

@@ -11,11 +11,13 @@ import click
 from pyinfra.api import Host
 from pyinfra.context import host, state
 
-from bramble import remote
+from bramble import registry, remote
 from bramble.bench import gather, result
 from bramble.inventory import folder
-from bramble.llama.race import COOL_S, as_served
-from bramble.plan import Interests, NodePlan, identity
+from bramble.llama.outputs import EngineOutputs
+from bramble.llama.race import COOL_S, NEEDED, as_served
+from bramble.models.outputs import ModelOutputs
+from bramble.plan import FactsNeeded, NodePlan, identity
 from bramble.pyinfra import connection
 from bramble.pyinfra.boundary import Problem
 from bramble.pyinfra.run import Node
@@ -36,11 +38,11 @@ def bench(node: Node) -> None:
     """
     if node.plan is None:
         return
-    lacking = [name for name in gather.NEEDED if name not in node.plan.roles]
+    lacking = registry.lacking(node.plan, NEEDED)
     release = "" if lacking else gather.current(node.plan, node.snapshot)
     if lacking or not release:
         why = (
-            f"a benchmark needs the roles {', '.join(gather.NEEDED)}; this host has no "
+            f"a benchmark needs the roles {registry.names_giving(NEEDED)}; this host has no "
             f"{' and no '.join(lacking)}"
             if lacking
             else "no release of llama.cpp is current here; run `bramble up` first"
@@ -55,10 +57,10 @@ def bench(node: Node) -> None:
 
 def step_of(plan: NodePlan, release: str, rounds: int, cool_s: int) -> Step:
     """The runs as a step: it goes on without this computer, and a later run takes its figures up."""
-    given = plan.provided
-    entry = {"variant": release, "folder": f"{given['engine.home']}/releases/{release}"}
+    home, model = plan.outputs.need(EngineOutputs).home, plan.outputs.need(ModelOutputs)
+    entry = {"variant": release, "folder": home.release(release)}
     query = {
-        **as_served(given, rounds),
+        **as_served(plan, rounds),
         "candidates": [entry],
         "held_back": "note",
         "take_up": True,
@@ -66,7 +68,7 @@ def step_of(plan: NodePlan, release: str, rounds: int, cool_s: int) -> Step:
     query["id"] = identity(query)
     query["cool_s"] = cool_s
     query["result"] = RESULTS.format(query["id"])
-    why = f"release {release} with {given['model.name']}, {rounds} times"
+    why = f"release {release} with {model.name}, {rounds} times"
     return Step("Benchmark", why, "llama_bench", query, detached=True, timeout_s=TIMEOUT_S)
 
 
@@ -130,8 +132,8 @@ def _best(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
 def _query(node: Node, results: str) -> dict[str, Any]:
     """What the look after the runs asks: all that roles want to see, and what a result has besides."""
     assert node.plan is not None
-    more, query = gather.interests(node.plan, results), dict(node.query)
-    for field in fields(Interests):
+    more, query = gather.facts_needed(node.plan, results), dict(node.query)
+    for field in fields(FactsNeeded):
         asked: Any = query.get(field.name, [])
         query[field.name] = list(dict.fromkeys([*asked, *getattr(more, field.name)]))
     return query

@@ -8,7 +8,8 @@ from typing import Any
 from pyinfra.api import Host
 from pyinfra.context import ctx_host
 
-from bramble import remote
+from bramble import registry, remote
+from bramble.models.outputs import ModelOutputs
 from bramble.pyinfra import connection
 from bramble.pyinfra.boundary import Problem
 from bramble.pyinfra.run import Node
@@ -23,9 +24,10 @@ def list_models(node: Node) -> None:
     """Put the node's models into the report; with `--data verify=yes` each as its disk has it."""
     if node.plan is None:
         return
-    model: Any = node.plan.roles.get("model")
+    model = node.plan.outputs.find(ModelOutputs)
     if model is None:
-        refuse(name="Refuse the list", problem=Problem("this host does not get the role model"))
+        name = registry.giving(ModelOutputs).name
+        refuse(name="Refuse the list", problem=Problem(f"this host does not get the role {name}"))
         return
     host = ctx_host.get()
     live = connection.Live(host, node.plan, node.snapshot, deep=bool(host.data.get("verify")))

@@ -12,7 +12,9 @@ from pyinfra.context import host, state
 
 from bramble import registry
 from bramble.inventory import InventoryError, from_data
-from bramble.llama.race import COOL_S, as_served
+from bramble.llama.outputs import EngineOutputs, EngineSettings
+from bramble.llama.race import COOL_S, NEEDED, as_served
+from bramble.models.outputs import ModelOutputs
 from bramble.plan import NodePlan, identity, make
 from bramble.pyinfra import connection
 from bramble.pyinfra.boundary import Problem
@@ -22,7 +24,6 @@ from bramble.snapshot import FileState
 from bramble.steps import Step
 
 RESULT = "/run/bramble/race.json"
-NEEDED = ("engine", "model", "serving")
 TIMEOUT_S = 24 * 3600
 
 
@@ -40,8 +41,9 @@ def race(node: Node) -> None:
     except (InventoryError, LookupError) as error:
         refuse(name="Refuse the race", problem=Problem(str(error.args[0])))
         return
+    engine = registry.giving(EngineOutputs).name
     for variant in host.loop(plans):
-        bring(Node(plans[variant], node.snapshot, node.query), "engine", "candidate")
+        bring(Node(plans[variant], node.snapshot, node.query), engine, "candidate")
     run_in_turn(
         name="Race",
         plans=plans,
@@ -54,15 +56,18 @@ def candidates(
     plan: NodePlan, data: Mapping[str, Any], variants: Sequence[str]
 ) -> dict[str, NodePlan]:
     """The node's plan with each of these variants, plain first; without any, with all that may gain."""
-    lacking = [name for name in NEEDED if name not in plan.roles]
+    lacking = registry.lacking(plan, NEEDED)
     if lacking:
         raise LookupError(
-            f"a race needs the roles {', '.join(NEEDED)}; {plan.host} has no {' and no '.join(lacking)}"
+            f"a race needs the roles {registry.names_giving(NEEDED)}; {plan.host} has no "
+            f"{' and no '.join(lacking)}"
         )
     sections = registry.sections()
     settings = from_data(plan.host, data, sections)
-    engine = next(role for role in registry.roles() if role.name == "engine")
-    names = variants or engine.plan.worth_a_race(settings["engine"], plan.board)
+    engine = registry.giving(EngineOutputs).name
+    raced: Any = settings[engine]
+    own: EngineSettings = raced
+    names = variants or own.worth_a_race(plan.board)
     names = tuple(dict.fromkeys(("plain", *names)))
     if len(names) < 2:
         raise LookupError(
@@ -70,10 +75,9 @@ def candidates(
         )
     found = {}
     for name in names:
-        own = {**data, "engine": {**data.get("engine", {}), "variant": name}}
-        again = from_data(plan.host, own, sections)
-        unpinned: Any = again["engine"]
-        again["engine"] = unpinned.pinned(None)
+        changed = {**data, engine: {**data.get(engine, {}), "variant": name}}
+        again: dict[str, Any] = from_data(plan.host, changed, sections)
+        again[engine] = again[engine].pinned(None)
         found[name] = make(plan.host, again, plan.board, registry.roles_of(again))
     return found
 
@@ -98,9 +102,11 @@ def _run(host: Host, step: Step, plans: Mapping[str, NodePlan]) -> bool:
         this_run().report.write(
             "race",
             host=host.name,
-            soc=plain.provided["engine.soc"],
-            model=plain.provided["model.name"],
-            releases={name: plan.provided["engine.release"] for name, plan in plans.items()},
+            soc=plain.outputs.need(EngineOutputs).soc,
+            model=plain.outputs.need(ModelOutputs).name,
+            releases={
+                name: plan.outputs.need(EngineOutputs).release for name, plan in plans.items()
+            },
             runs=found,
         )
     return this_run().stepped(host, step, problem)
@@ -109,9 +115,9 @@ def _run(host: Host, step: Step, plans: Mapping[str, NodePlan]) -> bool:
 def step_of(plans: Mapping[str, NodePlan], rounds: int, cool_s: int) -> Step:
     """The race as a step: it goes on without this computer, and a later run follows it."""
     query = {
-        **as_served(plans["plain"].provided, rounds),
+        **as_served(plans["plain"], rounds),
         "candidates": [
-            {"variant": name, "folder": plan.provided["engine.folder"]}
+            {"variant": name, "folder": plan.outputs.need(EngineOutputs).folder}
             for name, plan in plans.items()
         ],
         "held_back": "end",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import click
 from pyinfra.api import Host
@@ -18,11 +17,11 @@ from bramble.plan import NodePlan, look_at, make
 from bramble.pyinfra import connection, delivery, model_header, peers, reboot, releases
 from bramble.pyinfra.boundary import Problem
 from bramble.pyinfra.session import Work, in_words, on_host, refuse, this_run
+from bramble.role import Action
 from bramble.settings import Section
 from bramble.snapshot import Snapshot, Unknown
 from bramble.steps import Step, as_dict, at_once
 
-Way = Literal["steps", "revert", "prune", "again", "candidate"]
 Amend = Callable[[dict[str, Section], Snapshot], dict[str, Section] | str]
 """What makes other settings of a host's by what was seen of it, or says why there are none."""
 
@@ -121,34 +120,30 @@ def impossible(node: Node) -> tuple[str, ...]:
 
 
 @in_words
-def bring(node: Node, role: str, way: Way = "steps") -> None:
+def bring(node: Node, role: str, action: Action = "steps") -> None:
     """Carry out a role's steps; a role with nothing to do costs no remote command.
 
     Nor an operation, where none was planned before it that could give it something to do.
     """
     if node.plan is None or role not in node.plan.roles:
         return
-    own, steps = ctx_host.get(), steps_of(node, role, way)
+    own, steps = ctx_host.get(), steps_of(node, role, action)
     for step in steps:
         # `host` is whichever host is being worked for; what is remembered must be this one.
         releases.expect(own, step)
         peers.expect(own, step)
     if not own.op_hash_order and all(step.why is None for step in steps):
-        if way == "steps":
+        if action == "steps":
             this_run().of(own).brought.append(role)
         return
-    name = role if way == "steps" else f"{role}: {way}"
-    carry_out(name=name, node=node, role=role, way=way)
+    name = role if action == "steps" else f"{role}: {action}"
+    carry_out(name=name, node=node, role=role, action=action)
 
 
-def steps_of(node: Node, role: str, way: Way = "steps") -> tuple[Step, ...]:
-    """A role's steps by what was seen, in one of the ways that its plan has functions for."""
+def steps_of(node: Node, role: str, action: Action = "steps") -> tuple[Step, ...]:
+    """A role's steps by what was seen: those that bring it to its plan, or of another action."""
     assert node.plan is not None
-    found = next(entry for entry in registry.roles() if entry.name == role)
-    steps: tuple[Step, ...] = getattr(found.plan, way)(
-        node.plan.roles[role], node.plan, node.snapshot
-    )
-    return steps
+    return registry.role(role).carry(action, node.plan.roles[role], node.plan, node.snapshot)
 
 
 def as_it_is(own: Host, node: Node) -> Node | Problem:
@@ -170,7 +165,7 @@ def seen_anew(own: Host, node: Node) -> Node | Problem:
 
 
 @on_host
-def carry_out(node: Node, role: str, way: Way) -> str | Work:
+def carry_out(node: Node, role: str, action: Action) -> str | Work:
     """A role's steps in order, each only if there is a reason.
 
     Whatever ran before a reboot runs no longer, and a file in memory is gone: what comes after a
@@ -180,15 +175,15 @@ def carry_out(node: Node, role: str, way: Way) -> str | Work:
     now = as_it_is(own, node) if state.is_executing else node
     if isinstance(now, Problem):
         return lambda _host: now
-    due = [step for step in steps_of(now, role, way) if step.why is not None]
+    due = [step for step in steps_of(now, role, action) if step.why is not None]
     if not state.is_executing:
         for step in due:
             _tell(own, step)
     if not due:
-        if state.is_executing and way == "steps":
+        if state.is_executing and action == "steps":
             this_run().of(own).brought.append(role)
         return "as planned"
-    return lambda host: _bring(host, node, role, way)
+    return lambda host: _bring(host, node, role, action)
 
 
 def _tell(own: Host, step: Step) -> None:
@@ -198,12 +193,12 @@ def _tell(own: Host, step: Step) -> None:
             click.echo(diff, err=True, nl=False)
 
 
-def _bring(own: Host, node: Node, role: str, way: Way) -> bool | Problem:
+def _bring(own: Host, node: Node, role: str, action: Action) -> bool | Problem:
     """Carry out a role's steps by the newest look; False when one failed, which was told."""
     now = as_it_is(own, node)
     if isinstance(now, Problem):
         return now
-    steps = steps_of(now, role, way)
+    steps = steps_of(now, role, action)
     for number in range(len(steps)):
         step = steps[number]
         if step.why is None:
@@ -217,8 +212,8 @@ def _bring(own: Host, node: Node, role: str, way: Way) -> bool | Problem:
             if isinstance(again, Problem) or again is None:
                 return again or False
             now = again
-            steps = steps_of(now, role, way)
-    if way == "steps":
+            steps = steps_of(now, role, action)
+    if action == "steps":
         this_run().of(own).brought.append(role)
     return True
 

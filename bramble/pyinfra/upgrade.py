@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pyinfra.api import Host
 from pyinfra.context import host
 
@@ -11,7 +9,9 @@ from bramble import registry
 from bramble.inventory import folder
 from bramble.llama import lock as engine_lock
 from bramble.llama.lock import Held, Lock, Pin
-from bramble.llama.releases import note
+from bramble.llama.outputs import EngineOutputs, ServingOutputs
+from bramble.models.outputs import ModelOutputs
+from bramble.plan import Outputs
 from bramble.pyinfra.run import Node, bring
 from bramble.pyinfra.session import Work, in_words, on_host, this_run
 from bramble.settings import Section
@@ -22,35 +22,41 @@ from bramble.snapshot import Snapshot
 def try_again(node: Node) -> None:
     """With `--data again=yes`: forget that this host rejected the release or the model of its plan."""
     if host.data.get("again"):
-        bring(node, "engine", "again")
-        bring(node, "serving", "again")
+        for role in registry.roles():
+            if role.again:
+                bring(node, role.name, "again")
 
 
 def predecessor(settings: dict[str, Section], snapshot: Snapshot) -> dict[str, Section] | str:
     """The host's settings with its engine pinned to the release that ran there before."""
-    if "engine" not in settings:
-        return "this host does not get the role engine, so there is nothing to go back to"
-    engine: Any = next(role for role in registry.roles() if role.name == "engine")
-    found: Section | str = engine.plan.back(settings["engine"], snapshot)
-    return found if isinstance(found, str) else settings | {"engine": found}
+    return _back(EngineOutputs, EngineOutputs, settings, snapshot)
 
 
 def model_before(settings: dict[str, Section], snapshot: Snapshot) -> dict[str, Section] | str:
     """The host's settings with the model that passed the gate there before the one that is good now."""
-    if "serving" not in settings:
-        return "this host does not get the role serving, so there is nothing to go back to"
-    roles: dict[str, Any] = {role.name: role.plan for role in registry.roles()}
-    good = note(snapshot, roles["engine"].GOOD)
-    found: Section | str = roles["model"].back(settings["model"], good, snapshot)
-    return found if isinstance(found, str) else settings | {"model": found}
+    return _back(ModelOutputs, ServingOutputs, settings, snapshot)
+
+
+def _back(
+    kind: type[Outputs],
+    proved_by: type[Outputs],
+    settings: dict[str, Section],
+    snapshot: Snapshot,
+) -> dict[str, Section] | str:
+    """Have the role that gives this kind go back, where the host has the role that proves it."""
+    role, proves = registry.giving(kind), registry.giving(proved_by).name
+    if proves not in settings or role.back is None:
+        return f"this host does not get the role {proves}, so there is nothing to go back to"
+    found = role.back(settings[role.name], snapshot)
+    return found if isinstance(found, str) else settings | {role.name: found}
 
 
 @in_words
 def pin(node: Node) -> None:
     """Have every later deploy leave the host at the release of this plan."""
     if node.plan is not None:
-        given = node.plan.roles["engine"].provides
-        pinned = Pin(release=given["engine.release"], build_info=given["engine.build_info"])
+        engine = node.plan.outputs.need(EngineOutputs)
+        pinned = Pin(release=engine.release, build_info=engine.build_info)
         keep(name="Pin the release", pinned=pinned)
 
 
@@ -58,12 +64,8 @@ def pin(node: Node) -> None:
 def hold(node: Node) -> None:
     """Have every later deploy leave the host at the model of this plan."""
     if node.plan is not None:
-        given = node.plan.roles["model"].provides
-        held = Held(
-            name=given["model.name"],
-            sha256=given["model.sha256"],
-            instead_of=given["model.of_inventory"],
-        )
+        model = node.plan.outputs.need(ModelOutputs)
+        held = Held(name=model.name, sha256=model.sha256, instead_of=model.of_inventory)
         keep(name="Stay at the model", pinned=held)
 
 

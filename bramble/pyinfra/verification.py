@@ -7,7 +7,7 @@ from pyinfra.api import Host
 from pyinfra.context import ctx_host, state
 
 from bramble import registry
-from bramble.checks import Result, checks_of, run_all
+from bramble.checks import Result, run_all
 from bramble.pyinfra import connection
 from bramble.pyinfra.boundary import Problem
 from bramble.pyinfra.run import Node, as_it_is, seen_anew
@@ -44,12 +44,7 @@ def verify(node: Node, roles: tuple[str, ...]) -> str | Work:
 def _results(own: Host, node: Node, roles: tuple[str, ...]) -> tuple[Result, ...]:
     """The roles' checks on the node, all of it in the report."""
     assert node.plan is not None
-    checks = tuple(
-        c
-        for role in registry.roles()
-        if role.name in roles
-        for c in checks_of(role.name, role.checks)
-    )
+    checks = tuple(c for role in registry.roles() if role.name in roles for c in role.checks)
     deep = bool(own.data.get("deep"))
     results = run_all(connection.Live(own, node.plan, node.snapshot, deep=deep), checks)
     this_run().report.write_all("result", [result.as_dict() for result in results])

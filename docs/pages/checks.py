@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bramble import registry
-from bramble.checks import checks_of
 
 
 def checks_page() -> str:
@@ -21,10 +20,7 @@ def checks_page() -> str:
     ]
     for role in registry.roles():
         parts.append(f"\n## {role.name}\n\n| Check | Severity | What it proves |\n|---|---|---|\n")
-        parts += [
-            f"| `{c.role}.{c.name}` | {c.severity} | {c.proves} |\n"
-            for c in checks_of(role.name, role.checks)
-        ]
+        parts += [f"| `{c.role}.{c.name}` | {c.severity} | {c.proves} |\n" for c in role.checks]
     parts.append(
         "\n## ssh.reachable\n\n"
         "No role's check: `bramble verify` gives this result for a host that could not be looked at,\n"

@@ -8,6 +8,7 @@ from typing import Any
 
 from bramble import registry
 from bramble.board import Board
+from bramble.llama.outputs import EngineOutputs
 from bramble.plan import NodePlan, look_at, make
 from bramble.settings import Section
 from bramble.snapshot import FileState, Output, Snapshot
@@ -82,7 +83,7 @@ def files_page() -> str:
         commands={"rpi-eeprom-update": Output(1, "BOOTLOADER: update available\n")},
     )
     for role in registry.roles():
-        rows = dict.fromkeys(_owned(plan, role.name, role.plan, fresh))
+        rows = dict.fromkeys(_owned(plan, role, fresh))
         parts.append(f"\n## {role.name}\n")
         if rows:
             parts.append("\n| Path | What |\n|---|---|\n" + "".join(rows))
@@ -93,12 +94,11 @@ def files_page() -> str:
     return _neutral("".join(parts) + _looked_at(settings), plan)
 
 
-def _owned(plan: NodePlan, name: str, module: Any, fresh: Snapshot) -> Iterator[str]:
-    for file in plan.roles[name].files:
+def _owned(plan: NodePlan, role: registry.AnyRole, fresh: Snapshot) -> Iterator[str]:
+    for file in plan.roles[role.name].files:
         what = f"whole file, mode {file.mode:04o}, {file.owner}:{file.group}"
         yield f"| `{file.path}` | {what}{', secret' if file.secret else ''} |\n"
-    steps: tuple[Step, ...] = module.steps(plan.roles[name], plan, fresh)
-    for step in steps:
+    for step in role.steps(plan.roles[role.name], plan, fresh):
         for file in _written(step):
             what = f"whole file, mode {file['mode']:04o}, {file['owner']}:{file['group']}"
             yield f"| `{file['path']}` | {what} |\n"
@@ -154,7 +154,6 @@ def _names(names: Any) -> str:
 def _neutral(text: str, plan: NodePlan) -> str:
     """The page without identities that change with every setting."""
     for part in plan.roles.values():
-        release = part.provides.get("engine.release")
-        if release:
-            text = text.replace(release, RELEASE)
+        if isinstance(part.outputs, EngineOutputs):
+            text = text.replace(part.outputs.release, RELEASE)
     return text.replace("0" * 12, SHA)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 
-from bramble.plan import Interests
+from bramble.plan import FactsNeeded
 from bramble.snapshot import FileState, Snapshot, Unknown
 
 UNIT = "cloud-init.service"
@@ -23,7 +23,7 @@ SETTINGS = (
     "sh -c 'grep -Ehs ^manage_etc_hosts: /etc/cloud/cloud.cfg /etc/cloud/cloud.cfg.d/*.cfg "
     "/var/lib/cloud/instance/cloud-config.txt'"
 )
-INTERESTS = Interests(files=(OFF, INSTANCE), units=(UNIT,), commands=(SETTINGS,))
+FACTS_NEEDED = FactsNeeded(files=(OFF, INSTANCE), units=(UNIT,), commands=(SETTINGS,))
 
 
 def runs(snapshot: Snapshot) -> bool | Unknown:

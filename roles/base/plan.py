@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bramble.board import Board
-from bramble.plan import File, Given, Interests, NodePlan, RolePlan
+from bramble.plan import FactsNeeded, File, Inputs, NodePlan, RolePlan
 from bramble.render import render
 from bramble.roles.base import access, cloud, hosts
 from bramble.roles.base import clock as clocks
+from bramble.roles.base.outputs import BaseOutputs
 from bramble.roles.base.settings import Settings, Sshd
 from bramble.snapshot import FileState, Snapshot, System, Unknown
 from bramble.steps import Step, diff, install_packages, remove_files, systemd, write_files
@@ -46,9 +47,9 @@ class BasePlan(RolePlan):
     keys_needed: bool
 
 
-def interests(settings: Settings) -> Interests:
+def facts_needed(settings: Settings) -> FactsNeeded:
     """The packages, dpkg's state, the clock, the names, and what sshd says of itself."""
-    return Interests(
+    return FactsNeeded(
         packages=(*_packages(settings), UPGRADES),
         files=(
             UPGRADES_FILE,
@@ -56,11 +57,11 @@ def interests(settings: Settings) -> Interests:
             JOURNAL,
             access.DROP_IN,
             access.DEFAULTS,
-            *cloud.INTERESTS.files,
+            *cloud.FACTS_NEEDED.files,
         ),
-        units=(*TIMERS, access.SERVICE, *cloud.INTERESTS.units),
+        units=(*TIMERS, access.SERVICE, *cloud.FACTS_NEEDED.units),
         commands=(
-            *cloud.INTERESTS.commands,
+            *cloud.FACTS_NEEDED.commands,
             clocks.COMMAND,
             AUDIT,
             PERIODIC,
@@ -71,9 +72,10 @@ def interests(settings: Settings) -> Interests:
     )
 
 
-def plan(settings: Settings, board: Board, given: Given) -> BasePlan:
+def plan(settings: Settings, board: Board, inputs: Inputs) -> BasePlan:
     """The settings, which do not depend on the board."""
     return BasePlan(
+        outputs=BaseOutputs(),
         packages=_packages(settings),
         files=_files(settings),
         ntp=settings.clock.ntp,

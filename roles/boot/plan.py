@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bramble.board import OTHER, Board
-from bramble.plan import Given, Interests, NodePlan, RolePlan
+from bramble.plan import FactsNeeded, Inputs, NodePlan, RolePlan
 from bramble.roles.boot import cmdline, eeprom
+from bramble.roles.boot.outputs import BootOutputs
 from bramble.roles.boot.settings import Settings
 from bramble.snapshot import Boot, FileState, Output, Snapshot, Unknown
 from bramble.steps import Step
 from bramble.system import config_txt, container
-from bramble.system.boot_files import CONFIG, CONFIG_STAMP, FIRMWARE, edit
+from bramble.system.boot_files import CONFIG, CONFIG_STAMP, FIRMWARE, AtBoot, edit
 
 STAGED = f"{FIRMWARE}/pieeprom.upd"
 RECOVERY = f"{FIRMWARE}/recovery.bin"
@@ -25,8 +26,6 @@ CONTROLLERS = "/sys/fs/cgroup/cgroup.controllers"
 PRESSURE = "/proc/pressure/memory"
 
 MEMORY_FLAG = {"cgroup_enable=memory": "cgroup_disable=memory"}
-# What roles before this one want of config.txt: this and the name, as `config_txt` names it.
-WISHED = "config.txt/"
 # A CM4's bootrom cannot take an update from its eMMC (rpi-eeprom-update says so).
 WITH_EEPROM = ("pi4", "pi400", "pi5", "pi500", "cm5")
 
@@ -49,9 +48,9 @@ class BootPlan(RolePlan):
     reboot_deadline_s: int
 
 
-def interests(settings: Settings) -> Interests:
+def facts_needed(settings: Settings) -> FactsNeeded:
     """What proves an effect, what waits for a reboot, and what the bootloader is."""
-    return Interests(
+    return FactsNeeded(
         files=(
             *(CONTROLLERS, PRESSURE),
             *(STAGED, RECOVERY, EEPROM_DEFAULTS, CONFIG_STAMP, EEPROM_STAMP),
@@ -60,10 +59,11 @@ def interests(settings: Settings) -> Interests:
     )
 
 
-def plan(settings: Settings, board: Board, given: Given) -> BootPlan:
+def plan(settings: Settings, board: Board, inputs: Inputs) -> BootPlan:
     """The settings on a Raspberry Pi, nothing on another machine."""
     if board.kind == OTHER or board.strange:
         return BootPlan(
+            outputs=BootOutputs(),
             elsewhere=board.strange
             or f"{board.model}: boot files are edited on a Raspberry Pi 4 or 5 only",
             strange=board.strange,
@@ -76,6 +76,7 @@ def plan(settings: Settings, board: Board, given: Given) -> BootPlan:
             reboot_deadline_s=settings.reboot_deadline_s,
         )
     return BootPlan(
+        outputs=BootOutputs(),
         elsewhere=None,
         strange=None,
         kernel=cmdline.Wish(
@@ -83,7 +84,7 @@ def plan(settings: Settings, board: Board, given: Given) -> BootPlan:
             values={"psi": "1"} if settings.psi else {},
         ),
         # The person's own words on a value have precedence over what another role makes of its own.
-        config=_wished(given) | settings.config,
+        config=_wished(inputs) | settings.config,
         has_eeprom=board.kind in WITH_EEPROM,
         eeprom_update=settings.eeprom.update and board.kind in WITH_EEPROM,
         eeprom_channel=settings.eeprom.channel,
@@ -92,11 +93,9 @@ def plan(settings: Settings, board: Board, given: Given) -> BootPlan:
     )
 
 
-def _wished(given: Given) -> dict[str, str]:
+def _wished(inputs: Inputs) -> dict[str, str]:
     """What the roles before this one want of config.txt."""
-    return {
-        name.removeprefix(WISHED): value for name, value in given.items() if name.startswith(WISHED)
-    }
+    return {name: value for part in inputs.every(AtBoot) for name, value in part.config.items()}
 
 
 def no_boot_folder(plan: BootPlan, boot: Boot) -> str | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bramble.checks import Finding, Node, check, expect, unknown
-from bramble.llama.releases import manifest_path
+from bramble.llama.releases import manifest_path, smoke_path
 from bramble.roles.engine import proof
 from bramble.roles.engine.plan import EnginePlan
-from bramble.roles.engine.whole import CURRENT, TRUSTED, incomplete, programs
+from bramble.roles.engine.whole import HOME, TRUSTED, incomplete, programs
 from bramble.snapshot import FileState, Unknown
 from bramble.system.roots import open_to_others
 
@@ -18,7 +18,10 @@ def release_is_whole(plan: EnginePlan, node: Node) -> Finding:
     look, files = node.snapshot, node.snapshot.files
     if isinstance(files, Unknown):
         return unknown(want, files)
-    for seen in (*map(files.get, (manifest_path(plan.folder), CURRENT)), *programs(look).values()):
+    for seen in (
+        *map(files.get, (manifest_path(plan.folder), HOME.current)),
+        *programs(look).values(),
+    ):
         if isinstance(seen, Unknown):
             return unknown(want, seen)
     problem = incomplete(plan.folder, look)
@@ -29,7 +32,7 @@ def release_is_whole(plan: EnginePlan, node: Node) -> Finding:
 @check()
 def release_is_current(plan: EnginePlan, node: Node) -> Finding:
     """The link to the current release points to the planned one."""
-    want, seen = f"releases/{plan.release}", node.snapshot.file(CURRENT)
+    want, seen = f"releases/{plan.release}", node.snapshot.file(HOME.current)
     if isinstance(seen, Unknown):
         return unknown(want, seen)
     got = (seen.target or seen.kind) if isinstance(seen, FileState) else "no link"
@@ -45,7 +48,7 @@ def release_has_what_was_planned(plan: EnginePlan, node: Node) -> Finding:
     if isinstance(files, Unknown):
         return unknown(want, files)
     # It is seen by a pattern, which tells nothing of what is not there.
-    if isinstance(seen := files.get(proof.path(plan.folder)), Unknown):
+    if isinstance(seen := files.get(smoke_path(plan.folder)), Unknown):
         return unknown(want, seen)
     remedy = "Run the deploy again: it tests the release, and says what is missing."
     record = proof.told(node.snapshot, plan.folder)
@@ -53,7 +56,7 @@ def release_has_what_was_planned(plan: EnginePlan, node: Node) -> Finding:
         return expect(want, "no smoke test is recorded", False, remedy)
     info = record.get("system_info")
     if info is None:
-        again = f"Remove {proof.path(plan.folder)} and run the deploy again."
+        again = f"Remove {smoke_path(plan.folder)} and run the deploy again."
         return Finding("unknown", want, "llama-server told no system_info at its smoke test", again)
     kernels = [f"KleidiAI {name} by {feature}" for name, feature in record["kleidiai"].items()]
     got = f"{' '.join(info)}; {', '.join([*kernels, *record['buffers']])}"

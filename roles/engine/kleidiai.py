@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bramble.board import Board
-from bramble.roles.engine import processor
+from bramble.llama import processor
 from bramble.roles.engine.settings import KleidiAI
 from bramble.steps import Upload
 

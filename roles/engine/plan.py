@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bramble.board import Board
+from bramble.llama import processor
 from bramble.llama.lock import Pin
-from bramble.llama.releases import linked, manifest_path, note, superfluous, there
-from bramble.plan import Given, Interests, NodePlan, RolePlan, identity
-from bramble.roles.engine import amx, kleidiai, processor, proof
-from bramble.roles.engine.place import place
-from bramble.roles.engine.recipe import (
+from bramble.llama.outputs import EngineOutputs
+from bramble.llama.recipe import (
     BUILD_PACKAGES,
     LIBRARIES,
     OPTIONS,
@@ -20,15 +18,16 @@ from bramble.roles.engine.recipe import (
     TARGETS,
     VARIANTS,
 )
+from bramble.llama.releases import linked, manifest_path, note, smoke_path, superfluous, there
+from bramble.plan import FactsNeeded, Inputs, NodePlan, RolePlan, identity
+from bramble.roles.engine import amx, kleidiai, proof
+from bramble.roles.engine.place import place
 from bramble.roles.engine.settings import Git, Settings
-from bramble.roles.engine.whole import CURRENT, HOME, PROGRAMS, TRUSTED, incomplete
+from bramble.roles.engine.whole import HOME, TRUSTED, incomplete
+from bramble.roles.storage.outputs import StorageOutputs
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step, Stored, Upload, install_packages, remove_files
 from bramble.system.roots import give_back
-
-PREVIOUS = f"{HOME}/previous"
-GOOD = f"{HOME}/good.json"
-REJECTED = f"{HOME}/rejected"
 
 # One unity object of llama.cpp takes up to 632 MiB to compile (measured with gcc 12, -O3), and the
 # rest of the system wants some too.
@@ -39,8 +38,7 @@ MEMORY_PER_JOB_MIB = 900
 class EnginePlan(RolePlan):
     """A release: its folder, and everything that the build needs to make it."""
 
-    release: str
-    folder: str
+    outputs: EngineOutputs
     source: Mapping[str, Any]
     options: Mapping[str, str]
     targets: tuple[str, ...]
@@ -49,7 +47,6 @@ class EnginePlan(RolePlan):
     pinned: bool
     keep_releases: int
     jobs: int
-    soc: str
     uploads: tuple[Upload, ...]
     mirror: str | None
     ssd: str | None
@@ -59,34 +56,75 @@ class EnginePlan(RolePlan):
     refusal: str | None
 
     @property
+    def release(self) -> str:
+        """The release's identity."""
+        return self.outputs.release
+
+    @property
+    def folder(self) -> str:
+        """The release's folder."""
+        return self.outputs.folder
+
+    @property
+    def soc(self) -> str:
+        """The processor that the release is for."""
+        return self.outputs.soc
+
+    @property
     def notes(self) -> tuple[str, str]:
         """What says of the release that it is whole and computes here."""
-        return (manifest_path(self.folder), proof.path(self.folder))
+        return (manifest_path(self.folder), smoke_path(self.folder))
+
+    def build(self, codename: str) -> dict[str, Any]:
+        """What the program build_engine is asked for, but for where it works."""
+        return {
+            "release": self.folder,
+            "source": self.source,
+            "options": self.options,
+            "targets": self.targets,
+            "jobs": self.jobs,
+            "needs_at_most": LIBRARIES[codename],
+            "kleidiai": self.kleidiai,
+            "hook": self.hook,
+            "wants": self.wants.get("system_info", ()),
+            "manifest": {
+                "release": self.release,
+                "source": _pin(self.source),
+                "options": self.options,
+                "recipe": self.recipe,
+                "variant": self.variant,
+                **({"kleidiai": _pin(self.kleidiai)} if self.kleidiai else {}),
+                "codename": codename,
+                "soc": self.soc,
+                "build_info": self.outputs.build_info,
+            },
+        }
 
 
-def interests(settings: Settings) -> Interests:
+def facts_needed(settings: Settings) -> FactsNeeded:
     """Which releases there are, which one is current, good or rejected, and room for one more."""
-    return Interests(
+    return FactsNeeded(
         files=(
-            CURRENT,
-            f"{PROGRAMS}/*",
+            HOME.current,
+            f"{HOME.programs}/*",
             *TRUSTED,
-            PREVIOUS,
-            GOOD,
-            f"{REJECTED}/*.json",
-            *(of(f"{HOME}/releases/*") for of in (manifest_path, proof.path)),
+            HOME.previous,
+            HOME.good,
+            HOME.rejection("*"),
+            *(of(HOME.release("*")) for of in (manifest_path, smoke_path)),
         ),
         packages=(
             *BUILD_PACKAGES,
             "git",
             *(p for v in VARIANTS.values() for p in v.get("packages", ())),
         ),
-        free=(HOME,),
+        free=(HOME.path,),
     )
 
 
-def plan(settings: Settings, board: Board, given: Given) -> EnginePlan:
+def plan(settings: Settings, board: Board, inputs: Inputs) -> EnginePlan:
     """The release for this source, these options, this system and this processor."""
+    storage = inputs.find(StorageOutputs)
     source, upload, commit = _source(settings)
     soc = processor.soc_key(board)
     name = settings.variant_for(soc)
@@ -106,16 +144,7 @@ def plan(settings: Settings, board: Board, given: Given) -> EnginePlan:
         release, build_info = settings.pin.release, settings.pin.build_info
     return EnginePlan(
         packages=_packages(settings, source, variant),
-        provides={
-            "engine.soc": soc,
-            "engine.release": release,
-            "engine.folder": f"{HOME}/releases/{release}",
-            "engine.bin": f"{CURRENT}/bin",
-            "engine.build_info": build_info,
-            "engine.home": HOME,
-        },
-        release=release,
-        folder=f"{HOME}/releases/{release}",
+        outputs=EngineOutputs(home=HOME, release=release, build_info=build_info, soc=soc),
         source=source,
         options=options,
         targets=TARGETS + variant.get("targets", ()),
@@ -124,10 +153,9 @@ def plan(settings: Settings, board: Board, given: Given) -> EnginePlan:
         pinned=settings.pin is not None,
         keep_releases=settings.keep_releases,
         jobs=settings.jobs or _jobs(board),
-        soc=soc,
         uploads=tuple(part for part in (upload, kai[1]) if part),
         mirror=settings.mirror,
-        ssd=given.get("storage.ssd"),
+        ssd=storage.ssd if storage else None,
         kleidiai=kai[0],
         hook=hook,
         # What a pinned release was built with is not what these settings say.
@@ -191,24 +219,18 @@ def candidate(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Ste
     return (packages, _install(plan, node, snapshot))
 
 
-def worth_a_race(settings: Settings, board: Board) -> tuple[str, ...]:
-    """The variants that may be faster than plain on this board; rpc computes as plain does."""
-    kernels = ("kleidiai",) if processor.has_dotprod(board) else ()
-    return kernels if settings.recipe == "cross" else (*kernels, "openblas")
-
-
 def revert(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
     """Make no release the current one; those that were built stay, as they took long to build."""
-    notes = (PREVIOUS, GOOD, *_rejections(snapshot))
+    notes = (HOME.previous, HOME.good, *_rejections(snapshot))
     return (
-        remove_files("Make no release current", (CURRENT,), snapshot),
+        remove_files("Make no release current", (HOME.current,), snapshot),
         remove_files("Forget which releases were good", notes, snapshot),
     )
 
 
 def again(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
     """Forget that this node rejected the planned release, so that the steps after it try it anew."""
-    mark = f"{REJECTED}/{plan.release}.json"
+    mark = HOME.rejection(plan.release)
     marks = [path for path in _rejections(snapshot) if path == mark]
     step = remove_files("Forget that the release was rejected", marks, snapshot)
     return (replace(step, look_again=True),)
@@ -216,10 +238,10 @@ def again(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, .
 
 def back(settings: Settings, snapshot: Snapshot) -> Settings | str:
     """The settings pinned to the node's predecessor, or why there is nothing to go back to."""
-    release = linked(snapshot, PREVIOUS)
+    release = linked(snapshot, HOME.previous)
     if not release:
         return "no release ran here before the current one, so there is nothing to go back to"
-    told = note(snapshot, manifest_path(f"{HOME}/releases/{release}"))
+    told = note(snapshot, manifest_path(HOME.release(release)))
     if "build_info" not in told:
         return (
             f"release {release}, which ran here before, is not there any more; nothing was changed. "
@@ -231,7 +253,7 @@ def back(settings: Settings, snapshot: Snapshot) -> Settings | str:
 def _rejections(snapshot: Snapshot) -> tuple[str, ...]:
     """The notes of releases that were rejected on this node."""
     files = {} if isinstance(snapshot.files, Unknown) else snapshot.files
-    return tuple(path for path in files if path.startswith(f"{REJECTED}/"))
+    return tuple(path for path in files if path.startswith(f"{HOME.rejected}/"))
 
 
 def _install(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> Step:
@@ -244,7 +266,7 @@ def _install(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> Step:
     stored = Stored(
         key=plan.release,
         program="install_release",
-        query={"home": HOME, "release": plan.folder},
+        query={"home": HOME.path, "release": plan.folder},
         remote=f"/var/tmp/bramble-release-{plan.release}",
         otherwise=_not_stored(plan, node.host),
         mirror=plan.mirror,
@@ -256,7 +278,7 @@ def _install(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> Step:
         name,
         why,
         "build_engine",
-        build(plan, node.board.codename) | place(plan.ssd, HOME, snapshot),
+        plan.build(node.board.codename) | place(plan.ssd, HOME.path, snapshot),
         detached=True,
         timeout_s=6 * 3600,
         uploads=plan.uploads,
@@ -266,7 +288,7 @@ def _install(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> Step:
 
 def _rejected(plan: EnginePlan, host: str, snapshot: Snapshot) -> str | None:
     """Why the release is not tried again by itself, None when it may be."""
-    told = note(snapshot, f"{REJECTED}/{plan.release}.json")
+    told = note(snapshot, HOME.rejection(plan.release))
     if not told:
         return None
     return (
@@ -290,32 +312,6 @@ def _not_stored(plan: EnginePlan, host: str) -> str | None:
     )
 
 
-def build(plan: EnginePlan, codename: str) -> dict[str, Any]:
-    """What the program build_engine is asked for, but for where it works."""
-    return {
-        "release": plan.folder,
-        "source": plan.source,
-        "options": plan.options,
-        "targets": plan.targets,
-        "jobs": plan.jobs,
-        "needs_at_most": LIBRARIES[codename],
-        "kleidiai": plan.kleidiai,
-        "hook": plan.hook,
-        "wants": plan.wants.get("system_info", ()),
-        "manifest": {
-            "release": plan.release,
-            "source": _pin(plan.source),
-            "options": plan.options,
-            "recipe": plan.recipe,
-            "variant": plan.variant,
-            **({"kleidiai": _pin(plan.kleidiai)} if plan.kleidiai else {}),
-            "codename": codename,
-            "soc": plan.soc,
-            "build_info": plan.provides["engine.build_info"],
-        },
-    }
-
-
 def _pin(source: Mapping[str, Any]) -> dict[str, Any]:
     """A source by what pins it, without where it lies for a while."""
     return {key: value for key, value in source.items() if key != "upload"}
@@ -323,7 +319,7 @@ def _pin(source: Mapping[str, Any]) -> dict[str, Any]:
 
 def _switch(plan: EnginePlan, snapshot: Snapshot) -> Step:
     name, target = "Make the release current", f"releases/{plan.release}"
-    seen = snapshot.file(CURRENT)
+    seen = snapshot.file(HOME.current)
     if isinstance(seen, FileState) and seen.target == target:
         anew = "it is installed anew" if incomplete(plan.folder, snapshot) else None
         why = anew or proof.unproven(plan.wants, snapshot, plan.folder)
@@ -331,16 +327,16 @@ def _switch(plan: EnginePlan, snapshot: Snapshot) -> Step:
             return Step(name, None)
     else:
         why = f"{seen.target if isinstance(seen, FileState) else 'nothing'} -> {target}"
-    query = {"path": CURRENT, "target": target, "wants": plan.wants}
+    query = {"path": HOME.current, "target": target, "wants": plan.wants}
     return Step(name, why, "switch_engine", query, timeout_s=600)
 
 
 def _clear_up(plan: EnginePlan, snapshot: Snapshot) -> Step:
     """Remove releases beyond those to keep; the node itself looks once more what is in use."""
-    good = str(note(snapshot, GOOD).get("release", ""))
-    needed = (plan.release, linked(snapshot, CURRENT), linked(snapshot, PREVIOUS), good)
-    gone = superfluous(there(snapshot, HOME), needed, plan.keep_releases)
+    good = str(note(snapshot, HOME.good).get("release", ""))
+    needed = (plan.release, linked(snapshot, HOME.current), linked(snapshot, HOME.previous), good)
+    gone = superfluous(there(snapshot, HOME.path), needed, plan.keep_releases)
     if not gone:
         return Step("Remove old releases", None)
-    query = {"home": HOME, "releases": list(gone)}
+    query = {"home": HOME.path, "releases": list(gone)}
     return Step("Remove old releases", ", ".join(gone), "prune_releases", query)

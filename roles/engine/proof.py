@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bramble.llama.releases import smoke_path
 from bramble.snapshot import FileState, Snapshot
 
 Wants = Mapping[str, Sequence[str]]
@@ -14,14 +15,9 @@ Wants = Mapping[str, Sequence[str]]
 PARTS = {"system_info", "kleidiai", "buffers"}
 
 
-def path(folder: str) -> str:
-    """What the last smoke test of a release read back; it lies in the release."""
-    return f"{folder}/smoke.json"
-
-
 def told(snapshot: Snapshot, folder: str) -> Mapping[str, Any] | None:
     """That record, None where there is none that can be read."""
-    seen = snapshot.file(path(folder))
+    seen = snapshot.file(smoke_path(folder))
     try:
         found = json.loads(seen.text) if isinstance(seen, FileState) and seen.text else None
     except ValueError:

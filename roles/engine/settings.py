@@ -7,8 +7,10 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
+from bramble.board import Board
 from bramble.inventory.problems import InventoryError
 from bramble.llama import lock as engine_lock
+from bramble.llama import processor
 from bramble.llama.lock import Lock, Pin
 from bramble.settings import LocalPath, Pinned, Section, option
 
@@ -203,6 +205,11 @@ class Settings(Section):
         raced = self._lock.variants.get(soc)
         won = raced.variant if raced else "plain"
         return "plain" if (self.recipe, won) == ("cross", "openblas") else won
+
+    def worth_a_race(self, board: Board) -> tuple[str, ...]:
+        """Name the variants that may be faster than plain on this board; rpc computes as plain does."""
+        kernels = ("kleidiai",) if processor.has_dotprod(board) else ()
+        return kernels if self.recipe == "cross" else (*kernels, "openblas")
 
     def pinned(self, pin: Pin | None) -> Settings:
         """The same settings for a host that is to stay at this release, or at none."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from bramble.llama.releases import all_built, manifest_path
+from bramble.llama.releases import Home, all_built, manifest_path
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.system.roots import above
 
-HOME = "/opt/bramble/engine"
-CURRENT = f"{HOME}/current"
-PROGRAMS = f"{CURRENT}/bin"
+HOME = Home()
 # What root alone may write, the outermost first; the programs are known by their sha256 too.
-TRUSTED = (*above(f"{HOME}/releases"), PROGRAMS)
+TRUSTED = (*above(HOME.releases), HOME.programs)
 
 
 def incomplete(folder: str, snapshot: Snapshot) -> str | None:
@@ -22,7 +20,7 @@ def incomplete(folder: str, snapshot: Snapshot) -> str | None:
     release = folder.rpartition("/")[2]
     if not isinstance(snapshot.file(manifest_path(folder)), FileState):
         return f"release {release} is not there"
-    current, built = snapshot.file(CURRENT), all_built(snapshot, folder)
+    current, built = snapshot.file(HOME.current), all_built(snapshot, folder)
     if not isinstance(current, FileState) or current.target != f"releases/{release}":
         return None
     there = programs(snapshot)
@@ -37,7 +35,7 @@ def incomplete(folder: str, snapshot: Snapshot) -> str | None:
 
 def programs(snapshot: Snapshot) -> dict[str, FileState | Unknown]:
     """What stands among the programs of the current release, by its names."""
-    files, place = snapshot.files, f"{PROGRAMS}/"
+    files, place = snapshot.files, f"{HOME.programs}/"
     if isinstance(files, Unknown):
         return {}
     return {

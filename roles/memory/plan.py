@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bramble.board import Board
-from bramble.plan import File, Given, Interests, NodePlan
+from bramble.plan import FactsNeeded, File, Inputs, NodePlan
 from bramble.render import render
 from bramble.roles.memory import seen, zram_state
 from bramble.roles.memory.settings import Settings
@@ -25,9 +25,11 @@ from bramble.roles.memory.wanted import (
     unit_file,
     unit_of,
 )
+from bramble.roles.storage.outputs import StorageOutputs
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step, remove_files, systemd, write_files
 from bramble.system import container
+from bramble.system.boot_files import AtBoot
 from bramble.system.ssd import open_to_others
 
 SEE = "See what zram the kernel has"
@@ -38,10 +40,10 @@ USE_ZRAM = "Use zram as swap"
 USE_FILE = "Use a swap file on the SSD"
 
 
-def interests(settings: Settings) -> Interests:
+def facts_needed(settings: Settings) -> FactsNeeded:
     """Swap with all that may own it, the swap file's signature, and the kernel's values."""
     path = settings.swap_file.path
-    return Interests(
+    return FactsNeeded(
         files=(
             *(ZRAM_CONF, SYSCTL_CONF, unit_file(path), path, unfinished(path)),
             *(seen.DISKSIZES, seen.ALGORITHMS, seen.BACKINGS),
@@ -58,13 +60,14 @@ def interests(settings: Settings) -> Interests:
     )
 
 
-def plan(settings: Settings, board: Board, given: Given) -> MemoryPlan:
+def plan(settings: Settings, board: Board, inputs: Inputs) -> MemoryPlan:
     """The settings; sizes of zram follow from the memory that is there when it is made."""
+    storage = inputs.find(StorageOutputs)
     zram, wanted, path = settings.zram, settings.swap_file, settings.swap_file.path
     swap_file = SwapFile(
         path=path,
         unit=unit_of(path),
-        mount=given.get("storage.ssd"),
+        mount=storage.ssd if storage else None,
         size_mib=wanted.size_mib,
         priority=wanted.priority,
         required=wanted.on_ssd == "required",
@@ -81,6 +84,7 @@ def plan(settings: Settings, board: Board, given: Given) -> MemoryPlan:
     }
     never = wanted.on_ssd == "never"
     return MemoryPlan(
+        outputs=AtBoot(),
         packages=(PACKAGE,),
         files=_files(settings, values, None if never else swap_file),
         zram_percent=zram.percent,

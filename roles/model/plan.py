@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
-
-from pydantic import ValidationError
 
 from bramble.board import Board
-from bramble.fit.deploy import provided
-from bramble.fit.kept import Kept
-from bramble.llama.releases import note
-from bramble.plan import File, Given, Interests, NodePlan, RolePlan
+from bramble.llama.outputs import EngineOutputs
+from bramble.llama.releases import Home, note
+from bramble.models.outputs import ModelOutputs
+from bramble.plan import FactsNeeded, File, Inputs, NodePlan, RolePlan
 from bramble.roles.model import disk
 from bramble.roles.model.settings import Pin, Settings
+from bramble.roles.storage.outputs import StorageOutputs
 from bramble.sanitize import address
 from bramble.snapshot import FileState, Output, Snapshot, Unknown
 from bramble.steps import Shared, Step, Upload, write_files
@@ -33,22 +30,31 @@ RADIO = "/sys/class/net/{}/wireless"
 class ModelPlan(RolePlan):
     """The model file: where it comes from, where it lies, what it must be."""
 
-    name: str
-    path: str
-    sha256: str
+    outputs: ModelOutputs
     size_bytes: int | None
     sources: tuple[str, ...]
     upload: Upload | None
-    engine_home: str | None
-    folder: str
-    ssd: str | None
     stays: bool
 
     @property
-    def housekeeping(self) -> dict[str, str | None]:
-        """What the program prune_models goes by."""
-        folder = str(PurePosixPath(self.path).parent)
-        return {"folder": folder, "planned": self.path, "home": self.engine_home}
+    def name(self) -> str:
+        """The model's name."""
+        return self.outputs.name
+
+    @property
+    def sha256(self) -> str:
+        """What the file must be."""
+        return self.outputs.sha256
+
+    @property
+    def path(self) -> str:
+        """The file on the node."""
+        return self.outputs.path
+
+    @property
+    def folder(self) -> str:
+        """The models' folder, which may lead to the SSD."""
+        return self.outputs.folder
 
     @property
     def trusted(self) -> tuple[str, ...]:
@@ -61,20 +67,14 @@ class ModelPlan(RolePlan):
         return f"{self.path}.json"
 
 
-def _path(settings: Settings) -> str:
-    """The same content has the same place, so two models never share one."""
-    pin = settings.pin
-    return f"{settings.place}/{pin.name}-{pin.sha256[:12]}.gguf"
-
-
-def interests(settings: Settings) -> Interests:
+def facts_needed(settings: Settings) -> FactsNeeded:
     """The file with what was noted of it, those of other models, and the room that there is."""
-    path = _path(settings)
+    path = settings.file
     # Other models with what was noted of them: a rollback may want any of them.
     others = f"{settings.place}/*.gguf*"
     place = settings.place
     files = (path, f"{path}.json", f"{path}.fit", others, RADIO.format("*"), *way_to(place))
-    return Interests(
+    return FactsNeeded(
         files=(*files, left_on_card(place)),
         free=(place,),
         commands=(ROUTE, ADDRESSES),
@@ -86,31 +86,29 @@ def way_to(folder: str) -> tuple[str, ...]:
     return (*above(folder), f"{folder}/..", f"{folder}/.")
 
 
-def plan(settings: Settings, board: Board, given: Given) -> ModelPlan:
+def plan(settings: Settings, board: Board, inputs: Inputs) -> ModelPlan:
     """The file, which does not depend on the board."""
-    path, pin, folder = _path(settings), settings.pin, settings.place
-    mount = None if settings.folder else given.get("storage.ssd")
+    path, pin, folder = settings.file, settings.pin, settings.place
+    storage, engine = inputs.find(StorageOutputs), inputs.find(EngineOutputs)
     remote = f"/var/tmp/bramble-model-{pin.sha256[:12]}"
     return ModelPlan(
-        provides={
-            "model.name": pin.name,
-            "model.path": path,
-            "model.folder": folder,
-            **({"model.ssd": mount} if mount else {}),
-            "model.sha256": pin.sha256,
-            "model.of_inventory": settings.own.sha256,
-            **provided(pin.fit, pin.others, pin.unlocked, settings.fit),
-        },
+        outputs=ModelOutputs(
+            name=pin.name,
+            sha256=pin.sha256,
+            of_inventory=settings.own.sha256,
+            path=path,
+            folder=folder,
+            ssd=storage.ssd if storage and not settings.folder else None,
+            engine_home=engine.home.path if engine else None,
+            when_too_large=settings.fit,
+            dimensions=pin.fit,
+            others=pin.others,
+            unlocked=pin.unlocked,
+        ),
         files=_notes(pin, path),
-        name=pin.name,
-        path=path,
-        sha256=pin.sha256,
         size_bytes=pin.size_bytes,
         sources=tuple(url for url in (pin.mirror_url, pin.url) if url),
         upload=Upload(pin.path, remote) if pin.path else None,
-        engine_home=given.get("engine.home"),
-        folder=folder,
-        ssd=mount,
         stays=settings.folder is not None,
     )
 
@@ -120,23 +118,6 @@ def _notes(pin: Pin, path: str) -> tuple[File, ...]:
     if not pin.noted or pin.fit is None:
         return ()
     return (File(path=f"{path}.fit", text=f"{pin.fit.model_dump_json()}\n"),)
-
-
-def ahead(settings: Settings, snapshot: Snapshot) -> Kept | str | None:
-    """What the node noted of a model that neither the lock nor this computer knows, or its address.
-
-    None where it is known, or where it is on the node already: then nothing is fetched that could be
-    too large.
-    """
-    pin, path = settings.pin, _path(settings)
-    if pin.fit:
-        return None
-    there = isinstance(snapshot.file(path), FileState)
-    try:
-        noted = Kept.model_validate(note(snapshot, f"{path}.fit"))
-    except ValidationError:
-        return None if there else pin.url
-    return pin.url if noted.stale and not there else noted
 
 
 def steps(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
@@ -156,7 +137,7 @@ def _paths(snapshot: Snapshot) -> tuple[str, ...]:
 
 def _held(plan: ModelPlan, host: str) -> str | None:
     """Why the inventory's model does not come, where that is so."""
-    if plan.sha256 == plan.provides["model.of_inventory"]:
+    if plan.sha256 == plan.outputs.of_inventory:
         return None
     return (
         f"{host} went back to {plan.name} (engine.lock) and stays there until the inventory names "
@@ -197,15 +178,16 @@ def _fetch(plan: ModelPlan, host: str, snapshot: Snapshot) -> Step:
     )
 
 
-def back(settings: Settings, good: Mapping[str, Any], snapshot: Snapshot) -> Settings | str:
+def back(settings: Settings, snapshot: Snapshot) -> Settings | str:
     """The settings for the model that passed the gate before, or why there is no way back to it."""
+    good = note(snapshot, Home().good)
     history = good.get("history")
     records = history if isinstance(history, list) else []
     before = next((r for r in records if r.get("model") != good.get("model")), None)
     if before is None or not before.get("name"):
         return "no other model passed the gate here before, so there is nothing to go back to"
     found = settings.back_to(before["name"], before["model"])
-    there = snapshot.file(f"{_path(found)}.json")
+    there = snapshot.file(f"{found.file}.json")
     if not isinstance(there, FileState) and not found.pin.url:
         return (
             f"model {before['name']}, which ran here before, is not there any more, and models.lock "
@@ -259,7 +241,7 @@ def placed(plan: ModelPlan, snapshot: Snapshot) -> Step:
 
 def _wish(plan: ModelPlan) -> disk.Wish:
     """What the models' disk is chosen by."""
-    return disk.Wish(plan.folder, plan.stays, plan.ssd, plan.path, plan.size_bytes)
+    return disk.Wish(plan.folder, plan.stays, plan.outputs.ssd, plan.path, plan.size_bytes)
 
 
 def prune(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
@@ -278,7 +260,7 @@ def prune(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ..
         others = sorted([*parts, *bad, *(old if len(old) > 1 else [])])
     if not others:
         return (Step(name, None),)
-    query = {**plan.housekeeping, "list": False}
+    query = {**plan.outputs.housekeeping, "list": False}
     return (Step(name, ", ".join(others), "prune_models", query, detached=True),)
 
 

@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import PrivateAttr, ValidationInfo, field_validator, model_validator
+from pydantic import PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
 
 from bramble.fit.geometry import geometry
 from bramble.fit.kept import Kept, kept
 from bramble.fit.source import SourceError, header
 from bramble.inventory.problems import InventoryError, unknown
 from bramble.llama import lock as engine_lock
+from bramble.llama.releases import note
 from bramble.models import catalogue, lock
 from bramble.models.gguf import GgufError
 from bramble.models.hub import ENDPOINT
 from bramble.settings import LocalPath, Pinned, Section, option
+from bramble.snapshot import FileState, Snapshot
 
 _HUB_URL = re.compile(r"https?://[^/]+/[^/]+/[^/]+/(?P<way>resolve|blob|raw)/(?P<revision>[^/]+)/")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -116,6 +118,11 @@ class Settings(Section):
         return (self.folder or FOLDER).rstrip("/")
 
     @property
+    def file(self) -> str:
+        """The file's path on the node; the same content has the same one, so two models share none."""
+        return f"{self.place}/{self._pin.name}-{self._pin.sha256[:12]}.gguf"
+
+    @property
     def pin(self) -> Pin:
         """The file that these settings mean."""
         return self._pin
@@ -155,6 +162,21 @@ class Settings(Section):
             fit=entry.fit if entry else None,
         )
         return made
+
+    def ahead(self, snapshot: Snapshot) -> Kept | str | None:
+        """What the node noted of a model that neither the lock nor this computer knows, or its address.
+
+        None where it is known, or where it is on the node already: then nothing is fetched that could
+        be too large.
+        """
+        if self._pin.fit:
+            return None
+        there = isinstance(snapshot.file(self.file), FileState)
+        try:
+            noted = Kept.model_validate(note(snapshot, f"{self.file}.fit"))
+        except ValidationError:
+            return None if there else self._pin.url
+        return self._pin.url if noted.stale and not there else noted
 
     def known(self, dimensions: Kept) -> Settings:
         """The same with what the file's header says of it."""

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from bramble.board import OTHER, Board
-from bramble.plan import File, Given, Interests, NodePlan, RolePlan
+from bramble.plan import FactsNeeded, File, Inputs, NodePlan, RolePlan
 from bramble.render import render
 from bramble.roles.power.settings import Fan, Overclock, Settings
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step, remove_files, systemd, write_files
 from bramble.system import config_txt, container, vitals
-from bramble.system.boot_files import CONFIG, CONFIG_STAMP, edit
+from bramble.system.boot_files import CONFIG, CONFIG_STAMP, AtBoot, edit
 
 UNIT = "bramble-governor.service"
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
@@ -22,8 +22,6 @@ GOVERNORS = "/sys/devices/system/cpu/cpufreq/policy*/scaling_governor"
 
 TRIPS = "/sys/class/thermal/thermal_zone0/trip_point_*_temp"
 COOLERS = "/sys/class/thermal/cooling_device*/type"
-# The role boot writes these into config.txt: this and the name.
-WISH = "config.txt/"
 WITH_LEVELS = ("pi5", "cm5", "pi500")
 WITH_PIN = ("pi4", "pi400", "cm4")
 
@@ -43,22 +41,22 @@ class PowerPlan(RolePlan):
     psu_warn_ma: int
 
 
-def interests(settings: Settings) -> Interests:
+def facts_needed(settings: Settings) -> FactsNeeded:
     """The governor with its unit, and the board's words on supply and heat."""
-    return Interests(
+    return FactsNeeded(
         files=(UNIT_FILE, GOVERNORS, TRIPS, COOLERS, CONFIG_STAMP, *vitals.FILES),
         units=(UNIT,),
         commands=(*vitals.COMMANDS, container.COMMAND),
     )
 
 
-def plan(settings: Settings, board: Board, given: Given) -> PowerPlan:
+def plan(settings: Settings, board: Board, inputs: Inputs) -> PowerPlan:
     """The governor's unit where one is set, and what config.txt needs for this board."""
     fan = _fan(settings.fan, board)
     config = fan | _overclock(settings.overclock, board)
     return PowerPlan(
         files=_files(settings.governor),
-        provides={f"{WISH}{name}": value for name, value in config.items()},
+        outputs=AtBoot(config=config),
         governor=settings.governor,
         fan_mc=_fan_mc(settings.fan, board),
         config=config,

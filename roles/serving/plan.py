@@ -10,8 +10,10 @@ from typing import Literal
 from bramble.board import Board
 from bramble.fit.deploy import Judged, judged
 from bramble.fit.verdict import room_of
-from bramble.llama.releases import built_sha256, note
-from bramble.plan import File, Given, Interests, NodePlan, RolePlan, identity
+from bramble.llama.outputs import EngineOutputs, ServingOutputs
+from bramble.llama.releases import Home, built_sha256, note
+from bramble.models.outputs import ModelOutputs
+from bramble.plan import FactsNeeded, File, Inputs, NodePlan, RolePlan, identity
 from bramble.render import render
 from bramble.roles.serving import running, sandbox
 from bramble.roles.serving.settings import Settings
@@ -45,6 +47,7 @@ STRAY_CONFIG = "/etc/llama.cpp/config.ini"
 class ServingPlan(RolePlan):
     """The service: its unit's text is in `files`; `plan_id` stands for all that a restart is due for."""
 
+    outputs: ServingOutputs
     plan_id: str
     argv: tuple[str, ...]
     host: str
@@ -63,7 +66,7 @@ class ServingPlan(RolePlan):
     reserve_mib: int
     fit: Judged | None
     speed_share: float
-    engine_home: str
+    engine_home: Home
     release: str
     identity: Mapping[str, str]
     attempt: str
@@ -90,12 +93,12 @@ class ServingPlan(RolePlan):
     @property
     def good(self) -> str:
         """The node's note of the release that passed the gate last."""
-        return f"{self.engine_home}/good.json"
+        return self.engine_home.good
 
     @property
     def rejection(self) -> str:
         """The node's note that this very plan failed the gate, with the release that was good before."""
-        return f"{self.engine_home}/rejected/{self.release}-{self.attempt}.json"
+        return self.engine_home.rejection(f"{self.release}-{self.attempt}")
 
     @property
     def url(self) -> str:
@@ -103,10 +106,10 @@ class ServingPlan(RolePlan):
         return f"http://127.0.0.1:{self.port}"
 
 
-def interests(settings: Settings) -> Interests:
+def facts_needed(settings: Settings) -> FactsNeeded:
     """The unit with its process, the user, and what the server answers."""
     url = f"http://127.0.0.1:{settings.port}"
-    return Interests(
+    return FactsNeeded(
         files=(UNIT_FILE, SYSUSERS_FILE, STRAY_CONFIG),
         units=(UNIT,),
         users=(USER,),
@@ -116,28 +119,30 @@ def interests(settings: Settings) -> Interests:
     )
 
 
-def plan(settings: Settings, board: Board, given: Given) -> ServingPlan:
+def plan(settings: Settings, board: Board, inputs: Inputs) -> ServingPlan:
     """The unit for this model on this board; every value that llama-server would guess is given."""
-    argv = running.command_line(settings, board, given)
-    plan_id = identity([given["engine.release"], given["model.sha256"], argv])
+    engine, model = inputs.need(EngineOutputs), inputs.need(ModelOutputs)
+    outputs = ServingOutputs(
+        unit=UNIT,
+        threads=settings.threads or board.cores,
+        ubatch_tokens=settings.ubatch_tokens,
+    )
+    argv = running.command_line(settings, engine, model, outputs)
+    plan_id = identity([engine.release, model.sha256, argv])
     unit = render(
         "serving/llama-server.service.j2",
         user=USER,
         plan_id=plan_id,
         argv=argv,
         loopback=settings.host == "127.0.0.1",
-        model_name=given["model.name"],
-        model_folder=given["model.folder"],
-        ssd_unit=unit_of(given["model.ssd"]) if "model.ssd" in given else None,
+        model_name=model.name,
+        model_folder=model.folder,
+        ssd_unit=unit_of(model.ssd) if model.ssd else None,
     )
     # The unit's own text counts too, but for the line that holds the identity made from it.
     plan_id, draft = identity([plan_id, unit]), plan_id
     return ServingPlan(
-        provides={
-            "serving.unit": UNIT,
-            "serving.threads": str(settings.threads or board.cores),
-            "serving.ubatch_tokens": str(settings.ubatch_tokens),
-        },
+        outputs=outputs,
         files=(
             File(path=SYSUSERS_FILE, text=render("serving/sysusers.conf.j2", user=USER)),
             File(path=UNIT_FILE, text=unit.replace(draft, plan_id)),
@@ -146,26 +151,26 @@ def plan(settings: Settings, board: Board, given: Given) -> ServingPlan:
         argv=argv,
         host=settings.host,
         port=settings.port,
-        model_name=given["model.name"],
-        model_sha256=given["model.sha256"],
-        model_path=given["model.path"],
-        model_folder=given["model.folder"],
+        model_name=model.name,
+        model_sha256=model.sha256,
+        model_path=model.path,
+        model_folder=model.folder,
         ctx_tokens=settings.ctx_tokens,
         slots=settings.slots,
-        release_folder=given["engine.folder"],
-        build_info=given["engine.build_info"],
+        release_folder=engine.folder,
+        build_info=engine.build_info,
         start_deadline_s=settings.start_deadline_s,
         question=settings.question,
         expect=settings.expect,
         reserve_mib=settings.reserve_mib,
-        fit=judged(given, room_of(board, settings.reserve_mib), settings.request),
+        fit=judged(model, room_of(board, settings.reserve_mib), settings.request),
         speed_share=settings.gate.speed_share,
         foreign_drop_ins=settings.foreign_drop_ins,
-        engine_home=given["engine.home"],
-        release=given["engine.release"],
+        engine_home=engine.home,
+        release=engine.release,
         # Speeds are compared only where all of this is the same.
         identity={
-            "model": given["model.sha256"],
+            "model": model.sha256,
             "argv": identity(argv),
             "board": board.kind,
         },
@@ -272,7 +277,7 @@ def _run(plan: ServingPlan, snapshot: Snapshot, written: Step) -> Step:
         "url": plan.url,
         "host": plan.host,
         "deadline_s": plan.start_deadline_s,
-        "home": plan.engine_home,
+        "home": plan.engine_home.path,
         "release": plan.release,
         "identity": plan.identity,
         "attempt": plan.attempt,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bramble.board import Board
-from bramble.plan import Given
+from bramble.llama.outputs import EngineOutputs, ServingOutputs
+from bramble.models.outputs import ModelOutputs
 from bramble.roles.serving.settings import Settings
 from bramble.system.parse import Socket
 from bramble.system.process import Process, Program
@@ -18,17 +18,19 @@ READ_BY_ITS_PROGRAMS = (
 PLANNED_VARIABLES = ("LLAMA_CACHE",)
 
 
-def command_line(settings: Settings, board: Board, given: Given) -> tuple[str, ...]:
+def command_line(
+    settings: Settings, engine: EngineOutputs, model: ModelOutputs, outputs: ServingOutputs
+) -> tuple[str, ...]:
     """llama-server's command line, one flag with its value a word."""
     return (
-        f"{given['engine.bin']}/llama-server",
-        f"--model {given['model.path']}",
-        f"--alias {given['model.name']}",
+        f"{engine.home.programs}/llama-server",
+        f"--model {model.path}",
+        f"--alias {model.name}",
         f"--host {settings.host}",
         f"--port {settings.port}",
         f"--ctx-size {settings.ctx_tokens}",
         f"--parallel {settings.slots}",
-        f"--threads {settings.threads or board.cores}",
+        f"--threads {outputs.threads}",
         f"--ubatch-size {settings.ubatch_tokens}",
         f"--cache-ram {settings.cache_ram_mib}",
         f"--ctx-checkpoints {settings.ctx_checkpoints}",

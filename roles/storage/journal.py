@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from bramble.plan import File, Interests
+from bramble.plan import FactsNeeded, File
 from bramble.render import render
 from bramble.roles.storage.log_settings import Journal
 from bramble.snapshot import Output, Snapshot, Unknown
@@ -59,9 +59,9 @@ def usage_of(storage: str) -> str:
     return f"journalctl --disk-usage -D {FOLDERS[storage]}"
 
 
-def interests(settings: Journal) -> Interests:
+def facts_needed(settings: Journal) -> FactsNeeded:
     """The configuration as a whole, where the journal is, and what journald says of it."""
-    return Interests(
+    return FactsNeeded(
         files=(DROP_IN, IN_MEMORY), commands=(CONFIG, SAID, usage_of(settings.storage))
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
-from bramble.plan import File, Interests
+from bramble.plan import FactsNeeded, File
 from bramble.render import render
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step, Upload, install_packages, remove_files, systemd, write_files
@@ -102,9 +102,9 @@ class Verdict:
     why: str
 
 
-def interests(folders: tuple[str, ...]) -> Interests:
+def facts_needed(folders: tuple[str, ...]) -> FactsNeeded:
     """log2ram's files, packages and unit, who else logs, and the room that its memory has."""
-    return Interests(
+    return FactsNeeded(
         files=(CONF, STOP, DAILY, SOURCE, PIN, KEYRINGS, *folders),
         packages=(*PACKAGES, "rsyslog"),
         units=(UNIT,),

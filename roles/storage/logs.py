@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from bramble.board import Board
-from bramble.plan import File, Interests
+from bramble.plan import FactsNeeded, File
 from bramble.roles.storage import journal, log2ram
 from bramble.roles.storage.log_settings import Repository
 from bramble.roles.storage.settings import Settings
@@ -27,9 +27,9 @@ class Wish:
         return self.journal.files
 
 
-def interests(settings: Settings) -> tuple[Interests, ...]:
+def facts_needed(settings: Settings) -> tuple[FactsNeeded, ...]:
     """What the look must see of both."""
-    return (journal.interests(settings.journal), log2ram.interests(settings.log_folders))
+    return (journal.facts_needed(settings.journal), log2ram.facts_needed(settings.log_folders))
 
 
 def wish(settings: Settings, board: Board) -> Wish:

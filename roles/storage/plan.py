@@ -6,9 +6,10 @@ import hashlib
 from dataclasses import dataclass
 
 from bramble.board import Board
-from bramble.plan import Given, Interests, NodePlan, RolePlan, together
+from bramble.plan import FactsNeeded, Inputs, NodePlan, RolePlan, together
 from bramble.roles.storage import kernel_log, logs, naming, usb
 from bramble.roles.storage.disks import LABEL, STAGED, Choice, Wish, choose, fstab_text, must
+from bramble.roles.storage.outputs import StorageOutputs
 from bramble.roles.storage.settings import Settings
 from bramble.snapshot import Snapshot, Unit, Unknown
 from bramble.steps import Step, diff
@@ -23,10 +24,7 @@ EXT4_ERRORS = "/sys/fs/ext4/*/errors_count"
 
 @dataclass(frozen=True, kw_only=True)
 class StoragePlan(RolePlan):
-    """The SSD's settings; `provides` names its mount point as `storage.ssd`, unless it is off.
-
-    That is where an SSD is mounted if the node has one: whoever writes there asks the node first.
-    """
+    """The SSD's settings, and where the logs go."""
 
     ssd: Wish
     logs: logs.Wish
@@ -36,16 +34,16 @@ class StoragePlan(RolePlan):
         return logs.waits_for_reboot(self.logs, snapshot)
 
 
-def interests(settings: Settings) -> Interests:
+def facts_needed(settings: Settings) -> FactsNeeded:
     """The disks' own names, what is mounted at boot, and what the kernel says of the disks."""
     mount = settings.ssd.mount
-    disks = Interests(
+    disks = FactsNeeded(
         files=(fstab.PATH, *naming.LINKS, EXT4_ERRORS, mount, *kernel_log.FILES, *usb.FILES),
         units=(fstab.unit_of(mount),),
         commands=(VERIFY, show_command(mount), kernel_log.COMMAND, container.COMMAND),
         free=(mount,),
     )
-    return together((disks, *logs.interests(settings)))
+    return together((disks, *logs.facts_needed(settings)))
 
 
 def show_command(mount: str) -> str:
@@ -53,13 +51,13 @@ def show_command(mount: str) -> str:
     return f"systemctl show -p RequiredBy -p WantedBy '{fstab.unit_of(mount)}'"
 
 
-def plan(settings: Settings, board: Board, given: Given) -> StoragePlan:
+def plan(settings: Settings, board: Board, inputs: Inputs) -> StoragePlan:
     """The settings; only log2ram's origin depends on the board's system."""
     ssd = Wish(**settings.ssd.model_dump())
     about_logs = logs.wish(settings, board)
     return StoragePlan(
         files=about_logs.files,
-        provides={} if ssd.device == "off" else {"storage.ssd": ssd.mount},
+        outputs=StorageOutputs(ssd=None if ssd.device == "off" else ssd.mount),
         ssd=ssd,
         logs=about_logs,
     )

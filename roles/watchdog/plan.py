@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bramble.board import Board
-from bramble.plan import File, Given, Interests, NodePlan, RolePlan
+from bramble.plan import FactsNeeded, File, Inputs, NodePlan, RolePlan
 from bramble.render import render
 from bramble.roles.watchdog.settings import Settings
 from bramble.snapshot import FileState, Snapshot, Unknown
@@ -35,12 +35,14 @@ class Device:
     identity: str
 
 
-def interests(settings: Settings) -> Interests:
+def facts_needed(settings: Settings) -> FactsNeeded:
     """The drop-in, systemd's own times, the device, and whether the device is this node's."""
-    return Interests(files=(DROP_IN, STATE, TIMEOUT, IDENTITY), commands=(SHOW, container.COMMAND))
+    return FactsNeeded(
+        files=(DROP_IN, STATE, TIMEOUT, IDENTITY), commands=(SHOW, container.COMMAND)
+    )
 
 
-def plan(settings: Settings, board: Board, given: Given) -> WatchdogPlan:
+def plan(settings: Settings, board: Board, inputs: Inputs) -> WatchdogPlan:
     """The drop-in, which does not depend on the board."""
     runtime_s = settings.runtime_s if settings.enabled else 0
     reboot_s = settings.reboot_s if settings.enabled else 0

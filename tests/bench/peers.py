@@ -14,9 +14,8 @@ import yaml
 from clones import BRAMBLE, BenchError, say
 from meter import run
 
-from bramble.llama import store
+from bramble.llama import processor, store
 from bramble.llama.builder import board_for
-from bramble.roles.engine import processor
 from bramble.system.parse import cpuinfo
 from bramble.virtual import paths, source
 from bramble.virtual.apt import read_host

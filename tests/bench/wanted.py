@@ -8,10 +8,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+from bramble.models.outputs import ModelOutputs
 from bramble.plan import File, NodePlan
 from bramble.pyinfra.run import Node, begin
 from bramble.roles.engine.plan import EnginePlan
-from bramble.roles.engine.whole import CURRENT
+from bramble.roles.engine.whole import HOME
 from bramble.roles.model.plan import ModelPlan
 from bramble.roles.serving.plan import UNIT, USER, ServingPlan
 from bramble.snapshot import FileState, Snapshot
@@ -35,7 +36,7 @@ def wanted(plan: NodePlan, snapshot: Snapshot) -> dict[str, Any]:
             if isinstance(snapshot.file(file.path), FileState)
         ],
         "manifest": f"{engine.folder}/manifest.json",
-        "current": CURRENT,
+        "current": HOME.current,
         "current_target": f"releases/{engine.release}",
         "model_path": model.path,
         "model_sha256": model.sha256,
@@ -70,7 +71,7 @@ def question(serving: ServingPlan) -> dict[str, Any]:
 def model_is_hashed(node: Node) -> bool:
     """Whether a look hashes the model's file, as the playbook does."""
     assert node.plan is not None
-    seen = node.snapshot.file(node.plan.roles["model"].provides["model.path"])
+    seen = node.snapshot.file(node.plan.outputs.need(ModelOutputs).path)
     return isinstance(seen, FileState) and seen.sha256 is not None
 
 

@@ -13,7 +13,6 @@ import tarfile
 import pytest
 
 from bramble import registry
-from bramble.checks import checks_of
 from bramble.llama import store
 from bramble.virtual import paths, source
 from tests.nodes.fleet import NOT_NAMED, NOT_WANTED, Fleet
@@ -25,7 +24,7 @@ ROLES = ["base", "boot", "power", "engine", "model", "serving"]
 CHECKS = [
     f"{role.name}.{check.name}"
     for role in registry.roles()
-    for check in checks_of(role.name, role.checks)
+    for check in role.checks
     if role.name in ROLES
 ]
 SKIPPED = (

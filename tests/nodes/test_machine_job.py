@@ -16,7 +16,6 @@ import pytest
 import yaml
 
 from bramble import registry, virtual
-from bramble.checks import checks_of
 from bramble.virtual import paths
 from tests.nodes.fleet import NO_LOG2RAM, NOT_WANTED, ROOT, Fleet, as_json
 
@@ -30,7 +29,7 @@ BACK_S = 300
 CHECKS = [
     f"{role.name}.{check.name}"
     for role in registry.roles()
-    for check in checks_of(role.name, role.checks)
+    for check in role.checks
     if role.name in ROLES
 ]
 WATCHDOG_S = 60

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from bramble import registry, virtual
-from bramble.checks import checks_of
 from bramble.fit import memory
 from bramble.fit.geometry import geometry
 from bramble.fit.kept import kept
@@ -26,9 +25,7 @@ from tests.unit.remote.scripted_server import Whole, serving
 pytestmark = pytest.mark.nodes
 
 NODE, SECOND, KILLED = "vpi-121", "vpi-122", "vpi-123"
-CHECKS = [
-    f"{role.name}.{c.name}" for role in registry.roles() for c in checks_of(role.name, role.checks)
-]
+CHECKS = [f"{role.name}.{c.name}" for role in registry.roles() for c in role.checks]
 WELL = {name: "skip" if name in SKIPPED else "pass" for name in CHECKS}
 # Of a run with nothing to do: pyinfra looks through the whole call stack for each operation.
 MOST_OPERATIONS = 12

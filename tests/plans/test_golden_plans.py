@@ -62,7 +62,7 @@ def tree(plan: NodePlan) -> dict[str, str]:
     whole = {"packages": list(plan.packages), "roles": {}}
     for role in registry.roles():
         part = plan.roles[role.name]
-        steps = role.plan.steps(part, plan, Snapshot())
+        steps = role.steps(part, plan, Snapshot())
         whole["roles"][role.name] = {
             **{item.name: shown(getattr(part, item.name)) for item in fields(part)},
             "steps_on_a_fresh_node": [shown(step) for step in steps],

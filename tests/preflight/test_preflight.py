@@ -8,11 +8,11 @@ those named. How they are reached is the inventory's word too. The checks are th
 import pytest
 
 from bramble import registry
-from bramble.checks import checks_of, run_all
+from bramble.checks import run_all
 from bramble.inventory import folder, load
 from bramble.testing.over_testinfra import TestinfraNode
 
-CHECKS = [c for role in registry.roles() for c in checks_of(role.name, role.checks)]
+CHECKS = [c for role in registry.roles() for c in role.checks]
 
 
 @pytest.fixture(scope="module")

@@ -24,12 +24,12 @@ from good_node import (
 from pydantic import ValidationError
 
 from bramble import registry
-from bramble.roles.base import access, clock, cloud, hosts
+from bramble.roles.base import access, checks, clock, cloud, hosts
 from bramble.snapshot import Login, Output, Snapshot, Unknown
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)
-ROLE = next(role for role in registry.roles() if role.name == "base")
+ROLE = registry.role("base")
 CLOCK, REPAIR, NAME = "Set the clock", "Repair what dpkg left half done", "Set the hostname"
 KEYS_STEP, SSHD = "Set the user's keys", "Set sshd's options"
 DROP_IN = "/etc/ssh/sshd_config.d/00-bramble.conf"
@@ -46,7 +46,7 @@ NOTHING = {
 
 def steps(look: Snapshot, plan=PLAN, way="steps"):
     """The role's steps that have something to do, by name."""
-    found = getattr(ROLE.plan, way)(plan.roles["base"], plan, look)
+    found = getattr(ROLE, way)(plan.roles["base"], plan, look)
     return {step.name: step for step in found if step.why is not None}
 
 
@@ -115,7 +115,7 @@ def test_half_installed_packages_are_repaired_before_others_are_installed():
     step = steps(look)[REPAIR]
     assert (step.why, step.query) == ("half installed: htop", {"packages": []})
     assert step.detached
-    names = [s.name for s in ROLE.plan.steps(PLAN.roles["base"], PLAN, look)]
+    names = [s.name for s in ROLE.steps(PLAN.roles["base"], PLAN, look)]
     assert names.index(REPAIR) < names.index("Install packages")
 
 
@@ -290,7 +290,7 @@ def test_what_the_running_sshd_was_started_with_counts_first():
 def test_another_configuration_file_of_sshd_is_not_taken_for_ours():
     look = with_file(GOOD, access.DEFAULTS, plain("SSHD_OPTS=-f/etc/ssh/mine\n"))
     node = SimpleNamespace(plan=PLAN, snapshot=look)
-    found = ROLE.checks.sshd_has_its_options(PLAN.roles["base"], node)
+    found = checks.sshd_has_its_options(PLAN.roles["base"], node)
     assert (found.status, "started with -f /etc/ssh/mine" in found.got) == ("unknown", True)
 
 

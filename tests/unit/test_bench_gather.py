@@ -100,11 +100,11 @@ def test_other_processors_are_known_too(features, lacking):
 
 def test_the_current_release_is_the_one_that_is_linked():
     assert gather.current(PLAN, look()) == RELEASE
-    home = PLAN.provided["engine.home"]
+    home = PLAN.roles["engine"].outputs.home.path
     assert gather.current(PLAN, with_file(look(), f"{home}/current", None)) == ""
 
 
 def test_the_look_asks_for_what_a_result_has():
-    asked = gather.interests(PLAN, "/run/bramble/bench-x.json")
+    asked = gather.facts_needed(PLAN, "/run/bramble/bench-x.json")
     assert {gather.GOVERNOR, gather.MAX_CLOCK, "/run/bramble/bench-x.json"} <= set(asked.files)
     assert asked.units == (gather.DESKTOP, "llama-server.service")

@@ -20,13 +20,14 @@ from good_node import (
 from pydantic import ValidationError
 
 from bramble import registry
-from bramble.checks import checks_of, run_all
+from bramble.checks import run_all
+from bramble.roles.boot import checks
 from bramble.snapshot import Output, Snapshot, Unknown
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)
 FRESH = "console=tty1 root=PARTUUID=4e639091-02 rootwait\n"
-ROLE = next(role for role in registry.roles() if role.name == "boot")
+ROLE = registry.role("boot")
 CONFIG_STAMP, EEPROM_STAMP = "/run/bramble/reboot/config.txt", "/run/bramble/reboot/eeprom"
 KERNEL, FIRMWARE = "Set the kernel's parameters", "Set the firmware's options"
 STAGE, REBOOT = "Stage the bootloader's update", "Reboot"
@@ -39,7 +40,7 @@ MINI_PC = replace(PI5, model="not a Raspberry Pi", kind="other", architecture="a
 
 def steps(look: Snapshot, plan=PLAN):
     """The role's steps by name."""
-    return {step.name: step for step in ROLE.plan.steps(plan.roles["boot"], plan, look)}
+    return {step.name: step for step in ROLE.steps(plan.roles["boot"], plan, look)}
 
 
 def due(look: Snapshot, plan=PLAN):
@@ -50,7 +51,7 @@ def due(look: Snapshot, plan=PLAN):
 def statuses(look: Snapshot, plan=PLAN):
     """What the role's checks find."""
     node = type("Node", (), {"snapshot": look, "plan": plan})()
-    return {result.check: result.status for result in run_all(node, checks_of("boot", ROLE.checks))}
+    return {result.check: result.status for result in run_all(node, ROLE.checks)}
 
 
 def test_what_another_role_waits_for_is_rebooted_for_and_told(monkeypatch):
@@ -137,7 +138,7 @@ def test_files_that_could_not_be_seen_are_not_edited_blindly():
 )
 def test_what_config_txt_says_instead_is_told(config, got):
     node = SimpleNamespace(plan=PLAN, snapshot=with_boot(GOOD, config_txt=config))
-    found = ROLE.checks.config_txt_has_the_planned_values(PLAN.roles["boot"], node)
+    found = checks.config_txt_has_the_planned_values(PLAN.roles["boot"], node)
     assert (found.status, got in found.got) == ("fail", True)
 
 

@@ -83,9 +83,7 @@ GOOD = good_look(PLAN)
 ENGINE, MODEL, SERVING = (PLAN.roles[name] for name in ("engine", "model", "serving"))
 MODEL_FILE = Path(MODEL.path).name
 CATALOGUE = {
-    f"{role.name}.{found.name}": found
-    for role in registry.roles()
-    for found in checks_of(role.name, role.checks)
+    f"{role.name}.{found.name}": found for role in registry.roles() for found in role.checks
 }
 RIGHT_ANSWER = {"answer": " 2+2 is 4.", "tokens_per_second": 9.5, "build": "b11300"}
 WHY = Unknown("permission denied")
@@ -1195,7 +1193,7 @@ def test_every_check_says_in_a_sentence_what_it_proves():
 
 
 def test_no_two_checks_have_the_same_name():
-    every = [c for role in registry.roles() for c in checks_of(role.name, role.checks)]
+    every = [c for role in registry.roles() for c in role.checks]
     assert len(every) == len(CATALOGUE)
 
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 import bramble.ssh.client
 from bramble import registry, report, steps
 from bramble.bench import result as bench_result
-from bramble.checks import Result, checks_of
+from bramble.checks import Result
 from bramble.cli import ask as ask_module
 from bramble.cli import driver, engine, fleet, main, race, upgrade
 from bramble.inventory.effective import Effective, Report
@@ -75,7 +75,7 @@ def test_every_setting_stands_in_the_reference():
 def test_every_check_stands_in_the_reference():
     page = (REFERENCE / "checks.md").read_text(encoding="utf-8")
     for role in registry.roles():
-        for check in checks_of(role.name, role.checks):
+        for check in role.checks:
             assert f"| `{role.name}.{check.name}` |" in page
 
 
@@ -106,7 +106,7 @@ def test_the_picture_in_the_readme_is_what_its_text_makes():
 def test_every_program_that_writes_is_known_to_the_page_of_files():
     plan = node_plan()
     for role in registry.roles():
-        for step in role.plan.steps(plan.roles[role.name], plan, Snapshot()):
+        for step in role.steps(plan.roles[role.name], plan, Snapshot()):
             assert step.why is None or step.program in WRITTEN
 
 
@@ -146,8 +146,7 @@ def test_the_keys_of_plan_are_documented():
     small = replace(PI5, memory_mib=360)
     plan = node_plan(small, model={"name": "demo", "url": None, "path": demo})
     todo = {
-        role.name: role.plan.steps(plan.roles[role.name], plan, Snapshot())
-        for role in registry.roles()
+        role.name: role.steps(plan.roles[role.name], plan, Snapshot()) for role in registry.roles()
     }
     value = json.loads(json.dumps({"plans": [steps.as_dict(plan, todo)]}))
     assert keys(value) == documented("bramble plan --json")

@@ -9,9 +9,12 @@ from pydantic import ValidationError
 
 from bramble.board import SUPPORTED_CODENAMES, Board
 from bramble.llama import lock as engine_lock
-from bramble.roles.engine import amx, processor, recipe
+from bramble.llama import processor, recipe
+from bramble.plan import Inputs
+from bramble.roles.engine import amx
 from bramble.roles.engine import plan as engine
 from bramble.roles.engine.settings import RENAMED, Settings
+from bramble.roles.engine.whole import HOME
 from bramble.snapshot import Snapshot
 from bramble.system import parse
 
@@ -156,7 +159,7 @@ def lock_with(folder, **variants):
 
 def variant(context, board=PI5, **settings):
     typed = Settings.model_validate(settings, context=context)
-    return engine.plan(typed, board, {}).variant
+    return engine.plan(typed, board, Inputs()).variant
 
 
 def test_auto_is_what_won_on_this_processor_and_plain_elsewhere(tmp_path):
@@ -204,7 +207,7 @@ def test_a_candidate_comes_beside_what_is_current():
     ],
 )
 def test_only_what_may_gain_and_can_be_built_for_a_board_is_worth_a_race(board, recipe, names):
-    assert engine.worth_a_race(Settings(recipe=recipe), board) == names
+    assert Settings(recipe=recipe).worth_a_race(board) == names
 
 
 # What a build is to show of itself
@@ -280,8 +283,8 @@ def test_what_mends_the_compiler_is_a_part_of_the_release(monkeypatch):
 def smoked(plan, text: str | None) -> Snapshot:
     server = plain("llama-server")
     files = {
-        engine.CURRENT: link(f"releases/{plan.release}"),
-        f"{engine.PROGRAMS}/llama-server": server,
+        HOME.current: link(f"releases/{plan.release}"),
+        f"{HOME.programs}/llama-server": server,
         f"{plan.folder}/manifest.json": plain(
             json.dumps({"binaries": {"llama-server": server.sha256}})
         ),
@@ -321,7 +324,7 @@ ARCHIVE = {"path": "/k.tar", "sha256": "b" * 64, "subdir": "kleidiai-1.24.0"}
 
 def test_kleidiai_is_a_pinned_source_of_its_own_and_the_build_fetches_nothing_else():
     plan = planned(PI5, variant="kleidiai")
-    query = engine.build(plan, "bookworm")
+    query = plan.build("bookworm")
     assert plan.options["GGML_CPU_KLEIDIAI"] == "ON"
     assert plan.wants["kleidiai"] == ("q4", "q8")
     assert query["kleidiai"]["url"].endswith("/v1.24.0/kleidiai-v1.24.0-src.tar.gz")
@@ -329,7 +332,7 @@ def test_kleidiai_is_a_pinned_source_of_its_own_and_the_build_fetches_nothing_el
     assert query["manifest"]["kleidiai"] == {
         key: query["kleidiai"][key] for key in ("kind", "url", "md5")
     }
-    assert "kleidiai" not in engine.build(planned(PI5), "bookworm")["manifest"]
+    assert "kleidiai" not in planned(PI5).build("bookworm")["manifest"]
 
 
 def test_kleidiai_may_be_a_local_archive_which_is_sent_beside_llama_cpps():
@@ -337,7 +340,7 @@ def test_kleidiai_may_be_a_local_archive_which_is_sent_beside_llama_cpps():
     plan = planned(PI5, variant="kleidiai", kleidiai={"archive": ARCHIVE}, source=own)
     assert [str(upload.local) for upload in plan.uploads] == ["/l.tar", "/k.tar"]
     assert plan.uploads[1].remote == plan.kleidiai["upload"]
-    assert "upload" not in engine.build(plan, "bookworm")["manifest"]["kleidiai"]
+    assert "upload" not in plan.build("bookworm")["manifest"]["kleidiai"]
 
 
 def test_another_pin_of_kleidiai_is_another_release_where_it_is_compiled_in():

@@ -22,7 +22,7 @@ SIZE = gguf.read(SHAPE).file_bytes
 DIMENSIONS = kept(geometry(gguf.read(SHAPE)))
 PI4 = replace(PI5, kind="pi4", cpu_part="0xd08", cpu_features=frozenset({"asimd"}), memory_mib=1840)
 MODEL = {"name": "qwen2.5-3b-q8_0", "sha256": "1" * 64}
-(ROLE,) = (role for role in registry.roles() if role.name == "model")
+ROLE = registry.role("model")
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_what_fits_is_noted_beside_the_file_and_never_asked_for_again(server):
     plan, _ = planned(asked(server.url), bare(server.url, PI5), PI5)
     assert plan.refusals == ()
     part = plan.roles["model"]
-    *_, fetch, noted = ROLE.plan.steps(part, plan, bare(server.url, PI5))
+    *_, fetch, noted = ROLE.steps(part, plan, bare(server.url, PI5))
     assert (fetch.program, noted.program) == ("fetch_model", "write_files")
     (file,) = noted.query["files"]
     assert file["path"] == f"{part.path}.fit"
@@ -108,7 +108,7 @@ def test_what_fits_is_noted_beside_the_file_and_never_asked_for_again(server):
     there = {"": FileState("file", 0o644, "root", "root", 9, 7), ".fit": plain(file["text"])}
     again, _ = planned(asked(server.url), bare(server.url, PI5, **there), PI5)
     assert again == plan
-    assert ROLE.plan.steps(part, plan, bare(server.url, PI5, **there))[-1].why is None
+    assert ROLE.steps(part, plan, bare(server.url, PI5, **there))[-1].why is None
     assert server.heads == 1
 
 

@@ -46,7 +46,7 @@ def folder(tmp_path):
 def planned(folder, board, use="qwen2.5-3b:q8_0", serving=(), **model):
     """The plan of a node that uses a model of the lock."""
     sections = settings(serving=dict(serving))
-    role = next(role for role in registry.roles() if role.name == "model")
+    role = registry.role("model")
     sections["model"] = role.settings.model_validate(
         {"use": use, **model}, context={"folder": folder, "host": "pi4"}
     )

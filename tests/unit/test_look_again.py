@@ -112,13 +112,11 @@ def test_after_another_boot_all_is_planned_anew_and_what_came_before_is_brought_
     assert all(step.why is None for step in before.values())
     assert run._bring(deploy.host, node, "memory", "steps") is True
     first = Step("Reboot", "psi=1 is not in force", "reboot", reboot_deadline_s=60)
-    planned = registry.roles()
 
     def steps(node, role, way="steps"):
         if role == "boot":
             return (first if node.snapshot is GOOD.snapshot else replace(first, why=None),)
-        entry = next(found for found in planned if found.name == role)
-        return entry.plan.steps(node.plan.roles[role], node.plan, node.snapshot)
+        return registry.role(role).steps(node.plan.roles[role], node.plan, node.snapshot)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "steps_of", steps)

@@ -29,7 +29,7 @@ from bramble.system.parse import Swap, SwapMaker
 PLAN = node_plan()
 GOOD = good_look(PLAN)
 WHY = Unknown("permission denied")
-ROLE = next(role for role in registry.roles() if role.name == "memory")
+ROLE = registry.role("memory")
 SEE, WRITE, RETIRE, VALUES = (
     "See what zram the kernel has",
     "Write memory's files",
@@ -46,7 +46,7 @@ BLOCK = "/sys/block/zram0"
 
 def steps(look: Snapshot, plan=PLAN, way="steps"):
     """The role's steps by name."""
-    return {step.name: step for step in getattr(ROLE.plan, way)(plan.roles["memory"], plan, look)}
+    return {step.name: step for step in getattr(ROLE, way)(plan.roles["memory"], plan, look)}
 
 
 def due(look: Snapshot, plan=PLAN, way="steps"):

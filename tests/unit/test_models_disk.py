@@ -20,8 +20,8 @@ ON_CARD = with_file(GOOD, PLACE, FOLDER)
 
 def steps(role, look, plan=PLAN, way="steps"):
     """A role's steps by name."""
-    found = next(entry for entry in registry.roles() if entry.name == role)
-    made = getattr(found.plan, way)(plan.roles[role], plan, look)
+    found = registry.role(role)
+    made = getattr(found, way)(plan.roles[role], plan, look)
     return {step.name: step for step in made}
 
 

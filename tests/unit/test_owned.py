@@ -6,7 +6,6 @@ import pytest
 from good_node import good_look, link, node_plan, plain, with_command, with_file, with_unit_named
 
 from bramble import registry
-from bramble.checks import checks_of
 from bramble.snapshot import FileState, Output, Unit
 
 PLAN = node_plan()
@@ -33,15 +32,15 @@ class Node:
 
 def unwell(name, look):
     """The checks of a role that do not pass on a look, with what they found."""
-    (role,) = (role for role in registry.roles() if role.name == name)
-    found = {c.name: c.run(PLAN.roles[name], Node(look)) for c in checks_of(name, role.checks)}
+    role = registry.role(name)
+    found = {c.name: c.run(PLAN.roles[name], Node(look)) for c in role.checks}
     return {check: f for check, f in found.items() if f.status not in ("pass", "skip")}
 
 
 def left_to_do(name, look):
     """What a deploy would do of a role."""
-    (role,) = (role for role in registry.roles() if role.name == name)
-    steps = role.plan.steps(PLAN.roles[name], PLAN, look)
+    role = registry.role(name)
+    steps = role.steps(PLAN.roles[name], PLAN, look)
     return [step for step in steps if step.why and step.program not in OPTIONAL]
 
 

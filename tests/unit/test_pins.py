@@ -123,7 +123,7 @@ def test_a_plan_says_it_and_refuses_a_model_that_is_nowhere(folder):
 def test_a_pinned_release_that_nobody_has_is_lacking_before_it_is_tried(folder):
     pinned = settings()["engine"].pinned(PIN)
     plan = make("a", settings() | {"engine": pinned}, PI5, registry.roles())
-    engine = next(role.plan for role in registry.roles() if role.name == "engine")
+    engine = registry.role("engine")
     own = node_plan()
     _given, step, *_ = engine.steps(plan.roles["engine"], plan, good_look(own))
     (why,) = impossible(Node(plan, good_look(own), {}))

@@ -21,6 +21,7 @@ from good_node import (
 from pydantic import ValidationError
 
 from bramble import registry
+from bramble.roles.power import checks
 from bramble.snapshot import Output, Snapshot
 from bramble.system.config_txt import BEGIN, END
 from bramble.system.vitals import GET_THROTTLED, MEASURE_TEMP, TEMP_FILE
@@ -38,8 +39,8 @@ BLOCK = f"{BEGIN}\n[all]\narm_freq=2600\n{LINES}{END}\n"
 
 def due(name: str, look: Snapshot, plan=PLAN, way="steps"):
     """A role's steps that have something to do, by name."""
-    role = next(role for role in registry.roles() if role.name == name)
-    found = getattr(role.plan, way)(plan.roles[name], plan, look)
+    role = registry.role(name)
+    found = getattr(role, way)(plan.roles[name], plan, look)
     return {step.name: step for step in found if step.why is not None}
 
 
@@ -103,9 +104,8 @@ def test_values_that_do_harm_are_refused(section, values, said):
 
 def overclocked(config: str, plan=PLAN, look=GOOD, **boot):
     """What the check of clocks and voltages finds."""
-    role = next(role for role in registry.roles() if role.name == "power")
     node = SimpleNamespace(plan=plan, snapshot=with_boot(look, config_txt=config, **boot))
-    return role.checks.nothing_is_overclocked(plan.roles["power"], node)
+    return checks.nothing_is_overclocked(plan.roles["power"], node)
 
 
 def test_a_clock_of_somebody_elses_line_is_told_with_that_line():
@@ -208,17 +208,15 @@ UNTOLD = with_command(with_command(GOOD, GET_THROTTLED, None), MEASURE_TEMP, Non
 def test_what_a_raspberry_pi_does_not_tell_is_not_called_fine(name):
     tree = replace(GOOD.device_tree, psu_ma=None)
     look = with_file(replace(UNTOLD, device_tree=tree), TEMP_FILE, None)
-    role = next(role for role in registry.roles() if role.name == "power")
     node = SimpleNamespace(plan=PLAN, snapshot=look)
-    assert getattr(role.checks, name)(PLAN.roles["power"], node).status == "unknown"
+    assert getattr(checks, name)(PLAN.roles["power"], node).status == "unknown"
 
 
 def test_every_board_that_tells_its_supply_is_judged_by_it():
     plan = node_plan(replace(PI5, kind="cm5"))
-    role = next(role for role in registry.roles() if role.name == "power")
     weak = replace(GOOD, device_tree=replace(GOOD.device_tree, psu_ma=3000))
     node = SimpleNamespace(plan=plan, snapshot=weak)
-    assert role.checks.supply_is_rated_for_a_pi_5(plan.roles["power"], node).status == "fail"
+    assert checks.supply_is_rated_for_a_pi_5(plan.roles["power"], node).status == "fail"
 
 
 # Back to null, and taking back

@@ -15,6 +15,7 @@ from bramble.llama.releases import superfluous
 from bramble.plan import make
 from bramble.roles.engine import plan as engine
 from bramble.roles.engine.settings import Settings
+from bramble.roles.engine.whole import HOME
 from bramble.roles.serving import checks
 from bramble.roles.serving import plan as serving
 from bramble.snapshot import Unknown
@@ -31,7 +32,7 @@ def with_files(**files):
 
 
 def manifest(release):
-    return f"{engine.HOME}/releases/{release}/manifest.json"
+    return f"{HOME.release(release)}/manifest.json"
 
 
 def decided(folder, lock, host="pi5-a", **values):
@@ -54,8 +55,8 @@ def test_a_pinned_host_has_its_release_whatever_else_is_set(tmp_path):
     plan = planned(decided(tmp_path, Lock(hosts={"pi5-a": PIN}), options={"GGML_LTO": "ON"}))
     part = plan.roles["engine"]
     assert (part.release, part.pinned) == (PIN.release, True)
-    assert part.provides["engine.build_info"] == PIN.build_info
-    assert plan.roles["serving"].release_folder == f"{engine.HOME}/releases/{PIN.release}"
+    assert part.outputs.build_info == PIN.build_info
+    assert plan.roles["serving"].release_folder == HOME.release(PIN.release)
 
 
 def test_the_pin_of_one_host_is_not_that_of_another(tmp_path):
@@ -76,7 +77,7 @@ def test_a_commit_of_a_roll_is_for_its_hosts_and_the_fleets_for_the_others(tmp_p
     rolled = planned(decided(tmp_path, lock)).roles["engine"]
     other = planned(decided(tmp_path, lock, host="pi5-b")).roles["engine"]
     assert rolled.source["commit"] == "2" * 40
-    assert rolled.provides["engine.build_info"] == f"b0-{'2' * 9}"
+    assert rolled.outputs.build_info == f"b0-{'2' * 9}"
     assert other.source["commit"] == "1" * 40
     assert rolled.release != other.release
 
@@ -97,7 +98,7 @@ def test_a_lock_that_is_wrong_is_a_problem_of_the_inventory(tmp_path):
 
 # Rejections
 
-MARK = f"{engine.REJECTED}/{ENGINE.release}.json"
+MARK = HOME.rejection(ENGINE.release)
 REJECTED = with_files(
     paths={MARK: plain(json.dumps({"release": ENGINE.release, "why": "too slow", "at": "noon"}))}
 )
@@ -113,7 +114,7 @@ def test_a_release_that_was_rejected_here_is_refused_with_why_and_what_to_do():
 
 
 def test_another_release_that_was_rejected_says_nothing_of_this_one():
-    other = with_files(paths={f"{engine.REJECTED}/{OLD}.json": REJECTED.files[MARK]})
+    other = with_files(paths={HOME.rejection(OLD): REJECTED.files[MARK]})
     assert [step.why for step in engine.steps(ENGINE, PLAN, other)] == [None] * 4
 
 
@@ -126,7 +127,7 @@ def test_trying_again_forgets_the_mark_and_looks_again():
 
 def test_taking_the_role_back_takes_the_marks_too():
     _, notes = engine.revert(ENGINE, PLAN, REJECTED)
-    assert notes.query == {"paths": [engine.GOOD, MARK]}
+    assert notes.query == {"paths": [HOME.good, MARK]}
 
 
 # Going back
@@ -134,7 +135,7 @@ def test_taking_the_role_back_takes_the_marks_too():
 
 def test_the_predecessor_is_what_the_link_says_and_its_manifest_tells():
     told = plain(json.dumps({"build_info": "b7-0c1e57098"}))
-    look = with_files(paths={engine.PREVIOUS: link(f"releases/{OLD}"), manifest(OLD): told})
+    look = with_files(paths={HOME.previous: link(f"releases/{OLD}"), manifest(OLD): told})
     pinned = engine.back(settings()["engine"], look)
     assert pinned.pin == PIN
     assert pinned.build_number == settings()["engine"].build_number
@@ -146,10 +147,10 @@ def test_the_predecessor_is_what_the_link_says_and_its_manifest_tells():
     [
         ({}, "no release ran here before the current one"),
         (
-            {engine.PREVIOUS: link(f"releases/{OLD}")},
+            {HOME.previous: link(f"releases/{OLD}")},
             f"release {OLD}, which ran here before, is not",
         ),
-        ({engine.PREVIOUS: Unknown("no")}, "no release ran here before"),
+        ({HOME.previous: Unknown("no")}, "no release ran here before"),
     ],
 )
 def test_without_a_predecessor_there_is_nothing_to_go_back_to(files, why):
@@ -167,7 +168,7 @@ def run_step(look):
 
 
 def test_what_runs_without_having_passed_the_gate_is_taken_through_it_without_a_restart():
-    step = run_step(with_files(paths={engine.GOOD: None}))
+    step = run_step(with_files(paths={HOME.good: None}))
     assert step.why == f"the known good release is none, not {ENGINE.release}"
     assert (step.program, step.query["restart"]) == ("serve_release", False)
 
@@ -208,9 +209,9 @@ def test_a_model_that_was_rejected_here_is_refused_before_its_unit_is_written():
 
 def test_a_mark_says_all_that_its_program_is_asked_with():
     """The node names the note by what the plan says of the attempt."""
-    query = run_step(with_files(paths={engine.GOOD: None})).query
+    query = run_step(with_files(paths={HOME.good: None})).query
     part = PLAN.roles["serving"]
-    assert part.rejection == f"{engine.REJECTED}/{query['release']}-{query['attempt']}.json"
+    assert part.rejection == HOME.rejection(f"{query['release']}-{query['attempt']}")
     assert (query["name"], query["path"]) == (part.model_name, part.model_path)
 
 
@@ -242,11 +243,11 @@ def test_the_oldest_builds_go_and_current_previous_good_and_planned_stay():
     look = with_files(
         paths={
             **{manifest(n): plain(json.dumps({"built_at": at})) for n, at in built.items()},
-            engine.PREVIOUS: link("releases/a"),
+            HOME.previous: link("releases/a"),
         }
     )
     step = engine.steps(ENGINE, PLAN, look)[-1]
     # Kept: the planned and current one, the predecessor a, and f, which was built last.
-    assert step.query == {"home": engine.HOME, "releases": ["e", "d", "c", "b"]}
+    assert step.query == {"home": HOME.path, "releases": ["e", "d", "c", "b"]}
     assert engine.steps(ENGINE, PLAN, GOOD)[-1].why is None
     assert engine.steps(ENGINE, PLAN, replace(GOOD, files=Unknown("no")))[-1].why is None

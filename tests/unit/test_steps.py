@@ -57,7 +57,7 @@ def all_steps(look: Snapshot, plan: NodePlan = PLAN) -> dict[str, Step]:
     return {
         step.name: step
         for role in registry.roles()
-        for step in role.plan.steps(plan.roles[role.name], plan, look)
+        for step in role.steps(plan.roles[role.name], plan, look)
     }
 
 
@@ -642,7 +642,7 @@ def test_every_detached_step_has_a_unit_of_its_own():
 def taken_back(look: Snapshot) -> dict[str, dict[str, Step]]:
     """By role, the steps that have something to take back."""
     found = {
-        name: role.plan.revert(PLAN.roles[name], PLAN, look)
+        name: role.revert(PLAN.roles[name], PLAN, look)
         for name, role in ((role.name, role) for role in registry.roles())
         if name in ("engine", "model", "serving")
     }
@@ -698,11 +698,8 @@ def pruned(*names, look=GOOD):
     folder = Path(MODEL.path).parent
     for name in names:
         look = with_file(look, str(folder / name), plain("{}"))
-    (step,) = registry.roles_of(settings())[MODEL_AT].plan.prune(MODEL, PLAN, look)
+    (step,) = registry.role("model").prune(MODEL, PLAN, look)
     return step
-
-
-MODEL_AT = [role.name for role in registry.roles()].index("model")
 
 
 @pytest.mark.parametrize("beside", [(), ("old.gguf.json",), (f"{Path(MODEL.path).name}.part",)])
@@ -729,7 +726,7 @@ def test_two_models_besides_and_parts_are_looked_at_on_the_node():
 
 
 def fetch(look):
-    *_, step, _noted = registry.roles_of(settings())[MODEL_AT].plan.steps(MODEL, PLAN, look)
+    *_, step, _noted = registry.role("model").steps(MODEL, PLAN, look)
     return step
 
 
@@ -786,7 +783,7 @@ def test_a_node_that_does_not_say_counts_as_on_a_wire(said):
 def test_a_model_that_is_sent_is_not_passed_on():
     own = str(Path(__file__).parents[2] / "models" / "bramble-demo-q8_0.gguf")
     sent = node_plan(model={"name": "demo", "url": None, "path": own, "sha256": "0" * 64})
-    model = registry.roles_of(settings())[MODEL_AT].plan
+    model = registry.role("model")
     *_, step, _noted = model.steps(sent.roles["model"], sent, good_look(sent))
     assert step.shared is None
 

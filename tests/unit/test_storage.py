@@ -592,9 +592,9 @@ def test_it_is_mounted_where_the_effect_is_not_there(look):
 
 
 def test_the_mount_point_is_provided_unless_the_ssd_is_off():
-    assert PLAN.roles["storage"].provides["storage.ssd"] == "/mnt/ssd"
+    assert PLAN.roles["storage"].outputs.ssd == "/mnt/ssd"
     off = node_plan(storage={"ssd": {"device": "off"}})
-    assert "storage.ssd" not in off.roles["storage"].provides
+    assert off.roles["storage"].outputs.ssd is None
     assert due(GOOD, device="off") == []
 
 

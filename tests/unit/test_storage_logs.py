@@ -318,5 +318,5 @@ def test_a_log2ram_that_is_no_longer_wanted_is_taken_away_with_the_reason():
 
 
 def test_interests_together_name_each_thing_once():
-    parts = logs.interests(Settings())
+    parts = logs.facts_needed(Settings())
     assert together((*parts, *parts)) == together(parts)

@@ -46,7 +46,7 @@ def look(two):
     """A look at the two disks by the real probe, as a node that is no container takes it."""
     settings = {"ssd": {"least_gib": 1}}
     plan = node_plan(storage=settings)
-    wanted = together([storage.interests(storage.Settings.model_validate(settings))])
+    wanted = together([storage.facts_needed(storage.Settings.model_validate(settings))])
     done = two.run("probe", {"files": wanted.files, "commands": []})
     assert done.returncode == 0, done.stderr
     seen = snapshot.read(answer(done.stdout))

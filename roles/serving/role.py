@@ -1,0 +1,25 @@
+"""The role serving: what it is made of."""
+
+from bramble.checks import checks_of
+from bramble.llama.outputs import EngineOutputs, ServingOutputs
+from bramble.models.outputs import ModelOutputs
+from bramble.role import Role
+from bramble.roles.serving import checks
+from bramble.roles.serving.plan import ServingPlan, again, facts_needed, plan, revert, steps
+from bramble.roles.serving.settings import Settings
+
+ROLE: Role[Settings, ServingPlan] = Role(
+    name="serving",
+    settings=Settings,
+    gives=ServingOutputs,
+    takes=(
+        EngineOutputs,
+        ModelOutputs,
+    ),
+    facts_needed=facts_needed,
+    plan=plan,
+    steps=steps,
+    revert=revert,
+    again=again,
+    checks=checks_of("serving", checks),
+)
