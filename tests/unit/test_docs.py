@@ -3,7 +3,6 @@
 import ast
 import json
 import re
-import shlex
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -306,53 +305,7 @@ def test_every_line_of_a_report_has_its_event_and_time(tmp_path):
     assert set(next(report.read(file))) == {"event", "at", "hosts"}
 
 
-# What the pages tell people to do
-
-
-def scripts():
-    """Every line of every shell block, with its page."""
-    for page in PAGES:
-        for language, text in FENCED.findall(page.read_text(encoding="utf-8")):
-            if language == "sh":
-                for line in text.splitlines():
-                    yield page.relative_to(ROOT), line
-
-
-def words_after(line, program):
-    """The words of each call of a program in a line."""
-    for part in re.split(r"&&|;|\|", line.partition("  #")[0]):
-        if part.strip().startswith(f"{program} "):
-            yield shlex.split(part)[1:]
-
-
-CALLS = [(page, words) for page, line in scripts() for words in words_after(line, "bramble")]
-
-
-@pytest.mark.parametrize(
-    ("page", "words"), CALLS, ids=[f"{page}: {' '.join(words)}" for page, words in CALLS]
-)
-def test_a_command_in_the_docs_is_one_that_bramble_knows(page, words):
-    found, context = main, click.Context(main, info_name="bramble")
-    while isinstance(found, click.Group):
-        assert words[0] in found.commands, f"{page}: bramble {words[0]}"
-        found, words = found.commands[words[0]], words[1:]
-        context = click.Context(found, parent=context)
-    found.make_parser(context).parse_args(list(words))
-
-
-def test_every_make_target_in_the_docs_is_there():
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
-    for page in PAGES:
-        text = page.read_text(encoding="utf-8")
-        for target in re.findall(r"(?:`|^)make ([a-z]+)", text, re.MULTILINE):
-            assert target in targets, f"{page.relative_to(ROOT)}: make {target}"
-
-
-def test_every_deploy_in_the_docs_is_there():
-    for page in PAGES:
-        for path in re.findall(r"deploys/\w+\.py", page.read_text(encoding="utf-8")):
-            assert (ROOT / path).exists(), f"{page.relative_to(ROOT)}: {path}"
+# Links
 
 
 def anchors(page):
