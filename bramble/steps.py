@@ -74,6 +74,7 @@ class Step:
     that query over a new connection, which proves that the node still lets us in.
     A step with a `reboot_deadline_s` may have the node reboot: it lasts until the node answers again.
     After one that says `look_again` the steps of later roles go by a new look at the node.
+    `writes` are the files that a step with something to do writes or removes.
     `note` says why a step that might be expected has nothing to do. A refusal that is `at_once` holds
     for the whole node: no step of any role is carried out.
     `sent_at` names the value of the query that is filled in when the program is sent: the time of that
@@ -87,6 +88,7 @@ class Step:
     detached: bool = False
     timeout_s: int = 120
     uploads: tuple[Upload, ...] = ()
+    writes: tuple[str, ...] = ()
     diffs: tuple[str, ...] = ()
     reboot_deadline_s: int | None = None
     confirm: Mapping[str, Any] | None = field(default=None, repr=False)
@@ -115,9 +117,9 @@ def write_files(name: str, files: Sequence[File], snapshot: Snapshot) -> Step:
             for file in differing
         ]
     }
-    why = ", ".join(file.path for file in differing)
+    paths = tuple(file.path for file in differing)
     diffs = tuple(_diff(file, snapshot.file(file.path)) for file in differing)
-    return Step(name, why, "write_files", query, diffs=diffs)
+    return Step(name, ", ".join(paths), "write_files", query, writes=paths, diffs=diffs)
 
 
 def _agrees(file: File, seen: FileState | Unknown | None) -> bool:
@@ -171,7 +173,8 @@ def remove_files(name: str, paths: Sequence[str], snapshot: Snapshot) -> Step:
         for path in there
         if isinstance(seen := snapshot.file(path), FileState)
     )
-    return Step(name, ", ".join(there), "remove_files", {"paths": there}, diffs=diffs)
+    query = {"paths": there}
+    return Step(name, ", ".join(there), "remove_files", query, writes=tuple(there), diffs=diffs)
 
 
 def systemd(

@@ -32,8 +32,8 @@ def show(hosts: tuple[str, ...], as_json: bool, *, verify: bool) -> NoReturn:
         _print(row)
     for name, why in failed.items() if not as_json else []:
         click.echo(f"{name}: {why}", err=True)
-    states = [model["state"] for row in rows for model in row["models"]]
-    bad = failed or outcome.code or any(state not in (None, "whole") for state in states)
+    unwell = [m for row in rows for m in row["models"] if m["state"] and m["damaged"] is not False]
+    bad = failed or outcome.code or unwell
     raise click.exceptions.Exit(1 if bad else 0)
 
 
@@ -48,7 +48,7 @@ def _print(row: dict[str, Any]) -> None:
         size = model["size_bytes"] / 1e9
         path = printable(model["path"])
         click.echo(f"  {path}  {size:.2f} GB, {sha256}{state}{model['what']}")
-        if (model["state"] or "").startswith("damaged"):
+        if model["damaged"]:
             click.echo(
                 f"    to do: `bramble up {row['host']}` fetches the planned model anew and restarts "
                 f"the service; `bramble model prune {row['host']}` removes another one. Then look after "

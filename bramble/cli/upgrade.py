@@ -193,7 +193,8 @@ def _became(name: str, outcome: driver.Outcome) -> dict[str, Any]:
         if entry["host"] == name
     }
     state = "failed" if failed else "upgraded" if name in outcome.changed else "unchanged"
-    release = results.get("engine.release_is_current", "").removeprefix("releases/")
+    serves = [entry["release"] for entry in outcome.of("serves") if entry["host"] == name]
+    release = serves[-1] if serves else ""
     proof = results.get("serving.release_passed_the_gate", "")
     return _row(name, state, release, proof, failed or "")
 
@@ -240,7 +241,7 @@ def model_rollback(host: str, as_json: bool) -> NoReturn:
     show = driver.be_quiet if as_json else driver.show_line
     outcome = driver.run("model_rollback", [host], "-y", show=show)
     row = _became(host, outcome)
-    held = [entry["why"] for entry in outcome.of("step") if entry["step"] == "Stay at the model"]
+    held = [entry["model"] for entry in outcome.of("held") if entry["host"] == host]
     row["model"] = held[0] if held and not row["why"] else ""
     del row["release"]
     _tell_way_back(outcome, row, row["model"], as_json)

@@ -93,7 +93,12 @@ def linked(snapshot: Snapshot, path: str) -> str:
     """The release that a link points to, empty where there is no such link."""
     seen = snapshot.file(path)
     target = seen.target if isinstance(seen, FileState) else None
-    return (target or "").removeprefix("releases/")
+    return (target or "").removeprefix(link_target(""))
+
+
+def link_target(release: str) -> str:
+    """What a link in the engine's folder has to say to point to a release."""
+    return f"releases/{release}"
 
 
 def there(snapshot: Snapshot, home: str) -> tuple[str, ...]:

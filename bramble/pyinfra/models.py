@@ -9,6 +9,7 @@ from pyinfra.api import Host
 from pyinfra.context import ctx_host
 
 from bramble import registry, remote
+from bramble.models import beside
 from bramble.models.outputs import ModelOutputs
 from bramble.pyinfra import connection
 from bramble.pyinfra.boundary import Problem
@@ -49,7 +50,10 @@ def _look_through(host: Host, query: Mapping[str, Any], live: connection.Live) -
     if found is None:
         return Problem(output.strip() or "the node did not tell its models")
     for row in found["models"]:
-        row["state"] = _read_back(host, live, row) if live.deep and row["sha256"] else None
+        unread = (None, None)
+        row["damaged"], row["state"] = (
+            _read_back(host, live, row) if live.deep and row["sha256"] else unread
+        )
     this_run().report.write(
         "models",
         host=host.name,
@@ -60,20 +64,22 @@ def _look_through(host: Host, query: Mapping[str, Any], live: connection.Live) -
     return True
 
 
-def _read_back(host: Host, live: connection.Live, row: Mapping[str, Any]) -> str:
-    """Whether the disk has the file as it was verified; one that it has not is not believed again.
+def _read_back(
+    host: Host, live: connection.Live, row: Mapping[str, Any]
+) -> tuple[bool | None, str]:
+    """Whether the disk damaged the file, in words too; one that it has not is not believed again.
 
     Its stamp, which says that it was verified, becomes the note that it is damaged.
     """
     path = row["path"]
     on_disk = live.read_back(path)
     if on_disk is None or isinstance(on_disk, Unknown):
-        return f"unknown: {on_disk.why if on_disk else 'it was not read'}"
+        return None, f"unknown: {on_disk.why if on_disk else 'it was not read'}"
     if on_disk == row["sha256"]:
-        return "whole"
-    query = {"argv": ["mv", f"{path}.json", f"{path}.damaged"]}
+        return False, "whole"
+    query = {"argv": ["mv", beside.stamp(path), beside.damaged(path)]}
     well, output = connection.run(host, "command", query, TIMEOUT_S)
     if not well:
-        return f"damaged: on the disk: {on_disk}; that could not be noted: {output.strip()}"
+        return True, f"damaged: on the disk: {on_disk}; that could not be noted: {output.strip()}"
     this_run().touched(host)
-    return f"damaged: on the disk: {on_disk}"
+    return True, f"damaged: on the disk: {on_disk}"

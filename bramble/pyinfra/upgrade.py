@@ -81,6 +81,8 @@ def keep(pinned: Pin | Held) -> str | Work:
 def _keep(host: Host, pinned: Pin | Held) -> bool:
     """Add it to the lock as it is now."""
     engine_lock.write(folder(), _with(engine_lock.read(folder()), host.name, pinned))
+    release, model = (pinned.release, None) if isinstance(pinned, Pin) else (None, pinned.name)
+    this_run().report.write("held", host=host.name, release=release, model=model)
     this_run().report.write(
         "step",
         host=host.name,

@@ -8,6 +8,8 @@ from pyinfra.context import ctx_host, state
 
 from bramble import registry
 from bramble.checks import Result, run_all
+from bramble.llama.outputs import EngineOutputs
+from bramble.llama.releases import linked
 from bramble.pyinfra import connection
 from bramble.pyinfra.boundary import Problem
 from bramble.pyinfra.run import Node, as_it_is, seen_anew
@@ -48,6 +50,9 @@ def _results(own: Host, node: Node, roles: tuple[str, ...]) -> tuple[Result, ...
     deep = bool(own.data.get("deep"))
     results = run_all(connection.Live(own, node.plan, node.snapshot, deep=deep), checks)
     this_run().report.write_all("result", [result.as_dict() for result in results])
+    if engine := node.plan.outputs.find(EngineOutputs):
+        release = linked(node.snapshot, engine.home.current)
+        this_run().report.write("serves", host=own.name, release=release)
     passed, skipped = (
         sum(result.status == status for result in results) for status in ("pass", "skip")
     )

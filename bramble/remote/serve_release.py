@@ -25,6 +25,10 @@ TELL_EVERY_S = 15
 # How often what computes is asked what holds the board back, and how often it may be too hot.
 WATCH_EVERY_S, TRIES = 1, 3
 COOL_S = 300
+# A question and three completions, measured so often with time to cool, and one question more to what
+# was good before.
+LONGEST_S = TRIES * (4 * talk.ASK_TIMEOUT_S + COOL_S) + talk.ASK_TIMEOUT_S
+"""How long the gate may take once what it tries has started."""
 # What llama-server says last of a model that it cannot load.
 CAUSE = re.compile(r"error loading model: (?:error loading model \w+: )?(.+)")
 HISTORY = 16  # so many that were good before are remembered

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bramble.checks import Finding, Node, check, expect, unknown
-from bramble.llama.releases import manifest_path, smoke_path
+from bramble.llama.releases import link_target, manifest_path, smoke_path
 from bramble.roles.engine import proof
 from bramble.roles.engine.plan import EnginePlan
 from bramble.roles.engine.whole import HOME, TRUSTED, incomplete, programs
@@ -32,7 +32,7 @@ def release_is_whole(plan: EnginePlan, node: Node) -> Finding:
 @check()
 def release_is_current(plan: EnginePlan, node: Node) -> Finding:
     """The link to the current release points to the planned one."""
-    want, seen = f"releases/{plan.release}", node.snapshot.file(HOME.current)
+    want, seen = link_target(plan.release), node.snapshot.file(HOME.current)
     if isinstance(seen, Unknown):
         return unknown(want, seen)
     got = (seen.target or seen.kind) if isinstance(seen, FileState) else "no link"

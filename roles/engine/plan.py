@@ -18,7 +18,15 @@ from bramble.llama.recipe import (
     TARGETS,
     VARIANTS,
 )
-from bramble.llama.releases import linked, manifest_path, note, smoke_path, superfluous, there
+from bramble.llama.releases import (
+    link_target,
+    linked,
+    manifest_path,
+    note,
+    smoke_path,
+    superfluous,
+    there,
+)
 from bramble.plan import FactsNeeded, Inputs, NodePlan, RolePlan, identity
 from bramble.roles.engine import amx, kleidiai, proof
 from bramble.roles.engine.place import place
@@ -318,7 +326,7 @@ def _pin(source: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _switch(plan: EnginePlan, snapshot: Snapshot) -> Step:
-    name, target = "Make the release current", f"releases/{plan.release}"
+    name, target = "Make the release current", link_target(plan.release)
     seen = snapshot.file(HOME.current)
     if isinstance(seen, FileState) and seen.target == target:
         anew = "it is installed anew" if incomplete(plan.folder, snapshot) else None

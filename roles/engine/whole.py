@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bramble.llama.releases import Home, all_built, manifest_path
+from bramble.llama.releases import Home, all_built, link_target, manifest_path
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.system.roots import above
 
@@ -21,7 +21,7 @@ def incomplete(folder: str, snapshot: Snapshot) -> str | None:
     if not isinstance(snapshot.file(manifest_path(folder)), FileState):
         return f"release {release} is not there"
     current, built = snapshot.file(HOME.current), all_built(snapshot, folder)
-    if not isinstance(current, FileState) or current.target != f"releases/{release}":
+    if not isinstance(current, FileState) or current.target != link_target(release):
         return None
     there = programs(snapshot)
     for name in sorted({"llama-server", *built, *there}):

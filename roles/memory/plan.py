@@ -134,7 +134,7 @@ def steps(plan: MemoryPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, .
 
 def _see(plan: MemoryPlan, snapshot: Snapshot, written: Step) -> Step:
     """What refuses zram does so before anything is written that the next boot would go by."""
-    new = written.why and ZRAM_CONF in written.why and f"{ZRAM_CONF} is to be written"
+    new = f"{ZRAM_CONF} is to be written" if ZRAM_CONF in written.writes else None
     why = conflict(plan, snapshot) or new
     if not why:
         return Step(SEE, None)
@@ -214,7 +214,7 @@ def _use_file(plan: MemoryPlan, snapshot: Snapshot, written: Step) -> Step:
     absent = no_place(wanted, snapshot)
     if absent and not wanted.required:
         return Step(USE_FILE, None)
-    changed = written.why and unit_file(wanted.path) in written.why and "its unit is written anew"
+    changed = "its unit is written anew" if unit_file(wanted.path) in written.writes else None
     why = absent or not_used(wanted, snapshot) or changed
     if not why:
         return Step(USE_FILE, None)

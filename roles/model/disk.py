@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bramble.remote.download import RESERVE_BYTES
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step
 from bramble.system import ssd
 
-# What a fetch keeps free, as bramble/remote/download.py has it.
-RESERVE_BYTES = 256 << 20
 SUBFOLDER = "/bramble/models"
 
 

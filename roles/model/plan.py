@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from bramble.board import Board
 from bramble.llama.outputs import EngineOutputs
 from bramble.llama.releases import Home, note
+from bramble.models import beside
 from bramble.models.outputs import ModelOutputs
 from bramble.plan import FactsNeeded, File, Inputs, NodePlan, RolePlan
 from bramble.roles.model import disk
@@ -64,7 +65,7 @@ class ModelPlan(RolePlan):
     @property
     def stamp(self) -> str:
         """The file that remembers the verified sha256, with the model's size and time."""
-        return f"{self.path}.json"
+        return beside.stamp(self.path)
 
 
 def facts_needed(settings: Settings) -> FactsNeeded:
@@ -73,7 +74,14 @@ def facts_needed(settings: Settings) -> FactsNeeded:
     # Other models with what was noted of them: a rollback may want any of them.
     others = f"{settings.place}/*.gguf*"
     place = settings.place
-    files = (path, f"{path}.json", f"{path}.fit", others, RADIO.format("*"), *way_to(place))
+    files = (
+        path,
+        beside.stamp(path),
+        beside.dimensions(path),
+        others,
+        RADIO.format("*"),
+        *way_to(place),
+    )
     return FactsNeeded(
         files=(*files, left_on_card(place)),
         free=(place,),
@@ -117,7 +125,7 @@ def _notes(pin: Pin, path: str) -> tuple[File, ...]:
     """What is to be remembered beside the file: its dimensions, where they came from its address."""
     if not pin.noted or pin.fit is None:
         return ()
-    return (File(path=f"{path}.fit", text=f"{pin.fit.model_dump_json()}\n"),)
+    return (File(path=beside.dimensions(path), text=f"{pin.fit.model_dump_json()}\n"),)
 
 
 def steps(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
@@ -187,7 +195,7 @@ def back(settings: Settings, snapshot: Snapshot) -> Settings | str:
     if before is None or not before.get("name"):
         return "no other model passed the gate here before, so there is nothing to go back to"
     found = settings.back_to(before["name"], before["model"])
-    there = snapshot.file(f"{found.file}.json")
+    there = snapshot.file(beside.stamp(found.file))
     if not isinstance(there, FileState) and not found.pin.url:
         return (
             f"model {before['name']}, which ran here before, is not there any more, and models.lock "
@@ -250,12 +258,12 @@ def prune(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ..
     if isinstance(snapshot.files, Unknown):
         others = ["the node would not say which"]
     else:
-        ours = (plan.stamp, f"{plan.path}.part", f"{plan.path}.damaged")
+        ours = (plan.stamp, f"{plan.path}.part", beside.damaged(plan.path))
         seen = [path for path, state in snapshot.files.items() if state and path not in ours]
-        beside = [path for path in map(PurePosixPath, seen) if str(path.parent) == folder]
-        parts = [path.name for path in beside if path.name.endswith(".gguf.part")]
-        bad = [path.stem for path in beside if path.name.endswith(".gguf.damaged")]
-        old = [path.stem for path in beside if path.name.endswith(".gguf.json")]
+        paths = [path for path in map(PurePosixPath, seen) if str(path.parent) == folder]
+        parts = [path.name for path in paths if path.name.endswith(".gguf.part")]
+        bad = [path.stem for path in paths if path.name.endswith(beside.damaged(".gguf"))]
+        old = [path.stem for path in paths if path.name.endswith(beside.stamp(".gguf"))]
         # One other is the predecessor at least.
         others = sorted([*parts, *bad, *(old if len(old) > 1 else [])])
     if not others:

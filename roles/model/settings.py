@@ -18,7 +18,7 @@ from bramble.fit.source import SourceError, header
 from bramble.inventory.problems import InventoryError, unknown
 from bramble.llama import lock as engine_lock
 from bramble.llama.releases import note
-from bramble.models import catalogue, lock
+from bramble.models import beside, catalogue, lock
 from bramble.models.gguf import GgufError
 from bramble.models.hub import ENDPOINT
 from bramble.settings import LocalPath, Pinned, Section, option
@@ -173,7 +173,7 @@ class Settings(Section):
             return None
         there = isinstance(snapshot.file(self.file), FileState)
         try:
-            noted = Kept.model_validate(note(snapshot, f"{self.file}.fit"))
+            noted = Kept.model_validate(note(snapshot, beside.dimensions(self.file)))
         except ValidationError:
             return None if there else self._pin.url
         return self._pin.url if noted.stale and not there else noted

@@ -14,6 +14,7 @@ from bramble.llama.outputs import EngineOutputs, ServingOutputs
 from bramble.llama.releases import Home, built_sha256, note
 from bramble.models.outputs import ModelOutputs
 from bramble.plan import FactsNeeded, File, Inputs, NodePlan, RolePlan, identity
+from bramble.remote import serve_release
 from bramble.render import render
 from bramble.roles.serving import running, sandbox
 from bramble.roles.serving.settings import Settings
@@ -36,9 +37,6 @@ OWN_DROP_INS = tuple(
 SERVER = "llama-server"
 SYSUSERS_FILE = "/etc/sysusers.d/bramble-llama.conf"
 USER = "llama"
-# How long the gate may take as in the programs serve_release, talk and vitals: a question and three
-# completions, measured three times with time to cool, and one question more to what was good before.
-GATE_S = 3 * (4 * 300 + 300) + 300
 # llama.cpp's tools read this file before their arguments, so it would change what is planned.
 STRAY_CONFIG = "/etc/llama.cpp/config.ini"
 
@@ -264,7 +262,7 @@ def _run(plan: ServingPlan, snapshot: Snapshot, written: Step) -> Step:
     """
     name = "Run the service"
     why = not_running(plan, snapshot)
-    if why is None and written.why and UNIT_FILE in written.why:
+    if why is None and UNIT_FILE in written.writes:
         why = "systemd must read the unit that is written anew"
     restart = why is not None
     why = why or unproven(plan, snapshot)
@@ -288,7 +286,7 @@ def _run(plan: ServingPlan, snapshot: Snapshot, written: Step) -> Step:
         "speed_share": plan.speed_share,
     }
     # What was good before starts too where this one fails.
-    timeout_s = 2 * plan.start_deadline_s + GATE_S + 120
+    timeout_s = 2 * plan.start_deadline_s + serve_release.LONGEST_S + 120
     return Step(name, why, "serve_release", query, detached=True, timeout_s=timeout_s)
 
 

@@ -72,6 +72,7 @@ def test_a_whole_file_stays_believed_and_one_that_nobody_verified_is_not_read(no
 
 def test_a_damaged_file_is_told_with_what_the_disk_has_and_is_noted_as_such(node):
     assert looked_through("e" * 64, deep=True)
+    assert node.events[-1][1]["models"][0]["damaged"] is True
     assert states(node)[0] == f"damaged: on the disk: {'e' * 64}"
     note = {"argv": ["mv", f"{PATH}.json", f"{PATH}.damaged"]}
     assert node.asked[-1] == ("command", note)
@@ -80,6 +81,7 @@ def test_a_damaged_file_is_told_with_what_the_disk_has_and_is_noted_as_such(node
 
 def test_a_file_that_could_not_be_read_is_not_called_damaged(node):
     assert looked_through(Unknown("the connection failed"), deep=True)
+    assert node.events[-1][1]["models"][0]["damaged"] is None
     assert states(node)[0] == "unknown: the connection failed"
     assert node.changed == set()
 

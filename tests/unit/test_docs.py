@@ -263,7 +263,11 @@ def test_the_keys_of_model_are_documented(tmp_path, monkeypatch):
 
 def test_the_keys_of_the_models_on_a_host_are_documented(monkeypatch, tmp_path):
     (tmp_path / "a.gguf").write_bytes(b"GGUF")
-    row = {"state": None, **prune_models.listed(str(tmp_path), "", "")["models"][0]}
+    row = {
+        "state": None,
+        "damaged": None,
+        **prune_models.listed(str(tmp_path), "", "")["models"][0],
+    }
     event = {"event": "models", "host": "pi5-a", "free_bytes": 1, "models": [row]}
     runs = {"event": "run", "hosts": ["pi5-a", "HOST"]}
     monkeypatch.setattr(driver, "run", lambda *words, **options: outcome(runs, event))

@@ -39,7 +39,7 @@ def fleet(tmp_path, monkeypatch):
     monkeypatch.setenv("BRAMBLE_INVENTORY", str(folder))
     monkeypatch.chdir(tmp_path)
     made = SimpleNamespace(
-        folder=folder, calls=[], locks=[], fails={}, cut=set(), lock=None, steps=[]
+        folder=folder, calls=[], locks=[], fails={}, cut=set(), lock=None, held=None
     )
 
     def run(deploy, hosts, *options, show):
@@ -54,14 +54,13 @@ def fleet(tmp_path, monkeypatch):
             if name in bad:
                 events.append({"event": "host", "host": name, "why": made.fails[name], "state": ""})
                 continue
-            for role, check, got in (
-                ("engine", "release_is_current", "releases/abc"),
-                ("serving", "release_passed_the_gate", "9.5 tokens/s on noon"),
-            ):
-                told = {"role": role, "check": check, "got": got}
-                events.append({"event": "result", "host": name, **told})
-        for step, why in made.steps:
-            events.append({"event": "step", "host": hosts[0], "step": step, "why": why})
+            proof = "9.5 tokens/s on noon"
+            told = {"role": "serving", "check": "release_passed_the_gate", "got": proof}
+            events.append({"event": "result", "host": name, **told})
+            events.append({"event": "serves", "host": name, "release": "abc"})
+        if made.held:
+            held = {"host": hosts[0], "release": None, "model": made.held}
+            events.append({"event": "held", **held})
         if not made.cut & set(hosts):
             events.append({"event": "end", "changed": hosts, "failed": bad, "complete": True})
         code = 1 if bad or made.cut & set(hosts) else 0
@@ -206,7 +205,7 @@ def test_rollback_is_told_with_its_release(fleet):
 
 
 def test_a_rollback_of_the_model_is_told_with_its_name(fleet):
-    fleet.steps = [("Stay at the model", "tiny")]
+    fleet.held = "tiny"
     done = bramble("model", "rollback", "pi-a")
     assert (done.exit_code, done.stdout) == (0, "pi-a: rolled back: tiny\n")
     assert fleet.calls == [("model_rollback", ["pi-a"], ["-y"])]

@@ -17,6 +17,7 @@ from bramble.inventory.problems import InventoryError
 from bramble.llama.builder import board_for
 from bramble.models import catalogue, gguf, lock
 from bramble.models.hub import Hub, HubError, HubUnreachable
+from bramble.plan import Inputs
 from bramble.registry import sections
 from bramble.roles.model.plan import plan
 from bramble.sanitize import address
@@ -438,7 +439,7 @@ def test_a_mirror_may_be_asked_before_the_hub(model, folder):
     )
     settings = load(folder, sections()).hosts["pi5-a"].settings["model"]
     board = board_for("x86-64", None, 2, 8192)
-    assert plan(settings, board, {}).sources == (found.mirror_url, found.url)
+    assert plan(settings, board, Inputs()).sources == (found.mirror_url, found.url)
 
 
 def test_a_model_that_is_not_locked_is_refused_with_the_command(folder):
