@@ -21,6 +21,8 @@ help: ## List these commands
 
 .PHONY: setup
 setup: .venv/ready ## Make .venv from the lock
+	@# pyinfra has Python keep no compiled modules, so each run would compile all of bramble.
+	$(BIN)/python -m compileall -q bramble roles
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -73,7 +73,7 @@ class Result:
 
     def as_dict(self) -> dict[str, str]:
         """The documented JSON form."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 F = TypeVar("F", bound=Callable[..., Finding])

@@ -145,6 +145,7 @@ class Snapshot:
     system: System | Unknown = field(default_factory=lambda: Unknown("no look was taken"))
     boot: Boot | Unknown = field(default_factory=lambda: Unknown("no look was taken"))
     login: Login | Unknown = field(default_factory=lambda: Unknown("no look was taken"))
+    clock: Mapping[str, str] | Unknown = field(default_factory=lambda: Unknown("no look was taken"))
     memory_kib: Mapping[str, int] | Unknown = field(default_factory=dict)
     mounts: tuple[parse.Mount, ...] | Unknown = ()
     swaps: tuple[parse.Swap, ...] | Unknown = ()
@@ -202,6 +203,7 @@ def read(raw: Mapping[str, Any], asked_at_s: float = 0, answered_at_s: float = 0
         system=_known(raw, "system", _system),
         boot=_known(raw, "boot", _boot),
         login=_known(raw, "login", _login),
+        clock=_known(raw, "clock", _mapping),
         memory_kib=_known(raw, "meminfo", parse.meminfo),
         mounts=_known(raw, "mountinfo", parse.mountinfo),
         swaps=_known(raw, "swaps", parse.swaps),

@@ -1,4 +1,8 @@
-"""The fleet as pyinfra's inventory: lists of hosts with data that its SSH connector reads."""
+"""The fleet as pyinfra's inventory: hosts with their groups and the data that its SSH connector reads.
+
+pyinfra looks all connectors up again for each name that an inventory file gives, so the file gives one
+name for all of the fleet: `@bramble/FOLDER`.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +22,13 @@ from bramble.settings import Ssh
 from bramble.ssh import known_hosts
 from bramble.ssh.config import ConfigError, target
 
-Groups = dict[str, list[tuple[str, dict[str, Any]]]]
+NameData = tuple[str, dict[str, Any], list[str]]
+"""A host's name, its data and its groups, as a connector of pyinfra's gives them."""
+
+_prepared: dict[str, list[NameData]] = {}
 
 
-def groups_or_exit(entry: str) -> Groups:
+def groups_or_exit(entry: str) -> dict[str, list[str]]:
     """Load the fleet for an inventory.py; problems end pyinfra with code 2 before it connects.
 
     The fleet beside `entry` is meant, from wherever pyinfra was started, unless BRAMBLE_INVENTORY names
@@ -36,7 +43,7 @@ def groups_or_exit(entry: str) -> Groups:
         sys.exit(2)
     absent = presence.absent(inventory.hosts)
     try:
-        groups = pyinfra_groups(inventory, absent)
+        hosts = hosts_for_pyinfra(inventory, absent)
     except ConfigError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
@@ -45,20 +52,22 @@ def groups_or_exit(entry: str) -> Groups:
         sys.exit(2)
     there = [name for name in inventory.hosts if name not in absent]
     print(headline(inventory, there), file=sys.stderr)
-    return groups
+    _prepared[str(inventory.folder)] = hosts
+    return {"fleet": [f"@bramble/{inventory.folder}"]}
 
 
-def pyinfra_groups(inventory: Inventory, absent: Collection[str] = ()) -> Groups:
-    """Give every group, and `all`, as pyinfra takes them: (host, data) of each that is not absent.
+def prepared(folder: str) -> list[NameData]:
+    """Give the hosts that `groups_or_exit` found in a folder; LookupError where it did not run."""
+    return _prepared[folder]
 
-    `@bramble/` has pyinfra connect to them by `bramble/pyinfra/connector.py`.
-    """
-    data = {name: _data(host) for name, host in inventory.hosts.items() if name not in absent}
-    members = {"all": tuple(inventory.hosts), **inventory.groups}
-    return {
-        group: [(f"@bramble/{name}", data[name]) for name in names if name in data]
-        for group, names in members.items()
-    }
+
+def hosts_for_pyinfra(inventory: Inventory, absent: Collection[str] = ()) -> list[NameData]:
+    """Give every host that is not absent with its data and its groups."""
+    return [
+        (name, _data(host), [g for g, names in inventory.groups.items() if name in names])
+        for name, host in inventory.hosts.items()
+        if name not in absent
+    ]
 
 
 def _data(host: Host) -> dict[str, Any]:

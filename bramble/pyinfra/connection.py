@@ -39,8 +39,9 @@ def run(
     *,
     live: bool = False,
     silence_s: int | None = None,
+    as_root: bool = True,
 ) -> tuple[bool, str]:
-    """Run a program of `bramble/remote/` as root: whether it went well, and what it printed.
+    """Run a program of `bramble/remote/`: whether it went well, and what it printed.
 
     With `live` its lines are shown as they arrive; with `silence_s` it may not be silent for longer.
     A connection that fails is a failed program.
@@ -49,7 +50,7 @@ def run(
         well, output = host.run_shell_command(
             remote.COMMAND,
             print_output=live,
-            _sudo=True,
+            _sudo=as_root,
             _stdin=StringIO(remote.program(program, query)),
             _timeout=timeout_s,
             _silence=silence_s,
@@ -118,7 +119,7 @@ class Live:
             "max_tokens": 64,
             "timeout_s": ASK_TIMEOUT_S,
         }
-        well, output = run(self.host, "ask", query, ASK_TIMEOUT_S + 30)
+        well, output = run(self.host, "ask", query, ASK_TIMEOUT_S + 30, as_root=False)
         if not well:
             return Unknown(output.strip())
         try:

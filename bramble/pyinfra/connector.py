@@ -2,7 +2,7 @@
 
 The connections of pyinfra 3.10 have no bound where a channel is opened, a command is requested or a
 file is sent, and they ask for passwords on the terminal, which stops all hosts. An entry point in
-pyproject.toml makes this one known to pyinfra as `@bramble/NAME`.
+pyproject.toml makes this one known to pyinfra as `@bramble/FOLDER`, all hosts of that inventory.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 import gevent
 from paramiko import Channel, SSHException, Transport
 from pyinfra.api import StringCommand
-from pyinfra.api.exceptions import ConnectError
+from pyinfra.api.exceptions import ConnectError, NoConnectorError
 from pyinfra.api.output import echo, format_text
 from pyinfra.api.util import get_file_io
 from pyinfra.connectors.ssh import SSHConnector
@@ -26,6 +26,7 @@ from pyinfra.connectors.util import CommandOutput, OutputLine, make_unix_command
 
 from bramble import registry
 from bramble.inventory import from_data
+from bramble.inventory.for_pyinfra import NameData, prepared
 from bramble.pyinfra.boundary import EXPECTED, Overdue, Problem, attempt
 from bramble.settings import Ssh
 from bramble.ssh.problems import key_problem, why
@@ -38,6 +39,14 @@ HANDSHAKE_S = 15
 DEAD_AFTER_MS = 15_000
 LARGEST_ANSWER = 32 * 2**20
 """Bytes that a command may print: more is no answer to anything that is asked."""
+
+
+def _transport(*args: Any, **kwargs: Any) -> Transport:
+    """Make a transport that asks for AES-GCM first: without it paramiko checks each packet in Python."""
+    transport = Transport(*args, **kwargs)
+    options = transport.get_security_options()
+    options.ciphers = sorted(options.ciphers, key=lambda name: "gcm" not in name)
+    return transport
 
 
 class NodeConnector(SSHConnector):
@@ -53,9 +62,21 @@ class NodeConnector(SSHConnector):
         self._lost: WeakKeyDictionary[Transport, str] = WeakKeyDictionary()
 
     @staticmethod
-    def make_names_data(name: str) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
-        """Give pyinfra the host under its own name."""
-        yield name, {}, []
+    def make_names_data(name: str) -> Iterator[NameData]:
+        """Give pyinfra the hosts of the inventory in the folder `name`."""
+        try:
+            hosts = prepared(name)
+        except LookupError:
+            raise NoConnectorError(
+                f"@bramble/{name} is what bramble's inventory.py gives; name that file: "
+                "pyinfra inventory.py deploys/node.py"
+            ) from None
+        # pyinfra writes into what it is given.
+        yield from ((host, dict(data), list(groups)) for host, data, groups in hosts)
+
+    def make_paramiko_kwargs(self) -> dict[str, Any]:
+        """Give what paramiko connects with: pyinfra's, and the transport that begins with AES-GCM."""
+        return {**super().make_paramiko_kwargs(), "transport_factory": _transport}
 
     def connect(self) -> None:
         """Connect within the inventory's time to reach a node and HANDSHAKE_S; else ConnectError."""

@@ -13,18 +13,25 @@ from bramble.llama.releases import linked
 from bramble.pyinfra import connection
 from bramble.pyinfra.boundary import Problem
 from bramble.pyinfra.run import Node, as_it_is, seen_anew
-from bramble.pyinfra.session import Work, in_words, on_host, this_run
+from bramble.pyinfra.session import Work, in_words, on_host, refuse, this_run
 
 
 @in_words
 def finish(node: Node, *roles: str) -> None:
     """Check the node as it is now, over the open connection: all of it, or these roles alone.
 
-    `--data deep=yes` reads big files back from their disks.
+    `--data deep=yes` reads big files back from their disks. Where nobody is asked before anything is
+    changed (`-y`) and nothing was planned for the host, the node is as the look saw it: it is checked
+    now, without an operation, for each of which pyinfra inspects the whole call stack.
     """
-    if node.plan is not None:
-        names = roles or tuple(role.name for role in registry.roles())
+    if node.plan is None:
+        return
+    names = roles or tuple(role.name for role in registry.roles())
+    own = ctx_host.get()
+    if state.check_for_changes or own.op_hash_order:
         verify(name="Check the node", node=node, roles=names)
+    elif problem := problem_of(own, node, names):
+        refuse(name="Check the node", problem=problem)
 
 
 @on_host
@@ -37,10 +44,14 @@ def verify(node: Node, roles: tuple[str, ...]) -> str | Work:
     now = seen_anew(own, node) if this_run().is_stale(own) else as_it_is(own, node)
     if isinstance(now, Problem):
         return lambda _host: now
-    bad = [result for result in _results(own, now, roles) if result.status in ("fail", "unknown")]
-    if not bad:
-        return "every check passes"
-    return lambda _host: Problem("\n".join(_sentence(result) for result in bad))
+    problem = problem_of(own, now, roles)
+    return (lambda _host: problem) if problem else "every check passes"
+
+
+def problem_of(own: Host, node: Node, roles: tuple[str, ...]) -> Problem | None:
+    """Run the roles' checks; return what fails or could not be told, None when all is well."""
+    bad = [result for result in _results(own, node, roles) if result.status in ("fail", "unknown")]
+    return Problem("\n".join(_sentence(result) for result in bad)) if bad else None
 
 
 def _results(own: Host, node: Node, roles: tuple[str, ...]) -> tuple[Result, ...]:

@@ -1,9 +1,8 @@
 """Ask the model on this node one question; print one JSON object with the answer or the problem."""
 
-import http.client
 import json
-import urllib.error
-import urllib.request
+
+from bramble.remote import local_http
 
 
 def ask(query):
@@ -13,14 +12,7 @@ def ask(query):
         "max_tokens": query["max_tokens"],
         "temperature": 0,
     }
-    request = urllib.request.Request(
-        f"{query['url']}/v1/chat/completions",
-        data=json.dumps(body).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=query["timeout_s"]) as answer:
-        reply = json.load(answer)
+    reply = local_http.post(f"{query['url']}/v1/chat/completions", body, query["timeout_s"])
     return {
         "answer": reply["choices"][0]["message"]["content"],
         "tokens_per_second": reply.get("timings", {}).get("predicted_per_second"),
@@ -32,6 +24,6 @@ def main(query):
     """Ask; a server that does not answer is a result too, so the exit code is 0 either way."""
     try:
         print(json.dumps(ask(query)))
-    except (OSError, ValueError, LookupError, TypeError, http.client.HTTPException) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         print(json.dumps({"problem": f"{type(error).__name__}: {error}"}))
     return 0

@@ -7,20 +7,16 @@ so that "not there" and "could not tell" stay apart.
 
 import glob
 import grp
-import http.client
 import json
 import os
 import pwd
 import re
 import shlex
-import shutil
 import stat
 import subprocess
 import time
-import urllib.error
-import urllib.request
 
-from bramble.remote import dpkg, reading, swap_makers
+from bramble.remote import dpkg, local_http, reading, swap_makers, time_sync
 
 # systemd's answers are asked for in one call; these are all that any role wants to know of a unit.
 UNIT_PROPERTIES = (
@@ -38,7 +34,7 @@ UNIT_PROPERTIES = (
 )
 
 # Whatever a look may end in; something that is not HTTP may well listen on a port.
-UNKNOWN = (OSError, ValueError, LookupError, subprocess.SubprocessError, http.client.HTTPException)
+UNKNOWN = (OSError, ValueError, LookupError, subprocess.SubprocessError)
 
 FIRMWARE = "/boot/firmware"
 INCLUDE = re.compile(r"^[ \t]*include[ \t]+(\S+)", re.M)
@@ -225,17 +221,12 @@ def answers(urls):
 
 
 def get(url):
-    """One GET without any proxy, status 0 where nothing listens."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    """One GET, status 0 where nothing listens."""
     try:
-        with opener.open(url, timeout=10) as answer:
-            return {"status": answer.status, "body": answer.read(65536).decode("utf-8", "replace")}
-    except urllib.error.HTTPError as error:
-        return {"status": error.code, "body": error.read(4096).decode("utf-8", "replace")}
-    except urllib.error.URLError as error:
-        if isinstance(error.reason, ConnectionRefusedError):
-            return {"status": 0, "body": str(error.reason)}
-        raise
+        status, body = local_http.exchange(url, 10, limit=TEXT_LIMIT_BYTES)
+    except ConnectionRefusedError as error:
+        return {"status": 0, "body": str(error)}
+    return {"status": status, "body": body.decode("utf-8", "replace")}
 
 
 def commands(lines):
@@ -251,19 +242,19 @@ def command(line):
         "PATH": f"/usr/sbin:/sbin:{os.environ['PATH']}",
     }
     argv = shlex.split(line)
-    path = shutil.which(argv[0], path=environment["PATH"])
-    if path is None:
+    try:
+        done = subprocess.run(
+            argv,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=60,
+        )
+    except FileNotFoundError:
         return None
-    done = subprocess.run(
-        [path, *argv[1:]],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        timeout=60,
-    )
     return {"code": done.returncode, "output": done.stdout}
 
 
@@ -289,6 +280,7 @@ def main(query):
         "system": (system,),
         "boot": (boot,),
         "login": (login, query),
+        "clock": (time_sync.look,),
         "meminfo": (reading.read, "/proc/meminfo"),
         "mountinfo": (reading.read, "/proc/self/mountinfo"),
         "swaps": (reading.read, "/proc/swaps"),

@@ -1,45 +1,31 @@
 """What is asked of a llama-server over HTTP, on the node that it runs on."""
 
-import http.client
-import json
 import statistics
-import urllib.error
-import urllib.request
+
+from bramble.remote import local_http
 
 ASK_TIMEOUT_S = 300
 ANSWER_TOKENS, SPEED_TOKENS, SPEED_ROUNDS = 64, 32, 3
 # Whatever a server may answer that is no answer.
-NONSENSE = (OSError, ValueError, LookupError, TypeError, AttributeError, http.client.HTTPException)
+NONSENSE = (OSError, ValueError, LookupError, TypeError, AttributeError)
 
 
 class AnswerError(Exception):
     """An answer that is not the expected one, in words."""
 
 
-def opened(request, timeout_s):
-    """Open a local URL without any proxy."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    return opener.open(request, timeout=timeout_s)
-
-
 def health(url):
     """What the server says at /health; "HTTP 200" is well."""
     try:
-        with opened(f"{url}/health", 10) as answer:
-            return f"HTTP {answer.status}"
-    except urllib.error.HTTPError as error:
-        return f"HTTP {error.code}"
-    except (OSError, http.client.HTTPException) as error:
-        return str(getattr(error, "reason", error))
+        status, _ = local_http.exchange(f"{url}/health", 10)
+    except (OSError, ValueError) as error:
+        return str(error)
+    return f"HTTP {status}"
 
 
 def post(url, body):
     """The JSON that the server answers to JSON."""
-    request = urllib.request.Request(
-        url, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
-    )
-    with opened(request, ASK_TIMEOUT_S) as answer:
-        return json.load(answer)
+    return local_http.post(url, body, ASK_TIMEOUT_S)
 
 
 def golden(url, question, expect):

@@ -12,7 +12,6 @@ from bramble.roles.base import clock as clocks
 from bramble.roles.base.plan import (
     HOSTS,
     PERIODIC,
-    SSHD_TEST,
     UPGRADES,
     UPGRADES_FILE,
     UPGRADES_TIMER,
@@ -163,14 +162,15 @@ def keys_are_there(plan: BasePlan, node: Node) -> Finding:
 @check()
 def sshd_configuration_is_valid(plan: BasePlan, node: Node) -> Finding:
     """sshd itself finds its configuration valid, so that it starts at the next boot."""
-    want, said = f"`{SSHD_TEST}` finds no fault", node.snapshot.command(SSHD_TEST)
+    want, said = "sshd finds no fault in it", node.snapshot.command(access.EFFECTIVE)
     if isinstance(said, Unknown):
         return unknown(want, said)
     if said is None:
         return skip(want, "there is no sshd")
     remedy = "Mend what it names before this connection ends and before the next reboot."
-    found = said.output.strip() or ("no fault" if said.code == 0 else f"exit code {said.code}")
-    return expect(want, found, said.code == 0, remedy)
+    if said.code == 0:
+        return expect(want, "no fault", True, remedy)
+    return expect(want, said.output.strip() or f"exit code {said.code}", False, remedy)
 
 
 @check()

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bramble.snapshot import Snapshot, Unknown
-from bramble.system import container, parse
-
-COMMAND = "timedatectl show"
+from bramble.system import container
 
 
 @dataclass(frozen=True)
 class Clock:
-    """What timedatectl tells: whether NTP is there, on, and followed; and the time zone."""
+    """What timedatectl would tell: whether NTP is there, on, and followed; and the time zone."""
 
     can_ntp: bool
     ntp: bool
@@ -22,21 +20,18 @@ class Clock:
 
 def clock(snapshot: Snapshot) -> Clock | Unknown:
     """The node's own word on its clock."""
-    said = snapshot.command(COMMAND)
-    if isinstance(said, Unknown):
-        return said
-    if said is None or said.code:
-        return Unknown(said.output.strip() if said else "there is no timedatectl")
+    found = snapshot.clock
+    if isinstance(found, Unknown):
+        return found
     try:
-        found = parse.properties(said.output)
         return Clock(
             can_ntp=found["CanNTP"] == "yes",
             ntp=found["NTP"] == "yes",
             synchronised=found["NTPSynchronized"] == "yes",
             timezone=found["Timezone"],
         )
-    except (ValueError, KeyError) as error:
-        return Unknown(f"timedatectl show did not tell of the clock: {error}")
+    except KeyError as error:
+        return Unknown(f"the look did not tell of the clock: {error}")
 
 
 def behind_s(snapshot: Snapshot) -> int | Unknown:

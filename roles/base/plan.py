@@ -27,7 +27,6 @@ HOSTS = "/etc/hosts"
 AUDIT = "dpkg --audit"
 # dpkg's journal: something is in it only while it works, or where it was killed.
 JOURNAL = "/var/lib/dpkg/updates/*"
-SSHD_TEST = "sshd -t"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +61,8 @@ def facts_needed(settings: Settings) -> FactsNeeded:
         units=(*TIMERS, access.SERVICE, *cloud.FACTS_NEEDED.units),
         commands=(
             *cloud.FACTS_NEEDED.commands,
-            clocks.COMMAND,
             AUDIT,
             PERIODIC,
-            SSHD_TEST,
             access.EFFECTIVE,
             container.COMMAND,
         ),

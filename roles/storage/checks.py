@@ -22,11 +22,10 @@ from bramble.roles.storage.plan import (
     StoragePlan,
     chosen,
     mounted,
-    show_command,
     steps,
 )
 from bramble.snapshot import FileState, Snapshot, Unknown
-from bramble.system import container, fstab, parse
+from bramble.system import container, fstab
 from bramble.system.parse import Disk, Mount
 
 # Found by `checks_of` in this module, like those below.
@@ -84,16 +83,13 @@ def ssd_options_are_in_force(plan: StoragePlan, node: Node) -> Finding:
     seen = _mount(plan, node.snapshot, want)
     if isinstance(seen, Finding):
         return seen
-    said = node.snapshot.command(show_command(plan.ssd.mount))
-    if isinstance(said, Unknown):
-        return unknown(want, said)
-    if said is None or said.code:
-        return unknown(want, Unknown(said.output.strip() if said else "there is no systemctl"))
-    required = "local-fs.target" in parse.properties(said.output).get("RequiredBy", "").split()
-    got = f"{','.join(seen.options)}; {'required' if required else 'not required'}"
     unit = node.snapshot.unit(fstab.unit_of(plan.ssd.mount))
     if isinstance(unit, Unknown):
         return unknown(want, unit)
+    if "RequiredBy" not in unit.properties:
+        return unknown(want, Unknown("systemd did not say what requires it"))
+    required = "local-fs.target" in unit.properties["RequiredBy"].split()
+    got = f"{','.join(seen.options)}; {'required' if required else 'not required'}"
     if unit.needs_reload:
         got += f"; systemd has read an older {fstab.PATH}"
     well = "noatime" in seen.options and not required and not unit.needs_reload

@@ -40,15 +40,11 @@ def facts_needed(settings: Settings) -> FactsNeeded:
     disks = FactsNeeded(
         files=(fstab.PATH, *naming.LINKS, EXT4_ERRORS, mount, *kernel_log.FILES, *usb.FILES),
         units=(fstab.unit_of(mount),),
-        commands=(VERIFY, show_command(mount), kernel_log.COMMAND, container.COMMAND),
+        properties=("RequiredBy",),
+        commands=(VERIFY, kernel_log.COMMAND, container.COMMAND),
         free=(mount,),
     )
     return together((disks, *logs.facts_needed(settings)))
-
-
-def show_command(mount: str) -> str:
-    """What tells whether a boot goes on without the mount."""
-    return f"systemctl show -p RequiredBy -p WantedBy '{fstab.unit_of(mount)}'"
 
 
 def plan(settings: Settings, board: Board, inputs: Inputs) -> StoragePlan:

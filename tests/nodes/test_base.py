@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from bramble import virtual
-from bramble.remote import program
+from bramble.remote import program, time_sync
 from bramble.virtual import lifecycle
 from bramble.virtual.model import address_of
 from tests.nodes.fleet import BIN, ROOT, Fleet, wait_until
@@ -115,6 +115,14 @@ def test_all_of_it_is_in_force_and_a_second_run_changes_nothing(fleet, on):
     statuses = {check: entry["status"] for check, entry in found(fleet).items()}
     assert statuses.pop("base.cloud_init_keeps_the_name") == "skip"
     assert set(statuses.values()) == {"pass"}
+
+
+def test_the_look_tells_of_the_clock_what_timedatectl_does(on):
+    program = Path(time_sync.__file__).read_text() + "\nimport json\nprint(json.dumps(look()))\n"
+    told = json.loads(on(f"python3 -I - <<'END'\n{program}END"))
+    oracle = dict(line.split("=", 1) for line in on("timedatectl show").splitlines())
+    assert told == {name: oracle[name] for name in told}
+    assert set(told) == {"Timezone", "CanNTP", "NTP", "NTPSynchronized"}
 
 
 def test_a_half_installed_package_is_found_and_repaired(fleet, on):

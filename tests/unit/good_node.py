@@ -54,7 +54,6 @@ SSD_LINES = f"""# bramble: storage.ssd; change the inventory, not the next line
 UUID={SSD_UUID} /mnt/ssd ext4 defaults,noatime,nofail,x-systemd.device-timeout=90s 0 2
 """
 SSD_UNIT = "mnt-ssd.mount"
-SSD_SHOW = f"systemctl show -p RequiredBy -p WantedBy '{SSD_UNIT}'"
 VERIFY = "findmnt --verify --tab-file /etc/fstab"
 ROUTE = "ip -json route show default"
 ADDRESSES = "hostname -I"
@@ -79,7 +78,7 @@ EEPROM = """BOOTLOADER: up to date
 """
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMRsTu0eTyjs6XYFjKNEtbOmOlEdWAIMxuzt3pL22Tvm me"
 KEYS = "/home/pi/.ssh/authorized_keys"
-TIMEDATE = "timedatectl show"
+CLOCK_STATE = {"Timezone": "Europe/Vienna", "CanNTP": "yes", "NTP": "yes", "NTPSynchronized": "yes"}
 PERIODIC = "apt-config dump APT::Periodic"
 UPGRADES_TIMER = "apt-daily-upgrade.timer"
 SSHD_PROCESS = Process(
@@ -247,6 +246,7 @@ def good_look(plan: NodePlan) -> Snapshot:
         ),
         system=_system(plan.board),
         boot=Boot(f"cgroup_disable=memory {CMDLINE}", CMDLINE, CONFIG),
+        clock=CLOCK_STATE,
         login=Login("pi", KEYS, replace(plain(f"{KEY}\n", 0o600), owner="pi", group="pi")),
         memory_kib={
             "MemTotal": plan.board.memory_mib * 1024,
@@ -269,7 +269,17 @@ def good_look(plan: NodePlan) -> Snapshot:
                 timer: Unit("loaded", "active", "waiting", "enabled", False, 0, "success", None)
                 for timer in ("apt-daily.timer", UPGRADES_TIMER)
             },
-            SSD_UNIT: Unit("loaded", "active", "mounted", "generated", False, 0, "success", None),
+            SSD_UNIT: Unit(
+                "loaded",
+                "active",
+                "mounted",
+                "generated",
+                False,
+                0,
+                "success",
+                None,
+                {"RequiredBy": ""},
+            ),
             "ssh.service": Unit(
                 "loaded", "active", "running", "enabled", False, 0, "success", SSHD_PROCESS
             ),
@@ -290,19 +300,14 @@ def good_look(plan: NodePlan) -> Snapshot:
             "vcgencmd get_throttled": Output(0, "throttled=0x0\n"),
             "vcgencmd measure_temp": Output(0, "temp=48.3'C\n"),
             SHOW: Output(0, "RuntimeWatchdogUSec=5min\nRebootWatchdogUSec=5min\n"),
-            TIMEDATE: Output(
-                0, "Timezone=Europe/Vienna\nCanNTP=yes\nNTP=yes\nNTPSynchronized=yes\n"
-            ),
             "dpkg --audit": Output(0, ""),
             CLOUD_SETTINGS: Output(0, "manage_etc_hosts: true\n"),
             PERIODIC: Output(0, 'APT::Periodic "";\nAPT::Periodic::Unattended-Upgrade "1";\n'),
-            "sshd -t": Output(0, ""),
             "sshd -T": Output(0, "passwordauthentication no\nkbdinteractiveauthentication no\n"),
             DETECT: Output(1, "none\n"),
             "rpi-eeprom-update": Output(0, EEPROM),
             **good_memory.COMMANDS,
             VERIFY: Output(0, "\nSuccess, no errors or warnings detected\n"),
-            SSD_SHOW: Output(0, "RequiredBy=\nWantedBy=local-fs.target\n"),
             KERNEL_LOG: Output(0, BEGINNING),
             ADDRESSES: Output(0, "10.0.0.7 \n"),
             ROUTE: Output(

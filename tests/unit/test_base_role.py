@@ -5,12 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 from good_node import (
+    CLOCK_STATE,
     CLOUD_INSTANCE,
     CLOUD_SETTINGS,
     KEY,
     KEYS,
     SSHD_PROCESS,
-    TIMEDATE,
     UPGRADES_TIMER,
     good_look,
     in_container,
@@ -52,10 +52,8 @@ def steps(look: Snapshot, plan=PLAN, way="steps"):
 
 def times(look: Snapshot, *, ahead_s: int = 0, **changes: str) -> Snapshot:
     """The look with another clock."""
-    said = {"Timezone": "Europe/Vienna", "CanNTP": "yes", "NTP": "yes", "NTPSynchronized": "no"}
-    text = "".join(f"{name}={value}\n" for name, value in (said | changes).items())
-    look = with_command(look, TIMEDATE, Output(0, text))
-    return replace(look, taken_at_s=look.taken_at_s + ahead_s)
+    told = CLOCK_STATE | {"NTPSynchronized": "no"} | changes
+    return replace(look, clock=told, taken_at_s=look.taken_at_s + ahead_s)
 
 
 def keys(text: str, mode: int = 0o600) -> Snapshot:

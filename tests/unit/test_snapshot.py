@@ -20,6 +20,7 @@ PARTS = {
     "system": "system",
     "boot": "boot",
     "login": "login",
+    "clock": "clock",
     "meminfo": "memory_kib",
     "mountinfo": "mounts",
     "swaps": "swaps",

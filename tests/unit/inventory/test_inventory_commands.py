@@ -17,7 +17,7 @@ from toy_sections import SECTIONS, Needy
 import bramble.registry
 from bramble.cli.inventory import commands
 from bramble.inventory import folder, load
-from bramble.inventory.for_pyinfra import pyinfra_groups
+from bramble.inventory.for_pyinfra import hosts_for_pyinfra
 from bramble.inventory.starter import starter
 
 REPOSITORY = Path(__file__).parents[3]
@@ -307,12 +307,9 @@ def test_pyinfra_gets_hosts_groups_and_a_strict_connection(loaded, tmp_path):
             """,
         groups__g="",
     )
-    groups = pyinfra_groups(fleet)
-    assert {name: [host for host, _ in hosts] for name, hosts in groups.items()} == {
-        "all": ["@bramble/a", "@bramble/b"],
-        "g": ["@bramble/a"],
-    }
-    a, b = (data for _, data in groups["all"])
+    hosts = hosts_for_pyinfra(fleet)
+    assert [(name, groups) for name, _, groups in hosts] == [("a", ["g"]), ("b", [])]
+    a, b = (data for _, data, _ in hosts)
     assert a == {
         "_sudo": True,
         "bramble": {"ssh": {"address": "10.0.0.1", "port": 2222, "key": str(tmp_path / "inv/id")}},
@@ -326,7 +323,7 @@ def test_pyinfra_gets_hosts_groups_and_a_strict_connection(loaded, tmp_path):
     }
     assert b["bramble"] == {"serving": {"port": 5}}
     assert "ssh_key" not in b
-    assert json.loads(json.dumps(groups["g"])) == [["@bramble/a", a]]
+    assert json.loads(json.dumps(a)) == a
 
 
 def test_the_ssh_data_are_those_that_pyinfra_reads(loaded):
@@ -337,7 +334,7 @@ def test_the_ssh_data_are_those_that_pyinfra_reads(loaded):
         capture_output=True,
         check=True,
     )
-    ((_, data),) = pyinfra_groups(fleet)["all"]
+    ((_, data, _),) = hosts_for_pyinfra(fleet)
     assert data.keys() - {"_sudo", "bramble"} <= set(json.loads(listing.stdout))
 
 

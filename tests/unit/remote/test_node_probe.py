@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bramble import remote, snapshot
-from bramble.remote import probe, reading
+from bramble.remote import local_http, probe, reading
 
 LOOK = {"hash_limit_bytes": 1000}
 
@@ -43,7 +43,7 @@ def commands(tmp_path, monkeypatch):
         IndexError("no"),
         subprocess.CalledProcessError(1, "ss"),
         subprocess.TimeoutExpired("ss", 60),
-        probe.http.client.BadStatusLine("SSH"),
+        local_http.HttpError("this is not HTTP"),
     ],
 )
 def test_whatever_a_look_ends_in_is_unknown_with_its_reason(error):

@@ -1,8 +1,11 @@
 """The short programs for nodes: a command, a service, a question; and how programs are put together."""
 
 import json
+import socket
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import pytest
@@ -97,39 +100,33 @@ def test_an_order_that_systemd_does_not_take_is_told_with_the_journal(systemd, c
 
 
 @pytest.fixture
-def reply(monkeypatch):
-    """What the server replies, or the error that it ends in."""
-    made = SimpleNamespace(text="{}", error=None, requests=[])
+def reply():
+    """A server on this computer that replies with `reply.text` and notes what it was asked."""
+    made = SimpleNamespace(text="{}", status=200, requests=[])
 
-    class Opener:
-        def open(self, request, timeout):
-            made.requests.append((request, timeout))
-            if made.error:
-                raise made.error
-            return Body(made.text)
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            made.requests.append((self.path, json.loads(body)))
+            self.send_response(made.status)
+            self.send_header("Content-Length", str(len(made.text)))
+            self.end_headers()
+            self.wfile.write(made.text.encode())
 
-    class Body:
-        def __init__(self, text):
-            self.text = text
+        def log_message(self, *_arguments):
+            pass
 
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *error):
-            return None
-
-        def read(self):
-            return self.text
-
-    monkeypatch.setattr(ask.urllib.request, "build_opener", lambda *handlers: Opener())
-    return made
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        made.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield made
+        server.shutdown()
+        thread.join()
 
 
-QUESTION = {"url": "http://127.0.0.1:8080", "question": "2+2?", "max_tokens": 9, "timeout_s": 7}
-
-
-def asked(capsys):
-    assert ask.main(QUESTION) == 0
+def asked(url, capsys):
+    assert ask.main({"url": url, "question": "2+2?", "max_tokens": 9, "timeout_s": 60}) == 0
     return json.loads(capsys.readouterr().out)
 
 
@@ -141,24 +138,29 @@ def test_an_answer_has_its_text_speed_and_build(reply, capsys):
             "system_fingerprint": "b1-abc",
         }
     )
-    assert asked(capsys) == {"answer": "4", "tokens_per_second": 9.5, "build": "b1-abc"}
-    ((request, timeout),) = reply.requests
-    assert request.full_url == "http://127.0.0.1:8080/v1/chat/completions"
-    body = json.loads(request.data)
-    assert (body["temperature"], body["max_tokens"], timeout) == (0, 9, 7)
+    assert asked(reply.url, capsys) == {"answer": "4", "tokens_per_second": 9.5, "build": "b1-abc"}
+    ((path, body),) = reply.requests
+    assert path == "/v1/chat/completions"
+    assert (body["temperature"], body["max_tokens"]) == (0, 9)
     assert body["messages"] == [{"role": "user", "content": "2+2?"}]
 
 
 @pytest.mark.parametrize("text", ["<html>", "{}", "[]", '{"choices": []}', '{"choices": [1]}', "1"])
 def test_a_reply_of_another_form_is_a_problem_and_no_failure(reply, capsys, text):
     reply.text = text
-    assert list(asked(capsys)) == ["problem"]
+    assert list(asked(reply.url, capsys)) == ["problem"]
 
 
-@pytest.mark.parametrize("error", [TimeoutError("late"), ask.http.client.BadStatusLine("SSH")])
-def test_a_server_that_does_not_answer_is_a_problem_and_no_failure(reply, capsys, error):
-    reply.error = error
-    assert asked(capsys)["problem"].startswith(type(error).__name__)
+def test_a_server_that_refuses_the_question_is_a_problem_with_its_words(reply, capsys):
+    reply.status, reply.text = 503, "Loading model"
+    assert asked(reply.url, capsys) == {"problem": "HttpError: HTTP 503: Loading model"}
+
+
+def test_where_nothing_listens_there_is_a_problem_and_no_failure(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    found = asked(f"http://127.0.0.1:{port}", capsys)
+    assert found["problem"].startswith("ConnectionRefusedError")
 
 
 # systemd itself

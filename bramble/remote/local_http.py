@@ -1,0 +1,68 @@
+"""HTTP with what listens on this node: no proxy, no TLS, and one request for each connection.
+
+The library's clients import TLS and mail parsers, which takes a Pi longer than the request itself.
+"""
+
+import json
+import re
+import socket
+
+URL = re.compile(r"http://(\[[^]]+\]|[^/:]+):(\d+)(/\S*)?")
+STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
+LINE_BYTES, LINES = 8192, 200
+LARGEST_BYTES = 16 * 1024 * 1024
+
+
+class HttpError(ValueError):
+    """An answer that is none: not HTTP, cut short, or another status than 200."""
+
+
+def exchange(url, timeout_s, body=None, limit=LARGEST_BYTES):
+    """Return the status and up to `limit` bytes of what the URL answers; raise OSError or HttpError.
+
+    It is asked in HTTP/1.0, whose answers come whole and end with the connection.
+    """
+    named = URL.fullmatch(url)
+    if named is None:
+        raise HttpError(f"{url} is no address of this node's: http://ADDRESS:PORT/PATH")
+    host, port, path = named.groups()
+    lines = [f"{'GET' if body is None else 'POST'} {path or '/'} HTTP/1.0", f"Host: {host}"]
+    if body is not None:
+        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+    with socket.create_connection((host.strip("[]"), int(port)), timeout_s) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode() + (body or b""))
+        with connection.makefile("rb") as answer:
+            status, length = head(answer)
+            found = answer.read(limit)
+    if length is not None and len(found) < min(length, limit):
+        raise HttpError(f"the answer broke off after {len(found)} of {length} bytes")
+    return status, found
+
+
+def head(answer):
+    """Return the status of an answer and the length that it promises, None where it promises none."""
+    first = answer.readline(LINE_BYTES)
+    found = STATUS.match(first)
+    if found is None:
+        raise HttpError(
+            f"this is not HTTP: {first[:80]!r}" if first else "it closed the connection"
+        )
+    length = None
+    for _ in range(LINES):
+        line = answer.readline(LINE_BYTES)
+        if line in (b"\r\n", b"\n"):
+            return int(found[1]), length
+        if not line.endswith(b"\n"):
+            raise HttpError("the answer broke off in its head")
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            length = int(value)
+    raise HttpError(f"the answer's head has more than {LINES} lines")
+
+
+def post(url, value, timeout_s):
+    """Return the JSON that the URL answers to JSON with status 200; raise OSError or ValueError."""
+    status, found = exchange(url, timeout_s, json.dumps(value).encode())
+    if status != 200:
+        raise HttpError(f"HTTP {status}: {found[:200].decode('utf-8', 'replace')}")
+    return json.loads(found)
