@@ -309,6 +309,14 @@ def test_every_line_of_a_report_has_its_event_and_time(tmp_path):
     assert set(next(report.read(file))) == {"event", "at", "hosts"}
 
 
+def test_every_table_has_a_head():
+    for page in PAGES:
+        lines = page.read_text(encoding="utf-8").splitlines()
+        for number, line in enumerate(lines):
+            if line.startswith("|") and not lines[number - 1].startswith("|"):
+                assert lines[number + 1].startswith("|---"), f"{page}:{number + 1}"
+
+
 # Links
 
 

@@ -187,6 +187,13 @@ def test_every_make_target_in_the_docs_is_there():
             assert target in targets, f"{page.relative_to(ROOT)}: make {target}"
 
 
+def test_the_packages_of_machines_are_those_that_make_test_installs():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    packages = re.search(r"^MACHINE_PACKAGES := (.*)$", makefile, re.MULTILINE)[1].split()
+    (words,) = [one for page, one in calls("apt-get") if page.name == "virtual-pis.md"]
+    assert sorted(packages) == sorted(word for word in words[1:] if not word.startswith("-"))
+
+
 # Settings and checks
 
 
