@@ -187,6 +187,14 @@ def test_every_make_target_in_the_docs_is_there():
             assert target in targets, f"{page.relative_to(ROOT)}: make {target}"
 
 
+def test_an_example_of_jq_asks_for_events_that_reports_have():
+    told = (ROOT / "docs/reference/json.md").read_text(encoding="utf-8").partition("## Report")[2]
+    known = set(re.findall(r"^\| `(\w+)` \|", told, re.MULTILINE))
+    asked = {one for page in WRITTEN for one in re.findall(r'\.event == "(\w+)"', page.read_text())}
+    assert asked
+    assert asked <= known
+
+
 def test_the_packages_of_machines_are_those_that_make_test_installs():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
     packages = re.search(r"^MACHINE_PACKAGES := (.*)$", makefile, re.MULTILINE)[1].split()
