@@ -99,9 +99,9 @@ def _owned(plan: NodePlan, role: registry.AnyRole, fresh: Snapshot) -> Iterator[
         what = f"whole file, mode {file.mode:04o}, {file.owner}:{file.group}"
         yield f"| `{file.path}` | {what}{', secret' if file.secret else ''} |\n"
     for step in role.steps(plan.roles[role.name], plan, fresh):
-        for file in _written(step):
-            what = f"whole file, mode {file['mode']:04o}, {file['owner']}:{file['group']}"
-            yield f"| `{file['path']}` | {what} |\n"
+        for one in _written(step):
+            what = f"whole file, mode {one['mode']:04o}, {one['owner']}:{one['group']}"
+            yield f"| `{one['path']}` | {what} |\n"
         for key, ending, what in WRITTEN[step.program] if step.why else ():
             yield f"| `{step.query[key]}{ending}` | {what} |\n"
         for upload in step.uploads:
