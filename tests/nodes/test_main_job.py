@@ -1,6 +1,7 @@
 """The main job on virtual Pis: a fresh one becomes a node that answers, and stays one."""
 
 import hashlib
+import json
 import random
 import shlex
 import subprocess
@@ -11,13 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from bramble import registry, virtual
+from bramble import registry, report, virtual
 from bramble.fit import memory
 from bramble.fit.geometry import geometry
 from bramble.fit.kept import kept
+from bramble.llama import store
 from bramble.models import gguf, lock
 from bramble.virtual import lifecycle, source
 from bramble.virtual.model import GATEWAY, address_of
+from tests.installed import install
 from tests.nodes.fleet import BIN, MAIN_JOB_TIMEOUT_S, ROOT, SKIPPED, Fleet, as_json, wait_until
 from tests.shapes.models import all_shapes
 from tests.unit.remote.scripted_server import Whole, serving
@@ -132,6 +135,43 @@ def test_plan_shows_what_would_land(fleet):
     assert plan["host"] == NODE
     assert {step["why"] for step in plan["steps"]} == {None}
     assert "/etc/systemd/system/llama-server.service" in {file["path"] for file in plan["files"]}
+
+
+def test_an_installed_bramble_does_all_of_it_in_a_project_of_its_own(fleet, on, tmp_path):
+    """No checkout is on its import path, and no variable names an inventory."""
+    installed = install(tmp_path / "installed")
+    here = tmp_path / "fleet"
+    host = f"{NODE}={address_of(NODE)}"
+    made = installed.run("bramble", "init", here, "--host", host, "--user", "pi", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    shipped = installed.package / "shipped"
+    settings = (shipped / "inventory" / "groups" / "virtual.yml").read_text()
+    own = here / "inventory" / "hosts" / f"{NODE}.yml"
+    own.write_text(settings.replace("../models/", f"{shipped}/models/"))
+
+    def run(command, *words, cwd=here):
+        done = installed.run(command, *words, cwd=cwd, **{store.VARIABLE: str(fleet.store)})
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert f"Inventory {here}/inventory" in done.stderr or words[0] == "checks"
+        return done.stdout
+
+    assert f"{shipped}/models/bramble-demo-q8_0.gguf" in run("bramble", "config", NODE)
+    assert (
+        json.loads(run("bramble", "plan", NODE, "--json", cwd=own.parent))["plans"][0]["host"]
+        == NODE
+    )
+    demo = shipped / "models" / "bramble-demo-q8_0.gguf"
+    assert json.loads(run("bramble", "fit", demo, "--host", NODE, "--json"))["verdict"] == "yes"
+    assert len(json.loads(run("bramble", "checks", "--json"))) == len(CHECKS)
+    on(NODE, "systemctl stop llama-server")
+    (up,) = json.loads(run("bramble", "up", "--json", cwd=own.parent))["hosts"]
+    assert (up["state"], up["steps"]) == ("changed", ["Run the service"])
+    run("pyinfra", "inventory.py", "deploys/node.py", "-y")
+    assert run("bramble", "ask", "What is 2+2?", cwd=here / "deploys") == "4\n"
+    reports = sorted((here / "reports").glob("*.jsonl"))
+    assert [file.stem.rpartition("-")[2] for file in reports[:3]] == ["plan", "plan", "node"]
+    (end,) = [event for event in report.read(reports[-1]) if event["event"] == "end"]
+    assert (end["changed"], end["failed"]) == ([], [])
 
 
 def test_ask_streams_the_right_answer(fleet):
