@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from bramble import computer
 from bramble.cli.fleet import AS_JSON, HOSTS
 from bramble.cli.inventory import tell_pins
 from bramble.cli.race import race
@@ -106,7 +108,7 @@ def prune(releases: tuple[str, ...], as_json: bool) -> None:
             keys = [
                 *_known(),
                 "arm64-generic",
-                *(["x86-64"] if os.uname().machine == "x86_64" else []),
+                *(["x86-64"] if computer.is_linux() and platform.machine() == "x86_64" else []),
             ]
             wanted = [
                 _like(plan.build(CODENAME)["manifest"])
@@ -168,8 +170,7 @@ def _wanted(
         part = ARMS[key].part if key in ARMS else None
         if part is None and key not in ("arm64-generic", "x86-64"):
             refuse(f"no processor '{key}'; known: {', '.join([*ARMS, 'arm64-generic', 'x86-64'])}")
-        memory_mib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
-        board = board_for(key, part, os.cpu_count() or 1, memory_mib)
+        board = board_for(key, part, os.cpu_count() or 1, computer.memory_mib())
         for settings in with_engine:
             native = board.architecture == "arm64" and settings.recipe != "cross"
             if native and not also_native:

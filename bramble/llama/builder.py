@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bramble import computer
 from bramble.board import Board
 from bramble.llama import store
 from bramble.remote import program
@@ -46,9 +47,10 @@ def board_for(soc: str, part: str | None, cores: int, memory_mib: int) -> Board:
     computer's: a node with other ones gets another release.
     """
     arm = part is not None or soc.startswith("arm64")
-    if not arm and (soc != "x86-64" or platform.machine() != "x86_64"):
-        raise BuilderError(f"{soc} is no processor that a {platform.machine()} builds for")
-    features = frozenset() if arm else cpuinfo(Path("/proc/cpuinfo").read_text()).features
+    said = None if arm else computer.processor()
+    if not arm and (soc != "x86-64" or platform.machine() != "x86_64" or said is None):
+        raise BuilderError(f"{soc} is no processor that {computer.name()} builds for")
+    features = cpuinfo(said).features if said else frozenset()
     return Board(
         model=soc,
         kind="other",
@@ -128,6 +130,11 @@ def _emulator(soc: str) -> list[str] | None:
 
 def _require(crossed: bool) -> None:
     """Refuse to begin without the programs that a build calls."""
+    if not computer.is_linux():
+        raise BuilderError(
+            f"nodes' llama.cpp is compiled on Linux, this is {computer.name()}: leave engine.recipe at "
+            "native, so that nodes compile it, or build on a Linux computer (WSL is one)"
+        )
     packages = {"cmake": "cmake", "ninja": "ninja-build", "ccache": "ccache"}
     if crossed:
         packages["aarch64-linux-gnu-g++"] = "g++-aarch64-linux-gnu"

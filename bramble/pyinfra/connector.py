@@ -24,7 +24,7 @@ from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.sshuserclient import client as user_client
 from pyinfra.connectors.util import CommandOutput, OutputLine, make_unix_command_for_host
 
-from bramble import registry
+from bramble import computer, registry
 from bramble.inventory import from_data
 from bramble.inventory.for_pyinfra import NameData, prepared
 from bramble.pyinfra.boundary import EXPECTED, Overdue, Problem, attempt
@@ -101,8 +101,8 @@ class NodeConnector(SSHConnector):
         if transport is None:
             raise ConnectError("the connection was closed at once")
         # Behind a jump host the transport's "socket" is a channel, which has no such option.
-        if isinstance(transport.sock, socket.socket) and hasattr(socket, "TCP_USER_TIMEOUT"):
-            transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_AFTER_MS)
+        if isinstance(transport.sock, socket.socket):
+            computer.end_when_unanswered(transport.sock, DEAD_AFTER_MS)
         gevent.spawn(self._watch, transport)
 
     def _watch(self, transport: Transport) -> None:

@@ -12,6 +12,7 @@ import sys
 import threading
 from http import HTTPStatus
 
+from bramble import computer
 from bramble.remote import guarded
 
 PATIENCE_S = 30
@@ -39,7 +40,7 @@ class Handler(guarded.Handler):
     server: Server
 
     def do_GET(self) -> None:
-        """Send the file of this name, or the rest of it, by the kernel where it can."""
+        """Send the file of this name, or the rest of it."""
         path = self.server.offers.get(self.path.removeprefix("/"))
         if path is None:
             self.send_error(HTTPStatus.NOT_FOUND)
@@ -59,7 +60,7 @@ class Handler(guarded.Handler):
             if start:
                 self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
             self.end_headers()
-            self.connection.sendfile(file, start)
+            computer.send_file(self.connection, file, start)
 
 
 def main(address: str) -> None:

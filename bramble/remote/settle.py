@@ -14,6 +14,15 @@ STRETCH_BYTES = 64 * 1024**2
 MOST_WAITING = 4 * STRETCH_BYTES
 
 
+def drop(number, upto):
+    """Have the kernel forget a file up to there, 0 for all of it; only Linux can be told to.
+
+    A person's computer, which runs this for `bramble model pull`, may be another.
+    """
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(number, 0, upto, os.POSIX_FADV_DONTNEED)
+
+
 class Settling(threading.Thread):
     """A file up to a mark that moves on: on its disk, and hashed from there."""
 
@@ -78,12 +87,12 @@ class Settling(threading.Thread):
         with open(self.path, "rb") as file:
             number, at = file.fileno(), self.done
             os.fsync(number)
-            os.posix_fadvise(number, 0, 0, os.POSIX_FADV_DONTNEED)
+            drop(number, 0)
             file.seek(at)
             while at < to and not self.left and (chunk := file.read(min(CHUNK_BYTES, to - at))):
                 self.made.update(chunk)
                 at += len(chunk)
-            os.posix_fadvise(number, 0, at, os.POSIX_FADV_DONTNEED)
+            drop(number, at)
         with self.news:
             # A file that is shorter than was said has another sha256, and that is all there is to it.
             self.done = to

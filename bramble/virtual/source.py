@@ -10,7 +10,9 @@ import hashlib
 import subprocess
 import sys
 import tempfile
+import venv
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from bramble.virtual.errors import VirtualPiError
@@ -41,7 +43,7 @@ def fetch(on_progress: Callable[[str], None]) -> None:
 def _download(folder: Path) -> None:
     wanted = folder / "requirements.txt"
     wanted.write_text(f"{PACKAGE} --hash=sha256:{SHA256}\n", encoding="utf-8")
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    pip = [_python(folder), "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
     only = ["--no-deps", "--no-binary", "llama-cpp-python"]
     done = subprocess.run(
         [*pip, *only, "--dest", str(folder), "--require-hashes", "-r", str(wanted)],
@@ -53,6 +55,20 @@ def _download(folder: Path) -> None:
             f"pip could not fetch {PACKAGE}: {done.stderr.strip().splitlines()[-1]}. "
             "Check `pip config list`, or put the file there by hand: " + str(archive())
         )
+
+
+def _python(folder: Path) -> str:
+    """Give a Python that has pip: this one, or one made for it, as uv installs tools without pip."""
+    if find_spec("pip"):
+        return sys.executable
+    try:
+        venv.create(folder / "pip", with_pip=True)
+    except subprocess.CalledProcessError as error:
+        raise VirtualPiError(
+            f"{sys.executable} has no pip, and makes no environment with one ({error}): "
+            f"apt-get install -y python3-venv, or put the file there by hand: {archive()}"
+        ) from error
+    return str(folder / "pip" / "bin" / "python")
 
 
 def _sha256(path: Path) -> str:

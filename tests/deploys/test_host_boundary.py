@@ -39,13 +39,13 @@ def servers():
         server.close()
 
 
-def run(folder, deploy):
+def run(folder, deploy, **more):
     """pyinfra on the inventory in `folder`, without a terminal: its code, its words, its events."""
     file = folder / f"{Path(deploy).stem}.jsonl"
     done = subprocess.run(
         [sys.executable, "-m", "pyinfra", "inventory.py", deploy, "-y"],
         cwd=ROOT,
-        env={**os.environ, "BRAMBLE_INVENTORY": str(folder), report.VARIABLE: str(file)},
+        env={**os.environ, "BRAMBLE_INVENTORY": str(folder), report.VARIABLE: str(file), **more},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -90,6 +90,18 @@ def test_nothing_unforeseen_is_met(verified):
     done, _ = verified
     assert "Traceback" not in done.stdout
     assert "bramble met something" not in done.stdout
+
+
+def test_a_node_that_freezes_is_given_up_where_the_kernel_does_not_end_connections(
+    servers, tmp_path
+):
+    """macOS has no TCP_USER_TIMEOUT: there SSH's own requests tell."""
+    folder = tmp_path / "inventory"
+    frozen = [s for s in servers if s.faulty in (HEALTHY, "freezes in the middle")]
+    write_inventory(folder, frozen, {"model": MODEL})
+    done, events = run(folder, "deploys/verify.py", PYTHONPATH=str(ROOT / "tests" / "portable"))
+    assert "the node has answered nothing for 15 s" in done.stdout
+    assert HEALTHY in {entry["host"] for entry in events if entry["event"] == "result"}, done.stdout
 
 
 UPLOAD = """

@@ -1,0 +1,62 @@
+"""What this computer's system gives, and what is done where it does not: Linux (WSL too) or macOS.
+
+Everything on a person's computer that Linux alone has is asked for here. What is left out elsewhere is
+said in docs/how-to/install.md.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+_PIECE_BYTES = 1 << 20
+_UNKNOWN_MEMORY_MIB = 4096
+
+
+def is_linux() -> bool:
+    """Whether programs for nodes can be compiled here, and the kernel's own files read."""
+    return sys.platform == "linux"
+
+
+def name() -> str:
+    """Name the system and its processor, as a person would."""
+    system = {"linux": "Linux", "darwin": "macOS"}.get(sys.platform, sys.platform)
+    return f"{system} on {platform.machine()}"
+
+
+def processor() -> str | None:
+    """Return /proc/cpuinfo, None where there is none."""
+    return Path("/proc/cpuinfo").read_text(encoding="utf-8") if is_linux() else None
+
+
+def memory_mib() -> int:
+    """Return this computer's memory, or a small one's where the system does not say."""
+    if "SC_PHYS_PAGES" not in os.sysconf_names:
+        return _UNKNOWN_MEMORY_MIB
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+
+
+def end_when_unanswered(connection: socket.socket, after_ms: int) -> bool:
+    """Have the kernel end a connection whose other end acknowledges nothing; return False if it cannot.
+
+    Then what is asked over the connection itself must tell that nobody answers.
+    """
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if option is None:
+        return False
+    connection.setsockopt(socket.IPPROTO_TCP, option, after_ms)
+    return True
+
+
+def send_file(connection: socket.socket, file: BinaryIO, start: int) -> None:
+    """Send a file from `start` on: by Linux's kernel, elsewhere piece by piece."""
+    if is_linux():
+        connection.sendfile(file, start)
+        return
+    file.seek(start)
+    while piece := file.read(_PIECE_BYTES):
+        connection.sendall(piece)
