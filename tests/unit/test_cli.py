@@ -361,7 +361,8 @@ def test_prune_runs_its_deploy_and_needs_a_host(runs):
 def on_host(state=None, sha256="d" * 64):
     """What a host told of its one model."""
     row = {"path": "/m/toy.gguf", "size_bytes": 10**9, "what": "the planned model"}
-    rows = [{**row, "sha256": sha256, "removable": False, "state": state}]
+    damaged = None if state is None or state.startswith("unknown") else state != "whole"
+    rows = [{**row, "sha256": sha256, "removable": False, "state": state, "damaged": damaged}]
     told = {"host": "pi5-a", "folder": "/m", "free_bytes": 2 * 10**9, "models": rows}
     return ("models", told)
 
