@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -38,6 +39,14 @@ def memory_mib() -> int:
     if "SC_PHYS_PAGES" not in os.sysconf_names:
         return _UNKNOWN_MEMORY_MIB
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+
+
+def ended(code: int) -> str:
+    """Say how a child process ended, by its code as subprocess gives it."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    named = {each.value: f" ({each.name})" for each in signal.Signals}
+    return f"was ended by signal {-code}{named.get(-code, '')}"
 
 
 def end_when_unanswered(connection: socket.socket, after_ms: int) -> bool:

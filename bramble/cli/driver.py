@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bramble import project, report
+from bramble import computer, project, report
+from bramble.cli.terminal import say
 from bramble.sanitize import printable
 
 if TYPE_CHECKING:
@@ -59,12 +60,7 @@ class Outcome:
         """Why the run did not come to its end, in a sentence; empty where it did."""
         if self.is_whole:
             return ""
-        if self.code < 0:
-            ended = f"was ended by {signal_name(-self.code)}"
-        elif self.code == report.STOPPED:
-            ended = "was stopped"
-        else:
-            ended = f"ended with exit code {self.code}"
+        ended = "was stopped" if self.code == report.STOPPED else computer.ended(self.code)
         return f"the run {ended} before it was through; run it again"
 
     @property
@@ -85,12 +81,6 @@ class Outcome:
     def changed(self) -> set[str]:
         """The hosts that something was changed on."""
         return {name for entry in self.of("end") for name in entry["changed"]}
-
-
-def signal_name(number: int) -> str:
-    """Name a signal by its number, and by its name where it has one."""
-    names = {each.value: f" ({each.name})" for each in signal.Signals}
-    return f"signal {number}{names.get(number, '')}"
 
 
 def check_hosts(names: Sequence[str]) -> None:
@@ -167,7 +157,7 @@ def _tell_end(left: Outcome) -> None:
     """Say how a run ended that got to no host, with its own last words."""
     words = [line for line in left.log.read_text(encoding="utf-8").splitlines() if line.strip()]
     said = "\n".join(printable(click.unstyle(line)) for line in words[-LAST_WORDS:])
-    click.echo(f"{said}\n{left.cut_off} (the whole log: {left.log})", err=True)
+    say(f"{said}\n{left.cut_off} (the whole log: {left.log})", err=True)
 
 
 def _call(
@@ -211,7 +201,7 @@ def _call(
 
 def show_line(host: str, text: str) -> None:
     """A line of progress for a person or a log, on standard error."""
-    click.echo(f"{host}: {text}", err=True)
+    say(f"{host}: {text}", err=True)
 
 
 def be_quiet(host: str, text: str) -> None:

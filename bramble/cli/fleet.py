@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bramble.cli import driver
+from bramble.cli.terminal import say
 from bramble.sanitize import printable
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def up(hosts: tuple[str, ...], dry: bool, diff: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"hosts": summary}, indent=2))
     for entry in summary if not as_json else []:
-        click.echo(_summary_line(entry))
+        say(_summary_line(entry))
     if outcome.code:
         click.echo(f"The whole log: {outcome.log}", err=True)
     raise click.exceptions.Exit(1 if outcome.failed or outcome.code else 0)
@@ -123,7 +124,7 @@ def print_outcome(outcome: driver.Outcome, as_json: bool, done: str, nothing: st
             "changed": f"{done} ({', '.join(entry['steps'])})",
             "unchanged": nothing,
         }
-        click.echo(f"{entry['host']}: {words[entry['state']]}")
+        say(f"{entry['host']}: {words[entry['state']]}")
     if outcome.code:
         click.echo(f"The whole log: {outcome.log}", err=True)
     raise click.exceptions.Exit(1 if outcome.failed or outcome.code else 0)
@@ -132,9 +133,12 @@ def print_outcome(outcome: driver.Outcome, as_json: bool, done: str, nothing: st
 @click.command("verify")
 @HOSTS
 @click.option("--deep", is_flag=True, help="Read models back from the disk and hash them; minutes.")
+@click.option("-v", "--verbose", is_flag=True, help="Show the checks that pass or are skipped too.")
 @AS_JSON
-def verify(hosts: tuple[str, ...], deep: bool, as_json: bool) -> None:
+def verify(hosts: tuple[str, ...], deep: bool, verbose: bool, as_json: bool) -> None:
     """Check HOSTs (all without a name) as they are; nothing is changed.
+
+    Each host has a line with counts, and below it what is not well, the worst first.
 
     Exit code 0 when all is well, 1 when a check fails or a host could not be checked, 3 when something
     could not be told.
@@ -148,7 +152,7 @@ def verify(hosts: tuple[str, ...], deep: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"results": [result.as_dict() for result in results]}, indent=2))
     else:
-        _print_results(results)
+        _print_results(results, verbose)
     raise click.exceptions.Exit(exit_code(results) if results else 3)
 
 
@@ -169,16 +173,35 @@ def _results(outcome: driver.Outcome) -> tuple[Result, ...]:
     return tuple(found)
 
 
-def _print_results(results: Iterable[Result]) -> None:
-    """Each host's results, a line for what passes and three for what does not."""
-    colours = {"pass": "green", "warn": "yellow", "fail": "red", "unknown": "red"}
-    for host, several in groupby(results, key=lambda result: result.host):
-        click.echo(click.style(host, bold=True))
-        for result in several:
-            status = click.style(f"{result.status:7}", fg=colours.get(result.status))
-            click.echo(f"  {status} {result.role}.{result.check}: {printable(result.got)}")
-            if result.status not in ("pass", "skip"):
-                click.echo(f"{'':10} wanted: {result.want}\n{'':10} to do: {result.remedy}")
+_ORDER: tuple[Status, ...] = ("fail", "unknown", "warn", "pass", "skip")
+"""What is not well comes first."""
+
+_COLOURS = {"pass": "green", "warn": "yellow", "fail": "red", "unknown": "red"}
+_WELL = ("pass", "skip")
+
+
+def _print_results(results: Iterable[Result], verbose: bool) -> None:
+    """Show each host with counts and what is not well there, the worst first; `verbose`: all."""
+    hosts: dict[str, list[Result]] = {}
+    for result in results:
+        hosts.setdefault(result.host, []).append(result)
+    for several in hosts.values():
+        several.sort(key=lambda result: _ORDER.index(result.status))
+    for host in sorted(hosts, key=lambda name: _ORDER.index(hosts[name][0].status)):
+        counts = Counter(result.status for result in hosts[host])
+        told = ", ".join(f"{counts[status]} {status}" for status in _ORDER if counts[status])
+        say(f"{click.style(host, bold=True)}: {told}")
+        for result in hosts[host]:
+            if verbose or result.status not in _WELL:
+                _print_result(result)
+
+
+def _print_result(result: Result) -> None:
+    """Show one result: a line, and what was wanted and what to do where it is not well."""
+    status = click.style(f"{result.status:7}", fg=_COLOURS.get(result.status))
+    say(f"  {status} {result.role}.{result.check}: {printable(result.got)}", hang=8)
+    if result.status not in _WELL:
+        say(f"{'':10}wanted: {result.want}\n{'':10}to do: {result.remedy}")
 
 
 @click.command("plan")
@@ -207,19 +230,20 @@ def _print_plans(outcome: driver.Outcome, diff: bool, as_json: bool) -> int:
 def _show_plans(plans: list[dict[str, Any]], outcome: driver.Outcome, diff: bool) -> None:
     for entry in plans:
         _print_plan(entry, diff)
-    for host, why in outcome.failed.items():
-        click.echo(f"{host}: {why}", err=True)
+    for host in outcome.hosts if outcome.failed or outcome.cut_off else ():
+        if why := outcome.failed.get(host) or outcome.cut_off:
+            say(f"{host}: {why}", err=True)
 
 
 def _print_plan(entry: dict[str, Any], diff: bool) -> None:
     steps = [step for step in entry["steps"] if step["why"] is not None]
     click.echo(f"{entry['host']} ({entry['board']['model']}): {len(steps)} steps to do")
     for why in entry["refused"]:
-        click.echo(f"  refused, none of them would be done: {why}")
+        say(f"  refused, none of them would be done: {why}")
     for why in entry["warned"]:
-        click.echo(f"  warning: {why}")
+        say(f"  warning: {why}")
     for step in steps:
-        click.echo(f"  {step['role']}: {step['step']}: {step['why']}")
+        say(f"  {step['role']}: {step['step']}: {step['why']}")
         for text in step["diffs"] if diff else ():
             click.echo(text, nl=False)
     for step in entry["steps"]:
@@ -228,9 +252,13 @@ def _print_plan(entry: dict[str, Any], diff: bool) -> None:
 
 
 @click.command("checks")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
 @AS_JSON
-def checks(as_json: bool) -> None:
-    """List every check: its role, how grave its failure is, and what it proves."""
+def checks(names: tuple[str, ...], as_json: bool) -> None:
+    """List every check: its role, how grave its failure is, and what it proves.
+
+    NAMEs are roles, or checks as ROLE.CHECK: those alone.
+    """
     from bramble.registry import roles
 
     rows = [
@@ -238,11 +266,27 @@ def checks(as_json: bool) -> None:
         for role in roles()
         for c in role.checks
     ]
+    if names:
+        rows = [row for name in names for row in _named(name, rows)]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
     for row in rows:
-        click.echo(f"{row['role']}.{row['check']} ({row['severity']})\n    {row['proves']}")
+        say(f"{row['role']}.{row['check']} ({row['severity']})\n    {row['proves']}", hang=0)
+
+
+def _named(name: str, rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Find a role's checks or one check, or end the command with what may have been meant."""
+    from bramble.cli.inventory import refuse
+    from bramble.inventory.problems import unknown
+
+    if found := [row for row in rows if name in (row["role"], f"{row['role']}.{row['check']}")]:
+        return found
+    known = list(dict.fromkeys(row["role"] for row in rows))
+    dotted = [f"{row['role']}.{row['check']}" for row in rows]
+    if name.partition(".")[0] in known:
+        refuse(f"no check '{name}'; {unknown(name, dotted)}")
+    refuse(f"no role or check '{name}'; {unknown(name.rpartition('.')[2], known, dotted)}")
 
 
 commands = (up, revert, verify, plan, checks)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from bramble.cli.terminal import width
+
 if TYPE_CHECKING:
     from bramble.inventory import Host, Inventory
 
@@ -94,7 +96,7 @@ def config(host: str, as_json: bool) -> None:
 
     found = report(chosen_host(loaded_inventory(), host))
     tell_folder()
-    click.echo(found.model_dump_json(indent=2) if as_json else table(found))
+    click.echo(found.model_dump_json(indent=2) if as_json else table(found, width()))
 
 
 @click.command("schema")

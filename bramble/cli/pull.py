@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from bramble import computer
 from bramble.cli import hub
 from bramble.cli.inventory import refuse, tell_folder
 
@@ -101,4 +102,10 @@ def _fetch(entry: Locked, path: Path, url: str, token: str | None) -> int:
             process.terminate()
             click.echo("Stopped. The same command goes on with what is there.", err=True)
             return 1
-        return process.wait()
+        code = process.wait()
+    if code < 0:
+        click.echo(
+            f"The fetch {computer.ended(code)}. The same command goes on with what is there.",
+            err=True,
+        )
+    return code

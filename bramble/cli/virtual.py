@@ -8,6 +8,8 @@ from dataclasses import asdict
 
 import click
 
+from bramble.cli.terminal import width
+from bramble.layout import table
 from bramble.virtual import Node, VirtualPiError, boards, doubles, lifecycle, source, ssh_argv
 from bramble.virtual.model import SSH_PORT, Kind
 
@@ -94,10 +96,8 @@ def _print_table(found: list[Node]) -> None:
         ("NAME", "KIND", "ADDRESS", "BOARD", "FAULT", "STATE", "PID", "UPTIME"),
         *map(_row, found),
     ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+    for line in table(rows, width()):
+        click.echo(line)
 
 
 def _row(node: Node) -> tuple[str, ...]:

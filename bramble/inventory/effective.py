@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from bramble import layout
 from bramble.inventory.headline import sentences
 from bramble.inventory.layers import Source
 from bramble.inventory.load import Host
@@ -90,14 +91,13 @@ def _reached(host: Host, rows: list[Effective]) -> None:
                 row.layer, row.file = "ssh", shown(ssh_config.file())
 
 
-def table(report: Report) -> str:
-    """Lay the report out in columns for reading."""
+def table(report: Report, width: int | None = None) -> str:
+    """Lay the report out for reading, within a terminal's width."""
     rows = [("SETTING", "VALUE", "UNIT", "SET BY")]
     rows += [(row.setting, _text(row.value), row.unit or "", _by(row)) for row in report.settings]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    lines = ("  ".join([*map(str.ljust, row, widths), row[3]]) for row in rows)
     warnings = [f"warning: {warning}" for warning in report.warnings]
-    return "\n".join([*report.pins, *warnings, *(line.rstrip() for line in lines)])
+    said = [layout.wrapped(line, width) for line in (*report.pins, *warnings)]
+    return "\n".join([*said, *layout.table(rows, width)])
 
 
 def _rows(host: Host, section: Section, above: Keys) -> Iterator[Effective]:

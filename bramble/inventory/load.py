@@ -13,8 +13,8 @@ from bramble.inventory.consistency import inconsistencies
 from bramble.inventory.documents import Document
 from bramble.inventory.files import Files, read_files
 from bramble.inventory.layers import Source, merge, without_nulls
-from bramble.inventory.problems import InventoryError, Keys, Problem, dotted, shown, unknown
-from bramble.inventory.validation import Fault, validate
+from bramble.inventory.problems import InventoryError, Keys, Problem, dotted, shown
+from bramble.inventory.validation import Fault, unknown_section, validate
 from bramble.project import folder
 from bramble.settings import PORT, Node, Section, Ssh
 
@@ -68,7 +68,7 @@ def from_data(
     place = inventory or folder()
     settings: dict[str, Section] = {}
     messages = [
-        f"{section}: unknown section; {unknown(section, sections)}"
+        f"{section}: {unknown_section(section, sections)}"
         for section in data.keys() - sections.keys()
     ]
     for section, model in choice.chosen(sections, data).items():
@@ -89,7 +89,7 @@ def _problems_inside(
     prefix = f"{owner}: " if owner else ""
     for section, values in document.values.items():
         if section not in sections:
-            advice = f"unknown section; {unknown(section, sections)}"
+            advice = unknown_section(section, sections)
             if section == "groups":
                 advice = "not here; groups are listed at the host in fleet.yml"
             yield section, document.problem((section,), f"{prefix}{section}: {advice}")

@@ -17,6 +17,7 @@ _SECRET = re.compile(r"(?i)passw|passphrase|secret|credential|private|(^|[_-])(t
 # A key itself, or an address with a name and password in it.
 _SECRET_IN = re.compile(r"PRIVATE KEY|://[^/\s]*@")
 _LONGEST = 40
+_MOST_MEANT = 3
 
 
 @dataclass(frozen=True)
@@ -72,10 +73,24 @@ def found(keys: Keys, value: object) -> str:
     return f"found {text}"
 
 
-def unknown(word: str, known: Iterable[str]) -> str:
-    """Say what a word that nobody knows may have meant, or else what is known."""
+def unknown(word: str, known: Iterable[str], elsewhere: Iterable[str] = ()) -> str:
+    """Say what a word that nobody knows may have meant, or else what is known.
+
+    `elsewhere` are dotted names of other places, which count by their last part and, where they are as
+    near, after those that are known here.
+    """
     names = list(known)
     near = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.6)
+    best = _likeness(word, near[0]) if near else 0.6
+    there = [(_likeness(word, path.rpartition(".")[2]), path) for path in elsewhere]
+    most = max((like for like, _ in there), default=0.0)
+    if most > best or (most == best and not near):
+        meant = [f"'{path}'" for like, path in there if like == most]
+        return f"did you mean {' or '.join(meant[:_MOST_MEANT])}?"
     if near:
         return f"did you mean '{near[0]}'?"
     return f"known: {', '.join(names)}" if names else "there are none"
+
+
+def _likeness(word: str, name: str) -> float:
+    return difflib.SequenceMatcher(None, word.lower(), name).ratio()

@@ -14,7 +14,14 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from bramble.inventory.problems import Keys, dotted, found, is_secret, unknown
-from bramble.inventory.wording import Schema, allowed, choices, known_at, schema_at
+from bramble.inventory.wording import (
+    Schema,
+    allowed,
+    choices,
+    known_at,
+    names_below,
+    schema_at,
+)
 from bramble.settings import Section
 
 
@@ -40,6 +47,14 @@ def validate(
         return model.model_validate_json(json.dumps(values), strict=True, context=context), ()
     except ValidationError as error:
         return None, _faults(name, _schema(model), values, error)
+
+
+def unknown_section(section: str, sections: Mapping[str, type[Section]]) -> str:
+    """Say of a section that there is not which section or setting may have been meant."""
+    inner = [
+        f"{name}.{path}" for name, model in sections.items() for path in names_below(_schema(model))
+    ]
+    return f"unknown section; {unknown(section, sections, inner)}"
 
 
 @cache
@@ -78,7 +93,8 @@ def _fault(
     kinds = {detail["type"] for detail in details}
     if "extra_forbidden" in kinds:
         known = known_at(schema, keys[:-1])
-        message = f"{where}: unknown setting; {unknown(str(keys[-1]), known)}"
+        others = [f"{name}.{path}" for path in names_below(schema)]
+        message = f"{where}: unknown setting; {unknown(str(keys[-1]), known, others)}"
         return Fault((name, *keys), message)
     if any(detail["loc"][-1:] == ("[key]",) for detail in details):
         pattern = details[0].get("ctx", {}).get("pattern")

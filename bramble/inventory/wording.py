@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from bramble.inventory.problems import Keys
+from bramble.inventory.problems import Keys, dotted
 
 Schema = Mapping[str, Any]
 
@@ -25,6 +25,15 @@ def known_at(root: Schema, keys: Keys) -> list[str]:
     for branch in _branches(root, schema_at(root, keys)):
         names |= dict.fromkeys(branch.get("properties", {}))
     return list(names)
+
+
+def names_below(root: Schema, keys: Keys = ()) -> list[str]:
+    """List the dotted name of every setting of a section, at any depth."""
+    found: dict[str, None] = {}
+    for name in known_at(root, keys):
+        found[dotted((*keys, name))] = None
+        found |= dict.fromkeys(names_below(root, (*keys, name)))
+    return list(found)
 
 
 def choices(root: Schema, schema: Schema) -> list[Any]:

@@ -174,4 +174,5 @@ def _run(text: str, log: Path, say: Callable[[str], None]) -> None:
                 percent = 100 * int(counter[1]) // int(counter[2])
                 say(f"{percent:3d} %")
     if process.returncode:
-        raise BuilderError(f"{words or 'the build stopped'} (the whole log: {log})")
+        how = f"; the build {computer.ended(process.returncode)}" if process.returncode < 0 else ""
+        raise BuilderError(f"{words or 'the build stopped'}{how} (the whole log: {log})")

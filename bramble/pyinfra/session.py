@@ -7,11 +7,12 @@ not bramble's count too.
 from __future__ import annotations
 
 import atexit
+import difflib
 import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import wraps
 from types import FrameType
@@ -26,6 +27,9 @@ from bramble import report
 from bramble.pyinfra.boundary import Problem, attempt
 from bramble.snapshot import Snapshot
 from bramble.steps import Step
+
+DATA = ("role", "deep", "verify", "again", "rounds", "cool", "variants")
+"""What `--data NAME=VALUE` tells deploys."""
 
 Commands = Generator[FunctionCommand, None, None]
 Work = Callable[[Host], bool | Problem]
@@ -48,6 +52,17 @@ class Seen:
     brought: list[str] = field(default_factory=list)
 
 
+def misspelt(data: Iterable[str]) -> Iterator[str]:
+    """Say of each `--data` name that no deploy of bramble's reads which it may have been meant for.
+
+    It is no error: a deploy of the user's own may read it.
+    """
+    for name in data:
+        near = difflib.get_close_matches(name, DATA, n=1, cutoff=0.75)
+        if name not in DATA and near:
+            yield f"--data {name}: no deploy of bramble's reads it; did you mean '{near[0]}'?"
+
+
 class Run:
     """The report of this process' run, and what it knows of its hosts."""
 
@@ -57,6 +72,8 @@ class Run:
         self.report.write(
             "run", hosts=[h.name for h in state.inventory if state.is_host_in_limit(h)]
         )
+        for said in misspelt(state.inventory.get_override_data()):
+            click.echo(click.style(said, "yellow"), err=True)
 
     def of(self, host: Host) -> Seen:
         """What is known of a host."""

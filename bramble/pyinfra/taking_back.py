@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyinfra.context import ctx_host, host, state
 
 from bramble import registry
+from bramble.inventory.problems import unknown
 from bramble.pyinfra.boundary import Problem
 from bramble.pyinfra.run import Node, bring, seen_anew, steps_of
 from bramble.pyinfra.session import Work, in_words, on_host, refuse, this_run
@@ -17,8 +18,9 @@ def take_back(node: Node) -> None:
         return
     role = host.data.get("role")
     if role not in node.plan.roles:
-        known = ", ".join(node.plan.roles)
-        refuse(name="Refuse the role", problem=Problem(f"no role {role!r} here; known: {known}"))
+        said = f"no role '{role}' here" if role else "no role is named (`--data role=ROLE`)"
+        advice = unknown(str(role or ""), node.plan.roles)
+        refuse(name="Refuse the role", problem=Problem(f"{said}; {advice}"))
         return
     roles = tuple(name for name in (*registry.dependents(role), role) if name in node.plan.roles)
     for name in roles:

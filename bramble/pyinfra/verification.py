@@ -8,6 +8,7 @@ from pyinfra.context import ctx_host, state
 
 from bramble import registry
 from bramble.checks import Result, run_all
+from bramble.inventory.problems import unknown
 from bramble.llama.outputs import EngineOutputs
 from bramble.llama.releases import linked
 from bramble.pyinfra import connection
@@ -26,8 +27,14 @@ def finish(node: Node, *roles: str) -> None:
     """
     if node.plan is None:
         return
-    names = roles or tuple(role.name for role in registry.roles())
+    known = tuple(role.name for role in registry.roles())
+    names = roles or known
     own = ctx_host.get()
+    if wrong := [
+        f"no role '{name}'; {unknown(name, known)}" for name in names if name not in known
+    ]:
+        refuse(name="Check the node", problem=Problem("\n".join(wrong)))
+        return
     if state.check_for_changes or own.op_hash_order:
         verify(name="Check the node", node=node, roles=names)
     elif problem := problem_of(own, node, names):

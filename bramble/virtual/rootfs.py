@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from bramble import computer
 from bramble.virtual import paths
 from bramble.virtual.apt import SUITE, AptHost
 from bramble.virtual.errors import VirtualPiError
@@ -156,8 +157,8 @@ def run_mmdebstrap(argv: list[str], work: str, on_progress: Progress) -> None:
     if process.returncode:
         shown = "\n".join(tail)
         raise VirtualPiError(
-            f"mmdebstrap could not make the root file system (exit {process.returncode}); "
-            f"its last lines:\n{shown}\nIs the Debian mirror of this machine reachable? "
+            f"mmdebstrap, which {computer.ended(process.returncode)}, could not make the root file "
+            f"system; its last lines:\n{shown}\nIs the Debian mirror of this machine reachable? "
             "Try 'apt-get update' here first"
         )
 

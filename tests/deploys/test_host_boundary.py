@@ -39,11 +39,11 @@ def servers():
         server.close()
 
 
-def run(folder, deploy, **more):
+def run(folder, deploy, *options, **more):
     """pyinfra on the inventory in `folder`, without a terminal: its code, its words, its events."""
     file = folder / f"{Path(deploy).stem}.jsonl"
     done = subprocess.run(
-        [sys.executable, "-m", "pyinfra", "inventory.py", deploy, "-y"],
+        [sys.executable, "-m", "pyinfra", "inventory.py", deploy, "-y", *options],
         cwd=ROOT,
         env={**os.environ, "BRAMBLE_INVENTORY": str(folder), report.VARIABLE: str(file), **more},
         stdin=subprocess.DEVNULL,
@@ -102,6 +102,39 @@ def test_a_node_that_freezes_is_given_up_where_the_kernel_does_not_end_connectio
     done, events = run(folder, "deploys/verify.py", PYTHONPATH=str(ROOT / "tests" / "portable"))
     assert "the node has answered nothing for 15 s" in done.stdout
     assert HEALTHY in {entry["host"] for entry in events if entry["event"] == "result"}, done.stdout
+
+
+MISSPELT = """
+from bramble.pyinfra.run import begin
+from bramble.pyinfra.verification import finish
+
+finish(begin(), "serving", "watchdgo")
+"""
+
+
+@pytest.mark.parametrize(
+    ("deploy", "options", "said"),
+    [
+        ("own.py", (), "no role 'watchdgo'; did you mean 'watchdog'?"),
+        ("deploys/revert.py", ("role=memry",), "no role 'memry' here; did you mean 'memory'?"),
+        (
+            "deploys/revert.py",
+            ("rol=memory",),
+            "--data rol: no deploy of bramble's reads it; did you",
+        ),
+        ("deploys/revert.py", (), "no role is named (`--data role=ROLE`); known: "),
+    ],
+)
+def test_a_misspelt_name_is_told_with_the_one_that_was_meant(
+    servers, tmp_path, deploy, options, said
+):
+    (tmp_path / "own.py").write_text(MISSPELT)
+    folder = tmp_path / "inventory"
+    write_inventory(folder, [s for s in servers if s.faulty == HEALTHY], {"model": MODEL})
+    path = deploy if "/" in deploy else str(tmp_path / deploy)
+    done, _ = run(folder, path, *(word for one in options for word in ("--data", one)))
+    assert said in done.stdout
+    assert done.returncode == 1
 
 
 UPLOAD = """

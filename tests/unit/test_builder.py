@@ -203,6 +203,14 @@ def test_a_build_that_fails_says_why_and_stores_nothing(compiles, tmp_path):
     assert store.entries() == ()
 
 
+def test_a_build_that_was_killed_says_by_which_signal(compiles):
+    compiles(FAILS.replace("return 1", "import os; os.kill(os.getpid(), 9)"))
+    done = bramble("build", "--soc", "cortex-a72")
+    assert done.exit_code == 1
+    said = "has no option GGML_X; the build was ended by signal 9 (SIGKILL) (the whole log: "
+    assert said in done.stderr
+
+
 def test_a_compiler_that_is_missing_is_told_with_the_package_that_has_it(compiles, monkeypatch):
     compiles(PROGRAM)
     monkeypatch.setattr(shutil, "which", lambda name: None if "aarch64" in name else name)

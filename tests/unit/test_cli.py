@@ -151,7 +151,7 @@ def test_what_nodes_say_moves_no_cursor(runs):
         code=1,
     )
     assert "pi5-a: failed: 500 ?]0;x?\n" in bramble("up").output
-    assert ": 4 ?[2J\n" in bramble("verify").output
+    assert ": 4 ?[2J\n" in bramble("verify", "-v").output
 
 
 def test_up_runs_the_deploy_on_the_named_hosts(runs):
@@ -472,10 +472,60 @@ def test_verify_tells_people_what_was_wanted_and_what_to_do(runs):
         assert part in said
 
 
+def mixed():
+    """A run over three hosts, of which the second and third have something that is not well."""
+    wrong = {"got": "x", "want": "y", "remedy": "Mend it."}
+    return outcome(
+        run("a", "b", "c"),
+        result("a"),
+        result("b", check="one"),
+        result("b", check="two", status="warn", **wrong),
+        result("c", check="three", status="skip"),
+        result("c", check="four", status="unknown", **wrong),
+        result("b", check="five", status="fail", **wrong),
+        end(failed=["b"]),
+        code=1,
+    )
+
+
+def test_verify_shows_by_host_what_is_not_well_and_counts_the_rest(runs):
+    runs.leaves = mixed()
+    below = "          wanted: y\n          to do: Mend it.\n"
+    assert bramble("verify").stdout == (
+        f"b: 1 fail, 1 warn, 1 pass\n"
+        f"  fail    serving.five: x\n{below}"
+        f"  warn    serving.two: x\n{below}"
+        f"c: 1 unknown, 1 skip\n"
+        f"  unknown serving.four: x\n{below}"
+        f"a: 1 pass\n"
+    )
+
+
+def test_verify_shows_all_where_that_is_asked_for_what_is_not_well_first(runs):
+    runs.leaves = mixed()
+    shown = [line.split()[:2] for line in bramble("verify", "-v").stdout.splitlines()]
+    assert [words[1] for words in shown if words[1].startswith("serving.")] == [
+        f"serving.{name}:" for name in ("five", "two", "one", "four", "three", "health_is_ok")
+    ]
+
+
+def test_verify_keeps_to_a_narrow_terminal(runs, monkeypatch):
+    monkeypatch.setattr("bramble.cli.terminal.width", lambda **_: 34)
+    runs.leaves = outcome(
+        run("a"), result("a", status="fail", got="a long answer of the server"), end()
+    )
+    lines = bramble("verify").stdout.splitlines()
+    assert lines[1:3] == [
+        "  fail    serving.health_is_ok: a",
+        "          long answer of the",
+    ]
+    assert max(len(line) for line in lines if len(line.split()) > 2) <= 34
+
+
 @pytest.mark.parametrize(("variable", "coloured"), [("", True), ("1", False)])
 def test_colours_are_left_out_where_no_color_asks_for_that(runs, variable, coloured):
     runs.leaves = outcome(run("pi5-a"), result("pi5-a"), end())
-    done = CliRunner().invoke(main, ["verify"], color=True, env={"NO_COLOR": variable})
+    done = CliRunner().invoke(main, ["verify", "-v"], color=True, env={"NO_COLOR": variable})
     assert ("\x1b[32m" in done.stdout) == coloured
 
 
@@ -496,6 +546,29 @@ def test_checks_as_json_are_a_list_of_role_check_severity_and_what_each_proves()
 def test_checks_are_listed_for_people():
     said = bramble("checks").stdout
     assert "serving.no_stray_configuration (warn)\n    No file of llama.cpp's own" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "serving.helth_is_ok",
+            "no check 'serving.helth_is_ok'; did you mean 'serving.health_is_ok'?",
+        ),
+        ("health_is_ok", "no role or check 'health_is_ok'; did you mean 'serving.health_is_ok'?"),
+        ("servng", "no role or check 'servng'; did you mean 'serving'?"),
+    ],
+)
+def test_checks_of_a_name_that_there_is_not_end_with_the_one_that_was_meant(name, said):
+    done = bramble("checks", name)
+    assert (done.exit_code, done.stdout, done.stderr) == (2, "", f"{said}\n")
+
+
+def test_checks_are_listed_by_role_and_by_name():
+    of_role = json.loads(bramble("checks", "serving", "--json").stdout)
+    assert {row["role"] for row in of_role} == {"serving"}
+    (one,) = json.loads(bramble("checks", "serving.health_is_ok", "--json").stdout)
+    assert one in of_role
 
 
 # Hosts that there are not, and an inventory that does not load
@@ -628,6 +701,25 @@ def test_a_virtual_pi_that_was_never_up_lacks_no_file(tmp_path):
     text = text.replace("settings:", "settings:\n  node: {virtual: true}")
     (tmp_path / "inventory" / "fleet.yml").write_text(text)
     assert bramble("config", "pi5-a").exit_code == 0
+
+
+KILLED = """
+import json, os, signal
+with open(os.environ["BRAMBLE_REPORT"], "w") as report:
+    report.write(json.dumps({"event": "run", "at": 1.0, "hosts": ["pi5-a"]}) + "\\n")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize(
+    "words", [("up",), ("plan", "pi5-a"), ("verify",), ("up", "--dry")], ids=" ".join
+)
+def test_a_pyinfra_that_was_killed_is_told_by_its_signal(toy_pyinfra, tmp_path, words):
+    (tmp_path / "toy" / "pyinfra" / "__main__.py").write_text(KILLED)
+    done = bramble(*words)
+    assert done.exit_code == (3 if words == ("verify",) else 1)
+    assert "pi5-a" in done.output
+    assert "the run was ended by signal 9 (SIGKILL) before it was through" in done.output
 
 
 LONG = """

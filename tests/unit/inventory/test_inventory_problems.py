@@ -7,6 +7,8 @@ from bramble.inventory import InventoryError, Problem, load
 
 ONE_SETTING = {
     "prot: 8080": "serving.prot: unknown setting; did you mean 'port'?",
+    "dys: 1": "serving.dys: unknown setting; did you mean 'serving.tls.days'?",
+    "tls: {prot: 1}": "serving.tls.prot: unknown setting; did you mean 'serving.port'?",
     "zzz: 1": "serving.zzz: unknown setting; known: port, share, mode, threads, flags, env, "
     "mounts, tls, api_key, lock, least, most, name",
     'port: "8080"': 'serving.port: found "8080", allowed: a whole number from 1 to 65535',
@@ -83,6 +85,9 @@ FLEETS = {
     "hosts:\n  Pi_5:": [
         "inv/fleet.yml:2: hosts: found the host name 'Pi_5', allowed: lower-case letters and "
         "digits, with '-' in between, such as pi5-a"
+    ],
+    "hosts:\n  a:\n    dayz: 1": [
+        "inv/fleet.yml:3: a: dayz: unknown section; did you mean 'serving.tls.days'?"
     ],
     "hosts:\n  a:\n    srving: {}": [
         "inv/fleet.yml:3: a: srving: unknown section; did you mean 'serving'?"

@@ -34,6 +34,8 @@ def test_a_long_stage_is_told_again_with_the_time_that_it_takes(told, tmp_path):
 
 def test_a_failure_is_told_with_its_last_lines(told, tmp_path):
     script = "echo 'E: no such release' >&2; exit 3"
-    with pytest.raises(VirtualPiError, match=r"(?s)exit 3\).*E: no such release.*apt-get update"):
+    with pytest.raises(
+        VirtualPiError, match=r"(?s)ended with exit code 3,.*E: no such release.*apt-get update"
+    ):
         rootfs.run_mmdebstrap(["sh", "-c", script], str(tmp_path), told.append)
     assert "E: no such release" in told
