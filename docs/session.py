@@ -1,6 +1,6 @@
 """Draw docs/session.svg, the picture in README.md, from docs/session.txt.
 
-The text is what the two commands in it printed for a fresh virtual Pi, without pyinfra's table, repeated
+The text is what the commands in it printed for a fresh virtual Pi, without pyinfra's table, repeated
 progress, and the lines where `[...]` stands. A test fails when the picture is not what this draws.
 """
 
@@ -37,7 +37,7 @@ def _styled(line: str) -> Text:
     text.highlight_regex(r"^\$ .*", "bold")
     text.highlight_regex(r"^--> .*", "cyan")
     text.highlight_regex(r"^ *\[(vpi-1|\.\.\.)\]", "bright_black")
-    text.highlight_regex(r"\d+ of \d+ checks pass|(?<=\? )4$|^4$", "green")
+    text.highlight_regex(r"\d+ of \d+ checks pass|\d+ pass(?=,)|(?<=\? )4$|^4$", "green")
     return text
 
 
