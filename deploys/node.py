@@ -1,17 +1,25 @@
 """Make an inference node: every role in order, then its checks and one question to its model."""
 
-from bramble.pyinfra.run import accept, begin, bring
-from bramble.pyinfra.verification import finish
+from bramble.deploys import (
+    base,
+    boot,
+    engine,
+    memory,
+    model,
+    power,
+    serving,
+    storage,
+    verify,
+    watchdog,
+)
 
-node = begin()
-accept(node)
-bring(node, "base")
-bring(node, "storage")
-bring(node, "memory")
-bring(node, "power")
-bring(node, "boot")
-bring(node, "engine")
-bring(node, "model")
-bring(node, "serving")
-bring(node, "watchdog")
-finish(node)
+base()
+storage()
+memory()
+power()
+boot()
+engine()
+model()
+serving()
+watchdog()
+verify()

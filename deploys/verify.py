@@ -3,5 +3,4 @@
 from bramble.pyinfra.run import begin
 from bramble.pyinfra.verification import finish
 
-node = begin()
-finish(node)
+finish(begin())

@@ -50,7 +50,7 @@ def run(
         well, output = host.run_shell_command(
             remote.COMMAND,
             print_output=live,
-            _sudo=as_root,
+            **_privileges(host, as_root=as_root),
             _stdin=StringIO(remote.program(program, query)),
             _timeout=timeout_s,
             _silence=silence_s,
@@ -61,6 +61,14 @@ def run(
         return True, output.stdout
     said = output.stderr or output.stdout
     return False, _remedy(host, said) or said
+
+
+def _privileges(host: Host, *, as_root: bool) -> dict[str, Any]:
+    """Return pyinfra's arguments that make a command root's: what the host's data say, else sudo."""
+    said = {name: host.data.get(name) for name in ("_sudo", "_doas", "_su_user")}
+    if not as_root:
+        return dict.fromkeys(said)
+    return said if any(said.values()) or said["_sudo"] is False else {"_sudo": True}
 
 
 def _remedy(host: Host, said: str) -> str | None:

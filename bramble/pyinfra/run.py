@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import click
 from pyinfra.api import Host
+from pyinfra.api.operation import OperationMeta
 from pyinfra.context import ctx_host, host, state
 
 from bramble import registry
@@ -16,7 +17,7 @@ from bramble.inventory import from_data
 from bramble.plan import NodePlan, look_at, make
 from bramble.pyinfra import connection, delivery, model_header, peers, reboot, releases
 from bramble.pyinfra.boundary import Problem
-from bramble.pyinfra.session import Work, in_words, on_host, refuse, this_run
+from bramble.pyinfra.session import Work, in_words, nothing_done, on_host, refuse, this_run
 from bramble.role import Action
 from bramble.settings import Section
 from bramble.snapshot import Snapshot, Unknown
@@ -54,8 +55,17 @@ class Node:
 
 def begin(amend: Amend | None = None) -> Node:
     """Look at the host once and decide what it should be; a refused host is told so and left alone."""
-    begun: Node | None = _begin(amend)
-    return begun or Node(None, Snapshot(), {})
+    begun: object = _begin(amend)
+    return begun if isinstance(begun, Node) else Node(None, Snapshot(), {})
+
+
+def accepted() -> Node:
+    """Begin at this host, and accept its plan, the first time in this run; the same Node ever after."""
+    seen = this_run().of(ctx_host.get())
+    if not isinstance(seen.node, Node):
+        seen.node = begin()
+        accept(seen.node)
+    return seen.node
 
 
 @in_words
@@ -120,13 +130,13 @@ def impossible(node: Node) -> tuple[str, ...]:
 
 
 @in_words
-def bring(node: Node, role: str, action: Action = "steps") -> None:
-    """Carry out a role's steps; a role with nothing to do costs no remote command.
+def bring(node: Node, role: str, action: Action = "steps") -> OperationMeta:
+    """Carry out a role's steps and return the meta; a role with nothing to do costs no remote command.
 
     Nor an operation, where none was planned before it that could give it something to do.
     """
     if node.plan is None or role not in node.plan.roles:
-        return
+        return nothing_done()
     own, steps = ctx_host.get(), steps_of(node, role, action)
     for step in steps:
         # `host` is whichever host is being worked for; what is remembered must be this one.
@@ -135,9 +145,9 @@ def bring(node: Node, role: str, action: Action = "steps") -> None:
     if not own.op_hash_order and all(step.why is None for step in steps):
         if action == "steps":
             this_run().of(own).brought.append(role)
-        return
+        return nothing_done()
     name = role if action == "steps" else f"{role}: {action}"
-    carry_out(name=name, node=node, role=role, action=action)
+    return carry_out(name=name, node=node, role=role, action=action)
 
 
 def steps_of(node: Node, role: str, action: Action = "steps") -> tuple[Step, ...]:

@@ -20,7 +20,9 @@ from typing import Any
 
 import click
 from pyinfra.api import FunctionCommand, Host, State, operation
+from pyinfra.api.operation import OperationMeta
 from pyinfra.api.state import StateStage
+from pyinfra.connectors.util import CommandOutput
 from pyinfra.context import ctx_host, ctx_state, state
 
 from bramble import report
@@ -41,7 +43,8 @@ class Seen:
     """What this run knows of one host.
 
     `snapshot` is the newest look after the first one, `ours` the operations of bramble's, `looked` the
-    others that were over at the newest look, and `brought` the roles that were brought so far.
+    others that were over at the newest look, `brought` the roles that were brought so far, and `node`
+    what a deploy that keeps none of its own began at.
     """
 
     changed: bool = False
@@ -50,6 +53,7 @@ class Seen:
     ours: set[str] = field(default_factory=set)
     looked: set[str] = field(default_factory=set)
     brought: list[str] = field(default_factory=list)
+    node: object = None
 
 
 def misspelt(data: Iterable[str]) -> Iterator[str]:
@@ -211,6 +215,13 @@ def on_host(decide: Callable[..., str | Work]) -> Any:
     return operate
 
 
+def nothing_done() -> OperationMeta:
+    """Return the meta of what needed no operation: it went well, and changed nothing."""
+    meta = OperationMeta("bramble", is_change=False)
+    meta.set_complete(True, [], CommandOutput([]))
+    return meta
+
+
 def _carry_out(state: State, host: Host, work: Work) -> bool:
     """Do it; False is what fails this host alone: pyinfra prints a traceback for an exception."""
     done = attempt(lambda: work(host))
@@ -227,8 +238,7 @@ def in_words(function: Callable[..., Any]) -> Callable[..., Any]:
     def guarded(*args: Any, **kwargs: Any) -> Any:
         found = attempt(lambda: function(*args, **kwargs))
         if isinstance(found, Problem):
-            refuse(name="Fail the host", problem=found)
-            return None
+            return refuse(name="Fail the host", problem=found)
         return found
 
     return guarded

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 from pyinfra.api import Host
+from pyinfra.api.operation import OperationMeta
 from pyinfra.context import ctx_host, state
 
 from bramble import registry
@@ -14,31 +15,31 @@ from bramble.llama.releases import linked
 from bramble.pyinfra import connection
 from bramble.pyinfra.boundary import Problem
 from bramble.pyinfra.run import Node, as_it_is, seen_anew
-from bramble.pyinfra.session import Work, in_words, on_host, refuse, this_run
+from bramble.pyinfra.session import Work, in_words, nothing_done, on_host, refuse, this_run
 
 
 @in_words
-def finish(node: Node, *roles: str) -> None:
-    """Check the node as it is now, over the open connection: all of it, or these roles alone.
+def finish(node: Node, *roles: str) -> OperationMeta:
+    """Check the node as it is now, all of it or these roles alone; return the operation's meta.
 
     `--data deep=yes` reads big files back from their disks. Where nobody is asked before anything is
     changed (`-y`) and nothing was planned for the host, the node is as the look saw it: it is checked
     now, without an operation, for each of which pyinfra inspects the whole call stack.
     """
     if node.plan is None:
-        return
+        return nothing_done()
     known = tuple(role.name for role in registry.roles())
     names = roles or known
     own = ctx_host.get()
     if wrong := [
         f"no role '{name}'; {unknown(name, known)}" for name in names if name not in known
     ]:
-        refuse(name="Check the node", problem=Problem("\n".join(wrong)))
-        return
+        return refuse(name="Check the node", problem=Problem("\n".join(wrong)))
     if state.check_for_changes or own.op_hash_order:
-        verify(name="Check the node", node=node, roles=names)
-    elif problem := problem_of(own, node, names):
-        refuse(name="Check the node", problem=problem)
+        return verify(name="Check the node", node=node, roles=names)
+    if problem := problem_of(own, node, names):
+        return refuse(name="Check the node", problem=problem)
+    return nothing_done()
 
 
 @on_host

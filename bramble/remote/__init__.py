@@ -8,8 +8,10 @@ disk.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,14 @@ def program(name: str, query: Mapping[str, Any]) -> str:
     """The text of `bramble/remote/<name>.py` with a last line that runs it on `query`."""
     call = f"raise SystemExit(main(json.loads({json.dumps(query)!r})))"
     return f"{_text(name)}\n\nimport json\n{call}\n"
+
+
+def command_line(name: str, query: Mapping[str, Any]) -> str:
+    """The program as one command of a shell, where there is no standard input: compressed, in argv."""
+    text = base64.b64encode(zlib.compress(program(name, query).encode(), 9)).decode()
+    return (
+        f"python3 -Iuc 'import base64, zlib; exec(zlib.decompress(base64.b64decode(\"{text}\")))'"
+    )
 
 
 def _text(name: str) -> str:

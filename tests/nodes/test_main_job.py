@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+import re
 import shlex
 import subprocess
 import sys
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.nodes
 NODE, SECOND, KILLED = "vpi-121", "vpi-122", "vpi-123"
 CHECKS = [f"{role.name}.{c.name}" for role in registry.roles() for c in role.checks]
 WELL = {name: "skip" if name in SKIPPED else "pass" for name in CHECKS}
-# Of a run with nothing to do: pyinfra looks through the whole call stack for each operation.
+# Of a run with nothing to do.
 MOST_PACKETS = 40
 MOST_COMMANDS = 6
 
@@ -92,10 +93,9 @@ def test_a_run_with_nothing_to_do_needs_few_remote_commands(fleet, tmp_path):
 STOCK = """
 from pyinfra.operations import files
 
-from bramble.pyinfra.run import begin, bring
-from bramble.pyinfra.verification import finish
+from bramble.deploys import base, engine, serving, verify
 
-node = begin()
+base()
 files.link(name="Not bramble's", path="/opt/bramble/engine/current", present=False)
 """
 
@@ -104,16 +104,41 @@ def test_what_an_operation_that_is_not_brambles_changed_is_seen_by_roles_and_che
     fleet, on, tmp_path
 ):
     deploy = tmp_path / "stock.py"
-    deploy.write_text(STOCK + 'bring(node, "engine")\nbring(node, "serving")\nfinish(node)\n')
+    deploy.write_text(STOCK + "engine()\nserving()\nverify()\n")
     done = fleet.run([BIN / "pyinfra", "inventory.py", deploy, "-y"])
     assert done.returncode == 0, done.stdout
     assert fleet.statuses(NODE)["engine.release_is_current"] == "pass"
-    deploy.write_text(STOCK + "finish(node)\n")
+    deploy.write_text(STOCK + "verify()\n")
     done = fleet.run([BIN / "pyinfra", "inventory.py", deploy, "-y"])
     assert done.returncode == 1, done.stdout
     assert fleet.statuses(NODE)["engine.release_is_current"] == "fail"
     (end,) = fleet.events("end")
     assert (end["changed"], end["failed"]) == ([NODE], [NODE])
+    assert fleet.pyinfra("node", "-y").returncode == 0
+
+
+def test_the_example_of_roles_among_stock_operations_does_what_its_page_says(fleet, on, tmp_path):
+    page = (ROOT / "docs/how-to/mix-with-pyinfra.md").read_text()
+    mixed, own = re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S)
+    (tmp_path / "mixed.py").write_text(mixed.replace("deploys/own.py", str(tmp_path / "own.py")))
+    (tmp_path / "own.py").write_text(own)
+
+    def deployed():
+        done = fleet.run([BIN / "pyinfra", "inventory.py", tmp_path / "mixed.py", "-y"])
+        assert done.returncode == 0, done.stdout
+        assert f"{NODE} runs Linux {on(NODE, 'uname -r')}" in done.stdout
+        assert "fail" not in fleet.statuses(NODE).values()
+
+    served = "cat /var/log/served-anew 2>/dev/null | wc -l"
+    deployed()
+    assert (on(NODE, "cat /etc/motd"), on(NODE, served)) == (
+        "Ask the homelab team before you touch it.",
+        "0",
+    )
+    fleet.write([NODE], {NODE: {"serving": {"ctx_tokens": 256}}})
+    deployed()
+    assert on(NODE, served) == "1"
+    fleet.write([NODE])
     assert fleet.pyinfra("node", "-y").returncode == 0
 
 

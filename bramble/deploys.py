@@ -1,0 +1,103 @@
+"""bramble's roles as deploys of pyinfra's, to stand among the operations of a deploy file.
+
+    from bramble.deploys import base, serving, verify
+    from pyinfra.operations import server
+
+    base()
+    served = serving()
+    server.shell(name="Tell of it", commands=["logger served anew"], _if=served.did_change)
+    verify()
+
+Each takes its settings from the host's data, as inventory.py gives them, and pyinfra's global arguments
+(`_if`, `_ignore_errors`, ...). The first of a run looks at the host, and refuses one that bramble does
+not support, or a plan that cannot work. Each role goes by a newer look where anything was changed since
+the last one, by pyinfra's own record of all operations. A role that the host does not have does nothing.
+"""
+
+from __future__ import annotations
+
+from pyinfra.api import deploy
+from pyinfra.api.operation import OperationMeta
+from pyinfra.context import ctx_host
+
+from bramble import registry
+from bramble.pyinfra import run, verification
+
+NAME = "bramble"
+
+
+# A function for each role, as pyinfra tells operations apart by the lines that they are called from.
+
+
+@deploy(NAME)
+def base() -> OperationMeta:
+    """Bring the clock, packages, names and the way in; return the operation's meta."""
+    return run.bring(run.accepted(), "base")
+
+
+@deploy(NAME)
+def storage() -> OperationMeta:
+    """Bring the SSD, its mount and the logs; return the operation's meta."""
+    return run.bring(run.accepted(), "storage")
+
+
+@deploy(NAME)
+def memory() -> OperationMeta:
+    """Bring zram, the swap file and the kernel's parameters; return the operation's meta."""
+    return run.bring(run.accepted(), "memory")
+
+
+@deploy(NAME)
+def power() -> OperationMeta:
+    """Bring the governor and the lines of config.txt; return the operation's meta."""
+    return run.bring(run.accepted(), "power")
+
+
+@deploy(NAME)
+def boot() -> OperationMeta:
+    """Bring the boot files and the EEPROM, and reboot where that is due; return the operation's meta."""
+    return run.bring(run.accepted(), "boot")
+
+
+@deploy(NAME)
+def engine() -> OperationMeta:
+    """Bring llama.cpp's release; return the operation's meta."""
+    return run.bring(run.accepted(), "engine")
+
+
+@deploy(NAME)
+def model() -> OperationMeta:
+    """Bring the model's file; return the operation's meta."""
+    return run.bring(run.accepted(), "model")
+
+
+@deploy(NAME)
+def serving() -> OperationMeta:
+    """Bring llama-server's unit, through its gate; return the operation's meta."""
+    return run.bring(run.accepted(), "serving")
+
+
+@deploy(NAME)
+def watchdog() -> OperationMeta:
+    """Arm the hardware watchdog; return the operation's meta."""
+    return run.bring(run.accepted(), "watchdog")
+
+
+@deploy(NAME)
+def role(name: str) -> OperationMeta:
+    """Bring a role by its name, one of a person's own too; return the operation's meta."""
+    return run.bring(run.accepted(), name)
+
+
+@deploy(NAME)
+def node() -> tuple[OperationMeta, ...]:
+    """Bring every role of the host in order; return the operations' metas, one for each role."""
+    host, accepted = ctx_host.get(), run.accepted()
+    # pyinfra tells the rounds of its own loop apart, where all are called from one line.
+    return tuple(run.bring(accepted, each.name) for each in host.loop(registry.roles()))
+
+
+@deploy(NAME)
+def verify(*roles: str) -> OperationMeta:
+    """Check the host as it is then: all of it, or these roles alone; return the operation's meta."""
+    return verification.finish(run.accepted(), *roles)

@@ -1,0 +1,41 @@
+"""The one look at a host as a fact of pyinfra's: `host.get_fact(Look)`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pyinfra.api import FactBase
+from pyinfra.context import ctx_host
+
+from bramble import registry, remote
+from bramble.inventory import from_data
+from bramble.plan import look_at
+from bramble.snapshot import Snapshot, Unknown
+from bramble.snapshot import read as read_snapshot
+
+
+class Look(FactBase[Snapshot]):
+    """What one look sees of all that the host's roles ask for: a `bramble.snapshot.Snapshot`.
+
+    It is taken anew at each call. Unlike bramble's own deploys it goes through the command line, for
+    which it is compressed: the names of the files and units that are looked at show in sudo's log.
+    """
+
+    def command(self) -> str:
+        own = ctx_host.get()
+        settings = from_data(own.name, own.data.bramble, registry.sections())
+        query = look_at(settings, registry.roles_of(settings))
+        return remote.command_line("probe", query)
+
+    def requires_command(self) -> str:
+        return "python3"
+
+    @staticmethod
+    def default() -> Snapshot:
+        return Snapshot(system=Unknown("the look could not be taken"))
+
+    def process(self, output: Iterable[str]) -> Snapshot:
+        try:
+            return read_snapshot(remote.answer("\n".join(output)))
+        except ValueError as error:
+            return Snapshot(system=Unknown(f"its answer to the look cannot be read: {error}"))
