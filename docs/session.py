@@ -1,7 +1,7 @@
 """Draw docs/session.svg, the picture in README.md, from docs/session.txt.
 
-The text is what the commands in it printed for a fresh virtual Pi, without pyinfra's table, repeated
-progress, and the lines where `[...]` stands. A test fails when the picture is not what this draws.
+The text is a selection of the lines that its commands printed on 2026-11-29, the deploy's on a fresh
+virtual Pi; `[...]` marks longer gaps. A test fails when the picture is not what this draws.
 """
 
 from __future__ import annotations
