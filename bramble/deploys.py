@@ -90,6 +90,20 @@ def role(name: str) -> OperationMeta:
 
 
 @deploy(NAME)
+def own(*, before: str | None = None, after: str | None = None) -> tuple[OperationMeta, ...]:
+    """Bring the roles of the project and of packages whose turn is before this role, or after it.
+
+    Return the operations' metas, one for each role.
+    """
+    host, accepted = ctx_host.get(), run.accepted()
+    names = [each.name for each in registry.roles()]
+    turn = names.index(before or after or names[0])
+    meant = names[:turn] if before else names[turn:]
+    ours = [name for name in registry.own() if name in meant]
+    return tuple(run.bring(accepted, name) for name in host.loop(ours))
+
+
+@deploy(NAME)
 def node() -> tuple[OperationMeta, ...]:
     """Bring every role of the host in order; return the operations' metas, one for each role."""
     host, accepted = ctx_host.get(), run.accepted()

@@ -12,9 +12,9 @@ FOLDER = Path(__file__).parent / "templates"
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def _environment(folder: Path) -> jinja2.Environment:
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
+        loader=jinja2.FileSystemLoader(folder),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,
@@ -24,6 +24,9 @@ def _environment() -> jinja2.Environment:
     )
 
 
-def render(template: str, **values: Any) -> str:
-    """The text of `templates/<template>` with `values`; a name that is missing is an error."""
-    return _environment().get_template(template).render(**values)
+def render(template: str, folder: Path = FOLDER, /, **values: Any) -> str:
+    """Return the text of `templates/<template>` with `values`, or of a template in another folder.
+
+    A name that is missing is an error.
+    """
+    return _environment(folder).get_template(template).render(**values)

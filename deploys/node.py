@@ -6,6 +6,7 @@ from bramble.deploys import (
     engine,
     memory,
     model,
+    own,
     power,
     serving,
     storage,
@@ -17,9 +18,11 @@ base()
 storage()
 memory()
 power()
+own(before="boot")
 boot()
 engine()
 model()
 serving()
 watchdog()
+own(after="boot")
 verify()

@@ -27,6 +27,7 @@ def _add_commands() -> None:
         inventory,
         model,
         pull,
+        role,
         trial,
         trust,
         upgrade,
@@ -42,6 +43,7 @@ def _add_commands() -> None:
         model.model,
         fit.fit,
         bench.bench,
+        role.role,
     )
     model.model.add_command(pull.pull)
     for command in (*own, *inventory.commands, *fleet.commands, *upgrade.commands):

@@ -98,10 +98,11 @@ def revert(role: str, hosts: tuple[str, ...], as_json: bool) -> None:
     Roles that stand on ROLE are taken back first. `bramble up` sets all of it again.
     """
     from bramble.cli.inventory import refuse
+    from bramble.cli.role import known_roles
     from bramble.inventory.problems import unknown
-    from bramble.registry import dependents, roles
+    from bramble.registry import dependents
 
-    known = [entry.name for entry in roles()]
+    known = list(known_roles())
     if role not in known:
         refuse(f"no role '{role}'; {unknown(role, known)}")
     for name in dependents(role):
@@ -259,11 +260,11 @@ def checks(names: tuple[str, ...], as_json: bool) -> None:
 
     NAMEs are roles, or checks as ROLE.CHECK: those alone.
     """
-    from bramble.registry import roles
+    from bramble.cli.role import known_roles
 
     rows = [
         {"role": c.role, "check": c.name, "severity": c.severity, "proves": c.proves}
-        for role in roles()
+        for role, _ in known_roles().values()
         for c in role.checks
     ]
     if names:

@@ -15,6 +15,7 @@ from bramble.cli.terminal import width
 
 if TYPE_CHECKING:
     from bramble.inventory import Host, Inventory
+    from bramble.inventory.choice import Sections
 
 # pydantic takes its time: what needs it is imported where it is used, so that --help is quick.
 
@@ -32,6 +33,17 @@ def loaded_inventory() -> Inventory:
 
     try:
         return load(folder(), sections())
+    except InventoryError as error:
+        refuse(str(error))
+
+
+def known_sections() -> Sections:
+    """Give the sections of settings, or end the command with what is wrong with a role."""
+    from bramble.inventory import InventoryError
+    from bramble.registry import sections
+
+    try:
+        return sections()
     except InventoryError as error:
         refuse(str(error))
 
@@ -115,18 +127,17 @@ def schema(subject: str, write: bool) -> None:
     from bramble.inventory.problems import shown
     from bramble.inventory.schema import fleet_schema, settings_schema
     from bramble.inventory.starter import schemas
-    from bramble.registry import sections
 
     if write:
         place = existing_folder()
-        for name, text in schemas(sections()).items():
+        for name, text in schemas(known_sections()).items():
             (place / name).write_text(text, encoding="utf-8")
             click.echo(f"wrote {shown(place / name)}")
     elif subject == "config":
         click.echo(json.dumps(Report.model_json_schema(mode="serialization"), indent=2))
     else:
         made = fleet_schema if subject == "fleet" else settings_schema
-        click.echo(json.dumps(made(sections()), indent=2))
+        click.echo(json.dumps(made(known_sections()), indent=2))
 
 
 @click.command("init")
@@ -166,7 +177,6 @@ def init(
     """
     from bramble.inventory import starter
     from bramble.project import FLEET, INVENTORY
-    from bramble.registry import sections
 
     named, options = _addresses(hosts), bool(hosts or user or key)
     if virtual and (options or inventory_only):
@@ -176,9 +186,9 @@ def init(
     kept = (inventory / FLEET).is_file() and not (options or inventory_only or virtual)
     made: dict[str, Any] = {}
     if virtual:
-        made = starter.example(sections())
+        made = starter.example(known_sections())
     elif not kept:
-        first = starter.starter(sections(), named, _account(user), _key_path(key))
+        first = starter.starter(known_sections(), named, _account(user), _key_path(key))
         made = {**first} if inventory_only else starter.inside(first)
     write_files(place, made if inventory_only else starter.project() | made)
     if kept:
@@ -215,12 +225,11 @@ def _tell_hosts(inventory: Path, count: int) -> None:
     from bramble.inventory.problems import shown
     from bramble.inventory.starter import needed
     from bramble.project import FLEET
-    from bramble.registry import sections
 
     click.echo(f"wrote {shown(inventory)}: {count or 'no'} host{'' if count == 1 else 's'}")
     if not count:
         click.echo(f"next: name your Pis in {shown(inventory / FLEET)}")
-    if missing := needed(sections()):
+    if missing := needed(known_sections()):
         click.echo(f"next: set there what has no default: {', '.join(missing)}")
 
 

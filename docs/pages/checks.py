@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bramble import registry
+from bramble.reference import checks_table
 
 
 def checks_page() -> str:
@@ -19,8 +20,7 @@ def checks_page() -> str:
         "| unknown | the node would not say; this is never taken for a pass |\n"
     ]
     for role in registry.roles():
-        parts.append(f"\n## {role.name}\n\n| Check | Severity | What it proves |\n|---|---|---|\n")
-        parts += [f"| `{c.role}.{c.name}` | {c.severity} | {c.proves} |\n" for c in role.checks]
+        parts.append(f"\n## {role.name}\n\n{checks_table(role.checks)}")
     parts.append(
         "\n## ssh.reachable\n\n"
         "No role's check: `bramble verify` gives this result for a host that could not be looked at,\n"

@@ -1,21 +1,16 @@
 """Whole plans, compared with the trees that somebody has looked at.
 
-A case is a folder with `settings.yml` (a host's settings as they come out of the inventory's layers) and
-`board.yml` (what its node is). `expected/` holds each planned file where it would land, and `plan.yml`
-with all that is no file: packages, modes and owners, what each role decides, and the steps that a
-fresh node needs. After a deliberate change:
+A case is a folder with `settings.yml` (its roles, and their settings as they come out of the layers)
+and `board.yml` (what its node is); `expected/` is its tree
+(bramble/testing/golden.py). After a deliberate change:
 
     pytest tests/plans --regenerate
 """
 
 from __future__ import annotations
 
-import difflib
-import shutil
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -23,98 +18,25 @@ import yaml
 from bramble import registry
 from bramble.board import Board
 from bramble.plan import File, NodePlan, make
-from bramble.snapshot import Snapshot
-from bramble.steps import Step
+from bramble.testing.golden import SECRET, differences, on_disk, tree, write
 
 HERE = Path(__file__).parent
 CASES = sorted(path.parent.name for path in HERE.glob("*/settings.yml"))
-SECRET = "(secret)"
-
-
-class Plain(yaml.SafeDumper):
-    """Writes a value wherever it is, without anchors."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
 
 
 def planned(case: Path) -> NodePlan:
     """The plan of a case; nothing of this machine is in it, not even its working directory."""
     values = yaml.safe_load((case / "settings.yml").read_text())
     context = {"folder": Path("/inventory"), "host": case.name}
+    roles = registry.in_order(registry.role(name) for name in values.pop("roles"))
     settings = {
         role.name: role.settings.model_validate(values.pop(role.name, {}), context=context)
-        for role in registry.roles()
+        for role in roles
     }
     assert values == {}, "settings of a role that there is not"
     facts = yaml.safe_load((case / "board.yml").read_text())
     board = Board(**facts | {"cpu_features": frozenset(facts["cpu_features"].split())})
-    return make(case.name, settings, board, registry.roles())
-
-
-def tree(plan: NodePlan) -> dict[str, str]:
-    """The files of `expected/` by their relative paths."""
-    texts = {
-        file.path.lstrip("/"): SECRET if file.secret else file.text
-        for role in plan.roles.values()
-        for file in role.files
-    }
-    whole = {"packages": list(plan.packages), "roles": {}}
-    for role in registry.roles():
-        part = plan.roles[role.name]
-        steps = role.steps(part, plan, Snapshot())
-        whole["roles"][role.name] = {
-            **{item.name: shown(getattr(part, item.name)) for item in fields(part)},
-            "steps_on_a_fresh_node": [shown(step) for step in steps],
-        }
-    return texts | {"plan.yml": yaml.dump(whole, Dumper=Plain, sort_keys=False, width=100)}
-
-
-def shown(value: Any) -> Any:
-    """A planned value as YAML has it; a file's text has a file of its own."""
-    if isinstance(value, File):
-        return f"{value.path} {value.mode:04o} {value.owner}:{value.group}"
-    if isinstance(value, Step):
-        return {"name": value.name, "program": value.program, "query": shown(value.query)}
-    if is_dataclass(value):
-        return {item.name: shown(getattr(value, item.name)) for item in fields(value)}
-    if isinstance(value, Mapping):
-        # Sorted: the order of CMake's options, of a query's keys and the like means nothing.
-        return {key: "(above)" if key == "text" else shown(value[key]) for key in sorted(value)}
-    if isinstance(value, tuple | list):
-        return [shown(inner) for inner in value]
-    return str(value) if isinstance(value, Path) else value
-
-
-def on_disk(folder: Path) -> dict[str, str]:
-    """The files below a folder by their relative paths."""
-    return {
-        str(path.relative_to(folder)): path.read_text()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
-def write(folder: Path, files: Mapping[str, str]) -> None:
-    """Make a folder hold these files and nothing else."""
-    shutil.rmtree(folder, ignore_errors=True)
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-
-
-def differences(expected: Mapping[str, str], found: Mapping[str, str]) -> str:
-    """A unified diff of two trees, empty when they are the same."""
-    return "".join(
-        line
-        for name in sorted({*expected, *found})
-        for line in difflib.unified_diff(
-            expected.get(name, "").splitlines(keepends=True),
-            found.get(name, "").splitlines(keepends=True),
-            f"expected/{name}",
-            f"planned/{name}",
-        )
-    )
+    return make(case.name, settings, board, roles)
 
 
 @pytest.mark.parametrize("case", CASES)

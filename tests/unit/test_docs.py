@@ -24,12 +24,12 @@ from bramble.llama.race import Entry, Run, decide
 from bramble.models import lock
 from bramble.models.hub import Hub
 from bramble.models.lock import Locked
+from bramble.reference import section_in
 from bramble.remote import prune_models
 from bramble.settings import Section
 from bramble.snapshot import Snapshot
 from bramble.virtual.model import Node
 from docs import generate, session
-from docs.pages.settings import section_in
 from docs.pages.written import WRITTEN
 from tests.shapes.models import all_shapes
 from tests.unit.good_node import PI5, node_plan
@@ -160,6 +160,12 @@ def test_the_keys_of_checks_are_documented():
     done = CliRunner().invoke(main, ["checks", "--json"])
     assert done.exit_code == 0
     assert keys(json.loads(done.stdout)) == documented("bramble checks --json")
+
+
+def test_the_keys_of_roles_are_documented():
+    done = CliRunner().invoke(main, ["role", "list", "--json"])
+    assert done.exit_code == 0
+    assert keys(json.loads(done.stdout)) == documented("bramble role list --json")
 
 
 def test_the_keys_of_engine_are_documented(capsys):

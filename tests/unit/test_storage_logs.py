@@ -317,6 +317,6 @@ def test_a_log2ram_that_is_no_longer_wanted_is_taken_away_with_the_reason():
     assert "Remove log2ram's files" in found
 
 
-def test_interests_together_name_each_thing_once():
+def test_facts_of_several_roles_name_each_thing_once():
     parts = logs.facts_needed(Settings())
     assert together((*parts, *parts)) == together(parts)
