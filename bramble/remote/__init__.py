@@ -24,9 +24,10 @@ _IMPORT = re.compile(r"^from bramble\.remote import (\w+(?:, \w+)*)$", re.MULTIL
 
 
 def program(name: str, query: Mapping[str, Any]) -> str:
-    """The text of `bramble/remote/<name>.py` with a last line that runs it on `query`."""
+    """Return the text of `bramble/remote/<name>.py`, with all that it stands on, run on `query`."""
+    modules = "".join(_module(one) for one in _stands_on(name))
     call = f"raise SystemExit(main(json.loads({json.dumps(query)!r})))"
-    return f"{_text(name)}\n\nimport json\n{call}\n"
+    return f"import json\nimport sys\nimport types\n\n{modules}\n{_text(name)}\n\n{call}\n"
 
 
 def command_line(name: str, query: Mapping[str, Any]) -> str:
@@ -37,15 +38,34 @@ def command_line(name: str, query: Mapping[str, Any]) -> str:
     )
 
 
+def _stands_on(name: str) -> list[str]:
+    """Name the modules of this folder that a module imports, each once and after what it imports."""
+    found: dict[str, None] = {}
+    for names in _IMPORT.findall(_source(name)):
+        for one in names.split(", "):
+            found |= dict.fromkeys([*_stands_on(one), one])
+    return list(found)
+
+
+def _source(name: str) -> str:
+    return (_HERE / f"{name}.py").read_text(encoding="utf-8")
+
+
 def _text(name: str) -> str:
-    """A module's text, with the modules of this folder that it imports made from theirs."""
-    source = (_HERE / f"{name}.py").read_text(encoding="utf-8")
-    return _IMPORT.sub(lambda found: "\n".join(map(_module, found[1].split(", "))), source)
+    """Return a module's text, with what it imports of this folder taken from what was made of it."""
+    return _IMPORT.sub(
+        lambda found: "import sys\n" + "\n".join(map(_taken, found[1].split(", "))), _source(name)
+    )
+
+
+def _taken(name: str) -> str:
+    return f"{name} = sys.modules['bramble.remote.{name}']"
 
 
 def _module(name: str) -> str:
-    made = f"import types\n{name} = types.ModuleType({name!r})"
-    return f"{made}\nexec({_text(name)!r}, {name}.__dict__)"
+    """Return what makes a module of the folder, once for all that import it."""
+    made = f"{name} = sys.modules['bramble.remote.{name}'] = types.ModuleType('{name}')"
+    return f"{made}\nexec({_text(name)!r}, {name}.__dict__)\n"
 
 
 def answer(output: str) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def test_what_programs_for_nodes_import_of_each_other_goes_with_them():
     for name, others in needed.items():
         text = "" if name == "__init__" else program(name, {})
         assert "from bramble" not in text
-        assert [other for other in others if f"types.ModuleType('{other}')" not in text] == []
+        assert [other for other in others if text.count(f"types.ModuleType('{other}')") != 1] == []
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ OTHERWISE = {
     "apt_install.py": "a lock",
     "bandwidth.py": "/proc",
     "build_engine.py": "what a boot throws away, and the new release's folder",
+    "build_source.py": "a source without its stamp, which comes last",
     "edit_boot.py": "a stamp in /run",
     "follow.py": "/run",
     "install_release.py": "the new release's folder",

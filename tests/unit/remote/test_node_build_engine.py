@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from bramble.remote import build_engine
-from bramble.remote.build_engine import BuildError
+from bramble.remote import build_engine, build_proof, build_source, build_tools
+from bramble.remote.build_tools import BuildError
 from bramble.roles.engine import amx
 from bramble.roles.engine import kleidiai as kleidiai_role
 
@@ -74,7 +74,7 @@ def files(folder: Path) -> list[str]:
 
 
 def test_an_archive_is_unpacked_without_its_upper_folders_and_its_git(source, folder):
-    build_engine.get_source(source, str(folder))
+    build_source.get_source(source, str(folder))
     assert files(folder) == [".bramble-source", "CMakeLists.txt", "src/a.cpp"]
     assert sorted(os.listdir(folder.parent)) == ["src"]
     assert not os.path.exists(source["upload"])
@@ -84,35 +84,35 @@ def test_an_archive_may_have_its_project_at_the_root(source, folder, tree, tmp_p
     with tarfile.open(source["upload"], "w") as archive:
         archive.add(tree / "pkg-1" / "vendor" / "llama.cpp", ".")
     found = hashlib.sha256(Path(source["upload"]).read_bytes()).hexdigest()
-    build_engine.get_source(source | {"sha256": found, "subdir": ""}, str(folder))
+    build_source.get_source(source | {"sha256": found, "subdir": ""}, str(folder))
     assert files(folder) == [".bramble-source", "CMakeLists.txt", "src/a.cpp"]
 
 
 def test_an_archive_of_another_content_is_refused(source, folder):
     with pytest.raises(BuildError, match=r"nothing was built\. Correct engine\.source\.archive"):
-        build_engine.get_source(source | {"sha256": "0" * 64}, str(folder))
+        build_source.get_source(source | {"sha256": "0" * 64}, str(folder))
     assert not folder.exists()
     assert not os.path.exists(f"{folder}.new.archive")
 
 
 def test_what_is_hashed_is_what_is_unpacked(source, folder, monkeypatch):
     """Others may write to the upload while we read it: only our own copy counts."""
-    real = build_engine.sha256
+    real = build_tools.sha256
 
     def swap(path, *algorithm):
         assert path != source["upload"]
         Path(source["upload"]).write_bytes(b"swapped")
         return real(path, *algorithm)
 
-    monkeypatch.setattr(build_engine, "sha256", swap)
-    build_engine.get_source(source, str(folder))
+    monkeypatch.setattr(build_tools, "sha256", swap)
+    build_source.get_source(source, str(folder))
     assert "CMakeLists.txt" in files(folder)
 
 
 def test_a_whole_source_of_the_same_identity_is_kept(source, folder, capsys):
-    build_engine.get_source(source, str(folder))
+    build_source.get_source(source, str(folder))
     (folder / "kept").write_text("x")
-    build_engine.get_source(source, str(folder))
+    build_source.get_source(source, str(folder))
     assert (folder / "kept").exists()
     assert "the source is there already" in capsys.readouterr().out
 
@@ -121,7 +121,7 @@ def test_a_source_of_another_identity_is_replaced(source, folder):
     folder.mkdir()
     (folder / "stale").write_text("x")
     (folder / ".bramble-source").write_text('{"kind": "git"}')
-    build_engine.get_source(source, str(folder))
+    build_source.get_source(source, str(folder))
     assert not (folder / "stale").exists()
 
 
@@ -131,7 +131,7 @@ def test_half_a_source_is_thrown_away(source, folder):
     (new / "half").write_text("x")
     folder.mkdir()
     (folder / "also-half").write_text("x")
-    build_engine.get_source(source, str(folder))
+    build_source.get_source(source, str(folder))
     assert files(folder) == [".bramble-source", "CMakeLists.txt", "src/a.cpp"]
     assert not new.exists()
 
@@ -163,7 +163,7 @@ def repository(tmp_path, monkeypatch):
 @needs_git
 def test_a_git_source_is_the_pinned_commit_without_its_history(repository, folder):
     source = {"kind": "git", "url": repository.url, "commit": repository.first}
-    build_engine.get_source(source, str(folder))
+    build_source.get_source(source, str(folder))
     assert files(folder) == [".bramble-source", "CMakeLists.txt"]
     assert (folder / "CMakeLists.txt").read_text() == "first"
 
@@ -172,16 +172,16 @@ def test_a_git_source_is_the_pinned_commit_without_its_history(repository, folde
 def test_a_commit_that_the_repository_lacks_is_refused(repository, folder):
     source = {"kind": "git", "url": repository.url, "commit": "a" * 40}
     with pytest.raises(BuildError, match=r"git -C .* ended with exit code \d+"):
-        build_engine.get_source(source, str(folder))
+        build_source.get_source(source, str(folder))
     assert not folder.exists()
 
 
 @needs_git
 def test_another_commit_than_the_asked_one_is_refused(repository, folder, monkeypatch):
-    monkeypatch.setattr(build_engine, "output", lambda *argv: repository.second)
+    monkeypatch.setattr(build_tools, "output", lambda *argv: repository.second)
     source = {"kind": "git", "url": repository.url, "commit": repository.first}
     with pytest.raises(BuildError, match=f"gave commit {repository.second} for {repository.first}"):
-        build_engine.get_source(source, str(folder))
+        build_source.get_source(source, str(folder))
     assert not folder.exists()
 
 
@@ -268,7 +268,7 @@ def cache(tmp_path, monkeypatch):
             calls.append(argv)
             (tmp_path / "CMakeCache.txt").write_text(text)
 
-        monkeypatch.setattr(build_engine, "call", call)
+        monkeypatch.setattr(build_tools, "call", call)
         return calls
 
     return write
@@ -340,7 +340,7 @@ def test_kleidiai_is_taken_from_its_archive_without_the_pass_that_crashes_gcc_12
 ):
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "CMakeLists.txt").write_text(ASKS_FOR_KLEIDIAI)
-    options = build_engine.kleidiai(kleidiai, str(tmp_path / "work"))
+    options = build_source.kleidiai(kleidiai, str(tmp_path / "work"))
     options |= build_engine.hooked(kleidiai_role.HOOK, str(tmp_path / "work"))
     build = tmp_path / "build"
     build_engine.configure(str(tmp_path / "src"), str(build), {"GGML_CPU_KLEIDIAI": "ON"} | options)
@@ -397,19 +397,19 @@ def test_the_tile_configuration_is_stored_whole(hook, tmp_path):
 
 @pytest.mark.parametrize("subdir", ["", "kleidiai-1.24.0"])
 def test_kleidiais_folder_is_named_or_the_only_one(kleidiai, tmp_path, subdir):
-    options = build_engine.kleidiai(kleidiai | {"subdir": subdir}, str(tmp_path / "work"))
+    options = build_source.kleidiai(kleidiai | {"subdir": subdir}, str(tmp_path / "work"))
     assert Path(options["FETCHCONTENT_SOURCE_DIR_KLEIDIAI"], "CMakeLists.txt").exists()
     assert options["FETCHCONTENT_FULLY_DISCONNECTED"] == "ON"
 
 
 def test_an_archive_without_kleidiai_is_refused(kleidiai, tmp_path):
     with pytest.raises(BuildError, match=r"no CMakeLists\.txt there; correct its subdir"):
-        build_engine.kleidiai(kleidiai | {"subdir": "kleidiai-1.24.0/kai"}, str(tmp_path / "work"))
+        build_source.kleidiai(kleidiai | {"subdir": "kleidiai-1.24.0/kai"}, str(tmp_path / "work"))
 
 
 def test_another_archive_of_kleidiai_is_refused_by_its_setting(kleidiai, tmp_path):
     with pytest.raises(BuildError, match=r"Correct engine\.kleidiai\.archive"):
-        build_engine.kleidiai(kleidiai | {"sha256": "0" * 64}, str(tmp_path / "work"))
+        build_source.kleidiai(kleidiai | {"sha256": "0" * 64}, str(tmp_path / "work"))
 
 
 def released(kleidiai, **more):
@@ -422,16 +422,16 @@ def released(kleidiai, **more):
 
 def test_kleidiai_is_downloaded_and_held_against_llama_cpps_own_sum(kleidiai, tmp_path):
     work = str(tmp_path / "work")
-    options = build_engine.kleidiai(released(kleidiai), work)
+    options = build_source.kleidiai(released(kleidiai), work)
     assert Path(options["FETCHCONTENT_SOURCE_DIR_KLEIDIAI"], "CMakeLists.txt").exists()
     with pytest.raises(BuildError, match=r"md5 is \w{32} and the inventory pins 0{32};"):
-        build_engine.kleidiai(released(kleidiai, md5="0" * 32), work)
+        build_source.kleidiai(released(kleidiai, md5="0" * 32), work)
 
 
 def test_a_download_that_fails_tells_of_the_local_archive(kleidiai, tmp_path):
     lost = released(kleidiai, url=(tmp_path / "lost").as_uri())
     with pytest.raises(BuildError, match=r"cannot be fetched .* give engine\.kleidiai\.archive"):
-        build_engine.kleidiai(lost, str(tmp_path / "work"))
+        build_source.kleidiai(lost, str(tmp_path / "work"))
 
 
 @pytest.mark.parametrize(
@@ -443,12 +443,12 @@ def test_a_download_that_fails_tells_of_the_local_archive(kleidiai, tmp_path):
 )
 def test_kernels_that_were_asked_for_are_counted_in_the_program(monkeypatch, symbols, count):
     asked = []
-    monkeypatch.setattr(build_engine, "output", lambda *argv: asked.append(argv) or symbols)
+    monkeypatch.setattr(build_tools, "output", lambda *argv: asked.append(argv) or symbols)
     if count is None:
         with pytest.raises(BuildError, match="none of KleidiAI's kernels"):
-            build_engine.kleidiai_kernels("server", "aarch64-linux-gnu-")
+            build_proof.kleidiai_kernels("server", "aarch64-linux-gnu-")
     else:
-        assert build_engine.kleidiai_kernels("server", "aarch64-linux-gnu-") == count
+        assert build_proof.kleidiai_kernels("server", "aarch64-linux-gnu-") == count
     assert asked == [("aarch64-linux-gnu-nm", "server")]
 
 
@@ -457,7 +457,7 @@ def test_kernels_that_were_asked_for_are_counted_in_the_program(monkeypatch, sym
 
 def test_a_command_that_fails_is_named():
     with pytest.raises(BuildError, match=r"^sh -c exit 3 \.\.\. ended with exit code 3$"):
-        build_engine.call("sh", "-c", "exit 3")
+        build_tools.call("sh", "-c", "exit 3")
 
 
 # The release
@@ -489,8 +489,8 @@ def build(tmp_path):
 @pytest.fixture
 def query(tmp_path, monkeypatch):
     """What to install, where no stripper and no compiler is needed."""
-    monkeypatch.setattr(build_engine, "call", lambda *argv: None)
-    monkeypatch.setattr(build_engine, "output", lambda *argv: "c++ (Debian) 12.2.0\nmore")
+    monkeypatch.setattr(build_tools, "call", lambda *argv: None)
+    monkeypatch.setattr(build_tools, "output", lambda *argv: "c++ (Debian) 12.2.0\nmore")
     (tmp_path / "releases").mkdir()
     return {
         "release": str(tmp_path / "releases" / "abc"),
@@ -535,13 +535,13 @@ def test_a_release_appears_by_one_rename_with_its_manifest_in_it(query, build, m
 
 
 def test_the_manifest_is_written_after_every_program(query, build, monkeypatch):
-    real = build_engine.sha256
+    real = build_tools.sha256
 
     def no_manifest_yet(path):
         assert not (Path(path).parents[1] / "manifest.json").exists()
         return real(path)
 
-    monkeypatch.setattr(build_engine, "sha256", no_manifest_yet)
+    monkeypatch.setattr(build_tools, "sha256", no_manifest_yet)
     build_engine.install(query, str(build))
     assert Path(query["release"], "manifest.json").exists()
 
@@ -584,7 +584,7 @@ def test_a_crossed_release_is_not_run_and_is_stripped_by_the_targets_own_program
     query, build, monkeypatch
 ):
     called = []
-    monkeypatch.setattr(build_engine, "call", lambda *argv: called.append(argv[0]))
+    monkeypatch.setattr(build_tools, "call", lambda *argv: called.append(argv[0]))
     (build / "bin" / "llama-server").write_text("no program of this computer")
     build_engine.install(query | {"toolchain": {"prefix": "aarch64-linux-gnu-"}}, str(build))
     assert set(called) == {"aarch64-linux-gnu-strip"}
@@ -607,9 +607,9 @@ def test_what_the_program_tells_of_itself_is_recorded(query, build):
 
 def test_kleidiais_kernels_are_counted_before_the_program_is_stripped(query, build, monkeypatch):
     called = []
-    monkeypatch.setattr(build_engine, "call", lambda *argv: called.append(argv[0]))
+    monkeypatch.setattr(build_tools, "call", lambda *argv: called.append(argv[0]))
     monkeypatch.setattr(
-        build_engine, "output", lambda *argv: called.append(argv[0]) or "0 T kai_run_a"
+        build_tools, "output", lambda *argv: called.append(argv[0]) or "0 T kai_run_a"
     )
     build_engine.install(query | {"kleidiai": {"kind": "download"}}, str(build))
     found = json.loads(Path(query["release"], "manifest.json").read_text())["compiled_in"]
@@ -671,8 +671,13 @@ def test_a_build_takes_its_steps_in_order_and_says_why_it_stopped(
     query, tmp_path, monkeypatch, capsys
 ):
     taken = []
-    for name in ("check_space", "get_source", "configure", "compile_targets"):
-        monkeypatch.setattr(build_engine, name, lambda *_, name=name: taken.append(name))
+    for module, name in (
+        (build_engine, "check_space"),
+        (build_source, "get_source"),
+        (build_engine, "configure"),
+        (build_engine, "compile_targets"),
+    ):
+        monkeypatch.setattr(module, name, lambda *_, name=name: taken.append(name))
     monkeypatch.setenv("CCACHE_DIR", "")
     monkeypatch.setenv("CCACHE_BASEDIR", "")
     whole = query | {
@@ -690,5 +695,5 @@ def test_a_build_takes_its_steps_in_order_and_says_why_it_stopped(
 
 
 def test_a_command_that_is_not_there_is_named():
-    with pytest.raises(build_engine.BuildError, match="no-such-cmake is not installed here"):
-        build_engine.call("no-such-cmake", "--version")
+    with pytest.raises(build_tools.BuildError, match="no-such-cmake is not installed here"):
+        build_tools.call("no-such-cmake", "--version")

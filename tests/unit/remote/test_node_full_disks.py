@@ -11,7 +11,14 @@ from scripted_server import Whole, serving
 from small_disks import mounted
 
 from bramble.llama import store
-from bramble.remote import build_engine, download, fetch_model, pack_release
+from bramble.remote import (
+    build_engine,
+    build_source,
+    build_tools,
+    download,
+    fetch_model,
+    pack_release,
+)
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts file systems: root only")
 MIB = 1024 * 1024
@@ -168,7 +175,7 @@ def test_a_build_that_fills_the_disk_is_thrown_away_and_one_that_does_not_is_kep
         "jobs": 1,
     }
     monkeypatch.setattr(build_engine, "NEEDED_BYTES", 0)
-    monkeypatch.setattr(build_engine, "get_source", lambda *_: None)
+    monkeypatch.setattr(build_source, "get_source", lambda *_: None)
     monkeypatch.setattr(build_engine, "configure", lambda *_: None)
     for name in ("CCACHE_DIR", "CCACHE_BASEDIR"):
         monkeypatch.setenv(name, "")
@@ -176,7 +183,7 @@ def test_a_build_that_fills_the_disk_is_thrown_away_and_one_that_does_not_is_kep
     def compile_targets(build, targets, jobs):
         (work / "src.new").mkdir()
         os.makedirs(build, exist_ok=True)
-        build_engine.call("sh", "-c", f"head -c {size}M /dev/zero >{build}/object.o")
+        build_tools.call("sh", "-c", f"head -c {size}M /dev/zero >{build}/object.o")
 
     monkeypatch.setattr(build_engine, "compile_targets", compile_targets)
     size = 10

@@ -31,6 +31,28 @@ def test_the_same_query_makes_the_same_program():
     assert remote.program("service", {"a": 1}) == remote.program("service", {"a": 1})
 
 
+def test_what_two_modules_import_is_one_module_so_that_an_error_of_the_one_is_caught_by_the_other():
+    """build_source raises what build_engine catches: build_tools.BuildError."""
+    query = {
+        "work": "/nonexistent",
+        "release": "/nonexistent/r",
+        "ccache": "/nonexistent",
+        "source": {"kind": "archive", "upload": "/nonexistent/a", "sha256": "0"},
+    }
+    text = remote.program("build_engine", query).rpartition("raise SystemExit")[0]
+    proof = """
+assert build_source.build_tools is build_tools is build_proof.build_tools
+try:
+    build_source.check_sum("/dev/null", "sha256", "0", "engine.source")
+except build_tools.BuildError as error:
+    print(f"caught: {error}")
+"""
+    done = subprocess.run(
+        [sys.executable, "-Iu", "-"], input=text + proof, text=True, capture_output=True, check=True
+    )
+    assert done.stdout.startswith("caught: the source archive's sha256 is e3b0c44")
+
+
 # A command
 
 

@@ -1,0 +1,90 @@
+"""What a build really gave: its flags, kernels, features and needs, read from what was built."""
+
+import os
+import re
+import subprocess
+import tempfile
+
+from bramble.remote import build_tools
+
+TELL_TIMEOUT_S = 30
+
+
+def compiled_in(build):
+    """What the build really has: the flags of ggml's kernels but for warnings, and ggml's parts."""
+    with open(os.path.join(build, "build.ninja"), encoding="utf-8") as file:
+        text = file.read()
+    found = re.search(r"/ggml-cpu\.c\.o: .*?^  FLAGS = (.*?)$", text, re.MULTILINE | re.DOTALL)
+    flags = found[1].split() if found else ["unknown"]
+    return {
+        "cpu_flags": " ".join(flag for flag in flags if not flag.startswith("-W")),
+        "parts": sorted(set(re.findall(r"-DGGML_USE_(\w+)", text))),
+    }
+
+
+def kleidiai_kernels(server, prefix):
+    """How many of KleidiAI's kernels a program has; "compiled in" alone has meant none before."""
+    symbols = build_tools.output(f"{prefix}nm", server)
+    kernels = set(re.findall(r" [Tt] (kai_run_\w+)$", symbols, re.MULTILINE))
+    if not kernels:
+        raise build_tools.BuildError(
+            "llama-server has none of KleidiAI's kernels, though they were asked for"
+        )
+    return len(kernels)
+
+
+def system_info(argv):
+    """What llama-server tells of its features when it starts, None where it tells nothing.
+
+    It is given a model that is not there and a socket of its own, and ends by itself.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        nothing, socket = os.path.join(folder, "none.gguf"), os.path.join(folder, "own.sock")
+        options = ["--offline", "--host", socket, "-m", nothing, "-lv", "4"]
+        try:
+            done = subprocess.run(
+                [*argv, *options], capture_output=True, text=True, timeout=TELL_TIMEOUT_S
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+    line = re.search(r"system_info: (.*)", done.stdout + done.stderr)
+    return dict(re.findall(r"(\w+) = (\w+) \|", line[1].partition("|")[2])) if line else None
+
+
+def needed_versions(paths):
+    """The newest version of the C and C++ libraries' symbols that the programs ask for."""
+    newest: dict[str, tuple[int, ...]] = {}
+    for path in paths:
+        with open(path, "rb") as file:
+            found = re.findall(rb"\b(GLIBC|GLIBCXX)_(\d+(?:\.\d+)+)\0", file.read())
+        for name, version in found:
+            parts = tuple(int(part) for part in version.split(b"."))
+            newest[name.decode()] = max(parts, newest.get(name.decode(), ()))
+    return {name: ".".join(map(str, parts)) for name, parts in sorted(newest.items())}
+
+
+def check_versions(needed, at_most):
+    """Refuse programs that the node's own libraries could not load."""
+    for name, limit in at_most.items():
+        found = needed.get(name, "0")
+        if [int(part) for part in found.split(".")] > [int(part) for part in limit.split(".")]:
+            raise build_tools.BuildError(
+                f"the programs need {name}_{found} and the nodes have {limit} at most; build with "
+                "the compiler of the nodes' own Debian release"
+            )
+
+
+def check_features(told, wants):
+    """Refuse programs that say of themselves that they lack what was asked for."""
+    missing = [name for name in wants if told is not None and name not in told]
+    if missing:
+        raise build_tools.BuildError(
+            f"the new llama-server has no {', '.join(missing)}, only {list(told)}"
+        )
+
+
+def check_starts(server):
+    """Refuse a server that cannot even say its version."""
+    done = subprocess.run([server, "--version"], capture_output=True, text=True)
+    if done.returncode:
+        raise build_tools.BuildError(f"the new llama-server does not start: {done.stderr.strip()}")
