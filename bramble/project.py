@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 SHIPPED = Path(__file__).parent / "shipped"
-"""inventory.py, the deploys, the example inventory and the demo model, in a checkout as links."""
+"""inventory.py, deploys, example inventory, demo model and docs, in a checkout as links."""
 
 VARIABLE = "BRAMBLE_INVENTORY"
 FLEET = "fleet.yml"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("pyproject.toml", "README.md", "LICENSE", "bramble", "roles", "templates", "deploys")
-PARTS += ("inventory", "inventory.py", "models")
+PARTS += ("docs", "inventory", "inventory.py", "models")
 COMMAND = '#!/bin/sh\nexec "{python}" -m pyinfra "$@"\n'
 
 

@@ -26,6 +26,7 @@ def _add_commands() -> None:
         fleet,
         inventory,
         model,
+        pages,
         pull,
         role,
         trial,
@@ -44,6 +45,7 @@ def _add_commands() -> None:
         fit.fit,
         bench.bench,
         role.role,
+        pages.docs,
     )
     model.model.add_command(pull.pull)
     for command in (*own, *inventory.commands, *fleet.commands, *upgrade.commands):

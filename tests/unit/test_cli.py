@@ -571,6 +571,26 @@ def test_checks_are_listed_by_role_and_by_name():
     assert one in of_role
 
 
+# docs
+
+
+def test_pages_are_listed_and_shown_by_their_name_or_its_last_part():
+    listed = bramble("docs").stdout.splitlines()
+    assert {"tutorial", "reference/json", "how-to/install"} <= set(listed)
+    shown = [
+        bramble("docs", name).stdout
+        for name in ("json", "reference/json", "docs/reference/json.md")
+    ]
+    assert len(set(shown)) == 1
+    assert "bramble verify --json" in shown[0]
+
+
+def test_a_page_that_there_is_not_ends_with_the_one_that_was_meant():
+    done = bramble("docs", "instal")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == "no page 'instal'; did you mean 'install'? (`bramble docs` lists them)\n"
+
+
 # Hosts that there are not, and an inventory that does not load
 
 

@@ -10,9 +10,8 @@ import pytest
 
 from tests.installed import ROOT, install, names
 
-DATA = ("deploys", "inventory/groups", "templates", "roles", "bramble")
-# The recipe that trained the demo model, and what a checkout's own fleet may have.
-LEFT_OUT = ("bramble/shipped/models/demo/", "bramble/shipped/inventory/")
+# The recipe that trained the demo model, what a checkout's own fleet may have, and what makes the site.
+LEFT_OUT = ("bramble/shipped/models/demo/", "bramble/shipped/inventory/", "bramble/shipped/docs/")
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +30,7 @@ def test_the_wheel_has_all_that_the_package_has_and_nothing_else(installed):
     kept = {name for name in files_of_the_package() if not name.startswith(LEFT_OUT)}
     shipped = ("fleet.yml", "groups/virtual.yml", "known_hosts", "models.yml")
     kept |= {f"bramble/shipped/inventory/{name}" for name in shipped}
+    kept |= {f"bramble/shipped/{page.relative_to(ROOT)}" for page in ROOT.glob("docs/**/*.md")}
     found = {name for name in names(installed.wheel) if ".dist-info/" not in name}
     assert found == kept
     assert len(kept) > 300
@@ -74,6 +74,10 @@ def test_an_installed_bramble_makes_a_project_and_knows_its_models_checks_and_se
     assert json.loads(fit.stdout)["verdict"] == "yes"
     checks = json.loads(installed.run("bramble", "checks", "--json", cwd=tmp_path).stdout)
     assert len(checks) > 50
+    page = (ROOT / "docs" / "reference" / "commands.md").read_text()
+    assert installed.run("bramble", "docs", "reference/commands", cwd=tmp_path).stdout.strip() == (
+        page.strip()
+    )
 
 
 def test_pyinfra_and_bramble_run_the_projects_deploys_and_report_there(installed, tmp_path):
