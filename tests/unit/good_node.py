@@ -147,20 +147,29 @@ def recorded_look() -> dict[str, Any]:
     return look
 
 
+ROLES = registry.in_order(
+    registry.role(name)
+    for name in (
+        *("base", "storage", "memory", "power", "boot", "engine", "model", "serving", "watchdog"),
+    )
+)
+"""The roles that the good node has: another one has a good node of its own."""
+
+
 def settings(**changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The sections of every role, with some values changed; local paths are below /inventory."""
+    """The sections of these roles, with some values changed; local paths are below /inventory."""
     return {
         role.name: role.settings.model_validate(
             {**SETTINGS.get(role.name, {}), **changes.get(role.name, {})},
             context={"folder": Path("/inventory"), "host": "pi5-a"},
         )
-        for role in registry.roles()
+        for role in ROLES
     }
 
 
 def node_plan(board: Board = PI5, **changes: Mapping[str, Any]) -> NodePlan:
     """The plan of a node with these settings."""
-    return make("pi5-a", settings(**changes), board, registry.roles())
+    return make("pi5-a", settings(**changes), board, ROLES)
 
 
 def props(serving: Any) -> Mapping[str, Any]:

@@ -32,6 +32,7 @@ from good_node import (
     OURS,
     PERIODIC,
     PI5,
+    ROLES,
     SHOW,
     SMOKE,
     SSD_LINES,
@@ -59,7 +60,6 @@ from good_node import (
     with_unit_named,
 )
 
-from bramble import registry
 from bramble.checks import (
     Check,
     Finding,
@@ -81,9 +81,7 @@ PLAN = node_plan()
 GOOD = good_look(PLAN)
 ENGINE, MODEL, SERVING = (PLAN.roles[name] for name in ("engine", "model", "serving"))
 MODEL_FILE = Path(MODEL.path).name
-CATALOGUE = {
-    f"{role.name}.{found.name}": found for role in registry.roles() for found in role.checks
-}
+CATALOGUE = {f"{role.name}.{found.name}": found for role in ROLES for found in role.checks}
 RIGHT_ANSWER = {"answer": " 2+2 is 4.", "tokens_per_second": 9.5, "build": "b11300"}
 WHY = Unknown("permission denied")
 CURRENT = "/opt/bramble/engine/current"
@@ -1188,7 +1186,7 @@ def test_every_check_says_in_a_sentence_what_it_proves():
 
 
 def test_no_two_checks_have_the_same_name():
-    every = [c for role in registry.roles() for c in role.checks]
+    every = [c for role in ROLES for c in role.checks]
     assert len(every) == len(CATALOGUE)
 
 

@@ -32,7 +32,7 @@ from bramble.virtual.model import Node
 from docs import generate, session
 from docs.pages.written import WRITTEN
 from tests.shapes.models import all_shapes
-from tests.unit.good_node import PI5, node_plan
+from tests.unit.good_node import PI5, ROLES, node_plan
 from tests.unit.good_result import result
 
 ROOT = Path(__file__).parents[2]
@@ -104,7 +104,7 @@ def test_the_picture_in_the_readme_is_what_its_text_makes():
 
 def test_every_program_that_writes_is_known_to_the_page_of_files():
     plan = node_plan()
-    for role in registry.roles():
+    for role in ROLES:
         for step in role.steps(plan.roles[role.name], plan, Snapshot()):
             assert step.why is None or step.program in WRITTEN
 
@@ -144,9 +144,7 @@ def test_the_keys_of_plan_are_documented():
     demo = str(ROOT / "models" / "bramble-demo-q8_0.gguf")
     small = replace(PI5, memory_mib=360)
     plan = node_plan(small, model={"name": "demo", "url": None, "path": demo})
-    todo = {
-        role.name: role.steps(plan.roles[role.name], plan, Snapshot()) for role in registry.roles()
-    }
+    todo = {role.name: role.steps(plan.roles[role.name], plan, Snapshot()) for role in ROLES}
     value = json.loads(json.dumps({"plans": [steps.as_dict(plan, todo)]}))
     assert keys(value) == documented("bramble plan --json")
 

@@ -13,7 +13,7 @@ from bramble.models import gguf, lock
 from bramble.plan import make
 from bramble.roles.serving.checks import model_fits
 from tests.shapes.models import all_shapes
-from tests.unit.good_node import PI5, node_plan, settings
+from tests.unit.good_node import PI5, ROLES, node_plan, settings
 
 SHAPES = all_shapes()
 PI4 = replace(PI5, kind="pi4", cpu_part="0xd08", cpu_features=frozenset({"asimd"}), memory_mib=1840)
@@ -50,7 +50,7 @@ def planned(folder, board, use="qwen2.5-3b:q8_0", serving=(), **model):
     sections["model"] = role.settings.model_validate(
         {"use": use, **model}, context={"folder": folder, "host": "pi4"}
     )
-    return make("pi4", sections, board, registry.roles())
+    return make("pi4", sections, board, ROLES)
 
 
 def test_a_model_that_does_not_fit_is_refused_with_the_numbers_and_the_nearest_quant(folder):

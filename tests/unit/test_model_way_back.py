@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from bramble import registry
 from bramble.inventory.validation import validate
 from bramble.llama import lock as engine_lock
 from bramble.llama.lock import Held, Lock
@@ -14,7 +13,7 @@ from bramble.plan import make
 from bramble.pyinfra import upgrade
 from bramble.roles.model import plan as model
 from bramble.roles.model.settings import Settings
-from tests.unit.good_node import PI5, good_look, node_plan, plain, settings
+from tests.unit.good_node import PI5, ROLES, good_look, node_plan, plain, settings
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)
@@ -52,7 +51,7 @@ def seen(history, **files):
 
 
 def test_a_held_host_stays_at_its_model_and_another_does_not(folder):
-    plan = make("pi5-a", settings() | {"model": decided(folder)}, PI5, registry.roles())
+    plan = make("pi5-a", settings() | {"model": decided(folder)}, PI5, ROLES)
     assert plan.roles["model"].path == PATH
     assert f"--model {PATH}" in plan.roles["serving"].argv
     assert decided(folder, "pi5-b").pin.name == "toy"
@@ -72,7 +71,7 @@ def test_an_inventory_that_names_another_model_than_then_is_followed(folder, sha
 
 
 def test_a_plan_says_that_its_host_went_back_and_how_that_ends(folder):
-    plan = make("pi5-a", settings() | {"model": decided(folder)}, PI5, registry.roles())
+    plan = make("pi5-a", settings() | {"model": decided(folder)}, PI5, ROLES)
     *_, step, _ = model.steps(plan.roles["model"], plan, good_look(plan))
     assert step.why is None
     assert step.note.startswith("pi5-a went back to tiny-q4_0 (engine.lock) and stays there")
@@ -91,7 +90,7 @@ def test_a_second_way_back_is_the_inventorys_own_model_by_its_own_address(folder
 
 
 def test_a_held_model_that_is_gone_is_refused_with_what_to_do(folder):
-    part = make("pi5-a", settings() | {"model": decided(folder)}, PI5, registry.roles())
+    part = make("pi5-a", settings() | {"model": decided(folder)}, PI5, ROLES)
     *_, step, _ = model.steps(part.roles["model"], part, seen([], **{PATH: None}))
     assert step.program == "refuse"
     assert step.query["why"].endswith(

@@ -3,16 +3,23 @@
 from dataclasses import replace
 
 import pytest
-from good_node import good_look, link, node_plan, plain, with_command, with_file, with_unit_named
+from good_node import (
+    ROLES,
+    good_look,
+    link,
+    node_plan,
+    plain,
+    with_command,
+    with_file,
+    with_unit_named,
+)
 
 from bramble import registry
 from bramble.snapshot import FileState, Output, Unit
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)
-OWNED = [
-    (role.name, file.path) for role in registry.roles() for file in PLAN.roles[role.name].files
-]
+OWNED = [(role.name, file.path) for role in ROLES for file in PLAN.roles[role.name].files]
 # A newer bootloader and releases that are superfluous only warn, or are nobody's business.
 OPTIONAL = ("stage_eeprom", "reboot", "prune_releases")
 
@@ -107,7 +114,7 @@ def spoiled():
 def test_whatever_a_deploy_would_do_is_found_by_a_check_of_that_role():
     silent, count = [], 0
     for what, look in spoiled():
-        for role in registry.roles():
+        for role in ROLES:
             due = left_to_do(role.name, look)
             count += bool(due)
             if due and not unwell(role.name, look):
@@ -117,9 +124,7 @@ def test_whatever_a_deploy_would_do_is_found_by_a_check_of_that_role():
 
 
 def test_a_good_node_has_nothing_left_to_do():
-    assert [left_to_do(role.name, GOOD) for role in registry.roles()] == [[]] * len(
-        registry.roles()
-    )
+    assert [left_to_do(role.name, GOOD) for role in ROLES] == [[]] * len(ROLES)
     assert isinstance(GOOD.unit("llama-server.service"), Unit)
 
 

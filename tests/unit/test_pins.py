@@ -19,7 +19,7 @@ from bramble.pyinfra import releases
 from bramble.pyinfra.run import Node, impossible
 from bramble.roles.model import plan as model
 from bramble.steps import as_dict
-from tests.unit.good_node import PI5, good_look, node_plan, settings
+from tests.unit.good_node import PI5, ROLES, good_look, node_plan, settings
 
 MODEL = {"name": "toy", "url": "https://example.org/toy.gguf", "sha256": "d" * 64}
 HELD = Held(name="tiny-q4_0", sha256="2" * 64, instead_of="d" * 64)
@@ -105,7 +105,7 @@ def test_a_commit_of_an_upgrade_is_shown_where_it_is_not_the_inventorys(folder):
 
 def test_a_plan_says_it_and_refuses_a_model_that_is_nowhere(folder):
     typed, _ = validate("model", type(settings()["model"]), MODEL, host="a", folder=folder)
-    plan = make("a", settings() | {"model": typed}, PI5, registry.roles())
+    plan = make("a", settings() | {"model": typed}, PI5, ROLES)
     assert plan.pins == (AT_MODEL,)
     look = good_look(plan)
     there = {"model": model.steps(plan.roles["model"], plan, look)}
@@ -122,7 +122,7 @@ def test_a_plan_says_it_and_refuses_a_model_that_is_nowhere(folder):
 
 def test_a_pinned_release_that_nobody_has_is_lacking_before_it_is_tried(folder):
     pinned = settings()["engine"].pinned(PIN)
-    plan = make("a", settings() | {"engine": pinned}, PI5, registry.roles())
+    plan = make("a", settings() | {"engine": pinned}, PI5, ROLES)
     engine = registry.role("engine")
     own = node_plan()
     _given, step, *_ = engine.steps(plan.roles["engine"], plan, good_look(own))

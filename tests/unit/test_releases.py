@@ -5,9 +5,8 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from good_node import good_look, link, node_plan, plain, settings, with_process
+from good_node import ROLES, good_look, link, node_plan, plain, settings, with_process
 
-from bramble import registry
 from bramble.inventory.validation import validate
 from bramble.llama import lock as engine_lock
 from bramble.llama.lock import Lock, Pin, Rolling
@@ -45,7 +44,7 @@ def decided(folder, lock, host="pi5-a", **values):
 
 def planned(section):
     roles = settings() | {"engine": section}
-    return make("pi5-a", roles, PLAN.board, registry.roles())
+    return make("pi5-a", roles, PLAN.board, ROLES)
 
 
 # The lock

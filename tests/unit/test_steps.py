@@ -9,6 +9,7 @@ from good_node import (
     ADDRESSES,
     GOVERNOR,
     GOVERNOR_UNIT,
+    ROLES,
     ROUTE,
     SHOW,
     UNIT,
@@ -55,9 +56,7 @@ def times(runtime: str, reboot: str) -> Output:
 def all_steps(look: Snapshot, plan: NodePlan = PLAN) -> dict[str, Step]:
     """Every role's steps by name."""
     return {
-        step.name: step
-        for role in registry.roles()
-        for step in role.steps(plan.roles[role.name], plan, look)
+        step.name: step for role in ROLES for step in role.steps(plan.roles[role.name], plan, look)
     }
 
 
@@ -118,7 +117,7 @@ def test_there_are_always_as_many_steps():
 
 def test_the_look_asks_for_all_that_the_steps_read():
     """Every file, unit, user and URL of a good look is one that the roles asked to see."""
-    query = look_at(settings(), registry.roles())
+    query = look_at(settings(), ROLES)
     patterns = [Path(pattern) for pattern in query["files"]]
     unasked = [path for path in GOOD.files if not any(Path(path).match(str(p)) for p in patterns)]
     assert unasked == []
@@ -643,7 +642,7 @@ def taken_back(look: Snapshot) -> dict[str, dict[str, Step]]:
     """By role, the steps that have something to take back."""
     found = {
         name: role.revert(PLAN.roles[name], PLAN, look)
-        for name, role in ((role.name, role) for role in registry.roles())
+        for name, role in ((role.name, role) for role in ROLES)
         if name in ("engine", "model", "serving")
     }
     return {
