@@ -111,9 +111,9 @@ def _run(node: Node, check: Check) -> Result:
     )
 
 
-def expect(want: str, got: str, well: bool, remedy: str) -> Finding:
-    """Pass when `well`; otherwise fail with what to do."""
-    return Finding("pass" if well else "fail", want, got, "" if well else remedy)
+def expect(want: str, got: str, ok: bool, remedy: str) -> Finding:
+    """Pass when `ok`; otherwise fail with what to do."""
+    return Finding("pass" if ok else "fail", want, got, "" if ok else remedy)
 
 
 def skip(want: str, why: str) -> Finding:

@@ -17,7 +17,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bramble.fit.kept import Kept
+from bramble.fit.dims import Dims
 
 FOLDER = "bench"
 VERSION = 1
@@ -52,7 +52,7 @@ class Model(_Frozen):
 
     name: str
     sha256: str
-    dimensions: Kept | None = None
+    dimensions: Dims | None = None
 
 
 class Bandwidth(_Frozen):

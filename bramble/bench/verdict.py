@@ -61,7 +61,7 @@ class Judged:
     articles: tuple[articles.Row, ...]
 
     @property
-    def well(self) -> bool:
+    def ok(self) -> bool:
         """Whether it ended with figures that are neither impossible nor far below."""
         bad = self.claim is not None and self.claim.verdict in ("impossible", "far below")
         return bool(self.result.good) and self.result.problem is None and not bad

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from bramble.sanitize import printable
+from bramble.sanitize import sanitize
 
 
 @click.command("ask")
@@ -43,13 +43,13 @@ def ask(question: str, host: str | None, max_tokens: int, as_json: bool) -> None
             words = []
             for word in answer(client, serving.port, question, max_tokens):
                 words.append(word)
-                click.echo(printable(word, "\n\t") if not as_json else "", nl=False)
+                click.echo(sanitize(word, "\n\t") if not as_json else "", nl=False)
     except SshError as error:
-        click.echo(printable(str(error)), err=True)
+        click.echo(sanitize(str(error)), err=True)
         raise click.exceptions.Exit(1) from None
     except (OSError, EOFError, http.client.HTTPException, ValueError) as error:
         said = str(error) or "the connection ended"
-        click.echo(printable(f"{chosen.name}: no answer: {said}"), err=True)
+        click.echo(sanitize(f"{chosen.name}: no answer: {said}"), err=True)
         raise click.exceptions.Exit(1) from None
     text = "".join(words)
     report = {"host": chosen.name, "question": question, "answer": text}

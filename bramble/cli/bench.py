@@ -28,8 +28,8 @@ class _Row:
     judged: Judged | None
 
     @property
-    def well(self) -> bool:
-        return not self.why and self.judged is not None and self.judged.well
+    def ok(self) -> bool:
+        return not self.why and self.judged is not None and self.judged.ok
 
 
 @click.command("bench")
@@ -101,7 +101,7 @@ def bench(
         click.echo("\n".join(line for row in rows for line in _lines(row)))
         if drawn:
             click.echo(f"chart: {_shown(str(drawn))}")
-    raise click.exceptions.Exit(0 if all(row.well for row in rows) else 1)
+    raise click.exceptions.Exit(0 if all(row.ok for row in rows) else 1)
 
 
 def _check(hosts: Sequence[str], chart: Path | None) -> None:
@@ -252,7 +252,7 @@ def _as_dict(row: _Row) -> dict[str, Any]:
     from bramble.bench.verdict import beside
 
     judged = row.judged
-    told: dict[str, Any] = {"host": row.host, "file": row.file, "why": row.why, "well": row.well}
+    told: dict[str, Any] = {"host": row.host, "file": row.file, "why": row.why, "ok": row.ok}
     parts = (
         "result",
         "answer",

@@ -17,7 +17,7 @@ import click
 
 from bramble import computer, project, report
 from bramble.cli.terminal import say
-from bramble.sanitize import printable
+from bramble.sanitize import sanitize
 
 if TYPE_CHECKING:
     from bramble.inventory import Host
@@ -71,7 +71,7 @@ class Outcome:
         for entry in self.events:
             why = entry.get("why") if entry["event"] == "host" else entry.get("problem")
             if entry.get("host") in whys and why:
-                whys[entry["host"]] = printable(why.strip().splitlines()[-1])
+                whys[entry["host"]] = sanitize(why.strip().splitlines()[-1])
         for entry in self.of("host"):
             if entry["state"] == "unreachable":
                 whys[entry["host"]] = self.last_words.get(entry["host"], entry["why"])
@@ -156,7 +156,7 @@ def run(
 def _tell_end(left: Outcome) -> None:
     """Say how a run ended that got to no host, with its own last words."""
     words = [line for line in left.log.read_text(encoding="utf-8").splitlines() if line.strip()]
-    said = "\n".join(printable(click.unstyle(line)) for line in words[-LAST_WORDS:])
+    said = "\n".join(sanitize(click.unstyle(line)) for line in words[-LAST_WORDS:])
     say(f"{said}\n{left.cut_off} (the whole log: {left.log})", err=True)
 
 
@@ -190,7 +190,7 @@ def _call(
                 text.write(line)
                 telling = _TELLING.match(click.unstyle(line))
                 if telling and not _HUMDRUM.match(telling["text"].strip()):
-                    listen(telling["host"], printable(telling["text"].rstrip()))
+                    listen(telling["host"], sanitize(telling["text"].rstrip()))
             return process.wait()
         except KeyboardInterrupt:
             process.send_signal(signal.SIGINT)

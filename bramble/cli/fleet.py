@@ -11,7 +11,7 @@ import click
 
 from bramble.cli import driver
 from bramble.cli.terminal import say
-from bramble.sanitize import printable
+from bramble.sanitize import sanitize
 
 if TYPE_CHECKING:
     from bramble.checks import Result, Status
@@ -200,7 +200,7 @@ def _print_results(results: Iterable[Result], verbose: bool) -> None:
 def _print_result(result: Result) -> None:
     """Show one result: a line, and what was wanted and what to do where it is not well."""
     status = click.style(f"{result.status:7}", fg=_COLOURS.get(result.status))
-    say(f"  {status} {result.role}.{result.check}: {printable(result.got)}", hang=8)
+    say(f"  {status} {result.role}.{result.check}: {sanitize(result.got)}", hang=8)
     if result.status not in _WELL:
         say(f"{'':10}wanted: {result.want}\n{'':10}to do: {result.remedy}")
 

@@ -11,7 +11,7 @@ import click
 
 from bramble.cli import hub, model_files
 from bramble.cli.inventory import existing_folder, refuse, tell_folder, tell_pins
-from bramble.sanitize import printable
+from bramble.sanitize import sanitize
 
 if TYPE_CHECKING:
     from bramble.models.catalogue import Place
@@ -134,16 +134,14 @@ def lock(
         try:
             outcome = settle(name, known.get(name), locked.get(name), asked, update=update)
         except HubUnreachable as error:
-            raise click.ClickException(
-                printable(f"{error}; {lockfile.FILE} is as it was")
-            ) from None
+            raise click.ClickException(sanitize(f"{error}; {lockfile.FILE} is as it was")) from None
         if outcome.entry and outcome.state != "failed":
             entry, problem = measured(outcome.entry, asked)
             says = f"{outcome.says}; {problem}" if problem else outcome.says
             outcome = replace(outcome, entry=entry, says=says)
         outcomes.append(outcome)
         if not as_json:
-            click.echo(printable(f"{outcome.name}: {outcome.state}: {outcome.says}"))
+            click.echo(sanitize(f"{outcome.name}: {outcome.state}: {outcome.says}"))
     locked |= {outcome.name: outcome.entry for outcome in outcomes if outcome.entry}
     changed = lockfile.write(place, locked) if locked else False
     _tell(outcomes, place / lockfile.FILE, changed, as_json)

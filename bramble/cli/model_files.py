@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import click
 
 from bramble.cli import driver
-from bramble.sanitize import printable
+from bramble.sanitize import sanitize
 
 
 def show(hosts: tuple[str, ...], as_json: bool, *, verify: bool) -> NoReturn:
@@ -46,7 +46,7 @@ def _print(row: dict[str, Any]) -> None:
         sha256 = f"sha256 {model['sha256'][:12]}, " if model["sha256"] else ""
         state = f"{model['state']}, " if model["state"] else ""
         size = model["size_bytes"] / 1e9
-        path = printable(model["path"])
+        path = sanitize(model["path"])
         click.echo(f"  {path}  {size:.2f} GB, {sha256}{state}{model['what']}")
         if model["damaged"]:
             click.echo(

@@ -61,12 +61,12 @@ def upgrade(
     for several in _batches(names, batch):
         before, lock = lock, _with(lock, several)
         engine_lock.write(inventory.folder, lock)
-        found, well = _roll(several, again, as_json)
+        found, ok = _roll(several, again, as_json)
         rows |= found
         bad = [name for name, row in found.items() if row["state"] == "failed"]
         lock = _without(lock, before, bad)
         engine_lock.write(inventory.folder, lock)
-        if bad or not well:
+        if bad or not ok:
             break
     lock = _ended(inventory, lock)
     engine_lock.write(inventory.folder, lock)

@@ -8,8 +8,8 @@ from threading import Lock
 from typing import Any
 
 from bramble import registry
+from bramble.fit.dims import Dims, dims_of
 from bramble.fit.geometry import geometry
-from bramble.fit.kept import Kept, kept
 from bramble.fit.source import SourceError, header
 from bramble.models import cache
 from bramble.models.gguf import GgufError, Header
@@ -50,23 +50,23 @@ def with_dimensions(
     return found
 
 
-def _of_address(url: str, by_node: Callable[[str], Header] | None) -> Kept | str:
+def _of_address(url: str, by_node: Callable[[str], Header] | None) -> Dims | str:
     """What the header at an address says, or why it could not be read."""
     found = _from_here(url)
-    if isinstance(found, Kept) or by_node is None:
+    if isinstance(found, Dims) or by_node is None:
         return found
     there = _said(by_node, url)
-    return there if isinstance(there, Kept) else f"{found} {there}"
+    return there if isinstance(there, Dims) else f"{found} {there}"
 
 
 @lru_cache
-def _from_here(url: str) -> Kept | str:
+def _from_here(url: str) -> Dims | str:
     """The same from this computer, once for all hosts of a run."""
     return _said(header, url)
 
 
-def _said(read: Callable[[str], Header], url: str) -> Kept | str:
+def _said(read: Callable[[str], Header], url: str) -> Dims | str:
     try:
-        return kept(geometry(read(url)))
+        return dims_of(geometry(read(url)))
     except (GgufError, SourceError) as error:
         return sentence(str(error))

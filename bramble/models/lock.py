@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from bramble.fit.kept import Kept
+from bramble.fit.dims import Dims
 from bramble.inventory.documents import read
 from bramble.inventory.documents import write as write_document
 from bramble.inventory.problems import InventoryError
@@ -33,7 +33,7 @@ class Locked(Section):
     file: str = option(..., help="The file in the repository.", pattern=GGUF)
     size_bytes: int = option(..., help="The file's size.", unit="bytes", ge=1)
     sha256: str = option(..., help="The file's sha256.", pattern=r"^[0-9a-f]{64}$")
-    fit: Kept | None = option(None, help="The model's dimensions, where its header could be read.")
+    fit: Dims | None = option(None, help="The model's dimensions, where its header could be read.")
 
     def url(self, endpoint: str) -> str:
         """Where a hub has the file: by commit, so that it cannot change."""

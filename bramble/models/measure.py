@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bramble.fit import source
+from bramble.fit.dims import dims_of
 from bramble.fit.geometry import geometry
-from bramble.fit.kept import kept
 from bramble.models.gguf import GgufError
 from bramble.models.hub import Hub
 from bramble.models.lock import Locked
@@ -15,7 +15,7 @@ def measured(entry: Locked, hub: Hub) -> tuple[Locked, str]:
     if entry.fit is not None and not entry.fit.stale:
         return entry, ""
     try:
-        found = kept(geometry(source.header(entry.url(hub.endpoint), hub.auth)))
+        found = dims_of(geometry(source.header(entry.url(hub.endpoint), hub.auth)))
     except (GgufError, source.SourceError, ValueError) as error:
         return entry, f"deploys cannot tell whether it fits, as its header is not read: {error}"
     return entry.model_copy(update={"fit": found}), ""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from bramble.fit.kept import Kept
+from bramble.fit.dims import Dims
 from bramble.plan import Outputs
 from bramble.snapshot import Snapshot
 
@@ -28,8 +28,8 @@ class ModelOutputs(Outputs):
     ssd: str | None
     engine_home: str | None
     when_too_large: Literal["refuse", "warn"]
-    dimensions: Kept | None = None
-    others: Mapping[str, Kept] = field(default_factory=dict)
+    dimensions: Dims | None = None
+    others: Mapping[str, Dims] = field(default_factory=dict)
     unlocked: tuple[str, ...] = ()
 
     @property
@@ -53,8 +53,8 @@ class ModelSettings(Protocol):
     def pin(self) -> ModelFile:
         """The file that they mean."""
 
-    def ahead(self, snapshot: Snapshot) -> Kept | str | None:
+    def ahead(self, snapshot: Snapshot) -> Dims | str | None:
         """Return what the node noted of an unknown model, or its address; None where it is known."""
 
-    def known(self, dimensions: Kept) -> ModelSettings:
+    def known(self, dimensions: Dims) -> ModelSettings:
         """Return the same settings with what the file's header says of it."""

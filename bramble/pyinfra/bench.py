@@ -83,11 +83,11 @@ def measure(node: Node, release: str, step: Step) -> str | Work:
 def _measure(host: Host, node: Node, release: str, step: Step) -> bool:
     assert node.plan is not None
     first = _bandwidth(host)
-    well, output = connection.follow(host, step)
-    problem = None if well else output.strip() or "it failed without a word"
+    ok, output = connection.follow(host, step)
+    problem = None if ok else output.strip() or "it failed without a word"
     seen = connection.look(host, _query(node, step.query["result"]))
     made = _left(seen, step)
-    if well and not made.get("runs"):
+    if ok and not made.get("runs"):
         problem = "the node left no figures; bench again"
     if made.get("runs"):
         bandwidth = _best(first, _bandwidth(host))
@@ -111,9 +111,9 @@ def _broken(made: Mapping[str, Any]) -> str | None:
 
 def _bandwidth(host: Host) -> dict[str, Any]:
     """What memory gives for reading, or why that could not be measured."""
-    well, output = connection.run(host, "bandwidth", {}, BANDWIDTH_TIMEOUT_S)
+    ok, output = connection.run(host, "bandwidth", {}, BANDWIDTH_TIMEOUT_S)
     try:
-        found: dict[str, Any] = remote.answer(output) if well else {"problem": output.strip()}
+        found: dict[str, Any] = remote.answer(output) if ok else {"problem": output.strip()}
     except ValueError as error:
         found = {"problem": f"the node's answer cannot be read: {error}"}
     host.log(

@@ -47,7 +47,7 @@ def run(
     A connection that fails is a failed program.
     """
     try:
-        well, output = host.run_shell_command(
+        ok, output = host.run_shell_command(
             remote.COMMAND,
             print_output=live,
             **_privileges(host, as_root=as_root),
@@ -57,7 +57,7 @@ def run(
         )
     except (OSError, SSHException) as error:
         return False, f"the connection failed: {str(error) or type(error).__name__}"
-    if well:
+    if ok:
         return True, output.stdout
     said = output.stderr or output.stdout
     return False, _remedy(host, said) or said
@@ -99,8 +99,8 @@ def follow(host: Host, step: Step, more: Mapping[str, Any] | None = None) -> tup
 def look(host: Host, query: Mapping[str, Any]) -> Snapshot:
     """One look at the node; all of it Unknown where the probe could not run."""
     asked_at_s = time.time()
-    well, output = run(host, "probe", query, LOOK_TIMEOUT_S, silence_s=LOOK_SILENCE_S)
-    if not well:
+    ok, output = run(host, "probe", query, LOOK_TIMEOUT_S, silence_s=LOOK_SILENCE_S)
+    if not ok:
         return Snapshot(system=Unknown(output.strip() or "the look failed without a word"))
     try:
         return read_snapshot(remote.answer(output), asked_at_s, time.time())
@@ -127,8 +127,8 @@ class Live:
             "max_tokens": 64,
             "timeout_s": ASK_TIMEOUT_S,
         }
-        well, output = run(self.host, "ask", query, ASK_TIMEOUT_S + 30, as_root=False)
-        if not well:
+        ok, output = run(self.host, "ask", query, ASK_TIMEOUT_S + 30, as_root=False)
+        if not ok:
             return Unknown(output.strip())
         try:
             answer: Mapping[str, Any] = remote.answer(output)
@@ -144,6 +144,6 @@ class Live:
         step = Step(
             "Read back", path, "read_back", {"path": path}, detached=True, timeout_s=READ_TIMEOUT_S
         )
-        well, output = follow(self.host, step)
+        ok, output = follow(self.host, step)
         lines = output.strip().splitlines()
-        return lines[-1] if well and lines else Unknown(output.strip() or "it said nothing")
+        return lines[-1] if ok and lines else Unknown(output.strip() or "it said nothing")

@@ -60,8 +60,8 @@ def _send(host: Host, upload: Upload) -> str | None:
     """Send one file to a place that was made for it; nothing of it stays where that fails."""
     size = upload.local.stat().st_size if upload.local.exists() else 0
     query = {"path": upload.remote, "size_bytes": size}
-    well, output = connection.run(host, "receive", query, UPLOAD_TIMEOUT_S)
-    if not well:
+    ok, output = connection.run(host, "receive", query, UPLOAD_TIMEOUT_S)
+    if not ok:
         return f"{upload.local} cannot be sent: {output.strip()}"
     try:
         host.put_file(str(upload.local), upload.remote)
@@ -74,10 +74,10 @@ def _send(host: Host, upload: Upload) -> str | None:
 def _run(host: Host, step: Step) -> str | None:
     """Run the step's program; the problem in words when it failed."""
     if step.detached:
-        well, output = connection.follow(host, step)
+        ok, output = connection.follow(host, step)
     else:
-        well, output = connection.run(host, step.program, _query(step), step.timeout_s)
-    if well:
+        ok, output = connection.run(host, step.program, _query(step), step.timeout_s)
+    if ok:
         return None
     problem = output.strip() or "it failed without a word"
     if not step.detached:  # a detached step's lines were shown as they came

@@ -37,9 +37,9 @@ def by_node(host: Host) -> Callable[[str], Header]:
 
 def _part(host: Host, url: str, start: int, size: int) -> tuple[bytes, int | None]:
     query = {"url": url, "start": start, "size": size}
-    well, output = connection.run(host, "read_start", query, TIMEOUT_S)
+    ok, output = connection.run(host, "read_start", query, TIMEOUT_S)
     try:
-        told = remote.answer(output) if well else {"problem": output.strip()}
+        told = remote.answer(output) if ok else {"problem": output.strip()}
         if "problem" in told:
             raise SourceError(f"the node cannot read it: {told['problem']}")
         packed = base64.b64decode(told["data"], validate=True)

@@ -42,9 +42,9 @@ def look_through(query: Mapping[str, Any], live: connection.Live) -> Work:
 
 
 def _look_through(host: Host, query: Mapping[str, Any], live: connection.Live) -> bool | Problem:
-    well, output = connection.run(host, "prune_models", query, TIMEOUT_S)
+    ok, output = connection.run(host, "prune_models", query, TIMEOUT_S)
     try:
-        found = remote.answer(output) if well else None
+        found = remote.answer(output) if ok else None
     except ValueError:
         found = None
     if found is None:
@@ -78,8 +78,8 @@ def _read_back(
     if on_disk == row["sha256"]:
         return False, "whole"
     query = {"argv": ["mv", beside.stamp(path), beside.damaged(path)]}
-    well, output = connection.run(host, "command", query, TIMEOUT_S)
-    if not well:
+    ok, output = connection.run(host, "command", query, TIMEOUT_S)
+    if not ok:
         return True, f"damaged: on the disk: {on_disk}; that could not be noted: {output.strip()}"
     this_run().touched(host)
     return True, f"damaged: on the disk: {on_disk}"

@@ -130,8 +130,8 @@ def _taken(host: Host, step: Step, shared: Shared, swarm: Swarm, report: Report)
             continue
         brief = isinstance(choice, Origin) and choice.brief
         more = {"sources": sources, "attempts": BRIEF_ATTEMPTS if brief else None}
-        well, output = connection.follow(host, step, more)
-        if well:
+        ok, output = connection.follow(host, step, more)
+        if ok:
             found = _SOURCE.findall(output)
             source = found[-1] if found else "this node"
             report.write("fetch", host=host.name, sha256=shared.sha256, source=source)
@@ -198,9 +198,9 @@ def _start(name: str, swarm: Swarm, wanted: Shared) -> None:
         "properties": PROPERTIES,
         "whole": shared.path if member.state == "has" else None,
     }
-    well, output = connection.run(host, "start_passing", query, START_TIMEOUT_S)
+    ok, output = connection.run(host, "start_passing", query, START_TIMEOUT_S)
     try:
-        member.url = str(remote.answer(output)["url"]) if well else None
+        member.url = str(remote.answer(output)["url"]) if ok else None
     except (ValueError, LookupError) as error:
         output = f"its answer cannot be read: {error}"
     if member.url is None:

@@ -91,10 +91,10 @@ def run_in_turn(plans: Mapping[str, NodePlan], rounds: int, cool_s: int) -> str 
 
 
 def _run(host: Host, step: Step, plans: Mapping[str, NodePlan]) -> bool:
-    well, output = connection.follow(host, step)
-    problem = None if well else output.strip() or "it failed without a word"
-    found = _result(host, step) if well else None
-    if well and found is None:
+    ok, output = connection.follow(host, step)
+    problem = None if ok else output.strip() or "it failed without a word"
+    found = _result(host, step) if ok else None
+    if ok and found is None:
         problem = f"the node left no figures at {RESULT}; race again"
         host.log(click.style(problem, "red"))
     plain = plans["plain"]

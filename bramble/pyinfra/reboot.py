@@ -35,8 +35,8 @@ def once(
     """
     if not isinstance(host.connector, SSHConnector):
         return "only a host that is reached over SSH can be rebooted by a deploy"
-    well, output = connection.run(host, program, query, timeout_s)
-    if not well:
+    ok, output = connection.run(host, program, query, timeout_s)
+    if not ok:
         return output.strip() or "the reboot was refused without a word"
     try:
         asked = remote.answer(output)
@@ -86,15 +86,15 @@ def _another_boot(host: Host, connector: SSHConnector, before: str) -> str | Non
     try:
         # Not host.connect: a failure there is told to everybody as a host that failed.
         connector.connect()
-        well, output = host.run_shell_command(BOOT_ID, _timeout=ANSWER_S)
+        ok, output = host.run_shell_command(BOOT_ID, _timeout=ANSWER_S)
     except (ConnectError, TimeoutError, OSError, EOFError, SSHException) as error:
         _close(connector)
         return str(error) or type(error).__name__
-    if well and output.stdout.strip() != before:
+    if ok and output.stdout.strip() != before:
         host.connected = True
         return None
     _close(connector)
-    return "it has not gone down yet" if well else output.stderr
+    return "it has not gone down yet" if ok else output.stderr
 
 
 def _drop(host: Host, connector: SSHConnector) -> None:

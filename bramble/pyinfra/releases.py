@@ -138,8 +138,8 @@ def _built(
 def _fetched(host: Host, stored: Stored) -> Entry | str:
     """A host's release in the store of this computer; the problem in words."""
     query = {"release": stored.query["release"]}
-    well, output = connection.run(host, "pack_release", query, PACK_TIMEOUT_S)
-    if not well:
+    ok, output = connection.run(host, "pack_release", query, PACK_TIMEOUT_S)
+    if not ok:
         return output.strip() or "it could not be packed"
     try:
         packed = remote.answer(output)

@@ -102,12 +102,12 @@ def address_of(host: Host) -> str:
 def _connection(host: Host) -> tuple[list[str], list[str]]:
     """The connection's two ends as the node sees them, this computer's first; and its addresses."""
     try:
-        well, output = host.run_shell_command(_ADDRESSES, _sudo=False, _timeout=_TIMEOUT_S)
+        ok, output = host.run_shell_command(_ADDRESSES, _sudo=False, _timeout=_TIMEOUT_S)
     except (OSError, SSHException) as error:
         raise SharingError(
             f"the connection failed: {str(error) or type(error).__name__}"
         ) from error
     said, _, own = (output.stdout.strip().splitlines() or [""])[-1].partition("/")
-    if not well or not said.split():
+    if not ok or not said.split():
         raise SharingError("it does not say from where it is connected to")
     return said.split(), own.split()

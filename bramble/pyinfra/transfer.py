@@ -33,8 +33,8 @@ def pulled(host: Host, stored: Stored, entry: Entry, report: Report) -> tuple[bo
             host.log(f"it cannot pull: {error}")
             return False, None
     query = _query(stored, entry) | {"sources": sources, "upload": None}
-    well, output = connection.run(host, stored.program, query, TIMEOUT_S)
-    if not well:
+    ok, output = connection.run(host, stored.program, query, TIMEOUT_S)
+    if not ok:
         problem = output.strip() or "it could not be installed"
         host.log(click.style(problem, "red"))
         return False, problem

@@ -36,8 +36,8 @@ def confirm(host: Host, program: str, query: Mapping[str, Any], timeout_s: int) 
         )
     if before is not None:
         before.close()
-    well, output = connection.run(host, program, query, timeout_s)
-    return None if well else output.strip() or "the change could not be confirmed"
+    ok, output = connection.run(host, program, query, timeout_s)
+    return None if ok else output.strip() or "the change could not be confirmed"
 
 
 def _connect(connector: SSHConnector) -> str | None:

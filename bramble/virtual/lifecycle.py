@@ -60,12 +60,12 @@ def up(
     wanted = names_for(names, kind) if isinstance(names, int) else list(in_order(names))
     check_kind(wanted, kind)
     require(kind)
-    wish = making.Wish(board, fault, clone_of, ccache)
-    wish.check()
+    desired = making.Desired(board, fault, clone_of, ccache)
+    desired.check()
     if kind == "machine":
-        _start_machines(wanted, wish, on_progress)
+        _start_machines(wanted, desired, on_progress)
     else:
-        _start_containers(wanted, wish, on_progress)
+        _start_containers(wanted, desired, on_progress)
     return [node for node in nodes() if node.name in wanted]
 
 
@@ -80,13 +80,15 @@ def check_kind(names: Sequence[str], kind: Kind) -> None:
             )
 
 
-def _start_containers(wanted: Sequence[str], wish: making.Wish, on_progress: Progress) -> None:
+def _start_containers(
+    wanted: Sequence[str], desired: making.Desired, on_progress: Progress
+) -> None:
     with _locked(on_progress):
         starting.refuse_foreign(name for name in wanted if not spec.runs(name))
         host = apt.read_host()
         base = rootfs.ensure(host, on_progress)
         identity.ensure_client_key()
-        making.make_new(wanted, wish, base, on_progress)
+        making.make_new(wanted, desired, base, on_progress)
         making.ensure_ccache()
         limits.ensure(on_progress)
         network.ensure_bridge()
@@ -95,15 +97,15 @@ def _start_containers(wanted: Sequence[str], wish: making.Wish, on_progress: Pro
     _wait(started, on_progress)
 
 
-def _start_machines(wanted: Sequence[str], wish: making.Wish, on_progress: Progress) -> None:
-    machine_making.check(wish)
+def _start_machines(wanted: Sequence[str], desired: making.Desired, on_progress: Progress) -> None:
+    machine_making.check(desired)
     host = apt.read_host()
     # Before the lock: an image takes minutes, and other nodes can come and go meanwhile.
     base = image.ensure(host, on_progress)
     with _locked(on_progress):
         starting.refuse_foreign(name for name in wanted if not spec.runs(name))
         identity.ensure_client_key()
-        machine_making.make_new(wanted, wish, base, on_progress)
+        machine_making.make_new(wanted, desired, base, on_progress)
         proxy.ensure(host, proxy.MACHINES)
         started = _start(wanted)
     _wait(started, on_progress)

@@ -11,7 +11,7 @@ from bramble.virtual.model import kind_of
 
 
 @dataclass(frozen=True)
-class Wish:
+class Desired:
     """What new nodes shall be."""
 
     board: str
@@ -31,28 +31,28 @@ class Wish:
 
 
 def make_new(
-    names: Sequence[str], wish: Wish, base: Path, on_progress: Callable[[str], None]
+    names: Sequence[str], desired: Desired, base: Path, on_progress: Callable[[str], None]
 ) -> None:
     """Makes those of the nodes that do not exist; clones share one frozen copy of their source."""
     new = [name for name in names if not usable(name, on_progress)]
-    frozen = clones.freeze(wish.clone_of) if wish.clone_of and new else None
+    frozen = clones.freeze(desired.clone_of) if desired.clone_of and new else None
     for name in names:
         if name in new:
-            _make(name, wish, frozen, base)
+            _make(name, desired, frozen, base)
         else:
-            tell_of_other(spec.load(name), wish, on_progress)
+            tell_of_other(spec.load(name), desired, on_progress)
     identity.write_known_hosts()
 
 
-def _make(name: str, wish: Wish, frozen: clones.Frozen | None, base: Path) -> None:
+def _make(name: str, desired: Desired, frozen: clones.Frozen | None, base: Path) -> None:
     below = frozen.layers if frozen else (str(base),)
-    node = spec.Spec(name, wish.board, wish.fault, below, wish.ccache)
+    node = spec.Spec(name, desired.board, desired.fault, below, desired.ccache)
     layers.discard(node.folder)
     upper = layers.Upper(node.upper, [Path(layer) for layer in below])
     # In it are set-user-id programs and keys of another system: nothing for the host's users.
     node.folder.chmod(0o700)
     identity.write(node, upper)
-    doubles.install(upper, wish.board, wish.fault)
+    doubles.install(upper, desired.board, desired.fault)
     if frozen:
         frozen.copy_disk_to(node)
     node.save()
@@ -69,9 +69,9 @@ def usable(name: str, on_progress: Callable[[str], None]) -> bool:
     return not lost or found.running() is not None
 
 
-def tell_of_other(node: spec.Spec, wish: Wish, on_progress: Callable[[str], None]) -> None:
+def tell_of_other(node: spec.Spec, desired: Desired, on_progress: Callable[[str], None]) -> None:
     """A node that was there keeps its make; says so where it is not the wanted one."""
-    if (node.board, node.fault) != (wish.board, wish.fault):
+    if (node.board, node.fault) != (desired.board, desired.fault):
         made = f"a {node.board} with {node.fault or 'no'} fault"
         on_progress(f"{node.name} stays as it was made: {made}; 'down' it to make another")
 

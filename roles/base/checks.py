@@ -58,11 +58,11 @@ def clock_is_right(plan: BasePlan, node: Node) -> Finding:
         return unknown(want, found)
     own = clocks.clock(node.snapshot)
     follows = not isinstance(own, Unknown) and own.synchronised
-    well = "synchronised" if follows else "not synchronised, and near this computer's"
+    ok = "synchronised" if follows else "not synchronised, and near this computer's"
     if plan.ntp and found is None and clocks.ntp_is_off(node.snapshot):
-        found = f"{well}; but NTP is off"
+        found = f"{ok}; but NTP is off"
     remedy = "Give the node a way to an NTP server (see `timedatectl timesync-status`), or deploy."
-    return expect(want, found or well, found is None, remedy)
+    return expect(want, found or ok, found is None, remedy)
 
 
 @check()

@@ -50,9 +50,9 @@ def cmdline_txt_is_one_line(plan: BootPlan, node: Node) -> Finding:
         remedy = f"Mount the boot partition, or restore {boot.cmdline_path} from its .bak."
         return expect(want, f"no {boot.cmdline_path}", False, remedy)
     lines = [line for line in boot.cmdline_txt.split("\n") if line.strip()]
-    well = cmdline.is_one_line(boot.cmdline_txt)
-    got = f"{len(lines)} lines" if len(lines) != 1 else "one line" if well else "blank lines too"
-    return expect(want, got, well, DEPLOY)
+    ok = cmdline.is_one_line(boot.cmdline_txt)
+    got = f"{len(lines)} lines" if len(lines) != 1 else "one line" if ok else "blank lines too"
+    return expect(want, got, ok, DEPLOY)
 
 
 @check()
@@ -123,11 +123,11 @@ def config_txt_has_the_planned_values(plan: BootPlan, node: Node) -> Finding:
         return stop
     text, included = boot.config_txt or "", boot.included
     found = {name: config_txt.last_word(text, name, included) for name in plan.config}
-    well = found == dict(plan.config)
+    ok = found == dict(plan.config)
     got = " ".join(_holding(name, value) for name, value in found.items())
     if boot.config_txt is None:
         return expect(want, f"no {CONFIG}", False, "Mount the boot partition; deploy again.")
-    return expect(want, got, well, DEPLOY)
+    return expect(want, got, ok, DEPLOY)
 
 
 def _holding(name: str, value: str | None) -> str:

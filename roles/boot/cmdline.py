@@ -15,7 +15,7 @@ _TOKEN = re.compile(r'(?:[^ \t\r\n"]|"[^"\n]*"?)+')
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class Desired:
     """What a command line must hold.
 
     `flags` are whole tokens, as a name may be given several times (`cgroup_enable=cpuset` beside
@@ -41,8 +41,8 @@ def is_one_line(text: str) -> bool:
     return bool(text.strip()) and "\n" not in text.removesuffix("\n")
 
 
-def edited(text: str, wish: Wish) -> str:
-    """A cmdline.txt's text with the wish in it: one line, the order kept, nothing else changed.
+def edited(text: str, desired: Desired) -> str:
+    """A cmdline.txt's text with what is desired in it: one line, the order kept, nothing else changed.
 
     Of several lines the first that is not blank counts. A text without any is left as it is: there
     is nothing to boot from in it, and tokens alone would not mend that.
@@ -51,7 +51,7 @@ def edited(text: str, wish: Wish) -> str:
     before = tokens(first)
     if not before:
         return text
-    after = _with_values(_with_flags(before, wish.flags), wish.values)
+    after = _with_values(_with_flags(before, desired.flags), desired.values)
     if after == before and is_one_line(text):
         return text
     return " ".join(after) + ("\n" if text.endswith("\n") else "")
@@ -93,25 +93,27 @@ def _with_values(found: Sequence[str], values: Mapping[str, str]) -> tuple[str, 
     return (*made, *new)
 
 
-def without(text: str, wish: Wish) -> str:
-    """A cmdline.txt's text without the wish's tokens; a text that is more than one line stays."""
+def without(text: str, desired: Desired) -> str:
+    """Return a cmdline.txt's text without the desired tokens; a text of more than one line stays."""
     if not is_one_line(text):
         return text
     before = tokens(text)
-    after = tuple(token for token in before if token not in wish.tokens)
+    after = tuple(token for token in before if token not in desired.tokens)
     if after == before or not after:
         return text
     return " ".join(after) + ("\n" if text.endswith("\n") else "")
 
 
-def missing(line: str, wish: Wish) -> tuple[str, ...]:
+def missing(line: str, desired: Desired) -> tuple[str, ...]:
     """The wanted tokens that are not in force in a line: not there, or undone by a later one."""
     found = tokens(line)
     flags = tuple(
-        flag for flag, undoing in wish.flags.items() if _last(found, flag) <= _last(found, undoing)
+        flag
+        for flag, undoing in desired.flags.items()
+        if _last(found, flag) <= _last(found, undoing)
     )
     given = {name: value for name, _, value in (token.partition("=") for token in found)}
-    values = (f"{n}={value}" for n, value in wish.values.items() if given.get(n) != value)
+    values = (f"{n}={value}" for n, value in desired.values.items() if given.get(n) != value)
     return (*flags, *values)
 
 

@@ -39,7 +39,7 @@ class BootPlan(RolePlan):
 
     elsewhere: str | None
     strange: str | None
-    kernel: cmdline.Wish
+    kernel: cmdline.Desired
     config: Mapping[str, str]
     has_eeprom: bool
     eeprom_update: bool
@@ -67,7 +67,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> BootPlan:
             elsewhere=board.strange
             or f"{board.model}: boot files are edited on a Raspberry Pi 4 or 5 only",
             strange=board.strange,
-            kernel=cmdline.Wish(),
+            kernel=cmdline.Desired(),
             config={},
             has_eeprom=False,
             eeprom_update=False,
@@ -79,7 +79,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> BootPlan:
         outputs=BootOutputs(),
         elsewhere=None,
         strange=None,
-        kernel=cmdline.Wish(
+        kernel=cmdline.Desired(
             flags=MEMORY_FLAG if settings.memory_cgroup else {},
             values={"psi": "1"} if settings.psi else {},
         ),

@@ -30,11 +30,9 @@ def zram_is_swap(plan: MemoryPlan, node: Node) -> Finding:
         return unknown(want, found)
     if found is None:
         return expect(want, f"{ZRAM} is no swap", False, ZRAM_REMEDY)
-    well = (
-        zram_state.is_right_size(plan, wanted, found.size_kib) and found.priority == plan.priority
-    )
+    ok = zram_state.is_right_size(plan, wanted, found.size_kib) and found.priority == plan.priority
     got = f"{round(found.size_kib / 1024)} MiB, priority {found.priority}"
-    return expect(want, got, well, ZRAM_REMEDY)
+    return expect(want, got, ok, ZRAM_REMEDY)
 
 
 @check()
@@ -133,20 +131,18 @@ def swap_file_is_in_use(plan: MemoryPlan, node: Node) -> Finding:
     why = steps.no_place(wanted, look)
     if why or found is None:
         return expect(want, why or f"{wanted.path} is no swap in use", False, remedy)
-    well = (
+    ok = (
         steps.whole(wanted, found.size_kib)
         and found.priority == wanted.priority
         and wanted.is_on_ssd
     )
     got = f"{round(found.size_kib / 1024)} MiB, priority {found.priority}"
     unit = look.unit(wanted.unit)
-    if well and isinstance(unit, Unknown):
+    if ok and isinstance(unit, Unknown):
         return unknown(want, unit)
-    if well and (problem := steps.not_used(wanted, look)):
-        well, got = False, f"{got}; {problem}"
-    return expect(
-        want, got if wanted.is_on_ssd else f"{wanted.path} is not on the SSD", well, remedy
-    )
+    if ok and (problem := steps.not_used(wanted, look)):
+        ok, got = False, f"{got}; {problem}"
+    return expect(want, got if wanted.is_on_ssd else f"{wanted.path} is not on the SSD", ok, remedy)
 
 
 @check(severity="warn")

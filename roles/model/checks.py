@@ -31,12 +31,12 @@ def model_is_the_pinned_one(plan: ModelPlan, node: Node) -> Finding:
 
 def _as_read_back(plan: ModelPlan, host: str, want: str, on_disk: str) -> Finding:
     """The disk's own word: the size and time of the stamp stay as they are when a bit flips."""
-    well = on_disk == plan.sha256
-    got = "the disk has it" if well else f"on the disk: {on_disk}"
+    ok = on_disk == plan.sha256
+    got = "the disk has it" if ok else f"on the disk: {on_disk}"
     return expect(
         want,
         got,
-        well,
+        ok,
         f"The disk damaged {plan.path}, or somebody changed it: run `bramble model verify {host}`, and "
         "deploy again, which fetches it anew. Then look after the disk.",
     )

@@ -13,7 +13,7 @@ SUBFOLDER = "/bramble/models"
 
 
 @dataclass(frozen=True)
-class Wish:
+class Desired:
     """The folder; whether it `stays` as the inventory names it; the SSD's mount; the planned file."""
 
     folder: str
@@ -23,43 +23,43 @@ class Wish:
     size_bytes: int | None
 
 
-def place(wish: Wish, snapshot: Snapshot) -> Step:
+def place(desired: Desired, snapshot: Snapshot) -> Step:
     """Have the folder lead to the SSD where one can be used, and to the card where it is gone."""
-    name, seen = "Choose the models' disk", snapshot.file(wish.folder)
-    if wish.stays or isinstance(seen, Unknown) or isinstance(snapshot.mounts, Unknown):
+    name, seen = "Choose the models' disk", snapshot.file(desired.folder)
+    if desired.stays or isinstance(seen, Unknown) or isinstance(snapshot.mounts, Unknown):
         return Step(name, None)
     if seen is not None and seen.kind == "link":
         why = _stranded(seen.target or "", snapshot)
-        if why and ssd.unusable(wish.mount, snapshot) is None:
-            return _step(name, f"{why}, but at {wish.mount}", wish, "bring")
-        return _step(name, why and f"{why}; the card is used again", wish, "back")
-    why_not = ssd.unusable(wish.mount, snapshot) or _too_small(wish, snapshot)
+        if why and ssd.unusable(desired.mount, snapshot) is None:
+            return _step(name, f"{why}, but at {desired.mount}", desired, "bring")
+        return _step(name, why and f"{why}; the card is used again", desired, "back")
+    why_not = ssd.unusable(desired.mount, snapshot) or _too_small(desired, snapshot)
     if why_not:
-        return Step(name, None, note=f"{wish.folder} is on the card: {why_not}")
-    return _step(name, f"an SSD is mounted at {wish.mount}", wish, "bring")
+        return Step(name, None, note=f"{desired.folder} is on the card: {why_not}")
+    return _step(name, f"an SSD is mounted at {desired.mount}", desired, "bring")
 
 
-def back(wish: Wish, snapshot: Snapshot) -> Step:
+def back(desired: Desired, snapshot: Snapshot) -> Step:
     """Have the folder on the card again; what is on the SSD stays there."""
-    name, seen = "Have the models' folder on the card", snapshot.file(wish.folder)
-    ours = isinstance(seen, FileState) and seen.kind == "link" and seen.target == _target(wish)
-    return _step(name, f"{wish.folder} leads to the SSD" if ours else None, wish, "back")
+    name, seen = "Have the models' folder on the card", snapshot.file(desired.folder)
+    ours = isinstance(seen, FileState) and seen.kind == "link" and seen.target == _target(desired)
+    return _step(name, f"{desired.folder} leads to the SSD" if ours else None, desired, "back")
 
 
-def _target(wish: Wish) -> str | None:
+def _target(desired: Desired) -> str | None:
     """Where the models are on the SSD."""
-    return f"{wish.mount}{SUBFOLDER}" if wish.mount else None
+    return f"{desired.mount}{SUBFOLDER}" if desired.mount else None
 
 
-def _step(name: str, why: str | None, wish: Wish, what: str) -> Step:
+def _step(name: str, why: str | None, desired: Desired, what: str) -> Step:
     if why is None:
         return Step(name, None)
     query = {
         "what": what,
-        "folder": wish.folder,
-        "left": ssd.left_on_card(wish.folder),
-        "to": _target(wish),
-        "mount": wish.mount,
+        "folder": desired.folder,
+        "left": ssd.left_on_card(desired.folder),
+        "to": _target(desired),
+        "mount": desired.mount,
     }
     # What is on the other disk is seen only now.
     return Step(
@@ -77,7 +77,7 @@ def _stranded(target: str, snapshot: Snapshot) -> str | None:
     return f"the models are on an SSD that is not mounted at {mount}"
 
 
-def _too_small(wish: Wish, snapshot: Snapshot) -> str | None:
+def _too_small(desired: Desired, snapshot: Snapshot) -> str | None:
     """Why the SSD has no room for the models that are on the card and the one that is planned."""
     files = {} if isinstance(snapshot.files, Unknown) else snapshot.files
     there = {
@@ -85,9 +85,9 @@ def _too_small(wish: Wish, snapshot: Snapshot) -> str | None:
         for path, seen in files.items()
         if isinstance(seen, FileState) and path.endswith(".gguf")
     }
-    needed = sum(there.values()) + (0 if wish.path in there else wish.size_bytes or 0)
+    needed = sum(there.values()) + (0 if desired.path in there else desired.size_bytes or 0)
     free = {} if isinstance(snapshot.free_bytes, Unknown) else snapshot.free_bytes
-    has = free.get(wish.mount or "", 0)
+    has = free.get(desired.mount or "", 0)
     if needed + RESERVE_BYTES <= has:
         return None
-    return f"{wish.mount} has {has >> 20} MiB free, and the models take {needed >> 20}"
+    return f"{desired.mount} has {has >> 20} MiB free, and the models take {needed >> 20}"

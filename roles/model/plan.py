@@ -247,9 +247,9 @@ def placed(plan: ModelPlan, snapshot: Snapshot) -> Step:
     return disk.place(_wish(plan), snapshot)
 
 
-def _wish(plan: ModelPlan) -> disk.Wish:
+def _wish(plan: ModelPlan) -> disk.Desired:
     """What the models' disk is chosen by."""
-    return disk.Wish(plan.folder, plan.stays, plan.outputs.ssd, plan.path, plan.size_bytes)
+    return disk.Desired(plan.folder, plan.stays, plan.outputs.ssd, plan.path, plan.size_bytes)
 
 
 def prune(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from pydantic import PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
 
+from bramble.fit.dims import Dims, dims_of
 from bramble.fit.geometry import geometry
-from bramble.fit.kept import Kept, kept
 from bramble.fit.source import SourceError, header
 from bramble.inventory.problems import InventoryError, unknown
 from bramble.llama import lock as engine_lock
@@ -45,8 +45,8 @@ class Pin:
     url: str | None
     path: Path | None
     mirror_url: str | None = None
-    fit: Kept | None = None
-    others: Mapping[str, Kept] = field(default_factory=dict)
+    fit: Dims | None = None
+    others: Mapping[str, Dims] = field(default_factory=dict)
     unlocked: tuple[str, ...] = ()
     noted: bool = False
 
@@ -163,7 +163,7 @@ class Settings(Section):
         )
         return made
 
-    def ahead(self, snapshot: Snapshot) -> Kept | str | None:
+    def ahead(self, snapshot: Snapshot) -> Dims | str | None:
         """What the node noted of a model that neither the lock nor this computer knows, or its address.
 
         None where it is known, or where it is on the node already: then nothing is fetched that could
@@ -173,12 +173,12 @@ class Settings(Section):
             return None
         there = isinstance(snapshot.file(self.file), FileState)
         try:
-            noted = Kept.model_validate(note(snapshot, beside.dimensions(self.file)))
+            noted = Dims.model_validate(note(snapshot, beside.dimensions(self.file)))
         except ValidationError:
             return None if there else self._pin.url
         return self._pin.url if noted.stale and not there else noted
 
-    def known(self, dimensions: Kept) -> Settings:
+    def known(self, dimensions: Dims) -> Settings:
         """The same with what the file's header says of it."""
         made = self.model_copy()
         made._pin = replace(self._pin, fit=dimensions, noted=True)
@@ -271,15 +271,15 @@ class Settings(Section):
 
 
 @lru_cache
-def _dimensions(path: Path, size: int) -> Kept | None:
+def _dimensions(path: Path, size: int) -> Dims | None:
     """What a file of this computer says of itself; one that is no model is told by the fetch."""
     try:
-        return kept(geometry(header(str(path))))
+        return dims_of(geometry(header(str(path))))
     except (GgufError, SourceError):
         return None
 
 
-def _others(folder: Path) -> dict[str, Kept]:
+def _others(folder: Path) -> dict[str, Dims]:
     """What is locked and known."""
     return {use: entry.fit for use, entry in _locked_or_none(folder).items() if entry.fit}
 

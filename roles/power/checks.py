@@ -54,8 +54,8 @@ def voltage_is_enough(plan: PowerPlan, node: Node) -> Finding:
         return _unclear(want, found)
     if found is None:
         return _untold(want, node)
-    well = vitals.UNDERVOLTAGE not in found.now
-    return expect(want, want if well else "undervoltage now", well, SUPPLY)
+    ok = vitals.UNDERVOLTAGE not in found.now
+    return expect(want, want if ok else "undervoltage now", ok, SUPPLY)
 
 
 @check(severity="warn")
@@ -158,11 +158,11 @@ def fan_has_its_temperatures(plan: PowerPlan, node: Node) -> Finding:
                 texts[pattern].append((file.text or "").strip())
     trips = sorted(int(text) for text in texts[TRIPS] if text.lstrip("-").isdecimal())
     got = ", ".join(f"{trip / 1000:g} °C" for trip in trips) or "none"
-    well = set(plan.fan_mc) <= set(trips)
+    ok = set(plan.fan_mc) <= set(trips)
     if node.plan.board.kind in WITH_PIN and "gpio-fan" not in texts[COOLERS]:
-        got, well = f"no gpio-fan among the coolers; {got}", False
+        got, ok = f"no gpio-fan among the coolers; {got}", False
     return expect(
-        want, got, well, "Deploy again; it takes hold at a boot: `sudo vclog -m` tells more."
+        want, got, ok, "Deploy again; it takes hold at a boot: `sudo vclog -m` tells more."
     )
 
 

@@ -138,8 +138,8 @@ def build_is_the_running_one(plan: ServingPlan, node: Node) -> Finding:
     if process is None:
         return expect(want, "no process", False, JOURNAL)
     got = f"{process.exe} sha256 {process.exe_sha256[:12]}"
-    well = (process.exe, process.exe_sha256) == (plan.program, recorded)
-    return expect(want, got, well, "Run the deploy again: it restarts the service.")
+    ok = (process.exe, process.exe_sha256) == (plan.program, recorded)
+    return expect(want, got, ok, "Run the deploy again: it restarts the service.")
 
 
 @check()
@@ -201,13 +201,13 @@ def model_answers(plan: ServingPlan, node: Node) -> Finding:
     if "problem" in reply:
         return expect(want, str(reply["problem"]), False, JOURNAL)
     got = str(reply["answer"]).strip()
-    well = bool(got) and (plan.expect is None or plan.expect in got)
+    ok = bool(got) and (plan.expect is None or plan.expect in got)
     remedy = (
         f"The file or the build is broken: `bramble model verify {node.plan.host}`, deploy again."
     )
     if got:
         remedy = f"If that is right, set serving.expect to a part of it. If not: {remedy}"
-    return expect(want, repr(got), well, remedy)
+    return expect(want, repr(got), ok, remedy)
 
 
 @check(severity="warn")
@@ -261,8 +261,8 @@ def model_fits(plan: ServingPlan, node: Node) -> Finding:
             return skip(want, f"model.fit is warn; it takes {answer.total_mib} MiB")
         if answer.verdict == "unknown":
             return Finding("unknown", want, f"at most {answer.total_mib} MiB", answer.sentence)
-        got, well = f"{answer.total_mib} MiB ({answer.verdict})", answer.verdict != "no"
-        return expect(want, got, well, plan.fit.refusal or "")
+        got, ok = f"{answer.total_mib} MiB ({answer.verdict})", answer.verdict != "no"
+        return expect(want, got, ok, plan.fit.refusal or "")
     file = node.snapshot.file(plan.model_path)
     if isinstance(file, Unknown):
         return unknown(want, file)

@@ -70,10 +70,10 @@ def ssd_is_mounted_by_its_uuid(plan: StoragePlan, node: Node) -> Finding:
     entry = fstab.at(text, plan.ssd.mount) if isinstance(text, str) else None
     source = entry.source if entry else None
     places = ", ".join(volume.mountpoints)
-    well = plan.ssd.mount in volume.mountpoints and source == f"UUID={volume.uuid}"
+    ok = plan.ssd.mount in volume.mountpoints and source == f"UUID={volume.uuid}"
     mounted = f"mounted at {places}" if places else "not mounted"
     line = f"{fstab.PATH} says {source}" if source else f"{fstab.PATH} has no line for it"
-    return expect(want, f"{mounted}; {line}", well, DEPLOY)
+    return expect(want, f"{mounted}; {line}", ok, DEPLOY)
 
 
 @check()
@@ -92,8 +92,8 @@ def ssd_options_are_in_force(plan: StoragePlan, node: Node) -> Finding:
     got = f"{','.join(seen.options)}; {'required' if required else 'not required'}"
     if unit.needs_reload:
         got += f"; systemd has read an older {fstab.PATH}"
-    well = "noatime" in seen.options and not required and not unit.needs_reload
-    return expect(want, got, well, DEPLOY)
+    ok = "noatime" in seen.options and not required and not unit.needs_reload
+    return expect(want, got, ok, DEPLOY)
 
 
 @check()

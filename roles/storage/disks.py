@@ -28,7 +28,7 @@ State = Literal["off", "absent", "refused", "format", "ready"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class Desired:
     """The settings of `storage.ssd`, as a plan holds them."""
 
     device: str
@@ -56,33 +56,33 @@ class Choice:
     uuid: str = ""
 
 
-def choose(wish: Wish, look: Snapshot) -> Choice | Unknown:
+def choose(desired: Desired, look: Snapshot) -> Choice | Unknown:
     """The SSD of a node by its settings and one look; never a guess between two."""
-    if wish.device == "off":
+    if desired.device == "off":
         return Choice("off", "storage.ssd.device is off")
     if isinstance(look.disks, Unknown):
         return look.disks
     if isinstance(look.files, Unknown):
         return look.files
     there = naming.There.of(look)
-    found = _by_rule(wish, look, there)
-    return found if isinstance(found, Choice) else _judged(wish, look, there, *found)
+    found = _by_rule(desired, look, there)
+    return found if isinstance(found, Choice) else _judged(desired, look, there, *found)
 
 
 Found = tuple[Disk, Disk | None]
 """A disk, and the one of its volumes that was named, if one was."""
 
 
-def _by_rule(wish: Wish, look: Snapshot, there: There) -> Found | Choice:
-    source, text = wish.device, fstab_text(look)
-    entry = fstab.at(text, wish.mount) if isinstance(text, str) else None
+def _by_rule(desired: Desired, look: Snapshot, there: There) -> Found | Choice:
+    source, text = desired.device, fstab_text(look)
+    entry = fstab.at(text, desired.mount) if isinstance(text, str) else None
     if source == "auto" and entry:
         # What is mounted there at boot already is what the person, or an earlier run, chose.
         source = entry.source
         if not naming.is_of_a_disk(entry):
             return Choice("refused", _no_disk(entry))
     if source == "auto":
-        return _only(wish, there)
+        return _only(desired, there)
     return _named(naming.written(source), there)
 
 
@@ -130,13 +130,13 @@ def _not_alone(name: str, disk: Disk, other: str) -> str:
     )
 
 
-def _only(wish: Wish, there: There) -> tuple[Disk, None] | Choice:
+def _only(desired: Desired, there: There) -> tuple[Disk, None] | Choice:
     """The one USB or NVMe disk that nothing else uses; of several, the one that is ours."""
     free = [
         disk
         for disk in there.disks
         if disk.kind == "disk" and disk.transport in ("usb", "nvme") and disk.size_bytes
-        if not used_at(disk, wish.mount)
+        if not used_at(disk, desired.mount)
     ]
     ours = [disk for disk in free if is_ours(disk, there.names(disk))]
     several = ours or free
@@ -175,26 +175,28 @@ def uuid_of(name: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, name))
 
 
-def _judged(wish: Wish, look: Snapshot, there: There, disk: Disk, volume: Disk | None) -> Choice:
+def _judged(
+    desired: Desired, look: Snapshot, there: There, disk: Disk, volume: Disk | None
+) -> Choice:
     """What is to be done about the disk."""
     name, named = there.name(disk), there.names(disk)
-    refusal = _refusal(wish, disk, volume, name, named)
+    refusal = _refusal(desired, disk, volume, name, named)
     if refusal:
         return Choice("refused", refusal, name, disk)
     ready = volume or _usable(disk)
-    staged = ready and ready.label == STAGED and wish.mount not in ready.mountpoints
+    staged = ready and ready.label == STAGED and desired.mount not in ready.mountpoints
     blank = volume is None and is_blank(disk)
-    if ready and not staged and (wish.erase is None or is_ours(disk, named)):
+    if ready and not staged and (desired.erase is None or is_ours(disk, named)):
         return Choice("ready", f"it holds {contents(disk)}", name, disk, ready, ready.uuid or "")
-    if not (blank or staged or wish.erase in named):
+    if not (blank or staged or desired.erase in named):
         return Choice("refused", _has_data(disk, name, bool(named)), name, disk)
-    against = _against_formatting(wish, look, there, disk)
+    against = _against_formatting(desired, look, there, disk)
     if against:
         return Choice("refused", against, name, disk)
-    return Choice("format", _blank_or_erase(wish, disk), name, disk, disk, uuid_of(name))
+    return Choice("format", _blank_or_erase(desired, disk), name, disk, disk, uuid_of(name))
 
 
-def _against_formatting(wish: Wish, look: Snapshot, there: There, disk: Disk) -> str | None:
+def _against_formatting(desired: Desired, look: Snapshot, there: There, disk: Disk) -> str | None:
     """Why a disk must not be formatted although nothing on it forbids that."""
     name, named, other = there.name(disk), there.names(disk), there.twin(disk)
     if not named:
@@ -214,29 +216,29 @@ def _against_formatting(wish: Wish, look: Snapshot, there: There, disk: Disk) ->
     text = fstab_text(look)
     for entry in fstab.entries(text) if isinstance(text, str) else ():
         here = (volume for _, volume in there.find(naming.written(entry.source)))
-        if entry.target != wish.mount and any(v.path in naming.paths(disk) for v in here):
+        if entry.target != desired.mount and any(v.path in naming.paths(disk) for v in here):
             return f"{fstab.PATH} has {name} at {entry.target} ({entry.fstype}); remove that line first"
     return None
 
 
 def _refusal(
-    wish: Wish, disk: Disk, volume: Disk | None, name: str, named: tuple[str, ...]
+    desired: Desired, disk: Disk, volume: Disk | None, name: str, named: tuple[str, ...]
 ) -> str | None:
     """Why the disk must be left alone, whatever is on it."""
     place = volume or disk
-    elsewhere = used_at(place, wish.mount)
+    elsewhere = used_at(place, desired.mount)
     if elsewhere:
         return f"{name} is in use at {', '.join(elsewhere)}; unmount it there, or name another disk"
     if disk.read_only:
         return f"{name} is read-only; look for its switch, or replace it"
-    if place.size_bytes < wish.least_gib << 30:
+    if place.size_bytes < desired.least_gib << 30:
         return (
             f"{name} has {place.size_bytes / (1 << 30):.1f} GiB, and storage.ssd.least_gib is "
-            f"{wish.least_gib}; use a larger disk"
+            f"{desired.least_gib}; use a larger disk"
         )
-    if wish.erase and wish.erase not in named and not is_ours(disk, named):
+    if desired.erase and desired.erase not in named and not is_ours(disk, named):
         return (
-            f"storage.ssd.erase names {wish.erase}, and the disk is {name}; nothing is touched until "
+            f"storage.ssd.erase names {desired.erase}, and the disk is {name}; nothing is touched until "
             "they agree"
         )
     if volume and (volume.fstype not in USABLE or volume.parts):
@@ -259,7 +261,7 @@ def _usable(disk: Disk) -> Disk | None:
     return None
 
 
-def _blank_or_erase(wish: Wish, disk: Disk) -> str:
+def _blank_or_erase(desired: Desired, disk: Disk) -> str:
     if is_blank(disk):
         return "it is blank"
     return f"storage.ssd.erase allows to erase {contents(disk)}"
@@ -292,11 +294,11 @@ def _has_data(disk: Disk, name: str, has_name: bool) -> str:
     )
 
 
-def must(wish: Wish) -> bool:
+def must(desired: Desired) -> bool:
     """Whether a node without a usable SSD fails."""
-    if wish.required is None:
-        return wish.device not in ("auto", "off") or wish.erase is not None
-    return wish.required
+    if desired.required is None:
+        return desired.device not in ("auto", "off") or desired.erase is not None
+    return desired.required
 
 
 def fstab_text(look: Snapshot) -> str | Unknown | None:

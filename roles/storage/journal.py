@@ -30,7 +30,7 @@ UNITS_OF_SIZE = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class Desired:
     """Where the journal is to be, and what it may take at most."""
 
     storage: str
@@ -66,13 +66,13 @@ def facts_needed(settings: Journal) -> FactsNeeded:
     )
 
 
-def steps(wish: Wish, snapshot: Snapshot) -> tuple[Step, ...]:
+def steps(desired: Desired, snapshot: Snapshot) -> tuple[Step, ...]:
     """Write the drop-in, and restart journald where it has something else in force."""
-    written = write_files("Write the journal's drop-in", wish.files, snapshot)
+    written = write_files("Write the journal's drop-in", desired.files, snapshot)
     why = written.why and "its drop-in is written anew"
     return (
         written,
-        systemd("Restart the journal", why or not_in_force(wish, snapshot), restart=UNITS),
+        systemd("Restart the journal", why or not_in_force(desired, snapshot), restart=UNITS),
     )
 
 
@@ -83,13 +83,13 @@ def revert(snapshot: Snapshot) -> tuple[Step, ...]:
     return (removed, systemd("Restart the journal", why, restart=UNITS))
 
 
-def not_in_force(wish: Wish, snapshot: Snapshot) -> str | None:
+def not_in_force(desired: Desired, snapshot: Snapshot) -> str | None:
     """What journald itself has otherwise than planned; None when nothing shows that."""
     place, cap = storage(snapshot), cap_bytes(snapshot)
-    if isinstance(place, str) and place != wish.storage:
-        return f"the journal is {place}, not {wish.storage}"
-    if isinstance(cap, int) and cap != wish.cap_mib << 20:
-        return f"journald keeps to {cap / 2**20:.0f} MiB, not {wish.cap_mib}"
+    if isinstance(place, str) and place != desired.storage:
+        return f"the journal is {place}, not {desired.storage}"
+    if isinstance(cap, int) and cap != desired.cap_mib << 20:
+        return f"journald keeps to {cap / 2**20:.0f} MiB, not {desired.cap_mib}"
     return None
 
 
@@ -124,9 +124,9 @@ def cap_bytes(snapshot: Snapshot) -> int | Unknown | None:
         return Unknown(f"journald's word on its cap could not be read: {said.strip()[:80]}")
 
 
-def used_bytes(wish: Wish, snapshot: Snapshot) -> int | Unknown:
+def used_bytes(desired: Desired, snapshot: Snapshot) -> int | Unknown:
     """What the journal takes where it is to be."""
-    said = _output(snapshot, wish.usage)
+    said = _output(snapshot, desired.usage)
     if isinstance(said, Unknown):
         return said
     found = re.search(r"take up ([\d.]+)([BKMGT]?)\b", said)

@@ -65,7 +65,7 @@ class Repository:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class Desired:
     """When log2ram is wanted, how large it may be, what it holds, and where it comes from.
 
     `journal_mib` is what a persistent journal may take of it. No repository: Debian has it.
@@ -113,16 +113,16 @@ def facts_needed(folders: tuple[str, ...]) -> FactsNeeded:
     )
 
 
-def verdict(wish: Wish, snapshot: Snapshot) -> Verdict | Unknown:
+def verdict(desired: Desired, snapshot: Snapshot) -> Verdict | Unknown:
     """By the setting, and for `auto` by what would be written to a card."""
     if isinstance(snapshot.packages, Unknown):
         return snapshot.packages
-    if wish.when != "auto":
-        return Verdict(wish.when == "on", f"storage.log2ram is {wish.when}")
+    if desired.when != "auto":
+        return Verdict(desired.when == "on", f"storage.log2ram is {desired.when}")
     writers = {
-        "the journal is persistent": LOGS if wish.journal_mib else None,
+        "the journal is persistent": LOGS if desired.journal_mib else None,
         "rsyslog is installed": LOGS if snapshot.packages.get("rsyslog") else None,
-    } | {f"an application logs to {folder}": folder for folder in wish.folders}
+    } | {f"an application logs to {folder}": folder for folder in desired.folders}
     found = {why: path for why, path in writers.items() if path}
     if not found:
         return Verdict(
@@ -185,9 +185,9 @@ def size_mib(mount: parse.Mount) -> int | None:
     return next((int(found[1]) >> 10 for found in sizes if found), None)
 
 
-def not_held(wish: Wish, snapshot: Snapshot) -> str | Unknown | None:
+def not_held(desired: Desired, snapshot: Snapshot) -> str | Unknown | None:
     """What log2ram does not hold in memory as planned; None when it holds all."""
-    for target in wish.targets:
+    for target in desired.targets:
         seen = mounted(target, snapshot)
         if isinstance(seen, Unknown):
             return seen
@@ -195,8 +195,8 @@ def not_held(wish: Wish, snapshot: Snapshot) -> str | Unknown | None:
         size = size_mib(seen) if seen else None
         if there and size is None:
             return f"{target} is not in log2ram's memory"
-        if there and size != wish.size_mib:
-            return f"{target} has {size} MiB of memory, not {wish.size_mib}"
+        if there and size != desired.size_mib:
+            return f"{target} has {size} MiB of memory, not {desired.size_mib}"
     return None
 
 
@@ -238,23 +238,23 @@ def pinned(repository: Repository, snapshot: Snapshot) -> str | Unknown | None:
     return None
 
 
-def waits_for_reboot(wish: Wish, snapshot: Snapshot) -> tuple[str, ...]:
+def waits_for_reboot(desired: Desired, snapshot: Snapshot) -> tuple[str, ...]:
     """log2ram takes hold at boot; one that failed in this boot would fail in the next one too."""
-    found, unit = verdict(wish, snapshot), snapshot.unit(UNIT)
+    found, unit = verdict(desired, snapshot), snapshot.unit(UNIT)
     failed = not isinstance(unit, Unknown) and unit.active == "failed"
     if isinstance(found, Unknown) or not found.wanted or failed:
         return ()
-    why = not_held(wish, snapshot)
+    why = not_held(desired, snapshot)
     return (why,) if isinstance(why, str) else ()
 
 
-def steps(wish: Wish, snapshot: Snapshot) -> tuple[Step, ...]:
+def steps(desired: Desired, snapshot: Snapshot) -> tuple[Step, ...]:
     """Bring log2ram where it is wanted, take ours away where it is not; nothing where that is open."""
-    found = verdict(wish, snapshot)
+    found = verdict(desired, snapshot)
     if isinstance(found, Unknown):
         return (*_bring(None, snapshot, found.why), *_take_back(None, snapshot))
     if found.wanted:
-        return (*_bring(wish, snapshot, None), *_take_back(None, snapshot))
+        return (*_bring(desired, snapshot, None), *_take_back(None, snapshot))
     return (*_bring(None, snapshot, found.why), *_take_back(found.why, snapshot))
 
 
@@ -263,18 +263,18 @@ def revert(snapshot: Snapshot) -> tuple[Step, ...]:
     return _take_back("it is taken back", snapshot)
 
 
-def _bring(wish: Wish | None, snapshot: Snapshot, why_not: str | None) -> Iterator[Step]:
-    installed = None if wish is None else install_packages("", PACKAGES, snapshot).why
-    yield _repository(wish.repository if wish else None, snapshot)
-    conf = write_files("Write log2ram's configuration", wish.files if wish else (), snapshot)
-    yield _room(wish, installed or conf.why)
+def _bring(desired: Desired | None, snapshot: Snapshot, why_not: str | None) -> Iterator[Step]:
+    installed = None if desired is None else install_packages("", PACKAGES, snapshot).why
+    yield _repository(desired.repository if desired else None, snapshot)
+    conf = write_files("Write log2ram's configuration", desired.files if desired else (), snapshot)
+    yield _room(desired, installed or conf.why)
     yield conf
-    installing = install_packages("Install log2ram", PACKAGES if wish else (), snapshot)
+    installing = install_packages("Install log2ram", PACKAGES if desired else (), snapshot)
     yield replace(installing, note=why_not)
     unit = snapshot.unit(UNIT)
     stale = not isinstance(unit, Unknown) and unit.needs_reload and "its files were written anew"
     yield _reload(
-        "Have systemd read log2ram's files", conf.why or (stale if wish else None) or None
+        "Have systemd read log2ram's files", conf.why or (stale if desired else None) or None
     )
 
 
@@ -300,15 +300,15 @@ def _repository(repository: Repository | None, snapshot: Snapshot) -> Step:
     return Step(name, why, "apt_source", query, detached=True, timeout_s=3600, uploads=uploads)
 
 
-def _room(wish: Wish | None, why: str | None) -> Step:
+def _room(desired: Desired | None, why: str | None) -> Step:
     """The program refuses a memory that is too small, before anything is installed or changed."""
     name = "See that the logs fit into log2ram's memory"
-    if wish is None or why is None:
+    if desired is None or why is None:
         return Step(name, None)
     query = {
-        "folders": list(wish.targets),
-        "size_mib": wish.size_mib,
-        "journal_mib": wish.journal_mib,
+        "folders": list(desired.targets),
+        "size_mib": desired.size_mib,
+        "journal_mib": desired.journal_mib,
     }
     return Step(name, why, "log_room", query)
 

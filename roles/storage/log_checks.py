@@ -17,8 +17,8 @@ MIB = 1 << 20
 @check()
 def journal_is_where_planned(plan: StoragePlan, node: Node) -> Finding:
     """journald writes where it is to write, and what its files come to says so for the next boot."""
-    wish = plan.logs.journal
-    want = wish.storage
+    desired = plan.logs.journal
+    want = desired.storage
     place, has = journal.storage(node.snapshot), journal.configuration(node.snapshot)
     if isinstance(place, Unknown):
         return unknown(want, place)
@@ -32,28 +32,28 @@ def journal_is_where_planned(plan: StoragePlan, node: Node) -> Finding:
 @check()
 def journal_keeps_to_its_cap(plan: StoragePlan, node: Node) -> Finding:
     """journald has the planned cap, and its journal takes no more than that."""
-    wish, look = plan.logs.journal, node.snapshot
-    want = f"at most {wish.cap_mib} MiB"
+    desired, look = plan.logs.journal, node.snapshot
+    want = f"at most {desired.cap_mib} MiB"
     has, cap = journal.configuration(look), journal.cap_bytes(look)
-    used = journal.used_bytes(wish, look)
+    used = journal.used_bytes(desired, look)
     if isinstance(has, Unknown):
         return unknown(want, has)
     if isinstance(cap, Unknown):
         return unknown(want, cap)
     if isinstance(used, Unknown):
         return unknown(want, used)
-    name = "SystemMaxUse" if wish.storage == "persistent" else "RuntimeMaxUse"
+    name = "SystemMaxUse" if desired.storage == "persistent" else "RuntimeMaxUse"
     told = has.get(name, "none")
     got = f"{used / MIB:.0f} MiB, {name}={told}"
     if cap is not None:
         got += f", journald keeps to {cap / MIB:.0f} MiB"
-    well = (
-        used <= wish.cap_mib * MIB
-        and told == wish.values[name]
-        and cap in (None, wish.cap_mib * MIB)
+    ok = (
+        used <= desired.cap_mib * MIB
+        and told == desired.values[name]
+        and cap in (None, desired.cap_mib * MIB)
     )
-    remedy = f"{WINS} `sudo journalctl --vacuum-size={wish.cap_mib // 2}M` makes room."
-    return expect(want, got, well, remedy)
+    remedy = f"{WINS} `sudo journalctl --vacuum-size={desired.cap_mib // 2}M` makes room."
+    return expect(want, got, ok, remedy)
 
 
 def _not_wanted(want: str, plan: StoragePlan, node: Node) -> Finding | None:
@@ -67,12 +67,12 @@ def _not_wanted(want: str, plan: StoragePlan, node: Node) -> Finding | None:
 @check()
 def logs_are_in_memory(plan: StoragePlan, node: Node) -> Finding:
     """The kernel has log2ram's memory mounted where logs are written, as planned, and will again."""
-    wish = plan.logs.log2ram
-    want = f"{' and '.join(wish.targets)} in {wish.size_mib} MiB of log2ram's"
+    desired = plan.logs.log2ram
+    want = f"{' and '.join(desired.targets)} in {desired.size_mib} MiB of log2ram's"
     stop = _not_wanted(want, plan, node)
     if stop:
         return stop
-    lacking = log2ram.not_held(wish, node.snapshot) or log2ram.not_ready(node.snapshot)
+    lacking = log2ram.not_held(desired, node.snapshot) or log2ram.not_ready(node.snapshot)
     if isinstance(lacking, Unknown):
         return unknown(want, lacking)
     remedy = (
@@ -124,14 +124,14 @@ def logs_take_no_zram(plan: StoragePlan, node: Node) -> Finding:
 @check()
 def repository_gives_log2ram_only(plan: StoragePlan, node: Node) -> Finding:
     """apt takes log2ram from its repository and, by the pin in force, nothing else."""
-    wish = plan.logs.log2ram
+    desired = plan.logs.log2ram
     want = "log2ram, nothing else"
     stop = _not_wanted(want, plan, node)
     if stop:
         return stop
-    if wish.repository is None:
+    if desired.repository is None:
         return skip(want, "Debian's own log2ram is used")
-    found = log2ram.pinned(wish.repository, node.snapshot)
+    found = log2ram.pinned(desired.repository, node.snapshot)
     if isinstance(found, Unknown):
         return unknown(want, found)
     return expect(want, found or "as planned", found is None, DEPLOY)

@@ -15,11 +15,11 @@ from bramble.steps import Step, Upload
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class Desired:
     """What is wanted of the journal and of log2ram."""
 
-    journal: journal.Wish
-    log2ram: log2ram.Wish
+    journal: journal.Desired
+    log2ram: log2ram.Desired
 
     @property
     def files(self) -> tuple[File, ...]:
@@ -32,12 +32,12 @@ def facts_needed(settings: Settings) -> tuple[FactsNeeded, ...]:
     return (journal.facts_needed(settings.journal), log2ram.facts_needed(settings.log_folders))
 
 
-def wish(settings: Settings, board: Board) -> Wish:
+def desired(settings: Settings, board: Board) -> Desired:
     """The settings, with the repository where Debian has no log2ram."""
     kept = settings.journal
-    return Wish(
-        journal=journal.Wish(storage=kept.storage, cap_mib=kept.cap_mib),
-        log2ram=log2ram.Wish(
+    return Desired(
+        journal=journal.Desired(storage=kept.storage, cap_mib=kept.cap_mib),
+        log2ram=log2ram.Desired(
             when=settings.log2ram,
             size_mib=settings.log2ram_size_mib,
             folders=settings.log_folders,
@@ -62,9 +62,9 @@ def _repository(settings: Repository) -> log2ram.Repository:
     )
 
 
-def steps(wish: Wish, snapshot: Snapshot) -> tuple[Step, ...]:
+def steps(desired: Desired, snapshot: Snapshot) -> tuple[Step, ...]:
     """The journal first: log2ram's memory must hold it."""
-    return (*journal.steps(wish.journal, snapshot), *log2ram.steps(wish.log2ram, snapshot))
+    return (*journal.steps(desired.journal, snapshot), *log2ram.steps(desired.log2ram, snapshot))
 
 
 def revert(snapshot: Snapshot) -> tuple[Step, ...]:
@@ -72,6 +72,6 @@ def revert(snapshot: Snapshot) -> tuple[Step, ...]:
     return (*log2ram.revert(snapshot), *journal.revert(snapshot))
 
 
-def waits_for_reboot(wish: Wish, snapshot: Snapshot) -> tuple[str, ...]:
+def waits_for_reboot(desired: Desired, snapshot: Snapshot) -> tuple[str, ...]:
     """What only a boot can bring."""
-    return log2ram.waits_for_reboot(wish.log2ram, snapshot)
+    return log2ram.waits_for_reboot(desired.log2ram, snapshot)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bramble.board import Board
 from bramble.plan import FactsNeeded, Inputs, NodePlan, RolePlan, together
 from bramble.roles.storage import kernel_log, logs, naming, usb
-from bramble.roles.storage.disks import LABEL, STAGED, Choice, Wish, choose, fstab_text, must
+from bramble.roles.storage.disks import LABEL, STAGED, Choice, Desired, choose, fstab_text, must
 from bramble.roles.storage.outputs import StorageOutputs
 from bramble.roles.storage.settings import Settings
 from bramble.snapshot import Snapshot, Unit, Unknown
@@ -26,8 +26,8 @@ EXT4_ERRORS = "/sys/fs/ext4/*/errors_count"
 class StoragePlan(RolePlan):
     """The SSD's settings, and where the logs go."""
 
-    ssd: Wish
-    logs: logs.Wish
+    ssd: Desired
+    logs: logs.Desired
 
     def waits_for_reboot(self, snapshot: Snapshot) -> tuple[str, ...]:
         """log2ram begins at boot, before all that logs."""
@@ -49,8 +49,8 @@ def facts_needed(settings: Settings) -> FactsNeeded:
 
 def plan(settings: Settings, board: Board, inputs: Inputs) -> StoragePlan:
     """The settings; only log2ram's origin depends on the board's system."""
-    ssd = Wish(**settings.ssd.model_dump())
-    about_logs = logs.wish(settings, board)
+    ssd = Desired(**settings.ssd.model_dump())
+    about_logs = logs.desired(settings, board)
     return StoragePlan(
         files=about_logs.files,
         outputs=StorageOutputs(ssd=None if ssd.device == "off" else ssd.mount),
@@ -73,40 +73,40 @@ def steps(plan: StoragePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, 
     )
 
 
-def chosen(wish: Wish, look: Snapshot) -> Choice | Unknown:
+def chosen(desired: Desired, look: Snapshot) -> Choice | Unknown:
     """The SSD, refused where fstab has another file system at its folder, or cannot be read."""
-    choice, text = choose(wish, look), fstab_text(look)
+    choice, text = choose(desired, look), fstab_text(look)
     if isinstance(choice, Unknown) or choice.state not in ("format", "ready"):
         return choice
     if isinstance(text, Unknown):
         return text
-    why = _against(text, wish, choice, look)
+    why = _against(text, desired, choice, look)
     return choice if why is None else Choice("refused", why, choice.name, choice.disk)
 
 
-def _against(text: str | None, wish: Wish, choice: Choice, look: Snapshot) -> str | None:
+def _against(text: str | None, desired: Desired, choice: Choice, look: Snapshot) -> str | None:
     """What fstab has against the SSD at its folder, None for nothing."""
     if text is None:
         return f"there is no {fstab.PATH}"
     for line in fstab.broken(text):
-        if line.names(wish.mount):
+        if line.names(desired.mount):
             return (
-                f"line {line.line + 1} of {fstab.PATH} is about {wish.mount} and is broken: {line.why}. "
-                f"Mend or remove it: {line.text}"
+                f"line {line.line + 1} of {fstab.PATH} is about {desired.mount} and is broken: "
+                f"{line.why}. Mend or remove it: {line.text}"
             )
-    found = fstab.all_at(text, wish.mount)
+    found = fstab.all_at(text, desired.mount)
     if len(found) > 1:
         lines = " and ".join(str(entry.line + 1) for entry in found)
         return (
-            f"{fstab.PATH} has {wish.mount} in lines {lines}, and a boot takes the first; remove all "
+            f"{fstab.PATH} has {desired.mount} in lines {lines}, and a boot takes the first; remove all "
             "but one"
         )
-    entry = fstab.at(text, wish.mount)
-    if entry is None or fstab.is_ours(text, COMMENT, wish.mount):
+    entry = fstab.at(text, desired.mount)
+    if entry is None or fstab.is_ours(text, COMMENT, desired.mount):
         return None
     if not naming.is_of_a_disk(entry) or not _stands_for(entry, choice, look):
         return (
-            f"{fstab.PATH} has {entry.source} at {wish.mount}, and the SSD is {choice.name}; remove "
+            f"{fstab.PATH} has {entry.source} at {desired.mount}, and the SSD is {choice.name}; remove "
             "that line, or set another folder in storage.ssd.mount"
         )
     return None
@@ -119,9 +119,9 @@ def _stands_for(entry: fstab.Entry, choice: Choice, look: Snapshot) -> bool:
     return there.is_named(choice.volume, entry.source)
 
 
-def _refuse(wish: Wish, choice: Choice | Unknown) -> Step:
+def _refuse(desired: Desired, choice: Choice | Unknown) -> Step:
     name = "Find the SSD"
-    if not must(wish):
+    if not must(desired):
         return Step(name, None)
     if isinstance(choice, Unknown):
         why = f"The node does not tell which disks it has: {choice.why}."
@@ -137,7 +137,7 @@ def note_of(choice: Choice) -> str:
     return f"{NOTES}/formatting-{choice.name.removeprefix('/dev/')}"
 
 
-def _format(wish: Wish, choice: Choice | Unknown) -> Step:
+def _format(desired: Desired, choice: Choice | Unknown) -> Step:
     name = "Format the SSD"
     if isinstance(choice, Unknown) or choice.state != "format" or choice.disk is None:
         return Step(name, None)
@@ -148,20 +148,20 @@ def _format(wish: Wish, choice: Choice | Unknown) -> Step:
         "uuid": choice.uuid,
         "label": LABEL,
         "staged": STAGED,
-        "erase": wish.erase,
-        "folder": wish.mount,
+        "erase": desired.erase,
+        "folder": desired.mount,
     }
     return Step(name, f"{choice.name}: {choice.why}", "format_disk", query, timeout_s=600)
 
 
-def _edit(wish: Wish, choice: Choice | Unknown, look: Snapshot) -> Step:
+def _edit(desired: Desired, choice: Choice | Unknown, look: Snapshot) -> Step:
     name, text = f"Edit {fstab.PATH}", fstab_text(look)
     if not isinstance(text, str):
         return Step(name, None)
     after = fstab.with_options(text, "/", ("noatime",))
     folder, uuid = None, None
     if isinstance(choice, Choice) and choice.state in ("format", "ready"):
-        after, folder, uuid = with_ssd(after, wish, choice), wish.mount, choice.uuid
+        after, folder, uuid = with_ssd(after, desired, choice), desired.mount, choice.uuid
     return _replace(name, text, after, folder, uuid)
 
 
@@ -184,32 +184,34 @@ def _replace(
     return Step(name, why, "edit_fstab", query, diffs=(shown,))
 
 
-def with_ssd(text: str, wish: Wish, choice: Choice) -> str:
+def with_ssd(text: str, desired: Desired, choice: Choice) -> str:
     """The table with the SSD in it: our own line as planned, a person's with what it lacks."""
     source = f"UUID={choice.uuid}"
-    needed = ("noatime", "nofail", f"x-systemd.device-timeout={wish.device_timeout_s}s")
+    needed = ("noatime", "nofail", f"x-systemd.device-timeout={desired.device_timeout_s}s")
     kind = choice.volume.fstype if choice.state == "ready" and choice.volume else "ext4"
     check = 2 if kind == "ext4" else 0
-    line = f"{source} {wish.mount} {kind} defaults,{','.join(needed)} 0 {check}"
-    entry = fstab.at(text, wish.mount)
+    line = f"{source} {desired.mount} {kind} defaults,{','.join(needed)} 0 {check}"
+    entry = fstab.at(text, desired.mount)
     if entry is None:
         return fstab.added(text, COMMENT, line)
-    if fstab.is_ours(text, COMMENT, wish.mount):
+    if fstab.is_ours(text, COMMENT, desired.mount):
         return fstab.with_line(text, entry.line, line)
-    text = fstab.with_type(fstab.with_source(text, wish.mount, source), wish.mount, kind or "ext4")
-    return fstab.with_options(text, wish.mount, needed, unwanted=("noauto",))
+    text = fstab.with_type(
+        fstab.with_source(text, desired.mount, source), desired.mount, kind or "ext4"
+    )
+    return fstab.with_options(text, desired.mount, needed, unwanted=("noauto",))
 
 
-def _mount(wish: Wish, choice: Choice | Unknown, look: Snapshot, edited: Step) -> Step:
+def _mount(desired: Desired, choice: Choice | Unknown, look: Snapshot, edited: Step) -> Step:
     name = "Mount the SSD"
     if isinstance(choice, Unknown) or choice.state not in ("format", "ready"):
         return Step(name, None)
-    why = _not_mounted(wish, choice, look) or (edited.why and f"{fstab.PATH} is changed")
+    why = _not_mounted(desired, choice, look) or (edited.why and f"{fstab.PATH} is changed")
     if why is None:
         return Step(name, None)
     query = {
         "mounted": True,
-        "folder": wish.mount,
+        "folder": desired.mount,
         "uuid": choice.uuid,
         "options": ["noatime"],
         "note": note_of(choice),
@@ -218,14 +220,14 @@ def _mount(wish: Wish, choice: Choice | Unknown, look: Snapshot, edited: Step) -
     return Step(name, why, "mount_disk", query, timeout_s=300, look_again=True)
 
 
-def _not_mounted(wish: Wish, choice: Choice, look: Snapshot) -> str | None:
+def _not_mounted(desired: Desired, choice: Choice, look: Snapshot) -> str | None:
     """Why the SSD does not count as mounted as planned, None when it does."""
-    volume, seen = choice.volume, mounted(look, wish.mount)
-    if choice.state == "format" or volume is None or wish.mount not in volume.mountpoints:
-        return f"{choice.name} is not mounted at {wish.mount}"
+    volume, seen = choice.volume, mounted(look, desired.mount)
+    if choice.state == "format" or volume is None or desired.mount not in volume.mountpoints:
+        return f"{choice.name} is not mounted at {desired.mount}"
     if isinstance(seen, Mount) and "noatime" not in seen.options:
-        return f"{wish.mount} is mounted with {','.join(seen.options)}"
-    unit = look.unit(fstab.unit_of(wish.mount))
+        return f"{desired.mount} is mounted with {','.join(seen.options)}"
+    unit = look.unit(fstab.unit_of(desired.mount))
     if isinstance(unit, Unit) and unit.needs_reload:
         return f"systemd has read an older {fstab.PATH}"
     return None

@@ -131,7 +131,7 @@ class Ansible:
     def problem(self, done: Run) -> str | None:
         """Every host must be reached, with nothing changed and nothing failed."""
         recap = {name: tuple(map(int, numbers)) for name, *numbers in RECAP.findall(done.output)}
-        well = all(ok > 0 and not any(others) for ok, *others in recap.values())
-        if done.code or not well or set(recap) != set(self.names):
+        ok = all(ok > 0 and not any(others) for ok, *others in recap.values())
+        if done.code or not ok or set(recap) != set(self.names):
             return f"exit code {done.code}:\n{done.output}"
         return None

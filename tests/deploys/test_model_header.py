@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from bramble.fit import ahead
-from bramble.fit.kept import Kept
+from bramble.fit.dims import Dims
 from bramble.fit.source import SourceError
 from bramble.pyinfra import connection, model_header
 from bramble.remote import read_start
@@ -53,11 +53,11 @@ def test_the_node_is_asked_only_where_this_computer_cannot_read_it(node, server,
     ahead._from_here.cache_clear()
     server.head = (server.content, 8 << 30)
     read = model_header.by_node(None)
-    assert isinstance(ahead._of_address(server.url, read), Kept)
+    assert isinstance(ahead._of_address(server.url, read), Dims)
     assert node.asked == []
     here = "it cannot be reached."
     monkeypatch.setattr(ahead, "_from_here", lambda url: here)
-    assert isinstance(ahead._of_address(server.url, read), Kept)
+    assert isinstance(ahead._of_address(server.url, read), Dims)
     assert node.asked
     server.head = (b"<html>", 6)
     said = ahead._of_address(server.url, read)

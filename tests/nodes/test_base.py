@@ -72,7 +72,7 @@ def second_key(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def wishes(second_key):
+def desired_settings(second_key):
     """What this fleet wants of base."""
     return {
         "hostname": "attic",
@@ -84,10 +84,10 @@ def wishes(second_key):
 
 
 @pytest.fixture(scope="module")
-def fleet(virtual_pis, wishes, tmp_path_factory):
+def fleet(virtual_pis, desired_settings, tmp_path_factory):
     virtual_pis.up(NODE)
     fleet = Base(tmp_path_factory.mktemp("fleet"))
-    fleet.write([NODE], {NODE: {"base": wishes}})
+    fleet.write([NODE], {NODE: {"base": desired_settings}})
     fleet.first_run = fleet.changed()
     return fleet
 
@@ -139,12 +139,14 @@ HOLD = (
 )
 
 
-def test_an_apt_of_somebody_elses_is_waited_for_and_a_broken_source_is_told(fleet, on, wishes):
+def test_an_apt_of_somebody_elses_is_waited_for_and_a_broken_source_is_told(
+    fleet, on, desired_settings
+):
     on("rm -f /var/lib/apt/lists/*_Packages*")
     on("echo 'deb file:/srv/none bookworm main' >/etc/apt/sources.list.d/none.list")
     on(f"systemd-run --quiet --unit=somebody-elses-apt python3 -c {shlex.quote(HOLD)}")
     pid = on("systemctl show -p MainPID --value somebody-elses-apt")
-    fleet.write([NODE], {NODE: {"base": wishes | {"packages": ["hello"]}}})
+    fleet.write([NODE], {NODE: {"base": desired_settings | {"packages": ["hello"]}}})
     with fleet.start_deploy() as process:
         said = fleet.folder / "said"
         wait_until(lambda: "waiting for PID" in said.read_text(), 120, "the word on the lock")
@@ -158,16 +160,16 @@ def test_an_apt_of_somebody_elses_is_waited_for_and_a_broken_source_is_told(flee
     on("rm /etc/apt/sources.list.d/none.list; apt-mark hold hello")
     assert fleet.changed() == [], "on hold is installed"
     assert found(fleet)["base.packages_are_installed"]["status"] == "pass"
-    fleet.write([NODE], {NODE: {"base": wishes}})
+    fleet.write([NODE], {NODE: {"base": desired_settings}})
 
 
 def test_a_change_that_locks_us_out_is_back_after_a_reboot_without_us(
-    fleet, on, virtual_pis, wishes, second_key
+    fleet, on, virtual_pis, desired_settings, second_key
 ):
     before = on(f"cat {KEYS}")
-    fleet.write([NODE], {NODE: {"base": wishes | {"exclusive_keys": True}}})
+    fleet.write([NODE], {NODE: {"base": desired_settings | {"exclusive_keys": True}}})
     done = fleet.deploy()
-    fleet.write([NODE], {NODE: {"base": wishes}})
+    fleet.write([NODE], {NODE: {"base": desired_settings}})
     assert done.returncode == 1
     assert "the node did not let us in anew" in done.stdout
     assert virtual_pis.boot_id(NODE) is None, "we are locked out for now"

@@ -15,8 +15,8 @@ import pytest
 
 from bramble import registry, report, virtual
 from bramble.fit import memory
+from bramble.fit.dims import dims_of
 from bramble.fit.geometry import geometry
-from bramble.fit.kept import kept
 from bramble.llama import store
 from bramble.models import gguf, lock
 from bramble.virtual import lifecycle, source
@@ -265,7 +265,7 @@ def test_a_model_that_does_not_fit_is_refused_before_anything_is_fetched(fleet, 
                 file="c.gguf",
                 size_bytes=gguf.read(header).file_bytes,
                 sha256="2" * 64,
-                fit=kept(geometry(gguf.read(data))),
+                fit=dims_of(geometry(gguf.read(data))),
             )
             for use, data in (("big:q4_k_m", header), ("small:q4_k_m", small))
         }

@@ -55,8 +55,8 @@ def mounted(on):
 
 
 def test_a_blank_disk_is_formatted_and_mounted_and_a_second_run_changes_nothing(fleet, on):
-    well, said = fleet.deploy()
-    assert well, said
+    ok, said = fleet.deploy()
+    assert ok, said
     assert mounted(on) == "/dev/sda ext4 rw,noatime"
     assert fleet.deploy()[0]
     assert not fleet.changed()
@@ -81,13 +81,13 @@ def test_a_disk_with_data_is_erased_only_when_it_is_named_and_nothing_uses_it(fl
     on("umount /mnt/ssd; cp /etc/fstab.bak /etc/fstab; wipefs -qa /dev/sda")
     on("mkswap -L theirs /dev/sda")
     before = on("head -c 1M /dev/sda | sha256sum")
-    well, said = fleet.deploy(device=DISK)
-    assert not well
+    ok, said = fleet.deploy(device=DISK)
+    assert not ok
     assert f"{DISK} holds swap (theirs), and is left alone" in said
     assert not fleet.deploy(erase="usb-Another-0:0")[0]
     assert on("head -c 1M /dev/sda | sha256sum") == before
-    well, said = fleet.deploy(erase=DISK)
-    assert well, said
+    ok, said = fleet.deploy(erase=DISK)
+    assert ok, said
     assert mounted(on) == "/dev/sda ext4 rw,noatime"
     on("echo new >/mnt/ssd/data; umount /mnt/ssd")
     assert fleet.deploy(erase=DISK)[0]
@@ -98,14 +98,14 @@ def test_models_move_from_the_card_to_the_ssd_and_back_without_a_fetch(fleet, on
     assert fleet.deploy(MODELS, device="off")[0]
     assert on(f"stat -c %F {FOLDER}") == "directory"
     card = on(f"cd {FOLDER}; sha256sum *.gguf")
-    well, said = fleet.deploy(MODELS)
-    assert well, said
+    ok, said = fleet.deploy(MODELS)
+    assert ok, said
     assert on(f"readlink {FOLDER}") == "/mnt/ssd/bramble/models"
     assert on(f"cd {FOLDER}; sha256sum *.gguf") == card
     assert "Choose the models' disk" in [event["step"] for event in fleet.events("step")]
     assert "Fetch the model" not in [event["step"] for event in fleet.events("step")]
-    well, said = fleet.deploy(MODELS)
-    assert (well, fleet.changed()) == (True, False), said
+    ok, said = fleet.deploy(MODELS)
+    assert (ok, fleet.changed()) == (True, False), said
     virtual_pis.reboot(NODE)
     assert on(f"cd {FOLDER}; sha256sum *.gguf") == card
     done = fleet.bramble("revert", "storage", NODE)
@@ -118,11 +118,11 @@ def test_models_move_from_the_card_to_the_ssd_and_back_without_a_fetch(fleet, on
 def test_an_ssd_that_others_may_write_is_not_written_to_by_root(fleet, on):
     assert fleet.deploy()[0]
     on("chmod 777 /mnt/ssd")
-    well, said = fleet.deploy(MODELS)
-    assert well, said
+    ok, said = fleet.deploy(MODELS)
+    assert ok, said
     assert on(f"stat -c %F {FOLDER}") == "directory"
     on("chmod 755 /mnt/ssd; chown 1000 /var/lib/bramble/models")
-    well, said = fleet.deploy(MODELS)
-    assert well, said
+    ok, said = fleet.deploy(MODELS)
+    assert ok, said
     assert on(f"readlink {FOLDER}") == "/mnt/ssd/bramble/models"
     assert on(f"stat -c %U {FOLDER}/.") == "root"

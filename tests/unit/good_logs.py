@@ -50,11 +50,11 @@ Pinned packages:
 
 def with_logs(look: Snapshot, plan: NodePlan) -> Snapshot:
     """The look with all that the plan wants of logs."""
-    wish = plan.roles["storage"].logs.log2ram
-    owned = [*wish.files, *(wish.repository.files if wish.repository else ())]
+    desired = plan.roles["storage"].logs.log2ram
+    owned = [*desired.files, *(desired.repository.files if desired.repository else ())]
     files = {file.path: plain(file.text) for file in owned}
-    if wish.repository:
-        files[wish.repository.keyring] = plain("")
+    if desired.repository:
+        files[desired.repository.keyring] = plain("")
     files[IN_MEMORY] = FileState("directory", 0o2755, "root", "systemd-journal", 60, 1)
     commands = {
         journal.CONFIG: Output(0, CONFIG),

@@ -1,8 +1,8 @@
 """A benchmark of a healthy Pi 4 as it is kept: tests spoil one thing each."""
 
 from bramble.bench.result import Bandwidth, Board, Model, Release, Result, Run, Seen
+from bramble.fit.dims import dims_of
 from bramble.fit.geometry import geometry
-from bramble.fit.kept import kept
 from bramble.models import gguf
 from tests.shapes.models import all_shapes
 
@@ -12,7 +12,7 @@ ANSWERS = (1.72, 1.74, 1.75)
 
 
 def dimensions(name="qwen2.5-3b-q4_k_m"):
-    return kept(geometry(gguf.read(SHAPES[name].header())))
+    return dims_of(geometry(gguf.read(SHAPES[name].header())))
 
 
 def run(answer=1.74, **changes):

@@ -25,7 +25,7 @@ def states(found):
 def test_a_healthy_board_is_plausible_and_nothing_is_found():
     told = judged(result())
     assert (told.claim.verdict, told.because) == ("plausible", ())
-    assert told.well
+    assert told.ok
     assert told.doubt is None
     assert set(states(result()).values()) == {"no"}
     # 5.3 GB/s and 1.93 GB for a token.
@@ -113,7 +113,7 @@ def test_a_planted_fault_explains_a_figure_far_below(fault):
     assert len(told.because) == 1
     found = [cause.name for cause in told.causes if cause.state != "no"]
     assert found == [name]
-    assert not told.well
+    assert not told.ok
 
 
 def test_every_cause_has_its_fault():
@@ -168,7 +168,7 @@ def test_a_figure_above_what_memory_gives_is_impossible():
     assert told.claim.verdict == "impossible"
     assert "the memory gives 5.3 at most (measured on pi4-a at" in told.claim.sentence
     assert "One of the two measurements is wrong" in told.claim.sentence
-    assert not told.well
+    assert not told.ok
 
 
 def test_a_figure_at_the_bound_itself_is_not_impossible():
@@ -226,12 +226,12 @@ def test_an_unknown_board_is_bounded_by_what_was_measured_alone():
 def test_a_model_that_fits_into_the_caches_has_no_bound():
     told = judged(result(memory={"caches_bytes": 2 << 30}))
     assert (told.claim.verdict, told.share) == ("unbounded", None)
-    assert told.well
+    assert told.ok
 
 
 def test_a_model_that_nobody_knows_has_no_bound_and_is_no_failure():
     told = judged(result(model=Model(name="toy", sha256="d" * 64)))
-    assert (told.claim, told.speed, told.well) == (None, None, True)
+    assert (told.claim, told.speed, told.ok) == (None, None, True)
 
 
 @pytest.mark.parametrize(("prompt", "words"), [(1.0, "below"), (3.0, "within"), (9.0, "above")])
@@ -243,8 +243,8 @@ def test_a_prompts_speed_is_set_beside_the_published_range(prompt, words):
 def test_a_benchmark_without_figures_is_not_well():
     dead = run(None, problem="llama-bench ended with SIGILL", prompt_tps=None)
     told = judged(result(runs=(dead,), problem="llama-bench ended with SIGILL"))
-    assert (told.claim, told.well) == (None, False)
-    assert not judged(result(problem="it was ended from outside")).well
+    assert (told.claim, told.ok) == (None, False)
+    assert not judged(result(problem="it was ended from outside")).ok
 
 
 # Beside the last one

@@ -181,7 +181,7 @@ def test_json_has_the_result_and_what_is_thought_of_it(fleet):
     assert done.exit_code == 1
     told = json.loads(done.stdout)
     good, bad = told["hosts"]
-    assert (good["well"], good["claim"]["verdict"]) == (False, "far below")
+    assert (good["ok"], good["claim"]["verdict"]) == (False, "far below")
     assert good["answer"] == {"median": 0.61, "low": 0.6, "high": 0.62}
     assert good["result"]["seen"]["desktop"] is True
     assert "dimensions" not in good["result"]["model"]

@@ -5,13 +5,13 @@ from good_node import recorded
 from hypothesis import given
 from hypothesis import strategies as some
 
-from bramble.roles.boot.cmdline import Wish, edited, is_one_line, missing, tokens
+from bramble.roles.boot.cmdline import Desired, edited, is_one_line, missing, tokens
 
 FRESH = (
     "console=serial0,115200 console=tty1 root=PARTUUID=4e639091-02 rootfstype=ext4 "
     "fsck.repair=yes rootwait\n"
 )
-WISH = Wish(flags={"cgroup_enable=memory": "cgroup_disable=memory"}, values={"psi": "1"})
+WISH = Desired(flags={"cgroup_enable=memory": "cgroup_disable=memory"}, values={"psi": "1"})
 
 WORD = some.text("abcxyz=.,-0123456789_:/", min_size=1, max_size=12)
 QUOTED = some.text("abc =", max_size=8).map(lambda value: f'dyndbg="{value}"')
@@ -36,7 +36,7 @@ def test_a_text_without_an_end_of_line_gets_none():
 
 
 def test_a_value_is_replaced_in_its_place_and_given_once():
-    assert edited("a psi=0 b psi=2\n", Wish(values={"psi": "1"})) == "a psi=1 b\n"
+    assert edited("a psi=0 b psi=2\n", Desired(values={"psi": "1"})) == "a psi=1 b\n"
 
 
 def test_a_flag_leaves_others_of_its_name_alone():
@@ -109,7 +109,7 @@ def test_all_other_tokens_stay_in_their_order(text):
 @given(TEXT)
 def test_no_wish_changes_no_single_line(text):
     if is_one_line(text):
-        assert edited(text, Wish()) == text
+        assert edited(text, Desired()) == text
 
 
 def test_the_running_kernels_line_is_read_as_the_kernel_does():

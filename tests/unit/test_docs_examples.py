@@ -21,8 +21,8 @@ from click.testing import CliRunner
 
 from bramble import registry
 from bramble.cli import main
+from bramble.fit.dims import dims_of
 from bramble.fit.geometry import geometry
-from bramble.fit.kept import kept
 from bramble.models import gguf, lock
 from bramble.reference import section_in
 from tests.shapes.models import all_shapes
@@ -270,7 +270,7 @@ def lock_models(folder):
             file=f"{use.replace(':', '-')}.gguf",
             size_bytes=SHAPES[shape].data_bytes,
             sha256="2" * 64,
-            fit=kept(geometry(gguf.read(SHAPES[shape].header()))),
+            fit=dims_of(geometry(gguf.read(SHAPES[shape].header()))),
         )
         for use, shape in LOCKED.items()
     }

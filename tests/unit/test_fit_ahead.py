@@ -8,8 +8,8 @@ import pytest
 
 from bramble import registry
 from bramble.fit import ahead
+from bramble.fit.dims import dims_of
 from bramble.fit.geometry import geometry
-from bramble.fit.kept import kept
 from bramble.models import cache, gguf, lock
 from bramble.plan import make
 from bramble.snapshot import FileState
@@ -19,7 +19,7 @@ from tests.unit.remote.scripted_server import serving
 
 SHAPE = all_shapes()["qwen2.5-3b-q8_0"].header()
 SIZE = gguf.read(SHAPE).file_bytes
-DIMENSIONS = kept(geometry(gguf.read(SHAPE)))
+DIMENSIONS = dims_of(geometry(gguf.read(SHAPE)))
 PI4 = replace(PI5, kind="pi4", cpu_part="0xd08", cpu_features=frozenset({"asimd"}), memory_mib=1840)
 MODEL = {"name": "qwen2.5-3b-q8_0", "sha256": "1" * 64}
 ROLE = registry.role("model")
@@ -60,7 +60,7 @@ def planned(sections, look, board=PI4):
 
 
 def test_a_model_that_does_not_fit_is_refused_with_the_numbers_and_the_nearest(server, tmp_path):
-    small = kept(geometry(gguf.read(all_shapes()["qwen2.5-3b-q2_k"].header())))
+    small = dims_of(geometry(gguf.read(all_shapes()["qwen2.5-3b-q2_k"].header())))
     entry = lock.Locked(
         repo="a/b", revision="1" * 40, file="c.gguf", size_bytes=1, sha256="2" * 64, fit=small
     )

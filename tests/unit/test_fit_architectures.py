@@ -11,8 +11,8 @@ from dataclasses import replace
 import pytest
 
 from bramble.fit import architectures, memory
+from bramble.fit.dims import Dims, dims_of
 from bramble.fit.geometry import geometry
-from bramble.fit.kept import Kept, kept
 from bramble.fit.keys import GeometryError
 from bramble.fit.verdict import BOARDS, Room, fit, request_for
 from bramble.models import gguf
@@ -161,7 +161,7 @@ def test_a_table_that_is_read_a_row_at_a_time_is_no_reason_to_refuse():
     )
     assert large.weights.lazy_bytes == 256 * 42 * 262144 * 2
     assert "5376 MiB of it are a table that llama.cpp reads from the file" in large.doubt
-    assert Kept.model_validate_json(kept(large).model_dump_json()).geometry == large
+    assert Dims.model_validate_json(dims_of(large).model_dump_json()).geometry == large
     request = request_for(large, None)
     assert fit(large, Room(14500), request).verdict == "unknown"
     assert fit(large, Room(7800), request).verdict == "no"
@@ -216,11 +216,11 @@ def test_an_array_of_another_length_than_the_layers_is_refused_as_llama_cpp_does
 
 def test_the_lock_keeps_the_doubt_and_distrusts_what_older_rules_read():
     model = read("newest", UNKNOWN)
-    again = Kept.model_validate_json(kept(model).model_dump_json())
+    again = Dims.model_validate_json(dims_of(model).model_dump_json())
     assert again.geometry == model
-    old = kept(read("gemma4", GEMMA4)).model_copy(update={"rules": 1})
+    old = dims_of(read("gemma4", GEMMA4)).model_copy(update={"rules": 1})
     assert old.stale
     assert "`bramble model lock` reads them anew" in old.geometry.doubt
-    exact = kept(read("llama", keys_of(BY_ARCH["llama"]))).model_copy(update={"rules": 1})
+    exact = dims_of(read("llama", keys_of(BY_ARCH["llama"]))).model_copy(update={"rules": 1})
     assert not exact.stale
     assert not exact.geometry.doubt

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from bramble import registry
+from bramble.fit.dims import dims_of
 from bramble.fit.geometry import geometry
-from bramble.fit.kept import kept
 from bramble.models import gguf, lock
 from bramble.plan import make
 from bramble.roles.serving.checks import model_fits
@@ -34,7 +34,7 @@ def folder(tmp_path):
             file=f"{shape}.gguf",
             size_bytes=header.file_bytes,
             sha256="2" * 64,
-            fit=kept(geometry(header)),
+            fit=dims_of(geometry(header)),
         )
     lock.write(tmp_path, locked)
     (tmp_path / "models.yml").write_text(

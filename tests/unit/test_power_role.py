@@ -70,19 +70,19 @@ def test_a_fan_that_the_board_has_not_is_not_asked_for(board, fan):
 
 
 def test_a_voltage_is_never_set_beside_force_turbo():
-    wish = {"i_accept_the_risk": True, "arm_freq_mhz": 2600, "over_voltage_delta_uv": 50000}
-    plan = node_plan(power={"overclock": wish, "fan": {}}, boot={"config": {}})
+    desired = {"i_accept_the_risk": True, "arm_freq_mhz": 2600, "over_voltage_delta_uv": 50000}
+    plan = node_plan(power={"overclock": desired, "fan": {}}, boot={"config": {}})
     assert plan.roles["boot"].config == {
         "arm_freq": "2600",
         "over_voltage_delta": "50000",
         "force_turbo": "0",
     }
-    assert node_plan(MINI_PC, power={"overclock": wish}).roles["power"].config == {}
+    assert node_plan(MINI_PC, power={"overclock": desired}).roles["power"].config == {}
 
 
 def test_the_persons_own_value_of_a_name_wins():
-    wish = {"i_accept_the_risk": True, "arm_freq_mhz": 2600}
-    plan = node_plan(power={"overclock": wish}, boot={"config": {"arm_freq": "1500"}})
+    desired = {"i_accept_the_risk": True, "arm_freq_mhz": 2600}
+    plan = node_plan(power={"overclock": desired}, boot={"config": {"arm_freq": "1500"}})
     assert plan.roles["boot"].config["arm_freq"] == "1500"
 
 
@@ -116,9 +116,9 @@ def test_a_clock_of_somebody_elses_line_is_told_with_that_line():
 
 
 def test_a_clock_of_the_inventory_is_told_with_the_setting_that_made_it():
-    wish = {"i_accept_the_risk": True, "arm_freq_mhz": 2600}
+    desired = {"i_accept_the_risk": True, "arm_freq_mhz": 2600}
     ours = f"{BEGIN}\n[all]\narm_freq=2600\n{END}\n"
-    by_power = overclocked(ours, node_plan(power={"overclock": wish}, boot={"config": {}}))
+    by_power = overclocked(ours, node_plan(power={"overclock": desired}, boot={"config": {}}))
     assert by_power.got == "arm_freq=2600"
     assert by_power.remedy.endswith("Take power.overclock out, and deploy again.")
     by_boot = overclocked(ours, node_plan(boot={"config": {"arm_freq": "2600"}}))

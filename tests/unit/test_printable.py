@@ -1,15 +1,15 @@
 """What strangers say cannot move the terminal's cursor, wherever it is shown."""
 
 from bramble.remote import download
-from bramble.sanitize import printable, sentence
+from bramble.sanitize import sanitize, sentence
 
 STRANGE = "bad\x1b]0;x\x07\x1b[2J\r\n"
 
 
 def test_what_is_not_printed_is_a_question_mark():
-    assert printable("4 °C, ok") == "4 °C, ok"
-    assert printable(STRANGE) == "bad?]0;x??[2J??"
-    assert printable(STRANGE, "\n") == "bad?]0;x??[2J?\n"
+    assert sanitize("4 °C, ok") == "4 °C, ok"
+    assert sanitize(STRANGE) == "bad?]0;x??[2J??"
+    assert sanitize(STRANGE, "\n") == "bad?]0;x??[2J?\n"
 
 
 def test_a_sentence_does_not_fill_the_screen():

@@ -24,14 +24,14 @@ WITH_RSYSLOG = replace(BARE, packages={**BARE.packages, "rsyslog": "8.2302.0-1"}
 PERSISTENT = {"journal": {"storage": "persistent"}}
 
 
-def wish(**storage: object) -> logs.Wish:
+def desired(**storage: object) -> logs.Desired:
     """What is wanted of logs with these settings of storage."""
     return node_plan(storage={"log2ram": "auto", **storage}).roles["storage"].logs
 
 
 def due(look: Snapshot, **storage: object) -> dict[str, str]:
     """The steps about logs that have something to do, with why."""
-    found = logs.steps(wish(**storage), look)
+    found = logs.steps(desired(**storage), look)
     return {step.name: step.why for step in found if step.why is not None}
 
 
@@ -76,7 +76,7 @@ def test_a_fingerprint_is_the_whole_one(fingerprint):
 
 
 def test_the_drop_in_names_the_place_and_the_cap():
-    (drop_in,) = wish(journal={"storage": "persistent", "cap_mib": 32}).files
+    (drop_in,) = desired(journal={"storage": "persistent", "cap_mib": 32}).files
     assert drop_in.path == "/etc/systemd/journald.conf.d/99-bramble.conf"
     assert drop_in.text.endswith(
         "[Journal]\nStorage=persistent\nRuntimeMaxUse=32M\nSystemMaxUse=32M\n"
@@ -115,7 +115,7 @@ def test_the_last_value_counts_and_comments_do_not():
 )
 def test_the_journals_size_is_read(said, used):
     line = f"Archived and active journals take up {said} in the file system.\n"
-    planned = wish().journal
+    planned = desired().journal
     assert journal.used_bytes(planned, with_command(GOOD, planned.usage, Output(0, line))) == used
 
 
@@ -143,18 +143,18 @@ def card(target: str = "/") -> tuple[Disk, ...]:
     ],
 )
 def test_log2ram_is_wanted_where_a_card_would_be_written_to(look, storage, why):
-    found = log2ram.verdict(wish(**storage).log2ram, replace(look, disks=card()))
+    found = log2ram.verdict(desired(**storage).log2ram, replace(look, disks=card()))
     assert found == log2ram.Verdict(True, why)
 
 
 def test_a_root_that_is_called_dev_root_is_found_by_where_it_is_mounted():
     look = replace(BARE, disks=card(), mounts=(Mount("/", "ext4", "/dev/root", ("rw",)),))
-    assert log2ram.verdict(wish(**PERSISTENT).log2ram, look).wanted
+    assert log2ram.verdict(desired(**PERSISTENT).log2ram, look).wanted
 
 
 def test_log2rams_own_mount_does_not_hide_the_card():
     look = replace(GOOD, disks=card())
-    assert log2ram.verdict(wish(**PERSISTENT).log2ram, look).wanted
+    assert log2ram.verdict(desired(**PERSISTENT).log2ram, look).wanted
 
 
 @pytest.mark.parametrize(
@@ -181,19 +181,19 @@ def test_log2rams_own_mount_does_not_hide_the_card():
 )
 def test_log2ram_is_not_wanted_elsewhere_and_the_plan_says_why(look, storage, why):
     cards = replace(look, disks=(replace(card()[0], parts=()),))
-    found = log2ram.verdict(wish(**storage).log2ram, cards)
+    found = log2ram.verdict(desired(**storage).log2ram, cards)
     assert not found.wanted
     assert why in found.why
-    notes = {step.name: step.note for step in logs.steps(wish(**storage), cards) if step.note}
+    notes = {step.name: step.note for step in logs.steps(desired(**storage), cards) if step.note}
     assert notes == {"Install log2ram": found.why}
 
 
 @pytest.mark.parametrize("part", ["packages", "mounts", "disks"])
 def test_what_could_not_be_seen_decides_nothing(part):
     blind = replace(WITH_RSYSLOG, **{part: Unknown("no")})
-    assert log2ram.verdict(wish().log2ram, blind) == Unknown("no")
+    assert log2ram.verdict(desired().log2ram, blind) == Unknown("no")
     assert due(blind) == {}
-    assert logs.waits_for_reboot(wish(), blind) == ()
+    assert logs.waits_for_reboot(desired(), blind) == ()
 
 
 # Bringing it
@@ -219,7 +219,7 @@ def test_debian_needs_no_repository_from_trixie_on():
 
 
 def test_the_configuration_takes_no_zram_and_holds_the_folders_once():
-    planned = wish(
+    planned = desired(
         log2ram="on", log2ram_size_mib=64, log_folders=["/opt/app/log", "/var/log/nginx"]
     ).log2ram
     (conf, stop, daily) = planned.files
@@ -230,7 +230,7 @@ def test_the_configuration_takes_no_zram_and_holds_the_folders_once():
 
 
 def test_the_pin_lets_one_package_in():
-    pin, source = wish(log2ram="on").log2ram.repository.files
+    pin, source = desired(log2ram="on").log2ram.repository.files
     site = 'Pin: origin "packages.azlux.fr"\n'
     assert f"Package: *\n{site}Pin-Priority: -1\n" in pin.text
     assert f"Package: log2ram\n{site}Pin-Priority: 500\n" in pin.text
@@ -262,18 +262,18 @@ def test_units_that_systemd_has_not_read_are_read():
     ],
 )
 def test_what_log2ram_does_not_hold_waits_for_a_reboot(look, why):
-    assert logs.waits_for_reboot(wish(log2ram="on"), look) == (why,)
+    assert logs.waits_for_reboot(desired(log2ram="on"), look) == (why,)
 
 
 def test_nothing_waits_where_log2ram_holds_all_or_is_not_wanted_or_has_failed():
-    assert logs.waits_for_reboot(wish(log2ram="on"), GOOD) == ()
-    assert logs.waits_for_reboot(wish(), BARE) == ()
+    assert logs.waits_for_reboot(desired(log2ram="on"), GOOD) == ()
+    assert logs.waits_for_reboot(desired(), BARE) == ()
     failed = with_unit_named(BARE, UNIT, active="failed")
-    assert logs.waits_for_reboot(wish(log2ram="on"), failed) == ()
+    assert logs.waits_for_reboot(desired(log2ram="on"), failed) == ()
 
 
 def test_a_folder_that_is_there_waits_too_and_one_that_is_not_does_not():
-    planned = wish(log2ram="on", log_folders=["/opt/app/log"])
+    planned = desired(log2ram="on", log_folders=["/opt/app/log"])
     look = replace(GOOD, files={**GOOD.files, "/opt/app/log": None})
     assert logs.waits_for_reboot(planned, look) == ()
     there = replace(GOOD, files={**GOOD.files, "/opt/app/log": plain("")})

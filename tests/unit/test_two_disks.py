@@ -50,21 +50,21 @@ def look(two):
     done = two.run("probe", {"files": wanted.files, "commands": []})
     assert done.returncode == 0, done.stderr
     seen = snapshot.read(answer(done.stdout))
-    wish = replace(plan.roles["storage"].ssd, least_gib=0)
-    return wish, replace(seen, commands={DETECT: Output(1, "none\n")})
+    desired = replace(plan.roles["storage"].ssd, least_gib=0)
+    return desired, replace(seen, commands={DETECT: Output(1, "none\n")})
 
 
 # Two disks with one serial
 
 
 def test_the_one_with_the_name_is_not_formatted_while_another_has_its_serial(two):
-    wish, seen = look(two)
+    desired, seen = look(two)
     assert [(d.path, d.serial) for d in seen.disks] == [
         ("/dev/sda", "0123456789ABCDEF"),
         ("/dev/sdb", "0123456789ABCDEF"),
     ]
     for device in ("auto", NAME):
-        assert storage.chosen(replace(wish, device=device), seen).state == "refused"
+        assert storage.chosen(replace(desired, device=device), seen).state == "refused"
     done = two.run("format_disk", format_query(two))
     assert done.returncode == 1
     assert f"{NAME} is not the name of one disk alone: /dev/sda has the same" in done.stderr
@@ -83,8 +83,8 @@ def test_not_even_where_it_is_named_for_erasing(two):
 def test_a_disk_with_a_serial_of_its_own_is_formatted_beside_another(two):
     two.serials["sda"] = "2"
     two.links[OWN] = "sda"
-    wish, seen = look(two)
-    assert storage.chosen(replace(wish, device=NAME), seen).state == "format"
+    desired, seen = look(two)
+    assert storage.chosen(replace(desired, device=NAME), seen).state == "format"
     done = two.run("format_disk", format_query(two))
     assert (done.returncode, done.stderr) == (0, "")
     assert two.is_blank("sda")
@@ -94,8 +94,8 @@ def test_a_disk_with_a_serial_of_its_own_is_formatted_beside_another(two):
 def test_a_disk_whose_partition_link_is_anothers_is_not_formatted(two):
     two.serials["sda"] = "2"
     two.links |= {OWN: "sda", f"{NAME}-part1": "sda"}
-    wish, seen = look(two)
-    found = storage.chosen(replace(wish, device=NAME), seen)
+    desired, seen = look(two)
+    found = storage.chosen(replace(desired, device=NAME), seen)
     assert f"{NAME}-part1 is /dev/sda, of another disk" in found.why
     done = two.run("format_disk", format_query(two))
     assert f"{NAME}-part1 is /dev/sda, of another disk" in done.stderr
@@ -106,8 +106,8 @@ def test_a_file_system_of_the_same_uuid_on_another_disk_forbids_to_make_it(two):
     made = uuid_of(NAME)
     two.serials["sda"] = "2"
     two.mkfs("sda", "-L", "renamed", "-U", made)
-    wish, seen = look(two)
-    found = storage.chosen(replace(wish, device=NAME), seen)
+    desired, seen = look(two)
+    found = storage.chosen(replace(desired, device=NAME), seen)
     assert f"/dev/sda holds the file system {made}, which bramble made" in found.why
     done = two.run("format_disk", format_query(two, uuid=made))
     assert f"/dev/sda holds the file system {made}, which bramble made" in done.stderr

@@ -9,31 +9,31 @@ from bramble.virtual.errors import VirtualPiError
 from bramble.virtual.machine import image, qemu
 
 
-def check(wish: making.Wish) -> None:
+def check(desired: making.Desired) -> None:
     """Refuses what only containers can."""
-    if wish.clone_of:
+    if desired.clone_of:
         raise VirtualPiError("a machine cannot be a clone: --clone is for containers, vpi-N")
-    if not wish.ccache:
+    if not desired.ccache:
         raise VirtualPiError(
             "a machine has no compiler cache: --no-ccache is for containers, vpi-N"
         )
 
 
 def make_new(
-    names: Sequence[str], wish: making.Wish, base: Path, on_progress: Callable[[str], None]
+    names: Sequence[str], desired: making.Desired, base: Path, on_progress: Callable[[str], None]
 ) -> None:
     """Makes those of the machines that do not exist."""
     for name in names:
         if making.usable(name, on_progress):
-            making.tell_of_other(spec.load(name), wish, on_progress)
+            making.tell_of_other(spec.load(name), desired, on_progress)
         else:
-            _make(name, wish, base)
+            _make(name, desired, base)
     identity.write_known_hosts()
 
 
-def _make(name: str, wish: making.Wish, base: Path) -> None:
+def _make(name: str, desired: making.Desired, base: Path) -> None:
     """Its host key, its copy of the boot card and a blank SSD; the rest at its first power-on."""
-    node = spec.Spec(name, wish.board, wish.fault, (str(base),), ccache=False)
+    node = spec.Spec(name, desired.board, desired.fault, (str(base),), ccache=False)
     layers.discard(node.folder)
     node.folder.mkdir(parents=True)
     node.folder.chmod(0o700)

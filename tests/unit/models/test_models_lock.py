@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from fake_hub import COMMIT, NEW, OLD, REPO, Repo
 
 from bramble.cli import main
+from bramble.fit.dims import Dims, dims_of
 from bramble.fit.geometry import geometry
-from bramble.fit.kept import Kept, kept
 from bramble.inventory import load
 from bramble.inventory.problems import InventoryError
 from bramble.llama.builder import board_for
@@ -114,8 +114,8 @@ def test_a_lock_without_it_gets_it_with_the_next_lock(model, folder, there):
 @pytest.mark.parametrize("name", all_shapes())
 def test_what_is_kept_of_a_model_is_all_that_its_fit_depends_on(name):
     found = geometry(gguf.read(all_shapes()[name].header()))
-    text = kept(found).model_dump_json()
-    assert Kept.model_validate_json(text).geometry == found
+    text = dims_of(found).model_dump_json()
+    assert Dims.model_validate_json(text).geometry == found
 
 
 @pytest.mark.parametrize(

@@ -42,8 +42,8 @@ class Server:
                 pass
 
             def do_GET(self):
-                well = outer.healthy[outer.running]
-                self.reply(200 if well else 503, {})
+                ok = outer.healthy[outer.running]
+                self.reply(200 if ok else 503, {})
 
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

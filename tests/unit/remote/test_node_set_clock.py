@@ -17,8 +17,8 @@ def node(monkeypatch):
         if argv[1] == "set-ntp":
             return SimpleNamespace(returncode=int(made.refuses), stderr="NTP not supported\n")
         asked = len([order for order in made.orders if order.startswith("show")])
-        well = made.synchronised_after is not None and asked > made.synchronised_after
-        return SimpleNamespace(stdout="yes\n" if well else "no\n")
+        ok = made.synchronised_after is not None and asked > made.synchronised_after
+        return SimpleNamespace(stdout="yes\n" if ok else "no\n")
 
     def sleep(seconds):
         made.spent += seconds

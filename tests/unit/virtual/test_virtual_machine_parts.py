@@ -221,20 +221,20 @@ def test_the_proxy_of_machines_listens_on_the_loopback_only(host, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("wish", "option"),
+    ("desired", "option"),
     [
-        (making.Wish("pi4", None, "vpi-1", ccache=True), "--clone"),
-        (making.Wish("pi4", None, None, ccache=False), "--no-ccache"),
+        (making.Desired("pi4", None, "vpi-1", ccache=True), "--clone"),
+        (making.Desired("pi4", None, None, ccache=False), "--no-ccache"),
     ],
 )
-def test_what_only_containers_can_is_refused(wish, option):
+def test_what_only_containers_can_is_refused(desired, option):
     with pytest.raises(VirtualPiError, match=f"{option} is for containers"):
-        machine_making.check(wish)
+        machine_making.check(desired)
 
 
 def test_a_machine_is_no_source_of_clones():
     with pytest.raises(VirtualPiError, match="vpm-1 is a machine"):
-        making.Wish("pi4", None, "vpm-1", ccache=True).check()
+        making.Desired("pi4", None, "vpm-1", ccache=True).check()
 
 
 def test_machines_lack_other_things_than_containers(tmp_path):

@@ -39,7 +39,7 @@ class Layers(Section):
     windowed: bool = option(..., help="Whether it sees a window only.")
 
 
-class Kept(Section):
+class Dims(Section):
     """What `bramble fit` reads in a model's header."""
 
     arch: str = option(..., help="Architecture.", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
@@ -61,7 +61,7 @@ class Kept(Section):
     rules: int = option(1, help="By which rules the header was read.", ge=1, le=RULES)
 
     @model_validator(mode="after")
-    def _bounded(self) -> Kept:
+    def _bounded(self) -> Dims:
         count = sum(run.count for run in self.layers)
         if not 1 <= count <= LAYERS_LIMIT:
             raise ValueError(f"{count} layers; 1 to {LAYERS_LIMIT} are right")
@@ -99,9 +99,9 @@ class Kept(Section):
         )
 
 
-def kept(model: Geometry) -> Kept:
+def dims_of(model: Geometry) -> Dims:
     """What to keep of these dimensions."""
-    return Kept(
+    return Dims(
         arch=model.arch,
         embedding=model.embedding,
         vocabulary=model.vocabulary,
