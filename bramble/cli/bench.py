@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bramble.cli import driver
-from bramble.cli.fleet import AS_JSON
+from bramble.cli.fleet import AS_JSON, COOL
 
 if TYPE_CHECKING:
     from bramble.bench.verdict import Judged
@@ -41,12 +41,7 @@ class _Row:
     show_default=True,
     help="Runs of llama-bench on each host.",
 )
-@click.option(
-    "--cool",
-    type=click.IntRange(0, 3600),
-    metavar="SECONDS",
-    help="How long a board may take to cool before each run; else five minutes.",
-)
+@COOL
 @click.option(
     "--kept", is_flag=True, help="Judge the last result that is kept; connect to nothing."
 )

@@ -20,6 +20,12 @@ HOSTS = click.argument("hosts", nargs=-1, metavar="[HOST]...")
 AS_JSON = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md)."
 )
+COOL = click.option(
+    "--cool",
+    type=click.IntRange(0, 3600),
+    metavar="SECONDS",
+    help="How long a board may take to cool before each run; else five minutes.",
+)
 
 
 @click.command("up")

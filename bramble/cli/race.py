@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bramble.cli import driver
-from bramble.cli.fleet import AS_JSON
+from bramble.cli.fleet import AS_JSON, COOL
 
 if TYPE_CHECKING:
     from bramble.llama.race import Verdict
@@ -26,12 +26,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Runs of each variant.",
 )
-@click.option(
-    "--cool",
-    type=click.IntRange(0, 3600),
-    metavar="SECONDS",
-    help="How long a board may take to cool before each run; else five minutes.",
-)
+@COOL
 @AS_JSON
 def race(host: str, variants: str | None, rounds: int, cool: int | None, as_json: bool) -> None:
     """Run variants of llama.cpp in turn on HOST, with its own model, and lock the fastest.

@@ -151,6 +151,21 @@ def run(*words):
         time.sleep(1)
 
 
+def ask(*argv):
+    """Return a command's exit code and all of its words; raise OSError or subprocess.TimeoutExpired."""
+    done = subprocess.run(
+        argv,
+        env=ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=600,
+    )
+    return done.returncode, done.stdout.strip()
+
+
 def call(*argv):
     """Run a command with its output on ours, apt's own progress as counters: exit code and words."""
     said: collections.deque[str] = collections.deque(maxlen=400)

@@ -105,24 +105,9 @@ def remove(*paths):
         atomic.remove(path)
 
 
-def run(*argv):
-    """A command's exit code and all of its words."""
-    done = subprocess.run(
-        argv,
-        env=apt.ENVIRONMENT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        timeout=500,
-    )
-    return done.returncode, done.stdout.strip()
-
-
 def shared(query):
     """Why the pin would shut out packages that are wanted, None when the site has this one only."""
-    code, said = run("apt-get", "indextargets", "--format", "$(REPO_URI)")
+    code, said = apt.ask("apt-get", "indextargets", "--format", "$(REPO_URI)")
     if code:
         return said
     urls = {url.rstrip("/") for url in said.splitlines()} - {query["url"]}

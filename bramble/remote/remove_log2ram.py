@@ -21,24 +21,9 @@ class RefusedError(Exception):
     """What was found that speaks against going on."""
 
 
-def run(*argv):
-    """A command's exit code and all of its words."""
-    done = subprocess.run(
-        argv,
-        env=apt.ENVIRONMENT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        timeout=600,
-    )
-    return done.returncode, done.stdout.strip()
-
-
 def must(*argv):
     """A command that has to go well."""
-    code, said = run(*argv)
+    code, said = apt.ask(*argv)
     if code:
         raise RefusedError(f"{' '.join(argv)} ended with {code}: {said}")
 
@@ -129,7 +114,7 @@ def flags(pid, number):
 
 def stop(folders):
     """End log2ram with nothing lost: rsyslog and the journal pause, any other writer is refused."""
-    paused = [unit for unit in WRITERS if run("systemctl", "-q", "is-active", unit)[0] == 0]
+    paused = [unit for unit in WRITERS if apt.ask("systemctl", "-q", "is-active", unit)[0] == 0]
     try:
         if paused:
             must("systemctl", "stop", *paused)

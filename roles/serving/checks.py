@@ -13,16 +13,14 @@ from bramble.roles.serving import running, sandbox
 from bramble.roles.serving.plan import (
     SERVER,
     STRAY_CONFIG,
-    UNIT,
-    UNIT_FILE,
     USER,
-    ServingPlan,
     otherwise,
     own_drop_ins,
     rejected,
     stale_model,
     unproven,
 )
+from bramble.roles.serving.wanted import UNIT, UNIT_FILE, ServingPlan
 from bramble.snapshot import FileState, Unknown
 from bramble.steps import write_files
 

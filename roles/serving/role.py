@@ -5,8 +5,9 @@ from bramble.llama.outputs import EngineOutputs, ServingOutputs
 from bramble.models.outputs import ModelOutputs
 from bramble.role import Role
 from bramble.roles.serving import checks
-from bramble.roles.serving.plan import ServingPlan, again, facts_needed, plan, revert, steps
+from bramble.roles.serving.plan import again, facts_needed, plan, revert, steps
 from bramble.roles.serving.settings import Settings
+from bramble.roles.serving.wanted import ServingPlan
 
 ROLE: Role[Settings, ServingPlan] = Role(
     name="serving",

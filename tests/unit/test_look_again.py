@@ -10,7 +10,7 @@ import pytest
 from bramble import registry
 from bramble.pyinfra import connection, delivery, reboot, run, session
 from bramble.pyinfra.boundary import Problem
-from bramble.roles.serving.plan import ServingPlan
+from bramble.roles.serving.wanted import ServingPlan
 from bramble.snapshot import Snapshot, Unknown
 from bramble.steps import Step
 

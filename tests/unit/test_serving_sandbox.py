@@ -6,7 +6,7 @@ import pytest
 from good_node import UNIT, good_look, node_plan
 
 from bramble.roles.serving import sandbox
-from bramble.roles.serving.plan import UNIT_FILE
+from bramble.roles.serving.wanted import UNIT_FILE
 
 PLANS = {host: node_plan(serving={"host": host}) for host in ("127.0.0.1", "0.0.0.0")}
 SETTINGS = sorted(sandbox.directives(PLANS["127.0.0.1"].roles["serving"].unit_text))

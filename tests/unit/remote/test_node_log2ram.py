@@ -74,7 +74,7 @@ def apt(monkeypatch):
     def answer(*argv):
         return answers[next(word for word in argv if word in answers)]
 
-    monkeypatch.setattr(apt_source, "run", answer)
+    monkeypatch.setattr(apt_source.apt, "ask", answer)
     monkeypatch.setattr(apt_source.apt, "run", answer)
     return answers
 
@@ -210,7 +210,7 @@ def test_log2ram_that_cannot_be_ended_stays_installed(tmp_path, monkeypatch, cap
     lines = tmp_path / "mountinfo"
     lines.write_text("1 0 0:1 / /var/hdd.log rw - ext4 /dev/mmcblk0p2 rw\n")
     monkeypatch.setattr(remove_log2ram, "MOUNTINFO", str(lines))
-    monkeypatch.setattr(remove_log2ram, "run", lambda *argv: pytest.fail(f"{argv} was run"))
+    monkeypatch.setattr(remove_log2ram.apt, "ask", lambda *argv: pytest.fail(f"{argv} was run"))
     assert remove_log2ram.main({"folders": []}) == 1
     assert "still mounted: /var/hdd.log; reboot, and run again" in capsys.readouterr().err
 
@@ -221,7 +221,9 @@ def test_logs_without_a_place_on_the_disk_are_not_given_up(tmp_path, monkeypatch
     called = []
     monkeypatch.setattr(remove_log2ram, "MOUNTINFO", str(lines))
     monkeypatch.setattr(
-        remove_log2ram, "run", lambda *argv: called.append(argv) or (int("is-active" in argv), "")
+        remove_log2ram.apt,
+        "ask",
+        lambda *argv: called.append(argv) or (int("is-active" in argv), ""),
     )
     monkeypatch.setattr(remove_log2ram, "writing", lambda folders: [])
     assert remove_log2ram.main({"folders": ["/var/log"]}) == 1

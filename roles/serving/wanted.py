@@ -1,0 +1,78 @@
+"""The plan of serving: all that the service is to be, and where its parts lie on a node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from bramble.fit.deploy import Judged
+from bramble.llama.outputs import ServingOutputs
+from bramble.llama.releases import Home
+from bramble.plan import RolePlan
+
+UNIT = "llama-server.service"
+UNIT_FILE = f"/etc/systemd/system/{UNIT}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingPlan(RolePlan):
+    """The service: its unit's text is in `files`; `plan_id` stands for all that a restart is due for."""
+
+    outputs: ServingOutputs
+    plan_id: str
+    argv: tuple[str, ...]
+    host: str
+    port: int
+    model_name: str
+    model_sha256: str
+    model_path: str
+    model_folder: str
+    ctx_tokens: int
+    slots: int
+    release_folder: str
+    build_info: str
+    start_deadline_s: int
+    question: str
+    expect: str | None
+    reserve_mib: int
+    fit: Judged | None
+    speed_share: float
+    engine_home: Home
+    release: str
+    identity: Mapping[str, str]
+    attempt: str
+    foreign_drop_ins: Literal["set_aside", "refuse"]
+
+    def refusals(self) -> tuple[str, ...]:
+        """A model that does not fit the node, where it is known before it is fetched."""
+        return (self.fit.refusal,) if self.fit and self.fit.refusal else ()
+
+    def warnings(self) -> tuple[str, ...]:
+        """A fit that cannot be told, and a context that the model was not trained for."""
+        return self.fit.warnings if self.fit else ()
+
+    @property
+    def unit_text(self) -> str:
+        """What the unit's file is to hold."""
+        return next(file.text for file in self.files if file.path == UNIT_FILE)
+
+    @property
+    def program(self) -> str:
+        """The server's program, without the link that a later release moves."""
+        return f"{self.release_folder}/bin/llama-server"
+
+    @property
+    def good(self) -> str:
+        """The node's note of the release that passed the gate last."""
+        return self.engine_home.good
+
+    @property
+    def rejection(self) -> str:
+        """The node's note that this very plan failed the gate, with the release that was good before."""
+        return self.engine_home.rejection(f"{self.release}-{self.attempt}")
+
+    @property
+    def url(self) -> str:
+        """The server's address as the node itself reaches it."""
+        return f"http://127.0.0.1:{self.port}"
