@@ -23,7 +23,7 @@ from typing import Any
 
 import meter
 from clones import MOST, BenchError, Node, cloned, provisioned, say, write_inventory
-from tools import PLAYBOOK, RUN_S, Ansible, Bramble, Tool
+from tools import PLAYBOOK, RUN_S, Ansible, Bramble, PyinfraAlone, Tool
 
 from bramble import inventory
 
@@ -34,6 +34,7 @@ system) on this computer, for Ansible with its ssh masters, which are ended afte
 tools connect anew each time. What the nodes compute is in no CPU figure, but they share this
 computer's processors, so it is in the wall figures: real Pis compute beside each other, so do
 not take the wall ratio of many nodes for theirs.
+of pyinfra: what of that pyinfra alone takes, with its own connector and a deploy without an operation.
 commands: remote commands that bramble made on one host in a run, counted in a run of its own."""
 
 
@@ -45,6 +46,7 @@ class Round:
     ansible_wall_s: float
     bramble_cpu_s: float
     ansible_cpu_s: float
+    pyinfra_cpu_s: float
 
     @property
     def wall_ratio(self) -> float:
@@ -74,6 +76,7 @@ class Size:
             f"{self._median('ansible_wall_s'):.2f} s",
             self._spread("wall_ratio"),
             f"{self._median('bramble_cpu_s'):.2f} s",
+            f"{self._median('pyinfra_cpu_s'):.2f} s",
             f"{self._median('ansible_cpu_s'):.2f} s",
             self._spread("cpu_ratio"),
             "-" if self.commands is None else str(self.commands),
@@ -102,6 +105,7 @@ HEADINGS = (
     "Ansible wall",
     "wall ratio",
     "bramble CPU",
+    "of pyinfra",
     "Ansible CPU",
     "CPU ratio",
     "commands",
@@ -117,10 +121,11 @@ def measure(folder: Path, source: str, nodes: Sequence[Node], rounds: int) -> Si
     bramble = Bramble(folder, place, names)
     ansible = Ansible(folder, ssh, nodes, bramble.wanted(folder / "wanted"))
     say(f"{len(nodes)} nodes: warming up")
-    for tool in (bramble, ansible):
+    alone = PyinfraAlone(folder, ssh, nodes)
+    for tool in (bramble, ansible, alone):
         _warm_up(tool)
     commands = bramble.remote_commands()
-    measured = tuple(_round(number, bramble, ansible) for number in range(1, rounds + 1))
+    measured = tuple(_round(number, bramble, ansible, alone) for number in range(1, rounds + 1))
     return Size(len(nodes), load_before, commands, measured)
 
 
@@ -131,9 +136,9 @@ def _warm_up(tool: Tool) -> None:
         raise BenchError(f"{tool.name} failed while it warmed up:\n{done.output}")
 
 
-def _round(number: int, bramble: Tool, ansible: Tool) -> Round:
-    one, other = _counted(bramble), _counted(ansible)
-    found = Round(one.wall_s, other.wall_s, one.cpu_s, other.cpu_s)
+def _round(number: int, bramble: Tool, ansible: Tool, alone: Tool) -> Round:
+    one, other, floor = _counted(bramble), _counted(ansible), _counted(alone)
+    found = Round(one.wall_s, other.wall_s, one.cpu_s, other.cpu_s, floor.cpu_s)
     say(f"  round {number}: bramble {one.wall_s:.2f} s, Ansible {other.wall_s:.2f} s")
     return found
 

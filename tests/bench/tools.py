@@ -96,6 +96,35 @@ class Bramble:
         return {"wanted": values[0]["wanted"]}
 
 
+class PyinfraAlone:
+    """pyinfra's own SSH connector and a deploy without an operation: what any pyinfra run costs."""
+
+    name = "pyinfra alone"
+
+    def __init__(self, folder: Path, ssh: Mapping[str, Any], nodes: Sequence[Node]) -> None:
+        self.names = [node["name"] for node in nodes]
+        self.inventory, self.deploy = folder / "stock.py", folder / "nothing.py"
+        data = {
+            "ssh_user": ssh["user"],
+            "ssh_key": ssh["key"],
+            "ssh_known_hosts_file": ssh["known_hosts"],
+            "ssh_strict_host_key_checking": "yes",
+        }
+        hosts = [(node["name"], {"ssh_hostname": node["address"], **data}) for node in nodes]
+        self.inventory.write_text(f"nodes = {hosts!r}\n", encoding="utf-8")
+        self.deploy.write_text("", encoding="utf-8")
+
+    def run(self) -> Run:
+        """One run that connects to all nodes and does nothing there."""
+        return run([PYINFRA, self.inventory, self.deploy, "-y"], RUN_S, PYINFRA_PROGRESS="off")
+
+    def problem(self, done: Run) -> str | None:
+        """Every host must be connected to."""
+        if done.code or not all(f"[{name}] Connected" in done.output for name in self.names):
+            return f"exit code {done.code}:\n{done.output}"
+        return None
+
+
 class Ansible:
     """ansible/node.yml on the same nodes."""
 
