@@ -76,7 +76,7 @@ def test_a_byte_that_changed_on_the_disk_is_found_by_a_deep_verify_and_mended(
     assert "damaged: on the disk: " in looked.stdout
     assert fleet.pyinfra("node", "-y").returncode == 0
     assert "whole, the planned model" in fleet.bramble("model", "verify", NODE).stdout
-    assert "the disk has it" in fleet.bramble("verify", NODE, "--deep").stdout
+    assert "the disk has it" in fleet.bramble("verify", NODE, "--deep", "-v").stdout
 
 
 def test_old_models_go_and_the_predecessor_stays(fleet, hub, virtual_pis):
