@@ -22,6 +22,7 @@ from pyinfra.context import ctx_host
 
 from bramble import registry
 from bramble.pyinfra import run, verification
+from bramble.pyinfra.session import refuse
 
 NAME = "bramble"
 
@@ -31,87 +32,89 @@ NAME = "bramble"
 
 @deploy(NAME)
 def base() -> OperationMeta:
-    """Bring the clock, packages, names and the way in; return the operation's meta."""
-    return run.bring(run.accepted(), "base")
+    """Set the clock, packages, names and the way in; return the operation's meta."""
+    return run.execute(run.accepted(), "base")
 
 
 @deploy(NAME)
 def storage() -> OperationMeta:
-    """Bring the SSD, its mount and the logs; return the operation's meta."""
-    return run.bring(run.accepted(), "storage")
+    """Set up the SSD, its mount and the logs; return the operation's meta."""
+    return run.execute(run.accepted(), "storage")
 
 
 @deploy(NAME)
 def memory() -> OperationMeta:
-    """Bring zram, the swap file and the kernel's parameters; return the operation's meta."""
-    return run.bring(run.accepted(), "memory")
+    """Set zram, the swap file and the kernel's parameters; return the operation's meta."""
+    return run.execute(run.accepted(), "memory")
 
 
 @deploy(NAME)
 def power() -> OperationMeta:
-    """Bring the governor and the lines of config.txt; return the operation's meta."""
-    return run.bring(run.accepted(), "power")
+    """Set the governor and the lines of config.txt; return the operation's meta."""
+    return run.execute(run.accepted(), "power")
 
 
 @deploy(NAME)
 def boot() -> OperationMeta:
-    """Bring the boot files and the EEPROM, and reboot where that is due; return the operation's meta."""
-    return run.bring(run.accepted(), "boot")
+    """Write the boot files and the EEPROM, and reboot where that is due; return the operation's meta."""
+    return run.execute(run.accepted(), "boot")
 
 
 @deploy(NAME)
 def engine() -> OperationMeta:
-    """Bring llama.cpp's release; return the operation's meta."""
-    return run.bring(run.accepted(), "engine")
+    """Install llama.cpp's release; return the operation's meta."""
+    return run.execute(run.accepted(), "engine")
 
 
 @deploy(NAME)
 def model() -> OperationMeta:
-    """Bring the model's file; return the operation's meta."""
-    return run.bring(run.accepted(), "model")
+    """Fetch the model's file; return the operation's meta."""
+    return run.execute(run.accepted(), "model")
 
 
 @deploy(NAME)
 def serving() -> OperationMeta:
-    """Bring llama-server's unit, through its gate; return the operation's meta."""
-    return run.bring(run.accepted(), "serving")
+    """Run llama-server's unit, through its gate; return the operation's meta."""
+    return run.execute(run.accepted(), "serving")
 
 
 @deploy(NAME)
 def watchdog() -> OperationMeta:
     """Arm the hardware watchdog; return the operation's meta."""
-    return run.bring(run.accepted(), "watchdog")
+    return run.execute(run.accepted(), "watchdog")
 
 
 @deploy(NAME)
 def role(name: str) -> OperationMeta:
-    """Bring a role by its name, one of a person's own too; return the operation's meta."""
-    return run.bring(run.accepted(), name)
+    """Execute a role by its name, one of a person's own too; return the operation's meta."""
+    return run.execute(run.accepted(), name)
 
 
 @deploy(NAME)
 def own(*, before: str | None = None, after: str | None = None) -> tuple[OperationMeta, ...]:
-    """Bring the roles of the project and of packages whose turn is before this role, or after it.
+    """Execute the roles of the project and of packages whose turn is before this role, or after it.
 
-    Return the operations' metas, one for each role.
+    Return the operations' metas, one for each role. An unknown role fails the host.
     """
+    if misspelt := run.unknown_roles(*(name for name in (before, after) if name is not None)):
+        return (refuse(name="Execute the roles of the project", problem=misspelt),)
     host, accepted = ctx_host.get(), run.accepted()
     names = [each.name for each in registry.roles()]
     turn = names.index(before or after or names[0])
     meant = names[:turn] if before else names[turn:]
     ours = [name for name in registry.own() if name in meant]
-    return tuple(run.bring(accepted, name) for name in host.loop(ours))
+    return tuple(run.execute(accepted, name) for name in host.loop(ours))
 
 
 @deploy(NAME)
 def node() -> tuple[OperationMeta, ...]:
-    """Bring every role of the host in order; return the operations' metas, one for each role."""
+    """Execute every role of the host in order; return the operations' metas, one for each role."""
     host, accepted = ctx_host.get(), run.accepted()
     # pyinfra tells the rounds of its own loop apart, where all are called from one line.
-    return tuple(run.bring(accepted, each.name) for each in host.loop(registry.roles()))
+    return tuple(run.execute(accepted, each.name) for each in host.loop(registry.roles()))
 
 
 @deploy(NAME)
 def verify(*roles: str) -> OperationMeta:
     """Check the host as it is then: all of it, or these roles alone; return the operation's meta."""
-    return verification.finish(run.accepted(), *roles)
+    return verification.verify(run.accepted(), *roles)

@@ -19,14 +19,14 @@ from bramble.inventory.problems import InventoryError, Problem, unknown
 from bramble.plan import NodePlan, Outputs
 from bramble.project_roles import load
 from bramble.role import Role
-from bramble.settings import Node, Section, Ssh
+from bramble.settings import NodeSettings, Section, SshSettings
 
 AnyRole = Role[Any, Any]
 
 GROUP = "bramble.roles"
 """The entry point group of roles in installed packages, and the package of bramble's own."""
 
-EVERY_HOST: Mapping[str, type[Section]] = {"ssh": Ssh, "node": Node}
+EVERY_HOST: Mapping[str, type[Section]] = {"ssh": SshSettings, "node": NodeSettings}
 """The sections that belong to no role."""
 
 

@@ -138,7 +138,7 @@ def _address_alone(address: str) -> str:
     raise ValueError(f"write address: {place}" + (f" and beside it {said}" if said else ""))
 
 
-class Ssh(Section):
+class SshSettings(Section):
     """How this computer reaches the host."""
 
     address: Annotated[
@@ -177,7 +177,7 @@ class Ssh(Section):
     )
 
 
-class Node(Section):
+class NodeSettings(Section):
     """What the host is to bramble."""
 
     roles: tuple[str, ...] | None = option(

@@ -1,6 +1,6 @@
 """Benchmark nodes as they serve; `bramble bench` judges and compares what it keeps."""
 
 from bramble.pyinfra.bench import bench
-from bramble.pyinfra.run import begin
+from bramble.pyinfra.run import gather_facts
 
-bench(begin())
+bench(gather_facts())

@@ -1,13 +1,13 @@
 """Go back to the model that served before, through the same gate, and stay there."""
 
-from bramble.pyinfra.run import accept, begin, bring
+from bramble.pyinfra.run import accept, execute, gather_facts
 from bramble.pyinfra.upgrade import hold, model_before
-from bramble.pyinfra.verification import finish
+from bramble.pyinfra.verification import verify
 
-node = begin(model_before)
+node = gather_facts(model_before)
 accept(node)
-bring(node, "serving", "again")
-bring(node, "model")
-bring(node, "serving")
-finish(node, "power", "model", "serving")
+execute(node, "serving", "again")
+execute(node, "model")
+execute(node, "serving")
+verify(node, "power", "model", "serving")
 hold(node)

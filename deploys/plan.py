@@ -1,6 +1,6 @@
 """Say what would land on nodes, from their settings and one look at each; nothing is changed."""
 
-from bramble.pyinfra.run import begin, tell_plan
+from bramble.pyinfra.run import gather_facts, tell_plan
 
-node = begin()
+node = gather_facts()
 tell_plan(node)

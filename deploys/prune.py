@@ -1,6 +1,6 @@
 """Remove old models from nodes; what runs, what is planned and the predecessor stay."""
 
-from bramble.pyinfra.run import begin, bring
+from bramble.pyinfra.run import execute, gather_facts
 
-node = begin()
-bring(node, "model", "prune")
+node = gather_facts()
+execute(node, "model", "prune")

@@ -1,7 +1,7 @@
 """Take back what one role set on nodes, data apart: `--data role=ROLE` says which."""
 
-from bramble.pyinfra.run import begin
+from bramble.pyinfra.run import gather_facts
 from bramble.pyinfra.taking_back import take_back
 
-node = begin()
+node = gather_facts()
 take_back(node)

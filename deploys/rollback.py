@@ -1,12 +1,12 @@
 """Go back to the release that ran before, through the same gate, and stay there."""
 
-from bramble.pyinfra.run import begin, bring
+from bramble.pyinfra.run import execute, gather_facts
 from bramble.pyinfra.upgrade import pin, predecessor
-from bramble.pyinfra.verification import finish
+from bramble.pyinfra.verification import verify
 
-node = begin(predecessor)
-bring(node, "engine")
-bring(node, "model")
-bring(node, "serving")
-finish(node, "power", "engine", "model", "serving")
+node = gather_facts(predecessor)
+execute(node, "engine")
+execute(node, "model")
+execute(node, "serving")
+verify(node, "power", "engine", "model", "serving")
 pin(node)

@@ -1,13 +1,13 @@
 """Bring nodes to their planned release and model, each through its gate, and check what serves."""
 
-from bramble.pyinfra.run import accept, begin, bring
+from bramble.pyinfra.run import accept, execute, gather_facts
 from bramble.pyinfra.upgrade import try_again
-from bramble.pyinfra.verification import finish
+from bramble.pyinfra.verification import verify
 
-node = begin()
+node = gather_facts()
 accept(node)
 try_again(node)
-bring(node, "engine")
-bring(node, "model")
-bring(node, "serving")
-finish(node, "power", "engine", "model", "serving")
+execute(node, "engine")
+execute(node, "model")
+execute(node, "serving")
+verify(node, "power", "engine", "model", "serving")

@@ -1,6 +1,6 @@
 """Check nodes as they are: every role's checks, nothing changed."""
 
-from bramble.pyinfra.run import begin
-from bramble.pyinfra.verification import finish
+from bramble.pyinfra.run import gather_facts
+from bramble.pyinfra.verification import verify
 
-finish(begin())
+verify(gather_facts())

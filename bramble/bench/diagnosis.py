@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from bramble.bench.result import Result, Run
+from bramble.bench.result import BenchRun, Result
 
 SLOW_CLOCK = 0.9
 """A clock below this share of the processor's highest is held down, whoever does it."""
@@ -87,7 +87,7 @@ def _throttled(result: Result) -> Cause:
     return Cause(name, "no", f"never since boot{_hottest(result.good)}")
 
 
-def _hottest(runs: list[Run] | tuple[Run, ...]) -> str:
+def _hottest(runs: list[BenchRun] | tuple[BenchRun, ...]) -> str:
     told = [run.hottest_c for run in runs if run.hottest_c is not None]
     return f", {max(told):.0f} °C at most" if told else ""
 

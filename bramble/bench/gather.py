@@ -71,7 +71,7 @@ def result_of(
         prompt_tokens=query["prompt_tokens"],
         answer_tokens=query["answer_tokens"],
         bandwidth=result.Bandwidth.model_validate(bandwidth),
-        runs=tuple(result.Run.model_validate(run) for run in made.get("runs", ())),
+        runs=tuple(result.BenchRun.model_validate(run) for run in made.get("runs", ())),
         problem=problem,
         seen=_seen(serving.unit, snapshot, made),
     )

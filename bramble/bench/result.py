@@ -67,7 +67,7 @@ class Bandwidth(_Frozen):
     problem: str | None = None
 
 
-class Run(_Frozen):
+class BenchRun(_Frozen):
     """One prompt and one answer: tokens in a second, and what was seen of the node meanwhile."""
 
     prompt_tps: float | None = None
@@ -110,12 +110,12 @@ class Result(_Frozen):
     prompt_tokens: int
     answer_tokens: int
     bandwidth: Bandwidth
-    runs: tuple[Run, ...]
+    runs: tuple[BenchRun, ...]
     problem: str | None = None
     seen: Seen
 
     @property
-    def good(self) -> tuple[Run, ...]:
+    def good(self) -> tuple[BenchRun, ...]:
         """The runs that gave figures."""
         return tuple(run for run in self.runs if run.answer_tps and run.prompt_tps)
 

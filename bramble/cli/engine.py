@@ -18,7 +18,7 @@ from bramble.cli.race import race
 
 if TYPE_CHECKING:
     from bramble.llama.outputs import Buildable
-    from bramble.llama.store import Entry
+    from bramble.llama.store import StoredRelease
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def build(hosts: tuple[str, ...], soc: str | None, as_json: bool) -> None:
     from bramble.llama import builder, store
 
     with _told():
-        made: list[Entry] = []
+        made: list[StoredRelease] = []
         refused = []
         for plan, architecture in _wanted(hosts, [soc] if soc else _known()):
             if plan.refusal:
@@ -184,7 +184,7 @@ def _wanted(
         refuse("engine.recipe is native there, so nodes compile for themselves; set it to cross")
 
 
-def _print(found: Sequence[Entry], as_json: bool) -> None:
+def _print(found: Sequence[StoredRelease], as_json: bool) -> None:
     if as_json:
         rows = [
             {

@@ -10,7 +10,15 @@ import click
 
 from bramble.cli.terminal import width
 from bramble.layout import table
-from bramble.virtual import Node, VirtualPiError, boards, doubles, lifecycle, source, ssh_argv
+from bramble.virtual import (
+    VirtualNode,
+    VirtualPiError,
+    boards,
+    doubles,
+    lifecycle,
+    source,
+    ssh_argv,
+)
 from bramble.virtual.model import SSH_PORT, Kind
 
 
@@ -91,7 +99,7 @@ def list_nodes(as_json: bool) -> None:
         click.echo("There are no virtual Pis; 'bramble virtual up' starts one.")
 
 
-def _print_table(found: list[Node]) -> None:
+def _print_table(found: list[VirtualNode]) -> None:
     rows = [
         ("NAME", "KIND", "ADDRESS", "BOARD", "FAULT", "STATE", "PID", "UPTIME"),
         *map(_row, found),
@@ -100,7 +108,7 @@ def _print_table(found: list[Node]) -> None:
         click.echo(line)
 
 
-def _row(node: Node) -> tuple[str, ...]:
+def _row(node: VirtualNode) -> tuple[str, ...]:
     uptime = "-" if node.uptime is None else f"{node.uptime:.0f} s"
     return (
         node.name,

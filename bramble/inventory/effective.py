@@ -14,7 +14,7 @@ from bramble.inventory.headline import sentences
 from bramble.inventory.layers import Source
 from bramble.inventory.load import Host
 from bramble.inventory.problems import Keys, dotted, is_secret, shown
-from bramble.settings import PORT, Section, Ssh
+from bramble.settings import PORT, Section, SshSettings
 from bramble.ssh import config as ssh_config
 
 HIDDEN = "(not shown)"
@@ -76,7 +76,7 @@ def report(host: Host) -> Report:
 def _reached(host: Host, rows: list[Effective]) -> None:
     """Fill in the port and the account that the inventory leaves to ~/.ssh/config."""
     ssh = host.settings.get("ssh")
-    if not isinstance(ssh, Ssh):
+    if not isinstance(ssh, SshSettings):
         return
     try:
         there = ssh_config.target(ssh)

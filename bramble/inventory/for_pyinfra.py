@@ -18,7 +18,7 @@ from bramble.inventory.load import Host, Inventory, load
 from bramble.inventory.problems import InventoryError
 from bramble.project import INVENTORY, VARIABLE, folder
 from bramble.registry import sections
-from bramble.settings import Ssh
+from bramble.settings import SshSettings
 from bramble.ssh import known_hosts
 from bramble.ssh.config import ConfigError, target
 
@@ -73,10 +73,10 @@ def hosts_for_pyinfra(inventory: Inventory, absent: Collection[str] = ()) -> lis
 def _data(host: Host) -> dict[str, Any]:
     data = {"_sudo": True, "bramble": host.values}
     ssh = host.settings.get("ssh")
-    return data | _connection(ssh) if isinstance(ssh, Ssh) else data
+    return data | _connection(ssh) if isinstance(ssh, SshSettings) else data
 
 
-def _connection(ssh: Ssh) -> dict[str, Any]:
+def _connection(ssh: SshSettings) -> dict[str, Any]:
     """Name pyinfra's SSH data (pyinfra/connectors/ssh.py); with a key, it tries no agent.
 
     The address is as it was written: pyinfra looks it up in ~/.ssh/config again, for jumps and keys.

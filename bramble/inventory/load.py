@@ -16,7 +16,7 @@ from bramble.inventory.layers import Source, merge, without_nulls
 from bramble.inventory.problems import InventoryError, Keys, Problem, dotted, shown
 from bramble.inventory.validation import Fault, unknown_section, validate
 from bramble.project import folder
-from bramble.settings import PORT, Node, Section, Ssh
+from bramble.settings import PORT, NodeSettings, Section, SshSettings
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,9 @@ def _missing_files(settings: Mapping[str, Section]) -> Iterator[Fault]:
     A virtual Pi's own are fetched when it is started.
     """
     node = settings.get("node")
-    for name, section in settings.items() if not (isinstance(node, Node) and node.virtual) else ():
+    if isinstance(node, NodeSettings) and node.virtual:
+        return
+    for name, section in settings.items():
         for keys, path in section.missing_files():
             where = dotted((name, *keys))
             advice = "write where it is, or take it out"
@@ -153,7 +155,7 @@ def _shared_addresses(files: Files, hosts: Mapping[str, Host]) -> Iterator[Probl
     first: dict[tuple[str, int], str] = {}
     for name, host in hosts.items():
         ssh = host.settings.get("ssh")
-        if not isinstance(ssh, Ssh):
+        if not isinstance(ssh, SshSettings):
             continue
         port = ssh.port or PORT
         other = first.setdefault((ssh.address.casefold(), port), name)

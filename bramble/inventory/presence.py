@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bramble.inventory.load import Host
-from bramble.settings import PORT, Node, Ssh
+from bramble.settings import PORT, NodeSettings, SshSettings
 
 
 def absent(hosts: Mapping[str, Host]) -> tuple[str, ...]:
@@ -21,12 +21,12 @@ def absent(hosts: Mapping[str, Host]) -> tuple[str, ...]:
 
 def _is_virtual(host: Host) -> bool:
     node = host.settings.get("node")
-    return isinstance(node, Node) and node.virtual
+    return isinstance(node, NodeSettings) and node.virtual
 
 
 def _address(host: Host) -> tuple[str, int]:
     ssh = host.settings["ssh"]
-    assert isinstance(ssh, Ssh)
+    assert isinstance(ssh, SshSettings)
     return ssh.address, ssh.port or PORT
 
 

@@ -15,7 +15,7 @@ from bramble.inventory.choice import Sections
 from bramble.inventory.schema import fleet_schema, settings_schema
 from bramble.models import catalogue as models
 from bramble.project import ENTRY, INVENTORY, SHIPPED
-from bramble.settings import Section, Ssh
+from bramble.settings import Section, SshSettings
 
 _FLEET = """\
 # yaml-language-server: $schema=fleet.schema.json
@@ -189,13 +189,13 @@ def _ssh(user: str | None, key: str | None) -> str:
     given = {name: value for name, value in (("user", user), ("key", key)) if value}
     lines = [f"    {name}: {json.dumps(value)}" for name, value in given.items()]
     # An address is a host's own.
-    rest = _options(Ssh, 0, without=("address", *given))
+    rest = _options(SshSettings, 0, without=("address", *given))
     return "\n".join([*lines, *_commented(rest, 4)])
 
 
 def _sections(sections: Sections) -> Iterator[str]:
     for name, model in sections.items():
-        if model is not Ssh:
+        if model is not SshSettings:
             yield from _about(model.__doc__ or "", 0)
             yield f"{name}:"
             yield from _options(model, 2)

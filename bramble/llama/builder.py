@@ -69,7 +69,7 @@ def build(
     architecture: str,
     uploads: Sequence[Upload],
     say: Callable[[str], None],
-) -> store.Entry:
+) -> store.StoredRelease:
     """Run the nodes' own build program here, one at a time, and pack what it installs."""
     crossed = _MACHINES.get(platform.machine()) != architecture
     _require(crossed)
@@ -87,7 +87,7 @@ def _build(
     crossed: bool,
     uploads: Sequence[Upload],
     say: Callable[[str], None],
-) -> store.Entry:
+) -> store.StoredRelease:
     home = store.folder()
     work = home / "work"
     work.mkdir(exist_ok=True)

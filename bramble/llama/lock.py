@@ -34,7 +34,7 @@ _HEAD = """\
 S = TypeVar("S", bound=Section)
 
 
-class Pin(Section):
+class ReleasePin(Section):
     """The release that one host stays at."""
 
     release: str = option(..., help="The release.", pattern=r"^[0-9a-f]{12}$")
@@ -79,7 +79,7 @@ class Lock:
     commit: str | None = None
     rolling: Rolling | None = None
     variants: Mapping[str, Variant] = field(default_factory=dict)
-    hosts: Mapping[str, Pin] = field(default_factory=dict)
+    hosts: Mapping[str, ReleasePin] = field(default_factory=dict)
     models: Mapping[str, Held] = field(default_factory=dict)
 
     def commit_of(self, host: str) -> str | None:
@@ -88,7 +88,7 @@ class Lock:
             return self.rolling.commit
         return self.commit
 
-    def with_pin(self, host: str, pin: Pin | None) -> Lock:
+    def with_pin(self, host: str, pin: ReleasePin | None) -> Lock:
         """The same with this pin of a host, or without one."""
         others = {name: other for name, other in self.hosts.items() if name != host}
         return replace(self, hosts=others | ({host: pin} if pin else {}))
@@ -121,7 +121,7 @@ def read(folder: Path) -> Lock:
         commit,
         _rolling(document, problems),
         _entries(document, "variants", Variant, problems),
-        _entries(document, "hosts", Pin, problems),
+        _entries(document, "hosts", ReleasePin, problems),
         _entries(document, "models", Held, problems),
     )
     if problems:

@@ -35,7 +35,7 @@ def as_served(plan: NodePlan, rounds: int) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Run:
+class RaceRun:
     """One run of a variant: tokens per second of the prompt and of the answer."""
 
     prompt_tps: float
@@ -48,11 +48,11 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Entry:
+class Contestant:
     """A variant with its runs, or with the problem that put it out of the race."""
 
     variant: str
-    runs: tuple[Run, ...]
+    runs: tuple[RaceRun, ...]
     problem: str | None = None
 
     def median(self, name: str) -> float:
@@ -71,7 +71,7 @@ class Verdict:
 
     winner: str
     why: str
-    entries: tuple[Entry, ...]
+    entries: tuple[Contestant, ...]
 
     @property
     def gain(self) -> float:
@@ -80,16 +80,18 @@ class Verdict:
         return by_name[PLAIN].median("turn_s") / by_name[self.winner].median("turn_s")
 
 
-def entries(runs: Iterable[Mapping[str, Any]]) -> tuple[Entry, ...]:
+def entries(runs: Iterable[Mapping[str, Any]]) -> tuple[Contestant, ...]:
     """The node's own record of its runs, by variant in the order in which they began."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for run in runs:
         found.setdefault(run["variant"], []).append(run)
     return tuple(
-        Entry(
+        Contestant(
             variant,
             tuple(
-                Run(run["prompt_tps"], run["answer_tps"]) for run in made if "problem" not in run
+                RaceRun(run["prompt_tps"], run["answer_tps"])
+                for run in made
+                if "problem" not in run
             ),
             next((run["problem"] for run in made if "problem" in run), None),
         )
@@ -97,7 +99,7 @@ def entries(runs: Iterable[Mapping[str, Any]]) -> tuple[Entry, ...]:
     )
 
 
-def decide(found: Sequence[Entry]) -> Verdict | None:
+def decide(found: Sequence[Contestant]) -> Verdict | None:
     """The quickest variant whose slowest turn is quicker than plain's quickest; else plain.
 
     None when plain itself does not compute: then there is nothing to compare with.
@@ -121,7 +123,7 @@ def decide(found: Sequence[Entry]) -> Verdict | None:
     return Verdict(PLAIN, why, tuple(found))
 
 
-def table(found: Sequence[Entry]) -> str:
+def table(found: Sequence[Contestant]) -> str:
     """Medians with the smallest and the largest, a line for each variant."""
     heading = ("VARIANT", "PROMPT", "ANSWER", "TURN", "AGAINST PLAIN")
     rows = [heading, *(_row(entry, found) for entry in found)]
@@ -130,7 +132,7 @@ def table(found: Sequence[Entry]) -> str:
     return "\n".join(lines)
 
 
-def _row(entry: Entry, found: Sequence[Entry]) -> tuple[str, ...]:
+def _row(entry: Contestant, found: Sequence[Contestant]) -> tuple[str, ...]:
     if entry.problem:
         return (entry.variant, entry.problem, "", "", "")
     plain = next((other for other in found if other.variant == PLAIN and not other.problem), None)
@@ -144,7 +146,7 @@ def _row(entry: Entry, found: Sequence[Entry]) -> tuple[str, ...]:
     )
 
 
-def _spread(entry: Entry, name: str, digits: int) -> str:
+def _spread(entry: Contestant, name: str, digits: int) -> str:
     """A figure's median (smallest-largest)."""
     low, high = entry.span(name)
     return f"{entry.median(name):.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"

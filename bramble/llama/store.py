@@ -28,7 +28,7 @@ class StoreError(Exception):
 
 
 @dataclass(frozen=True)
-class Entry:
+class StoredRelease:
     """A stored release: its archive, and the manifest that its builder wrote."""
 
     release: str
@@ -64,13 +64,13 @@ def folder() -> Path:
     return Path(os.environ.get(VARIABLE) or "~/.cache/bramble/engine").expanduser()
 
 
-def entries() -> tuple[Entry, ...]:
+def entries() -> tuple[StoredRelease, ...]:
     """All that the store lists, the newest last."""
     found = [_read(path) for path in folder().glob("*.json")]
     return tuple(sorted(found, key=lambda entry: (entry.manifest["built_at"], entry.release)))
 
 
-def find(release: str) -> Entry | None:
+def find(release: str) -> StoredRelease | None:
     """A release's archive with its sha256 compared, None where the store lists none."""
     path = folder() / f"{release}.json"
     if not path.exists():
@@ -85,7 +85,7 @@ def find(release: str) -> Entry | None:
     return entry
 
 
-def add(unpacked: Path) -> Entry:
+def add(unpacked: Path) -> StoredRelease:
     """Pack a built release, and list it."""
     manifest = json.loads((unpacked / "manifest.json").read_text(encoding="utf-8"))
     release = manifest["release"]
@@ -101,7 +101,7 @@ def add(unpacked: Path) -> Entry:
     return _list(draft, manifest, size)
 
 
-def take(packed: Path, release: str, digest: str) -> Entry:
+def take(packed: Path, release: str, digest: str) -> StoredRelease:
     """List what a node packed and sent, once all of it is what its manifest tells of; else it goes."""
     try:
         found = sha256(packed)
@@ -137,7 +137,7 @@ def _verified(packed: Path, release: str) -> tuple[dict[str, Any], int]:
     return manifest, size
 
 
-def _list(draft: Path, manifest: Mapping[str, Any], unpacked_size: int) -> Entry:
+def _list(draft: Path, manifest: Mapping[str, Any], unpacked_size: int) -> StoredRelease:
     """Name a packed archive by its content, then say what it is for."""
     release, digest = manifest["release"], sha256(draft)
     durable.rename(draft, folder() / f"{digest}.tar.gz")
@@ -205,12 +205,12 @@ def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
     return member
 
 
-def _read(path: Path) -> Entry:
+def _read(path: Path) -> StoredRelease:
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
         archive = path.with_name(f"{about['sha256']}.tar.gz")
         size = archive.stat().st_size if archive.exists() else 0
-        return Entry(
+        return StoredRelease(
             about["release"],
             archive,
             about["sha256"],

@@ -31,7 +31,7 @@ S = TypeVar("S", bound=Section)
 _PART = re.compile(r"-(?P<number>\d{5})-of-(?P<parts>\d{5})\.gguf$", re.IGNORECASE)
 
 
-class Entry(Section):
+class CatalogueEntry(Section):
     """Where the files of one model lie."""
 
     repo: str = option(
@@ -89,7 +89,7 @@ def file_of(folder: Path) -> Path:
     return own if own.is_file() else shipped()
 
 
-def load(folder: Path) -> dict[str, Entry]:
+def load(folder: Path) -> dict[str, CatalogueEntry]:
     """The catalogue's models by name; raise InventoryError with all that is wrong with it."""
     file = file_of(folder)
     return dict(_read(file, identity(file)))
@@ -105,10 +105,10 @@ def identity(file: Path) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=8)
-def _read(file: Path, _version: tuple[int, ...]) -> Mapping[str, Entry]:
+def _read(file: Path, _version: tuple[int, ...]) -> Mapping[str, CatalogueEntry]:
     """What a file says; every host of a fleet asks, and it is read once."""
     document = read(file)
-    entries, problems = entries_of(document, Entry, re.compile(NAME), "a model's name")
+    entries, problems = entries_of(document, CatalogueEntry, re.compile(NAME), "a model's name")
     if problems:
         raise InventoryError(problems)
     return entries
@@ -139,7 +139,7 @@ def entries_of(
     return entries, problems
 
 
-def places(entries: Mapping[str, Entry]) -> dict[str, Place]:
+def places(entries: Mapping[str, CatalogueEntry]) -> dict[str, Place]:
     """Every file of the catalogue by MODEL:QUANT."""
     return {
         f"{name}:{quant}": Place(entry.repo, entry.revision, file)

@@ -20,7 +20,7 @@ from bramble.models.outputs import ModelOutputs
 from bramble.plan import FactsNeeded, NodePlan, identity
 from bramble.pyinfra import connection
 from bramble.pyinfra.boundary import Problem
-from bramble.pyinfra.run import Node
+from bramble.pyinfra.run import PlannedNode
 from bramble.pyinfra.session import Work, in_words, on_host, refuse, this_run
 from bramble.snapshot import FileState, Snapshot
 from bramble.steps import Step
@@ -31,7 +31,7 @@ TIMEOUT_S = 24 * 3600
 
 
 @in_words
-def bench(node: Node) -> None:
+def bench(node: PlannedNode) -> None:
     """Measure what is current on the node, `--data rounds=N` times, and keep it in the inventory.
 
     `--data cool=S`: how long it may take to cool before each run.
@@ -73,14 +73,14 @@ def step_of(plan: NodePlan, release: str, rounds: int, cool_s: int) -> Step:
 
 
 @on_host
-def measure(node: Node, release: str, step: Step) -> str | Work:
+def measure(node: PlannedNode, release: str, step: Step) -> str | Work:
     """Measure the memory, run llama-bench, measure the memory again; keep all of it."""
     if not state.is_executing:
         return "the benchmark runs at the end"
     return lambda host: _measure(host, node, release, step)
 
 
-def _measure(host: Host, node: Node, release: str, step: Step) -> bool:
+def _measure(host: Host, node: PlannedNode, release: str, step: Step) -> bool:
     assert node.plan is not None
     first = _bandwidth(host)
     ok, output = connection.follow(host, step)
@@ -129,7 +129,7 @@ def _best(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
     return max(first, second, key=lambda found: found.get("gb_s") or 0)
 
 
-def _query(node: Node, results: str) -> dict[str, Any]:
+def _query(node: PlannedNode, results: str) -> dict[str, Any]:
     """What the look after the runs asks: all that roles want to see, and what a result has besides."""
     assert node.plan is not None
     more, query = gather.facts_needed(node.plan, results), dict(node.query)

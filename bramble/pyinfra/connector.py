@@ -28,7 +28,7 @@ from bramble import computer, registry
 from bramble.inventory import from_data
 from bramble.inventory.for_pyinfra import NameData, prepared
 from bramble.pyinfra.boundary import EXPECTED, Overdue, Problem, attempt
-from bramble.settings import Ssh
+from bramble.settings import SshSettings
 from bramble.ssh.problems import key_problem, why
 
 ALIVE_EVERY_S = 5
@@ -86,7 +86,7 @@ class NodeConnector(SSHConnector):
         if isinstance(done, Problem):
             raise ConnectError(done.why)
 
-    def _connected(self, ssh: Ssh) -> None:
+    def _connected(self, ssh: SshSettings) -> None:
         """Connect and watch the connection; what stands in the way is told with what to do."""
         if ssh.key and (problem := key_problem(ssh.key)):
             raise ConnectError(f"ssh.key: {problem}")

@@ -11,7 +11,7 @@ import click
 from paramiko import SSHException
 from pyinfra.api import Host
 
-from bramble.llama.store import Entry, StoreError
+from bramble.llama.store import StoredRelease, StoreError
 from bramble.pyinfra import connection, peers, releases, transfer, trial
 from bramble.report import Report
 from bramble.steps import Step, Stored, Upload
@@ -36,7 +36,7 @@ def _from_store(host: Host, step: Step, stored: Stored, report: Report) -> str |
     own = replace(step, stored=None)
     try:
         found = releases.have(host, step, stored, lambda: deliver(host, own, report), report)
-        if not isinstance(found, Entry):
+        if not isinstance(found, StoredRelease):
             return found
         installed, problem = transfer.pulled(host, stored, found, report)
     except (StoreError, OSError) as error:

@@ -13,7 +13,7 @@ from bramble.models import beside
 from bramble.models.outputs import ModelOutputs
 from bramble.pyinfra import connection
 from bramble.pyinfra.boundary import Problem
-from bramble.pyinfra.run import Node
+from bramble.pyinfra.run import PlannedNode
 from bramble.pyinfra.session import Work, in_words, on_host, refuse, this_run
 from bramble.snapshot import Unknown
 
@@ -21,7 +21,7 @@ TIMEOUT_S = 120
 
 
 @in_words
-def list_models(node: Node) -> None:
+def list_models(node: PlannedNode) -> None:
     """Put the node's models into the report; with `--data verify=yes` each as its disk has it."""
     if node.plan is None:
         return

@@ -18,7 +18,7 @@ from bramble.models.outputs import ModelOutputs
 from bramble.plan import NodePlan, identity, make
 from bramble.pyinfra import connection
 from bramble.pyinfra.boundary import Problem
-from bramble.pyinfra.run import Node, bring
+from bramble.pyinfra.run import PlannedNode, execute
 from bramble.pyinfra.session import Work, in_words, on_host, refuse, this_run
 from bramble.snapshot import FileState
 from bramble.steps import Step
@@ -28,7 +28,7 @@ TIMEOUT_S = 24 * 3600
 
 
 @in_words
-def race(node: Node) -> None:
+def race(node: PlannedNode) -> None:
     """Have the variants of `--data variants=A,B` on this node, and run them `--data rounds=N` times.
 
     `--data cool=S`: how long it may take to cool before each run.
@@ -43,7 +43,7 @@ def race(node: Node) -> None:
         return
     engine = registry.giving(EngineOutputs).name
     for variant in host.loop(plans):
-        bring(Node(plans[variant], node.snapshot, node.query), engine, "candidate")
+        execute(PlannedNode(plans[variant], node.snapshot, node.query), engine, "candidate")
     run_in_turn(
         name="Race",
         plans=plans,

@@ -17,7 +17,7 @@ from pyinfra.api.exceptions import ConnectError
 
 from bramble import remote
 from bramble.llama import store
-from bramble.llama.store import Entry, StoreError, Turn
+from bramble.llama.store import StoredRelease, StoreError, Turn
 from bramble.pyinfra import connection, patience
 from bramble.report import Report
 from bramble.steps import Step, Stored
@@ -60,10 +60,10 @@ def lacking(step: Step) -> str | None:
 
 def have(
     host: Host, step: Step, stored: Stored, build: Callable[[], str | None], report: Report
-) -> Entry | str | None:
+) -> StoredRelease | str | None:
     """The release from the store, the problem in words, or None where this host has built it."""
 
-    def ask(waited_s: float) -> tuple[Entry | str | None] | None:
+    def ask(waited_s: float) -> tuple[StoredRelease | str | None] | None:
         if entry := store.find(stored.key):
             return (entry,)
         with store.turn(stored.key) as turn:
@@ -90,7 +90,7 @@ def _another_comes_first(host: Host, stored: Stored, turn: Turn) -> bool:
 
 def _elected(
     host: Host, stored: Stored, turn: Turn, build: Callable[[], str | None], report: Report
-) -> Entry | str | None:
+) -> StoredRelease | str | None:
     """What this host has to do that nobody else is at."""
     entry = store.find(stored.key) or _from_another(host, stored)
     if entry is None and stored.otherwise is None:
@@ -105,13 +105,13 @@ def _refused(host: Host, problem: str) -> str:
     return problem
 
 
-def _from_another(host: Host, stored: Stored) -> Entry | None:
+def _from_another(host: Host, stored: Stored) -> StoredRelease | None:
     """The release of a host of this run that has it already, None where nobody has."""
     fleet = _fleets.get(stored.key, _Fleet())
     for other in [host for host in fleet.have if host not in host.state.failed_hosts]:
         host.log(f"{other.name} has release {stored.key}: bringing it into the store")
         entry = _fetched(other, stored)
-        if isinstance(entry, Entry):
+        if isinstance(entry, StoredRelease):
             return entry
         host.log(click.style(f"{other.name} cannot give it: {entry}", "yellow"))
     return None
@@ -129,13 +129,13 @@ def _built(
     if problem is None:
         _fleets.setdefault(stored.key, _Fleet()).have.append(host)
         entry = _fetched(host, stored)
-        if not isinstance(entry, Entry):
+        if not isinstance(entry, StoredRelease):
             host.log(click.style(f"it cannot be brought into the store: {entry}", "yellow"))
     turn.end()
     return problem
 
 
-def _fetched(host: Host, stored: Stored) -> Entry | str:
+def _fetched(host: Host, stored: Stored) -> StoredRelease | str:
     """A host's release in the store of this computer; the problem in words."""
     query = {"release": stored.query["release"]}
     ok, output = connection.run(host, "pack_release", query, PACK_TIMEOUT_S)

@@ -1,4 +1,4 @@
-"""Begin at a node and bring roles there: what deploys are made of, besides the checks at their end."""
+"""Gather facts of a host, plan it, and execute its roles: what deploys are made of."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from bramble import registry
 from bramble.board import Board, board, refusals
 from bramble.fit.ahead import with_dimensions
 from bramble.inventory import from_data
+from bramble.inventory.problems import unknown
 from bramble.plan import NodePlan, look_at, make
 from bramble.pyinfra import connection, delivery, model_header, peers, reboot, releases
 from bramble.pyinfra.boundary import Problem
@@ -28,7 +29,7 @@ Amend = Callable[[dict[str, Section], Snapshot], dict[str, Section] | str]
 
 
 @dataclass(frozen=True)
-class Node:
+class PlannedNode:
     """One host of this run: what it should be, what it was seen to be, and why it is refused.
 
     Without `settings` its plan stays what it is, whatever is seen later.
@@ -40,7 +41,7 @@ class Node:
     refused: tuple[str, ...] = ()
     settings: Mapping[str, Section] | None = None
 
-    def at(self, snapshot: Snapshot) -> Node | Problem:
+    def at(self, snapshot: Snapshot) -> PlannedNode | Problem:
         """The same host as it was seen later, planned anew: another boot may have other memory."""
         if self.plan is None or self.settings is None:
             return replace(self, snapshot=snapshot)
@@ -53,23 +54,23 @@ class Node:
         return replace(self, plan=plan, snapshot=snapshot)
 
 
-def begin(amend: Amend | None = None) -> Node:
+def gather_facts(amend: Amend | None = None) -> PlannedNode:
     """Look at the host once and decide what it should be; a refused host is told so and left alone."""
-    begun: object = _begin(amend)
-    return begun if isinstance(begun, Node) else Node(None, Snapshot(), {})
+    found: object = _gathered(amend)
+    return found if isinstance(found, PlannedNode) else PlannedNode(None, Snapshot(), {})
 
 
-def accepted() -> Node:
-    """Begin at this host, and accept its plan, the first time in this run; the same Node ever after."""
+def accepted() -> PlannedNode:
+    """Return this host's node, planned and accepted at its first use in this run."""
     seen = this_run().of(ctx_host.get())
-    if not isinstance(seen.node, Node):
-        seen.node = begin()
+    if not isinstance(seen.node, PlannedNode):
+        seen.node = gather_facts()
         accept(seen.node)
     return seen.node
 
 
 @in_words
-def _begin(amend: Amend | None) -> Node:
+def _gathered(amend: Amend | None) -> PlannedNode:
     run, own = this_run(), ctx_host.get()
     settings = from_data(own.name, own.data.bramble, registry.sections())
     roles = registry.roles_of(settings)
@@ -92,13 +93,13 @@ def _begin(amend: Amend | None) -> Node:
     )
     if reasons or not isinstance(found, Board):
         refuse(name="Refuse the host", problem=Problem("\n".join(reasons)))
-        return Node(None, snapshot, query, reasons)
+        return PlannedNode(None, snapshot, query, reasons)
     plan = make(own.name, settings, found, roles)
-    return Node(plan, snapshot, query, settings=settings)
+    return PlannedNode(plan, snapshot, query, settings=settings)
 
 
 @in_words
-def accept(node: Node) -> None:
+def accept(node: PlannedNode) -> None:
     """Tell what is hardly meant, and refuse a plan that cannot work, before anything is changed."""
     if node.plan is None:
         return
@@ -111,7 +112,7 @@ def accept(node: Node) -> None:
 
 
 @on_host
-def hold_to_pins(node: Node) -> str | Work:
+def hold_to_pins(node: PlannedNode) -> str | Work:
     """Fail the host where what engine.lock holds it to is nowhere, before anything is changed.
 
     Only as this is carried out all hosts of the run have said which releases they can give.
@@ -120,7 +121,7 @@ def hold_to_pins(node: Node) -> str | Work:
     return (lambda _host: Problem("\n".join(reasons))) if reasons else "what is pinned can be had"
 
 
-def impossible(node: Node) -> tuple[str, ...]:
+def impossible(node: PlannedNode) -> tuple[str, ...]:
     """Why what this host's pins ask for can never be had."""
     if node.plan is None or not node.plan.pins:
         return ()
@@ -129,12 +130,22 @@ def impossible(node: Node) -> tuple[str, ...]:
     return (*at_once(several), *(why for why in lacking if why))
 
 
-@in_words
-def bring(node: Node, role: str, action: Action = "steps") -> OperationMeta:
-    """Carry out a role's steps and return the meta; a role with nothing to do costs no remote command.
+def unknown_roles(*names: str) -> Problem | None:
+    """Return the problem of names that no role has, each with the one that may be meant."""
+    known = [role.name for role in registry.roles()]
+    wrong = [f"no role '{name}'; {unknown(name, known)}" for name in names if name not in known]
+    return Problem("\n".join(wrong)) if wrong else None
 
-    Nor an operation, where none was planned before it that could give it something to do.
+
+@in_words
+def execute(node: PlannedNode, role: str, action: Action = "steps") -> OperationMeta:
+    """Execute a role's steps and return the meta; a role with nothing to do costs no remote command.
+
+    Nor an operation, where none was planned before it that could give it something to do. A name
+    that no role has fails the host.
     """
+    if misspelt := unknown_roles(role):
+        return refuse(name="Execute the role", problem=misspelt)
     if node.plan is None or role not in node.plan.roles:
         return nothing_done()
     own, steps = ctx_host.get(), steps_of(node, role, action)
@@ -144,19 +155,19 @@ def bring(node: Node, role: str, action: Action = "steps") -> OperationMeta:
         peers.expect(own, step)
     if not own.op_hash_order and all(step.why is None for step in steps):
         if action == "steps":
-            this_run().of(own).brought.append(role)
+            this_run().of(own).executed.append(role)
         return nothing_done()
     name = role if action == "steps" else f"{role}: {action}"
     return carry_out(name=name, node=node, role=role, action=action)
 
 
-def steps_of(node: Node, role: str, action: Action = "steps") -> tuple[Step, ...]:
+def steps_of(node: PlannedNode, role: str, action: Action = "steps") -> tuple[Step, ...]:
     """A role's steps by what was seen: those that bring it to its plan, or of another action."""
     assert node.plan is not None
     return registry.role(role).carry(action, node.plan.roles[role], node.plan, node.snapshot)
 
 
-def as_it_is(own: Host, node: Node) -> Node | Problem:
+def as_it_is(own: Host, node: PlannedNode) -> PlannedNode | Problem:
     """The node as it was last seen; seen anew where somebody else's operation changed it since."""
     run = this_run()
     if run.others_changed(own):
@@ -165,7 +176,7 @@ def as_it_is(own: Host, node: Node) -> Node | Problem:
     return node if seen is None else node.at(seen)
 
 
-def seen_anew(own: Host, node: Node) -> Node | Problem:
+def seen_anew(own: Host, node: PlannedNode) -> PlannedNode | Problem:
     """Look at the node again; what follows goes by that."""
     seen = connection.look(own, node.query)
     if isinstance(seen.system, Unknown):
@@ -175,7 +186,7 @@ def seen_anew(own: Host, node: Node) -> Node | Problem:
 
 
 @on_host
-def carry_out(node: Node, role: str, action: Action) -> str | Work:
+def carry_out(node: PlannedNode, role: str, action: Action) -> str | Work:
     """A role's steps in order, each only if there is a reason.
 
     Whatever ran before a reboot runs no longer, and a file in memory is gone: what comes after a
@@ -191,9 +202,9 @@ def carry_out(node: Node, role: str, action: Action) -> str | Work:
             _tell(own, step)
     if not due:
         if state.is_executing and action == "steps":
-            this_run().of(own).brought.append(role)
+            this_run().of(own).executed.append(role)
         return "as planned"
-    return lambda host: _bring(host, node, role, action)
+    return lambda host: _executed(host, node, role, action)
 
 
 def _tell(own: Host, step: Step) -> None:
@@ -203,7 +214,7 @@ def _tell(own: Host, step: Step) -> None:
             click.echo(diff, err=True, nl=False)
 
 
-def _bring(own: Host, node: Node, role: str, action: Action) -> bool | Problem:
+def _executed(own: Host, node: PlannedNode, role: str, action: Action) -> bool | Problem:
     """Carry out a role's steps by the newest look; False when one failed, which was told."""
     now = as_it_is(own, node)
     if isinstance(now, Problem):
@@ -224,11 +235,11 @@ def _bring(own: Host, node: Node, role: str, action: Action) -> bool | Problem:
             now = again
             steps = steps_of(now, role, action)
     if action == "steps":
-        this_run().of(own).brought.append(role)
+        this_run().of(own).executed.append(role)
     return True
 
 
-def _carried_out(own: Host, now: Node, step: Step) -> bool | Problem:
+def _carried_out(own: Host, now: PlannedNode, step: Step) -> bool | Problem:
     """Upload and run, or reboot, and look again where later steps depend on it."""
     if step.reboot_deadline_s is not None:
         problem = reboot.once(own, step.program, step.query, step.timeout_s, step.reboot_deadline_s)
@@ -239,26 +250,26 @@ def _carried_out(own: Host, now: Node, step: Step) -> bool | Problem:
     return this_run().stepped(own, step, problem)
 
 
-def _after(own: Host, node: Node, before: Node) -> Node | Problem | None:
+def _after(own: Host, node: PlannedNode, before: PlannedNode) -> PlannedNode | Problem | None:
     """The node after such a step; None where what it had could not be brought to its new boot."""
     now = seen_anew(own, node)
     if isinstance(now, Problem) or _boot(now) == _boot(before):
         return now
-    brought, this_run().of(own).brought = this_run().of(own).brought, []
-    for role in brought:
-        done = _bring(own, node, role, "steps")
+    before_it, this_run().of(own).executed = this_run().of(own).executed, []
+    for role in before_it:
+        done = _executed(own, node, role, "steps")
         if isinstance(done, Problem) or not done:
             return done or None
     return as_it_is(own, node)
 
 
-def _boot(node: Node) -> str | None:
+def _boot(node: PlannedNode) -> str | None:
     system = node.snapshot.system
     return None if isinstance(system, Unknown) else system.boot_id
 
 
 @in_words
-def tell_plan(node: Node) -> None:
+def tell_plan(node: PlannedNode) -> None:
     """Put the node's plan, with what differs from it now, into the report."""
     if node.plan is not None:
         steps = {name: steps_of(node, name) for name in node.plan.roles}

@@ -43,7 +43,7 @@ class Seen:
     """What this run knows of one host.
 
     `snapshot` is the newest look after the first one, `ours` the operations of bramble's, `looked` the
-    others that were over at the newest look, `brought` the roles that were brought so far, and `node`
+    others that were over at the newest look, `executed` the roles that were executed so far, and `node`
     what a deploy that keeps none of its own began at.
     """
 
@@ -52,7 +52,7 @@ class Seen:
     snapshot: Snapshot | None = None
     ours: set[str] = field(default_factory=set)
     looked: set[str] = field(default_factory=set)
-    brought: list[str] = field(default_factory=list)
+    executed: list[str] = field(default_factory=list)
     node: object = None
 
 

@@ -7,12 +7,12 @@ from pyinfra.context import ctx_host, host, state
 from bramble import registry
 from bramble.inventory.problems import unknown
 from bramble.pyinfra.boundary import Problem
-from bramble.pyinfra.run import Node, bring, seen_anew, steps_of
+from bramble.pyinfra.run import PlannedNode, execute, seen_anew, steps_of
 from bramble.pyinfra.session import Work, in_words, on_host, refuse, this_run
 
 
 @in_words
-def take_back(node: Node) -> None:
+def take_back(node: PlannedNode) -> None:
     """Take back what the role of `--data role=ROLE` set, after the roles that stand on it."""
     if node.plan is None:
         return
@@ -24,12 +24,12 @@ def take_back(node: Node) -> None:
         return
     roles = tuple(name for name in (*registry.dependents(role), role) if name in node.plan.roles)
     for name in roles:
-        bring(node, name, "revert")
+        execute(node, name, "revert")
     nothing_left(name="See that it is taken back", node=node, roles=roles)
 
 
 @on_host
-def nothing_left(node: Node, roles: tuple[str, ...]) -> str | Work:
+def nothing_left(node: PlannedNode, roles: tuple[str, ...]) -> str | Work:
     """Look again where something was changed: no change when nothing is left to take back."""
     own = ctx_host.get()
     if not state.is_executing or not this_run().is_stale(own):

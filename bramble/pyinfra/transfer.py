@@ -12,7 +12,7 @@ import click
 from pyinfra.api import Host
 
 from bramble import remote
-from bramble.llama.store import Entry
+from bramble.llama.store import StoredRelease
 from bramble.pyinfra import connection, sharing
 from bramble.report import Report
 from bramble.steps import Step, Stored, Upload
@@ -20,7 +20,9 @@ from bramble.steps import Step, Stored, Upload
 TIMEOUT_S = 900
 
 
-def pulled(host: Host, stored: Stored, entry: Entry, report: Report) -> tuple[bool, str | None]:
+def pulled(
+    host: Host, stored: Stored, entry: StoredRelease, report: Report
+) -> tuple[bool, str | None]:
     """Have the node pull and install it: whether it did, and the problem that sending cannot mend."""
     sources = []
     if stored.mirror:
@@ -56,7 +58,7 @@ def pulled(host: Host, stored: Stored, entry: Entry, report: Report) -> tuple[bo
     return True, None
 
 
-def sent(host: Host, step: Step, stored: Stored, entry: Entry, report: Report) -> Step:
+def sent(host: Host, step: Step, stored: Stored, entry: StoredRelease, report: Report) -> Step:
     """The step that installs what is sent over the open connection."""
     host.log(f"sending release {stored.key} from the store ({entry.size >> 20} MiB)")
     report.write("transfer", host=host.name, release=stored.key, way="sent", source=None)
@@ -69,6 +71,6 @@ def sent(host: Host, step: Step, stored: Stored, entry: Entry, report: Report) -
     )
 
 
-def _query(stored: Stored, entry: Entry) -> dict[str, object]:
+def _query(stored: Stored, entry: StoredRelease) -> dict[str, object]:
     sizes = {"archive_size": entry.size, "size": entry.unpacked_size}
     return {**stored.query, **sizes, "sha256": entry.sha256}

@@ -8,23 +8,23 @@ from pyinfra.context import host
 from bramble import registry
 from bramble.inventory import folder
 from bramble.llama import lock as engine_lock
-from bramble.llama.lock import Held, Lock, Pin
+from bramble.llama.lock import Held, Lock, ReleasePin
 from bramble.llama.outputs import EngineOutputs, ServingOutputs
 from bramble.models.outputs import ModelOutputs
 from bramble.plan import Outputs
-from bramble.pyinfra.run import Node, bring
+from bramble.pyinfra.run import PlannedNode, execute
 from bramble.pyinfra.session import Work, in_words, on_host, this_run
 from bramble.settings import Section
 from bramble.snapshot import Snapshot
 
 
 @in_words
-def try_again(node: Node) -> None:
+def try_again(node: PlannedNode) -> None:
     """With `--data again=yes`: forget that this host rejected the release or the model of its plan."""
     if host.data.get("again"):
         for role in registry.roles():
             if role.again:
-                bring(node, role.name, "again")
+                execute(node, role.name, "again")
 
 
 def predecessor(settings: dict[str, Section], snapshot: Snapshot) -> dict[str, Section] | str:
@@ -52,16 +52,16 @@ def _back(
 
 
 @in_words
-def pin(node: Node) -> None:
+def pin(node: PlannedNode) -> None:
     """Have every later deploy leave the host at the release of this plan."""
     if node.plan is not None:
         engine = node.plan.outputs.need(EngineOutputs)
-        pinned = Pin(release=engine.release, build_info=engine.build_info)
+        pinned = ReleasePin(release=engine.release, build_info=engine.build_info)
         keep(name="Pin the release", pinned=pinned)
 
 
 @in_words
-def hold(node: Node) -> None:
+def hold(node: PlannedNode) -> None:
     """Have every later deploy leave the host at the model of this plan."""
     if node.plan is not None:
         model = node.plan.outputs.need(ModelOutputs)
@@ -70,7 +70,7 @@ def hold(node: Node) -> None:
 
 
 @on_host
-def keep(pinned: Pin | Held) -> str | Work:
+def keep(pinned: ReleasePin | Held) -> str | Work:
     """Write to engine.lock what this host stays at, unless it is there."""
     lock = engine_lock.read(folder())
     if _with(lock, host.name, pinned) == lock:
@@ -78,24 +78,26 @@ def keep(pinned: Pin | Held) -> str | Work:
     return lambda host: _keep(host, pinned)
 
 
-def _keep(host: Host, pinned: Pin | Held) -> bool:
+def _keep(host: Host, pinned: ReleasePin | Held) -> bool:
     """Add it to the lock as it is now."""
     engine_lock.write(folder(), _with(engine_lock.read(folder()), host.name, pinned))
-    release, model = (pinned.release, None) if isinstance(pinned, Pin) else (None, pinned.name)
+    release, model = (
+        (pinned.release, None) if isinstance(pinned, ReleasePin) else (None, pinned.name)
+    )
     this_run().report.write("held", host=host.name, release=release, model=model)
     this_run().report.write(
         "step",
         host=host.name,
-        step="Pin the release" if isinstance(pinned, Pin) else "Stay at the model",
-        why=f"engine.lock: {pinned.release}" if isinstance(pinned, Pin) else pinned.name,
+        step="Pin the release" if isinstance(pinned, ReleasePin) else "Stay at the model",
+        why=f"engine.lock: {pinned.release}" if isinstance(pinned, ReleasePin) else pinned.name,
         state="done",
         problem=None,
     )
     return True
 
 
-def _with(lock: Lock, name: str, pinned: Pin | Held) -> Lock:
+def _with(lock: Lock, name: str, pinned: ReleasePin | Held) -> Lock:
     """The lock by which this host stays at a release or a model; the inventory's own needs no line."""
-    if isinstance(pinned, Pin):
+    if isinstance(pinned, ReleasePin):
         return lock.with_pin(name, pinned)
     return lock.with_model(name, None if pinned.sha256 == pinned.instead_of else pinned)

@@ -9,17 +9,16 @@ from pyinfra.context import ctx_host, state
 
 from bramble import registry
 from bramble.checks import Result, run_all
-from bramble.inventory.problems import unknown
 from bramble.llama.outputs import EngineOutputs
 from bramble.llama.releases import linked
 from bramble.pyinfra import connection
 from bramble.pyinfra.boundary import Problem
-from bramble.pyinfra.run import Node, as_it_is, seen_anew
+from bramble.pyinfra.run import PlannedNode, as_it_is, seen_anew, unknown_roles
 from bramble.pyinfra.session import Work, in_words, nothing_done, on_host, refuse, this_run
 
 
 @in_words
-def finish(node: Node, *roles: str) -> OperationMeta:
+def verify(node: PlannedNode, *roles: str) -> OperationMeta:
     """Check the node as it is now, all of it or these roles alone; return the operation's meta.
 
     `--data deep=yes` reads big files back from their disks. Where nobody is asked before anything is
@@ -28,22 +27,19 @@ def finish(node: Node, *roles: str) -> OperationMeta:
     """
     if node.plan is None:
         return nothing_done()
-    known = tuple(role.name for role in registry.roles())
-    names = roles or known
+    if misspelt := unknown_roles(*roles):
+        return refuse(name="Check the node", problem=misspelt)
+    names = roles or tuple(role.name for role in registry.roles())
     own = ctx_host.get()
-    if wrong := [
-        f"no role '{name}'; {unknown(name, known)}" for name in names if name not in known
-    ]:
-        return refuse(name="Check the node", problem=Problem("\n".join(wrong)))
     if state.check_for_changes or own.op_hash_order:
-        return verify(name="Check the node", node=node, roles=names)
+        return run_checks(name="Check the node", node=node, roles=names)
     if problem := problem_of(own, node, names):
         return refuse(name="Check the node", problem=problem)
     return nothing_done()
 
 
 @on_host
-def verify(node: Node, roles: tuple[str, ...]) -> str | Work:
+def run_checks(node: PlannedNode, roles: tuple[str, ...]) -> str | Work:
     """Run the roles' checks: no change when all pass, a failed host when one fails."""
     if not state.is_executing:
         return "the checks run at the end"
@@ -56,13 +52,13 @@ def verify(node: Node, roles: tuple[str, ...]) -> str | Work:
     return (lambda _host: problem) if problem else "every check passes"
 
 
-def problem_of(own: Host, node: Node, roles: tuple[str, ...]) -> Problem | None:
+def problem_of(own: Host, node: PlannedNode, roles: tuple[str, ...]) -> Problem | None:
     """Run the roles' checks; return what fails or could not be told, None when all is well."""
     bad = [result for result in _results(own, node, roles) if result.status in ("fail", "unknown")]
     return Problem("\n".join(_sentence(result) for result in bad)) if bad else None
 
 
-def _results(own: Host, node: Node, roles: tuple[str, ...]) -> tuple[Result, ...]:
+def _results(own: Host, node: PlannedNode, roles: tuple[str, ...]) -> tuple[Result, ...]:
     """The roles' checks on the node, all of it in the report."""
     assert node.plan is not None
     checks = tuple(c for role in registry.roles() if role.name in roles for c in role.checks)

@@ -14,7 +14,7 @@ from typing import Any
 
 import paramiko
 
-from bramble.settings import Ssh
+from bramble.settings import SshSettings
 from bramble.ssh import keys as ssh_keys
 from bramble.ssh import known_hosts
 from bramble.ssh.config import ConfigError, Target, target
@@ -29,7 +29,7 @@ PROBLEMS = (OSError, EOFError, UnicodeError, ConfigError, paramiko.SSHException)
 """What a connection may end in: of the network, of names that are none, and of SSH."""
 
 
-def connect(host: str, ssh: Ssh) -> paramiko.SSHClient:
+def connect(host: str, ssh: SshSettings) -> paramiko.SSHClient:
     """Connect to a host that the fleet's known_hosts lists, and to no other."""
     if ssh.key and (problem := key_problem(ssh.key)):
         raise SshError(f"ssh.key: {problem}")

@@ -16,7 +16,7 @@ from typing import Any
 import paramiko
 import paramiko.config
 
-from bramble.settings import PORT, Ssh
+from bramble.settings import PORT, SshSettings
 
 USER = "pi"
 _INCLUDE = re.compile(r"(?i)^\s*include(?:\s*=\s*|\s+)(?P<pattern>.+?)\s*$")
@@ -67,7 +67,7 @@ def file() -> Path:
     return Path("~/.ssh/config").expanduser()
 
 
-def target(ssh: Ssh) -> Target:
+def target(ssh: SshSettings) -> Target:
     """Where these settings lead; raise ConfigError where the file cannot be read."""
     try:
         return _target(ssh, _config())
@@ -75,7 +75,7 @@ def target(ssh: Ssh) -> Target:
         raise ConfigError(f"{file()} cannot be read: {error}") from error
 
 
-def _target(ssh: Ssh, config: paramiko.SSHConfig) -> Target:
+def _target(ssh: SshSettings, config: paramiko.SSHConfig) -> Target:
     found = config.lookup(ssh.address)
     keys = (ssh.key,) if ssh.key else _keys(found)
     return Target(

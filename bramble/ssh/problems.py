@@ -16,7 +16,7 @@ from pathlib import Path
 import paramiko
 from paramiko.ssh_exception import BadHostKeyException, NoValidConnectionsError
 
-from bramble.settings import Ssh
+from bramble.settings import SshSettings
 from bramble.ssh.config import ConfigError, Target, target
 from bramble.ssh.keys import load
 
@@ -24,7 +24,7 @@ _SILENT = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ETIMEDO
 _ENDED = (EOFError, ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
 
 
-def why(host: str, ssh: Ssh, error: BaseException) -> str:
+def why(host: str, ssh: SshSettings, error: BaseException) -> str:
     """Say why a connection to a host failed; an error that pyinfra put into its own is taken out."""
     try:
         there = target(ssh)
@@ -51,7 +51,7 @@ def fingerprint(key: paramiko.PKey) -> str:
     return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
-def changed(host: str, ssh: Ssh, offered: paramiko.PKey, known: paramiko.PKey) -> str:
+def changed(host: str, ssh: SshSettings, offered: paramiko.PKey, known: paramiko.PKey) -> str:
     """Say that a host shows another key than the one that is trusted."""
     return (
         f"it shows the SSH key {fingerprint(offered)}, and {ssh.known_hosts} has {fingerprint(known)}: "
@@ -60,7 +60,7 @@ def changed(host: str, ssh: Ssh, offered: paramiko.PKey, known: paramiko.PKey) -
     )
 
 
-def _of_trust(host: str, ssh: Ssh, there: Target, error: BaseException) -> str | None:
+def _of_trust(host: str, ssh: SshSettings, there: Target, error: BaseException) -> str | None:
     said = str(error)
     if isinstance(error, BadHostKeyException):
         if error.hostname != there.address:

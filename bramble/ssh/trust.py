@@ -6,14 +6,14 @@ import base64
 
 import paramiko
 
-from bramble.settings import Ssh
+from bramble.settings import SshSettings
 from bramble.ssh import known_hosts
 from bramble.ssh.client import PROBLEMS, SshError, way
 from bramble.ssh.config import target
 from bramble.ssh.problems import why
 
 
-def offered_key(host: str, ssh: Ssh) -> paramiko.PKey:
+def offered_key(host: str, ssh: SshSettings) -> paramiko.PKey:
     """The key that the host shows now; nothing is sent to it but the greeting."""
     try:
         with way(target(ssh), ssh.connect_timeout_s) as there:
@@ -35,7 +35,7 @@ def _prefer(transport: paramiko.Transport, kinds: list[str]) -> None:
     options.key_types = (*first, *(kind for kind in options.key_types if kind not in first))
 
 
-def known_key(ssh: Ssh, offered: paramiko.PKey) -> paramiko.PKey | None:
+def known_key(ssh: SshSettings, offered: paramiko.PKey) -> paramiko.PKey | None:
     """The trusted key that the offered one is held against, None where there is none of this address."""
     known = _known(ssh)
     kind = offered.get_name() if offered.get_name() in known else next(iter(known), None)
@@ -46,15 +46,15 @@ def known_key(ssh: Ssh, offered: paramiko.PKey) -> paramiko.PKey | None:
     )
 
 
-def is_revoked(ssh: Ssh, key: paramiko.PKey) -> bool:
+def is_revoked(ssh: SshSettings, key: paramiko.PKey) -> bool:
     """Whether known_hosts says that nobody is to be trusted for this key."""
     return known_hosts.revoked(ssh.known_hosts, key.get_base64())
 
 
-def keep(ssh: Ssh, key: paramiko.PKey) -> None:
+def keep(ssh: SshSettings, key: paramiko.PKey) -> None:
     """Write the key to known_hosts in place of any other of this address; all else stays as is."""
     known_hosts.put(ssh.known_hosts, target(ssh).name, key.get_name(), key.get_base64())
 
 
-def _known(ssh: Ssh) -> dict[str, str]:
+def _known(ssh: SshSettings) -> dict[str, str]:
     return known_hosts.keys(ssh.known_hosts, target(ssh).name)

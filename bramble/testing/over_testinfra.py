@@ -14,7 +14,7 @@ from bramble.board import board
 from bramble.fit.ahead import with_dimensions
 from bramble.inventory import Host, Inventory
 from bramble.plan import NodePlan, look_at, make
-from bramble.settings import Ssh
+from bramble.settings import SshSettings
 from bramble.snapshot import Snapshot, Unknown, read
 from bramble.ssh.config import target
 
@@ -65,7 +65,7 @@ def ssh_config(inventory: Inventory) -> str:
 
 def _entry(host: Host) -> str:
     ssh = host.settings["ssh"]
-    assert isinstance(ssh, Ssh)
+    assert isinstance(ssh, SshSettings)
     there = target(ssh)
     lines = [
         f"HostName {there.address}",

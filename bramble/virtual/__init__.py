@@ -7,7 +7,7 @@ do (zram, swap, the watchdog, sysctl vm.*, memory limits) must not be claimed fr
 
 from bramble.virtual.errors import VirtualPiError
 from bramble.virtual.lifecycle import down, nodes, up
-from bramble.virtual.model import Node
+from bramble.virtual.model import VirtualNode
 from bramble.virtual.ssh import ssh_argv
 
-__all__ = ["Node", "VirtualPiError", "down", "nodes", "ssh_argv", "up"]
+__all__ = ["VirtualNode", "VirtualPiError", "down", "nodes", "ssh_argv", "up"]

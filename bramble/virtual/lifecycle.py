@@ -30,7 +30,7 @@ from bramble.virtual.model import (
     LOOPBACK,
     PREFIXES,
     Kind,
-    Node,
+    VirtualNode,
     address_of,
     in_order,
     kind_of,
@@ -55,7 +55,7 @@ def up(
     ccache: bool = True,
     on_progress: Progress = quiet,
     kind: Kind = "container",
-) -> list[Node]:
+) -> list[VirtualNode]:
     """Starts virtual Pis and waits until each answers on ssh; those that run are left alone."""
     wanted = names_for(names, kind) if isinstance(names, int) else list(in_order(names))
     check_kind(wanted, kind)
@@ -148,12 +148,12 @@ def _locked(on_progress: Progress) -> Iterator[None]:
         yield
 
 
-def nodes() -> list[Node]:
+def nodes() -> list[VirtualNode]:
     """Every virtual Pi of this machine, running or powered off."""
     return [_node(found) for found in spec.all_specs()]
 
 
-def running(name: str) -> Node:
+def running(name: str) -> VirtualNode:
     """This node, which must run."""
     node = _node(spec.load(name))
     if node.state != "running":
@@ -161,12 +161,12 @@ def running(name: str) -> Node:
     return node
 
 
-def _node(made: spec.Spec) -> Node:
+def _node(made: spec.Spec) -> VirtualNode:
     record = made.running()
     uptime = None
     if record and made.booted.exists():
         uptime = round(time.time() - made.booted.stat().st_mtime, 1)
-    return Node(
+    return VirtualNode(
         name=made.name,
         address=address_of(made.name),
         board=made.board,

@@ -30,7 +30,7 @@ _NAME = re.compile(r"(vpi|vpm)-([1-9][0-9]{0,2})")
 
 
 @dataclass(frozen=True)
-class Node:
+class VirtualNode:
     """One virtual Pi as `bramble virtual list` tells it."""
 
     name: str

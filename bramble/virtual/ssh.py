@@ -1,14 +1,14 @@
 """How a virtual Pi is reached."""
 
 from bramble.virtual import paths
-from bramble.virtual.model import Kind, Node
+from bramble.virtual.model import Kind, VirtualNode
 
 USER = "pi"
 _PATIENCE_S: dict[Kind, int] = {"container": 20, "machine": 60}
 """After so much silence a node hangs; an emulated one is merely slow for longer."""
 
 
-def ssh_argv(node: Node, *command: str) -> list[str]:
+def ssh_argv(node: VirtualNode, *command: str) -> list[str]:
     """The ssh call for a node: our key, our known_hosts, strict, and never waiting for ever."""
     options = {
         "Port": str(node.port),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bramble import registry
 from bramble.reference import about, settings_table
-from bramble.settings import Ssh
+from bramble.settings import SshSettings
 
 
 def settings_page() -> str:
@@ -21,7 +21,7 @@ def settings_page() -> str:
     ]
     for name, model in registry.sections().items():
         parts.append(f"\n## {name}\n\n{about(model)}\n")
-        if model is Ssh:
+        if model is SshSettings:
             parts.append("\n`ssh` is no role: it says how to reach the host.\n")
         parts.append(f"\n{settings_table(name, model)}")
     return "".join(parts)

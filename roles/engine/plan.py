@@ -8,7 +8,7 @@ from typing import Any
 
 from bramble.board import Board
 from bramble.llama import processor
-from bramble.llama.lock import Pin
+from bramble.llama.lock import ReleasePin
 from bramble.llama.outputs import EngineOutputs
 from bramble.llama.recipe import (
     BUILD_PACKAGES,
@@ -255,7 +255,7 @@ def back(settings: Settings, snapshot: Snapshot) -> Settings | str:
             f"release {release}, which ran here before, is not there any more; nothing was changed. "
             "`bramble upgrade --to COMMIT` brings an older commit"
         )
-    return settings.pinned(Pin(release=release, build_info=str(told["build_info"])))
+    return settings.pinned(ReleasePin(release=release, build_info=str(told["build_info"])))
 
 
 def _rejections(snapshot: Snapshot) -> tuple[str, ...]:

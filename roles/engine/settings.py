@@ -11,7 +11,7 @@ from bramble.board import Board
 from bramble.inventory.problems import InventoryError
 from bramble.llama import lock as engine_lock
 from bramble.llama import processor
-from bramble.llama.lock import Lock, Pin
+from bramble.llama.lock import Lock, ReleasePin
 from bramble.settings import LocalPath, Pinned, Section, option
 
 # llama.cpp 0.5.0-dev of 2026-10-01, the commit whose flags the role `serving` is written for.
@@ -161,7 +161,7 @@ class Settings(Section):
         le=100,
     )
     _lock: Lock = PrivateAttr(default=Lock())
-    _pin: Pin | None = PrivateAttr(default=None)
+    _pin: ReleasePin | None = PrivateAttr(default=None)
     _commit: str | None = PrivateAttr(default=None)
 
     @property
@@ -170,7 +170,7 @@ class Settings(Section):
         return self._lock
 
     @property
-    def pin(self) -> Pin | None:
+    def pin(self) -> ReleasePin | None:
         """The release that this host stays at, whatever else is set."""
         return self._pin
 
@@ -211,7 +211,7 @@ class Settings(Section):
         kernels = ("kleidiai",) if processor.has_dotprod(board) else ()
         return kernels if self.recipe == "cross" else (*kernels, "openblas")
 
-    def pinned(self, pin: Pin | None) -> Settings:
+    def pinned(self, pin: ReleasePin | None) -> Settings:
         """The same settings for a host that is to stay at this release, or at none."""
         changed = self.model_copy()
         changed._pin = pin

@@ -13,7 +13,7 @@ from bramble.models import beside
 from bramble.models.outputs import ModelOutputs
 from bramble.plan import FactsNeeded, File, Inputs, NodePlan, RolePlan
 from bramble.roles.model import disk
-from bramble.roles.model.settings import Pin, Settings
+from bramble.roles.model.settings import ChosenModel, Settings
 from bramble.roles.storage.outputs import StorageOutputs
 from bramble.sanitize import address
 from bramble.snapshot import FileState, Output, Snapshot, Unknown
@@ -121,7 +121,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ModelPlan:
     )
 
 
-def _notes(pin: Pin, path: str) -> tuple[File, ...]:
+def _notes(pin: ChosenModel, path: str) -> tuple[File, ...]:
     """What is to be remembered beside the file: its dimensions, where they came from its address."""
     if not pin.noted or pin.fit is None:
         return ()

@@ -31,7 +31,7 @@ FOLDER = "/var/lib/bramble/models"
 
 
 @dataclass(frozen=True)
-class Pin:
+class ChosenModel:
     """The one file that the settings mean, whichever way they name it.
 
     `fit` is what is known of it before it is fetched; `others` the same of what else is locked, and
@@ -108,8 +108,8 @@ class Settings(Section):
         help="What a deploy does with a model that does not fit into the node's memory as it is to "
         "be served: `refuse` it before anything is fetched, or `warn`.",
     )
-    _pin: Pin = PrivateAttr()
-    _own: Pin = PrivateAttr()
+    _pin: ChosenModel = PrivateAttr()
+    _own: ChosenModel = PrivateAttr()
     _folder: Path = PrivateAttr(default=Path())
 
     @property
@@ -123,12 +123,12 @@ class Settings(Section):
         return f"{self.place}/{self._pin.name}-{self._pin.sha256[:12]}.gguf"
 
     @property
-    def pin(self) -> Pin:
+    def pin(self) -> ChosenModel:
         """The file that these settings mean."""
         return self._pin
 
     @property
-    def own(self) -> Pin:
+    def own(self) -> ChosenModel:
         """The file that the inventory names, also where the host went back to another one."""
         return self._own
 
@@ -220,7 +220,7 @@ class Settings(Section):
             )
         locked = _locked(self.use, folder)
         found = locked[self.use]
-        self._pin = Pin(
+        self._pin = ChosenModel(
             name=self.use.replace(":", "-"),
             sha256=found.sha256,
             size_bytes=found.size_bytes,
@@ -248,7 +248,7 @@ class Settings(Section):
             self._pin = self.back_to(held.name, held.sha256).pin
         return self
 
-    def _given(self) -> Pin:
+    def _given(self) -> ChosenModel:
         """The file by its own name, place and sha256."""
         if not (self.name or self.url or self.path or self.sha256):
             raise ValueError(
@@ -267,7 +267,7 @@ class Settings(Section):
             )
         size = self.path.stat().st_size if self.path and self.path.exists() else None
         known = _dimensions(self.path, size) if self.path and size else None
-        return Pin(self.name, self.sha256, None, self.url, self.path, fit=known)
+        return ChosenModel(self.name, self.sha256, None, self.url, self.path, fit=known)
 
 
 @lru_cache

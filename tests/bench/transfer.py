@@ -23,7 +23,7 @@ from clones import NAMES, BenchError, down, say, there
 
 from bramble import remote, virtual
 from bramble.llama import store
-from bramble.llama.store import Entry
+from bramble.llama.store import StoredRelease
 from bramble.pyinfra.sharing import Server
 from bramble.virtual import lifecycle
 from bramble.virtual.model import GATEWAY
@@ -60,7 +60,7 @@ def fresh() -> Iterator[None]:
         down([NAME])
 
 
-def stored(folder: Path, mib: int) -> Entry:
+def stored(folder: Path, mib: int) -> StoredRelease:
     """A release of one program of random bytes, in a store of its own."""
     os.environ[store.VARIABLE] = str(folder / "store")
     (folder / "store").mkdir()
@@ -78,7 +78,7 @@ def curl_s(url: str) -> float:
     return float(ssh(CURL + url))
 
 
-def ours_s(url: str, entry: Entry) -> float:
+def ours_s(url: str, entry: StoredRelease) -> float:
     """How long the node's program takes to have the archive verified on its disk, by its own clock."""
     query = {
         "home": HOME,
@@ -107,7 +107,7 @@ def limited(mbit: int) -> Iterator[None]:
         subprocess.run(["tc", "qdisc", "delete", "dev", f"vb-{NAME}", "root"], check=True)
 
 
-def compared(url: str, entry: Entry, rounds: int) -> list[dict[str, float]]:
+def compared(url: str, entry: StoredRelease, rounds: int) -> list[dict[str, float]]:
     """Each round's seconds: curl before and after, ours twice in between; a first one warms up."""
     found = []
     for number in range(rounds + 1):

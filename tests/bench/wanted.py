@@ -10,7 +10,7 @@ from typing import Any
 
 from bramble.models.outputs import ModelOutputs
 from bramble.plan import File, NodePlan
-from bramble.pyinfra.run import Node, begin
+from bramble.pyinfra.run import PlannedNode, gather_facts
 from bramble.roles.engine.plan import EnginePlan
 from bramble.roles.engine.whole import HOME
 from bramble.roles.model.plan import ModelPlan
@@ -69,14 +69,14 @@ def question(serving: ServingPlan) -> dict[str, Any]:
     return {"messages": messages, "max_tokens": 64, "temperature": 0}
 
 
-def model_is_hashed(node: Node) -> bool:
+def model_is_hashed(node: PlannedNode) -> bool:
     """Whether a look hashes the model's file, as the playbook does."""
     assert node.plan is not None
     seen = node.snapshot.file(node.plan.outputs.need(ModelOutputs).path)
     return isinstance(seen, FileState) and seen.sha256 is not None
 
 
-def tell(node: Node) -> None:
+def tell(node: PlannedNode) -> None:
     """Write the host's values; a refused host has none."""
     if node.plan is not None:
         values = {
@@ -87,4 +87,4 @@ def tell(node: Node) -> None:
         file.write_text(json.dumps(values), encoding="utf-8")
 
 
-tell(begin())
+tell(gather_facts())

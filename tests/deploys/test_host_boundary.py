@@ -104,18 +104,17 @@ def test_a_node_that_freezes_is_given_up_where_the_kernel_does_not_end_connectio
     assert HEALTHY in {entry["host"] for entry in events if entry["event"] == "result"}, done.stdout
 
 
-MISSPELT = """
-from bramble.pyinfra.run import begin
-from bramble.pyinfra.verification import finish
-
-finish(begin(), "serving", "watchdgo")
-"""
+MISSPELT = "from bramble.deploys import own, role, verify\n"
+WATCHDOG = "no role 'watchdgo'; did you mean 'watchdog'?"
 
 
 @pytest.mark.parametrize(
     ("deploy", "options", "said"),
     [
-        ("own.py", (), "no role 'watchdgo'; did you mean 'watchdog'?"),
+        ('verify("serving", "watchdgo")', (), WATCHDOG),
+        ('role("watchdgo")', (), WATCHDOG),
+        ('own(before="watchdgo")', (), WATCHDOG),
+        ('own(after="watchdgo")', (), WATCHDOG),
         ("deploys/revert.py", ("role=memry",), "no role 'memry' here; did you mean 'memory'?"),
         (
             "deploys/revert.py",
@@ -128,10 +127,10 @@ finish(begin(), "serving", "watchdgo")
 def test_a_misspelt_name_is_told_with_the_one_that_was_meant(
     servers, tmp_path, deploy, options, said
 ):
-    (tmp_path / "own.py").write_text(MISSPELT)
+    (tmp_path / "own.py").write_text(f"{MISSPELT}{deploy}\n")
     folder = tmp_path / "inventory"
     write_inventory(folder, [s for s in servers if s.faulty == HEALTHY], {"model": MODEL})
-    path = deploy if "/" in deploy else str(tmp_path / deploy)
+    path = deploy if "/" in deploy else str(tmp_path / "own.py")
     done, _ = run(folder, path, *(word for one in options for word in ("--data", one)))
     assert said in done.stdout
     assert done.returncode == 1
@@ -143,9 +142,9 @@ from io import StringIO
 from pyinfra.api import FunctionCommand, operation
 from pyinfra.operations import files
 
-from bramble.pyinfra.run import begin
+from bramble.pyinfra.run import gather_facts
 
-begin()
+gather_facts()
 files.put(name="A stock upload", src=StringIO("text"), dest="/tmp/bramble-test-upload", _sudo=False)
 """
 

@@ -100,7 +100,7 @@ def test_how_long_a_board_may_cool_is_no_other_race(planned):
 
 def test_a_host_that_stays_at_a_release_races_what_it_would_get_without(planned, tmp_path):
     free = releases(race.candidates(*planned(), ("rpc",)))
-    pin = engine_lock.Pin(release="a" * 12, build_info="b0-0c1e57098")
+    pin = engine_lock.ReleasePin(release="a" * 12, build_info="b0-0c1e57098")
     engine_lock.write(tmp_path, engine_lock.Lock(hosts={"pi5-a": pin}))
     plan, data = planned()
     assert plan.roles["engine"].release == "a" * 12

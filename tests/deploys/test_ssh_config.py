@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from bramble.settings import Ssh
+from bramble.settings import SshSettings
 from bramble.ssh.config import ConfigError, target
 
 CONFIGS = {
@@ -69,7 +69,7 @@ def by_pyinfra(tmp_path_factory):
 @pytest.mark.parametrize("what", CONFIGS)
 def test_a_host_is_where_pyinfra_finds_it(home, by_pyinfra, what):
     (home / ".ssh" / "config").write_text(CONFIGS[what])
-    found = target(Ssh(address="mypi"))
+    found = target(SshSettings(address="mypi"))
     keys = [str(key).replace(str(home), "HOME") for key in found.keys]
     command = found.command.split() if found.command else None
     assert [found.address, found.port, found.user, keys, command] == by_pyinfra[what]
@@ -77,7 +77,7 @@ def test_a_host_is_where_pyinfra_finds_it(home, by_pyinfra, what):
 
 def test_what_the_inventory_says_wins(home):
     (home / ".ssh" / "config").write_text(CONFIGS["a host"] + "  IdentityFile ~/.ssh/its\n")
-    found = target(Ssh(address="mypi", port=22, user="pi", key=home / "mine"))
+    found = target(SshSettings(address="mypi", port=22, user="pi", key=home / "mine"))
     assert (found.address, found.port, found.user) == ("192.0.2.7", 22, "pi")
     assert found.keys == (home / "mine",)
 
@@ -87,17 +87,17 @@ def test_jumps_are_taken_apart_with_what_the_file_says_of_them(home):
         "Host mypi\n  ProxyJump jane@door:2222,[fd00::1],far\nHost far\n  HostName 192.0.2.3\n"
         "  Port 23\n  User root\nHost straight\n  ProxyJump none\n"
     )
-    jumps = target(Ssh(address="mypi")).jumps
+    jumps = target(SshSettings(address="mypi")).jumps
     assert [(jump.user, jump.address, jump.port) for jump in jumps] == [
         ("jane", "door", 2222),
         (None, "[fd00::1]", 22),
         ("root", "192.0.2.3", 23),
     ]
-    assert target(Ssh(address="straight")).jumps == ()
+    assert target(SshSettings(address="straight")).jumps == ()
 
 
 @pytest.mark.parametrize("text", ["Include config\n", "Host mypi\n  Port twelve\n", "Host\n"])
 def test_a_file_that_cannot_be_read_is_named(home, text):
     (home / ".ssh" / "config").write_text(text)
     with pytest.raises(ConfigError, match=r"\.ssh/config cannot be read: "):
-        target(Ssh(address="mypi"))
+        target(SshSettings(address="mypi"))

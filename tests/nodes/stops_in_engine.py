@@ -5,7 +5,7 @@ import threading
 from pyinfra.context import host
 
 from bramble.pyinfra import delivery
-from bramble.pyinfra.run import begin, bring
+from bramble.pyinfra.run import execute, gather_facts
 
 deliver = delivery.deliver
 delivered = []
@@ -23,4 +23,4 @@ def deliver_and_stop(host, step, report):
 
 steps = int(host.data.steps)
 delivery.deliver = deliver_and_stop
-bring(begin(), "engine")
+execute(gather_facts(), "engine")

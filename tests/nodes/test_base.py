@@ -20,12 +20,12 @@ pytestmark = pytest.mark.nodes
 
 NODE = "vpi-145"
 DEPLOY = """
-from bramble.pyinfra.run import begin, bring
-from bramble.pyinfra.verification import finish
+from bramble.pyinfra.run import execute, gather_facts
+from bramble.pyinfra.verification import verify
 
-node = begin()
-bring(node, "base")
-finish(node, "base")
+node = gather_facts()
+execute(node, "base")
+verify(node, "base")
 """
 DROP_IN = "/etc/ssh/sshd_config.d/00-bramble.conf"
 KEYS = "/home/pi/.ssh/authorized_keys"

@@ -14,13 +14,13 @@ pytestmark = pytest.mark.nodes
 
 NODE = "vpi-146"
 DEPLOY = """
-from bramble.pyinfra.run import begin, bring
-from bramble.pyinfra.verification import finish
+from bramble.pyinfra.run import execute, gather_facts
+from bramble.pyinfra.verification import verify
 
-node = begin()
-bring(node, "storage")
-bring(node, "boot")
-finish(node, "storage")
+node = gather_facts()
+execute(node, "storage")
+execute(node, "boot")
+verify(node, "storage")
 """
 HERE, PORT = "/srv/log2ram", 8099
 URL = f"http://127.0.0.1:{PORT}"

@@ -11,14 +11,14 @@ pytestmark = pytest.mark.nodes
 NODE = "vpi-151"
 DISK = "usb-Bramble_Virtual_SSD-0:0"
 DEPLOY = """
-from bramble.pyinfra.run import begin, bring
+from bramble.pyinfra.run import execute, gather_facts
 
-node = begin()
-bring(node, "storage")
+node = gather_facts()
+execute(node, "storage")
 """
 
 
-MODELS = f'{DEPLOY}bring(node, "model")\n'
+MODELS = f'{DEPLOY}execute(node, "model")\n'
 FOLDER = "/var/lib/bramble/models"
 
 

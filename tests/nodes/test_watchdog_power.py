@@ -10,12 +10,12 @@ pytestmark = pytest.mark.nodes
 
 NODE, WEAK, HOT, MUTE = "vpi-141", "vpi-142", "vpi-143", "vpi-144"
 DEPLOY = """
-from bramble.pyinfra.run import begin, bring
+from bramble.pyinfra.run import execute, gather_facts
 
-node = begin()
-bring(node, "base")
-bring(node, "power")
-bring(node, "watchdog")
+node = gather_facts()
+execute(node, "base")
+execute(node, "power")
+execute(node, "watchdog")
 """
 DROP_INS = "/usr/lib/systemd/system.conf.d"
 OURS = "/etc/systemd/system.conf.d/99-bramble-watchdog.conf"

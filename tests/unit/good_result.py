@@ -1,6 +1,6 @@
 """A benchmark of a healthy Pi 4 as it is kept: tests spoil one thing each."""
 
-from bramble.bench.result import Bandwidth, Board, Model, Release, Result, Run, Seen
+from bramble.bench.result import Bandwidth, BenchRun, Board, Model, Release, Result, Seen
 from bramble.fit.dims import dims_of
 from bramble.fit.geometry import geometry
 from bramble.models import gguf
@@ -26,7 +26,7 @@ def run(answer=1.74, **changes):
         "others_cores": 0.05,
         "busiest": {},
     }
-    return Run(**{**healthy, **changes})
+    return BenchRun(**{**healthy, **changes})
 
 
 def result(answers=ANSWERS, in_runs=None, in_seen=None, in_release=None, memory=None, **changes):

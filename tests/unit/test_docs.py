@@ -20,7 +20,7 @@ from bramble.cli import driver, engine, fleet, main, race, upgrade
 from bramble.inventory.effective import Effective, Report
 from bramble.llama import store
 from bramble.llama.lock import Lock
-from bramble.llama.race import Entry, Run, decide
+from bramble.llama.race import Contestant, RaceRun, decide
 from bramble.models import lock
 from bramble.models.hub import Hub
 from bramble.models.lock import Locked
@@ -28,7 +28,7 @@ from bramble.reference import section_in
 from bramble.remote import prune_models
 from bramble.settings import Section
 from bramble.snapshot import Snapshot
-from bramble.virtual.model import Node
+from bramble.virtual.model import VirtualNode
 from docs import generate, session
 from docs.pages.written import WRITTEN
 from tests.shapes.models import all_shapes
@@ -167,7 +167,7 @@ def test_the_keys_of_roles_are_documented():
 
 
 def test_the_keys_of_engine_are_documented(capsys):
-    entry = store.Entry("abc", Path("abc.tar.gz"), "0" * 64, 1, 1, {})
+    entry = store.StoredRelease("abc", Path("abc.tar.gz"), "0" * 64, 1, 1, {})
     engine._print([entry], True)
     found = keys(json.loads(capsys.readouterr().out)) | {"releases[].manifest"}
     assert found == documented("bramble engine build --json, bramble engine list --json")
@@ -175,7 +175,7 @@ def test_the_keys_of_engine_are_documented(capsys):
 
 
 def test_the_keys_of_a_race_are_documented(capsys):
-    verdict = decide([Entry("plain", (Run(9.0, 9.0),))])
+    verdict = decide([Contestant("plain", (RaceRun(9.0, 9.0),))])
     assert verdict is not None
     raced = {"host": "a", "soc": "cortex-a76", "model": "m", "releases": {"plain": "abc"}}
     race._tell(raced, verdict, True)
@@ -223,7 +223,7 @@ def test_the_keys_of_config_are_documented():
 
 
 def test_the_keys_of_virtual_list_are_documented():
-    found = {f"[].{name}" for name in Node.__dataclass_fields__}
+    found = {f"[].{name}" for name in VirtualNode.__dataclass_fields__}
     assert found == documented("bramble virtual list --json")
 
 

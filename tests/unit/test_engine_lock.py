@@ -6,11 +6,11 @@ import pytest
 import yaml
 
 from bramble.inventory.problems import InventoryError
-from bramble.llama.lock import FILE, Held, Lock, Pin, Rolling, Variant, read, write
+from bramble.llama.lock import FILE, Held, Lock, ReleasePin, Rolling, Variant, read, write
 
 # Digits alone, and with an e among them: YAML would read both as numbers.
-PIN = Pin(release="123456789012", build_info="b11300-0c1e57098")
-EXPONENT = Pin(release="12e456789012", build_info="b0-000000001")
+PIN = ReleasePin(release="123456789012", build_info="b11300-0c1e57098")
+EXPONENT = ReleasePin(release="12e456789012", build_info="b0-000000001")
 WHOLE = Lock(
     commit="1" * 40,
     rolling=Rolling(commit="2" * 40, hosts=("pi5-a", "pi5-b")),

@@ -16,7 +16,7 @@ from bramble.steps import Step
 
 SETTINGS = good_node.settings()
 PLAN = good_node.node_plan()
-GOOD = run.Node(PLAN, good_node.good_look(PLAN), {}, settings=SETTINGS)
+GOOD = run.PlannedNode(PLAN, good_node.good_look(PLAN), {}, settings=SETTINGS)
 
 
 class Host:
@@ -69,7 +69,7 @@ def one_step(monkeypatch, **changes):
 
 def brought(deploy, node=None):
     plain = replace(GOOD, settings=None)
-    return run._bring(deploy.host, node or plain, "boot", "steps")
+    return run._executed(deploy.host, node or plain, "boot", "steps")
 
 
 def test_later_steps_go_by_what_is_seen_after_it(deploy, monkeypatch):
@@ -110,7 +110,7 @@ def test_after_another_boot_all_is_planned_anew_and_what_came_before_is_brought_
     )
     before = {step.name: step for step in run.steps_of(node, "memory")}
     assert all(step.why is None for step in before.values())
-    assert run._bring(deploy.host, node, "memory", "steps") is True
+    assert run._executed(deploy.host, node, "memory", "steps") is True
     first = Step("Reboot", "psi=1 is not in force", "reboot", reboot_deadline_s=60)
 
     def steps(node, role, way="steps"):
@@ -120,7 +120,7 @@ def test_after_another_boot_all_is_planned_anew_and_what_came_before_is_brought_
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "steps_of", steps)
-        assert run._bring(deploy.host, node, "boot", "steps") is True
+        assert run._executed(deploy.host, node, "boot", "steps") is True
     assert deploy.done[0] == "reboot"
     assert [step.name for step in deploy.done[1:]] == ["Use zram as swap"]
     assert "not 4061" in deploy.done[1].why

@@ -13,17 +13,17 @@ from bramble.inventory.headline import headline
 from bramble.inventory.validation import validate
 from bramble.llama import lock as engine_lock
 from bramble.llama import store
-from bramble.llama.lock import Held, Lock, Pin, Rolling
+from bramble.llama.lock import Held, Lock, ReleasePin, Rolling
 from bramble.plan import make
 from bramble.pyinfra import releases
-from bramble.pyinfra.run import Node, impossible
+from bramble.pyinfra.run import PlannedNode, impossible
 from bramble.roles.model import plan as model
 from bramble.steps import as_dict
 from tests.unit.good_node import PI5, ROLES, good_look, node_plan, settings
 
 MODEL = {"name": "toy", "url": "https://example.org/toy.gguf", "sha256": "d" * 64}
 HELD = Held(name="tiny-q4_0", sha256="2" * 64, instead_of="d" * 64)
-PIN = Pin(release="0123456789ab", build_info="b7-0c1e57098")
+PIN = ReleasePin(release="0123456789ab", build_info="b7-0c1e57098")
 AT_MODEL = (
     "a stays at model tiny-q4_0 and does not get toy since `bramble model rollback` (engine.lock), "
     "until the inventory names another model than now or `bramble model rollback a` returns"
@@ -116,8 +116,8 @@ def test_a_plan_says_it_and_refuses_a_model_that_is_nowhere(folder):
     (why,) = as_dict(plan, lacking)["refused"]
     assert why.startswith("a went back to tiny-q4_0, which is neither there any more")
     # A deploy knows it before it changes anything.
-    assert impossible(Node(plan, gone, {})) == (why,)
-    assert impossible(Node(plan, look, {})) == ()
+    assert impossible(PlannedNode(plan, gone, {})) == (why,)
+    assert impossible(PlannedNode(plan, look, {})) == ()
 
 
 def test_a_pinned_release_that_nobody_has_is_lacking_before_it_is_tried(folder):
@@ -126,7 +126,7 @@ def test_a_pinned_release_that_nobody_has_is_lacking_before_it_is_tried(folder):
     engine = registry.role("engine")
     own = node_plan()
     _given, step, *_ = engine.steps(plan.roles["engine"], plan, good_look(own))
-    (why,) = impossible(Node(plan, good_look(own), {}))
+    (why,) = impossible(PlannedNode(plan, good_look(own), {}))
     assert releases.lacking(step) == why
     assert "run `bramble upgrade a`, which drops the pin" in why
     _given, step, *_ = engine.steps(own.roles["engine"], own, good_look(own))

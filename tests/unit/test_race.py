@@ -8,15 +8,23 @@ from click.testing import CliRunner
 
 from bramble.cli import driver, main
 from bramble.llama import lock as engine_lock
-from bramble.llama.race import ANSWER_TOKENS, PROMPT_TOKENS, Entry, Run, decide, entries, table
+from bramble.llama.race import (
+    ANSWER_TOKENS,
+    PROMPT_TOKENS,
+    Contestant,
+    RaceRun,
+    decide,
+    entries,
+    table,
+)
 
 
 def entry(variant, *answers, prompt=100.0):
-    return Entry(variant, tuple(Run(prompt, answer) for answer in answers))
+    return Contestant(variant, tuple(RaceRun(prompt, answer) for answer in answers))
 
 
 def test_a_turn_is_the_prompt_and_the_answer():
-    assert Run(PROMPT_TOKENS / 2, ANSWER_TOKENS / 3).turn_s == pytest.approx(5)
+    assert RaceRun(PROMPT_TOKENS / 2, ANSWER_TOKENS / 3).turn_s == pytest.approx(5)
 
 
 def test_a_variant_wins_when_its_slowest_turn_is_quicker_than_plains_quickest():
@@ -24,7 +32,7 @@ def test_a_variant_wins_when_its_slowest_turn_is_quicker_than_plains_quickest():
     assert found is not None
     assert found.winner == "openblas"
     assert found.gain == pytest.approx(
-        Run(100, 10.5).turn_s / Run(100, 12).turn_s,
+        RaceRun(100, 10.5).turn_s / RaceRun(100, 12).turn_s,
     )
 
 
@@ -35,7 +43,7 @@ def test_a_variant_wins_when_its_slowest_turn_is_quicker_than_plains_quickest():
         entry("openblas", 11, 11, 11),  # as quick as plain at its best
         entry("openblas", 5, 5, 5),
         entry("openblas", 30, 30, 30, prompt=20),  # answers quickly, and the turn is longer
-        Entry("openblas", (Run(1000, 1000),), "llama-bench ended with SIGILL"),
+        Contestant("openblas", (RaceRun(1000, 1000),), "llama-bench ended with SIGILL"),
     ],
 )
 def test_plain_stays_where_there_is_any_doubt(other):
@@ -55,7 +63,7 @@ def test_the_quickest_of_several_winners_is_taken():
     "several",
     [
         [entry("openblas", 20, 21), entry("rpc", 1)],
-        [Entry("plain", (), "llama-bench ended with SIGILL"), entry("rpc", 1)],
+        [Contestant("plain", (), "llama-bench ended with SIGILL"), entry("rpc", 1)],
     ],
 )
 def test_without_figures_of_plain_nothing_is_decided(several):
@@ -70,13 +78,15 @@ def test_what_the_node_wrote_is_read_by_variant():
         {"variant": "plain", "round": 2, **good, "answer_tps": 8.0},
     ]
     assert entries(runs) == (
-        Entry("plain", (Run(90.0, 9.0), Run(90.0, 8.0))),
-        Entry("rpc", (), "it died"),
+        Contestant("plain", (RaceRun(90.0, 9.0), RaceRun(90.0, 8.0))),
+        Contestant("rpc", (), "it died"),
     )
 
 
 def test_the_table_has_medians_with_their_spread_and_the_ratio_to_plain():
-    rows = table([entry("plain", 10, 11, 12), entry("rpc", 20, 22, 24), Entry("x", (), "it died")])
+    rows = table(
+        [entry("plain", 10, 11, 12), entry("rpc", 20, 22, 24), Contestant("x", (), "it died")]
+    )
     heading, plain, rpc, dead = rows.splitlines()
     assert heading.split() == ["VARIANT", "PROMPT", "ANSWER", "TURN", "AGAINST", "PLAIN"]
     assert "11.0 (10.0-12.0) t/s" in plain
@@ -149,7 +159,7 @@ def test_the_winner_is_locked_for_its_processor_and_nothing_else_is_touched(inve
     assert (lock.commit, lock.variants["cortex-a72"].variant) == ("c" * 40, "rpc")
     won = lock.variants["cortex-a76"]
     assert (won.variant, won.host, won.model) == ("openblas", "pi5-a", "toy")
-    assert won.tokens_per_second == pytest.approx(160 / Run(100, 21).turn_s, abs=0.01)
+    assert won.tokens_per_second == pytest.approx(160 / RaceRun(100, 21).turn_s, abs=0.01)
     assert "openblas wins: its slowest turn took 2.880 s, plain's quickest 3.947 s" in done.stdout
 
 

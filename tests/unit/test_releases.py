@@ -9,7 +9,7 @@ from good_node import ROLES, good_look, link, node_plan, plain, settings, with_p
 
 from bramble.inventory.validation import validate
 from bramble.llama import lock as engine_lock
-from bramble.llama.lock import Lock, Pin, Rolling
+from bramble.llama.lock import Lock, ReleasePin, Rolling
 from bramble.llama.releases import superfluous
 from bramble.plan import make
 from bramble.roles.engine import plan as engine
@@ -22,7 +22,7 @@ from bramble.snapshot import Unknown
 PLAN = node_plan()
 ENGINE = PLAN.roles["engine"]
 GOOD = good_look(PLAN)
-PIN = Pin(release="0123456789ab", build_info="b7-0c1e57098")
+PIN = ReleasePin(release="0123456789ab", build_info="b7-0c1e57098")
 OLD = PIN.release
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from bramble.settings import LocalPath, Section, Ssh, option
+from bramble.settings import LocalPath, Section, SshSettings, option
 
 
 class Toy(Section):
@@ -65,25 +65,25 @@ CONTEXT = {"folder": Path("/inv"), "host": "pi5-a"}
 
 
 def test_ssh_goes_to_the_name_of_the_host_unless_told_otherwise():
-    ssh = Ssh.model_validate({}, context=CONTEXT)
+    ssh = SshSettings.model_validate({}, context=CONTEXT)
     assert (ssh.address, ssh.port, ssh.user, ssh.key) == ("pi5-a", None, None, None)
     assert ssh.known_hosts == Path("/inv/known_hosts")
-    assert Ssh.model_validate({"address": "fe80::1%eth0"}, context=CONTEXT).address
+    assert SshSettings.model_validate({"address": "fe80::1%eth0"}, context=CONTEXT).address
     with pytest.raises(ValidationError):
-        Ssh.model_validate({"address": "-oProxyCommand=x"}, context=CONTEXT)
+        SshSettings.model_validate({"address": "-oProxyCommand=x"}, context=CONTEXT)
 
 
 @pytest.mark.parametrize(
     "user", ["jane.doe", "SkyUser", "pi", "_apt", "DOMAIN\\jane", "j@corp.lan"]
 )
 def test_an_account_may_have_every_name_that_one_can_have(user):
-    assert Ssh(address="a", user=user).user == user
+    assert SshSettings(address="a", user=user).user == user
 
 
 @pytest.mark.parametrize("user", ["", "-l", "a b", "a:b", "~me", "a/b", "+x"])
 def test_what_no_account_is_named_is_refused(user):
     with pytest.raises(ValidationError):
-        Ssh(address="a", user=user)
+        SshSettings(address="a", user=user)
 
 
 @pytest.mark.parametrize(
@@ -98,5 +98,5 @@ def test_what_no_account_is_named_is_refused(user):
 )
 def test_an_address_that_holds_a_port_or_an_account_is_told_how_to_write_it(address, remedy):
     with pytest.raises(ValidationError) as caught:
-        Ssh(address=address)
+        SshSettings(address=address)
     assert remedy in str(caught.value)

@@ -10,7 +10,7 @@ from pyinfra.api.exceptions import ConnectError
 from pyinfra.connectors.ssh_util import raise_connect_error
 
 from bramble.cli import main
-from bramble.settings import Ssh
+from bramble.settings import SshSettings
 from bramble.ssh.client import SshError, connect
 from bramble.ssh.problems import key_problem, why
 from tests.unit.ssh_server import serving
@@ -90,7 +90,7 @@ def refused(folder, port, **changes):
     """Why a server at this port cannot be logged in to."""
     values = {"address": "127.0.0.1", "port": port, "known_hosts": folder / "known_hosts"} | changes
     with pytest.raises(SshError) as caught:
-        connect("pi", Ssh(**values))
+        connect("pi", SshSettings(**values))
     return str(caught.value)
 
 
@@ -140,7 +140,7 @@ def raises_as_pyinfra_does():
 def test_what_pyinfra_raises_of_it_is_told_in_the_same_words():
     with pytest.raises(ConnectError) as caught:
         raises_as_pyinfra_does()
-    assert "--replace" in why("pi", Ssh(address="h"), caught.value)
+    assert "--replace" in why("pi", SshSettings(address="h"), caught.value)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from paramiko.hostkeys import HostKeys
 
 from bramble.cli import main
-from bramble.settings import Ssh
+from bramble.settings import SshSettings
 from bramble.ssh import known_hosts, trust
 from bramble.ssh.client import SshError
 from bramble.ssh.problems import fingerprint
@@ -58,7 +58,7 @@ def bramble(folder, *words, given=""):
 
 
 def ssh(folder, port):
-    return Ssh(address="127.0.0.1", port=port, known_hosts=folder / "known_hosts")
+    return SshSettings(address="127.0.0.1", port=port, known_hosts=folder / "known_hosts")
 
 
 def trusted(folder, port):

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from bramble.cli import driver, main
 from bramble.cli.driver import Outcome
 from bramble.llama import lock as engine_lock
-from bramble.llama.lock import Held, Lock, Pin, Rolling
+from bramble.llama.lock import Held, Lock, ReleasePin, Rolling
 
 HOSTS = [f"pi-{letter}" for letter in "abcdef"]
 FLEET = f"""
@@ -24,7 +24,7 @@ FLEET = f"""
       {{}}
 """
 NEW, OTHER = "1" * 40, "2" * 40
-PIN = Pin(release="0123456789ab", build_info="b7-0c1e57098")
+PIN = ReleasePin(release="0123456789ab", build_info="b7-0c1e57098")
 HELD = Held(name="tiny", sha256="2" * 64, instead_of="d" * 64)
 
 

@@ -11,7 +11,7 @@ from toy_sections import SECTIONS, Needy
 from bramble import virtual
 from bramble.inventory import InventoryError, load, presence
 from bramble.inventory.for_pyinfra import groups_or_exit, hosts_for_pyinfra
-from bramble.settings import Node
+from bramble.settings import NodeSettings
 
 
 class Answering(Needy):
@@ -20,7 +20,7 @@ class Answering(Needy):
     needs: ClassVar[tuple[str, ...]] = ("model",)
 
 
-ALL = SECTIONS | {"node": Node, "answering": Answering}
+ALL = SECTIONS | {"node": NodeSettings, "answering": Answering}
 FLEET = """\
     hosts:
       a: {node: {roles: [serving]}}

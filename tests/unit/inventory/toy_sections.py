@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from bramble.settings import LocalPath, Section, Ssh, option
+from bramble.settings import LocalPath, Section, SshSettings, option
 
 
 class Tls(Section):
@@ -60,7 +60,7 @@ class Model(Section):
     sha256: str | None = option(None, help="Checksum.")
 
 
-SECTIONS = {"ssh": Ssh, "serving": Serving, "model": Model}
+SECTIONS = {"ssh": SshSettings, "serving": Serving, "model": Model}
 
 
 class Needy(Section):

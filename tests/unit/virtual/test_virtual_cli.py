@@ -5,7 +5,7 @@ import json
 from click.testing import CliRunner
 
 from bramble.cli.virtual import virtual
-from bramble.virtual import Node, lifecycle
+from bramble.virtual import VirtualNode, lifecycle
 from bramble.virtual.errors import VirtualPiError
 
 
@@ -46,8 +46,8 @@ def test_a_name_of_the_other_kind_is_refused():
 
 def test_the_list_tells_kind_and_port(monkeypatch):
     found = [
-        Node("vpi-1", "10.77.0.11", "pi5", None, "running", 1, 1.0),
-        Node("vpm-1", "127.0.0.1", "pi4", None, "stopped", None, None, "machine", 2201),
+        VirtualNode("vpi-1", "10.77.0.11", "pi5", None, "running", 1, 1.0),
+        VirtualNode("vpm-1", "127.0.0.1", "pi4", None, "stopped", None, None, "machine", 2201),
     ]
     monkeypatch.setattr(lifecycle, "nodes", lambda: found)
     rows = [line.split() for line in call("list").stdout.splitlines()]

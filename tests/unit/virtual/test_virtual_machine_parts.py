@@ -60,7 +60,7 @@ def test_known_hosts_and_ssh_name_the_port(monkeypatch, tmp_path):
     monkeypatch.setenv("BRAMBLE_STATE", str(tmp_path))
     line = identity.known_hosts_line("vpm-7", "ssh-ed25519 AAAAkey root@vpm-7\n")
     assert line == "[127.0.0.1]:2207 ssh-ed25519 AAAAkey\n"
-    node = model.Node("vpm-7", "127.0.0.1", "pi4", None, "running", 1, 1.0, "machine", 2207)
+    node = model.VirtualNode("vpm-7", "127.0.0.1", "pi4", None, "running", 1, 1.0, "machine", 2207)
     argv = ssh.ssh_argv(node, "uptime")
     assert "Port=2207" in argv
     assert argv[-3:] == ["pi@127.0.0.1", "--", "uptime"]

@@ -42,7 +42,7 @@ def test_known_hosts_lines_hold_name_and_address():
 
 def test_ssh_is_strict_and_never_waits_for_ever(monkeypatch, tmp_path):
     monkeypatch.setenv("BRAMBLE_STATE", str(tmp_path))
-    node = model.Node("vpi-1", "10.77.0.11", "pi5", None, "running", 1, 1.0)
+    node = model.VirtualNode("vpi-1", "10.77.0.11", "pi5", None, "running", 1, 1.0)
     argv = ssh.ssh_argv(node, "uptime")
     assert argv[-3:] == ["pi@10.77.0.11", "--", "uptime"]
     assert "StrictHostKeyChecking=yes" in argv
