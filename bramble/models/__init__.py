@@ -1,1 +1,1 @@
-"""Models by names for people: the catalogue, the lock, and the hub that resolves one into the other."""
+"""Models by name: the catalogue, the lock, and the hub that resolves one into the other."""

@@ -1,18 +1,18 @@
-"""The notes that lie beside a model on a node, by the model's path."""
+"""The notes beside a model file on a node, by the model's path."""
 
 from __future__ import annotations
 
 
 def stamp(path: str) -> str:
-    """Name the note beside a model that says that it was verified."""
+    """Return the path of the note that says that the model was verified."""
     return f"{path}.json"
 
 
 def dimensions(path: str) -> str:
-    """Name the note beside a model of what its header says."""
+    """Return the path of the note with the dimensions that the model's header gives."""
     return f"{path}.fit"
 
 
 def damaged(path: str) -> str:
-    """Name what becomes of the stamp of a model whose disk has another file."""
+    """Return the path to which a model's stamp is renamed once its disk returned other bytes."""
     return f"{path}.damaged"

@@ -1,4 +1,4 @@
-"""Models that this computer keeps for its fleets: files named for their sha256, once it was compared."""
+"""Models kept on this computer for its fleets: files named for their verified sha256."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ VARIABLE = "BRAMBLE_MODELS"
 
 
 def folder() -> Path:
-    """Where they are; BRAMBLE_MODELS names another place."""
+    """Return their folder: BRAMBLE_MODELS, else ~/.cache/bramble/models."""
     return Path(os.environ.get(VARIABLE) or "~/.cache/bramble/models").expanduser()
 
 
 def place(sha256: str) -> Path:
-    """Where a model is, or would be."""
+    """Return where a model lies, or would lie."""
     return folder() / f"{sha256}.gguf"
 
 
 def find(sha256: str) -> Path | None:
-    """A model of this sha256, None where it is not kept. Who gets it compares it again."""
+    """Return the file of a model; None where it is not cached. Nodes verify it again on arrival."""
     path = place(sha256)
     return path if path.is_file() else None

@@ -1,4 +1,4 @@
-"""The catalogue `models.yml`: models by names for people, and where on a hub their files lie."""
+"""The catalogue `models.yml`: models by name, and where on a hub their files lie."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ FILE = "models.yml"
 NAME = r"[a-z0-9][a-z0-9._-]{0,79}"
 QUANT = r"[a-z0-9][a-z0-9_]{0,23}"
 USE = rf"^{NAME}:{QUANT}$"
-"""What names one file of the catalogue: MODEL:QUANT."""
+"""The name of one file of the catalogue: MODEL:QUANT."""
 
 REPO = r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$"
 _FOLDER = r"[^./\s\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*"
 GGUF = rf"^{_FOLDER}(/{_FOLDER})*\.(gguf|GGUF)$"
-"""A file of a repository, below folders or not: names as hubs have them, spaces in them too."""
+"""A file of a repository, in folders or not; its name may have spaces, as on hubs."""
 S = TypeVar("S", bound=Section)
 _PART = re.compile(r"-(?P<number>\d{5})-of-(?P<parts>\d{5})\.gguf$", re.IGNORECASE)
 
@@ -59,7 +59,7 @@ class CatalogueEntry(Section):
     def _whole(cls, files: dict[str, str]) -> dict[str, str]:
         for file in files.values():
             part = _PART.search(file)
-            # One of one is the whole model.
+            # 00001-of-00001 is the whole model.
             if part and int(part["parts"]) > 1:
                 raise ValueError(
                     f"{file} is part {int(part['number'])} of {int(part['parts'])}, and a node serves "
@@ -79,24 +79,24 @@ class Place:
 
 
 def shipped() -> Path:
-    """The catalogue that comes with bramble."""
+    """Return the path of the catalogue that comes with bramble."""
     return SHIPPED / INVENTORY / FILE
 
 
 def file_of(folder: Path) -> Path:
-    """The catalogue of an inventory, or the one that comes with bramble where it has none."""
+    """Return the catalogue of an inventory; where it has none, the one that comes with bramble."""
     own = folder / FILE
     return own if own.is_file() else shipped()
 
 
 def load(folder: Path) -> dict[str, CatalogueEntry]:
-    """The catalogue's models by name; raise InventoryError with all that is wrong with it."""
+    """Return the catalogue's models by name; raise InventoryError with every problem in it."""
     file = file_of(folder)
     return dict(_read(file, identity(file)))
 
 
 def identity(file: Path) -> tuple[int, ...]:
-    """What is another where the file is; of one that is not there nothing."""
+    """Return what changes when a file is replaced or edited; empty where there is no file."""
     try:
         state = file.stat()
     except OSError:
@@ -106,7 +106,7 @@ def identity(file: Path) -> tuple[int, ...]:
 
 @lru_cache(maxsize=8)
 def _read(file: Path, _version: tuple[int, ...]) -> Mapping[str, CatalogueEntry]:
-    """What a file says; every host of a fleet asks, and it is read once."""
+    """Parse and validate the catalogue, once for all hosts of a fleet."""
     document = read(file)
     entries, problems = entries_of(document, CatalogueEntry, re.compile(NAME), "a model's name")
     if problems:
@@ -117,7 +117,7 @@ def _read(file: Path, _version: tuple[int, ...]) -> Mapping[str, CatalogueEntry]
 def entries_of(
     document: Document, model: type[S], key: re.Pattern[str], what: str
 ) -> tuple[dict[str, S], list[Problem]]:
-    """The typed entries below `models:`, the file's only key, and what is wrong with the file."""
+    """Return the typed entries below `models:`, the only allowed key, and the file's problems."""
     problems = list(document.problems)
     for name in document.values.keys() - {"models"}:
         problems.append(document.problem((name,), f"{name}: unknown; the only key here is models"))
@@ -140,7 +140,7 @@ def entries_of(
 
 
 def places(entries: Mapping[str, CatalogueEntry]) -> dict[str, Place]:
-    """Every file of the catalogue by MODEL:QUANT."""
+    """Return every file of the catalogue by MODEL:QUANT."""
     return {
         f"{name}:{quant}": Place(entry.repo, entry.revision, file)
         for name, entry in entries.items()

@@ -1,9 +1,9 @@
 """The header of a GGUF file, from its first bytes: what a model is, before its weights are fetched.
 
 `read(data)` is pure. It keeps scalars, short texts and short numeric arrays, and only counts the rest
-(a vocabulary is hundreds of thousands of texts), so its memory is bounded by LIMIT_BYTES. Where the
-bytes end too early it raises NeedMore; where no more bytes would help, GgufError. It refuses what
-llama.cpp's own reader (ggml/src/gguf.cpp) refuses, and headers beyond the limits below.
+(a vocabulary is hundreds of thousands of texts), so its memory is bounded by LIMIT_BYTES. It raises
+NeedMore where the bytes end too early, and GgufError where more bytes would not help. It refuses what
+llama.cpp's own parser (ggml/src/gguf.cpp) refuses, and headers beyond the limits below.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ Value = int | float | bool | str | tuple[int | float | bool, ...]
 
 @dataclass(frozen=True)
 class Type:
-    """A tensor's type: so many bytes hold a block of so many elements."""
+    """A tensor's type: `size` bytes hold a block of `block` elements."""
 
     name: str
     block: int
     size: int
 
 
-# By number, as ggml.h and ggml-common.h of the pinned llama.cpp have them.
+# By number, from ggml.h and ggml-common.h of the pinned llama.cpp.
 TYPES: Mapping[int, Type] = {
     number: Type(name, block, size)
     for number, name, block, size in (
@@ -99,7 +99,7 @@ class NeedMore(Exception):
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor: its shape, the fastest dimension first, and what it takes."""
+    """One tensor: its shape, the fastest dimension first, and its size in bytes."""
 
     name: str
     shape: tuple[int, ...]
@@ -109,7 +109,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Header:
-    """A model's metadata and tensors; of long arrays only the lengths are kept."""
+    """A model's metadata and tensors; of long arrays only the lengths."""
 
     version: int
     metadata: Mapping[str, Value]
@@ -120,17 +120,17 @@ class Header:
 
     @property
     def file_bytes(self) -> int:
-        """What the whole file takes; a shorter one is cut off."""
+        """The size of the whole file; a shorter one is truncated."""
         return self.data_offset + self.data_bytes
 
 
 def read(data: bytes | bytearray | memoryview) -> Header:
-    """The header that these first bytes of a file hold."""
+    """Parse the header in a file's first bytes; raise NeedMore or GgufError."""
     return _Reader(memoryview(data)).header()
 
 
 class _Reader:
-    """Walks through the bytes; every length is held against the limits before it is believed."""
+    """A cursor over the bytes; it compares every length with the limits before it uses it."""
 
     def __init__(self, data: memoryview) -> None:
         self.data, self.at = data, 0
@@ -285,7 +285,7 @@ class _Reader:
         return taken
 
     def _ask(self, size: int) -> None:
-        """More bytes are needed, or too many to be true."""
+        """Raise NeedMore, or GgufError where so many bytes cannot be right."""
         _within("bytes of header", size, LIMIT_BYTES)
         raise NeedMore(size)
 
@@ -310,7 +310,7 @@ def _within(what: str, found: int, limit: int) -> None:
 
 
 def _not_gguf(start: bytes) -> str:
-    """Which other thing the file is, as far as its start tells."""
+    """Say what the file is instead, as far as its start shows."""
     if start.startswith(b"FUGG"):
         return "The file is a byte-swapped GGUF; convert it with `gguf-convert-endian`."
     if start.startswith(b"version https://git-lfs"):

@@ -1,9 +1,9 @@
-"""A hub of models (huggingface.co, or a mirror of its kind), asked for what a lock needs to know.
+"""A hub of models (huggingface.co or a mirror of it), asked for what a lock needs.
 
-`HEAD /REPO/resolve/REVISION/FILE` tells the commit (X-Repo-Commit), and of a file in LFS or Xet the
+`HEAD /REPO/resolve/REVISION/FILE` gives the commit (X-Repo-Commit), and of a file in LFS or Xet the
 size and sha256 (X-Linked-Size, X-Linked-Etag), on the redirect to the content: that redirect leads
-to another host and is not followed. Where a mirror leaves them out, or takes no HEAD,
-`GET /api/models/REPO/revision/REVISION?blobs=true` has them, as huggingface_hub's `model_info` asks.
+to another host and is not followed. Where a mirror leaves them out, or does not support HEAD,
+`GET /api/models/REPO/revision/REVISION?blobs=true` has them; huggingface_hub's `model_info` asks it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ENDPOINT = "https://huggingface.co"
 TIMEOUT_S = (10, 30)
 _HOPS = 5
-# What servers answer that take GET alone.
+# The answers of servers without HEAD.
 _NO_HEAD = (405, 501)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -34,11 +34,11 @@ class HubError(Exception):
 
 
 class HubUnreachable(Exception):
-    """The hub does not answer at all, and will not for the next file either."""
+    """The hub does not answer at all; asking for the next file is no use."""
 
 
 class _Bearer:
-    """Shows the token; without an auth of its own, requests would take a password from ~/.netrc."""
+    """An auth that sends the token; without one, requests would send a password from ~/.netrc."""
 
     def __init__(self, token: str | None) -> None:
         self._token = token
@@ -50,7 +50,7 @@ class _Bearer:
 
 
 class Hub:
-    """A hub at an endpoint; the token goes to that host alone, and over TLS or to this computer."""
+    """A hub at an endpoint; the token goes to that host alone, over TLS or to this computer."""
 
     def __init__(self, endpoint: str = ENDPOINT, token: str | None = None) -> None:
         self.endpoint = endpoint.rstrip("/")
@@ -62,11 +62,11 @@ class Hub:
 
     @property
     def auth(self) -> _Bearer:
-        """What shows the token, where there is one, to this hub alone."""
+        """The auth for requests to this hub: it sends the token where there is one."""
         return _Bearer(self._token)
 
     def resolve(self, place: Place) -> Locked:
-        """What the file is now."""
+        """Return a file's commit, size and sha256 now; raise HubError or HubUnreachable."""
         answer = self._ask("HEAD", path_of(place))
         if answer.status_code in _NO_HEAD:
             return self._of_listing(place, place.revision)
@@ -82,9 +82,9 @@ class Hub:
         return _locked(place, commit, size, sha256)
 
     def _ask(self, method: str, path: str) -> requests.Response:
-        """One answer; of its redirects only those within the hub (a renamed repository) are followed.
+        """Send a request, following redirects only within the hub (a renamed repository).
 
-        A hub that is asked without TLS may lead to itself with it.
+        A redirect from http to https on the same host counts as within.
         """
         import requests  # a quarter of what a run with nothing to do would import
 
@@ -109,7 +109,7 @@ class Hub:
         raise HubError(f"{self.endpoint} redirects in a circle: {path}")
 
     def _listing(self, repo: str, revision: str) -> tuple[str, Mapping[str, Mapping[str, Any]]]:
-        """A repository's commit, and its files by name with the size and sha256 of those in LFS."""
+        """Return a repository's commit, and its files by name, with size and sha256 of those in LFS."""
         path = f"/api/models/{repo}/revision/{quote(revision, safe='')}?blobs=true"
         answer = self._ask("GET", path)
         try:
@@ -120,7 +120,7 @@ class Hub:
             raise HubError(f"{self.endpoint} gives no list of {repo}'s files: {error!r}") from None
 
     def _of_listing(self, place: Place, revision: str) -> Locked:
-        """What a file is as the listing of its repository has it."""
+        """Return a file's commit, size and sha256 from its repository's listing."""
         commit, files = self._listing(place.repo, revision)
         commit = commit if _COMMIT.fullmatch(commit) else revision
         lfs = files.get(place.file, {})
@@ -135,7 +135,7 @@ class Hub:
         return _locked(place, commit, size, sha256)
 
     def _no_hub(self, answer: requests.Response, place: Place) -> str:
-        """Why an answer without a commit is none of a hub."""
+        """Say why an answer without a commit is not a hub's."""
         to = urlsplit(urljoin(answer.url, answer.headers.get("Location", "")))
         if answer.is_redirect and not _within(answer.url, to.geturl()):
             return (
@@ -149,7 +149,7 @@ class Hub:
         )
 
     def _refusal(self, answer: requests.Response, place: Place) -> str:
-        """What an answer that is an error means."""
+        """Say what an error answer means, and what to do."""
         said, code = answer.headers.get("X-Error-Code", ""), answer.status_code
         if said == "EntryNotFound":
             return self._no_such_file(place)
@@ -198,12 +198,12 @@ def _locked(place: Place, commit: str, size: str, sha256: str) -> Locked:
 
 
 def _unquoted(etag: str) -> str:
-    """An ETag without the quotes, and the sign of a weak one, that mirrors put round it."""
+    """Return an ETag without the quotes and the weakness mark that mirrors add."""
     return etag.strip().removeprefix("W/").strip('"').lower()
 
 
 def _within(url: str, to: str) -> bool:
-    """Whether a redirect stays with the hub, with TLS where it had it."""
+    """Return whether a redirect stays on the hub, with TLS where the request had it."""
     before, after = urlsplit(url), urlsplit(to)
     if before.scheme == "https" and after.scheme != "https":
         return False
@@ -212,7 +212,7 @@ def _within(url: str, to: str) -> bool:
 
 
 def later(answer: requests.Response) -> str:
-    """When to ask again, as far as the answer says it (Retry-After)."""
+    """Return when to ask again, from Retry-After where the answer has it."""
     seconds = answer.headers.get("Retry-After", "")
     if seconds.isdecimal() and 0 < int(seconds) <= 86400:
         return f"in {seconds} s"
@@ -220,18 +220,18 @@ def later(answer: requests.Response) -> str:
 
 
 def _says(answer: requests.Response) -> str:
-    """The hub's own words, where it has some."""
+    """Return the hub's own error message, where it sent one."""
     said = answer.headers.get("X-Error-Message", "").strip()
     return f' ("{said[:200]}")' if said else ""
 
 
 def path_of(place: Place) -> str:
-    """Where a hub has the file."""
+    """Return the path at which a hub serves the file."""
     return f"/{place.repo}/resolve/{quote(place.revision, safe='')}/{quote(place.file)}"
 
 
 def why(error: requests.RequestException) -> str:
-    """The cause in a few words: requests wraps it several times."""
+    """Return the cause in a few words; requests wraps it several times."""
     import requests
 
     if isinstance(error, requests.exceptions.Timeout):

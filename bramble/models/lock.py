@@ -1,4 +1,4 @@
-"""The lock `models.lock`: of each file that is used, the commit, size and sha256 that deploys go by."""
+"""The lock `models.lock`: the commit, size and sha256 of each file, which deploys use."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FILE = "models.lock"
 _HEAD = """\
 # Written by `bramble model lock`, from models.yml and the hub; deploys use this file alone. Keep it
 # with the inventory. A file that was uploaded anew upstream changes nothing here:
-# `bramble model lock` tells it, `bramble model lock --update NAME` takes it.
+# `bramble model lock` reports it, `bramble model lock --update NAME` accepts it.
 """
 
 
@@ -36,12 +36,12 @@ class Locked(Section):
     fit: Dims | None = option(None, help="The model's dimensions, where its header could be read.")
 
     def url(self, endpoint: str) -> str:
-        """Where a hub has the file: by commit, so that it cannot change."""
+        """Return the file's address on a hub: by commit, so that it cannot change."""
         return f"{endpoint.rstrip('/')}/{self.repo}/resolve/{self.revision}/{quote(self.file)}"
 
 
 def load(folder: Path) -> dict[str, Locked]:
-    """What is locked, by MODEL:QUANT; nothing where there is no lock yet."""
+    """Return what is locked by MODEL:QUANT; empty where there is no lock yet."""
     file = folder / FILE
     if not file.is_file():
         return {}
@@ -50,7 +50,7 @@ def load(folder: Path) -> dict[str, Locked]:
 
 @lru_cache(maxsize=8)
 def _read(file: Path, _version: tuple[int, ...]) -> Mapping[str, Locked]:
-    """What a file says; every host of a fleet asks, and it is read once."""
+    """Parse and validate the lock, once for all hosts of a fleet."""
     entries, problems = entries_of(read(file), Locked, re.compile(USE), "a name (MODEL:QUANT)")
     if problems:
         raise InventoryError(problems)
@@ -58,7 +58,7 @@ def _read(file: Path, _version: tuple[int, ...]) -> Mapping[str, Locked]:
 
 
 def text(locked: Mapping[str, Locked]) -> str:
-    """The file's text: the same entries give the same text."""
+    """Return the file's text: the same entries give the same text."""
     lines = [_HEAD, "models:" if locked else "models: {}"]
     for name in sorted(locked):
         lines.append(f"  {name}:")
@@ -67,7 +67,7 @@ def text(locked: Mapping[str, Locked]) -> str:
 
 
 def _lines(values: Mapping[str, Any], indent: int) -> Iterator[str]:
-    """Each value on a line of its own; the elements of lists too, as JSON, which is YAML."""
+    """Yield each value on a line of its own; the elements of lists too, as JSON, which is YAML."""
     before = " " * indent
     for key, value in values.items():
         if isinstance(value, Mapping):
@@ -77,12 +77,12 @@ def _lines(values: Mapping[str, Any], indent: int) -> Iterator[str]:
             yield f"{before}{key}:"
             yield from (f"{before}  - {json.dumps(element)}" for element in value)
         else:
-            # Text is quoted: digits alone, or with an e among them, would be read as a number.
+            # Text is quoted: YAML would parse digits alone, or digits around an e, as a number.
             yield f"{before}{key}: {json.dumps(value)}"
 
 
 def write(folder: Path, locked: Mapping[str, Locked]) -> bool:
-    """Replace the lock by one rename; whether anything in it changed."""
+    """Replace the lock by one rename; return whether anything in it changed."""
     file = folder / FILE
     said = text(locked)
     if file.is_file() and file.read_text(encoding="utf-8") == said:

@@ -1,4 +1,4 @@
-"""Resolves files of the catalogue into the lock, and tells what is not as it was."""
+"""Resolution of the catalogue's files into the lock, and what differs from it upstream."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ State = Literal["locked", "unchanged", "updated", "differs", "failed"]
 
 
 class Resolver(Protocol):
-    """What can say what a file is now."""
+    """A source that knows what a file is now."""
 
     def resolve(self, place: Place) -> Locked:
-        """The file's commit, size and sha256; raise HubError where they cannot be had."""
+        """Return the file's commit, size and sha256; raise HubError where they cannot be had."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one name: its entry of the lock from now on, and a sentence for people."""
+    """The result for one name: its entry in the lock from now on, and a sentence for people."""
 
     name: str
     state: State
@@ -34,13 +34,13 @@ class Outcome:
 
 
 def names_in_use(folder: Path) -> tuple[str, ...]:
-    """Every `model.use` of the inventory's files: they need not be valid yet, as none is locked."""
+    """Return every `model.use` in the inventory's files, valid or not, as none may be locked yet."""
     said = (document.part("model").values.get("use") for _, document in read_files(folder).parts())
     return tuple(dict.fromkeys(use for use in said if isinstance(use, str)))
 
 
 def chosen(names: Iterable[str], known: Mapping[str, Place]) -> tuple[str, ...]:
-    """The files that names mean, MODEL being all of a model's; raise LookupError in words."""
+    """Return the files that names select, MODEL all of a model's; raise LookupError with advice."""
     found: dict[str, None] = {}
     for name in names:
         several = [full for full in known if name in (full, full.partition(":")[0])]
@@ -55,7 +55,7 @@ def chosen(names: Iterable[str], known: Mapping[str, Place]) -> tuple[str, ...]:
 def settle(
     name: str, place: Place | None, old: Locked | None, hub: Resolver, *, update: bool
 ) -> Outcome:
-    """Ask the hub for one file: a new one is locked, a changed one only told unless `update`."""
+    """Ask the hub for one file: lock a new one; only report a changed one unless `update` is set."""
     if place is None:
         says = "models.yml does not name it any more; the lock keeps it"
         return Outcome(name, "failed" if update else "unchanged", old, says)

@@ -1,4 +1,4 @@
-"""Has a lock's entry say what a plan needs to know of the model, from the first bytes of its file."""
+"""Reads a model's dimensions for its lock entry from the first bytes of its file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bramble.models.lock import Locked
 
 
 def measured(entry: Locked, hub: Hub) -> tuple[Locked, str]:
-    """The entry with the model's dimensions; where they cannot be had, as it was, and why."""
+    """Return the entry with the model's dimensions; where they cannot be read, unchanged, with why."""
     if entry.fit is not None and not entry.fit.stale:
         return entry, ""
     try:

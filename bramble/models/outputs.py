@@ -1,4 +1,4 @@
-"""What the role that brings a model gives to those that serve, judge and list it."""
+"""What the role of the model gives to those that serve, check and list it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from bramble.snapshot import Snapshot
 class ModelOutputs(Outputs):
     """The planned model: its file on the node, and what is known of it before it is fetched.
 
-    `ssd` is where the SSD is mounted that its folder may lead to; `of_inventory` is the sha256 that
-    the inventory names, also where the host went back to another model. `dimensions` are its own,
-    `others` those of what else is locked, and `unlocked` its other quants of which none are known.
+    `ssd` is the mount point of the SSD that its folder may lead to; `of_inventory` the sha256 that the
+    inventory names, also where the host was rolled back to another model. `dimensions` are the
+    model's, `others` those of the other locked models, and `unlocked` its other quants, whose
+    dimensions are not known.
     """
 
     name: str
@@ -34,27 +35,27 @@ class ModelOutputs(Outputs):
 
     @property
     def housekeeping(self) -> dict[str, str | None]:
-        """What the program prune_models goes by."""
+        """The query of the program prune_models."""
         return {"folder": self.folder, "planned": self.path, "home": self.engine_home}
 
 
 class ModelFile(Protocol):
-    """The one file that a model's settings mean."""
+    """The one file that a model's settings select."""
 
     @property
     def sha256(self) -> str:
-        """What it must be."""
+        """Its sha256."""
 
 
 class ModelSettings(Protocol):
-    """What is asked of the settings of the role that brings a model before it is planned."""
+    """What is asked of the model's settings before they are planned."""
 
     @property
     def pin(self) -> ModelFile:
-        """The file that they mean."""
+        """The file that they select."""
 
     def ahead(self, snapshot: Snapshot) -> Dims | str | None:
-        """Return what the node noted of an unknown model, or its address; None where it is known."""
+        """Return the dimensions that the node noted of an unknown model, or its address; else None."""
 
     def known(self, dimensions: Dims) -> ModelSettings:
-        """Return the same settings with what the file's header says of it."""
+        """Return the same settings with the dimensions from the file's header."""

@@ -1,4 +1,4 @@
-"""A connection of our own to a host, for what needs a stream and not a deploy."""
+"""An SSH connection outside pyinfra, for commands that need a stream and not a deploy."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from bramble.ssh.problems import key_problem, why
 
 
 class SshError(Exception):
-    """A host that cannot be reached or trusted; its text says what to do."""
+    """A host that cannot be reached or trusted; the text says what to do."""
 
 
 PROBLEMS = (OSError, EOFError, UnicodeError, ConfigError, paramiko.SSHException)
-"""What a connection may end in: of the network, of names that are none, and of SSH."""
+"""What a connection may raise: errors of the network, of host names, of ~/.ssh/config and of SSH."""
 
 
 def connect(host: str, ssh: SshSettings) -> paramiko.SSHClient:
-    """Connect to a host that the fleet's known_hosts lists, and to no other."""
+    """Connect to a host whose key is in the fleet's known_hosts; raise SshError where that fails."""
     if ssh.key and (problem := key_problem(ssh.key)):
         raise SshError(f"ssh.key: {problem}")
     try:
@@ -43,8 +43,8 @@ def connect(host: str, ssh: SshSettings) -> paramiko.SSHClient:
 
 
 def way(there: Target, timeout_s: float) -> Any:
-    """What carries bytes to an SSH server: a socket, a channel of the last jump, or a command."""
-    # What ends a connection is told in our own words; paramiko would print its traceback too.
+    """Open what carries bytes to an SSH server: a socket, a channel through the jumps, or a command."""
+    # The caller reports what ended a connection; paramiko would print its traceback too.
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)
     if there.command:
         return paramiko.ProxyCommand(there.command)
@@ -58,7 +58,7 @@ def way(there: Target, timeout_s: float) -> Any:
 
 
 def _client(there: Target, carrier: Any, timeout_s: float, any_key: bool) -> paramiko.SSHClient:
-    """A session with a server whose key is known, over what carries it (None: a socket of its own)."""
+    """Open a session with a server whose key is known; without a carrier paramiko opens a socket."""
     client = paramiko.SSHClient()
     for file in there.known_hosts:
         for kind, key in known_hosts.keys(file, there.name).items():
@@ -81,7 +81,7 @@ def _client(there: Target, carrier: Any, timeout_s: float, any_key: bool) -> par
 
 
 def http_connection(client: paramiko.SSHClient, port: int) -> http.client.HTTPConnection:
-    """HTTP to a port of the node's own loopback, through the SSH connection."""
+    """Return HTTP to a port of the node's loopback, carried by the SSH connection."""
     transport = client.get_transport()
     if transport is None:
         raise ConnectionError("the SSH connection was closed")
@@ -91,7 +91,7 @@ def http_connection(client: paramiko.SSHClient, port: int) -> http.client.HTTPCo
         raise ConnectionError(
             f"nothing listens on the node's port {port} ({error}); `bramble verify` says why"
         ) from error
-    # A channel's files lack what http.client needs of a socket's, so a pair of sockets lies between.
+    # http.client needs more of a socket's file than a channel's has, so a socket pair lies between.
     ours, theirs = socket.socketpair()
     threading.Thread(target=_pump, args=(theirs, channel), daemon=True).start()
     connection = http.client.HTTPConnection("127.0.0.1", port)
@@ -100,7 +100,7 @@ def http_connection(client: paramiko.SSHClient, port: int) -> http.client.HTTPCo
 
 
 def _pump(plain: socket.socket, channel: paramiko.Channel) -> None:
-    """Carry bytes both ways until one side ends, be it in the middle of what the other still says."""
+    """Copy bytes in both directions until one side closes, even while the other is still sending."""
     sides: list[Any] = [plain, channel]
     with plain, channel, suppress(OSError):
         while True:

@@ -1,7 +1,7 @@
-"""Where a host is reached: the inventory's word first, then ~/.ssh/config, read as pyinfra reads it.
+"""Where a host is reached: the inventory first, then ~/.ssh/config, read as pyinfra reads it.
 
-Include, Host and Match count (but not `Match exec`, which matches nothing here nor there), and of what
-they say HostName, Port, User, IdentityFile, ProxyCommand and ProxyJump.
+Include, Host and Match are honoured (but not `Match exec`, which matches nothing here, as in pyinfra),
+and of their keywords HostName, Port, User, IdentityFile, ProxyCommand and ProxyJump.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _INCLUDE = re.compile(r"(?i)^\s*include(?:\s*=\s*|\s+)(?P<pattern>.+?)\s*$")
 
 
 class ConfigError(ValueError):
-    """A ~/.ssh/config that cannot be read; its text names it."""
+    """A ~/.ssh/config that cannot be read; the text names it."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """An SSH server: its address and account, what opens it, and the way there."""
+    """An SSH server: its address, account, private keys, known_hosts files, and the jumps before it."""
 
     address: str
     port: int
@@ -54,7 +54,7 @@ class Target:
 
 
 class _NoExec:
-    """Stands for the library that paramiko runs `Match exec` with: its commands are not run."""
+    """A stand-in for `invoke`, with which paramiko runs `Match exec`: it runs nothing."""
 
     ok = False
 
@@ -63,12 +63,12 @@ class _NoExec:
 
 
 def file() -> Path:
-    """The file that is read."""
+    """Return the path of the person's SSH configuration."""
     return Path("~/.ssh/config").expanduser()
 
 
 def target(ssh: SshSettings) -> Target:
-    """Where these settings lead; raise ConfigError where the file cannot be read."""
+    """Return where these settings lead; raise ConfigError where ~/.ssh/config cannot be read."""
     try:
         return _target(ssh, _config())
     except (OSError, ValueError, paramiko.SSHException) as error:
@@ -97,7 +97,7 @@ def _config() -> paramiko.SSHConfig:
 
 
 def _lines(path: Path, within: list[Path]) -> Iterator[str]:
-    """A file's lines with those of the files that it includes in their place."""
+    """Yield a file's lines, with those of the files that it includes in place."""
     if path in within:
         raise paramiko.ConfigParseError(f"{path} includes itself")
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -115,11 +115,11 @@ def _keys(found: paramiko.SSHConfigDict) -> tuple[Path, ...]:
 
 
 def _jumps(config: paramiko.SSHConfig, found: paramiko.SSHConfigDict) -> Iterator[Target]:
-    """The hosts of ProxyJump, each with what the file says of it but another jump."""
+    """Yield the hosts of ProxyJump, each as the file describes it, without jumps of its own."""
     said = found.get("proxyjump", "none")
     for hop in said.split(",") if said.lower() != "none" else ():
         user, _, place = hop.strip().rpartition("@")
-        # Of several colons none can be told to be before a port, and pyinfra takes none for that.
+        # With several colons (IPv6) none is known to precede a port; pyinfra reads it so too.
         name, _, port = place.partition(":") if place.count(":") == 1 else (place, "", "")
         inner = config.lookup(name)
         known = inner.get("userknownhostsfile", "~/.ssh/known_hosts").split()

@@ -10,9 +10,10 @@ _KINDS = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
 
 
 def load(path: Path) -> paramiko.PKey | None:
-    """Load a private key; None where it is none, and PasswordRequiredException where it is encrypted.
+    """Load a private key; return None where the file is none.
 
-    paramiko itself tries each type in turn and tells of the last one, whatever the server said.
+    Raise PasswordRequiredException where it is encrypted. paramiko itself tries each type in turn and
+    reports only the last one's error.
     """
     for kind in _KINDS:
         try:
@@ -29,7 +30,7 @@ def load(path: Path) -> paramiko.PKey | None:
 
 
 def first(paths: tuple[Path, ...]) -> paramiko.PKey | None:
-    """Load the first key that is there and is not encrypted."""
+    """Load the first key that exists and is not encrypted; return None where there is none."""
     for path in paths:
         if path.is_file():
             try:

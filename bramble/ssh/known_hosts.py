@@ -1,7 +1,7 @@
-"""OpenSSH's known_hosts as far as a fleet's commands need it: what it says of one name, and its change.
+"""OpenSSH's known_hosts, as far as a fleet's commands need it: read and replace the keys of a name.
 
-A line is `[@marker] NAMES KEYTYPE KEY [comment]`; NAMES are separated by commas, or are one name that is
-hashed. The formats are those of sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT".
+A line is `[@marker] NAMES KEYTYPE KEY [comment]`; NAMES are separated by commas, or one hashed name.
+The formats are those of sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT".
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bramble import durable
 
 REVOKED = "@revoked"
 KINDS = ("ssh-ed25519", "ssh-rsa", *(f"ecdsa-sha2-nistp{bits}" for bits in (256, 384, 521)))
-"""The types of keys that paramiko can hold a server's against."""
+"""The types of host keys that paramiko can verify."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class Line:
     key: str
 
     def names_it(self, name: str) -> bool:
-        """Whether the line is about a name, plain or hashed; patterns are not pyinfra's."""
+        """Return whether the line names a host, plain or hashed; as in pyinfra, no patterns."""
         return any(_is(written, name) for written in self.names)
 
 
 def read(text: str) -> Line | None:
-    """The line of a text, None for a comment or anything else that holds no key."""
+    """Parse a line; return None for a comment or anything else that holds no key."""
     words = text.split()
     marker = words.pop(0) if words and words[0].startswith("@") else ""
     if len(words) < 3 or words[0].startswith("#"):
@@ -57,7 +57,7 @@ def _is(written: str, name: str) -> bool:
 
 
 def keys(file: Path, name: str) -> dict[str, str]:
-    """The keys of a name by their type; of several of one type the first, as pyinfra takes it."""
+    """Return the trusted keys of a name by type; of several of one type the first, as pyinfra does."""
     found: dict[str, str] = {}
     for line in trusted(file):
         if line.names_it(name):
@@ -66,24 +66,24 @@ def keys(file: Path, name: str) -> dict[str, str]:
 
 
 def trusted(file: Path) -> list[Line]:
-    """The lines by which a host is trusted: no marks, no key that is revoked or none at all."""
+    """Return the lines by which a host is trusted: without markers, revoked keys and damaged keys."""
     lines = [line for line in map(read, _lines(file)) if line is not None]
     revoked = {line.key for line in lines if line.marker == REVOKED}
     return [line for line in lines if not line.marker and line.key not in revoked and _is_key(line)]
 
 
 def revoked(file: Path, key: str) -> bool:
-    """Whether the file says of a key that nobody may be trusted for it."""
+    """Return whether the file marks a key as revoked."""
     return any(
         line.marker == REVOKED and line.key == key for line in filter(None, map(read, _lines(file)))
     )
 
 
 def for_pyinfra(file: Path) -> Path:
-    """The file, or a copy for this process without lines that pyinfra stumbles over.
+    """Return the file, or a temporary copy without the lines that pyinfra cannot read.
 
-    At a mark or at a key that is none, the library that reads the file for pyinfra stops: hosts after
-    it would be unknown. It does not heed @revoked either.
+    At a marker or a damaged key, the library that reads the file for pyinfra stops: hosts after it
+    would be unknown. It does not honour @revoked either.
     """
     if len(trusted(file)) == sum(_says(line) for line in _lines(file)):
         return file
@@ -107,7 +107,7 @@ def _is_key(line: Line) -> bool:
 
 
 def put(file: Path, name: str, kind: str, key: str) -> None:
-    """Write a key of a name in place of all others of this name; all else stays as it is."""
+    """Write a key in place of all others of this name; leave all else as it is."""
     kept = [text for line in _lines(file) if (text := _without(line, name)) is not None]
     # A link stays one: the file may be kept elsewhere.
     place = file.resolve()
@@ -123,7 +123,7 @@ def _lines(file: Path) -> list[str]:
 
 
 def _without(text: str, name: str) -> str | None:
-    """A line without a name among its own, None where it has no other."""
+    """Return a line without one of its names; None where it has no other."""
     line = read(text)
     if line is None or line.marker or not line.names_it(name):
         return text

@@ -1,7 +1,7 @@
-"""Why a host cannot be reached over SSH, in one sentence with what to do; words alone, nothing is tried.
+"""Why a host cannot be reached over SSH, in one sentence with what to do; nothing is connected to here.
 
-why("pi5-a", ssh, error)   of whatever paramiko, a socket or pyinfra raised
-key_problem(ssh)           of the private key on this computer, before anything is connected
+why("pi5-a", ssh, error)   for whatever paramiko, a socket or pyinfra raised
+key_problem(path)          for the private key on this computer, before anything is connected
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ENDED = (EOFError, ConnectionResetError, ConnectionAbortedError, BrokenPipeErro
 
 
 def why(host: str, ssh: SshSettings, error: BaseException) -> str:
-    """Say why a connection to a host failed; an error that pyinfra put into its own is taken out."""
+    """Say why a connection to a host failed, be the cause itself or pyinfra's wrapper of it given."""
     try:
         there = target(ssh)
     except ConfigError as unread:
@@ -35,7 +35,7 @@ def why(host: str, ssh: SshSettings, error: BaseException) -> str:
         cause = cause.__cause__ or cause.__context__ or cause
     return (
         _of_trust(host, ssh, there, cause)
-        # Behind a jump host only that one is reached by this computer's own network.
+        # With jump hosts, this computer's own network reaches only the first.
         or _of_network(there.jumps[0] if there.jumps else there, cause)
         or _of_session(there, cause)
     )
@@ -46,13 +46,13 @@ def _is_known(error: BaseException) -> bool:
 
 
 def fingerprint(key: paramiko.PKey) -> str:
-    """The key's fingerprint as OpenSSH prints it."""
+    """Return the key's fingerprint as OpenSSH prints it."""
     digest = hashlib.sha256(key.asbytes()).digest()
     return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
 def changed(host: str, ssh: SshSettings, offered: paramiko.PKey, known: paramiko.PKey) -> str:
-    """Say that a host shows another key than the one that is trusted."""
+    """Say that a host shows another key than the trusted one."""
     return (
         f"it shows the SSH key {fingerprint(offered)}, and {ssh.known_hosts} has {fingerprint(known)}: "
         f"if its card was flashed anew, run `bramble trust {host} --replace`; "
@@ -139,7 +139,7 @@ def _of_session(there: Target, error: BaseException) -> str:
 
 
 def key_problem(path: Path) -> str | None:
-    """Say what is wrong with a private key that the inventory names, None where nothing is."""
+    """Say what is wrong with a private key that the inventory names; return None where nothing is."""
     if not path.is_file():
         return f"there is no file {path} on this computer: write where the private key is"
     try:

@@ -1,4 +1,4 @@
-"""Trust in a host: its SSH key, seen once, compared by a person, and kept in the fleet's known_hosts."""
+"""Trust in a host: its SSH key, fetched once, compared by a person, and saved in known_hosts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bramble.ssh.problems import why
 
 
 def offered_key(host: str, ssh: SshSettings) -> paramiko.PKey:
-    """The key that the host shows now; nothing is sent to it but the greeting."""
+    """Fetch the key that the host shows now, without logging in; raise SshError where it shows none."""
     try:
         with way(target(ssh), ssh.connect_timeout_s) as there:
             transport = paramiko.Transport(there)
@@ -29,14 +29,14 @@ def offered_key(host: str, ssh: SshSettings) -> paramiko.PKey:
 
 
 def _prefer(transport: paramiko.Transport, kinds: list[str]) -> None:
-    """Ask for a key of a type that is known already, as a connection does."""
+    """Ask first for a key of a type that is already known, as a connection does."""
     options = transport.get_security_options()
     first = [kind for kind in kinds if kind in options.key_types]
     options.key_types = (*first, *(kind for kind in options.key_types if kind not in first))
 
 
 def known_key(ssh: SshSettings, offered: paramiko.PKey) -> paramiko.PKey | None:
-    """The trusted key that the offered one is held against, None where there is none of this address."""
+    """Return the trusted key to compare the offered one with; None where the address has none."""
     known = _known(ssh)
     kind = offered.get_name() if offered.get_name() in known else next(iter(known), None)
     return (
@@ -47,12 +47,12 @@ def known_key(ssh: SshSettings, offered: paramiko.PKey) -> paramiko.PKey | None:
 
 
 def is_revoked(ssh: SshSettings, key: paramiko.PKey) -> bool:
-    """Whether known_hosts says that nobody is to be trusted for this key."""
+    """Return whether known_hosts marks this key as revoked."""
     return known_hosts.revoked(ssh.known_hosts, key.get_base64())
 
 
 def keep(ssh: SshSettings, key: paramiko.PKey) -> None:
-    """Write the key to known_hosts in place of any other of this address; all else stays as is."""
+    """Write the key to known_hosts in place of any other of this address; leave all else as it is."""
     known_hosts.put(ssh.known_hosts, target(ssh).name, key.get_name(), key.get_base64())
 
 

@@ -11,22 +11,22 @@ from bramble.steps import Step, diff
 
 FIRMWARE = "/boot/firmware"
 CONFIG = f"{FIRMWARE}/config.txt"
-# In memory: that config.txt was changed in this boot is forgotten by the next one.
+# In /run, so that the next boot forgets that config.txt was changed in this one.
 CONFIG_STAMP = "/run/bramble/reboot/config.txt"
 
 
 @dataclass(frozen=True, kw_only=True)
 class AtBoot(Outputs):
-    """What the next boot goes by: who gives it comes before the role that reboots.
+    """What takes effect at the next boot: roles that give it run before the role that reboots.
 
-    `config` are values for config.txt, which that role writes there.
+    `config` holds values for config.txt, which that role writes.
     """
 
     config: Mapping[str, str] = field(default_factory=dict)
 
 
 def edit(name: str, why: str, path: str, before: str, after: str, stamp: str | None = None) -> Step:
-    """Put one text in the place of another, where that one still stands."""
+    """Replace a file's text, where it is still the one that was looked at."""
     was = hashlib.sha256(before.encode()).hexdigest()
     query = {"path": path, "was_sha256": was, "text": after, "stamp": stamp}
     return Step(name, why, "edit_boot", query, diffs=(diff(path, before, after),))

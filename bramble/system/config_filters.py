@@ -1,7 +1,7 @@
-"""Which filters of a Raspberry Pi's config.txt hold on a board: yes, no, or not to be told from here.
+"""Which conditional filters of config.txt apply to a board: yes, no, or unknown.
 
-A filter holds for what follows it (raspberrypi/documentation, conditional.adoc). Those of different
-kinds must all hold; one of the same kind takes the place of the one before; `[all]` ends them all.
+A filter applies to what follows it (raspberrypi/documentation, conditional.adoc). Filters of different
+kinds must all match; one of the same kind replaces the one before; `[all]` ends them all.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from bramble.board import board_type
 from bramble.snapshot import DeviceTree
 
-# By the board type of the revision code; a Pi 400 sees what is for a Pi 4 too, and so on.
+# By the board type of the revision code; a Pi 400 also reads what is for a Pi 4, and so on.
 _SEEN_BY = {
     0x11: {"pi4"},
     0x13: {"pi4", "pi400"},
@@ -31,51 +31,51 @@ _BOARD_TYPE = "board-type"
 
 @dataclass(frozen=True)
 class Machine:
-    """What filters ask of a board; None is what is not known, so that a filter for it may hold."""
+    """What filters ask of a board; None where it is not known, so that a filter for it may match."""
 
     board_type: int | None = None
     serial: int | None = None
 
 
 ANY = Machine()
-"""Whatever board the card is put into: no filter is known to hold."""
+"""Any board that the card may be put into: no filter is known to match."""
 
 
 def machine(tree: DeviceTree | None) -> Machine:
-    """The board of a device tree."""
+    """Return the board that a device tree describes."""
     return Machine(board_type(tree), tree.serial) if tree else ANY
 
 
 @dataclass
 class Filters:
-    """The filters in force at a place of the file, as they are read one after the other."""
+    """The filters in force at a place of the file, updated as they are read in order."""
 
     on: Machine
     _said: dict[str, str] = field(default_factory=dict)
     _holds: dict[str, bool | None] = field(default_factory=dict)
 
     def read(self, name: str) -> None:
-        """Take one more filter, given without its brackets."""
+        """Read one more filter, given without its brackets."""
         name = name.strip()
         word = name.lower()
         if word == "all":
             self._said, self._holds = {}, {}
             return
         if self._holds.get("none") is False:
-            # Whether a filter after [none] lets anything through is documented nowhere.
+            # Whether a filter after [none] can match is documented nowhere.
             self._holds["none"] = None
         kind = _kind(word)
         self._said[kind], self._holds[kind] = f"[{name}]", _holds(word, self.on)
 
     @property
     def hold(self) -> bool | None:
-        """Whether what stands here holds; None where that cannot be told."""
+        """Whether the lines at this place apply; None where that is unknown."""
         answers = self._holds.values()
         return False if False in answers else None if None in answers else True
 
     @property
     def said(self) -> str:
-        """The filters as they stand in the file."""
+        """The filters in force, as they are written in the file."""
         return " ".join(self._said.values())
 
 
@@ -86,7 +86,7 @@ def _kind(word: str) -> str:
 
 
 def _holds(word: str, on: Machine) -> bool | None:
-    """Whether one filter holds. What hangs on a pin, a screen or the way of booting cannot be told."""
+    """Return whether one filter matches; None for those by pin, display or boot mode."""
     if word == "none":
         return False
     if word in _MODELS:

@@ -1,13 +1,14 @@
-"""A Raspberry Pi's config.txt: values set in a block of ours at its end, under `[all]`.
+"""A Raspberry Pi's config.txt: values set in bramble's own block at its end, under `[all]`.
 
-Sections are filters: what follows `[pi5]` holds on a Pi 5 only, until `[all]` ends it. Of several values
-of a name the last that holds wins, so a block under `[all]` at the end has the last word on every
-board. All other lines stay as they are.
+Sections are filters: what follows `[pi5]` applies to a Pi 5 only, until `[all]` ends it. Of several
+values of a name the last one that applies wins, so a block under `[all]` at the end overrides all
+others on every board. All other lines stay as they are.
 
 Parameters of the device tree and overlays add up, so each has a name of its own: `dtparam=audio` is
-`on` in `dtparam=audio=on`, and `dtoverlay=gpio-fan` is `gpiopin=14` in `dtoverlay=gpio-fan,gpiopin=14`.
-A `dtparam=` after a `dtoverlay=` goes to that overlay where it has such a parameter, until the next
-one; `dtoverlay=` alone ends that (raspberrypi/documentation, device-tree.adoc).
+`on` in `dtparam=audio=on`, and `dtoverlay=gpio-fan` is `gpiopin=14` in
+`dtoverlay=gpio-fan,gpiopin=14`. A `dtparam=` after a `dtoverlay=` goes to that overlay where it has
+such a parameter, until the next one; `dtoverlay=` alone ends that (raspberrypi/documentation,
+device-tree.adoc).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ LINE_LIMIT = 98
 _INCLUDE_DEPTH = 8
 _INCLUDE = re.compile(r"include\s+(\S+)$")
 _SECTION = re.compile(r"\[([^\]]*)\]")
-# Each with its name of old.
+# Each with its older name.
 _OVERLAYS, _PARAMETERS = ("dtoverlay", "device_tree_overlay"), ("dtparam", "device_tree_param")
 _BLOCK = re.compile(
     rf"^{re.escape(BEGIN)}\r?\n((?:(?!{re.escape(BEGIN)}).*\n)*?){re.escape(END)}\r?(?:\n|\Z)", re.M
@@ -38,10 +39,10 @@ Included = Mapping[str, str | None]
 
 @dataclass(frozen=True)
 class Word:
-    """What one line says of a name, and whether it holds: None where that cannot be told.
+    """What one line sets a name to, and whether it applies: None where that is unknown.
 
-    `said` is the line with its filters, for people; `ours` says that it stands in our block. The name
-    of a file that is included and was not read is empty: it may say anything of any name.
+    `said` is the line with its filters, for people; `ours` says that it stands in bramble's block. The
+    name of an included file that was not read is empty: it may set anything.
     """
 
     name: str
@@ -52,9 +53,9 @@ class Word:
 
 
 def edited(text: str, wanted: Mapping[str, str], included: Included | None = None) -> str:
-    """The text with every wanted value in force; unchanged where that is so already."""
+    """Return the text with every wanted value in force; unchanged where they already are."""
     bare, before = text, None
-    # What is left around a block may be one again.
+    # What is left around a removed block may form another one.
     while bare != before:
         bare, before = _BLOCK.sub("", bare), bare
     if not any(last_word(bare, name, included) != value for name, value in wanted.items()):
@@ -65,7 +66,7 @@ def edited(text: str, wanted: Mapping[str, str], included: Included | None = Non
 
 
 def _lines_of(wanted: Mapping[str, str]) -> Iterator[str]:
-    """The lines that set these: parameters out of the scope of any overlay, and overlays last."""
+    """Yield the lines that set these: parameters outside the scope of any overlay, and overlays last."""
     parameters = [name for name in wanted if name.startswith(PARAMETER)]
     overlays = [name for name in wanted if name.startswith(OVERLAY)]
     yield from (f"{n}={v}" for n, v in wanted.items() if n not in (*parameters, *overlays))
@@ -76,7 +77,7 @@ def _lines_of(wanted: Mapping[str, str]) -> Iterator[str]:
 
 
 def without(text: str, names: Collection[str], included: Included | None = None) -> str:
-    """The text with these names taken out of our block, which goes when nothing is left in it."""
+    """Return the text with these names removed from bramble's block, which goes once it is empty."""
     block = _BLOCK.search(text)
     if block is None:
         return text
@@ -86,13 +87,13 @@ def without(text: str, names: Collection[str], included: Included | None = None)
 
 
 def last_word(text: str, name: str, included: Included | None = None) -> str | None:
-    """The value of a name that holds on every board: None where there is none, or it depends."""
+    """Return a name's value that applies on every board; None where there is none, or it depends."""
     values = {word.value if word else None for word in candidates(words(text, ANY, included), name)}
     return values.pop() if len(values) == 1 else None
 
 
 def candidates(found: Collection[Word] | Iterator[Word], name: str) -> list[Word | None]:
-    """What may be the last word on a name; None among them: none of them may hold."""
+    """Return what a name may be set to at the end; None is among them where nothing may set it."""
     made: list[Word | None] = [None]
     for word in found:
         if word.name not in (name, ""):
@@ -105,23 +106,23 @@ def candidates(found: Collection[Word] | Iterator[Word], name: str) -> list[Word
 
 
 def words(text: str, on: Machine = ANY, included: Included | None = None) -> Iterator[Word]:
-    """All that the file says, with whether it holds on this machine."""
+    """Yield all that the file sets, with whether it applies to this machine."""
     return _Reader(Filters(on), included or {}).read(text)
 
 
 class _Reader:
-    """Reads line by line, as the firmware does."""
+    """A reader of config.txt, line by line, as the firmware does."""
 
     def __init__(self, filters: Filters, included: Included) -> None:
         self.filters = filters
         self.included = included
         self.ours = False
-        # The overlay whose scope it is, with its parameters so far.
+        # The overlay in whose scope lines stand now, with its parameters so far.
         self.overlay: tuple[str, str] | None = None
 
     def read(self, text: str, depth: int = 0) -> Iterator[Word]:
         for line in text.split("\n"):
-            # A mark of ours is a comment, which may be longer than the firmware reads.
+            # Bramble's markers are comments, which may be longer than the firmware reads.
             self.ours = {BEGIN: True, END: False}.get(line.rstrip("\r"), self.ours)
             yield from self._line(line[:LINE_LIMIT].strip(), depth)
 

@@ -8,7 +8,7 @@ COMMAND = "systemd-detect-virt --container"
 
 
 def container(snapshot: Snapshot) -> str | Unknown | None:
-    """The kind of container that a node is, None when it is none."""
+    """Return the kind of container that a node is; None where it is none."""
     said = snapshot.command(COMMAND)
     if isinstance(said, Unknown):
         return said

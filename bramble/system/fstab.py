@@ -1,8 +1,8 @@
-"""/etc/fstab: read as what boots reads it, and edited so that all other lines stay byte for byte.
+"""/etc/fstab, parsed as a boot parses it, and edited so that all other lines stay byte for byte.
 
-Two readers count: systemd-fstab-generator, which makes the mount units of a boot (glibc's
-getmntent), and libmount, by which mount(8) and findmnt go. Where they would not read the same in a
-line, or where a field was left out, the line is broken: it is told, and neither used nor edited.
+Two parsers count: systemd-fstab-generator, which makes the mount units of a boot (glibc's
+getmntent), and libmount, which mount(8) and findmnt use. A line that they would read differently, or
+that lacks a field, is broken: it is reported, and neither used nor edited.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from functools import lru_cache
 
 PATH = "/etc/fstab"
 TAGS = ("UUID", "LABEL", "PARTUUID", "PARTLABEL")
-# Each option with those that it takes the place of.
+# Each option with those that it replaces.
 _RIVALS: Mapping[str, tuple[str, ...]] = {
     "noatime": ("atime", "relatime", "norelatime", "strictatime", "nostrictatime"),
     "nofail": ("fail",),
 }
-# Options that any file system takes (mount(8)): none of them is a type.
+# Options that every file system has (mount(8)): none of them is a type.
 _OPTIONS = re.compile(
     "defaults|r[ow]|(no)?user|users|owner|group|(no)?(rel|strict|dir|lazy|a)(a?time)|noauto|_netdev|"
     "(no)?(dev|exec|suid|fail|discard)|a?sync|dirsync|r?bind|remount|sw|x-.*|.*=.*"
@@ -31,7 +31,7 @@ _FIELD = re.compile(r"[^ \t]+")
 
 @dataclass(frozen=True)
 class Entry:
-    """One file system of fstab, and the number of its line, from 0."""
+    """One file system of fstab, with the number of its line from 0."""
 
     line: int
     source: str
@@ -42,46 +42,49 @@ class Entry:
 
 @dataclass(frozen=True)
 class Broken:
-    """A line that is neither blank, nor a comment, nor a file system, and why; its number from 0."""
+    """A line that is neither blank, nor a comment, nor a file system, with why; numbered from 0."""
 
     line: int
     text: str
     why: str
 
     def names(self, target: str) -> bool:
-        """Whether a folder stands anywhere in it: what it does at boot is not known."""
+        """Return whether any field names a folder: what such a line does at boot is not known."""
         return any(_simple(_plain(field)) == _simple(target) for field in _FIELD.findall(self.text))
 
 
 def entries(text: str) -> tuple[Entry, ...]:
-    """The file systems in a text, without the lines that are broken."""
+    """Return the file systems in a text, without the broken lines."""
     return tuple(line for line in _lines(text) if isinstance(line, Entry))
 
 
 def broken(text: str) -> tuple[Broken, ...]:
-    """The lines that are neither blank, nor a comment, nor a file system."""
+    """Return the lines that are neither blank, nor a comment, nor a file system."""
     return tuple(line for line in _lines(text) if isinstance(line, Broken))
 
 
 @lru_cache(maxsize=256)
 def _lines(text: str) -> tuple[Entry | Broken, ...]:
-    """Each line that means something; a fleet's plans and checks ask for the same texts many times."""
+    """Parse each line that is neither blank nor a comment.
+
+    Cached, as a fleet's plans and checks parse the same texts many times.
+    """
     found = (_read(number, line) for number, line in enumerate(text.split("\n")))
     return tuple(line for line in found if line is not None)
 
 
 def all_at(text: str, target: str) -> tuple[Entry, ...]:
-    """Every entry for a folder; only the first is mounted at boot."""
+    """Return every entry for a folder; only the first is mounted at boot."""
     return tuple(entry for entry in entries(text) if entry.target == _simple(target))
 
 
 def at(text: str, target: str) -> Entry | None:
-    """The entry that is mounted at a folder: the first, which both systemd and mount(8) take."""
+    """Return the entry that is mounted at a folder: the first, for systemd and mount(8) alike."""
     return next(iter(all_at(text, target)), None)
 
 
 def repeated(text: str) -> tuple[tuple[Entry, ...], ...]:
-    """Entries for one folder, or for one swap, of which only the first counts."""
+    """Return groups of entries for one folder, or for one swap, of which only the first is used."""
     places: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries(text):
         swap = entry.fstype == "swap"
@@ -90,7 +93,7 @@ def repeated(text: str) -> tuple[tuple[Entry, ...], ...]:
 
 
 def _read(number: int, line: str) -> Entry | Broken | None:
-    """A line's file system, what is wrong with the line, or None where it means nothing."""
+    """Parse a line: a file system, a broken line, or None for a blank one or a comment."""
     fields = _FIELD.findall(line)
     if not fields or fields[0].startswith("#"):
         return None
@@ -105,7 +108,7 @@ def _read(number: int, line: str) -> Entry | Broken | None:
 
 
 def _wrong(fields: Sequence[str]) -> str | None:
-    """What is wrong with a line, None for nothing."""
+    """Say what is wrong with a line; return None where nothing is."""
     if len(fields) < 3:
         return f"it has {len(fields)} of the fields source, folder, type, options, dump and pass"
     odd = next((sign for sign in "".join(fields) if not sign.isprintable()), None)
@@ -123,7 +126,7 @@ def _wrong(fields: Sequence[str]) -> str | None:
 
 
 def _misplaced(source: str, target: str, fstype: str, options: str = "") -> str | None:
-    """What stands where something else should, as it does once a field was left out."""
+    """Say which field is wrong, as fields are once one was left out; return None where all are right."""
     if any(field.startswith("#") for field in (target, fstype, options)):
         return "a comment stands where a field should"
     option = next((w for w in fstype.split(",") if _OPTIONS.fullmatch(w)), None)
@@ -137,33 +140,34 @@ def _misplaced(source: str, target: str, fstype: str, options: str = "") -> str 
 
 
 def _plain(field: str) -> str:
-    """A field without its escapes, as glibc takes them out."""
+    """Return a field with the escapes that glibc knows replaced."""
     return re.sub(r"\\(?:040|011|012|134|\\)", lambda match: _ESCAPES[match[0]], field)
 
 
 def _octal(field: str) -> str:
-    """A field without its escapes, as libmount takes them out."""
+    """Return a field with the escapes that libmount knows replaced."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8) & 0xFF), field)
 
 
 def _simple(target: str) -> str:
-    """A folder's path without what does not count in it."""
+    """Return a folder's path without empty parts and dots."""
     if not target.startswith("/"):
         return target
     return "/".join(["", *(part for part in target.split("/") if part not in ("", "."))]) or "/"
 
 
 def _unquoted(source: str) -> str:
-    """A source without the quotes around a tag's value, which both readers take off."""
+    """Return a source without the quotes around a tag's value, which both parsers remove."""
     name, equals, value = source.partition("=")
     quoted = re.fullmatch(r"([\"'])(.*)\1", value) if name in TAGS and equals else None
     return f"{name}={quoted[2]}" if quoted else source
 
 
 def tag(source: str) -> tuple[str, str] | None:
-    """The tag and the value by which a source names a volume; None for a path, or what is no disk's.
+    """Return the tag and value by which a source names a volume.
 
-    A path such as /dev/disk/by-uuid/... is what systemd makes of a tag.
+    None for another path and for what is no disk's. A path such as /dev/disk/by-uuid/... is what
+    systemd makes of a tag.
     """
     name, equals, value = source.partition("=")
     if name in TAGS and equals:
@@ -173,7 +177,7 @@ def tag(source: str) -> tuple[str, str] | None:
 
 
 def _udev(name: str) -> str:
-    """A name below /dev/disk without udev's escapes, which are bytes of UTF-8."""
+    """Return a name below /dev/disk without udev's escapes, which are bytes of UTF-8."""
     if not re.search(r"\\x[0-9a-f]{2}", name):
         return name
     plain = re.sub(rb"\\x([0-9a-f]{2})", lambda match: bytes([int(match[1], 16)]), name.encode())
@@ -183,9 +187,9 @@ def _udev(name: str) -> str:
 def with_options(
     text: str, target: str, wanted: Sequence[str], unwanted: Iterable[str] = ()
 ) -> str:
-    """The text with these options at a folder's entry; the same text where it has them or is absent.
+    """Return the text with these options at a folder's entry; unchanged without such an entry.
 
-    An option with a value (`x-systemd.device-timeout=15s`) is there with any value.
+    An option with a value (`x-systemd.device-timeout=15s`) counts as there with any value.
     """
     entry = at(text, target)
     if entry is None:
@@ -199,7 +203,7 @@ def with_options(
 
 
 def with_source(text: str, target: str, source: str) -> str:
-    """The text with another source at a folder's entry."""
+    """Return the text with another source at a folder's entry."""
     entry = at(text, target)
     if entry is None or entry.source == source:
         return text
@@ -207,7 +211,7 @@ def with_source(text: str, target: str, source: str) -> str:
 
 
 def with_type(text: str, target: str, fstype: str) -> str:
-    """The text with a file system's type at a folder's entry; one that is found out (auto) stays."""
+    """Return the text with a file system's type at a folder's entry; `auto` stays."""
     entry = at(text, target)
     if entry is None or {"auto", fstype} & set(entry.fstype.split(",")):
         return text
@@ -215,7 +219,7 @@ def with_type(text: str, target: str, fstype: str) -> str:
 
 
 def _with_field(text: str, number: int, place: int, value: str) -> str:
-    """The text with one field of a line replaced, and the blanks around it as they were."""
+    """Return the text with one field of a line replaced, and its blanks as they were."""
     lines = text.split("\n")
     found = list(_FIELD.finditer(lines[number]))
     if place < len(found):
@@ -227,33 +231,33 @@ def _with_field(text: str, number: int, place: int, value: str) -> str:
 
 
 def with_line(text: str, number: int, line: str) -> str:
-    """The text with one line replaced."""
+    """Return the text with one line replaced."""
     lines = text.split("\n")
     return "\n".join([*lines[:number], line, *lines[number + 1 :]])
 
 
 def added(text: str, comment: str, line: str) -> str:
-    """The text with a line of ours at its end, below a comment that says whose it is."""
+    """Return the text with a line at its end, below a comment that names its owner."""
     if text and not text.endswith("\n"):
         text += "\n"
     return f"{text}{comment}\n{line}\n"
 
 
 def ours(text: str, comment: str, target: str) -> Entry | None:
-    """The entry for a folder that stands directly below our comment."""
+    """Return the entry for a folder that stands directly below our comment; None where there is none."""
     lines = text.split("\n")
     found = (e for e in all_at(text, target) if e.line and lines[e.line - 1] == comment)
     return next(found, None)
 
 
 def is_ours(text: str, comment: str, target: str) -> bool:
-    """Whether what is mounted at a folder is named by the line below our comment."""
+    """Return whether the entry that is mounted at a folder is the one below our comment."""
     entry = at(text, target)
     return entry is not None and entry == ours(text, comment, target)
 
 
 def without(text: str, comment: str, target: str) -> str:
-    """The text without our comment and the entry below it; the same text where there is none."""
+    """Return the text without our comment and the entry below it; unchanged where there is none."""
     entry = ours(text, comment, target)
     if entry is None:
         return text
@@ -262,7 +266,7 @@ def without(text: str, comment: str, target: str) -> str:
 
 
 def unit_of(target: str) -> str:
-    """The mount unit that systemd makes of an entry, as `systemd-escape --path` names it."""
+    """Return the mount unit that systemd makes of an entry, as `systemd-escape --path` names it."""
     path = target.strip("/")
     if not path:
         return "-.mount"

@@ -1,4 +1,4 @@
-"""Parsers of what Linux says of itself: text in, frozen values out, `ValueError` on nonsense."""
+"""Parsers of what Linux reports about itself: text in, frozen values out, ValueError on nonsense."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Swap:
 
 @dataclass(frozen=True)
 class SwapMaker:
-    """What would make zram or swap at the next boot: a unit, a line of cron or a rule of udev.
+    """What would make zram or swap at the next boot: a unit, a line of cron or a udev rule.
 
-    `path` is the file that says so, a script's where a unit runs one, and `line` what it says.
+    `path` is the file that has the line, a script's where a unit runs one.
     """
 
     name: str
@@ -45,7 +45,7 @@ class SwapMaker:
 
 @dataclass(frozen=True)
 class Disk:
-    """A block device as lsblk tells it, with its partitions; size in bytes.
+    """A block device as lsblk reports it, with its partitions; size in bytes.
 
     `table` is the kind of its partition table (gpt, dos), which may hold no partition.
     """
@@ -69,7 +69,7 @@ class Disk:
 
 @dataclass(frozen=True)
 class Socket:
-    """A listening TCP socket, with the processes that have it as far as they are told."""
+    """A listening TCP socket, with the processes that hold it, as far as ss shows them."""
 
     address: str
     port: int
@@ -78,20 +78,20 @@ class Socket:
 
 @dataclass(frozen=True)
 class Cpu:
-    """What decides on a build: the part number (Arm only) and the instruction set's features."""
+    """What a build depends on: the part number (Arm only) and the instruction set's features."""
 
     part: str | None
     features: frozenset[str]
 
 
 def os_release(text: str) -> Mapping[str, str]:
-    """The variables of os-release(5)."""
+    """Return the variables of os-release(5)."""
     pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
     return {name.strip(): "".join(shlex.split(value)) for name, _, value in pairs}
 
 
 def cpuinfo(text: str) -> Cpu:
-    """The first processor's part and features in /proc/cpuinfo (`Features` on Arm, `flags` on x86)."""
+    """Return the first processor's part and features (`Features` on Arm, `flags` on x86)."""
     fields: dict[str, str] = {}
     for line in text.splitlines():
         name, colon, value = line.partition(":")
@@ -104,7 +104,7 @@ def cpuinfo(text: str) -> Cpu:
 
 
 def meminfo(text: str) -> Mapping[str, int]:
-    """The amounts of /proc/meminfo in KiB by name; lines without the unit (counts) are left out."""
+    """Return the amounts of /proc/meminfo in KiB by name; lines without a unit (counts) are left out."""
     found = re.findall(r"^(\S+):\s+(\d+) kB$", text, re.MULTILINE)
     if not found:
         raise ValueError("no amount in /proc/meminfo")
@@ -112,7 +112,7 @@ def meminfo(text: str) -> Mapping[str, int]:
 
 
 def mountinfo(text: str) -> tuple[Mount, ...]:
-    """The mounts of /proc/self/mountinfo, in the kernel's order (a later one hides an earlier)."""
+    """Return the mounts of /proc/self/mountinfo in the kernel's order: a later one hides an earlier."""
     if not text.strip():
         raise ValueError("no mount in /proc/self/mountinfo")
     return tuple(_mount(line) for line in text.splitlines())
@@ -129,7 +129,7 @@ def _mount(line: str) -> Mount:
 
 
 def swaps(text: str) -> tuple[Swap, ...]:
-    """The active swaps of /proc/swaps."""
+    """Return the active swaps of /proc/swaps."""
     if not text.startswith("Filename"):
         raise ValueError("no heading in /proc/swaps")
     rows = (line.split() for line in text.splitlines()[1:])
@@ -140,14 +140,14 @@ def swaps(text: str) -> tuple[Swap, ...]:
 
 
 def swap_makers(found: Sequence[Mapping[str, str]]) -> tuple[SwapMaker, ...]:
-    """What `bramble/remote/swap_makers.py` found."""
+    """Return what `bramble/remote/swap_makers.py` found."""
     if not isinstance(found, list):
         raise ValueError("no list of what makes swap")
     return tuple(SwapMaker(**one) for one in found)
 
 
 def properties(text: str) -> Mapping[str, str]:
-    """The properties that `systemctl show` prints."""
+    """Return the properties that `systemctl show` prints."""
     found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     if not found:
         raise ValueError("no property")
@@ -162,7 +162,7 @@ _SPAN_UNITS_S = {
 
 
 def timespan_s(text: str) -> float:
-    """A time span as systemd writes it, in seconds: `5min`, `1min 30s`, `0`, `infinity`."""
+    """Return a time span of systemd in seconds: `5min`, `1min 30s`, `0`, `infinity`."""
     if text == "infinity":
         return float("inf")
     if text == "0":
@@ -174,12 +174,12 @@ def timespan_s(text: str) -> float:
 
 
 def _unescape(word: str) -> str:
-    """The kernel writes blanks and backslashes in paths as octal numbers."""
+    """Replace the octal escapes that the kernel writes for blanks and backslashes in paths."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), word)
 
 
 def disks(devices: Sequence[Mapping[str, Any]]) -> tuple[Disk, ...]:
-    """The block devices in lsblk's JSON (`lsblk -J -b`)."""
+    """Return the block devices in lsblk's JSON (`lsblk -J -b`)."""
     if not isinstance(devices, list):
         raise ValueError("no list of block devices")
     return tuple(_disk(device) for device in devices)
@@ -206,7 +206,7 @@ def _disk(device: Mapping[str, Any]) -> Disk:
 
 
 def sockets(text: str) -> tuple[Socket, ...]:
-    """The listening TCP sockets in `ss -Hltnp`; an IPv6 address comes without its brackets."""
+    """Return the listening TCP sockets in `ss -Hltnp`; an IPv6 address is without its brackets."""
     return tuple(_sockets(text))
 
 
@@ -220,13 +220,13 @@ def _sockets(text: str) -> Iterator[Socket]:
 
 
 def status(text: str) -> dict[str, str]:
-    """What /proc/PID/status says of a process, by its words."""
+    """Return the fields of /proc/PID/status by name."""
     pairs = (line.partition(":") for line in text.splitlines())
     return {name: value.strip() for name, colon, value in pairs if colon}
 
 
 def default_device(text: str) -> str | None:
-    """The interface of the default route with the least metric (`ip -json route show default`)."""
+    """Return the default route's interface, by the least metric (`ip -json route show default`)."""
     routes = json.loads(text) if text else []
     if not isinstance(routes, list) or not all(isinstance(route, dict) for route in routes):
         raise ValueError("no list of routes")

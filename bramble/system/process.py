@@ -1,4 +1,4 @@
-"""Processes of a node, as the one look tells them: what runs, as whom, with what, and held by what."""
+"""Processes of a node as the probe reports them: what runs, as whom, and within which limits."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from bramble.system import parse
 
 @dataclass(frozen=True)
 class Process:
-    """A unit's main process: what it really runs, as whom, and its BRAMBLE_ variables.
+    """A unit's main process: the program that runs, its user, and its BRAMBLE_ variables.
 
-    `gone` are files that it has mapped and that have been removed or replaced since, `models` those of
-    models that are there, by the paths that the kernel knows them by; `variables` the
-    names of all of its environment. `status` is what /proc/PID/status says by its words, `mounts` what
-    it sees mounted, `own_namespaces` those that it does not share with systemd (None: not told), and
-    `tasks_max` its cgroup's limit, None where none is enforced.
+    `gone` are files that it has mapped and that were removed or replaced since; `models` the model
+    files that it has mapped and that exist, by the kernel's paths; `variables` the names of its whole
+    environment. `status` holds the fields of /proc/PID/status, `mounts` its mount table,
+    `own_namespaces` the namespaces that it does not share with systemd (None: unknown), and
+    `tasks_max` its cgroup's limit, None where there is none.
     """
 
     exe: str
@@ -37,7 +37,7 @@ class Process:
 
 @dataclass(frozen=True)
 class Program:
-    """A process that runs a program of a name that was asked for."""
+    """A running process, found by its program's name."""
 
     pid: int
     exe: str
@@ -46,7 +46,7 @@ class Program:
 
 
 def read(part: Mapping[str, Any] | None) -> Process | None:
-    """The process in what the probe printed of it, None for none."""
+    """Parse what the probe printed of a process; return None where there was none."""
     if part is None:
         return None
     own = part["own_namespaces"]

@@ -1,4 +1,4 @@
-"""Folders that root alone may write: what lies in them is believed, so nobody else may put it there."""
+"""Folders that only root may write: what lies in them is trusted, so nobody else may put it there."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step
 
 OURS = ("/opt/bramble", "/var/lib/bramble")
-"""What only bramble makes: there a deploy gives back to root what is another's."""
+"""Folders that only bramble makes: a deploy gives what belongs to others there back to root."""
 
 
 def above(folder: str) -> tuple[str, ...]:
-    """A folder with all that are above it: whoever may write one of them may replace the next."""
+    """Return a folder and all its parents: whoever may write to one may replace the next."""
     path = PurePosixPath(folder)
     return (*(str(one) for one in reversed(path.parents)), str(path))
 
 
 def open_to_others(look: Snapshot, paths: Iterable[str]) -> dict[str, str] | Unknown:
-    """What others than root may change of these paths, and who; what is not there is nobody's."""
+    """Return what others than root may change of these paths, with who; absent paths are left out."""
     found = {}
     for path in paths:
         seen = look.file(path)
@@ -31,19 +31,19 @@ def open_to_others(look: Snapshot, paths: Iterable[str]) -> dict[str, str] | Unk
 
 
 def _who(seen: FileState) -> str | None:
-    """Who else may change what stands there: its owner, or those that its mode lets."""
+    """Say who else may change a file, by owner or mode; return None where nobody may."""
     if seen.owner != "root":
         return f"belongs to {seen.owner}"
     if seen.kind == "link":
         return None
     by_group = seen.mode & 0o020 and seen.group != "root"
-    # Of a folder such as /tmp nobody may replace what is another's.
+    # In a folder with the sticky bit, such as /tmp, nobody may replace what is another's.
     by_all = seen.mode & 0o002 and not (seen.kind == "directory" and seen.mode & 0o1000)
     return "may be written by others" if by_group or by_all else None
 
 
 def give_back(name: str, look: Snapshot, paths: Sequence[str], forget: Sequence[str]) -> Step:
-    """Give those of ours back to root; what was believed of what lies there is forgotten."""
+    """Return the step that gives our folders back to root, and discards what was trusted of them."""
     found = open_to_others(look, paths)
     if isinstance(found, Unknown):
         return Step(name, None)

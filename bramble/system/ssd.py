@@ -1,4 +1,4 @@
-"""The SSD as roles after storage may use it: mounted now, in a folder that only root may write."""
+"""The SSD as roles after storage may use it: mounted, in a folder that only root may write."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ OTHERS = 0o022
 
 
 def unusable(mount: str | None, look: Snapshot) -> str | None:
-    """Why nothing of ours can lie on the SSD now, None where it can; storage provides the `mount`."""
+    """Say why nothing of ours can lie on the SSD now; return None where it can."""
     if mount is None:
         return "there is to be no SSD (storage.ssd.device is off)"
     if isinstance(look.mounts, Unknown):
@@ -23,7 +23,7 @@ def unusable(mount: str | None, look: Snapshot) -> str | None:
 
 
 def open_to_others(mount: str, root: FileState) -> str | None:
-    """Why root writes nothing there, None where nobody else may: a link could be planted, or a file."""
+    """Say why root must not write there (others could plant a link); None where only root may."""
     if root.owner == "root" and not root.mode & OTHERS:
         return None
     return (
@@ -33,12 +33,12 @@ def open_to_others(mount: str, root: FileState) -> str | None:
 
 
 def left_on_card(folder: str) -> str:
-    """Where the card's models are once their folder leads to the SSD, until they are removed."""
+    """Return where the card's models lie after the switch to the SSD, until they are removed."""
     return f"{folder}.card"
 
 
 def clear_card(folder: str, look: Snapshot) -> Step:
-    """Remove the card's models, once those of the SSD were proven."""
+    """Return the step that removes the card's models, once those on the SSD are verified."""
     name, left = "Remove the models from the card", left_on_card(folder)
     seen = look.file(left)
     if not (isinstance(seen, FileState) and seen.kind == "directory"):

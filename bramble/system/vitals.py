@@ -1,6 +1,6 @@
-"""What a board says of its supply, its clock and its heat, through vcgencmd or sysfs.
+"""What a board reports of its supply, its clock and its heat, through vcgencmd or sysfs.
 
-The bits of get_throttled are those of vcgencmd(1): 0 to 3 tell of now, 16 to 19 of any time since the
+The bits of get_throttled are those of vcgencmd(1): 0 to 3 are the present, 16 to 19 any time since the
 board was booted.
 """
 
@@ -19,7 +19,7 @@ MEASURE_TEMP = "vcgencmd measure_temp"
 COMMANDS = (GET_THROTTLED, MEASURE_TEMP)
 
 # The folder's name has an address in it on some boards (soc@107c000000 on a Pi 5), and newer kernels
-# have the firmware at the top. As a pattern of names, `*` stands for folders too.
+# have the firmware at the top. In a pattern of fnmatch, `*` matches slashes too.
 THROTTLED_FILE = "/sys/devices/platform/*firmware/get_throttled"
 _THROTTLED_DEEPER = "/sys/devices/platform/soc*/*firmware/get_throttled"
 TEMP_FILE = "/sys/class/thermal/thermal_zone0/temp"
@@ -40,7 +40,7 @@ class Throttled:
 
 
 def decoded(bits: int) -> Throttled:
-    """The bits of get_throttled as words; one that has no word is told by its number."""
+    """Decode the bits of get_throttled to words; a bit without a word is given by its number."""
     now, since_boot = (
         tuple(_word(shift, bit) for bit in range(16) if bits >> shift + bit & 1)
         for shift in (0, 16)
@@ -53,7 +53,7 @@ def _word(shift: int, bit: int) -> str:
 
 
 def get_throttled(text: str) -> Throttled:
-    """What `vcgencmd get_throttled` printed."""
+    """Parse what `vcgencmd get_throttled` printed."""
     found = re.search(r"^throttled=0x([0-9a-fA-F]+)$", text, re.MULTILINE)
     if not found:
         raise ValueError(f"no throttled= in {text.strip()!r}")
@@ -61,12 +61,12 @@ def get_throttled(text: str) -> Throttled:
 
 
 def firmware_throttled(text: str) -> Throttled:
-    """The kernel's own get_throttled: the same bits, hexadecimal without 0x."""
+    """Parse the kernel's own get_throttled: the same bits, hexadecimal without 0x."""
     return decoded(int(text, 16))
 
 
 def measure_temp(text: str) -> float:
-    """What `vcgencmd measure_temp` printed, in degrees Celsius."""
+    """Parse what `vcgencmd measure_temp` printed, in degrees Celsius."""
     found = re.search(r"^temp=(-?[\d.]+)'C$", text, re.MULTILINE)
     if not found:
         raise ValueError(f"no temp= in {text.strip()!r}")
@@ -74,18 +74,18 @@ def measure_temp(text: str) -> float:
 
 
 def thermal_zone(text: str) -> float:
-    """A thermal zone's millidegrees, in degrees Celsius."""
+    """Convert a thermal zone's millidegrees to degrees Celsius."""
     return int(text) / 1000
 
 
 def throttled(snapshot: Snapshot) -> Throttled | Unknown | None:
-    """The conditions of a board, None where nothing tells them (no Raspberry Pi)."""
+    """Return the conditions of a board; None where nothing reports them (no Raspberry Pi)."""
     seen = _first_file(snapshot, THROTTLED_FILE)
     return _told(snapshot.command(GET_THROTTLED), get_throttled, seen, firmware_throttled)
 
 
 def temperature_c(snapshot: Snapshot) -> float | Unknown | None:
-    """The processor's temperature, None where nothing tells it."""
+    """Return the processor's temperature; None where nothing reports it."""
     seen = _first_file(snapshot, TEMP_FILE)
     return _told(snapshot.command(MEASURE_TEMP), measure_temp, seen, thermal_zone)
 
@@ -96,7 +96,10 @@ def _told(
     seen: FileState | Unknown | None,
     of_file: Callable[[str], T],
 ) -> T | Unknown | None:
-    """The command's word, else the file's; a source that is there and fails makes None to Unknown."""
+    """Return the command's value, else the file's.
+
+    Unknown where a source exists and fails and the other has no value; None where there is no source.
+    """
     from_command = _parsed(said, of_command)
     if from_command is not None and not isinstance(from_command, Unknown):
         return from_command
@@ -119,7 +122,7 @@ def _parsed(
 
 
 def _first_file(snapshot: Snapshot, pattern: str) -> FileState | Unknown | None:
-    """The first of the files that a pattern matched."""
+    """Return the first file that matches a pattern."""
     if isinstance(snapshot.files, Unknown):
         return snapshot.files
     found = (seen for path, seen in snapshot.files.items() if fnmatchcase(path, pattern))
