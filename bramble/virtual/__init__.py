@@ -1,8 +1,9 @@
 """Virtual Pis: nodes on this machine that look like fresh Pis, of two kinds.
 
-Containers (systemd-nspawn) are fast and many: they prove deploys, fleets and reboots. What they cannot
-do (zram, swap, the watchdog, sysctl vm.*, memory limits) must not be claimed from them: machines
-(bramble/virtual/machine, QEMU) have a kernel of their own for it, and are slow.
+Containers (`container/`, systemd-nspawn) start in seconds: they prove deploys, fleets and reboots. What
+they cannot do (zram, swap, the watchdog, sysctl vm.*, memory limits) machines prove (`machine/`, QEMU),
+which have a kernel of their own and are slow. Both follow the protocol of `backend.py`, and `kinds.py`
+picks one.
 """
 
 from bramble.virtual.errors import VirtualPiError

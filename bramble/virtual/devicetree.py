@@ -7,11 +7,11 @@ in a container's /proc: read /sys/firmware/devicetree/base.
 
 import hashlib
 import re
-import shutil
-from collections.abc import Mapping
-from pathlib import Path
 
 from bramble.virtual.boards import Board
+
+BOOTARGS = "cgroup_disable=memory numa_policy=interleave"
+"""What the device tree of a Pi puts before cmdline.txt (raspberrypi/linux#6980, PR 6273)."""
 
 _VERSION_LINE = re.compile(r"^version (\S+)", re.MULTILINE)
 _NUMBER_LINE = r"^{} (\S+)$"
@@ -65,13 +65,3 @@ def _bootloader(said: str) -> dict[str, bytes]:
         if value:
             found[f"chosen/bootloader/{property_name}"] = number(int(value[1], 0))
     return found
-
-
-def write(tree: Mapping[str, bytes], base: Path) -> None:
-    """Writes the tree anew below `base`, readable by all and writable by none."""
-    shutil.rmtree(base, ignore_errors=True)
-    for path, content in tree.items():
-        file = base / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
-        file.chmod(0o444)

@@ -3,7 +3,7 @@
 import uuid
 from pathlib import Path
 
-from bramble.virtual import paths, proxy, spec
+from bramble.virtual import paths, spec
 from bramble.virtual.commands import run
 from bramble.virtual.layers import Upper
 from bramble.virtual.model import SSH_PORT, address_of, port_of
@@ -24,7 +24,7 @@ def make_key(path: Path, comment: str) -> None:
     run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path))
 
 
-def write(node: spec.Spec, upper: Upper, proxy_url: str = proxy.URL) -> None:
+def write(node: spec.Spec, upper: Upper, proxy_url: str) -> None:
     """Writes all that may not be the same on two nodes into a new node's files.
 
     A clone brings the files of another node below these; each of them is written anew.

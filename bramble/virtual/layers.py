@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from bramble.virtual.commands import run, succeeds
-
 
 class Upper:
     """Writes single files into an upper folder that is not mounted.
@@ -54,18 +52,6 @@ class Upper:
         link = self.folder(str(Path(path).parent)) / Path(path).name
         link.unlink(missing_ok=True)
         link.symlink_to(target)
-
-
-def mount(layers: Sequence[str], upper: Path, work: Path, root: Path) -> None:
-    """Mounts the node's root; `volatile` where the kernel has it, as fsync is the dear part."""
-    # After an unclean end this marker makes the kernel refuse: virtual Pis may lose a write.
-    shutil.rmtree(work / "work", ignore_errors=True)
-    for folder in (upper, work, root):
-        folder.mkdir(parents=True, exist_ok=True)
-    options = f"noatime,lowerdir={':'.join(layers)},upperdir={upper},workdir={work}"
-    command = ["mount", "-t", "overlay", "overlay", str(root), "-o"]
-    if not succeeds([*command, f"volatile,{options}"]):
-        run(*command, options)
 
 
 def discard(folder: Path) -> None:

@@ -2,32 +2,24 @@
 
 import fcntl
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from bramble.virtual import (
     apt,
-    cgroups,
-    clones,
     identity,
+    kinds,
     layers,
-    limits,
     making,
-    network,
     paths,
     processes,
-    proxy,
     requirements,
-    rootfs,
     spec,
-    ssd,
     starting,
 )
+from bramble.virtual.backend import Desired, Progress
 from bramble.virtual.errors import VirtualPiError
-from bramble.virtual.machine import image
-from bramble.virtual.machine import making as machine_making
 from bramble.virtual.model import (
-    LOOPBACK,
     PREFIXES,
     Kind,
     VirtualNode,
@@ -38,9 +30,6 @@ from bramble.virtual.model import (
     port_of,
     up_command,
 )
-from bramble.virtual.waiting import answers
-
-Progress = Callable[[str], None]
 
 
 def quiet(_line: str) -> None:
@@ -60,12 +49,21 @@ def up(
     wanted = names_for(names, kind) if isinstance(names, int) else list(in_order(names))
     check_kind(wanted, kind)
     require(kind)
-    desired = making.Desired(board, fault, clone_of, ccache)
-    desired.check()
-    if kind == "machine":
-        _start_machines(wanted, desired, on_progress)
-    else:
-        _start_containers(wanted, desired, on_progress)
+    backend, desired = kinds.BACKENDS[kind], Desired(board, fault, clone_of, ccache)
+    making.check(desired)
+    backend.check(desired)
+    host = apt.read_host()
+    # Before the lock: an image can take minutes, and other nodes come and go meanwhile.
+    base = backend.ensure_image(host, on_progress)
+    with _locked(on_progress):
+        for name in wanted:
+            if not spec.runs(name):
+                backend.refuse_foreign(name)
+        identity.ensure_client_key()
+        making.make_new(backend, wanted, desired, base, on_progress)
+        backend.ensure_services(host, on_progress)
+        started = _start(wanted)
+    _wait(started, on_progress)
     return [node for node in nodes() if node.name in wanted]
 
 
@@ -78,37 +76,6 @@ def check_kind(names: Sequence[str], kind: Kind) -> None:
                 f"{name} is the name of a {kind_of(name)}, and a {kind} was asked for: "
                 f"{mend} --machine, or use {PREFIXES[kind]}-1 and so on"
             )
-
-
-def _start_containers(
-    wanted: Sequence[str], desired: making.Desired, on_progress: Progress
-) -> None:
-    with _locked(on_progress):
-        starting.refuse_foreign(name for name in wanted if not spec.runs(name))
-        host = apt.read_host()
-        base = rootfs.ensure(host, on_progress)
-        identity.ensure_client_key()
-        making.make_new(wanted, desired, base, on_progress)
-        making.ensure_ccache()
-        limits.ensure(on_progress)
-        network.ensure_bridge()
-        proxy.ensure(host)
-        started = _start(wanted)
-    _wait(started, on_progress)
-
-
-def _start_machines(wanted: Sequence[str], desired: making.Desired, on_progress: Progress) -> None:
-    machine_making.check(desired)
-    host = apt.read_host()
-    # Before the lock: an image takes minutes, and other nodes can come and go meanwhile.
-    base = image.ensure(host, on_progress)
-    with _locked(on_progress):
-        starting.refuse_foreign(name for name in wanted if not spec.runs(name))
-        identity.ensure_client_key()
-        machine_making.make_new(wanted, desired, base, on_progress)
-        proxy.ensure(host, proxy.MACHINES)
-        started = _start(wanted)
-    _wait(started, on_progress)
 
 
 def _start(wanted: Sequence[str]) -> list[spec.Spec]:
@@ -130,7 +97,7 @@ def _wait(started: Sequence[spec.Spec], on_progress: Progress) -> None:
 
 def require(kind: Kind = "container") -> None:
     """Refuses, in one sentence for each lack, where virtual Pis of a kind cannot run."""
-    lacks = requirements.missing(kind=kind)
+    lacks = requirements.missing(kinds.BACKENDS[kind].needs)
     if lacks:
         raise VirtualPiError("\n".join(lacks))
 
@@ -187,8 +154,8 @@ def down(names: Sequence[str] | None = None, on_progress: Progress = quiet) -> l
     """
     there = spec.all_names()
     meant = there if names is None else in_order(names)
-    kinds: set[Kind] = {kind_of(name) for name in meant} or {"container"}
-    for kind in kinds:
+    concerned: set[Kind] = {kind_of(name) for name in meant} or {"container"}
+    for kind in concerned:
         require(kind)
     with _locked(on_progress):
         there = spec.all_names()
@@ -199,34 +166,13 @@ def down(names: Sequence[str] | None = None, on_progress: Progress = quiet) -> l
         for record in records:
             processes.end(record, grace_s=10)
         for name in ended:
-            _forget(name)
-        clones.discard_unused()
-        if not spec.all_names("machine"):
-            proxy.stop(proxy.MACHINES)
-        if not spec.all_names("container"):
-            proxy.stop()
-            network.remove_idle_bridge()
+            kinds.backend_of(name).release(name)
+            layers.discard(paths.node_dir(name))
+        for kind in concerned:
+            kinds.BACKENDS[kind].tidy()
         identity.write_known_hosts()
     return list(ended)
 
 
 def _record(name: str) -> processes.ProcessRecord | None:
     return processes.load(paths.node_dir(name) / "supervisor.json")
-
-
-def _forget(name: str) -> None:
-    """Waits until the kernel let go of the node's network and disk, then removes its files."""
-    folder = paths.node_dir(name)
-    if kind_of(name) == "machine":
-        # QEMU ends with its supervisor, and its socket a moment after its memory was given back.
-        processes.wait_until(lambda: not answers(LOOPBACK, port_of(name)), deadline_s=10)
-        layers.discard(folder)
-        return
-    # A node of another state folder may bear the name: only what has no supervisor is a rest.
-    if not any(cgroups.keepers(name)):
-        cgroups.clear(name, cgroups.mounted())
-    image = folder / ssd.IMAGE
-    processes.wait_until(
-        lambda: not network.port_exists(name) and not ssd.devices(image), deadline_s=10
-    )
-    layers.discard(folder)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bramble.virtual import model, paths, processes
+from bramble.virtual import paths, processes
 from bramble.virtual.apt import AptHost
 from bramble.virtual.commands import run
 from bramble.virtual.errors import VirtualPiError
@@ -25,10 +25,10 @@ class Door:
     port: int
     clients: str
 
-
-CONTAINERS = Door("proxy", model.GATEWAY, 3142, f"{model.NETWORK}.0/{model.PREFIX_BITS}")
-MACHINES = Door("proxy-of-machines", model.LOOPBACK, 3143, model.LOOPBACK)
-URL = f"http://{CONTAINERS.address}:{CONTAINERS.port}"
+    @property
+    def url(self) -> str:
+        """Return the proxy's address as apt takes it."""
+        return f"http://{self.address}:{self.port}"
 
 
 def filter_text(apt: AptHost) -> str:
@@ -36,7 +36,7 @@ def filter_text(apt: AptHost) -> str:
     return "".join(f"^{re.escape(host)}$\n" for host in apt.mirror_hosts)
 
 
-def config_text(apt: AptHost, folder: Path, door: Door = CONTAINERS) -> str:
+def config_text(apt: AptHost, folder: Path, door: Door) -> str:
     """The configuration: nodes only, mirrors only, through the host's own proxy if it has one."""
     lines = [
         f"Port {door.port}",
@@ -75,7 +75,7 @@ def _upstream(apt: AptHost) -> list[str]:
     return [f"Upstream http {prefix}{parts.hostname}:{parts.port or 3128}"]
 
 
-def ensure(apt: AptHost, door: Door = CONTAINERS) -> None:
+def ensure(apt: AptHost, door: Door) -> None:
     """Starts the proxy unless one with this very configuration runs."""
     folder = paths.state_dir() / door.name
     folder.mkdir(parents=True, exist_ok=True)
@@ -122,7 +122,7 @@ def _record_in(pid_file: Path) -> processes.ProcessRecord | None:
     return processes.record_of(int(number)) if number else None
 
 
-def stop(door: Door = CONTAINERS) -> None:
+def stop(door: Door) -> None:
     """Ends the proxy if it is ours and alive."""
     record = processes.load(_record_path(door))
     if record:

@@ -6,82 +6,19 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bramble.virtual.model import Kind
-
-PACKAGES = (
-    "iproute2",
-    "mmdebstrap",
-    "openssh-client",
-    "systemd-container",
-    "tinyproxy",
-)
-"""The Debian packages that hold every tool used for containers."""
-
-MACHINE_PACKAGES = (
-    "arch-test",
-    "cpio",
-    "device-tree-compiler",
-    "dosfstools",
-    "e2fsprogs",
-    "fdisk",
-    "kmod",
-    "mmdebstrap",
-    "mtools",
-    "openssh-client",
-    "qemu-system-arm",
-    "qemu-user-static",
-    "qemu-utils",
-    "socat",
-    "tinyproxy",
-)
-"""The Debian packages that hold every tool used for machines."""
-
-TOOLS = {
-    "ip": "iproute2",
-    "mmdebstrap": "mmdebstrap",
-    "ssh-keygen": "openssh-client",
-    "systemd-nspawn": "systemd-container",
-    "tinyproxy": "tinyproxy",
-    "apt-config": "apt",
-    "losetup": "mount",
-    "unshare": "util-linux",
-}
-
-MACHINE_TOOLS = {
-    "arch-test": "arch-test",
-    "cpio": "cpio",
-    "fdtput": "device-tree-compiler",
-    "mkfs.vfat": "dosfstools",
-    "mkfs.ext4": "e2fsprogs",
-    "sfdisk": "fdisk",
-    "depmod": "kmod",
-    "mmdebstrap": "mmdebstrap",
-    "mcopy": "mtools",
-    "ssh-keygen": "openssh-client",
-    "qemu-system-aarch64": "qemu-system-arm",
-    "qemu-aarch64-static": "qemu-user-static",
-    "qemu-img": "qemu-utils",
-    "socat": "socat",
-    "tinyproxy": "tinyproxy",
-    "apt-config": "apt",
-    "setpriv": "util-linux",
-}
+from bramble.virtual.backend import Needs
 
 # A root shell by plain su has no sbin in its path.
 SBIN = Path("/usr/sbin")
 _FILE_SYSTEMS = Path("/proc/filesystems")
-_FILE_SYSTEMS_OF: dict[Kind, dict[str, str]] = {
-    "container": {"overlay": "modprobe overlay", "cgroup2": "boot a kernel with CONFIG_CGROUPS"},
-    "machine": {"ext4": "modprobe ext4", "binfmt_misc": "modprobe binfmt_misc"},
-}
 
 
 def missing(
+    needs: Needs,
     which: Callable[[str], str | None] = shutil.which,
     effective_user: Callable[[], int] = os.geteuid,
     platform: str = sys.platform,
     file_systems: Path = _FILE_SYSTEMS,
-    kind: Kind = "container",
 ) -> list[str]:
     """One sentence for each thing that is lacking, none when virtual Pis can be started."""
     if platform != "linux":
@@ -90,8 +27,8 @@ def missing(
         ]
     return [
         *_missing_root(effective_user),
-        *_missing_tools(which, MACHINE_TOOLS if kind == "machine" else TOOLS),
-        *_missing_file_systems(file_systems, kind),
+        *_missing_tools(which, needs.tools),
+        *_missing_file_systems(file_systems, needs.file_systems),
     ]
 
 
@@ -109,9 +46,8 @@ def _missing_tools(which: Callable[[str], str | None], tools: Mapping[str, str])
     ]
 
 
-def _missing_file_systems(file_systems: Path, kind: Kind) -> list[str]:
+def _missing_file_systems(file_systems: Path, modules: Mapping[str, str]) -> list[str]:
     known = {line.split()[-1] for line in file_systems.read_text().splitlines() if line.strip()}
-    modules = _FILE_SYSTEMS_OF[kind]
     return [
         f"the kernel does not offer {name}: '{mend}'"
         for name, mend in modules.items()

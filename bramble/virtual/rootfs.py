@@ -8,7 +8,6 @@ import os
 import shlex
 import shutil
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 from bramble import computer
 from bramble.virtual import paths
 from bramble.virtual.apt import SUITE, AptHost
+from bramble.virtual.backend import Progress
 from bramble.virtual.errors import VirtualPiError
 
 RECIPE = Path(__file__).parent / "rootfs"
@@ -35,8 +35,6 @@ FLAGS = (
 TELL_EVERY_S = 30
 _MAKING_BYTES = 2 << 30
 _TMPFS = Path("/dev/shm")
-
-Progress = Callable[[str], None]
 
 
 def packages() -> tuple[str, ...]:
@@ -68,39 +66,19 @@ def add_files(digest: hashlib._Hash, folder: Path) -> None:
             digest.update(content)
 
 
-def ensure(apt: AptHost, on_progress: Progress) -> Path:
-    """The root file system for these sources, made now if the cache does not have it."""
-    target = paths.cache_dir() / "rootfs" / cache_key(apt)
+def made_once(target: Path, make: Callable[[Path], None]) -> Path:
+    """Return a folder of the cache; make it first if it is not there, once for all who wait."""
     if target.is_dir():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    with locked(target.with_suffix(".lock")):
-        if not target.is_dir():
-            on_progress(f"making the root file system {target} (about 45 s on a quiet machine)")
-            _make(apt, target, on_progress)
-    return target
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds a file lock, so that two `up` at once make one of a thing."""
-    with path.open("w") as file:
+    with target.with_suffix(".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _make(apt: AptHost, target: Path, on_progress: Progress) -> None:
-    partial = target.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix="bramble-rootfs-", dir=work_parent()) as work:
-        # apt downloads as the user _apt, who must be able to get there.
-        Path(work).chmod(0o755)
-        fresh = Path(work) / "root"
-        run_mmdebstrap(command(apt, fresh), work, on_progress)
-        write_apt_settings(apt, fresh)
-        on_progress("copying the root file system into the cache")
-        subprocess.run(["cp", "-a", str(fresh), str(partial)], check=True)
-    partial.rename(target)
+        if not target.is_dir():
+            partial = target.with_suffix(".partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            make(partial)
+            partial.rename(target)
+    return target
 
 
 def work_parent() -> Path:

@@ -8,6 +8,9 @@ from bramble.virtual import paths, processes
 from bramble.virtual.errors import VirtualPiError
 from bramble.virtual.model import Kind, in_order, is_name, kind_of, up_command
 
+SSD_BYTES = 16 << 30
+"""The size of the second disk of a node, which plays the USB SSD."""
+
 
 @dataclass(frozen=True)
 class Spec:

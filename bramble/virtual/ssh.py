@@ -1,25 +1,24 @@
 """How a virtual Pi is reached."""
 
-from bramble.virtual import paths
-from bramble.virtual.model import Kind, VirtualNode
+from bramble.virtual import kinds, paths
+from bramble.virtual.model import VirtualNode
 
 USER = "pi"
-_PATIENCE_S: dict[Kind, int] = {"container": 20, "machine": 60}
-"""After so much silence a node hangs; an emulated one is merely slow for longer."""
 
 
 def ssh_argv(node: VirtualNode, *command: str) -> list[str]:
     """The ssh call for a node: our key, our known_hosts, strict, and never waiting for ever."""
+    silence_s = kinds.BACKENDS[node.kind].patience.ssh_silence_s
     options = {
         "Port": str(node.port),
         "IdentitiesOnly": "yes",
         "UserKnownHostsFile": str(paths.known_hosts_path()),
         "GlobalKnownHostsFile": "/dev/null",
         "StrictHostKeyChecking": "yes",
-        "ConnectTimeout": str(_PATIENCE_S[node.kind] // 2),
+        "ConnectTimeout": str(silence_s // 2),
         # A node that hangs or reboots must not hold the call.
         "ServerAliveInterval": "5",
-        "ServerAliveCountMax": str(_PATIENCE_S[node.kind] // 5),
+        "ServerAliveCountMax": str(silence_s // 5),
     }
     flags = [part for key, value in options.items() for part in ("-o", f"{key}={value}")]
     # -F none: a person's own ssh configuration may hold a proxy or another user.

@@ -3,42 +3,17 @@
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from bramble.virtual import cgroups, paths, processes, spec
+from bramble.virtual import kinds, processes, spec
 from bramble.virtual.errors import VirtualPiError
-from bramble.virtual.model import Kind, address_of, kind_of, port_of
-from bramble.virtual.waiting import answers, ssh_banner
+from bramble.virtual.model import address_of, port_of
+from bramble.virtual.waiting import ssh_banner
 
-BOOT_DEADLINE_S: dict[Kind, float] = {"container": 120.0, "machine": 600.0}
-"""A machine is up in half a minute where little else runs, and in minutes on a loaded host."""
-
-BANNER_DEADLINE_S: dict[Kind, float] = {"container": 3.0, "machine": 20.0}
-_SUPERVISORS: dict[Kind, str] = {
-    "container": "bramble.virtual.supervisor",
-    "machine": "bramble.virtual.machine.supervisor",
-}
 SUPERVISOR_DEADLINE_S = 15.0
-
-
-def refuse_foreign(names: Iterable[str]) -> None:
-    """Names and addresses are the machine's: another state folder may run a node of this name."""
-    for name in names:
-        for pid in cgroups.keepers(name):
-            raise VirtualPiError(
-                f"{name} is already run by process {pid}, which belongs to another state folder "
-                f"than {paths.state_dir()}: use other names, or 'bramble virtual down {name}' with "
-                "the BRAMBLE_STATE that it was started with"
-            )
-        if kind_of(name) == "machine" and answers(address_of(name), port_of(name)):
-            raise VirtualPiError(
-                f"{address_of(name)}:{port_of(name)}, where {name} would answer, is taken (by a machine "
-                f"of another BRAMBLE_STATE?): 'ss -ltnp sport = :{port_of(name)}' names the process; "
-                "end it, or use another name"
-            )
 
 
 def start(node: spec.Spec) -> None:
@@ -49,7 +24,7 @@ def start(node: spec.Spec) -> None:
         subprocess.run(
             [
                 *("setsid", "--fork", "unshare", "--mount", "--propagation", "slave"),
-                *(sys.executable, "-m", _SUPERVISORS[node.kind], node.name),
+                *(sys.executable, "-m", "bramble.virtual.supervisor", node.name),
             ],
             stdin=subprocess.DEVNULL,
             stdout=console,
@@ -69,7 +44,7 @@ def wait_for_ssh(started: Sequence[spec.Spec]) -> None:
     """Until each node answers; raises with the end of its console where it does not."""
     begun = time.monotonic()
     for node in started:
-        left_s = BOOT_DEADLINE_S[node.kind] - (time.monotonic() - begun)
+        left_s = kinds.BACKENDS[node.kind].patience.boot_s - (time.monotonic() - begun)
         processes.wait_until(partial(_settled, node), deadline_s=left_s)
         if not _answers(node):
             waited_s = time.monotonic() - begun
@@ -91,7 +66,7 @@ def _settled(node: spec.Spec) -> bool:
 
 def _answers(node: spec.Spec) -> bool:
     address, port = address_of(node.name), port_of(node.name)
-    patience_s = BANNER_DEADLINE_S[node.kind]
+    patience_s = kinds.BACKENDS[node.kind].patience.banner_s
     return node.booted.exists() and ssh_banner(address, port, timeout_s=patience_s)
 
 

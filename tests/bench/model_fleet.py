@@ -31,8 +31,8 @@ from meter import ROOT, run
 from bramble import report, virtual
 from bramble.models import cache, lock
 from bramble.virtual import lifecycle
+from bramble.virtual.container.network import BRIDGE
 from bramble.virtual.model import GATEWAY, address_of
-from bramble.virtual.network import BRIDGE
 
 RUN_S = 3600
 SHIPPED = ROOT / "inventory" / "groups" / "virtual.yml"

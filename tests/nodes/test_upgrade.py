@@ -16,7 +16,8 @@ from bramble import virtual
 from bramble.llama import lock as engine_lock
 from bramble.llama import store
 from bramble.roles.engine.settings import COMMIT
-from bramble.virtual import cgroups, lifecycle, source
+from bramble.virtual import lifecycle, source
+from bramble.virtual.container import cgroups
 from bramble.virtual.waiting import ssh_banner
 from tests.nodes.fleet import BIN, ROOT, Fleet, as_json, wait_until
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from bramble import virtual
-from bramble.virtual import VirtualPiError, cgroups, paths, processes, ssd
+from bramble.virtual import VirtualPiError, paths, processes
+from bramble.virtual.container import cgroups, ssd
+from bramble.virtual.spec import SSD_BYTES
 
 pytestmark = pytest.mark.nodes
 
@@ -148,7 +150,7 @@ def test_apt_installs_with_the_lists_of_the_image_and_after_an_update(pis):
 
 def test_the_ssd_is_a_blank_usb_disk(pis):
     columns = pis.said(FOUR, "lsblk -n -r -b -o NAME,TYPE,TRAN,SIZE,FSTYPE")
-    assert columns == f"sda disk usb {ssd.SIZE_BYTES}"
+    assert columns == f"sda disk usb {SSD_BYTES}"
     link = pis.said(FOUR, "readlink -f /dev/disk/by-id/usb-*")
     assert link == "/dev/sda"
     assert pis.said(FOUR, "sudo wipefs -n /dev/sda") == ""

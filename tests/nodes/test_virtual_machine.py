@@ -6,7 +6,8 @@ import signal
 import pytest
 
 from bramble import virtual
-from bramble.virtual import paths, processes, ssd
+from bramble.virtual import paths, processes
+from bramble.virtual.spec import SSD_BYTES
 from bramble.virtual.waiting import answers
 
 pytestmark = [pytest.mark.nodes, pytest.mark.machine]
@@ -60,7 +61,7 @@ def test_its_boot_partition_is_fat_and_its_root_a_partition(pi):
 
 def test_its_ssd_is_a_blank_usb_disk(pi):
     columns = pi.said(NAME, "lsblk -d -n -r -b -o NAME,TYPE,TRAN,SIZE,FSTYPE /dev/sda")
-    assert columns.split() == ["sda", "disk", "usb", str(ssd.SIZE_BYTES)]
+    assert columns.split() == ["sda", "disk", "usb", str(SSD_BYTES)]
     assert root(pi, "wipefs -n /dev/sda") == ""
 
 

@@ -102,6 +102,18 @@ def test_the_engine_knows_no_role():
     assert forbidden(below("bramble"), "bramble.roles") == []
 
 
+def test_containers_and_machines_know_nothing_of_each_other():
+    container, machine = "bramble.virtual.container", "bramble.virtual.machine"
+    assert forbidden(below("bramble/virtual/container"), machine) == []
+    assert forbidden(below("bramble/virtual/machine"), container) == []
+
+
+def test_one_module_picks_a_kind_of_virtual_pi():
+    shared = sorted((ROOT / "bramble/virtual").glob("*.py"))
+    found = forbidden(shared, "bramble.virtual.container", "bramble.virtual.machine")
+    assert {line.split(":")[0] for line in found} == {"bramble/virtual/kinds.py"}
+
+
 def test_programs_for_nodes_import_the_standard_library_only():
     programs = [file for file in below("bramble/remote") if file.name != "__init__.py"]
     assert len(programs) >= 10

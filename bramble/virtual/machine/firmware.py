@@ -2,7 +2,6 @@
 
 from bramble.virtual import devicetree, doubles
 from bramble.virtual.boards import board
-from bramble.virtual.firmware import BOOTARGS
 from bramble.virtual.machine import card, dtb, qemu
 from bramble.virtual.machine.bootpart import BootPartition
 from bramble.virtual.spec import Spec
@@ -30,7 +29,7 @@ def kernel_cmdline(text: str) -> str:
     """
     line = (text.splitlines() or [""])[0].strip().replace("console=serial0", f"console={SERIAL}")
     wanted = _MEMORY_ON in line.split()
-    own = (word for word in BOOTARGS.split() if not (wanted and word == _MEMORY_OFF))
+    own = (word for word in devicetree.BOOTARGS.split() if not (wanted and word == _MEMORY_OFF))
     return " ".join([*own, line]).strip()
 
 

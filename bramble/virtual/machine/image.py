@@ -3,11 +3,12 @@
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from bramble.virtual import paths, rootfs
 from bramble.virtual.apt import AptHost
+from bramble.virtual.backend import Progress
 from bramble.virtual.machine import binfmt, disk, initrd
 
 RECIPE = Path(__file__).parent / "recipe"
@@ -32,23 +33,15 @@ def cache_key(apt: AptHost, recipe: Path = RECIPE) -> str:
     return digest.hexdigest()[:16]
 
 
-def ensure(apt: AptHost, on_progress: Callable[[str], None]) -> Path:
+def ensure(apt: AptHost, on_progress: Progress) -> Path:
     """The folder of the image for these sources, made now if the cache does not have it."""
     target = paths.cache_dir() / "machine" / cache_key(apt)
-    if target.is_dir():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with rootfs.locked(target.with_suffix(".lock")):
-        if not target.is_dir():
-            on_progress(f"making the image {target} (about 7 minutes on a quiet machine)")
-            _make(apt, target, on_progress)
-    return target
+    return rootfs.made_once(target, partial(_make, apt, on_progress))
 
 
-def _make(apt: AptHost, target: Path, on_progress: Callable[[str], None]) -> None:
-    partial = target.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
+def _make(apt: AptHost, on_progress: Progress, target: Path) -> None:
+    on_progress("making the image of machines (about 7 minutes on a quiet machine)")
+    target.mkdir()
     binfmt.ensure()
     with tempfile.TemporaryDirectory(prefix="bramble-image-", dir=rootfs.work_parent()) as work:
         # apt downloads as the user _apt, who must be able to get there.
@@ -57,10 +50,9 @@ def _make(apt: AptHost, target: Path, on_progress: Callable[[str], None]) -> Non
         rootfs.run_mmdebstrap(command(apt, tree), work, on_progress)
         rootfs.write_apt_settings(apt, tree)
         on_progress("making the initramfs and the boot card")
-        shutil.copy(tree / f"boot/vmlinuz-{initrd.kernel_of(tree)}", partial / KERNEL)
-        initrd.make(tree, partial / INITRD)
-        disk.make(partial / DISK, tree)
-    partial.rename(target)
+        shutil.copy(tree / f"boot/vmlinuz-{initrd.kernel_of(tree)}", target / KERNEL)
+        initrd.make(tree, target / INITRD)
+        disk.make(target / DISK, tree)
 
 
 def command(apt: AptHost, tree: Path) -> list[str]:

@@ -3,17 +3,19 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from bramble.virtual import devicetree, proxy, ssd
+from bramble.virtual import devicetree
 from bramble.virtual.boards import Board
 from bramble.virtual.boards import board as board_of
 from bramble.virtual.machine import image
 from bramble.virtual.model import LOOPBACK, port_of
-from bramble.virtual.spec import Spec
+from bramble.virtual.proxy import Door
+from bramble.virtual.spec import SSD_BYTES, Spec
 
 PROGRAM = "qemu-system-aarch64"
 CPUS = 2
 MEMORY_MIB = 2048
-PROXY_URL = f"http://10.0.2.100:{proxy.MACHINES.port}"
+PROXY = Door("proxy-of-machines", LOOPBACK, 3143, LOOPBACK)
+PROXY_URL = f"http://10.0.2.100:{PROXY.port}"
 """The proxy as a machine sees it; its network is QEMU's, 10.0.2.0/24, and has no other way out."""
 
 PROCESSORS = {"pi4": "cortex-a72", "pi5": "cortex-a76"}
@@ -99,7 +101,7 @@ def _disks(files: Files, name: str) -> list[str]:
 def _network(port: int) -> list[str]:
     """SSH comes in from the loopback, apt goes out to the proxy, and nothing else passes."""
     # A command for each connection: with the other form of guestfwd all would share one.
-    out = f"guestfwd=tcp:10.0.2.100:{proxy.MACHINES.port}-cmd:{_to_proxy()}"
+    out = f"guestfwd=tcp:10.0.2.100:{PROXY.port}-cmd:{_to_proxy()}"
     ways = f"hostfwd=tcp:{LOOPBACK}:{port}-:22,{out}"
     # Without a romfile the device does not want the file of a package that is not needed.
     return [
@@ -109,7 +111,7 @@ def _network(port: int) -> list[str]:
 
 
 def _to_proxy() -> str:
-    return f"socat - TCP:{proxy.MACHINES.address}:{proxy.MACHINES.port}"
+    return f"socat - TCP:{PROXY.address}:{PROXY.port}"
 
 
 def _watchdog() -> list[str]:
@@ -123,7 +125,7 @@ def _watchdog() -> list[str]:
 
 def ssd_command(target: Path) -> list[str]:
     """Makes the blank disk; it takes no room until it is written."""
-    return ["qemu-img", "create", "-q", "-f", "qcow2", str(target), str(ssd.SIZE_BYTES)]
+    return ["qemu-img", "create", "-q", "-f", "qcow2", str(target), str(SSD_BYTES)]
 
 
 def escaped(path: Path) -> str:

@@ -3,6 +3,7 @@
 import pytest
 
 from bramble.virtual import apt, proxy, rootfs
+from bramble.virtual.container import network
 from bramble.virtual.errors import VirtualPiError
 
 DEB822 = """\
@@ -114,7 +115,7 @@ def test_the_proxy_lets_only_the_mirrors_through():
 
 
 def test_the_proxy_denies_by_default_and_listens_on_the_bridge_only(tmp_path):
-    text = proxy.config_text(host(), tmp_path)
+    text = proxy.config_text(host(), tmp_path, network.PROXY)
     assert "FilterDefaultDeny Yes\n" in text
     assert f'Filter "{tmp_path}/filter"\n' in text
     assert "Listen 10.77.0.1\n" in text
@@ -122,13 +123,15 @@ def test_the_proxy_denies_by_default_and_listens_on_the_bridge_only(tmp_path):
 
 
 def test_the_hosts_own_proxy_is_gone_through(tmp_path):
-    text = proxy.config_text(host(http_proxy="http://user:word@cache.example:3142"), tmp_path)
+    text = proxy.config_text(
+        host(http_proxy="http://user:word@cache.example:3142"), tmp_path, network.PROXY
+    )
     assert text.endswith("Upstream http user:word@cache.example:3142\n")
 
 
 def test_an_upstream_that_tinyproxy_cannot_use_is_refused(tmp_path):
     with pytest.raises(VirtualPiError, match="http:// proxy only"):
-        proxy.config_text(host(https_proxy="socks5h://cache.example:1080"), tmp_path)
+        proxy.config_text(host(https_proxy="socks5h://cache.example:1080"), tmp_path, network.PROXY)
 
 
 def test_the_cache_key_follows_recipe_sources_and_options(tmp_path):

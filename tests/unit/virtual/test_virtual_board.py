@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from bramble.virtual import blocktree, boards, devicetree, doubles, firmware, spec
+from bramble.virtual import boards, devicetree, doubles, spec
+from bramble.virtual.container import blocktree, firmware
 from bramble.virtual.errors import VirtualPiError
 from bramble.virtual.layers import Upper
 
@@ -51,8 +52,8 @@ def test_a_board_without_a_bootloader_answer_has_no_bootloader_node():
 
 
 def test_the_tree_is_written_anew_and_read_only(tmp_path):
-    devicetree.write({"old": b"1"}, tmp_path / "base")
-    devicetree.write({"system/linux,revision": b"\0\1\2\3"}, tmp_path / "base")
+    firmware.write_tree({"old": b"1"}, tmp_path / "base")
+    firmware.write_tree({"system/linux,revision": b"\0\1\2\3"}, tmp_path / "base")
     file = tmp_path / "base/system/linux,revision"
     assert file.read_bytes() == b"\0\1\2\3"
     assert file.stat().st_mode & 0o777 == 0o444
@@ -138,8 +139,9 @@ def test_the_firmware_takes_a_staged_eeprom_update_once(tmp_path):
 def test_the_kernels_command_line_is_the_first_line_of_cmdline_txt(tmp_path):
     (tmp_path / "cmdline.txt").write_text("root=PARTUUID=1 rootwait psi=1\nlost=1\n")
     target = tmp_path / "firmware/cmdline"
-    firmware.write_cmdline(tmp_path / "cmdline.txt", target)
-    assert target.read_text() == f"{firmware.BOOTARGS} root=PARTUUID=1 rootwait psi=1\n"
+    cmdline = firmware.write_cmdline(tmp_path / "cmdline.txt", target)
+    assert cmdline == f"{devicetree.BOOTARGS} root=PARTUUID=1 rootwait psi=1"
+    assert target.read_text() == f"{cmdline}\n"
 
 
 def test_a_half_made_node_is_no_node(tmp_path, monkeypatch):

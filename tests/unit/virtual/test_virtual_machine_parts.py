@@ -10,7 +10,6 @@ from bramble.virtual import (
     boards,
     devicetree,
     identity,
-    making,
     model,
     proxy,
     requirements,
@@ -18,9 +17,11 @@ from bramble.virtual import (
     spec,
     ssh,
 )
+from bramble.virtual.backend import Desired
+from bramble.virtual.container.backend import Containers
 from bramble.virtual.errors import VirtualPiError
 from bramble.virtual.machine import binfmt, disk, dtb, events, firmware, image, initrd, qemu
-from bramble.virtual.machine import making as machine_making
+from bramble.virtual.machine.backend import Machines
 
 CMDLINE = (
     "console=serial0,115200 console=tty1 root=PARTUUID=4e639091-02 rootfstype=ext4 "
@@ -215,7 +216,7 @@ def test_the_end_is_read_from_qemus_events(lines, again, story):
 
 
 def test_the_proxy_of_machines_listens_on_the_loopback_only(host, tmp_path):
-    text = proxy.config_text(host, tmp_path, proxy.MACHINES)
+    text = proxy.config_text(host, tmp_path, qemu.PROXY)
     assert "Port 3143\nListen 127.0.0.1\n" in text
     assert "Allow 127.0.0.1\n" in text
 
@@ -223,33 +224,33 @@ def test_the_proxy_of_machines_listens_on_the_loopback_only(host, tmp_path):
 @pytest.mark.parametrize(
     ("desired", "option"),
     [
-        (making.Desired("pi4", None, "vpi-1", ccache=True), "--clone"),
-        (making.Desired("pi4", None, None, ccache=False), "--no-ccache"),
+        (Desired("pi4", None, "vpi-1", ccache=True), "--clone"),
+        (Desired("pi4", None, None, ccache=False), "--no-ccache"),
     ],
 )
 def test_what_only_containers_can_is_refused(desired, option):
     with pytest.raises(VirtualPiError, match=f"{option} is for containers"):
-        machine_making.check(desired)
+        Machines().check(desired)
 
 
 def test_a_machine_is_no_source_of_clones():
     with pytest.raises(VirtualPiError, match="vpm-1 is a machine"):
-        making.Desired("pi4", None, "vpm-1", ccache=True).check()
+        Containers().check(Desired("pi4", None, "vpm-1", ccache=True))
 
 
 def test_machines_lack_other_things_than_containers(tmp_path):
     file_systems = tmp_path / "filesystems"
     file_systems.write_text("nodev\tbinfmt_misc\n\text4\n")
     found = requirements.missing(
+        Machines.needs,
         which=lambda tool: None if tool in {"qemu-img", "systemd-nspawn"} else tool,
         effective_user=lambda: 0,
         platform="linux",
         file_systems=file_systems,
-        kind="machine",
     )
     assert found == ["qemu-img is missing: 'apt-get install -y qemu-utils'"]
 
 
 def test_the_packages_of_machines_hold_their_tools():
     base = {"apt", "util-linux"}
-    assert set(requirements.MACHINE_TOOLS.values()) - base == set(requirements.MACHINE_PACKAGES)
+    assert set(Machines.needs.tools.values()) - base == set(Machines.needs.packages)

@@ -6,7 +6,9 @@ import subprocess
 
 import pytest
 
-from bramble.virtual import identity, limits, model, network, processes, requirements, ssh
+from bramble.virtual import identity, model, processes, requirements, ssh
+from bramble.virtual.container import limits, network
+from bramble.virtual.container.backend import Containers
 from bramble.virtual.errors import VirtualPiError
 
 
@@ -70,6 +72,7 @@ def file_systems(tmp_path):
 
 def test_nothing_is_missing_where_all_is_there(file_systems):
     found = requirements.missing(
+        Containers.needs,
         which=lambda tool: tool,
         effective_user=lambda: 0,
         platform="linux",
@@ -82,6 +85,7 @@ def test_each_lack_is_a_sentence_with_its_remedy(file_systems, monkeypatch):
     monkeypatch.setattr(requirements, "SBIN", file_systems.parent)
     file_systems.write_text("nodev\tcgroup2\n")
     found = requirements.missing(
+        Containers.needs,
         which=lambda tool: None if tool in {"systemd-nspawn", "tinyproxy"} else tool,
         effective_user=lambda: 1000,
         platform="linux",
@@ -96,13 +100,13 @@ def test_each_lack_is_a_sentence_with_its_remedy(file_systems, monkeypatch):
 
 
 def test_only_linux_can():
-    (found,) = requirements.missing(platform="darwin")
+    (found,) = requirements.missing(Containers.needs, platform="darwin")
     assert "need Linux, this is darwin" in found
 
 
 def test_the_packages_hold_the_tools():
     base = {"apt", "mount", "util-linux"}
-    assert set(requirements.TOOLS.values()) - base <= set(requirements.PACKAGES)
+    assert set(Containers.needs.tools.values()) - base <= set(Containers.needs.packages)
 
 
 def test_a_process_is_known_by_its_start_too(tmp_path):

@@ -7,15 +7,15 @@ import os
 from pathlib import Path
 
 from bramble.virtual.commands import run
+from bramble.virtual.spec import SSD_BYTES
 
 IMAGE = "ssd.img"
-SIZE_BYTES = 16 << 30
 
 
 def ensure_image(image: Path) -> None:
     if not image.exists():
         with image.open("wb") as file:
-            file.truncate(SIZE_BYTES)
+            file.truncate(SSD_BYTES)
 
 
 def attach(image: Path) -> tuple[str, int]:

@@ -1,13 +1,33 @@
 """The systemd-nspawn call that boots a node."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from bramble.virtual import blocktree, paths
+from bramble.virtual import paths
+from bramble.virtual.container import blocktree
 from bramble.virtual.spec import Spec
 
 REBOOT_EXIT = 133
 """What nspawn ends with when the node asked for a reboot and --keep-unit left that to us."""
+
+
+@dataclass(frozen=True)
+class End:
+    """How nspawn ended."""
+
+    code: int
+
+    @property
+    def again(self) -> bool:
+        """Return whether the node rebooted, and was not switched off."""
+        return self.code == REBOOT_EXIT
+
+    @property
+    def story(self) -> str:
+        """Return the end in words."""
+        return "rebooted" if self.again else f"ended: systemd-nspawn exit {self.code}"
+
 
 ENVIRONMENT = {
     "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from bramble.virtual import model, processes
 from bramble.virtual.commands import run, succeeds
+from bramble.virtual.proxy import Door
 
 BRIDGE = "bramble0"
 BRIDGE_MAC = "02:77:00:00:00:01"
+PROXY = Door("proxy", model.GATEWAY, 3142, f"{model.NETWORK}.0/{model.PREFIX_BITS}")
 _MAKERS_PREFIX = {"pi4": "d8:3a:dd", "pi5": "2c:cf:67"}
 """Prefixes of Raspberry Pi Trading, as boards of these kinds carry them."""
 

@@ -1,5 +1,7 @@
 """Plays a Pi's firmware: what happens between power-on and the kernel's start."""
 
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from bramble.virtual import devicetree, doubles
@@ -8,12 +10,9 @@ from bramble.virtual.spec import Spec
 
 _BOOT = "boot/firmware"
 
-BOOTARGS = "cgroup_disable=memory numa_policy=interleave"
-"""What the device tree of a Pi puts before cmdline.txt (raspberrypi/linux#6980, PR 6273)."""
 
-
-def power_on(node: Spec, root: Path) -> None:
-    """Takes a staged EEPROM update, then makes the device tree that this boot will see."""
+def power_on(node: Spec, root: Path) -> str:
+    """Take a staged EEPROM update and make what this boot will see; return its command line."""
     current = root / doubles.PLACE / "current"
     take_eeprom_update(root / _BOOT, current, f"{node.board}-{doubles.AFTER_UPDATE}")
     said = current / "vcgencmd" / "bootloader_version"
@@ -22,19 +21,31 @@ def power_on(node: Spec, root: Path) -> None:
         devicetree.serial_of(node.name),
         said.read_text() if said.is_file() else "",
     )
-    devicetree.write(tree, node.folder / "firmware/devicetree/base")
-    write_cmdline(root / _BOOT / "cmdline.txt", node.folder / "firmware/virtual-pi/cmdline")
+    write_tree(tree, node.folder / "firmware/devicetree/base")
+    return write_cmdline(root / _BOOT / "cmdline.txt", node.folder / "firmware/virtual-pi/cmdline")
 
 
-def write_cmdline(source: Path, target: Path) -> None:
-    """What the node reads at /proc/cmdline: as on a Pi, cmdline.txt of the time of the boot.
+def write_tree(tree: Mapping[str, bytes], base: Path) -> None:
+    """Write the device tree anew below `base`, readable by all and writable by none."""
+    shutil.rmtree(base, ignore_errors=True)
+    for path, content in tree.items():
+        file = base / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        file.chmod(0o444)
+
+
+def write_cmdline(source: Path, target: Path) -> str:
+    """Write what the node reads at /proc/cmdline, which is cmdline.txt at its boot; return it.
 
     Only the text: no token has an effect on the host's kernel, which all nodes share.
     """
     lines = source.read_text().splitlines() if source.is_file() else []
     target.parent.mkdir(parents=True, exist_ok=True)
     # The firmware takes the first line and no other.
-    target.write_text(" ".join([BOOTARGS, *lines[:1]]) + "\n")
+    cmdline = " ".join([devicetree.BOOTARGS, *lines[:1]])
+    target.write_text(f"{cmdline}\n")
+    return cmdline
 
 
 def take_eeprom_update(boot: Path, current: Path, updated: str) -> None:

@@ -4,8 +4,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from bramble.virtual import cgroups, layers, paths, spec, ssd
+from bramble.virtual import layers, paths, spec
 from bramble.virtual.commands import run
+from bramble.virtual.container import cgroups, ssd
 
 
 @dataclass(frozen=True)
