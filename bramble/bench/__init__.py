@@ -1,1 +1,1 @@
-"""What a node's benchmark shows: kept results, and what is to be thought of them."""
+"""Benchmarks of nodes: stored results, and what they mean."""

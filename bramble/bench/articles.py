@@ -1,4 +1,4 @@
-"""What the articles say of a model on a board (docs/explanation/articles.md), to set beside a figure."""
+"""Figures from articles for a model on a board (docs/explanation/articles.md), to compare with."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FILE = Path(__file__).with_name("articles.yml")
 
 @dataclass(frozen=True)
 class Row:
-    """One row of an article: RAM in GB as it writes it, tokens/s from and to, and its word."""
+    """One row of an article: RAM in GB as written there, tokens/s from and to, and its remark."""
 
     article: str
     board: str
@@ -28,7 +28,7 @@ class Row:
 
 @cache
 def rows() -> tuple[Row, ...]:
-    """Every row, in the order of the articles."""
+    """Return every row, in the order of the articles."""
     return tuple(_row(entry) for entry in yaml.safe_load(FILE.read_text(encoding="utf-8"))["rows"])
 
 
@@ -43,7 +43,7 @@ def _row(entry: dict[str, object]) -> Row:
 
 
 def of(model: str, family: str) -> tuple[Row, ...]:
-    """The rows with a speed of this very model and quant on this kind of board, by the model's name."""
+    """Return the rows with a speed of exactly this model and quant on this kind of board."""
     return tuple(
         row
         for row in rows()

@@ -1,4 +1,4 @@
-"""A host's kept figures as one HTML page with drawings in it: no script, nothing from elsewhere."""
+"""A host's stored figures as one HTML page with drawings: no script, and nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from html import escape
 from bramble.bench.verdict import Judged, band, number
 
 WIDTH, LABEL, ROW, BAR = 900, 190, 26, 12
-# Beside the longest bar there is room for its figure and a word.
+# Room beside the longest bar for its figure and a word.
 BESIDE = 110
 COLOURS = {"plausible": "#2a7", "unbounded": "#2a7", "unlikely": "#c80"}
 SHOWN = 8
@@ -21,7 +21,7 @@ STYLE = (
 
 
 def page(hosts: Sequence[tuple[str, Sequence[Judged]]]) -> str:
-    """The page: for each host its results, the newest first, and what is thought of the newest."""
+    """Return the page: for each host its results, the newest first, and what the newest means."""
     parts = [
         "<!doctype html><html lang='en'><meta charset='utf-8'>",
         f"<title>bramble bench</title><style>{STYLE}</style><h1>Answers in tokens per second</h1>",
@@ -34,7 +34,7 @@ def page(hosts: Sequence[tuple[str, Sequence[Judged]]]) -> str:
 
 
 def _host(name: str, results: Sequence[Judged]) -> str:
-    """The host's last results with the model of its newest: another model has another scale."""
+    """Draw the host's last results with the model of its newest, as another model has another scale."""
     newest = results[0]
     model = newest.result.model.sha256
     results = [judged for judged in results if judged.result.model.sha256 == model][:SHOWN]
@@ -107,7 +107,7 @@ def _rect(x: float, y: float, width: float, height: float, colour: str, opacity:
 
 
 def _line(low: float, high: float, y: float, colour: str) -> str:
-    """A line between two places; one that would have no length is a dot."""
+    """Draw a line between two places; one without length becomes a dot."""
     return (
         f"<line x1='{low - 2}' x2='{high + 2}' y1='{y}' y2='{y}' stroke='{colour}' "
         "stroke-width='3'/>"

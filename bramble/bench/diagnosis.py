@@ -1,4 +1,4 @@
-"""Why a node is slow, by what it showed while it computed; what it did not tell stays unknown."""
+"""Why a node is slow, from what it showed while it computed; what it did not report stays unknown."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Literal
 from bramble.bench.result import BenchRun, Result
 
 SLOW_CLOCK = 0.9
-"""A clock below this share of the processor's highest is held down, whoever does it."""
+"""A clock below this share of the processor's highest counts as low."""
 
 OTHERS_CORES = 0.25
-"""What other programs may compute beside a run, or beside the measuring of memory."""
+"""How many cores other programs may use during a run, or while memory is measured."""
 
 SWAP_MIB = 16
-"""What may lie in swap, or come from there in a run, without a meaning: pages of the start-up."""
+"""How much may be swapped out, or in during a run, without a meaning: pages of the start-up."""
 
 READ_AGAIN = 1.5
-"""A run reads the weights from the disk once at most; more than this many times: memory is short."""
+"""A run reads the weights from the disk at most once; beyond this many times, memory is short."""
 
 State = Literal["found", "maybe", "no", "unknown"]
 
@@ -27,7 +27,7 @@ State = Literal["found", "maybe", "no", "unknown"]
 class Cause:
     """One reason for a low figure: whether the node shows it, what it shows, and what to do.
 
-    `maybe` is what slows a node down only if that is all there is; it is not told of a good figure.
+    `maybe` slows a node down only where nothing else does; it is not mentioned with a good figure.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Cause:
 
 
 def causes(result: Result, file_bytes: int | None = None) -> tuple[Cause, ...]:
-    """Every known reason with its state, the likeliest first."""
+    """Return every known reason with its state, the most likely first."""
     rules: tuple[Callable[[Result], Cause], ...] = (
         _throttled,
         lambda found: _short_memory(found, file_bytes),
@@ -51,7 +51,7 @@ def causes(result: Result, file_bytes: int | None = None) -> tuple[Cause, ...]:
 
 
 def explained(found: tuple[Cause, ...]) -> tuple[str, ...]:
-    """What explains a low figure, in sentences, or one that nothing that was looked at does."""
+    """Return the reasons for a low figure as sentences; where there are none, one that says so."""
     reasons = tuple(f"{c.got}. {c.remedy}" for c in found if c.state in ("found", "maybe"))
     return reasons or (_nothing(found),)
 
@@ -59,7 +59,7 @@ def explained(found: tuple[Cause, ...]) -> tuple[str, ...]:
 def _nothing(found: tuple[Cause, ...]) -> str:
     unknown = ", ".join(cause.name for cause in found if cause.state == "unknown")
     looked = ", ".join(cause.name for cause in found if cause.state == "no")
-    told = f" The node does not tell of: {unknown}." if unknown else ""
+    told = f" The node does not report: {unknown}." if unknown else ""
     return (
         f"Nothing that it shows explains it (looked at: {looked}).{told} Try another model, another "
         "supply and another cooler in turn, and compare with a board of its kind."
@@ -67,7 +67,7 @@ def _nothing(found: tuple[Cause, ...]) -> str:
 
 
 def _throttled(result: Result) -> Cause:
-    """The firmware held the clock back while a run computed."""
+    """Find whether the firmware held the clock back while a run computed."""
     name, held = "throttled", [run for run in result.good if run.held_back]
     if held:
         words = ", ".join(dict.fromkeys(word for run in held for word in run.held_back))
@@ -81,7 +81,7 @@ def _throttled(result: Result) -> Cause:
         return Cause(name, "found", got, f"{remedy} See docs/roles/power.md.")
     since = result.seen.held_back_since_boot
     if since is None:
-        return Cause(name, "unknown", "neither vcgencmd nor sysfs tells")
+        return Cause(name, "unknown", "neither vcgencmd nor sysfs reports it")
     if since:
         return Cause(name, "no", f"not in these runs; since boot: {', '.join(since)}")
     return Cause(name, "no", f"never since boot{_hottest(result.good)}")
@@ -93,7 +93,7 @@ def _hottest(runs: list[BenchRun] | tuple[BenchRun, ...]) -> str:
 
 
 def _short_memory(result: Result, file_bytes: int | None) -> Cause:
-    """The server lies in swap, pages came from swap, or weights came from the disk again."""
+    """Find a server in swap, pages that came from swap, or weights that were read again."""
     name, seen = "swapping", list(_memory(result, file_bytes))
     remedy = (
         "Take a smaller model or quant, or a shorter serving.ctx_tokens (`bramble fit MODEL --host "
@@ -102,7 +102,7 @@ def _short_memory(result: Result, file_bytes: int | None) -> Cause:
     if seen:
         return Cause(name, "found", "; ".join(seen), remedy)
     if result.seen.server_swap_mib is None and not result.values("swapped_mib"):
-        return Cause(name, "unknown", "neither the server's process nor the kernel tells")
+        return Cause(name, "unknown", "neither the server's process nor the kernel reports it")
     return Cause(name, "no", "nothing in swap, and weights are read from the disk once")
 
 
@@ -119,10 +119,10 @@ def _memory(result: Result, file_bytes: int | None) -> Iterator[str]:
 
 
 def _others(result: Result) -> Cause:
-    """Other programs computed beside the runs, the server itself among them."""
+    """Find other programs that computed during the runs, the server among them."""
     name, cores = "other programs", result.median("others_cores")
     if cores is None:
-        return Cause(name, "unknown", "/proc/stat does not tell")
+        return Cause(name, "unknown", "/proc/stat does not show it")
     busiest: dict[str, float] = {}
     for run in result.good:
         for program, share in run.busiest.items():
@@ -143,7 +143,7 @@ def _others(result: Result) -> Cause:
 
 
 def _threads(result: Result) -> Cause:
-    """The server computes with another number of threads than there are cores."""
+    """Compare the server's number of threads with the number of cores."""
     name, cores = "threads", result.board.cores
     got = f"{result.threads} thread{'s' * (result.threads != 1)} on {cores} cores"
     if result.threads > cores:
@@ -155,10 +155,10 @@ def _threads(result: Result) -> Cause:
 
 
 def _desktop(result: Result) -> Cause:
-    """A desktop runs, which takes memory, bandwidth and cores."""
+    """Find a desktop, which takes memory, bandwidth and cores."""
     running = result.seen.desktop
     if running is None:
-        return Cause("desktop", "unknown", "systemd does not tell")
+        return Cause("desktop", "unknown", "systemd does not report it")
     if not running:
         return Cause("desktop", "no", "none")
     remedy = "`sudo systemctl set-default multi-user.target` and reboot, or flash the Lite image."
@@ -166,9 +166,9 @@ def _desktop(result: Result) -> Cause:
 
 
 def _build(result: Result) -> Cause:
-    """The release was built for another processor, or without instructions that this one has."""
+    """Find a release for another processor, or without instructions that this one has."""
     name, release = "build", result.release
-    remedy = "`bramble engine list` and `bramble verify` tell of releases; `bramble up` mends it."
+    remedy = "`bramble engine list` and `bramble verify` show releases; `bramble up` corrects it."
     if release.soc and release.processor and release.soc != release.processor:
         got = f"release {release.release} is for {release.soc}, and this is {release.processor}"
         return Cause(name, "found", got, remedy)
@@ -184,11 +184,11 @@ def _build(result: Result) -> Cause:
 
 
 def _clock(result: Result) -> Cause:
-    """The clock is low though the firmware does not hold it back: a governor or a setting."""
+    """Find a clock that is low though the firmware does not hold it back: a governor or a setting."""
     name, mhz, most = "clock", result.median("mhz"), result.seen.max_mhz
     if mhz is None or not most:
-        return Cause(name, "unknown", "the kernel does not tell the clock")
-    got = f"{mhz:.0f} of {most:.0f} MHz with the governor {result.seen.governor or '(not told)'}"
+        return Cause(name, "unknown", "the kernel does not report the clock")
+    got = f"{mhz:.0f} of {most:.0f} MHz with the governor {result.seen.governor or '(unknown)'}"
     if mhz >= SLOW_CLOCK * most or any(run.held_back for run in result.good):
         return Cause(name, "no", got)
-    return Cause(name, "found", got, "Set power.governor, or take arm_freq out of config.txt.")
+    return Cause(name, "found", got, "Set power.governor, or remove arm_freq from config.txt.")

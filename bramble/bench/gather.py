@@ -1,4 +1,4 @@
-"""A result made of a node's plan, one look at it, and what its programs measured."""
+"""Makes a result from a node's plan, one look at it, and what its programs measured."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DESKTOP = "display-manager.service"
 GOVERNOR = "/sys/devices/system/cpu/cpufreq/policy0/scaling_governor"
 MAX_CLOCK = "/sys/devices/system/cpu/cpufreq/policy0/cpuinfo_max_freq"
 
-# What llama.cpp's system_info names, by the processor's features (/proc/cpuinfo) that make it possible.
+# The names in llama.cpp's system_info, with the features (/proc/cpuinfo) that each needs.
 SHOWN: Mapping[str, frozenset[str]] = {
     "DOTPROD": frozenset({"asimddp"}),
     "MATMUL_INT8": frozenset({"i8mm"}),
@@ -29,7 +29,7 @@ SHOWN: Mapping[str, frozenset[str]] = {
 
 
 def facts_needed(plan: NodePlan, results: str) -> FactsNeeded:
-    """What the look after the runs must see besides what roles want to."""
+    """Return the facts that the look after the runs needs besides those of the roles."""
     return FactsNeeded(
         files=(GOVERNOR, MAX_CLOCK, results, *vitals.FILES),
         units=(DESKTOP, plan.outputs.need(ServingOutputs).unit),
@@ -38,7 +38,7 @@ def facts_needed(plan: NodePlan, results: str) -> FactsNeeded:
 
 
 def current(plan: NodePlan, snapshot: Snapshot) -> str:
-    """The release that serves on the node, empty where none does."""
+    """Return the release that serves on the node; empty where none does."""
     return linked(snapshot, plan.outputs.need(EngineOutputs).home.current)
 
 
@@ -51,7 +51,7 @@ def result_of(
     query: Mapping[str, Any],
     problem: str | None,
 ) -> result.Result:
-    """All of it in the form that is kept."""
+    """Return all of it in the form that is stored."""
     board, model = plan.board, plan.outputs.need(ModelOutputs)
     engine, serving = plan.outputs.need(EngineOutputs), plan.outputs.need(ServingOutputs)
     return result.Result(
@@ -80,7 +80,7 @@ def result_of(
 def _release(
     engine: EngineOutputs, snapshot: Snapshot, release: str, board: Board
 ) -> result.Release:
-    """What was run, by its manifest and by what its smoke test read back of it."""
+    """Describe the release that ran, by its manifest and its smoke test."""
     folder = engine.home.release(release)
     manifest = note(snapshot, manifest_path(folder))
     return result.Release(
@@ -94,7 +94,7 @@ def _release(
 
 
 def lacks(shown: object, board: Board) -> tuple[str, ...] | None:
-    """What this processor has and the release was not built with; None where it did not tell."""
+    """Return what this processor has and the release was not built with; None where it is unknown."""
     if not isinstance(shown, Mapping):
         return None
     possible = [name for name, features in SHOWN.items() if features <= board.cpu_features]
@@ -102,7 +102,7 @@ def lacks(shown: object, board: Board) -> tuple[str, ...] | None:
 
 
 def _seen(unit: str, snapshot: Snapshot, made: Mapping[str, Any]) -> result.Seen:
-    """What the node shows of itself, None for what it does not tell."""
+    """Return what the node reports of itself; None for what it does not report."""
     throttled, kind = vitals.throttled(snapshot), container(snapshot)
     desktop, server = snapshot.unit(DESKTOP), snapshot.unit(unit)
     known = throttled if isinstance(throttled, vitals.Throttled) else None

@@ -1,7 +1,6 @@
-"""A benchmark of a node as it is kept: what was measured and seen, and nothing that was made of it.
+"""A stored benchmark of a node: what was measured and seen, without any conclusion.
 
-One JSON file for each, in `bench/HOST/` of the inventory. What is to be thought of the figures is
-computed anew from them each time.
+Each is a JSON file in `bench/HOST/` of the inventory. Conclusions are computed from it each time.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class _Frozen(BaseModel):
 
 
 class Board(_Frozen):
-    """The board, as far as figures of two of them can be compared by it."""
+    """The board, with what decides whether two results can be compared."""
 
     model: str
     kind: str
@@ -37,7 +36,7 @@ class Board(_Frozen):
 
 
 class Release(_Frozen):
-    """What was run. `lacks`: what of this processor it was not built for; None: not told."""
+    """The release that ran. `lacks`: the processor's features that it does not use; None: unknown."""
 
     release: str
     build_info: str = ""
@@ -48,7 +47,7 @@ class Release(_Frozen):
 
 
 class Model(_Frozen):
-    """The model; None for dimensions that nobody knows."""
+    """The model; `dimensions` is None where they are unknown."""
 
     name: str
     sha256: str
@@ -56,7 +55,7 @@ class Model(_Frozen):
 
 
 class Bandwidth(_Frozen):
-    """What memory gave for reading, and what tells whether that figure can be a bound."""
+    """The read bandwidth of memory, and what decides whether that figure can be a bound."""
 
     gb_s: float | None = None
     threads: int = 0
@@ -68,7 +67,7 @@ class Bandwidth(_Frozen):
 
 
 class BenchRun(_Frozen):
-    """One prompt and one answer: tokens in a second, and what was seen of the node meanwhile."""
+    """One prompt and one answer: their speeds, and what the node showed meanwhile."""
 
     prompt_tps: float | None = None
     answer_tps: float | None = None
@@ -83,7 +82,7 @@ class BenchRun(_Frozen):
 
 
 class Seen(_Frozen):
-    """What the node showed after the runs; None: it does not tell."""
+    """What the node showed after the runs; None: not reported."""
 
     held_back_now: tuple[str, ...] | None = None
     held_back_since_boot: tuple[str, ...] | None = None
@@ -116,37 +115,37 @@ class Result(_Frozen):
 
     @property
     def good(self) -> tuple[BenchRun, ...]:
-        """The runs that gave figures."""
+        """The runs with figures."""
         return tuple(run for run in self.runs if run.answer_tps and run.prompt_tps)
 
     @property
     def free(self) -> Result:
-        """The same with those runs alone that nothing held the board back in."""
+        """The same result, without the runs in which the board was held back."""
         return self.model_copy(update={"runs": tuple(r for r in self.runs if not r.held_back)})
 
     def median(self, name: str) -> float | None:
-        """The median of a figure over the runs, None where no run gave one."""
+        """Return the median of a figure over the runs; None where no run has it."""
         values = self.values(name)
         return float(statistics.median(values)) if values else None
 
     def span(self, name: str) -> tuple[float, float] | None:
-        """The smallest and the largest of a figure."""
+        """Return the smallest and the largest of a figure; None where no run has it."""
         values = self.values(name)
         return (min(values), max(values)) if values else None
 
     def values(self, name: str) -> list[float]:
-        """A figure of each run that gave it."""
+        """Return a figure of each run that has it."""
         told = [getattr(run, name) for run in self.good]
         return [float(value) for value in told if value is not None]
 
 
 def now() -> str:
-    """The time, as results tell theirs."""
+    """Return the time (UTC) in the format of results."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def keep(inventory: Path, result: Result) -> Path:
-    """Write a result beside the host's earlier ones; none is ever replaced."""
+    """Write a result beside the host's earlier ones, without ever replacing one; return its file."""
     folder = inventory / FOLDER / result.host
     folder.mkdir(parents=True, exist_ok=True)
     stamp, text = re.sub(r"[^0-9TZ]", "", result.at), result.model_dump_json(indent=2) + "\n"
@@ -162,7 +161,7 @@ def keep(inventory: Path, result: Result) -> Path:
 
 
 def _named(new: Path, folder: Path, stamp: str) -> Path:
-    """Give a whole file the first name that is free: a link, unlike a rename, replaces nothing."""
+    """Give a complete file the first free name: a link, unlike a rename, replaces nothing."""
     for number in range(1, 1000):
         file = folder / f"{stamp}{f'-{number}' if number > 1 else ''}.json"
         try:
@@ -174,7 +173,7 @@ def _named(new: Path, folder: Path, stamp: str) -> Path:
 
 
 def read(file: Path) -> Result:
-    """One kept result; ValueError where the file is none."""
+    """Return one stored result; raise ValueError where the file is none."""
     try:
         return Result.model_validate_json(file.read_bytes())
     except ValidationError as error:
@@ -186,7 +185,7 @@ def read(file: Path) -> Result:
 
 
 def kept(inventory: Path, host: str) -> Iterator[Result]:
-    """A host's results, the newest first; ValueError at a file that is none."""
+    """Yield a host's results, the newest first; raise ValueError at a file that is none."""
     files = (inventory / FOLDER / host).glob("[0-9]*.json")
     for file in sorted(files, key=_order, reverse=True):
         yield read(file)
@@ -198,6 +197,6 @@ def _order(file: Path) -> tuple[str, int]:
 
 
 def as_dict(result: Result) -> dict[str, object]:
-    """The documented JSON form, but for the model's dimensions, which only a program wants."""
+    """Return the documented JSON form: all but the model's dimensions, which only programs need."""
     told: dict[str, object] = json.loads(result.model_dump_json(exclude={"model": {"dimensions"}}))
     return told

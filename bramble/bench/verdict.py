@@ -1,4 +1,4 @@
-"""What is to be thought of a node's figures, by its memory, its kind, its last result, the articles."""
+"""What a node's figures mean, by its memory, its kind, its last result and the articles."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from bramble.fit.speed import (
 from bramble.fit.verdict import request_for
 
 OF_PROCESSOR = 0.8
-"""Where memory gives more than this share of what all cores read from caches, they are the limit."""
+"""Above this share of what all cores read from caches, the cores limit the figure, not the memory."""
 
 SAME_MEMORY = 0.02
 
@@ -37,7 +37,7 @@ UNKNOWN_MODEL = (
 
 @dataclass(frozen=True)
 class Comparison:
-    """A result beside the one before: the ratio of their medians, and whether the runs overlap."""
+    """A result compared with the one before: the ratio of medians, and whether the runs overlap."""
 
     verdict: Literal["first", "other", "faster", "slower", "same"]
     sentence: str
@@ -46,7 +46,11 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Judged:
-    """A result and what is thought of it: `share` of the bound, `doubt` that it is the node's own."""
+    """A result with its conclusions.
+
+    `share` is the part of the bandwidth bound that generation reached; `doubt` says why the measured
+    bandwidth is no bound of this node.
+    """
 
     result: Result
     bandwidth: Bandwidth | None
@@ -68,7 +72,7 @@ class Judged:
 
 
 def doubt(result: Result) -> str | None:
-    """Why the measured bandwidth is no bound of this node, None when it is one."""
+    """Say why the measured bandwidth is no bound of this node; return None where it is one."""
     told = result.bandwidth
     if told.gb_s is None:
         return told.problem or "it was not measured"
@@ -77,7 +81,7 @@ def doubt(result: Result) -> str | None:
         return (
             f"{told.gb_s:.1f} GB/s are more than the bus gives ({bus:g}): caches, or no such board"
         )
-    # All cores were tried: where fewer read as much, it was memory that held them up.
+    # All cores were tried: where fewer read as much, memory was the limit.
     if told.gb_s > OF_PROCESSOR * told.cached_gb_s * result.board.cores:
         return "the cores read no faster from their caches, so memory may give more"
     if result.seen.held_back_now:
@@ -88,7 +92,7 @@ def doubt(result: Result) -> str | None:
 
 
 def bandwidth_of(result: Result) -> tuple[Bandwidth | None, str | None]:
-    """What bounds this node: what was measured, or what is published where that is in doubt, and why."""
+    """Return the node's bound, measured or else published, and why the measured one is not used."""
     why, told = doubt(result), result.bandwidth
     if why is None and told.gb_s is not None:
         source = f"measured on {result.host} at {result.at}"
@@ -102,7 +106,7 @@ def bandwidth_of(result: Result) -> tuple[Bandwidth | None, str | None]:
 def latest_bandwidth(
     results: Iterable[Result], board_kind: str, memory_mib: int
 ) -> Bandwidth | None:
-    """The newest measured bandwidth of this very board that is in no doubt; None where there is none."""
+    """Return this board's newest measured bandwidth that is not in doubt; None where there is none."""
     for result in results:
         kind, mib = result.board.kind, result.board.memory_mib
         if (kind == board_kind) and _alike(mib, memory_mib) and doubt(result) is None:
@@ -111,12 +115,12 @@ def latest_bandwidth(
 
 
 def _alike(one_mib: int, other_mib: int) -> bool:
-    """Whether it is the same memory: another kernel leaves a little more or less of it."""
+    """Return whether it is the same memory: another kernel leaves slightly more or less of it."""
     return abs(one_mib - other_mib) <= SAME_MEMORY * max(one_mib, other_mib)
 
 
 def judged(result: Result, before: Result | None) -> Judged:
-    """All that is to be said of a result."""
+    """Draw all conclusions from a result, with the one before it."""
     bound, why = bandwidth_of(result)
     model = result.model.dimensions.geometry if result.model.dimensions else None
     fast = speed(model, bound, request_for(model, None)) if model and bound else None
@@ -142,24 +146,24 @@ def judged(result: Result, before: Result | None) -> Judged:
 
 
 def _three(value: float) -> float:
-    """Three digits that count, for sentences."""
+    """Round to three significant digits, for sentences."""
     return float(f"{value:.3g}")
 
 
 def number(value: float) -> str:
-    """Two digits behind the point, where they say something."""
+    """Format with two decimals, below 100."""
     return f"{value:.2f}" if value < 100 else f"{value:.0f}"
 
 
 def _share(answer: float | None, fast: Speed | None) -> float | None:
-    """What generation read of what memory gives, where that bounds it."""
+    """Return the part of memory's bandwidth that generation used; None where memory is no bound."""
     if answer is None or fast is None or fast.most is None:
         return None
     return answer * fast.bytes_per_token / fast.bound_gb_s / GB
 
 
 def _impossible(result: Result, why: str | None) -> str:
-    """Which of the two figures to doubt."""
+    """Say which of the two figures to doubt."""
     if why is not None:
         return (
             f"The node's own bandwidth is not counted ({why}), so measure again; if it stays, the board "
@@ -172,7 +176,7 @@ def _impossible(result: Result, why: str | None) -> str:
 
 
 def _prefill(result: Result, fast: Speed | None) -> str | None:
-    """A prompt's speed against the range of published runs."""
+    """Compare a prompt's speed with the range of published runs."""
     told = result.median("prompt_tps")
     if told is None or fast is None or fast.prefill is None:
         return None
@@ -181,7 +185,7 @@ def _prefill(result: Result, fast: Speed | None) -> str | None:
     return f"{where} the published {low:g} to {high:g} tokens/s"
 
 
-# What must be the same for two results to be compared, with its name for people.
+# What must be equal for two results to be compared, with its name for people.
 _SAME: tuple[tuple[str, Callable[[Result], object]], ...] = (
     ("board", lambda r: r.board.kind),
     ("model", lambda r: r.model.sha256),
@@ -193,7 +197,7 @@ _SAME: tuple[tuple[str, Callable[[Result], object]], ...] = (
 
 
 def compared(result: Result, before: Result | None) -> Comparison:
-    """Faster or slower only where every run of one beats all of the other, without those held back."""
+    """Call one result faster only where each run beats all of the other; throttled runs do not count."""
     if before is None:
         return Comparison("first", "there is no earlier result to compare with")
     for one in (result, before):
@@ -221,7 +225,7 @@ def compared(result: Result, before: Result | None) -> Comparison:
 
 
 def beside(found: Judged) -> Iterator[str]:
-    """What the articles say of this model on such a board, in sentences, with how that compares."""
+    """Yield what the articles say of this model on such a board, with how that compares."""
     answer, prompt = (found.result.median(name) for name in ("answer_tps", "prompt_tps"))
     for row in found.articles:
         assert row.generation is not None
@@ -244,5 +248,5 @@ def _times(theirs: tuple[float, float], ours: float | None) -> str:
 
 
 def band(low: float, high: float) -> str:
-    """Two figures, or the one that both are."""
+    """Format a range; one figure where both ends are equal."""
     return f"{low:g}" if low == high else f"{low:g} to {high:g}"

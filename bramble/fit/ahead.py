@@ -1,4 +1,4 @@
-"""What a model takes, known before it is fetched: its header, from the address that nodes will ask."""
+"""A model's dimensions before it is fetched: its header, from the address that nodes will use."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ def with_dimensions(
     say: Callable[[str], object],
     by_node: Callable[[str], Header] | None = None,
 ) -> dict[str, Section]:
-    """A host's settings with its model's dimensions, where neither lock nor file here tells them.
+    """Return a host's settings with its model's dimensions, where lock and files here lack them.
 
-    This computer reads what it keeps, or the address, else the node does. Where neither can, that is
-    said and is no reason to stop: the fetch has more ways and more patience.
+    This computer reads the header from its own copy or the address, else the node does (`by_node`).
+    Where neither can, `say` gets a sentence and the deploy goes on: the fetch has more sources and
+    more patience.
     """
     found: dict[str, Any] = dict(settings)
     name = registry.giving(ModelOutputs).name
@@ -40,7 +41,7 @@ def with_dimensions(
     known = model.ahead(snapshot)
     if isinstance(known, str):
         file = cache.find(model.pin.sha256)
-        # Hosts of a run come here at once.
+        # The hosts of a run come here concurrently.
         with _turns.setdefault(known, Lock()):
             known = _from_here(str(file)) if file else _of_address(known, by_node)
     if isinstance(known, str):
@@ -51,7 +52,7 @@ def with_dimensions(
 
 
 def _of_address(url: str, by_node: Callable[[str], Header] | None) -> Dims | str:
-    """What the header at an address says, or why it could not be read."""
+    """Return the dimensions in the header at an address, or why it could not be read."""
     found = _from_here(url)
     if isinstance(found, Dims) or by_node is None:
         return found
@@ -61,7 +62,7 @@ def _of_address(url: str, by_node: Callable[[str], Header] | None) -> Dims | str
 
 @lru_cache
 def _from_here(url: str) -> Dims | str:
-    """The same from this computer, once for all hosts of a run."""
+    """Return the same as read from this computer, once for all hosts of a run."""
     return _said(header, url)
 
 

@@ -1,8 +1,8 @@
-"""What the pinned llama.cpp's loaders decide for each architecture, where a file does not say it.
+"""What the pinned llama.cpp's loaders decide for each architecture where a file leaves it open.
 
-`KNOWN` is LLM_ARCH_NAMES of src/llama-arch.cpp. The others follow `load_arch_hparams` of src/models/ and
-`llama_model::create_memory` of src/llama-model.cpp. tests/unit/test_fit_architectures.py holds them
-against the bytes that llama.cpp itself takes.
+`KNOWN` is LLM_ARCH_NAMES of src/llama-arch.cpp. The others follow `load_arch_hparams` of src/models/
+and `llama_model::create_memory` of src/llama-model.cpp. tests/unit/test_fit_architectures.py compares
+them with the bytes that llama.cpp itself takes.
 """
 
 from __future__ import annotations
@@ -49,17 +49,17 @@ COMPARED = _names(
     xverse
     """
 )
-"""The architectures whose buffers too are held against llama.cpp, in dimensions of real models."""
+"""The architectures whose compute buffers too are compared with llama.cpp's, at real dimensions."""
 
 UNIFORM = _names(
     """
     gemma2 gemma3 llama olmoe phi3 qwen2 qwen3 qwen35 qwen3moe
     """
 )
-"""Their loaders take the first layer's widths for all, and refuse a file with others."""
+"""Their loaders use the first layer's widths for all layers, and refuse a file with others."""
 
 DRAFTS = frozenset({"dflash", "eagle3", "gemma4-assistant"})
-"""Models that propose tokens to another one, and are not served alone."""
+"""Draft models: they propose tokens to another model, and are not served alone."""
 
 WITHOUT_CACHE = _names(
     """
@@ -67,15 +67,15 @@ WITHOUT_CACHE = _names(
     gemma-embedding wavtokenizer-dec dream llada llada-moe rnd1
     """
 )
-"""Encoders and diffusion models keep nothing between two computations."""
+"""Encoders and diffusion models: they keep nothing between two computations."""
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Which layers see a window: all but one in `every`, unless the file has a yes or no for each.
+    """Which layers have a sliding window: all but one in `every`, unless the file has a flag for each.
 
-    `every` is 0 where the loader takes only those. `width` holds where the file has none, `fixed`
-    whatever width it has; with `optional` a file without a width has no windows.
+    `every` is 0 where the loader accepts only such flags. `width` applies where the file has none,
+    `fixed` whatever width it has; with `optional` a file without a width has no windows.
     """
 
     every: int = 0
@@ -111,7 +111,7 @@ WINDOWS: Mapping[str, Windows] = {
     "step35": Windows(),
 }
 WINDOWED_BY_DEPTH: Mapping[str, int] = {"exaone4": 64}
-"""The loader knows windows in the model of so many layers only."""
+"""The loader uses windows only in the model with so many layers."""
 
 WINDOWED_ATTENTION = frozenset({"lfm2"})
 """Every layer with attention has the window, where the file has one."""
@@ -133,7 +133,7 @@ RECURRENT_BUT_ONE_IN: Mapping[str, int] = {
     "qwen35moe": 4,
     "qwen4exp": 4,
 }
-"""Every so manieth layer has attention, the others keep a state; a file may say another number."""
+"""Every n-th layer has attention, the others keep a state; a file may give another n."""
 
 NEMOTRON = frozenset({"nemotron_h", "nemotron_h_moe"})
 """Each layer is one of three: a state, attention, or a feed-forward network alone."""
@@ -152,7 +152,7 @@ LATENT = _names(
 INDEXED = frozenset(
     {"deepseek32", "dots3note", "glm-dsa", "glm5-next", "hy_v4", "minimax-m3", "qwen4exp"}
 )
-"""Some layers keep a key for an indexer besides."""
+"""Some layers also keep a key for an indexer."""
 
 DRAFT_LAYERS_KEPT = frozenset(
     {"minimax-m3", "hy_v4"} | NEMOTRON | BOTH | (RECURRENT_BY_GROUPS - {"glm5-next"})
@@ -166,7 +166,7 @@ WKV_STATE = frozenset({"rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7"})
 LINEAR_ATTENTION = frozenset({"minimax-01"})
 
 CACHED_LAYERS: Mapping[str, int] = {"gemma3n": 20}
-"""Only so many layers from the first on have keys and values; the others look into theirs."""
+"""Only the first n layers have keys and values; the others use theirs."""
 
 READ_LAZILY = frozenset({"gemma4", "qwen4exp"})
 """A large table by token and layer is read a row at a time (`TENSOR_READ_LAZY`)."""
@@ -174,12 +174,12 @@ READ_LAZILY = frozenset({"gemma4", "qwen4exp"})
 CANNOT_COUNT: Mapping[str, str] = {
     "deepseek4": "its caches of compressed tokens are not computed here",
 }
-"""What of an architecture is not computed to the byte."""
+"""Why an architecture's caches are not computed to the byte."""
 
 # `GLM_5_2_DEFAULT_INDEXER_TYPES` of src/models/glm-dsa.cpp: from layer 2 on one in four.
 GLM_INDEXED_FROM_CTX = 1 << 20
 
 
 def glm_indexer(layer: int, ctx_train: int) -> bool:
-    """Whether a layer of glm-dsa has an indexer of its own, where the file does not say it."""
+    """Return whether a layer of glm-dsa has its own indexer, where the file does not say so."""
     return ctx_train < GLM_INDEXED_FROM_CTX or layer < 2 or (layer < 78 and layer % 4 == 2)

@@ -1,4 +1,4 @@
-"""Fit before fetch: what a plan says of a model whose dimensions the lock has."""
+"""Fit before fetch: what a plan says of a model whose dimensions are known."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Judged:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a deploy tells and does all the same: a fit that is not sure, a context without use."""
+        """What a deploy reports without stopping: a fit that is not sure, a context that is too long."""
         unknown = (f"model: {self.answer.sentence}",) if self.answer.doubt else ()
         return unknown or (
             (f"serving.ctx_tokens: {self.answer.beyond}",) if self.answer.beyond else ()
@@ -27,12 +27,12 @@ class Judged:
 
 
 def judged(model: ModelOutputs, room: Room, request: Request) -> Judged | None:
-    """The verdict, with what would fit instead; None where the model's dimensions are not known."""
+    """Return the verdict, with what would fit instead; None where the model's dimensions are unknown."""
     if model.dimensions is None:
         return None
     answer = fit(model.dimensions.geometry, room, request)
     if answer.verdict != "no" or model.when_too_large == "warn":
-        # The most that it can take is no reason to refuse: it may take less.
+        # An upper bound is no reason to refuse: the model may take less.
         return Judged(answer, None)
     sentence = (
         f"model: {model.name} does not fit, so nothing is fetched. {answer.sentence} "
@@ -42,7 +42,7 @@ def judged(model: ModelOutputs, room: Room, request: Request) -> Judged | None:
 
 
 def _most(answer: Fit) -> str:
-    """How large a quant of it may be."""
+    """Say how large a quant of it may be."""
     most_mib = answer.available_mib - (answer.total_mib - answer.weights_mib)
     if most_mib <= 0:
         return ""
@@ -51,12 +51,12 @@ def _most(answer: Fit) -> str:
 
 
 def _instead(planned: ModelOutputs, room: Room, request: Request) -> str:
-    """The nearest that fits: another quant of the model, else another model that is locked."""
+    """Say what comes closest and fits: another quant of the model, else another locked model."""
     fitting = []
     for use, dimensions in planned.others.items():
         model: Geometry = dimensions.geometry
         if fit(model, room, request).verdict in ("yes", "tight"):
-            # The one that keeps most of the model's bytes is the nearest.
+            # The largest file is the closest.
             same = use.replace(":", "-").rpartition("-")[0] == planned.name.rpartition("-")[0]
             fitting.append((same, model.weights.file_bytes, use))
     words = []
@@ -69,6 +69,6 @@ def _instead(planned: ModelOutputs, room: Room, request: Request) -> str:
     if planned.unlocked:
         names = ", ".join(planned.unlocked)
         words.append(
-            f"models.yml has {names} too: `bramble model lock` makes known whether they fit."
+            f"models.yml has {names} too: `bramble model lock` finds out whether they fit."
         )
     return " ".join(words)

@@ -1,4 +1,4 @@
-"""A model's dimensions as `models.lock` keeps them, so that a plan is made without its header."""
+"""A model's dimensions as `models.lock` stores them, so that planning does not need its header."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bramble.models.gguf import SIZE_LIMIT
 from bramble.settings import Section, option
 
 RULES = 2
-"""Which rules a header is read by; what older ones read may be more than the model takes."""
+"""The version of the rules that read a header; older ones may give more than the model takes."""
 
 EXACT_BEFORE = frozenset(
     [
@@ -24,11 +24,11 @@ EXACT_BEFORE = frozenset(
 )
 """The architectures that the first rules read to the byte."""
 
-OLD = "its dimensions were read by older rules, and `bramble model lock` reads them anew"
+OLD = "its dimensions were read by older rules, and `bramble model lock` reads them again"
 
 
 class Layers(Section):
-    """Layers that are alike, one after another: what each keeps and computes, in elements."""
+    """Equal layers in sequence: what each keeps and computes, in elements."""
 
     count: int = option(..., help="How many.", ge=1, le=LAYERS_LIMIT)
     key: int = option(..., help="Keys of a token.", ge=0, le=NUMBER_LIMIT)
@@ -36,7 +36,7 @@ class Layers(Section):
     query: int = option(..., help="Queries of a token.", ge=0, le=NUMBER_LIMIT)
     feed_forward: int = option(..., help="Width between its matrices.", ge=0, le=NUMBER_LIMIT)
     state: int = option(..., help="State of a conversation.", ge=0, le=NUMBER_LIMIT)
-    windowed: bool = option(..., help="Whether it sees a window only.")
+    windowed: bool = option(..., help="Whether it has a sliding window.")
 
 
 class Dims(Section):
@@ -44,7 +44,7 @@ class Dims(Section):
 
     arch: str = option(..., help="Architecture.", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     embedding: int = option(..., help="Width of the embedding.", ge=1, le=NUMBER_LIMIT)
-    vocabulary: int = option(..., help="Tokens that there are.", ge=1, le=NUMBER_LIMIT)
+    vocabulary: int = option(..., help="Size of the vocabulary.", ge=1, le=NUMBER_LIMIT)
     ctx_train: int = option(..., help="Context it was trained for.", ge=1, le=NUMBER_LIMIT)
     window: int = option(..., help="Width of the sliding window.", ge=0, le=NUMBER_LIMIT)
     experts_used: int = option(..., help="Experts for a token.", ge=0, le=NUMBER_LIMIT)
@@ -52,13 +52,13 @@ class Dims(Section):
     active_bytes: int = option(..., help="Tensors read for a token.", ge=0, le=SIZE_LIMIT)
     active_elements: int = option(..., help="Weights of a token.", ge=0, le=SIZE_LIMIT)
     repacked_bytes: int = option(..., help="Tensors of repacked types.", ge=0, le=SIZE_LIMIT)
-    twice_bytes: int = option(..., help="What is there twice then.", ge=0, le=SIZE_LIMIT)
+    twice_bytes: int = option(..., help="What is in memory twice then.", ge=0, le=SIZE_LIMIT)
     lazy_bytes: int = option(0, help="What is read a row at a time.", ge=0, le=SIZE_LIMIT)
     layers: tuple[Layers, ...] = option(..., help="Its layers, in order.")
     doubt: str = option(
-        "", help="Why it may take less than that.", pattern=r"^[^\x00-\x1f]{0,400}$"
+        "", help="Why it may take less than is counted.", pattern=r"^[^\x00-\x1f]{0,400}$"
     )
-    rules: int = option(1, help="By which rules the header was read.", ge=1, le=RULES)
+    rules: int = option(1, help="Version of the rules that read the header.", ge=1, le=RULES)
 
     @model_validator(mode="after")
     def _bounded(self) -> Dims:
@@ -69,7 +69,7 @@ class Dims(Section):
 
     @property
     def stale(self) -> bool:
-        """Whether it is to be read anew, as it may say too much."""
+        """Whether the header should be read again, as the dimensions may be too large."""
         return self.rules < RULES and self.arch not in EXACT_BEFORE
 
     @property
@@ -100,7 +100,7 @@ class Dims(Section):
 
 
 def dims_of(model: Geometry) -> Dims:
-    """What to keep of these dimensions."""
+    """Return these dimensions in the form that is stored."""
     return Dims(
         arch=model.arch,
         embedding=model.embedding,

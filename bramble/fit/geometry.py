@@ -1,4 +1,4 @@
-"""What of a model its memory depends on, read from its header as the pinned llama.cpp reads it.
+"""The dimensions that a model's memory depends on, read from its header as the pinned llama.cpp does.
 
 Per-layer values follow `llama_model_base::load_hparams` (src/llama-model.cpp); what differs between
 architectures is in architectures.py and layers.py.
@@ -28,11 +28,11 @@ class Geometry:
     layers: tuple[Layer, ...]
     weights: Weights
     doubt: str = ""
-    """Why what it keeps of a conversation is at most what is counted; empty where it is exactly that."""
+    """Why the counted cache is an upper bound; empty where it is exact."""
 
     @property
     def compared(self) -> bool:
-        """Whether the tests hold this architecture's buffer too against llama.cpp."""
+        """Whether tests compare this architecture's compute buffer too with llama.cpp's."""
         return self.arch in COMPARED
 
 
@@ -68,7 +68,7 @@ def _lazily(arch: str, sums: Weights) -> str:
 
 
 def _served(read: Keys) -> None:
-    """Refuse a model that is no model of its own."""
+    """Raise GeometryError for a draft model."""
     if read.arch in DRAFTS:
         raise GeometryError(
             f"The file is a draft model ({read.arch}): it proposes tokens to another model, and is not "
@@ -77,7 +77,7 @@ def _served(read: Keys) -> None:
 
 
 def _embedding(header: Header, read: Keys) -> tuple[int, int]:
-    """Return the vocabulary's size and the embedding's width, by the matrix that holds them."""
+    """Return the vocabulary's size and the embedding's width, by the shape of its matrix."""
     found = next((one for one in header.tensors if one.name == "token_embd.weight"), None)
     if found is None or len(found.shape) != 2:
         raise GeometryError("The file has no token embedding: it is no language model.")

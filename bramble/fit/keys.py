@@ -11,7 +11,7 @@ NUMBER_LIMIT = 1 << 31
 
 
 class GeometryError(GgufError):
-    """A header that is well formed and yet does not describe a model that llama.cpp can run."""
+    """A well-formed header that does not describe a model that llama.cpp can run."""
 
 
 class Keys:
@@ -31,7 +31,7 @@ class Keys:
     def number(
         self, key: str, default: int | None = None, *, least: int = 1, limit: int = NUMBER_LIMIT
     ) -> int:
-        """Return a number that holds for the whole model."""
+        """Return a number for the whole model; raise GeometryError where it is out of bounds."""
         return self._checked(key, self.metadata.get(f"{self.arch}.{key}", default), least, limit)
 
     def size(self, key: str, default: int = 0) -> int:
@@ -39,7 +39,7 @@ class Keys:
         return self.number(key, default, least=0)
 
     def each(self, key: str, default: int | None = None) -> list[int]:
-        """Return a number for each layer, of an array as long as there are layers."""
+        """Return a number for each layer; raise GeometryError for an array of another length."""
         value = self.metadata.get(f"{self.arch}.{key}", default)
         values = value if isinstance(value, tuple) else (value,) * self.layers
         if len(values) != self.layers:
@@ -56,7 +56,7 @@ class Keys:
         return found
 
     def flags(self, key: str) -> list[bool] | None:
-        """Return a yes or no for each layer, where the file has an array; what it lacks is no."""
+        """Return a yes or no for each layer where the file has an array, padded with no; else None."""
         value = self.metadata.get(f"{self.arch}.{key}")
         if not isinstance(value, tuple):
             return None

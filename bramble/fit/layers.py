@@ -1,7 +1,7 @@
 """What each layer of a model keeps for a token and for a conversation, as llama.cpp's loaders decide it.
 
-Where they are not known, or not computed here, `doubt` says why, and what is counted is the most that
-it can be: keys and values of every layer for every token, and every state.
+Where they are not known, or not computed here, `doubt` says why, and an upper bound is counted: keys
+and values of every layer for every token, and every state.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Layers:
-    """All layers, the width of their windows, and why what they keep is the most and not exact."""
+    """All layers, the width of their windows, and why what they keep is an upper bound, not exact."""
 
     each: tuple[Layer, ...]
     window: int
@@ -35,7 +35,7 @@ class Layers:
 
 @dataclass(frozen=True)
 class _Heads:
-    """Query and KV heads of each layer, and the widths of keys and values, fully seen or windowed."""
+    """Query and KV heads of each layer, and the widths of keys and values, without and with a window."""
 
     query: list[int]
     groups: list[int]
@@ -85,7 +85,7 @@ def _heads(read: Keys, embedding: int) -> _Heads:
     query = read.each("attention.head_count", 0)
     given = read.has("attention.head_count_kv")
     groups = read.each("attention.head_count_kv") if given else query
-    # Without heads in the first layer the loader takes no widths, but plamo2's reads them again.
+    # Without heads in the first layer the loaders read no widths, except plamo2's.
     heads = query[0] or read.arch not in known.KNOWN
     usual = embedding // max(query[0], 1) if heads else 0
     reads = heads or read.arch == "plamo2"
@@ -102,7 +102,7 @@ def _heads(read: Keys, embedding: int) -> _Heads:
 
 
 def _trunk(read: Keys) -> int:
-    """Return how many layers there are without those for drafts."""
+    """Return the number of layers without the draft layers."""
     return max(read.layers - read.size("nextn_predict_layers"), 0)
 
 
@@ -137,7 +137,7 @@ def _windows(read: Keys) -> tuple[int, list[bool], str]:
 
 
 def _pattern(read: Keys, rule: known.Windows) -> list[bool]:
-    """Return which layers have a window where the file has a period of them, or none."""
+    """Return which layers have a window, by the file's period or the architecture's."""
     every = read.size("attention.sliding_window_pattern", rule.every)
     full = 0 if rule.full_first else every - 1
     trunk = _trunk(read)
@@ -180,7 +180,7 @@ def _cached(read: Keys, layer: int, recurrent: bool, width: int) -> bool:
 
 
 def _latent(read: Keys) -> bool:
-    """Return whether the keys hold the values too."""
+    """Return whether the keys hold the values too (MLA)."""
     sizes = (read.size(f"attention.{part}_length_mla") for part in ("key", "value"))
     return read.arch in known.LATENT and all(sizes)
 
@@ -191,7 +191,7 @@ def _key(read: Keys, heads: _Heads, layer: int, windowed: bool) -> int:
     if read.arch not in known.KNOWN:
         width = max(heads.key, heads.key_windowed)
     if read.arch in known.CANNOT_COUNT:
-        # Whole, and compressed to a quarter at most.
+        # Uncompressed, and a copy compressed to a quarter at most.
         return width * heads.groups[layer] * 2 + read.size("attention.indexer.key_length")
     return width * heads.groups[layer] + _indexer(read, layer)
 
@@ -203,7 +203,7 @@ def _value(read: Keys, heads: _Heads, layer: int, windowed: bool) -> int:
     width = heads.value_windowed if windowed else heads.value
     if read.arch not in known.KNOWN:
         width = max(heads.value, heads.value_windowed)
-    # The cache of an indexer has values as wide as a head's, but qwen4exp's.
+    # An indexer's cache has values as wide as a head's, except qwen4exp's.
     indexed = read.arch != "qwen4exp" and _own_indexer(read, layer)
     return width * heads.groups[layer] + (heads.value if indexed else 0)
 
@@ -217,7 +217,7 @@ def _indexer(read: Keys, layer: int) -> int:
 
 
 def _own_indexer(read: Keys, layer: int) -> bool:
-    """Return whether a layer has an indexer of its own, and does not go by another layer's."""
+    """Return whether a layer has its own indexer, instead of using another layer's."""
     arch = read.arch
     if arch not in known.INDEXED:
         return False
@@ -264,7 +264,7 @@ def _layer_state(read: Keys, layer: int, state: int, embedding: int) -> int:
 
 
 def _repeated(read: Keys, heads: _Heads, each: list[Layer]) -> list[Layer]:
-    """Return the layers as computed: nanbeige goes through them again, graniteswitch has a router."""
+    """Return the layers as computed: nanbeige runs them several times, graniteswitch adds a router."""
     if read.arch == "nanbeige":
         return each * read.number("num_loops", 1, limit=max(512 // len(each), 1))
     if read.arch == "graniteswitch":

@@ -2,7 +2,7 @@
 
 The formulas are those of the pinned llama.cpp: the cache of src/llama-kv-cache*.cpp and
 src/llama-memory-recurrent.cpp to the byte, the compute buffer as the largest of the moments that
-ggml's allocator has to provide for, which tests hold against `llama-fit-params`.
+ggml's allocator must provide for, which tests compare with `llama-fit-params`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bramble.models.gguf import TYPES, Type
 # Both sizes are padded by llama.cpp (src/llama-context.cpp, src/llama-kv-cache-iswa.cpp).
 CELLS = 256
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"]
-"""What the pinned llama-server takes for -ctk and -ctv."""
+"""The values that the pinned llama-server accepts for -ctk and -ctv."""
 
 _BY_NAME = {kind.name.lower(): kind for kind in TYPES.values()}
 _F32 = 4
@@ -26,7 +26,7 @@ _MASK = 2
 
 @dataclass(frozen=True)
 class Request:
-    """How a model is to be served."""
+    """How a model is served."""
 
     ctx: int
     slots: int = 1
@@ -38,18 +38,18 @@ class Request:
 
     @property
     def cells(self) -> int:
-        """Tokens of one conversation, as llama.cpp rounds them up."""
+        """The tokens of one conversation, as llama.cpp rounds them up."""
         return _padded(_padded(self.ctx) // self.slots)
 
     @property
     def tokens(self) -> int:
-        """Tokens computed at once."""
+        """The tokens computed at once."""
         most = min(self.cells * self.slots, self.ubatch)
         return -(-most // self.slots) * self.slots
 
 
 def kv_bytes(model: Geometry, request: Request) -> int:
-    """Keys and values of every token, and the recurrent state of every conversation."""
+    """Return the bytes of all keys and values, and of every conversation's recurrent state."""
     key, value = _BY_NAME[request.type_k], _BY_NAME[request.type_v]
     kept = sum(
         _cells(model, layer, request) * (_bytes(key, layer.key) + _bytes(value, layer.value))
@@ -59,7 +59,7 @@ def kv_bytes(model: Geometry, request: Request) -> int:
 
 
 def compute_bytes(model: Geometry, request: Request) -> int:
-    """The compute buffer: the most that any moment of a prompt's computation needs at once.
+    """Return the compute buffer: the most that any moment of a prompt's computation needs.
 
     llama-fit-params reserves room for the logits of a whole micro-batch, and so does this;
     llama-server asks for one token's in a conversation and takes less.
@@ -78,7 +78,7 @@ def compute_bytes(model: Geometry, request: Request) -> int:
 
 
 def checkpoint_bytes(model: Geometry, request: Request) -> int:
-    """Copies of what cannot be rolled back, which llama-server keeps for later turns.
+    """Return the copies of what cannot be rolled back, which llama-server keeps for later turns.
 
     There are --ctx-checkpoints of them for each conversation (32 by default), each with the windows
     and the recurrent states; a model that has neither makes none.

@@ -1,4 +1,4 @@
-"""A model by what a person calls it: a file, an address, or a name of the inventory."""
+"""A model as a person names it: a file, an address, or a name of the inventory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAME = re.compile(rf"^{catalogue.NAME}(:{catalogue.QUANT})?$")
 
 
 def dimensions(model: str, folder: Path, hub: Hub) -> Geometry:
-    """The model's dimensions, from the lock where it has them, else from its header."""
+    """Return the model's dimensions, from the lock where it has them, else from its header."""
     if re.match(r"https?://", model, re.IGNORECASE):
         return geometry(source.header(model))
     if is_name(model):
@@ -24,7 +24,7 @@ def dimensions(model: str, folder: Path, hub: Hub) -> Geometry:
 
 
 def is_name(model: str) -> bool:
-    """Whether it is a name of the inventory's, and no file and no address."""
+    """Return whether it is a name of the inventory, and neither a file nor an address."""
     return bool(_NAME.fullmatch(model)) and not model.endswith(".gguf") and not Path(model).exists()
 
 

@@ -1,4 +1,4 @@
-"""A model's header from where the model is: a file, or an address of which only the start is read."""
+"""A model's header from a file, or from the start of an address."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 FIRST_BYTES = 64 << 10
 LIMIT_BYTES = 16 << 20
-"""No more is read of an address."""
+"""The most that is read from an address."""
 DEADLINE_S = 60
-"""Longer is not read: one that sends a byte now and then never runs into a timeout of its own."""
+"""The longest reading of an address; one that sends a byte now and then never runs into a timeout."""
 
 _HOPS = 5
 _CONTENT_RANGE = re.compile(r"\s*bytes\s+0-\d+/(\d+|\*)\s*", re.IGNORECASE)
@@ -35,7 +35,7 @@ _ANSWERS = {
 
 
 class _Nobody:
-    """Shows nothing; without an auth of its own, requests would take a password from ~/.netrc."""
+    """An auth that sends nothing; without one, requests would send a password from ~/.netrc."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         return request
@@ -46,7 +46,7 @@ class SourceError(Exception):
 
 
 def header(model: str, auth: Auth | None = None) -> Header:
-    """The header of a model file, by its path or its http(s) address."""
+    """Return the header of a model, by path or http(s) address; raise SourceError or GgufError."""
     if re.match(r"https?://", model, re.IGNORECASE):
         return _of_url(model, auth or _Nobody())
     return _of_file(Path(model))
@@ -98,13 +98,13 @@ def _of_url(url: str, auth: Auth) -> Header:
 
 
 def of_pieces(more: Callable[[int], bytes], size: Callable[[], int | None]) -> Header:
-    """The header of what comes piece by piece; how long the whole is may be known after the first."""
+    """Return the header from pieces; `size` is called for the file's size after that."""
     found = _parse(more, LIMIT_BYTES)
     return _whole(found, size())
 
 
 def _pieces(answer: requests.Response, shown: str) -> Callable[[int], bytes]:
-    """What gives the next bytes of an answer as they arrive, until the time is over."""
+    """Return a function that reads an answer's next bytes as they arrive, until the deadline."""
     ends = time.monotonic() + DEADLINE_S
 
     def more(_size: int) -> bytes:
@@ -120,7 +120,7 @@ def _pieces(answer: requests.Response, shown: str) -> Callable[[int], bytes]:
 
 
 def _shown(url: str) -> str:
-    """The address without what may be a secret in it."""
+    """Return the address without query and fragment; raise SourceError for one with a password."""
     try:
         parts = urlsplit(url)
         place, user = parts.netloc, parts.username
@@ -135,7 +135,7 @@ def _shown(url: str) -> str:
 
 
 def _size(answer: requests.Response, shown: str) -> int | None:
-    """The whole file's size, where the answer tells it; an end where it is not the file's start."""
+    """Return the file's size, where the answer has it; raise SourceError for another part of it."""
     code = answer.status_code
     if code == 206:
         told = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
@@ -148,13 +148,13 @@ def _size(answer: requests.Response, shown: str) -> int | None:
             means = f"it has had too many questions; try again {later(answer)}"
         raise SourceError(f"{shown} answers {code} {answer.reason}: {means}.")
     length = answer.headers.get("Content-Length", "")
-    # Of packed content the length is not the file's.
+    # The length of compressed content is not the file's.
     packed = answer.headers.get("Content-Encoding", "identity") not in ("", "identity")
     return int(length) if length.isdecimal() and not packed else None
 
 
 def _parse(read: Callable[[int], bytes], limit: int) -> Header:
-    """The header, from as few bytes as it takes."""
+    """Parse the header from as few bytes as it needs."""
     data, want = bytearray(), FIRST_BYTES
     while True:
         while len(data) < want and (piece := read(want - len(data))):
@@ -176,7 +176,7 @@ def _parse(read: Callable[[int], bytes], limit: int) -> Header:
 
 
 def _whole(found: Header, size: int | None) -> Header:
-    """The header of a file that is not cut off."""
+    """Return the header; raise SourceError where the file is shorter than it describes."""
     if size is not None and size < found.file_bytes:
         raise SourceError(
             f"The file has {size} bytes, and its header describes {found.file_bytes}: it is cut off. "

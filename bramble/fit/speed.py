@@ -1,8 +1,9 @@
-"""How fast a model can be on a board: each token reads its weights once, and memory has a speed.
+"""How fast a model can be on a board: each token reads its weights once, at the speed of the memory.
 
 The figures of boards are published ones; `bramble bench` measures a node's own. The bound is what a
-board's memory gives at most, the usual band what published runs of llama.cpp and Ollama moved (tokens/s
-times the file's size). Prefill computes rather than reads, so its range goes by the number of weights.
+board's memory gives at most, the usual band what published runs of llama.cpp and Ollama moved
+(tokens/s times the file's size). Prefill computes rather than reads, so its range depends on the
+number of weights.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from bramble.fit.memory import Request, kv_bytes
 
 GB = 1e9
 CACHED_BYTES = 16 << 20
-"""A model of which a token reads less may lie in a processor's caches, and has no such bound."""
+"""A model whose tokens read less than this may lie in the processor's caches, and has no such bound."""
 
 FAR_BELOW = 0.75
-"""A speed below this share of the usual band's lower end wants an explanation."""
+"""A speed below this share of the usual band's lower end needs an explanation."""
 
-# Of a bandwidth that was measured on the node, what generation moves of it: 3.15 of 5.56 GB/s on a
-# Pi 4 and 9.3 of 17.1 on a Pi 5 at least, by the figures below.
+# The share of a measured bandwidth that generation uses at least: 3.15 of 5.56 GB/s on a Pi 4 and
+# 9.3 of 17.1 on a Pi 5, by the figures below.
 USUAL_SHARE = 0.54
 
 FROM_DISK = (
@@ -33,7 +34,10 @@ FROM_DISK = (
 
 @dataclass(frozen=True)
 class Bandwidth:
-    """A board's memory in GB/s, and 10^9 weights multiplied in a second for a prompt; with sources."""
+    """A board's memory in GB/s, with the sources of its figures.
+
+    `prefill` is in 10^9 weights multiplied per second for a prompt.
+    """
 
     bound: float
     bound_source: str
@@ -74,15 +78,15 @@ FAMILY: Mapping[str, str] = {
     "cm5": "pi5",
     "pi500": "pi5",
 }
-"""Boards with the same memory, by the kind that their revision code tells."""
+"""Boards with the same memory, by the kind in their revision code."""
 
 
 BUS_GB_S: Mapping[str, float] = {"pi4": 12.8, "pi5": 17.1}
-"""What the bus between processor and memory transfers at most; no measurement gives more."""
+"""The most that the bus between processor and memory transfers; no measurement can exceed it."""
 
 
 def family(kind: str) -> str:
-    """The boards that a board's kind, or a board's name such as pi4-8g, belongs to; empty for others."""
+    """Return the family of a board's kind, or of a name such as pi4-8g; empty for other boards."""
     return FAMILY.get(kind.partition("-")[0], "")
 
 
@@ -92,7 +96,7 @@ def measured(
     kind: str = "",
     cached_bytes: int = CACHED_BYTES,
 ) -> Bandwidth:
-    """The bound that was measured on a node; what is usual for its kind stays the published band."""
+    """Return the bound measured on a node, with the published usual band of its kind."""
     published = PUBLISHED.get(family(kind))
     if published and published.usual[0] < gb_s:
         low, high = published.usual
@@ -109,7 +113,7 @@ def measured(
 
 @dataclass(frozen=True)
 class Speed:
-    """Tokens in a second, and what they follow from; `full` is with a full context."""
+    """Tokens per second, and what they follow from; `full` is with a full context."""
 
     bytes_per_token: int
     bytes_per_token_full: int
@@ -124,7 +128,7 @@ class Speed:
 
 
 def speed(model: Geometry, bandwidth: Bandwidth, request: Request) -> Speed:
-    """The bound and the usual band of generation, and the range of prefill."""
+    """Compute the bound and the usual band of generation, and the range of prefill."""
     read = model.weights.active_bytes
     full = read + kv_bytes(model, replace(request, slots=1))
     bounded = read >= bandwidth.cached_bytes
@@ -145,7 +149,7 @@ def speed(model: Geometry, bandwidth: Bandwidth, request: Request) -> Speed:
 
 @dataclass(frozen=True)
 class Claim:
-    """What is to be thought of a figure that somebody gives."""
+    """The verdict on a figure that somebody gives."""
 
     tokens_per_s: float
     needs_gb_s: float
@@ -154,7 +158,7 @@ class Claim:
 
 
 def judge(tokens_per_s: float, found: Speed, fits: bool, why: str | None = None) -> Claim:
-    """A speed of generation against the bound and the usual band; `why` a low one is, where known."""
+    """Compare a speed of generation with the bound and the usual band; `why` explains a low one."""
     needs = tokens_per_s * found.bytes_per_token / GB
     takes = f"{tokens_per_s:g} tokens/s read {needs:.1f} GB/s"
     if found.most is None or found.usual is None:
@@ -181,7 +185,7 @@ def judge(tokens_per_s: float, found: Speed, fits: bool, why: str | None = None)
 
 
 def _causes(found: Speed) -> str:
-    """What makes a node slow, the likeliest first."""
+    """Name what makes a node slow, the most likely first."""
     causes = [
         "throttled by heat or a weak supply (`vcgencmd get_throttled`; power.* of `bramble verify`)",
         "memory short and swapping (serving.memory_is_enough, /proc/pressure/memory)",
@@ -199,5 +203,5 @@ def _band(band: tuple[float, float], per_token: int) -> tuple[float, float]:
 
 
 def _round(value: float) -> float:
-    """Two digits that count: no more is known."""
+    """Round to two significant digits: no more is known."""
     return float(f"{value:.2g}") if value < 100 else float(round(value))

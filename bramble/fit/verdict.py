@@ -1,10 +1,10 @@
-"""Whether a model fits: what llama-server takes for it, against what a node has for it.
+"""Whether a model fits: what llama-server takes for it, compared with what a node has for it.
 
-Where only the most that it can take is known, and the node has less than that but as much as the
-weights, it cannot be told.
+Where only an upper bound is known, and the node has less than that but as much as the weights, the
+answer is unknown.
 
-Only memory counts. zram and swap are left out: each token needs the weights again. Mapped ones never
-go there, they are read from the disk each time; copied ones hardly compress (docs/roles/memory.md).
+Only memory counts. zram and swap are left out: each token needs the weights again. Mapped weights are
+never swapped but read from the disk each time; copied ones hardly compress (docs/roles/memory.md).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from bramble.fit.geometry import Geometry
 from bramble.fit.memory import CELLS, Request, checkpoint_bytes, compute_bytes, kv_bytes
 
 SYSTEM_MIB = 256
-"""For the kernel, the services of Raspberry Pi OS Lite, an SSH session and a deploy."""
+"""The reserve for the kernel, the services of Raspberry Pi OS Lite, an SSH session and a deploy."""
 
 SERVER_MIB = 96
-"""For llama-server itself: its program, the vocabulary, requests and answers."""
+"""The reserve for llama-server itself: its program, the vocabulary, requests and answers."""
 
 KERNEL_PERCENT = 2
-"""For what the kernel keeps free and what grows with the memory."""
+"""The reserve for what the kernel keeps free and what grows with the memory."""
 
 TIGHT_PERCENT = 5
 """A model that leaves less of the node's memory than this fits tightly."""
@@ -39,11 +39,10 @@ NO_CAPACITY = (
 
 @dataclass(frozen=True)
 class Room:
-    """A node as far as a model's fit depends on it.
+    """A node, as far as a model's fit depends on it.
 
-    `repacks` is whether its processor has the dot product for which weights are copied into another
-    order; where that is not known, it counts as one that has. `others_mib` is for other
-    programs, an agent say.
+    `repacks` says whether its processor has the dot product for which weights are copied into another
+    order, and is true where that is unknown. `others_mib` is for other programs, such as an agent.
     """
 
     memory_mib: int
@@ -53,18 +52,18 @@ class Room:
 
     @property
     def reserve_mib(self) -> int:
-        """What is not for the model."""
+        """The memory that is not for the model."""
         kernel_mib = self.memory_mib * KERNEL_PERCENT // 100
         return SYSTEM_MIB + SERVER_MIB + kernel_mib + self.others_mib
 
     @property
     def available_mib(self) -> int:
-        """What is left for the model."""
+        """The memory that is left for the model."""
         return max(self.memory_mib - self.reserve_mib, 0)
 
 
 def room_of(board: Board, others_mib: int = 0) -> Room:
-    """The room of a node that was looked at."""
+    """Return the room of a node that was looked at."""
     return Room(board.memory_mib, board.cores, board.repacks, others_mib)
 
 
@@ -89,7 +88,7 @@ Verdict = Literal["yes", "tight", "no", "unknown"]
 class Fit:
     """The answer. Every part is rounded up to whole MiB; `total_mib` is the sum of the first four.
 
-    With a `doubt` they are the most that it can be. `beyond` tells of a context that is not used.
+    With a `doubt` they are upper bounds. `beyond` is about a context longer than the model can use.
     """
 
     verdict: Verdict
@@ -108,12 +107,12 @@ class Fit:
 
 
 def request_for(model: Geometry, ctx: int | None) -> Request:
-    """How the model is to be served: with this context, or with bramble's usual one."""
+    """Return how the model is served: with this context, or with bramble's default."""
     return Request(ctx=ctx or min(DEFAULT_CTX, model.ctx_train))
 
 
 def fit(model: Geometry, room: Room, request: Request) -> Fit:
-    """Whether the model fits this node, served like this."""
+    """Decide whether the model fits this node, served like this."""
     parts = _parts(model, request)
     total, largest = sum(parts), max_ctx(model, room, request)
     verdict = _verdict(model, room, total)
@@ -136,7 +135,7 @@ def fit(model: Geometry, room: Room, request: Request) -> Fit:
 
 
 def beyond(ctx_train: int, request: Request) -> str:
-    """Return what is to be said of a context that the model was not trained for, or nothing.
+    """Return what to say of a context that the model was not trained for; empty where it was.
 
     llama-server takes its memory, warns and caps it (`n_ctx_slot` of tools/server/server-context.cpp).
     """
@@ -154,7 +153,7 @@ def beyond(ctx_train: int, request: Request) -> str:
 
 
 def max_ctx(model: Geometry, room: Room, request: Request) -> int:
-    """The largest context that fits, at most the one the model was trained for; 0: none does."""
+    """Return the largest context that fits, at most the one the model was trained for; 0 for none."""
 
     def fits(ctx: int) -> bool:
         return sum(_parts(model, replace(request, ctx=ctx))) <= room.available_mib
@@ -170,7 +169,7 @@ def max_ctx(model: Geometry, room: Room, request: Request) -> int:
 
 
 def _parts(model: Geometry, request: Request) -> tuple[int, int, int, int]:
-    """Weights, keys and values, compute buffer, and copies for later turns, in MiB."""
+    """Return weights, keys and values, compute buffer, and copies for later turns, in MiB."""
     return (
         _mib(model.weights.file_bytes),
         _mib(kv_bytes(model, request)),
@@ -184,7 +183,7 @@ def _verdict(model: Geometry, room: Room, total: int) -> Verdict:
         needed = model.weights.file_bytes - model.weights.lazy_bytes
         sure = not model.doubt or _mib(needed) > room.available_mib
         return "no" if sure else "unknown"
-    # The kernel may drop the file's copy of a tied embedding, but only if something wants its place.
+    # The kernel may drop the file's copy of a tied embedding, but only under memory pressure.
     twice = _mib(model.weights.twice_bytes) if room.repacks else 0
     spare = room.available_mib - total - twice
     roomy = spare * 100 >= room.memory_mib * TIGHT_PERCENT
@@ -235,7 +234,7 @@ def _uncompared(model: Geometry) -> str:
 
 
 def _flags(room: Room, request: Request, cache_mib: int) -> tuple[str, ...]:
-    """What tells llama-server to take what was counted, each flag followed by its value."""
+    """Return llama-server's flags for what was counted, each followed by its value."""
     flags = {
         "-c": request.ctx,
         "-np": request.slots,

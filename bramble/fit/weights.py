@@ -1,4 +1,4 @@
-"""A model's tensors in sum: what they take, and what of them one token needs."""
+"""The sums over a model's tensors: what they take, and what one token needs of them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from bramble.models.gguf import Tensor
 
-# Types that Arm's dotprod kernels want in another order (ggml-cpu/repack.cpp): such weights are
-# copied out of the mapped file into memory of the process.
+# Types that Arm's dotprod kernels need in another order (ggml-cpu/repack.cpp): such weights are copied
+# from the mapped file into memory of the process.
 REPACKED = frozenset({"Q4_0", "Q4_K", "Q5_K", "Q6_K", "Q8_0", "IQ4_NL", "MXFP4", "Q1_0"})
 _EMBEDDING = "token_embd.weight"
 _TABLE = "per_layer_token_embd.weight"
-# Of these a token takes one row.
+# Tables of which a token reads one row.
 _LOOKED_UP = frozenset({_EMBEDDING, _TABLE})
-# Larger tables are read a row at a time by themselves (`lazy_read::add` of src/llama-model-loader.cpp).
+# Larger tables are read a row at a time (`lazy_read::add` of src/llama-model-loader.cpp).
 LAZY_FROM_BYTES = 4 << 30
 
 
@@ -22,11 +22,11 @@ LAZY_FROM_BYTES = 4 << 30
 class Weights:
     """All tensors of a model.
 
-    `active_bytes` and `active_elements` are those that one token is multiplied with: of a mixture of
-    experts the chosen ones, of tables that are looked up none. `repacked_bytes` is what a processor
-    with dotprod copies out of the file, and `twice_bytes` what of that stays there besides: a token
-    embedding that is the output too is looked up in the file and multiplied from the copy. `lazy_bytes`
-    are read from the file a row at a time, and need not lie in memory.
+    `active_bytes` and `active_elements` are those that one token is multiplied with: the chosen
+    experts of a mixture, and no tables that are looked up. `repacked_bytes` is what a processor with
+    dotprod copies out of the file, and `twice_bytes` the part of it that also stays in the file: a
+    token embedding that is the output too is looked up in the file and multiplied from the copy.
+    `lazy_bytes` are read from the file a row at a time, and need not lie in memory.
     """
 
     file_bytes: int
@@ -38,7 +38,7 @@ class Weights:
 
 
 def weights(tensors: Sequence[Tensor], experts_used: int) -> Weights:
-    """The sums over a header's tensors."""
+    """Sum up a header's tensors."""
     tied = all(tensor.name != "output.weight" for tensor in tensors)
     active = [_active(tensor, experts_used, tied) for tensor in tensors]
     copied = [
@@ -66,14 +66,14 @@ def weights(tensors: Sequence[Tensor], experts_used: int) -> Weights:
 
 
 def _is_output(tensor: Tensor, tied: bool) -> bool:
-    """Whether the token embedding is the output's matrix too."""
+    """Return whether the token embedding is the output's matrix too."""
     return tied and tensor.name == _EMBEDDING
 
 
 def _active(tensor: Tensor, experts_used: int, tied: bool) -> int:
-    """What of a tensor is read for one token."""
+    """Return the bytes of a tensor that are read for one token."""
     if tensor.name in _LOOKED_UP and not _is_output(tensor, tied):
         return 0
-    if "_exps." in tensor.name and experts_used:
+    if "_exps." in tensor.name and tensor.shape and experts_used:
         return tensor.nbytes * min(experts_used, tensor.shape[-1]) // max(tensor.shape[-1], 1)
     return tensor.nbytes

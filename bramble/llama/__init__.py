@@ -1,1 +1,1 @@
-"""llama.cpp: which commit is pinned, its releases, the store of builds, the builder and the race."""
+"""llama.cpp: the pinned commit, its releases, the store of builds, the builder and the race."""

@@ -1,4 +1,4 @@
-"""Build releases on this computer for nodes of another processor or of the same, into the store."""
+"""Builds releases on this computer, natively or cross-compiled, into the store."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from bramble.remote import program
 from bramble.steps import Upload
 from bramble.system.parse import cpuinfo
 
-# CMake needs the processor's name besides the compilers': it selects Arm's sources by it. Programs are
-# taken from this computer, everything that is linked from the target's folders.
+# CMake needs the processor's name besides the compilers', as it selects Arm's sources by it. It finds
+# programs on this computer, and all that is linked in the target's folders.
 _TOOLCHAIN = """\
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
@@ -37,14 +37,15 @@ _MACHINES = {"aarch64": "arm64", "x86_64": "amd64"}
 
 
 class BuilderError(Exception):
-    """A build that this computer cannot make; its text says what to do."""
+    """A build that this computer cannot make; the text says what to do."""
 
 
 def board_for(soc: str, part: str | None, cores: int, memory_mib: int) -> Board:
-    """A board of this processor, as far as the engine's plan depends on it.
+    """Return a board with this processor, as far as the engine's plan depends on it.
 
-    An Arm part number stands for all of its like. x86-64 is known by its features, which are this
-    computer's: a node with other ones gets another release.
+    An Arm part number stands for all boards that have it. x86-64 is described by its features, which
+    are this computer's: a node with other features gets another release. Raise BuilderError for a
+    processor that this computer cannot build for.
     """
     arm = part is not None or soc.startswith("arm64")
     said = None if arm else computer.processor()
@@ -70,14 +71,14 @@ def build(
     uploads: Sequence[Upload],
     say: Callable[[str], None],
 ) -> store.StoredRelease:
-    """Run the nodes' own build program here, one at a time, and pack what it installs."""
+    """Run the nodes' own build program here, one build at a time, and add the result to the store."""
     crossed = _MACHINES.get(platform.machine()) != architecture
     _require(crossed)
     home = store.folder()
     home.mkdir(parents=True, exist_ok=True)
     with (home / "lock").open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        # Another build may have made it while this one waited.
+        # Another process may have built it while this one waited.
         found = store.find(query["manifest"]["release"])
         return found or _build(query, crossed, uploads, say)
 
@@ -92,7 +93,7 @@ def _build(
     work = home / "work"
     work.mkdir(exist_ok=True)
     unpacked = home / "unpacked" / query["manifest"]["release"]
-    # The program takes what it was sent away, so it gets copies.
+    # The program removes its uploads, so it gets copies.
     copies = {upload.remote: work / Path(upload.remote).name for upload in uploads}
     for upload in uploads:
         shutil.copyfile(upload.local, copies[upload.remote])
@@ -115,13 +116,13 @@ def _build(
 
 
 def _here(part: Mapping[str, Any], copies: Mapping[str, Path]) -> dict[str, Any]:
-    """A source whose archive lies on this computer instead of on a node."""
+    """Return a source whose archive lies on this computer instead of on a node."""
     copy = copies.get(part.get("upload", ""))
     return {**part, **({"upload": str(copy)} if copy else {})}
 
 
 def _emulator(soc: str) -> list[str] | None:
-    """What runs a crossed program here as on its own processor, where this computer has it."""
+    """Return the command prefix that runs a cross-compiled program here; None without QEMU."""
     names = ("qemu-aarch64-static", "qemu-aarch64")
     found = next((path for name in names if (path := shutil.which(name))), None)
     cpu = soc if soc.startswith("cortex-") else "max"
@@ -129,7 +130,7 @@ def _emulator(soc: str) -> list[str] | None:
 
 
 def _require(crossed: bool) -> None:
-    """Refuse to begin without the programs that a build calls."""
+    """Raise BuilderError where this computer lacks a program that a build calls."""
     if not computer.is_linux():
         raise BuilderError(
             f"nodes' llama.cpp is compiled on Linux, this is {computer.name()}: leave engine.recipe at "
@@ -148,7 +149,7 @@ def _require(crossed: bool) -> None:
 
 
 def _run(text: str, log: Path, say: Callable[[str], None]) -> None:
-    """Run the program niced; what it tells goes to `say`, and all of its output to the log."""
+    """Run the program niced; its progress goes to `say`, and all of its output to the log."""
     with (
         log.open("w", encoding="utf-8") as file,
         subprocess.Popen(

@@ -1,7 +1,7 @@
-"""The lock `engine.lock`: what commands decided about what hosts run, so that every deploy goes by it.
+"""The lock `engine.lock`: decisions of commands about what hosts run, which every deploy follows.
 
-commit    the commit that `bramble upgrade --to` brought to the whole fleet
-rolling   a roll that is not over: its commit, and the hosts that have it or are getting it
+commit    the commit that `bramble upgrade --to` rolled out to the whole fleet
+rolling   a rollout that is not over: its commit, and the hosts that have it or are getting it
 variants  the variant that `bramble engine race` found to be the fastest, by processor
 hosts     the release that `bramble rollback` went back to, by host, until `bramble upgrade`
 models    the model that `bramble model rollback` went back to, by host, and instead of which one
@@ -25,11 +25,11 @@ from bramble.settings import Section, option
 FILE = "engine.lock"
 _KEYS = ("commit", "rolling", "variants", "hosts", "models")
 _COMMIT = r"^[0-9a-f]{40}$"
-# A word of a command line of systemd's, and a file's name.
+# Valid as an unquoted word of ExecStart=, and as a file's name.
 MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+@=,~()-]{0,99}$"
 _HEAD = """\
-# Written by `bramble upgrade`, `rollback`, `model rollback` and `engine race`; deploys go by it. Keep it
-# with the inventory. To take a decision back, run the command again or delete its lines.
+# Written by `bramble upgrade`, `rollback`, `model rollback` and `engine race`; deploys follow it. Keep
+# it with the inventory. To undo a decision, run the command again or delete its lines.
 """
 S = TypeVar("S", bound=Section)
 
@@ -50,13 +50,13 @@ class Held(Section):
     sha256: str = option(..., help="The file's sha256.", pattern=r"^[0-9a-f]{64}$")
     instead_of: str = option(
         ...,
-        help="The sha256 of the inventory's model then; with another one there this says nothing.",
+        help="The sha256 of the inventory's model then; with another model there, this has no effect.",
         pattern=r"^[0-9a-f]{64}$",
     )
 
 
 class Variant(Section):
-    """The variant that won on one processor, and where that was measured."""
+    """The variant that won on one processor, and where it was measured."""
 
     variant: str = option(..., help="The variant.", pattern=r"^[a-z][a-z0-9]*$")
     host: str | None = option(None, help="The host that it was measured on.")
@@ -66,7 +66,7 @@ class Variant(Section):
 
 
 class Rolling(Section):
-    """A commit on its way through the fleet."""
+    """A commit that is being rolled out to the fleet."""
 
     commit: str = option(..., help="The commit.", pattern=_COMMIT)
     hosts: tuple[str, ...] = option((), help="The hosts that have it, or are getting it.")
@@ -74,7 +74,7 @@ class Rolling(Section):
 
 @dataclass(frozen=True)
 class Lock:
-    """All of the lock; an inventory without the file has an empty one."""
+    """The whole lock; an inventory without the file has an empty one."""
 
     commit: str | None = None
     rolling: Rolling | None = None
@@ -83,24 +83,24 @@ class Lock:
     models: Mapping[str, Held] = field(default_factory=dict)
 
     def commit_of(self, host: str) -> str | None:
-        """The commit that a host is to have, None where the inventory alone says it."""
+        """Return the commit that a host is to have; None where the inventory alone decides."""
         if self.rolling and host in self.rolling.hosts:
             return self.rolling.commit
         return self.commit
 
     def with_pin(self, host: str, pin: ReleasePin | None) -> Lock:
-        """The same with this pin of a host, or without one."""
+        """Return the lock with this pin of a host, or without one."""
         others = {name: other for name, other in self.hosts.items() if name != host}
         return replace(self, hosts=others | ({host: pin} if pin else {}))
 
     def with_model(self, host: str, held: Held | None) -> Lock:
-        """The same with a host that stays at this model, or at none."""
+        """Return the lock with a host that stays at this model, or at none."""
         others = {name: other for name, other in self.models.items() if name != host}
         return replace(self, models=others | ({host: held} if held else {}))
 
 
 def read(folder: Path) -> Lock:
-    """The lock of an inventory; raise InventoryError with all that is wrong with it."""
+    """Return the lock of an inventory; raise InventoryError with every problem in it."""
     file = folder / FILE
     if not file.is_file():
         return Lock()
@@ -135,7 +135,7 @@ def _rolling(document: Document, problems: list[Problem]) -> Rolling | None:
 
 
 def _entries(document: Document, key: str, model: type[S], problems: list[Problem]) -> dict[str, S]:
-    """The typed entries of a mapping of names."""
+    """Return the typed entries of a mapping of names."""
     said = document.values.get(key)
     if said is not None and not isinstance(said, dict):
         problems.append(document.problem((key,), f"{key}: {found((), said)}, allowed: a mapping"))
@@ -156,7 +156,7 @@ def _typed(
 
 
 def text(lock: Lock) -> str:
-    """The file's text: the same lock gives the same text."""
+    """Return the file's text: the same lock gives the same text."""
     lines = [_HEAD]
     if lock.commit:
         lines.append(f"commit: {_scalar(lock.commit)}\n")
@@ -178,12 +178,15 @@ def text(lock: Lock) -> str:
 
 
 def _scalar(value: object) -> str:
-    """Text in quotes: digits alone, or with an e among them, would be read as a number."""
+    """Quote text: YAML would parse digits alone, or digits around an e, as a number."""
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
 def write(folder: Path, lock: Lock) -> bool:
-    """Replace the file by one rename; whether anything in it changed. An empty lock needs no file."""
+    """Replace the file by one rename; return whether anything in it changed.
+
+    An empty lock needs no file.
+    """
     file = folder / FILE
     said = text(lock)
     before = file.read_text(encoding="utf-8") if file.is_file() else text(Lock())

@@ -15,7 +15,7 @@ from bramble.steps import Upload
 
 @dataclass(frozen=True, kw_only=True)
 class EngineOutputs(Outputs):
-    """The planned release of llama.cpp: its identity, its folder, and the processor it is for."""
+    """The planned release of llama.cpp: its identity, its folder, and the processor it is built for."""
 
     home: Home
     release: str
@@ -30,7 +30,7 @@ class EngineOutputs(Outputs):
 
 @dataclass(frozen=True, kw_only=True)
 class ServingOutputs(Outputs):
-    """The service that answers, and what it computes with."""
+    """The service that answers, and its computing parameters."""
 
     unit: str
     threads: int
@@ -38,7 +38,7 @@ class ServingOutputs(Outputs):
 
 
 class EngineSettings(Protocol):
-    """What a race and a build on this computer ask of the settings that an engine has."""
+    """What a race and a build on this computer ask of an engine's settings."""
 
     @property
     def recipe(self) -> str:
@@ -56,19 +56,19 @@ class Buildable(Protocol):
 
     @property
     def release(self) -> str:
-        """Its identity."""
+        """The release's identity."""
 
     @property
     def soc(self) -> str:
-        """The processor it is for."""
+        """The processor that it is built for."""
 
     @property
     def uploads(self) -> Sequence[Upload]:
-        """The files of this computer that the build takes."""
+        """The files of this computer that the build needs."""
 
     @property
     def refusal(self) -> str | None:
-        """Why it is not built, None where it may be."""
+        """Why it is not built; None where it may be."""
 
     def build(self, codename: str) -> Mapping[str, Any]:
-        """Return the query of the program build_engine, but for where it works."""
+        """Return the query of the program build_engine, without its working folders."""

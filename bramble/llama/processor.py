@@ -1,4 +1,4 @@
-"""What a processor decides on: the key of its like, and the CMake options of a build for it."""
+"""What a build depends on: the processor's key, and the CMake options for it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from bramble.board import Board
 
 @dataclass(frozen=True)
 class Arm:
-    """An Arm core that is known by name: its part number, and gcc 12's words for it."""
+    """An Arm core known by name: its part number, and gcc 12's -march and -mtune for it."""
 
     part: str
     arch: str
     tune: str
 
 
-# By the processor's key. dotprod is what sets the two apart: the A72 has none, and a build that uses
-# it dies there at its first computation.
+# By the processor's key. The two differ in dotprod: the A72 lacks it, and a build that uses it is killed
+# there by SIGILL at its first computation.
 ARMS = {
     "cortex-a72": Arm("0xd08", "armv8-a+crc", "cortex-a72"),
     "cortex-a76": Arm("0xd0b", "armv8.2-a+crc+crypto+dotprod+fp16", "cortex-a76"),
@@ -29,7 +29,7 @@ GENERIC_ARM = "armv8-a"
 # AMX are compiled with AVX-512 and VNNI only; what they compute is eight bits wide.
 _AVX512 = {"avx512f", "avx512cd", "avx512vl", "avx512dq", "avx512bw"}
 _AMX = {"amx_tile", "amx_int8", "avx512_vnni"} | _AVX512
-_NOT_TOLD = ("GGML_SSE42", "GGML_AMX_TILE")  # system_info has no name for them
+_UNNAMED = ("GGML_SSE42", "GGML_AMX_TILE")  # system_info has no name for them
 X86_OPTIONS = {
     "GGML_SSE42": {"sse4_2"},
     "GGML_F16C": {"f16c"},
@@ -48,7 +48,7 @@ X86_OPTIONS = {
 
 
 def soc_key(board: Board) -> str:
-    """The like that a build serves: a known core's name, else the part number or `x86-64`."""
+    """Return the key of a processor: a known core's name, else the part number or `x86-64`."""
     if board.architecture != "arm64":
         return "x86-64"
     names = [name for name, arm in ARMS.items() if arm.part == board.cpu_part]
@@ -56,10 +56,10 @@ def soc_key(board: Board) -> str:
 
 
 def options(board: Board, recipe: str) -> dict[str, str]:
-    """The instructions to compile for: on Arm gcc's own detection, or by name where it cannot look.
+    """Return the CMake options for a processor's instructions: gcc's detection on Arm, else by name.
 
-    A `cross` build runs elsewhere, where detection would find another processor; and what CMake
-    tries out there under emulation it takes for present when it fails. x86-64 is always by name.
+    A `cross` build runs elsewhere, where detection would find another processor; and under emulation
+    CMake's test programs that fail count as passed. x86-64 is always by name.
     """
     if board.architecture == "arm64":
         return {"GGML_NATIVE": "ON"} if recipe == "native" else _arm_by_name(board)
@@ -77,13 +77,13 @@ def _arm_by_name(board: Board) -> dict[str, str]:
 
 
 def has_dotprod(board: Board) -> bool:
-    """Whether an Arm processor has the instructions that ggml's and KleidiAI's fast kernels need."""
+    """Return whether an Arm processor has the instructions of ggml's and KleidiAI's fast kernels."""
     known = ARMS.get(soc_key(board))
     return "dotprod" in known.arch if known else "asimddp" in board.cpu_features
 
 
 def shown(board: Board, options: Mapping[str, str]) -> tuple[str, ...]:
-    """What llama.cpp's system_info is to name of a build with these options, as far as they tell."""
+    """Return what llama.cpp's system_info must name for a build with these options."""
     native = options.get("GGML_NATIVE") == "ON"
     if board.architecture == "arm64":
         arch = options.get("GGML_CPU_ARM_ARCH", "")
@@ -91,6 +91,6 @@ def shown(board: Board, options: Mapping[str, str]) -> tuple[str, ...]:
         kleidiai = options.get("GGML_CPU_KLEIDIAI") == "ON"
         return (*(["DOTPROD"] if dotprod else []), *(["KLEIDIAI"] if kleidiai else []))
     enabled = [name for name in X86_OPTIONS if options.get(name) == "ON" and not native]
-    if "GGML_AVX512" not in enabled:  # what goes beyond AVX-512 is compiled with it only
+    if "GGML_AVX512" not in enabled:  # extensions of AVX-512 are compiled with it only
         enabled = [name for name in enabled if not name.startswith(("GGML_AVX512", "GGML_AMX"))]
-    return tuple(name.removeprefix("GGML_") for name in enabled if name not in _NOT_TOLD)
+    return tuple(name.removeprefix("GGML_") for name in enabled if name not in _UNNAMED)

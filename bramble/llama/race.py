@@ -12,16 +12,16 @@ from bramble.models.outputs import ModelOutputs
 from bramble.plan import NodePlan
 
 NEEDED = (EngineOutputs, ModelOutputs, ServingOutputs)
-"""What the plan of a node must have for its programs to be run as they serve."""
+"""The outputs that a node's plan needs, so that its programs can run as its service runs them."""
 PLAIN = "plain"
 PROMPT_TOKENS, ANSWER_TOKENS = 128, 32
-"""One turn of a conversation: what is asked, and what is answered."""
+"""One turn of a conversation: the tokens of the prompt and of the answer."""
 COOL_S = 300
-"""How long a board may take to cool before each run: one that starts hot would be held back in it."""
+"""How long a board may cool before each run; one that starts hot would be throttled in it."""
 
 
 def as_served(plan: NodePlan, rounds: int) -> dict[str, Any]:
-    """What the program llama_bench runs that many times: the node's model, as its server runs it."""
+    """Return the query of the program llama_bench: the node's model as its server runs it, in rounds."""
     serving = plan.outputs.need(ServingOutputs)
     return {
         "model": plan.outputs.need(ModelOutputs).path,
@@ -43,7 +43,7 @@ class RaceRun:
 
     @property
     def turn_s(self) -> float:
-        """How long the turn takes at these speeds: what a person waits, both parts in it."""
+        """The duration of the turn at these speeds: what a person waits, both parts together."""
         return PROMPT_TOKENS / self.prompt_tps + ANSWER_TOKENS / self.answer_tps
 
 
@@ -56,11 +56,11 @@ class Contestant:
     problem: str | None = None
 
     def median(self, name: str) -> float:
-        """The median of one figure over the runs."""
+        """Return the median of one figure over the runs."""
         return float(statistics.median(getattr(run, name) for run in self.runs))
 
     def span(self, name: str) -> tuple[float, float]:
-        """The smallest and the largest of one figure."""
+        """Return the smallest and the largest of one figure."""
         values = [getattr(run, name) for run in self.runs]
         return min(values), max(values)
 
@@ -75,13 +75,13 @@ class Verdict:
 
     @property
     def gain(self) -> float:
-        """How many times as fast as plain the winner's median turn is."""
+        """How many times faster than plain's the winner's median turn is."""
         by_name = {entry.variant: entry for entry in self.entries}
         return by_name[PLAIN].median("turn_s") / by_name[self.winner].median("turn_s")
 
 
 def entries(runs: Iterable[Mapping[str, Any]]) -> tuple[Contestant, ...]:
-    """The node's own record of its runs, by variant in the order in which they began."""
+    """Return the node's own record of its runs, by variant in the order in which they began."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for run in runs:
         found.setdefault(run["variant"], []).append(run)
@@ -100,9 +100,9 @@ def entries(runs: Iterable[Mapping[str, Any]]) -> tuple[Contestant, ...]:
 
 
 def decide(found: Sequence[Contestant]) -> Verdict | None:
-    """The quickest variant whose slowest turn is quicker than plain's quickest; else plain.
+    """Return the fastest variant whose slowest turn is faster than plain's fastest; else plain.
 
-    None when plain itself does not compute: then there is nothing to compare with.
+    None where plain itself does not compute: then there is nothing to compare with.
     """
     plain = next((entry for entry in found if entry.variant == PLAIN), None)
     if plain is None or plain.problem:
@@ -124,7 +124,7 @@ def decide(found: Sequence[Contestant]) -> Verdict | None:
 
 
 def table(found: Sequence[Contestant]) -> str:
-    """Medians with the smallest and the largest, a line for each variant."""
+    """Return the medians with the smallest and the largest figures, a line for each variant."""
     heading = ("VARIANT", "PROMPT", "ANSWER", "TURN", "AGAINST PLAIN")
     rows = [heading, *(_row(entry, found) for entry in found)]
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
@@ -147,6 +147,6 @@ def _row(entry: Contestant, found: Sequence[Contestant]) -> tuple[str, ...]:
 
 
 def _spread(entry: Contestant, name: str, digits: int) -> str:
-    """A figure's median (smallest-largest)."""
+    """Format a figure's median (smallest-largest)."""
     low, high = entry.span(name)
     return f"{entry.median(name):.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"

@@ -1,4 +1,4 @@
-"""What every build of llama.cpp is made with, and what each variant adds."""
+"""The CMake options, programs and packages of every build of llama.cpp, and what each variant adds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BUILD_PACKAGES = ("build-essential", "ccache", "cmake", *RUN_PACKAGES, "ninja-bu
 LIBRARIES = {"bookworm": {"GLIBC": "2.36", "GLIBCXX": "3.4.30"}}
 
 # Static and offline: no libraries to find at run time, no downloads during the build, and neither
-# the RPC server nor TLS, which the node has no use for.
+# the RPC server nor TLS, which a node does not need.
 OPTIONS = {
     "CMAKE_BUILD_TYPE": "Release",
     "BUILD_SHARED_LIBS": "OFF",

@@ -1,4 +1,4 @@
-"""Releases of the engine on a node: what was recorded of them, read from one look."""
+"""Releases of the engine on a node: their records, as the probe read them."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Home:
 
     @property
     def programs(self) -> str:
-        """The programs of the current release."""
+        """The folder of the current release's programs."""
         return f"{self.current}/bin"
 
     @property
     def previous(self) -> str:
-        """The link to the release that was good before."""
+        """The link to the release that passed the gate before."""
         return f"{self.path}/previous"
 
     @property
@@ -43,7 +43,7 @@ class Home:
 
     @property
     def rejected(self) -> str:
-        """The folder of notes of what failed the gate."""
+        """The folder of notes about what failed the gate."""
         return f"{self.path}/rejected"
 
     def release(self, name: str) -> str:
@@ -51,34 +51,34 @@ class Home:
         return f"{self.releases}/{name}"
 
     def rejection(self, name: str) -> str:
-        """Return the note that a release, or one as it was served, failed the gate."""
+        """Return the note that a release, or one with its service, failed the gate."""
         return f"{self.rejected}/{name}.json"
 
 
 def smoke_path(folder: str) -> str:
-    """A release's record of its last smoke test."""
+    """Return the path of a release's record of its last smoke test."""
     return f"{folder}/smoke.json"
 
 
 def manifest_path(folder: str) -> str:
-    """A release's manifest; it is written last, so a release that has one is whole."""
+    """Return the path of a release's manifest; it is written last, so a release with one is complete."""
     return f"{folder}/manifest.json"
 
 
 def built_sha256(snapshot: Snapshot, folder: str, binary: str) -> str:
-    """The sha256 that the build recorded for a binary, empty where there is no such record."""
+    """Return the sha256 that the build recorded for a binary; empty where there is no such record."""
     return all_built(snapshot, folder).get(binary, "")
 
 
 def all_built(snapshot: Snapshot, folder: str) -> dict[str, str]:
-    """The sha256 that the build recorded for each of a release's programs."""
+    """Return the sha256 that the build recorded for each of a release's programs."""
     binaries = note(snapshot, manifest_path(folder)).get("binaries")
     found = binaries.items() if isinstance(binaries, dict) else ()
     return {str(name): str(made) for name, made in found}
 
 
 def note(snapshot: Snapshot, path: str) -> Mapping[str, Any]:
-    """The JSON object in a small file of ours, empty where there is none that can be read."""
+    """Return the JSON object in a small file of ours; empty where none can be read."""
     seen = snapshot.file(path)
     if not isinstance(seen, FileState) or not seen.text:
         return {}
@@ -90,19 +90,19 @@ def note(snapshot: Snapshot, path: str) -> Mapping[str, Any]:
 
 
 def linked(snapshot: Snapshot, path: str) -> str:
-    """The release that a link points to, empty where there is no such link."""
+    """Return the release that a link points to; empty where there is no such link."""
     seen = snapshot.file(path)
     target = seen.target if isinstance(seen, FileState) else None
     return (target or "").removeprefix(link_target(""))
 
 
 def link_target(release: str) -> str:
-    """What a link in the engine's folder has to say to point to a release."""
+    """Return the target of a link in the engine's folder that points to a release."""
     return f"releases/{release}"
 
 
 def there(snapshot: Snapshot, home: str) -> tuple[str, ...]:
-    """The whole releases of a node, the one that was built last first."""
+    """Return the complete releases of a node, the one that was built last first."""
     if isinstance(snapshot.files, Unknown):
         return ()
     prefix, suffix = f"{home}/releases/", "/manifest.json"
@@ -116,7 +116,7 @@ def there(snapshot: Snapshot, home: str) -> tuple[str, ...]:
 
 
 def superfluous(found: tuple[str, ...], needed: tuple[str, ...], keep: int) -> tuple[str, ...]:
-    """Which of these releases go, the newest first, when `keep` stay and none of the needed goes."""
+    """Return the releases to remove, the newest first, so that `keep` stay and all needed ones do."""
     stays = {name for name in needed if name}
     for name in found:
         if len(stays) >= keep:

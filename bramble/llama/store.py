@@ -1,7 +1,7 @@
-"""The store of releases on this computer: archives named by their content, and what each is for.
+"""The store of releases on this computer: archives named by their content, and a list of releases.
 
 `RELEASE.json` says which archive holds a release: its sha256 and its manifest. Both files appear by a
-rename, the archive first, so that what is listed is whole; an archive is read only after its sha256
+rename, the archive first, so that what is listed is complete; an archive is read only after its sha256
 was compared, here and again on the node.
 """
 
@@ -24,7 +24,7 @@ VARIABLE = "BRAMBLE_STORE"
 
 
 class StoreError(Exception):
-    """A store that does not hold what it lists; its text says what to do."""
+    """A store that does not hold what it lists; the text says what to do."""
 
 
 @dataclass(frozen=True)
@@ -41,37 +41,37 @@ class StoredRelease:
 
 @dataclass(frozen=True)
 class Turn:
-    """The right to make one release, held by one host of one process at a time."""
+    """The right to build one release, held by one host of one process at a time."""
 
     path: Path
 
     @property
     def builder(self) -> str:
-        """The host that was making it when an earlier holder ended, empty when there is none."""
+        """The host that was building it when an earlier holder ended; empty where there is none."""
         return builder(self.path.stem)
 
     def give_to(self, host: str) -> None:
-        """Record who makes it now: a run that comes after a killed one goes back to that host."""
+        """Record the host that builds it now: a run after a killed one returns to that host."""
         self.path.write_text(host, encoding="utf-8")
 
     def end(self) -> None:
-        """Nobody is making it any more, whether it came to be or not."""
+        """Record that nobody builds it any more, whether it was finished or not."""
         self.path.unlink()
 
 
 def folder() -> Path:
-    """Where the store and the builds for it are; BRAMBLE_STORE names another place."""
+    """Return the folder of the store and of its builds: BRAMBLE_STORE, else ~/.cache/bramble/engine."""
     return Path(os.environ.get(VARIABLE) or "~/.cache/bramble/engine").expanduser()
 
 
 def entries() -> tuple[StoredRelease, ...]:
-    """All that the store lists, the newest last."""
+    """Return all that the store lists, the newest last."""
     found = [_read(path) for path in folder().glob("*.json")]
     return tuple(sorted(found, key=lambda entry: (entry.manifest["built_at"], entry.release)))
 
 
 def find(release: str) -> StoredRelease | None:
-    """A release's archive with its sha256 compared, None where the store lists none."""
+    """Return a release with its archive's sha256 compared; None where the store lists none."""
     path = folder() / f"{release}.json"
     if not path.exists():
         return None
@@ -102,7 +102,7 @@ def add(unpacked: Path) -> StoredRelease:
 
 
 def take(packed: Path, release: str, digest: str) -> StoredRelease:
-    """List what a node packed and sent, once all of it is what its manifest tells of; else it goes."""
+    """List an archive that a node packed and sent, once it matches its manifest; else remove it."""
     try:
         found = sha256(packed)
         if found != digest:
@@ -116,7 +116,7 @@ def take(packed: Path, release: str, digest: str) -> StoredRelease:
 
 
 def _verified(packed: Path, release: str) -> tuple[dict[str, Any], int]:
-    """An archive's manifest and unpacked size; refused when it holds anything that is not told of."""
+    """Return an archive's manifest and unpacked size; raise StoreError for unlisted content."""
     sums, size, manifest = {}, 0, None
     with tarfile.open(packed, "r:gz") as archive:
         for member in archive:
@@ -138,7 +138,7 @@ def _verified(packed: Path, release: str) -> tuple[dict[str, Any], int]:
 
 
 def _list(draft: Path, manifest: Mapping[str, Any], unpacked_size: int) -> StoredRelease:
-    """Name a packed archive by its content, then say what it is for."""
+    """Name a packed archive by its content, then list it."""
     release, digest = manifest["release"], sha256(draft)
     durable.rename(draft, folder() / f"{digest}.tar.gz")
     about = {
@@ -153,9 +153,9 @@ def _list(draft: Path, manifest: Mapping[str, Any], unpacked_size: int) -> Store
 
 @contextmanager
 def turn(release: str) -> Iterator[Turn | None]:
-    """The turn to make a release, None while another host or another process has it.
+    """Yield the turn to build a release; None while another host or another process has it.
 
-    The kernel gives it back when its process ends, however it ends.
+    The kernel releases the lock when the process ends, however it ends.
     """
     folder().mkdir(parents=True, exist_ok=True)
     path = _building(release)
@@ -165,13 +165,13 @@ def turn(release: str) -> Iterator[Turn | None]:
         except BlockingIOError:
             yield None
             return
-        # A holder that ended in between took the file away: this lock is on nothing.
+        # A holder that ended in between removed the file: this lock is on no name.
         there = path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno()))
         yield Turn(path) if there else None
 
 
 def builder(release: str) -> str:
-    """The host that is making a release, or was when its run was killed; empty when none."""
+    """Return the host that builds a release, or did when its run was killed; empty where none."""
     path = _building(release)
     try:
         return path.read_text(encoding="utf-8")
@@ -184,7 +184,7 @@ def _building(release: str) -> Path:
 
 
 def remove(release: str) -> None:
-    """Forget a release, then throw its archive away unless another one is the same."""
+    """Remove a release from the list, then its archive unless another release has the same."""
     path = folder() / f"{release}.json"
     archive = _read(path).path
     path.unlink()
@@ -193,13 +193,13 @@ def remove(release: str) -> None:
 
 
 def sha256(path: Path) -> str:
-    """The sha256 of a file, as hexadecimal."""
+    """Return the sha256 of a file, as hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Nobody's own: the builder's account has no meaning on a node."""
+    """Give a member to root: the builder's account has no meaning on a node."""
     member.uid = member.gid = 0
     member.uname = member.gname = "root"
     return member

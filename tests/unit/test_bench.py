@@ -136,7 +136,7 @@ def test_what_was_not_told_is_unknown(name):
     found = result(SLOW, **BLIND[name])
     assert [cause for cause, state in states(found).items() if state != "no"] == [name]
     assert states(found)[name] == "unknown"
-    assert f"The node does not tell of: {name}." in judged(found).because[0]
+    assert f"The node does not report: {name}." in judged(found).because[0]
 
 
 def test_where_nothing_explains_it_that_is_said_with_what_was_looked_at():

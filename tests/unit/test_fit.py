@@ -85,6 +85,11 @@ def test_every_type_that_dotprod_wants_in_another_order_is_copied(kind):
     assert tied.repacked_bytes == tied.twice_bytes == tensor.nbytes
 
 
+def test_an_expert_tensor_without_dimensions_is_read_whole():
+    scalar = gguf.Tensor("blk.0.ffn_up_exps.weight", (), gguf.TYPES[0], 4)
+    assert weights((scalar,), 2).active_bytes == 4
+
+
 def test_a_token_reads_the_chosen_experts_and_one_row_of_a_table_that_is_looked_up():
     qwen = model_of("qwen2.5-3b-q4_k_m").weights
     assert qwen.active_bytes == qwen.file_bytes  # the embedding is the output too

@@ -220,7 +220,7 @@ def test_the_lock_keeps_the_doubt_and_distrusts_what_older_rules_read():
     assert again.geometry == model
     old = dims_of(read("gemma4", GEMMA4)).model_copy(update={"rules": 1})
     assert old.stale
-    assert "`bramble model lock` reads them anew" in old.geometry.doubt
+    assert "`bramble model lock` reads them again" in old.geometry.doubt
     exact = dims_of(read("llama", keys_of(BY_ARCH["llama"]))).model_copy(update={"rules": 1})
     assert not exact.stale
     assert not exact.geometry.doubt
