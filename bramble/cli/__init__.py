@@ -12,7 +12,7 @@ import bramble
 @click.pass_context
 def main(context: click.Context) -> None:
     """Provision Raspberry Pis as llama.cpp inference nodes, and keep them that way."""
-    # https://no-color.org: any value but none at all.
+    # https://no-color.org: any value that is not empty.
     if os.environ.get("NO_COLOR"):
         context.color = False
 

@@ -1,4 +1,4 @@
-"""`bramble ask`: a question to a node's model, its answer as it comes."""
+"""`bramble ask`: ask a node's model a question, and print its answer as it streams in."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from bramble.sanitize import sanitize
 
 @click.command("ask")
 @click.argument("question")
-@click.option("--host", help="Host to ask; without it the first that serves.")
-@click.option("--max-tokens", default=256, show_default=True, help="Length of the answer at most.")
+@click.option("--host", help="Host to ask; default: the first that serves.")
+@click.option("--max-tokens", default=256, show_default=True, help="Maximum length of the answer.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
 def ask(question: str, host: str | None, max_tokens: int, as_json: bool) -> None:
     """Ask a node's model a QUESTION, over SSH.
@@ -57,7 +57,7 @@ def ask(question: str, host: str | None, max_tokens: int, as_json: bool) -> None
 
 
 def answer(client: Any, port: int, question: str, max_tokens: int) -> Iterator[str]:
-    """The answer's pieces as llama-server streams them (server-sent events)."""
+    """Yield the answer's pieces as llama-server streams them (server-sent events)."""
     from bramble.ssh.client import http_connection
 
     connection = http_connection(client, port)
@@ -82,4 +82,4 @@ def answer(client: Any, port: int, question: str, max_tokens: int) -> Iterator[s
                 raise ValueError(event["error"].get("message", data))
             choices = event.get("choices") or [{}]
             yield choices[0].get("delta", {}).get("content") or ""
-    raise ValueError("the answer broke off")
+    raise ValueError("the answer ended early")

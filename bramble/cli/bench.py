@@ -1,4 +1,4 @@
-"""`bramble bench`: how fast nodes really are, what bounds them, and why they are slower than that."""
+"""`bramble bench`: how fast nodes are, what bounds them, and why they are slower than that."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Row:
-    """What became of a host: its result with all that is thought of it, or why there is none."""
+    """A host's result with its conclusions, or why there is none."""
 
     host: str
     file: str | None
@@ -43,12 +43,12 @@ class _Row:
 )
 @COOL
 @click.option(
-    "--kept", is_flag=True, help="Judge the last result that is kept; connect to nothing."
+    "--kept", is_flag=True, help="Judge the last stored result, without connecting to the host."
 )
 @click.option(
     "--chart",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Where the chart goes; else beside the run's report.",
+    help="File for the chart; default: beside the run's report.",
 )
 @AS_JSON
 def bench(
@@ -59,14 +59,14 @@ def bench(
     chart: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure HOSTs as they serve: memory, prompt and answer, with heat, clock and throttling watched.
+    """Measure HOSTs as they serve: memory, prompt and answer, while watching heat, clock and throttling.
 
     Each runs llama-bench of its current release with its own model and the server's threads; the
-    server serves on. The result is kept in the inventory (bench/HOST/) and compared with the last
-    one, with what the host's own memory allows, and with what articles say. A figure above the bound
-    is called impossible; one far below what is usual is explained by what the host showed.
+    server keeps running. The result is stored in the inventory (bench/HOST/) and compared with the
+    last one, with what the host's own memory allows, and with published articles. A figure above the
+    bound is called impossible; one far below what is usual is explained by what the host showed.
 
-    Exit code 0 for figures that can be, 1 for one that is impossible or far below, or a host without.
+    Exit code 0 for possible figures, 1 for one that is impossible or far below, or a host without any.
 
     \b
     bramble bench pi4-a pi5-a
@@ -76,9 +76,9 @@ def bench(
     from bramble.cli.inventory import refuse
 
     try:
-        driver.check_hosts(hosts)
         _check(hosts, chart)
         if kept:
+            driver.check_hosts(hosts)
             rows = [_kept(host) for host in dict.fromkeys(hosts)]
         else:
             outcome = _run(hosts, rounds, cool, as_json)
@@ -100,7 +100,7 @@ def bench(
 
 
 def _check(hosts: Sequence[str], chart: Path | None) -> None:
-    """Find what would keep the figures from being shown before they take their time."""
+    """Raise ValueError for what would keep the figures from being shown, before they are measured."""
     if chart is not None and not os.access(chart.absolute().parent, os.W_OK):
         raise ValueError(f"{chart} cannot be written: {chart.absolute().parent} is no such folder")
     for host in hosts:
@@ -116,14 +116,14 @@ def _run(hosts: Sequence[str], rounds: int, cool: int | None, as_json: bool) -> 
         return driver.run("bench", hosts, *options, show=show)
     except KeyboardInterrupt:
         click.echo(
-            "Stopped. What the hosts have begun goes on there; the same command takes it up.",
+            "Stopped. What the hosts have begun continues there; the same command follows it.",
             err=True,
         )
         raise click.exceptions.Exit(1) from None
 
 
 def _measured(host: str, outcome: driver.Outcome) -> _Row:
-    """A host's new result, or why it has none."""
+    """Return a host's new result, or why it has none."""
     why = outcome.failed.get(host, "")
     files = [entry["file"] for entry in outcome.of("bench") if entry["host"] == host]
     if not files:
@@ -132,14 +132,14 @@ def _measured(host: str, outcome: driver.Outcome) -> _Row:
 
 
 def _kept(host: str) -> _Row:
-    """A host's last result as it is kept."""
+    """Return a host's last stored result."""
     newest = next(iter(_history(host, 1)), None)
-    why = "" if newest else f"no result is kept; run `bramble bench {host}`"
+    why = "" if newest else f"no result is stored; run `bramble bench {host}`"
     return _Row(host, None, why, newest)
 
 
 def _history(host: str, count: int | None = None) -> list[Judged]:
-    """A host's results, the newest first, each judged beside the last one that had figures."""
+    """Return a host's results, the newest first, each judged beside the last one with figures."""
     from bramble.bench import result, verdict
     from bramble.inventory import folder
 
@@ -151,7 +151,7 @@ def _history(host: str, count: int | None = None) -> list[Judged]:
 
 
 def _draw(file: Path | None, hosts: Sequence[str]) -> Path | None:
-    """Write the chart, where there is a place and something to show."""
+    """Write the chart, where there is a file to write and something to show."""
     from bramble.bench.chart import page
 
     if file is None or not hosts:
@@ -164,7 +164,7 @@ def _draw(file: Path | None, hosts: Sequence[str]) -> Path | None:
 
 
 def _lines(row: _Row) -> Iterator[str]:
-    """A host for people."""
+    """Yield a host's result as text for people."""
     judged = row.judged
     if judged is None:
         yield f"{row.host}: {row.why}"
@@ -183,7 +183,7 @@ def _lines(row: _Row) -> Iterator[str]:
 
 
 def _figures(judged: Judged) -> Iterator[tuple[str, str]]:
-    """The measured figures, medians with the smallest and the largest."""
+    """Yield the measured figures: medians with the smallest and the largest."""
     from bramble.bench.verdict import number
 
     result = judged.result
@@ -212,7 +212,7 @@ def _threads(count: int) -> str:
 
 
 def _of_bound(judged: Judged) -> str | None:
-    """What generation moved of what memory gives."""
+    """Say which part of memory's bandwidth generation used."""
     if judged.share is None or judged.speed is None or judged.speed.most is None:
         return None
     most = f"at most {judged.speed.most:g} with {judged.speed.bound_gb_s:g} GB/s"
@@ -220,7 +220,7 @@ def _of_bound(judged: Judged) -> str | None:
 
 
 def _sentences(judged: Judged) -> Iterator[str]:
-    """What is thought of them, and what explains a low figure."""
+    """Yield the conclusions, and what explains a low figure."""
     from bramble.bench.verdict import UNKNOWN_MODEL, beside
 
     if judged.claim:
@@ -242,7 +242,7 @@ def _shown(file: str) -> str:
 
 
 def _as_dict(row: _Row) -> dict[str, Any]:
-    """A host in the documented JSON form."""
+    """Return a host's result in the documented JSON form."""
     from bramble.bench.result import as_dict
     from bramble.bench.verdict import beside
 

@@ -1,4 +1,4 @@
-"""Run pyinfra as a person would, and read what its report says; the commands stand on this."""
+"""Runs pyinfra as a person would, and reads its report; the commands build on this."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from bramble.inventory import Host
 
 LAST_WORDS = 3
-"""So many lines of a run that got to no host are shown."""
+"""How many last lines are shown of a run that reached no host."""
 
-# Lines of pyinfra's log that are about one host and say more than that it goes on.
-_TELLING = re.compile(r"^\s*\[(?P<host>[^\]]+)\] (?P<text>.*)$")
-_HUMDRUM = re.compile(r"^(Connected|Ready: .*|Success|No changes|Skipped|Error: executed .*)$")
+# Lines of pyinfra's log about one host, and those among them that say only that it continues.
+_OF_HOST = re.compile(r"^\s*\[(?P<host>[^\]]+)\] (?P<text>.*)$")
+_ROUTINE = re.compile(r"^(Connected|Ready: .*|Success|No changes|Skipped|Error: executed .*)$")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run of pyinfra left: its exit code, its events, and where they are."""
+    """The result of a run of pyinfra: its exit code, its events, and where they are."""
 
     code: int
     events: tuple[dict[str, Any], ...]
@@ -41,7 +41,7 @@ class Outcome:
     last_words: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, event: str) -> list[dict[str, Any]]:
-        """The events of one kind, in order."""
+        """Return the events of one kind, in order."""
         return [entry for entry in self.events if entry["event"] == event]
 
     @property
@@ -51,21 +51,21 @@ class Outcome:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the run came to its end, whatever came of it."""
+        """Whether the run reached its end, with whatever result."""
         ends = self.of("end")
         return bool(ends) and ends[-1]["complete"] and self.code != report.STOPPED
 
     @property
     def cut_off(self) -> str:
-        """Why the run did not come to its end, in a sentence; empty where it did."""
+        """Why the run did not reach its end, in a sentence; empty where it did."""
         if self.is_whole:
             return ""
         ended = "was stopped" if self.code == report.STOPPED else computer.ended(self.code)
-        return f"the run {ended} before it was through; run it again"
+        return f"the run {ended} before it finished; run it again"
 
     @property
     def failed(self) -> dict[str, str]:
-        """Each failed host with the reason that the report knows."""
+        """Each failed host with the reason that the report gives."""
         names = {name for entry in self.of("end") for name in entry["failed"]}
         whys = {name: "see the log" for name in self.hosts if name in names}
         for entry in self.events:
@@ -79,12 +79,12 @@ class Outcome:
 
     @property
     def changed(self) -> set[str]:
-        """The hosts that something was changed on."""
+        """The hosts on which something was changed."""
         return {name for entry in self.of("end") for name in entry["changed"]}
 
 
 def check_hosts(names: Sequence[str]) -> None:
-    """Say which inventory a run goes by; end with code 2 where that has a problem or lacks a host."""
+    """Print which inventory a run uses; end with code 2 where that has a problem or lacks a host."""
     from bramble.cli.inventory import chosen_host, loaded_inventory, refuse
     from bramble.inventory import presence
     from bramble.inventory.headline import headline
@@ -101,7 +101,7 @@ def check_hosts(names: Sequence[str]) -> None:
 
 
 def keys_that_open_nothing(hosts: Mapping[str, Host]) -> str:
-    """What is wrong with the private keys of these hosts, each with the line that names it."""
+    """Return what is wrong with the private keys of these hosts, with the lines that name them."""
     from bramble.inventory.problems import Problem, shown
 
     named: dict[tuple[Any, Path], str] = {}
@@ -111,7 +111,7 @@ def keys_that_open_nothing(hosts: Mapping[str, Host]) -> str:
             named.setdefault((source, ssh.key), name if source.layer == "host" else "")
     if not named:
         return ""
-    # paramiko takes its time.
+    # Importing paramiko is slow.
     from bramble.ssh.problems import key_problem
 
     problems = []
@@ -125,9 +125,9 @@ def keys_that_open_nothing(hosts: Mapping[str, Host]) -> str:
 def run(
     deploy: str, hosts: Sequence[str], *options: str, show: Callable[[str, str], None]
 ) -> Outcome:
-    """Run deploys/<deploy>.py on the hosts (none: all), showing what is said of each of them.
+    """Run deploys/<deploy>.py on the hosts (none: all), passing its output about each to `show`.
 
-    A project's own inventory.py and deploy are run, and bramble's where it has none.
+    Run the project's own inventory.py and deploy, or bramble's where it has none.
     """
     check_hosts(hosts)
     root = project.root(project.folder())
@@ -136,7 +136,7 @@ def run(
     log = file.with_suffix(".log")
     file.parent.mkdir(parents=True, exist_ok=True)
     files = [str(project.part(root, name)) for name in (project.ENTRY, f"deploys/{deploy}.py")]
-    # -P: a file of the project's must not hide a module that pyinfra imports.
+    # -P: a file of the project must not hide a module that pyinfra imports.
     argv = [sys.executable, "-P", "-m", "pyinfra", *files, *options]
     for host in hosts:
         argv += ["--limit", host]
@@ -154,7 +154,7 @@ def run(
 
 
 def _tell_end(left: Outcome) -> None:
-    """Say how a run ended that got to no host, with its own last words."""
+    """Print how a run ended that reached no host, with its last lines."""
     words = [line for line in left.log.read_text(encoding="utf-8").splitlines() if line.strip()]
     said = "\n".join(sanitize(click.unstyle(line)) for line in words[-LAST_WORDS:])
     say(f"{said}\n{left.cut_off} (the whole log: {left.log})", err=True)
@@ -183,14 +183,14 @@ def _call(
         ) as process,
     ):
         assert process.stdout is not None
-        # Ctrl-C reaches pyinfra too; what ends this command alone is passed on to it.
+        # Ctrl-C reaches pyinfra too; SIGTERM to this command alone is passed on to it.
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             for line in process.stdout:
                 text.write(line)
-                telling = _TELLING.match(click.unstyle(line))
-                if telling and not _HUMDRUM.match(telling["text"].strip()):
-                    listen(telling["host"], sanitize(telling["text"].rstrip()))
+                found = _OF_HOST.match(click.unstyle(line))
+                if found and not _ROUTINE.match(found["text"].strip()):
+                    listen(found["host"], sanitize(found["text"].rstrip()))
             return process.wait()
         except KeyboardInterrupt:
             process.send_signal(signal.SIGINT)
@@ -200,9 +200,9 @@ def _call(
 
 
 def show_line(host: str, text: str) -> None:
-    """A line of progress for a person or a log, on standard error."""
+    """Print a line of progress on standard error."""
     say(f"{host}: {text}", err=True)
 
 
 def be_quiet(host: str, text: str) -> None:
-    """Nothing: for commands whose result is all that is wanted."""
+    """Print nothing: for commands whose output is their result alone."""

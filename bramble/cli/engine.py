@@ -1,4 +1,4 @@
-"""`bramble engine`: releases of llama.cpp that this computer builds and keeps for nodes."""
+"""`bramble engine`: releases of llama.cpp that this computer builds and stores for nodes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Tells what went wrong as a sentence; exit code 1."""
+    """Report errors as one sentence, with exit code 1."""
     from bramble.llama.builder import BuilderError
     from bramble.llama.store import StoreError
 
@@ -35,7 +35,7 @@ def _told() -> Iterator[None]:
 
 @click.group()
 def engine() -> None:
-    """Build llama.cpp once on this computer for many nodes, and keep what was built."""
+    """Build llama.cpp once on this computer for many nodes, and store the releases."""
 
 
 @engine.command()
@@ -45,9 +45,9 @@ def engine() -> None:
 )
 @AS_JSON
 def build(hosts: tuple[str, ...], soc: str | None, as_json: bool) -> None:
-    """Build what HOSTs (all without a name) would install on this processor; what is there is kept.
+    """Build what HOSTs (all by default) would install on a processor, unless the store has it.
 
-    Without --soc: for cortex-a72 and cortex-a76. An Arm host's releases can be built here if its
+    The default processors are cortex-a72 and cortex-a76. An Arm host's releases can be built here if its
     engine.recipe is cross; x86-64 means this computer's own instructions.
     """
     from bramble.cli.inventory import refuse
@@ -81,7 +81,7 @@ def build(hosts: tuple[str, ...], soc: str | None, as_json: bool) -> None:
 @engine.command("list")
 @AS_JSON
 def list_releases(as_json: bool) -> None:
-    """Show what the store has, with where each release comes from."""
+    """List the releases in the store, with the origin of each."""
     from bramble.llama import store
 
     with _told():
@@ -94,7 +94,7 @@ def list_releases(as_json: bool) -> None:
 @click.argument("releases", nargs=-1, metavar="[RELEASE]...")
 @AS_JSON
 def prune(releases: tuple[str, ...], as_json: bool) -> None:
-    """Throw away RELEASEs; without a name those that no host of the inventory would install."""
+    """Remove RELEASEs from the store; by default those that no host of the inventory would install."""
     from bramble.inventory import folder
     from bramble.llama import lock as engine_lock
     from bramble.llama import store
@@ -129,7 +129,7 @@ def prune(releases: tuple[str, ...], as_json: bool) -> None:
 
 
 def _like(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """What a release is of, whatever the processor of the node that built it has."""
+    """Return what a release is made of, whatever the processor of the node that built it."""
     from bramble.llama.processor import X86_OPTIONS
 
     names = set(X86_OPTIONS)
@@ -138,7 +138,7 @@ def _like(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _known() -> list[str]:
-    """The Arm cores that are known by name."""
+    """Return the Arm cores that are known by name."""
     from bramble.llama.processor import ARMS
 
     return list(ARMS)
@@ -147,9 +147,9 @@ def _known() -> list[str]:
 def _wanted(
     hosts: Sequence[str], keys: Sequence[str], *, also_native: bool = False
 ) -> Iterator[tuple[Buildable, str]]:
-    """Each release that these hosts would install on these processors and that can be built here.
+    """Yield each release that these hosts would install on these processors, if it can be built here.
 
-    `also_native`: those too that nodes build for themselves and their like.
+    `also_native` includes those that nodes build for themselves and others like them.
     """
     from bramble.cli.inventory import chosen_host, loaded_inventory, refuse, tell_folder
     from bramble.llama.builder import board_for
@@ -175,7 +175,7 @@ def _wanted(
             native = board.architecture == "arm64" and settings.recipe != "cross"
             if native and not also_native:
                 continue
-            # A pin names what was built before; it says nothing of how to build it.
+            # A pin names an older release, without what is needed to build it.
             plan: Buildable = engine.plan(settings.pinned(None), board, Inputs())
             if plan.release not in seen:
                 seen.add(plan.release)
@@ -212,7 +212,7 @@ def _print(found: Sequence[StoredRelease], as_json: bool) -> None:
 
 
 def _shown(compiled_in: Mapping[str, Any]) -> str:
-    """What the built program told of itself, in one line."""
+    """Format what the built program reported of itself, in one line."""
     info = compiled_in.get("system_info")
     kernels = compiled_in.get("kleidiai_kernels")
     told = f"system_info: {' '.join(info)}" if info else "system_info: not run where it was built"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _There:
-    """Where the model is to be served: the board's room and kind, and how the inventory serves it."""
+    """Where the model is to be served: the board's room and kind, and the host's settings."""
 
     room: Room
     kind: str
@@ -33,7 +33,7 @@ class _There:
 def _number(
     _context: click.Context, _parameter: click.Parameter, value: float | None
 ) -> float | None:
-    """Refuse "nan", which is within every range."""
+    """Refuse NaN, which passes every range check."""
     if value is not None and math.isnan(value):
         raise click.BadParameter("nan is no number")
     return value
@@ -45,8 +45,8 @@ def _number(
 @click.option(
     "--host",
     metavar="HOST",
-    help="Instead of a board: a host of the inventory, which is looked at over SSH, and its "
-    "settings of serving.",
+    help="Instead of a board: a host of the inventory, inspected over SSH, with its settings of "
+    "serving.",
 )
 @click.option(
     "--memory-mib",
@@ -58,20 +58,22 @@ def _number(
     "--reserve-mib",
     type=click.IntRange(0, 1 << 20),
     metavar="N",
-    help="Memory kept for other programs of the node, such as an agent; else the host's, or 0.",
+    help="Memory reserved for other programs on the node, such as an agent; default: the host's "
+    "setting, or 0.",
 )
 @click.option(
     "--ctx",
     type=click.IntRange(128, 1 << 20),
     metavar="N",
-    help="Context in tokens; else the host's, or 2048, or less where the model was trained for less.",
+    help="Context in tokens; default: the host's setting, or 2048, or less where the model was "
+    "trained for less.",
 )
 @click.option(
     "--bandwidth",
     type=click.FloatRange(0.1, 1000),
     callback=_number,
     metavar="GB_S",
-    help="What memory gives for reading; else what `bramble bench` measured on the host, else the "
+    help="Memory's read bandwidth; default: what `bramble bench` measured on the host, else the "
     "published figure.",
 )
 @click.option(
@@ -79,7 +81,7 @@ def _number(
     type=click.FloatRange(0.001, 1e6),
     callback=_number,
     metavar="TOKENS_PER_S",
-    help="A speed of generation that somebody claims, to be judged.",
+    help="A claimed speed of generation, to judge.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
 def fit(
@@ -93,17 +95,16 @@ def fit(
     claim: float | None,
     as_json: bool,
 ) -> None:
-    """Tell whether MODEL fits a board and how fast it can be there, before it is fetched.
+    """Calculate whether MODEL fits a board, and how fast it can be there, before it is fetched.
 
     MODEL is MODEL:QUANT of models.yml or models.lock, a GGUF file, or its http(s) address, of which
     at most the first 16 MiB are read. The answer is yes, tight or no, with what llama-server takes,
-    the largest context that fits, the flags that were counted with, and the most tokens/s that the
-    memory allows; or that it cannot be told, where only the most that it can take is known. zram and
-    swap are not counted. A claimed speed is called impossible, unlikely, plausible or far below what is
-    usual.
+    the largest context that fits, the flags that this assumes, and the most tokens/s that the memory
+    allows; or "cannot tell", where only an upper bound is known. zram and swap are not counted. A
+    claimed speed is called impossible, unlikely, plausible or far below what is usual.
 
     Exit code 0 for yes and tight, 1 for no or an impossible claim, 2 for wrong usage or a model that
-    cannot be read, 3 where it cannot be told.
+    cannot be read, 3 for "cannot tell".
 
     \b
     bramble fit qwen2.5-3b-instruct:q4_k_m --board pi4-4g
@@ -125,7 +126,7 @@ def fit(
     fast = speed.speed(found, known, request) if known else None
     if claim is not None and fast is None:
         refuse("Nothing is known of this board's memory: give --bandwidth to judge a claim.")
-    # Whether it fits decides only where that is sure: then weights come from the disk.
+    # A model that surely does not fit reads its weights from the disk.
     judged = speed.judge(claim, fast, answer.verdict != "no") if claim and fast else None
     if as_json:
         click.echo(json.dumps(_as_dict(answer, fast, judged), indent=2))
@@ -136,7 +137,7 @@ def fit(
 
 
 def _dimensions(model: str) -> Geometry:
-    """The model's dimensions, or an end with why they cannot be read."""
+    """Return the model's dimensions, or end the command with why they cannot be read."""
     from bramble.fit import named, source
     from bramble.inventory import InventoryError, folder
     from bramble.models.gguf import GgufError
@@ -153,7 +154,7 @@ def _dimensions(model: str) -> Geometry:
 
 
 def _host(name: str) -> _There:
-    """A host of the inventory as one look over SSH shows it; nothing on it is changed."""
+    """Return a host of the inventory as one look over SSH shows it, without changing it."""
     from bramble.cli import driver
     from bramble.cli.inventory import chosen_host, loaded_inventory
 
@@ -171,7 +172,7 @@ def _host(name: str) -> _There:
 
 
 def _kept(name: str, kind: str, memory_mib: int) -> Bandwidth | None:
-    """What `bramble bench` measured last on this host, as far as it is the same board."""
+    """Return the bandwidth that `bramble bench` measured last on this host, if it is the same board."""
     from bramble.bench import result, verdict
     from bramble.inventory import folder
 
@@ -182,7 +183,7 @@ def _kept(name: str, kind: str, memory_mib: int) -> Bandwidth | None:
 
 
 def _request(model: Geometry, there: _There, ctx: int | None) -> Request:
-    """How the model is to be served: as the host's settings say, or as usual."""
+    """Return how the model is served: by the host's settings, or by default."""
     from bramble.fit.verdict import request_for
 
     if there.request is None:
@@ -191,7 +192,7 @@ def _request(model: Geometry, there: _There, ctx: int | None) -> Request:
 
 
 def _bandwidth(kind: str, given: float | None, kept: Bandwidth | None) -> Bandwidth | None:
-    """What is known of the board's memory: given, else measured there, else published for its kind."""
+    """Return the memory's bandwidth: given, else measured, else published for its kind."""
     from bramble.fit import speed
 
     if given is not None:

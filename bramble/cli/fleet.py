@@ -1,4 +1,4 @@
-"""`bramble up`, `revert`, `verify`, `plan` and `checks`: done to a fleet or known of it."""
+"""`bramble up`, `revert`, `verify`, `plan` and `checks`: run deploys on a fleet, and list checks."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ COOL = click.option(
     "--cool",
     type=click.IntRange(0, 3600),
     metavar="SECONDS",
-    help="How long a board may take to cool before each run; else five minutes.",
+    help="How long a board may cool before each run; default: five minutes.",
 )
 
 
 @click.command("up")
 @HOSTS
-@click.option("--dry", is_flag=True, help="Say what would change and change nothing.")
-@click.option("--diff", is_flag=True, help="Show how files would differ or differed.")
+@click.option("--dry", is_flag=True, help="Show what would change, without changing it.")
+@click.option("--diff", is_flag=True, help="Show the differences of files.")
 @AS_JSON
 def up(hosts: tuple[str, ...], dry: bool, diff: bool, as_json: bool) -> None:
-    """Bring HOSTs (all without a name) to their planned state, then check them.
+    """Bring HOSTs (all by default) to their planned state, then check them.
 
     \b
     bramble up                 the whole fleet
@@ -49,7 +49,7 @@ def up(hosts: tuple[str, ...], dry: bool, diff: bool, as_json: bool) -> None:
         outcome = driver.run("node", hosts, *options, show=_show(as_json))
     except KeyboardInterrupt:
         click.echo(
-            "Stopped. What the nodes have under way goes on there; `bramble up` takes it up again.",
+            "Stopped. What the nodes have begun continues there; `bramble up` follows it again.",
             err=True,
         )
         raise click.exceptions.Exit(1) from None
@@ -68,7 +68,7 @@ def _show(as_json: bool) -> Any:
 
 
 def _state_of(host: str, outcome: driver.Outcome) -> dict[str, Any]:
-    """One host's part of the summary."""
+    """Return one host's part of the summary."""
     results = [entry for entry in outcome.of("result") if entry["host"] == host]
     failed = outcome.failed.get(host) or outcome.cut_off
     state = "failed" if failed else "changed" if host in outcome.changed else "unchanged"
@@ -99,9 +99,9 @@ def _summary_line(entry: dict[str, Any]) -> str:
 @HOSTS
 @AS_JSON
 def revert(role: str, hosts: tuple[str, ...], as_json: bool) -> None:
-    """Take back what ROLE set on HOSTs (all without a name), and leave data alone.
+    """Revert what ROLE set on HOSTs (all by default), and leave data alone.
 
-    Roles that stand on ROLE are taken back first. `bramble up` sets all of it again.
+    Roles that depend on ROLE are reverted first. `bramble up` sets all of it again.
     """
     from bramble.cli.inventory import refuse
     from bramble.cli.role import known_roles
@@ -112,13 +112,13 @@ def revert(role: str, hosts: tuple[str, ...], as_json: bool) -> None:
     if role not in known:
         refuse(f"no role '{role}'; {unknown(role, known)}")
     for name in dependents(role):
-        click.echo(f"{name} stands on {role}: it is taken back first", err=True)
+        click.echo(f"{name} depends on {role}: it is reverted first", err=True)
     outcome = driver.run("revert", hosts, "-y", "--data", f"role={role}", show=_show(as_json))
-    print_outcome(outcome, as_json, "taken back", "nothing to take back")
+    print_outcome(outcome, as_json, "reverted", "nothing to revert")
 
 
 def print_outcome(outcome: driver.Outcome, as_json: bool, done: str, nothing: str) -> None:
-    """Say what became of each host, in words for "changed" and "unchanged", and end the command."""
+    """Print each host's result, with words for "changed" and "unchanged", and end the command."""
     summary = [
         {key: value for key, value in _state_of(host, outcome).items() if "checks" not in key}
         for host in outcome.hosts
@@ -139,16 +139,22 @@ def print_outcome(outcome: driver.Outcome, as_json: bool, done: str, nothing: st
 
 @click.command("verify")
 @HOSTS
-@click.option("--deep", is_flag=True, help="Read models back from the disk and hash them; minutes.")
-@click.option("-v", "--verbose", is_flag=True, help="Show the checks that pass or are skipped too.")
+@click.option(
+    "--deep",
+    is_flag=True,
+    help="Read models back from the disk and hash them, which takes minutes.",
+)
+@click.option(
+    "-v", "--verbose", is_flag=True, help="Also show the checks that pass or are skipped."
+)
 @AS_JSON
 def verify(hosts: tuple[str, ...], deep: bool, verbose: bool, as_json: bool) -> None:
-    """Check HOSTs (all without a name) as they are; nothing is changed.
+    """Check HOSTs (all by default) as they are, without changing them.
 
-    Each host has a line with counts, and below it what is not well, the worst first.
+    Each host has a line with counts, and below it the checks that do not pass, the worst first.
 
-    Exit code 0 when all is well, 1 when a check fails or a host could not be checked, 3 when something
-    could not be told.
+    Exit code 0 when no check fails, 1 when one fails or a host could not be checked, 3 when the result
+    of one is unknown.
     """
     from bramble.checks import exit_code
 
@@ -164,7 +170,7 @@ def verify(hosts: tuple[str, ...], deep: bool, verbose: bool, as_json: bool) -> 
 
 
 def _results(outcome: driver.Outcome) -> tuple[Result, ...]:
-    """Every check's result; a host that could not be checked has a failed one that says why."""
+    """Return every check's result; a host that could not be checked has a failed one that says why."""
     from bramble.checks import Result
 
     fields = Result.__dataclass_fields__
@@ -174,21 +180,21 @@ def _results(outcome: driver.Outcome) -> tuple[Result, ...]:
     for host in outcome.hosts or ["all"]:
         if host not in checked:
             why = outcome.failed.get(host)
-            said = why or outcome.cut_off or "the run told nothing of it"
+            said = why or outcome.cut_off or "the run reported nothing of it"
             status: Status = "fail" if why else "unknown"
             found.append(Result(host, "ssh", "reachable", status, want, said, remedy))
     return tuple(found)
 
 
 _ORDER: tuple[Status, ...] = ("fail", "unknown", "warn", "pass", "skip")
-"""What is not well comes first."""
+"""The worst first."""
 
 _COLOURS = {"pass": "green", "warn": "yellow", "fail": "red", "unknown": "red"}
-_WELL = ("pass", "skip")
+_OK = ("pass", "skip")
 
 
 def _print_results(results: Iterable[Result], verbose: bool) -> None:
-    """Show each host with counts and what is not well there, the worst first; `verbose`: all."""
+    """Print each host with counts and the checks that do not pass, the worst first; `verbose`: all."""
     hosts: dict[str, list[Result]] = {}
     for result in results:
         hosts.setdefault(result.host, []).append(result)
@@ -199,15 +205,15 @@ def _print_results(results: Iterable[Result], verbose: bool) -> None:
         told = ", ".join(f"{counts[status]} {status}" for status in _ORDER if counts[status])
         say(f"{click.style(host, bold=True)}: {told}")
         for result in hosts[host]:
-            if verbose or result.status not in _WELL:
+            if verbose or result.status not in _OK:
                 _print_result(result)
 
 
 def _print_result(result: Result) -> None:
-    """Show one result: a line, and what was wanted and what to do where it is not well."""
+    """Print one result: a line, and what was wanted and what to do where it does not pass."""
     status = click.style(f"{result.status:7}", fg=_COLOURS.get(result.status))
     say(f"  {status} {result.role}.{result.check}: {sanitize(result.got)}", hang=8)
-    if result.status not in _WELL:
+    if result.status not in _OK:
         say(f"{'':10}wanted: {result.want}\n{'':10}to do: {result.remedy}")
 
 
@@ -215,13 +221,13 @@ def _print_result(result: Result) -> None:
 @click.argument("host")
 @AS_JSON
 def plan(host: str, as_json: bool) -> None:
-    """Show what would land on HOST, from its settings and one look at it."""
+    """Show what a deploy would change on HOST, from its settings and one look at it."""
     outcome = driver.run("plan", [host], "-y", show=driver.be_quiet)
     raise click.exceptions.Exit(_print_plans(outcome, True, as_json))
 
 
 def _print_plans(outcome: driver.Outcome, diff: bool, as_json: bool) -> int:
-    """Print the plans; the exit code, which is 1 where a deploy would refuse one."""
+    """Print the plans; return the exit code, which is 1 where a deploy would refuse one."""
     plans = [
         {key: value for key, value in entry.items() if key not in ("event", "at")}
         for entry in outcome.of("plan")
@@ -262,9 +268,9 @@ def _print_plan(entry: dict[str, Any], diff: bool) -> None:
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @AS_JSON
 def checks(names: tuple[str, ...], as_json: bool) -> None:
-    """List every check: its role, how grave its failure is, and what it proves.
+    """List every check: its role, the severity of its failure, and what it proves.
 
-    NAMEs are roles, or checks as ROLE.CHECK: those alone.
+    NAMEs limit the list to these roles, or checks as ROLE.CHECK.
     """
     from bramble.cli.role import known_roles
 
@@ -283,7 +289,7 @@ def checks(names: tuple[str, ...], as_json: bool) -> None:
 
 
 def _named(name: str, rows: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Find a role's checks or one check, or end the command with what may have been meant."""
+    """Return a role's checks or one check, or end the command with the closest names."""
     from bramble.cli.inventory import refuse
     from bramble.inventory.problems import unknown
 

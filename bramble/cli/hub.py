@@ -1,4 +1,4 @@
-"""What commands that ask the hub are told: which one, and with whose token."""
+"""Options of commands that ask the hub: which hub, and with whose token."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ ENDPOINT = click.option(
     "--endpoint",
     envvar="HF_ENDPOINT",
     show_envvar=True,
-    help="The hub to ask; else https://huggingface.co.",
+    help="The hub to ask; default: https://huggingface.co.",
 )
 TOKEN_FILE = click.option(
     "--token-file",
     envvar="HF_TOKEN_PATH",
     show_envvar=True,
     type=click.Path(path_type=Path, dir_okay=False, exists=True, readable=True),
-    help="File with a token for gated repositories; else the variable HF_TOKEN. "
-    "It goes to the hub alone, never to a node.",
+    help="File with a token for gated repositories; default: the variable HF_TOKEN. "
+    "It is sent to the hub only, never to a node.",
 )
 
 
 def asks(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of a command that asks the hub."""
+    """Add the options of a command that asks the hub."""
     return ENDPOINT(TOKEN_FILE(command))
 
 
 def token_of(file: Path | None) -> str | None:
-    """The token, from where no list of processes shows it."""
+    """Return the token, from a file or the environment: no list of processes shows either."""
     said = file.read_text(encoding="utf-8") if file else os.environ.get("HF_TOKEN", "")
     return said.strip() or None

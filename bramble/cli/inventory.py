@@ -1,4 +1,4 @@
-"""`bramble init`, `config` and `schema`: the inventory as its owner meets it."""
+"""`bramble init`, `config` and `schema`, and how every command loads the inventory."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from bramble.inventory import Host, Inventory
     from bramble.inventory.choice import Sections
 
-# pydantic takes its time: what needs it is imported where it is used, so that --help is quick.
+# Importing pydantic is slow: what needs it is imported where it is used, so that --help is quick.
 
 
 def refuse(message: str) -> NoReturn:
-    """End the command over its usage or settings: the message on stderr, exit code 2."""
+    """End the command because of its usage or settings: the message on stderr, exit code 2."""
     click.echo(message, err=True)
     raise click.exceptions.Exit(2)
 
 
 def loaded_inventory() -> Inventory:
-    """Load the inventory, or end the command with all that is wrong with it."""
+    """Load the inventory, or end the command with every problem in it."""
     from bramble.inventory import InventoryError, folder, load
     from bramble.registry import sections
 
@@ -38,7 +38,7 @@ def loaded_inventory() -> Inventory:
 
 
 def known_sections() -> Sections:
-    """Give the sections of settings, or end the command with what is wrong with a role."""
+    """Return the sections of settings, or end the command with what is wrong with a role."""
     from bramble.inventory import InventoryError
     from bramble.registry import sections
 
@@ -49,7 +49,7 @@ def known_sections() -> Sections:
 
 
 def tell_folder() -> None:
-    """Say on standard error which inventory a command without a headline goes by, if there is one."""
+    """Print on standard error which inventory a command without a headline uses, if there is one."""
     from bramble.project import folder
 
     if (place := folder()).is_dir():
@@ -57,7 +57,7 @@ def tell_folder() -> None:
 
 
 def tell_pins(section: str, as_json: bool) -> None:
-    """Say which hosts stay at something else than a section of theirs says (on stderr beside JSON)."""
+    """Print which hosts are pinned to something else than a section says (on stderr beside JSON)."""
     from bramble.inventory import InventoryError, folder, load
     from bramble.registry import sections
 
@@ -66,9 +66,7 @@ def tell_pins(section: str, as_json: bool) -> None:
     try:
         hosts = load(folder(), sections()).hosts
     except InventoryError:
-        click.echo(
-            "Which hosts are pinned cannot be told: `bramble config HOST` says why", err=True
-        )
+        click.echo("Which hosts are pinned is unknown: `bramble config HOST` says why", err=True)
         return
     for name, host in hosts.items():
         for pinned in host.settings[section].pins(name) if section in host.settings else ():
@@ -76,7 +74,7 @@ def tell_pins(section: str, as_json: bool) -> None:
 
 
 def existing_folder() -> Path:
-    """Give the inventory's folder, or end the command where there is none."""
+    """Return the inventory's folder, or end the command where there is none."""
     from bramble.inventory import folder
     from bramble.inventory.problems import shown
 
@@ -90,7 +88,7 @@ def existing_folder() -> Path:
 
 
 def chosen_host(inventory: Inventory, name: str) -> Host:
-    """Find a host by name, or end the command with the name that may have been meant."""
+    """Return a host by name, or end the command with the closest name."""
     from bramble.inventory.problems import shown, unknown
 
     if name in inventory.hosts:
@@ -103,7 +101,7 @@ def chosen_host(inventory: Inventory, name: str) -> Host:
 @click.argument("host")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (`bramble schema --for config`).")
 def config(host: str, as_json: bool) -> None:
-    """Print each setting of HOST with the layer that it came from."""
+    """Print each setting of HOST with the file and line that set it."""
     from bramble.inventory.effective import report, table
 
     found = report(chosen_host(loaded_inventory(), host))
@@ -120,7 +118,7 @@ def config(host: str, as_json: bool) -> None:
     show_default=True,
     help="fleet.yml, a file of groups/ or hosts/, or what `config --json` prints.",
 )
-@click.option("--write", is_flag=True, help="Write the files that editors read into the inventory.")
+@click.option("--write", is_flag=True, help="Write the schemas into the inventory, for editors.")
 def schema(subject: str, write: bool) -> None:
     """Print the JSON Schema of an inventory file."""
     from bramble.inventory.effective import Report
@@ -148,11 +146,15 @@ def schema(subject: str, write: bool) -> None:
     metavar="[DIRECTORY]",
 )
 @click.option("--host", "hosts", multiple=True, metavar="NAME=ADDRESS", help="A Pi; repeatable.")
-@click.option("--user", help="Account to log in to; else as in ~/.ssh/config, or pi.")
-@click.option("--key", help="Private key to log in with; else the SSH agent and ~/.ssh.")
-@click.option("--inventory-only", is_flag=True, help="Make DIRECTORY an inventory and no project.")
+@click.option("--user", help="Account to log in to; default: as in ~/.ssh/config, or pi.")
+@click.option("--key", help="Private key to log in with; default: the SSH agent and ~/.ssh.")
 @click.option(
-    "--virtual", is_flag=True, help="Name virtual Pis of this computer, with a demo model."
+    "--inventory-only", is_flag=True, help="Make DIRECTORY an inventory, without a project."
+)
+@click.option(
+    "--virtual",
+    is_flag=True,
+    help="Make an inventory of virtual Pis on this computer, with a demo model.",
 )
 def init(
     directory: Path,
@@ -162,10 +164,10 @@ def init(
     inventory_only: bool,
     virtual: bool,
 ) -> None:
-    """Make DIRECTORY (else this folder) a project for real Pis, and overwrite nothing.
+    """Make DIRECTORY (this folder by default) a project for real Pis, without overwriting anything.
 
     A project is inventory.py, deploys/ and a commented inventory/, in which `pyinfra inventory.py
-    deploys/node.py` works, and every bramble command from any folder in it. An inventory/ that is there
+    deploys/node.py` works, and every bramble command from any folder in it. An existing inventory/
     stays as it is.
 
     ADDRESS is a name, an IP address, or a host of ~/.ssh/config; a port may follow (192.168.1.41:2222,
@@ -199,7 +201,7 @@ def init(
 
 
 def write_files(place: Path, files: Mapping[str, str | bytes]) -> None:
-    """Write a project's or an inventory's files, or end the command where that would lose one."""
+    """Write a project's or an inventory's files, or end the command where that would overwrite one."""
     from bramble.inventory.problems import shown
     from bramble.inventory.starter import write
 
@@ -221,7 +223,7 @@ def _say_kept(path: Path) -> None:
 
 
 def _tell_hosts(inventory: Path, count: int) -> None:
-    """Say what was written, and what must be set in it."""
+    """Print what was written, and what must be set in it."""
     from bramble.inventory.problems import shown
     from bramble.inventory.starter import needed
     from bramble.project import FLEET
@@ -234,7 +236,7 @@ def _tell_hosts(inventory: Path, count: int) -> None:
 
 
 def _tell_next(place: Path, inventory: Path, virtual: bool) -> None:
-    """Say how commands come to mean the new inventory, and which are the first."""
+    """Print how commands find the new inventory, and which to run first."""
     from bramble.project import VARIABLE, folder, nearest
 
     if not os.environ.get(VARIABLE) and nearest(place) == inventory:
@@ -249,7 +251,7 @@ def _tell_next(place: Path, inventory: Path, virtual: bool) -> None:
 
 
 def _addresses(hosts: tuple[str, ...]) -> dict[str, dict[str, str | int]]:
-    """Take each NAME=[USER@]ADDRESS[:PORT] apart: the settings of each host's ssh."""
+    """Split each NAME=[USER@]ADDRESS[:PORT] into settings of the host's ssh."""
     from bramble.inventory.consistency import HOST_NAME, is_host_name
     from bramble.settings import ADDRESS, parts
 
@@ -282,7 +284,7 @@ def _bad(option: str, message: str) -> NoReturn:
 
 
 def _key_path(key: str | None) -> str | None:
-    """Make a key's path independent of the working directory, and leave a `~` for the reader."""
+    """Make a key's path independent of the working directory; leave a `~` for whoever reads it."""
     return key if key is None or key.startswith("~") else str(Path(key).absolute())
 
 

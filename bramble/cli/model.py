@@ -1,4 +1,4 @@
-"""`bramble model`: the models that an inventory names, what of them is pinned, and what nodes have."""
+"""`bramble model`: the models that an inventory names, their pins, and the files on nodes."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ AS_JSON = click.option(
 
 @click.group("model")
 def model() -> None:
-    """The models of the inventory: what models.yml names, and what models.lock pins."""
+    """List, lock, fetch, verify and remove models."""
 
 
 def _files() -> tuple[Path, dict[str, Place], dict[str, Locked]]:
-    """The inventory's folder, its catalogue and its lock, or an end with all that is wrong."""
+    """Return the inventory's folder, catalogue and lock, or end the command with every problem."""
     from bramble.inventory import InventoryError, folder
     from bramble.models import catalogue, lock
 
@@ -46,7 +46,7 @@ def _files() -> tuple[Path, dict[str, Place], dict[str, Locked]]:
 @click.argument("host", required=False, metavar="[HOST]")
 @AS_JSON
 def list_models(host: str | None, as_json: bool) -> None:
-    """List the models of models.yml and what is locked of them, or the files that HOST has."""
+    """List the models of models.yml and their locks, or the files on HOST."""
     if host is not None:
         model_files.show((host,), as_json, verify=False)
     _, known, locked = _files()
@@ -70,11 +70,11 @@ def list_models(host: str | None, as_json: bool) -> None:
 @click.argument("hosts", nargs=-1, required=True, metavar="HOST...")
 @AS_JSON
 def verify(hosts: tuple[str, ...], as_json: bool) -> None:
-    """Read every model of HOSTs back from the disk, and compare it with the sha256 it came with.
+    """Read every model of HOSTs back from the disk, and compare it with its sha256.
 
-    It gives way to all other work of the node, and takes as long as the medium needs. A file that the
-    disk has otherwise is not believed again: the next `bramble up` fetches the planned one anew and
-    restarts the service. Exit code 0 when all are whole, else 1.
+    This runs at the node's lowest priority, and takes as long as the disk needs. A damaged file is not
+    trusted again: the next `bramble up` fetches the planned one again and restarts the service. Exit
+    code 0 when all are intact, else 1.
     """
     model_files.show(hosts, as_json, verify=True)
 
@@ -95,7 +95,7 @@ def _row(name: str, place: Place | None, locked: Locked | None) -> dict[str, Any
 
 @model.command("lock")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--update", is_flag=True, help="Take files that were uploaded anew upstream.")
+@click.option("--update", is_flag=True, help="Accept files that changed upstream.")
 @hub.asks
 @AS_JSON
 def lock(
@@ -107,12 +107,12 @@ def lock(
 ) -> None:
     """Pin NAMEs (MODEL or MODEL:QUANT of models.yml) in models.lock.
 
-    Asks the hub for each file's commit, size and sha256, and reads its header, so that deploys know
-    whether it fits before they fetch it. Without a name: what the inventory's
-    `model.use` name and what is locked already. What is locked stays as it is; a file that is
-    another one upstream is told, and taken with --update only.
+    This asks the hub for each file's commit, size and sha256, and reads its header, so that deploys
+    know whether it fits before they fetch it. The default NAMEs are those of the inventory's `model.use`
+    and of the lock. Locked entries stay as they are; a file that changed upstream is reported, and
+    accepted with --update only.
 
-    Exit code 0 when all is locked as upstream has it, 1 when something differs or failed.
+    Exit code 0 when all is locked as it is upstream, 1 when something differs or failed.
 
     \b
     bramble model lock qwen2.5-1.5b-instruct:q4_k_m
@@ -152,7 +152,7 @@ def lock(
 def _chosen(
     names: tuple[str, ...], place: Path, known: dict[str, Place], locked: dict[str, Locked]
 ) -> tuple[str, ...]:
-    """What the command is about: the names, or all that is used or locked."""
+    """Return the command's names: the given ones, or all that are used or locked."""
     from bramble.inventory import InventoryError
     from bramble.models.locking import chosen, names_in_use
 
@@ -172,8 +172,8 @@ def _chosen(
 def prune(hosts: tuple[str, ...], as_json: bool) -> None:
     """Remove from HOSTs the models that nothing needs.
 
-    What stays: the planned model, one that a process runs, the one that passed the gate last, and the
-    predecessor, for going back. What `bramble up` did not fetch is left alone.
+    The planned model stays, one that a process runs, the one that passed the gate last, and its
+    predecessor for a rollback. What `bramble up` did not fetch is left alone.
     """
     from bramble.cli import driver, fleet
 
@@ -186,10 +186,10 @@ def prune(hosts: tuple[str, ...], as_json: bool) -> None:
 @click.argument("host")
 @AS_JSON
 def rollback(host: str, as_json: bool) -> None:
-    """Take HOST back to the model that served there before, and have it stay there.
+    """Roll HOST back to the model that served there before, and pin it there.
 
     That model passes the same gate. Deploys leave the host at it until the inventory names another model
-    than now. A second rollback returns to the model of before it.
+    than now. A second rollback reverses the first.
     """
     from bramble.cli import upgrade
 

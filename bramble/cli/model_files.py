@@ -1,4 +1,4 @@
-"""The model files that hosts have, as people and programs read them."""
+"""The model files on hosts, printed for people or as JSON."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def show(hosts: tuple[str, ...], as_json: bool, *, verify: bool) -> NoReturn:
 
 
 def _print(row: dict[str, Any]) -> None:
-    """One host's files, a line each and what to do about a damaged one."""
+    """Print one host's files, a line each, and what to do about a damaged one."""
     click.echo(f"{row['host']}: {row['free_bytes'] / 1e9:.2f} GB free")
     if not row["models"]:
-        click.echo(f"  no models; `bramble up {row['host']}` brings the planned one")
+        click.echo(f"  no models; `bramble up {row['host']}` fetches the planned one")
     for model in row["models"]:
         sha256 = f"sha256 {model['sha256'][:12]}, " if model["sha256"] else ""
         state = f"{model['state']}, " if model["state"] else ""
@@ -50,7 +50,7 @@ def _print(row: dict[str, Any]) -> None:
         click.echo(f"  {path}  {size:.2f} GB, {sha256}{state}{model['what']}")
         if model["damaged"]:
             click.echo(
-                f"    to do: `bramble up {row['host']}` fetches the planned model anew and restarts "
-                f"the service; `bramble model prune {row['host']}` removes another one. Then look after "
-                "the disk."
+                f"    to do: `bramble up {row['host']}` fetches the planned model again and restarts "
+                f"the service; `bramble model prune {row['host']}` removes another one. Then check the "
+                "disk."
             )

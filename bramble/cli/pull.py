@@ -1,4 +1,4 @@
-"""`bramble model pull`: models onto this computer, from where the hosts of a deploy get them."""
+"""`bramble model pull`: fetch models to this computer, from which deploys copy them to hosts."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @hub.asks
 def pull(names: tuple[str, ...], endpoint: str | None, token_file: Path | None) -> None:
-    """Fetch locked models NAMEs (MODEL:QUANT) onto this computer, resumed and verified.
+    """Fetch locked models NAMEs (MODEL:QUANT) to this computer, resumed and verified.
 
-    A deploy has one node read the model from here, and the nodes pass it on among themselves: for
-    gated models, as no node gets a token, and for nodes that do not reach the hub. The files lie in
+    One node of a deploy reads the model from here, and the nodes copy it from each other: for gated
+    models, as no node gets a token, and for nodes that do not reach the hub. The files lie in
     ~/.cache/bramble/models (BRAMBLE_MODELS); remove there what is not needed any more.
 
     \b
@@ -50,7 +50,7 @@ def pull(names: tuple[str, ...], endpoint: str | None, token_file: Path | None) 
 
 
 def _locked(name: str) -> Locked:
-    """A name's entry of the lock, or an end in words."""
+    """Return a name's entry of the lock, or end the command with why there is none."""
     from bramble.inventory import InventoryError, folder
     from bramble.inventory.problems import unknown
     from bramble.models import lock
@@ -67,7 +67,7 @@ def _locked(name: str) -> Locked:
 
 
 def _fetch(entry: Locked, path: Path, url: str, token: str | None) -> int:
-    """Run the nodes' own program here; the token is in what it reads, where no other user sees it."""
+    """Run the nodes' own program here; the token is in its standard input, which no other user sees."""
     from bramble import remote
     from bramble.remote import follow
 
@@ -87,7 +87,7 @@ def _fetch(entry: Locked, path: Path, url: str, token: str | None) -> int:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        process_group=0,  # what interrupts this command is not told to its program
+        process_group=0,  # Ctrl-C must not reach the program
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -100,12 +100,12 @@ def _fetch(entry: Locked, path: Path, url: str, token: str | None) -> int:
                     click.echo(told, err=True)
         except KeyboardInterrupt:
             process.terminate()
-            click.echo("Stopped. The same command goes on with what is there.", err=True)
+            click.echo("Stopped. The same command continues from there.", err=True)
             return 1
         code = process.wait()
     if code < 0:
         click.echo(
-            f"The fetch {computer.ended(code)}. The same command goes on with what is there.",
+            f"The fetch {computer.ended(code)}. The same command continues from there.",
             err=True,
         )
     return code

@@ -1,4 +1,4 @@
-"""`bramble engine race`: variants of llama.cpp in turn on a node, and the winner into the lock."""
+"""`bramble engine race`: run variants of llama.cpp in turn on a node, and lock the fastest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 @click.command("race")
 @click.argument("host")
-@click.option("--variants", metavar="A,B", help="Variants to race; without it what may gain there.")
+@click.option(
+    "--variants", metavar="A,B", help="Variants to race; default: those that may be faster there."
+)
 @click.option(
     "--rounds",
     type=click.IntRange(3, 99),
@@ -31,10 +33,10 @@ if TYPE_CHECKING:
 def race(host: str, variants: str | None, rounds: int, cool: int | None, as_json: bool) -> None:
     """Run variants of llama.cpp in turn on HOST, with its own model, and lock the fastest.
 
-    Each is built or fetched as a deploy would, beside the release that is current and serves on.
-    A variant wins if its slowest turn (128 tokens of prompt, 32 of answer) is quicker than plain's
-    quickest; else plain does. The winner is written to engine.lock for every host with this
-    processor and engine.variant auto; the next `bramble up` brings it there.
+    Each is built or fetched as by a deploy, beside the current release, which keeps serving. A variant
+    wins if its slowest turn (128 tokens of prompt, 32 of answer) is faster than plain's fastest; else
+    plain does. The winner is written to engine.lock for every host with this processor and
+    engine.variant auto; the next `bramble up` installs it there.
 
     \b
     bramble engine race pi5-a
@@ -65,7 +67,7 @@ def race(host: str, variants: str | None, rounds: int, cool: int | None, as_json
 
 
 def _known(variants: str) -> list[str]:
-    """The named variants, or an end with those that there are."""
+    """Return the named variants, or end the command with the known ones."""
     from bramble.cli.inventory import refuse
     from bramble.inventory.problems import unknown
     from bramble.llama.recipe import VARIANTS
@@ -128,6 +130,4 @@ def _tell(raced: dict[str, Any], verdict: Verdict, as_json: bool) -> None:
     click.echo(f"wrote {shown(file)}: the next `bramble up` uses it where engine.variant is auto")
     engine: Any = loaded_inventory().hosts[raced["host"]].settings["engine"]
     if engine.variant != "auto":
-        click.echo(
-            f"{raced['host']} has engine.variant {engine.variant}, so there it stays at that"
-        )
+        click.echo(f"{raced['host']} has engine.variant {engine.variant}, so it keeps that")

@@ -1,4 +1,4 @@
-"""`bramble role`: the roles that there are, and a new one of a person's own."""
+"""`bramble role`: list roles, show one, and begin a new one in a project."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SKELETON = {
     "README.md": "roles/{name}/README.md",
     "test_role.py": "tests/test_{name}.py",
 }
-"""The files of a new role, by the names of their templates."""
+"""The files of a new role, by template."""
 
 
 @click.group()
@@ -32,7 +32,7 @@ def role() -> None:
 @role.command("list")
 @AS_JSON
 def list_roles(as_json: bool) -> None:
-    """List the roles in the order in which a node gains them, yours marked."""
+    """List the roles in the order in which a deploy runs them, yours marked."""
     from bramble.cli.inventory import tell_folder
     from bramble.reference import about
 
@@ -71,7 +71,7 @@ def show(name: str) -> None:
 
 @role.command()
 @click.argument("name")
-@click.option("--package", help="Debian package that it installs; else one of the role's name.")
+@click.option("--package", help="Debian package that it installs; default: one of the role's name.")
 def new(name: str, package: str | None) -> None:
     """Begin the role NAME in this project: roles/NAME/ and tests/test_NAME.py, which passes.
 
@@ -103,7 +103,7 @@ def new(name: str, package: str | None) -> None:
 
 
 def known_roles() -> dict[str, tuple[AnyRole, bool]]:
-    """Give every role by its name with whether it is the person's, or end the command."""
+    """Return every role by name with whether it is the person's, or end the command."""
     from bramble import registry
     from bramble.cli.inventory import refuse
     from bramble.inventory import InventoryError

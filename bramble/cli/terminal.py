@@ -1,4 +1,4 @@
-"""What commands say to people: no wider than the terminal, without colours where NO_COLOR is set."""
+"""Output for people: no wider than the terminal, without colours where NO_COLOR is set."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from bramble.layout import wrapped
 
 
 def width(*, err: bool = False) -> int | None:
-    """Return the terminal's columns, None where a file or another program is written to."""
+    """Return the terminal's columns; None where the output goes to a file or another program."""
     there = (sys.stderr if err else sys.stdout).isatty()
     return shutil.get_terminal_size().columns if there else None
 
 
 def say(text: str, *, err: bool = False, hang: int = 2) -> None:
-    """Print lines, those that the terminal is too narrow for in several."""
+    """Print text, wrapping lines that are too long for the terminal."""
     click.echo(wrapped(text, width(err=err), hang), err=err)

@@ -1,4 +1,4 @@
-"""`bramble try`: the whole main job on a virtual Pi, from nothing to an answer."""
+"""`bramble try`: a whole deploy on a virtual Pi, from nothing to an answer."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ PLACE = "bramble-try"
 def trial(context: click.Context) -> None:
     """Boot a virtual Pi, provision it with the real deploy, ask its model a question.
 
-    The inventory is the one here where that names vpi-1, else that of a project which is made in
-    ./bramble-try. The first time compiles llama.cpp, which takes about ten minutes on two cores; what
-    was compiled is kept, so the next time takes one or two.
+    It uses the inventory of this folder where that names vpi-1, else a new project in ./bramble-try.
+    The first run compiles llama.cpp, which takes about ten minutes on two cores; the next one takes
+    one or two, as the compiler's results are cached.
     """
     from bramble.cli.virtual import virtual
 
@@ -37,21 +37,21 @@ def trial(context: click.Context) -> None:
     click.echo(f"\n{QUESTION}")
     context.invoke(ask.ask, question=QUESTION, host=HOST)
     click.echo(
-        f"\nThe node goes on: {go}bramble ask --host {HOST} '...', bramble verify, "
-        f"bramble virtual ssh {HOST}; bramble virtual down {HOST} ends it.",
+        f"\nThe node keeps running: {go}bramble ask --host {HOST} '...', bramble verify, "
+        f"bramble virtual ssh {HOST}; bramble virtual down {HOST} removes it.",
         err=True,
     )
 
 
 def _is_named() -> bool:
-    """Whether the inventory here has the virtual Pi."""
+    """Return whether the inventory here has the virtual Pi."""
     return (
         project.folder() / project.FLEET
     ).is_file() and HOST in inventory.loaded_inventory().hosts
 
 
 def _use_own() -> str:
-    """Go by a project of virtual Pis, made now where it is not there; return how a person goes on."""
+    """Use a project of virtual Pis, creating it where it is missing; return the command to enter it."""
     place = Path(PLACE).absolute()
     if not (place / project.INVENTORY / project.FLEET).is_file():
         from bramble.inventory import starter

@@ -1,4 +1,4 @@
-"""`bramble trust`: let a host's SSH key into the fleet's known_hosts."""
+"""`bramble trust`: add a host's SSH key to the fleet's known_hosts."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ import click
 
 @click.command("trust")
 @click.argument("host")
-@click.option("--fingerprint", help="Trust the key only if it has this fingerprint; asks nothing.")
-@click.option("--replace", is_flag=True, help="The host was flashed anew: forget its old key.")
+@click.option(
+    "--fingerprint", help="Trust the key only if it has this fingerprint, without asking."
+)
+@click.option(
+    "--replace", is_flag=True, help="Replace the old key of a host that was flashed again."
+)
 def trust(host: str, fingerprint: str | None, replace: bool) -> None:
-    """Trust HOST's SSH key after you compared its fingerprint.
+    """Trust HOST's SSH key, after comparing its fingerprint.
 
     Every command refuses hosts without a key in the inventory's known_hosts. On the Pi itself
     `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` prints the fingerprint.

@@ -1,4 +1,4 @@
-"""`bramble upgrade` and `bramble rollback`: releases on their way through a fleet, and back."""
+"""`bramble upgrade` and `bramble rollback`: roll releases and models out to a fleet, and back."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ NOT_BEGUN = "not begun"
 
 @click.command("upgrade")
 @HOSTS
-@click.option("--canary", metavar="HOST", help="Host that goes first; else the first one.")
-@click.option("--batch", default=4, show_default=True, type=click.IntRange(1, 64), help="At once.")
-@click.option("--to", metavar="COMMIT", help="Commit of llama.cpp (40 digits) for the fleet.")
+@click.option("--canary", metavar="HOST", help="Host to upgrade first; default: the first one.")
 @click.option(
-    "--again", is_flag=True, help="Try a release or model anew that a host rejected before."
+    "--batch", default=4, show_default=True, type=click.IntRange(1, 64), help="Hosts at once."
 )
+@click.option("--to", metavar="COMMIT", help="Commit of llama.cpp (40 digits) for the fleet.")
+@click.option("--again", is_flag=True, help="Retry a release or model that a host rejected before.")
 @AS_JSON
 def upgrade(
     hosts: tuple[str, ...],
@@ -38,16 +38,16 @@ def upgrade(
     again: bool,
     as_json: bool,
 ) -> None:
-    """Bring HOSTs (all without a name) to the planned release and model: one first, then several.
+    """Upgrade HOSTs (all by default) to the planned release and model: one first, then several.
 
     On each host the release must compute, become healthy with its model, answer, be fast enough and
-    not throttle the board; else the host goes back to what was good before, and the roll stops. Pins
-    that `bramble rollback` made are dropped. A roll that stopped goes on with the same command.
+    not throttle the board; else the host is rolled back, and the rollout stops. Pins of
+    `bramble rollback` are removed. The same command continues a rollout that stopped.
 
     \b
     bramble upgrade                                what the inventory plans
     bramble upgrade --to 0c1e57098bba43ac29e6e3b677cdceebdd22334f
-    bramble upgrade --again pi5-a                  after mending what it failed at
+    bramble upgrade --again pi5-a                  after fixing what it failed at
     """
     from bramble.cli.inventory import loaded_inventory
     from bramble.llama import lock as engine_lock
@@ -56,7 +56,7 @@ def upgrade(
     names = _in_order(inventory, hosts, canary)
     lock = _begun(inventory, engine_lock.read(inventory.folder), names, to)
     if lock.rolling and not to:
-        click.echo(f"going on with the roll of {lock.rolling.commit}", err=True)
+        click.echo(f"continuing the rollout of {lock.rolling.commit}", err=True)
     rows: dict[str, dict[str, Any]] = {name: _row(name, NOT_BEGUN) for name in names}
     for several in _batches(names, batch):
         before, lock = lock, _with(lock, several)
@@ -74,7 +74,7 @@ def upgrade(
 
 
 def _in_order(inventory: Inventory, hosts: Sequence[str], canary: str | None) -> list[str]:
-    """The hosts of the roll, the canary first."""
+    """Return the hosts of the rollout, the canary first."""
     from bramble.cli.inventory import chosen_host, refuse
 
     known = _with_engine(inventory)
@@ -91,7 +91,7 @@ def _in_order(inventory: Inventory, hosts: Sequence[str], canary: str | None) ->
 
 
 def _with_engine(inventory: Inventory) -> list[str]:
-    """The hosts that serve, without virtual Pis that are not up."""
+    """Return the hosts that serve, without virtual Pis that are not up."""
     from bramble.inventory import presence
 
     absent = presence.absent(inventory.hosts)
@@ -103,7 +103,7 @@ def _with_engine(inventory: Inventory) -> list[str]:
 
 
 def _begun(inventory: Inventory, lock: Lock, names: Iterable[str], to: str | None) -> Lock:
-    """The lock with the roll that this command begins or goes on with."""
+    """Return the lock with the rollout that this command begins or continues."""
     from bramble.cli.inventory import refuse
     from bramble.llama.lock import Rolling
 
@@ -124,13 +124,13 @@ def _begun(inventory: Inventory, lock: Lock, names: Iterable[str], to: str | Non
 
 
 def _batches(names: Sequence[str], size: int) -> list[Sequence[str]]:
-    """The first alone, then as many at once as may be."""
+    """Split the names into the first alone, then groups of `size`."""
     rest = names[1:]
     return [names[:1], *(rest[at : at + size] for at in range(0, len(rest), size))]
 
 
 def _with(lock: Lock, names: Sequence[str]) -> Lock:
-    """The lock by which these hosts get what is new: no pin holds them, and the roll has them."""
+    """Return the lock for upgrading these hosts: without pins, and with them in the rollout."""
     from bramble.llama.lock import Rolling
 
     for name in names:
@@ -142,7 +142,7 @@ def _with(lock: Lock, names: Sequence[str]) -> Lock:
 
 
 def _without(lock: Lock, before: Lock, names: Sequence[str]) -> Lock:
-    """The lock with what it said of these hosts before: they went back to that."""
+    """Return the lock with the earlier pins of these hosts, and without them in the rollout."""
     from bramble.llama.lock import Rolling
 
     for name in names:
@@ -154,7 +154,7 @@ def _without(lock: Lock, before: Lock, names: Sequence[str]) -> Lock:
 
 
 def _ended(inventory: Inventory, lock: Lock) -> Lock:
-    """The lock with the roll's commit for the whole fleet, once every host has it."""
+    """Return the lock with the rollout's commit for the whole fleet, once every host has it."""
     if lock.rolling is None:
         return lock
     engines: dict[str, Any] = {
@@ -169,13 +169,13 @@ def _ended(inventory: Inventory, lock: Lock) -> Lock:
 def _roll(
     names: Sequence[str], again: bool, as_json: bool
 ) -> tuple[dict[str, dict[str, Any]], bool]:
-    """Upgrade these hosts at once: what became of each, and whether the run itself went well."""
+    """Upgrade these hosts at once; return each one's row, and whether the run itself succeeded."""
     options = ["-y", *(["--data", "again=yes"] if again else [])]
     show = driver.be_quiet if as_json else driver.show_line
     try:
         outcome = driver.run("upgrade", names, *options, show=show)
     except KeyboardInterrupt:
-        click.echo("Stopped. `bramble upgrade` goes on with the roll.", err=True)
+        click.echo("Stopped. `bramble upgrade` continues the rollout.", err=True)
         raise click.exceptions.Exit(1) from None
     if outcome.code:
         click.echo(f"The whole log: {outcome.log}", err=True)
@@ -183,7 +183,7 @@ def _roll(
 
 
 def _became(name: str, outcome: driver.Outcome) -> dict[str, Any]:
-    """A host's row by what the report says of it."""
+    """Return a host's row, from the report."""
     failed = outcome.failed.get(name)
     if name not in outcome.hosts or not outcome.is_whole:
         failed = failed or outcome.cut_off or f"see {outcome.log}"
@@ -206,7 +206,7 @@ def _row(
 
 
 def _tell(rows: Sequence[dict[str, Any]], lock: Lock, as_json: bool) -> None:
-    """Say what became of each host, and end the command."""
+    """Print each host's result, and end the command."""
     open_roll = lock.rolling.commit if lock.rolling else None
     if as_json:
         click.echo(json.dumps({"rolling": open_roll, "hosts": rows}, indent=2))
@@ -216,7 +216,7 @@ def _tell(rows: Sequence[dict[str, Any]], lock: Lock, as_json: bool) -> None:
             said = row["why"] or "  ".join(filter(None, (row["release"], row["proof"])))
             click.echo(f"{row['host']:{width}}  {row['state']:9}  {said}".rstrip())
         if open_roll:
-            click.echo(f"The roll of {open_roll} is not over; `bramble upgrade` goes on with it.")
+            click.echo(f"The rollout of {open_roll} is not over; `bramble upgrade` continues it.")
     bad = any(row["state"] in ("failed", NOT_BEGUN) for row in rows)
     raise click.exceptions.Exit(1 if bad else 0)
 
@@ -225,10 +225,10 @@ def _tell(rows: Sequence[dict[str, Any]], lock: Lock, as_json: bool) -> None:
 @click.argument("host")
 @AS_JSON
 def rollback(host: str, as_json: bool) -> None:
-    """Take HOST back to the release that ran there before, and pin it there.
+    """Roll HOST back to the release that ran there before, and pin it there.
 
     That release passes the same gate. Deploys leave a pinned host at its release until
-    `bramble upgrade` drops the pin. A second rollback returns to the release of before it.
+    `bramble upgrade` removes the pin. A second rollback reverses the first.
     """
     show = driver.be_quiet if as_json else driver.show_line
     outcome = driver.run("rollback", [host], "-y", show=show)
@@ -237,7 +237,7 @@ def rollback(host: str, as_json: bool) -> None:
 
 
 def model_rollback(host: str, as_json: bool) -> NoReturn:
-    """Take a host back to the model that served there before, and end the command."""
+    """Roll a host back to the model that served there before, and end the command."""
     show = driver.be_quiet if as_json else driver.show_line
     outcome = driver.run("model_rollback", [host], "-y", show=show)
     row = _became(host, outcome)
@@ -250,7 +250,7 @@ def model_rollback(host: str, as_json: bool) -> NoReturn:
 def _tell_way_back(
     outcome: driver.Outcome, row: dict[str, Any], to: str, as_json: bool
 ) -> NoReturn:
-    """Say what a host went back to, and end the command."""
+    """Print what a host went back to, and end the command."""
     row["state"] = {"upgraded": "rolled back"}.get(row["state"], row["state"])
     if as_json:
         click.echo(json.dumps(row, indent=2))

@@ -24,7 +24,7 @@ from bramble.virtual.model import SSH_PORT, Kind
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Tells what went wrong as a sentence; exit code 1."""
+    """Report errors as one sentence, with exit code 1."""
     try:
         yield
     except VirtualPiError as error:
@@ -33,7 +33,7 @@ def _told() -> Iterator[None]:
 
 def _fault_help() -> str:
     names = sorted({fault for board in boards.BOARDS for fault in doubles.faults(board)})
-    return f"What its doubles complain of: {', '.join(names)}."
+    return f"A fault that its doubles report: {', '.join(names)}."
 
 
 @click.group()
@@ -50,7 +50,7 @@ def virtual() -> None:
     type=click.Choice(list(boards.BOARDS)),
     default="pi5",
     show_default=True,
-    help="Which Pi they say they are.",
+    help="The board that they imitate.",
 )
 @click.option("--fault", metavar="FAULT", help=_fault_help())
 @click.option("--clone", "clone_of", metavar="NAME", help="Start as copies of this node's files.")
@@ -64,7 +64,7 @@ def up(
     clone_of: str | None,
     no_ccache: bool,
 ) -> None:
-    """Start virtual Pis that do not run yet and wait until each answers on ssh."""
+    """Start virtual Pis that are not running, and wait until each answers on SSH."""
     if names and count:
         raise click.UsageError("give names or --count, not both")
     with _told():
@@ -86,9 +86,9 @@ def up(
 
 
 @virtual.command("list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array, for programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def list_nodes(as_json: bool) -> None:
-    """Show the virtual Pis of this machine."""
+    """List the virtual Pis of this machine."""
     with _told():
         found = lifecycle.nodes()
     if as_json:
@@ -135,11 +135,11 @@ def ssh(name: str, command: tuple[str, ...]) -> None:
 
 @virtual.command()
 @click.argument("names", metavar="[NAME]...", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="All of them.")
+@click.option("--all", "everything", is_flag=True, help="Stop all of them.")
 def down(names: tuple[str, ...], everything: bool) -> None:
-    """Stop virtual Pis and throw their files away."""
+    """Stop virtual Pis and remove their files."""
     if bool(names) == everything:
-        raise click.UsageError("name the virtual Pis to end, or give --all")
+        raise click.UsageError("name the virtual Pis to stop, or give --all")
     with _told():
         ended = lifecycle.down(None if everything else names)
-    click.echo(f"ended: {', '.join(ended)}" if ended else "There was nothing to end.")
+    click.echo(f"stopped: {', '.join(ended)}" if ended else "There was nothing to stop.")

@@ -267,6 +267,6 @@ def test_base_is_taken_back_and_set_again(fleet, on):
     done = fleet.bramble("revert", "base", NODE)
     assert done.returncode == 0, done.stdout
     assert "passwordauthentication yes" in on("sshd -T")
-    assert "nothing to take back" in fleet.bramble("revert", "base", NODE).stdout
+    assert "nothing to revert" in fleet.bramble("revert", "base", NODE).stdout
     assert fleet.changed() == [NODE]
     assert fleet.changed() == []

@@ -217,4 +217,4 @@ def test_revert_brings_the_logs_back_to_the_disk(fleet, on):
     assert on("ls -d /var/hdd.log 2>/dev/null || echo gone") == "gone"
     assert on("cat /var/log/app.log").split("\n") == ["a line", "another"]
     assert "a-line-before-revert" in on("journalctl -t root -o cat")
-    assert "nothing to take back" in fleet.bramble("revert", "storage", NODE).stdout
+    assert "nothing to revert" in fleet.bramble("revert", "storage", NODE).stdout

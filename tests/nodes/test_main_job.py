@@ -541,7 +541,7 @@ def test_what_a_role_set_is_taken_back_and_brought_again(fleet, on):
     models = on(NODE, "ls /var/lib/bramble/models")
     done = fleet.bramble("revert", "engine", NODE)
     assert done.returncode == 0, done.stdout
-    assert "serving stands on engine" in done.stdout
+    assert "serving depends on engine" in done.stdout
     assert on(NODE, "systemctl show -p LoadState --value llama-server") == "not-found"
     assert on(NODE, "pgrep llama-server || echo none") == "none"
     assert on(NODE, "ls /var/lib/bramble/models") == models
@@ -549,7 +549,7 @@ def test_what_a_role_set_is_taken_back_and_brought_again(fleet, on):
     assert code == 1
     assert results[NODE, "serving.unit_is_active"]["status"] == "fail"
     again = fleet.bramble("revert", "engine", NODE)
-    assert f"{NODE}: nothing to take back" in again.stdout
+    assert f"{NODE}: nothing to revert" in again.stdout
     brought = fleet.pyinfra("node", "-y")
     assert brought.returncode == 0, brought.stdout
     assert "compiling" not in brought.stdout

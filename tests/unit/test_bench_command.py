@@ -14,6 +14,7 @@ from bramble.cli import driver, main
 SHA = "d" * 64
 SLOW = (0.60, 0.61, 0.62)
 LATER = "2026-11-21T12:00:00Z"
+RUN = driver.run
 
 
 @pytest.fixture
@@ -132,7 +133,7 @@ def test_what_is_kept_is_judged_without_a_connection(fleet):
     assert "no figures" in (fleet.folder / "kept.html").read_text()
     done = bench("pi4-b", "--kept")
     assert done.exit_code == 1
-    assert done.stdout == "pi4-b: no result is kept; run `bramble bench pi4-b`\n"
+    assert done.stdout == "pi4-b: no result is stored; run `bramble bench pi4-b`\n"
 
 
 @pytest.mark.parametrize(
@@ -171,7 +172,18 @@ def test_a_benchmark_that_is_interrupted_says_that_it_goes_on(fleet, monkeypatch
     monkeypatch.setattr(driver, "run", interrupted)
     done = bench("pi4-a")
     assert done.exit_code == 1
-    assert "What the hosts have begun goes on there; the same command takes it up." in done.stderr
+    assert "What the hosts have begun continues there; the same command follows it." in done.stderr
+
+
+def test_the_inventory_is_named_once(fleet, monkeypatch):
+    def fail(_argv, _root, _file, log, _listen):
+        log.write_text("no such thing\n")
+        return 1
+
+    monkeypatch.setattr(driver, "run", RUN)
+    monkeypatch.setattr(driver, "_call", fail)
+    assert bench("pi4-a").stderr.count("Inventory ") == 1
+    assert bench("pi4-a", "--kept").stderr.count("Inventory ") == 1
 
 
 def test_json_has_the_result_and_what_is_thought_of_it(fleet):

@@ -139,7 +139,7 @@ def test_a_host_of_a_run_that_was_cut_off_is_not_called_done_and_how_it_ended_is
     runs.leaves, ended = CUT_OFF[how]
     done = bramble(*words)
     assert done.exit_code == 1
-    assert f"pi5-a: failed: the run {ended} before it was through; run it again\n" in done.output
+    assert f"pi5-a: failed: the run {ended} before it finished; run it again\n" in done.output
 
 
 def test_what_nodes_say_moves_no_cursor(runs):
@@ -227,7 +227,7 @@ def test_up_that_is_interrupted_says_that_work_goes_on(monkeypatch):
     monkeypatch.setattr(driver, "run", stop)
     done = bramble("up")
     assert done.exit_code == 1
-    assert "goes on there" in done.stderr
+    assert "continues there" in done.stderr
 
 
 # revert
@@ -240,11 +240,11 @@ def test_revert_runs_its_deploy_with_the_role_on_the_named_hosts(runs):
     done = bramble("revert", "watchdog", "pi5-a")
     assert done.exit_code == 0
     assert runs.calls == [("revert", ["pi5-a"], ["-y", "--data", "role=watchdog"])]
-    assert done.stdout == "pi5-a: taken back (Remove the drop-in)\npi4-b: nothing to take back\n"
+    assert done.stdout == "pi5-a: reverted (Remove the drop-in)\npi4-b: nothing to revert\n"
 
 
 def test_revert_says_which_roles_go_first(runs):
-    assert "serving stands on engine" in bramble("revert", "engine").stderr
+    assert "serving depends on engine" in bramble("revert", "engine").stderr
 
 
 def test_revert_of_a_role_that_there_is_not_ends_with_code_2(runs):
@@ -381,7 +381,7 @@ def test_a_host_without_models_says_so(runs):
     told = {"host": "pi5-a", "folder": "/m", "free_bytes": 2 * 10**9, "models": []}
     runs.leaves = outcome(run("pi5-a"), ("models", told), end())
     assert bramble("model", "list", "pi5-a").stdout == (
-        "pi5-a: 2.00 GB free\n  no models; `bramble up pi5-a` brings the planned one\n"
+        "pi5-a: 2.00 GB free\n  no models; `bramble up pi5-a` fetches the planned one\n"
     )
 
 
@@ -679,7 +679,7 @@ def test_a_run_that_gets_to_no_host_is_told_with_its_last_words(toy_pyinfra, tmp
     done = bramble(*words)
     assert done.exit_code == 1
     assert "pyinfra error: no such private key\n" in done.stderr
-    assert "the run ended with exit code 1 before it was through; run it again" in done.stderr
+    assert "the run ended with exit code 1 before it finished; run it again" in done.stderr
 
 
 def test_the_first_line_of_a_run_names_the_inventory_and_its_hosts(toy_pyinfra, tmp_path):
@@ -739,7 +739,7 @@ def test_a_pyinfra_that_was_killed_is_told_by_its_signal(toy_pyinfra, tmp_path, 
     done = bramble(*words)
     assert done.exit_code == (3 if words == ("verify",) else 1)
     assert "pi5-a" in done.output
-    assert "the run was ended by signal 9 (SIGKILL) before it was through" in done.output
+    assert "the run was ended by signal 9 (SIGKILL) before it finished" in done.output
 
 
 LONG = """
@@ -862,7 +862,7 @@ def test_an_answer_that_breaks_off_is_no_answer(model):
     model.events = (piece(content="2"),)
     done = bramble("ask", "What is 2+2?")
     assert done.exit_code == 1
-    assert "the answer broke off" in done.stderr
+    assert "the answer ended early" in done.stderr
 
 
 def test_ask_of_a_host_that_there_is_not_ends_with_code_2():

@@ -174,7 +174,7 @@ def test_a_host_that_sets_its_variant_is_told_that_it_stays(inventory, monkeypat
     fleet = inventory / "fleet.yml"
     fleet.write_text(fleet.read_text().replace("{}", "{engine: {variant: rpc}}"))
     raced(monkeypatch, (10, 11, 12), (20, 21, 22))
-    assert "pi5-a has engine.variant rpc, so there it stays at that" in bramble("pi5-a").stdout
+    assert "pi5-a has engine.variant rpc, so it keeps that" in bramble("pi5-a").stdout
 
 
 def test_nothing_is_locked_when_plain_does_not_compute(inventory, monkeypatch):

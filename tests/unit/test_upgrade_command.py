@@ -1,4 +1,4 @@
-"""A roll goes from the canary through batches, stops at a failure, and is gone on with."""
+"""A rollout goes from the canary through batches, stops at a failure, and can be continued."""
 
 import json
 from pathlib import Path
@@ -102,7 +102,7 @@ def test_a_run_that_was_cut_off_is_a_failure(fleet):
     fleet.cut.add("pi-a")
     done = bramble("upgrade")
     assert done.exit_code == 1
-    assert "the run ended with exit code 1 before it was through" in done.output
+    assert "the run ended with exit code 1 before it finished" in done.output
     assert len(fleet.calls) == 1
 
 
@@ -119,7 +119,7 @@ def test_a_commit_is_the_hosts_own_while_it_rolls_and_the_fleets_when_all_have_i
 def test_a_roll_that_stopped_is_gone_on_with_by_the_next_run(fleet):
     fleet.fails["pi-b"] = "it never became healthy"
     done = bramble("upgrade", "--to", NEW, "--batch", "1")
-    assert f"The roll of {NEW} is not over" in done.output
+    assert f"The rollout of {NEW} is not over" in done.output
     left = engine_lock.read(fleet.folder)
     assert left == Lock(rolling=Rolling(commit=NEW, hosts=("pi-a",)))
     assert left.commit_of("pi-b") is None
@@ -127,7 +127,7 @@ def test_a_roll_that_stopped_is_gone_on_with_by_the_next_run(fleet):
     fleet.calls.clear()
     done = bramble("upgrade", "--again", "--batch", "8")
     assert done.exit_code == 0, done.output
-    assert f"going on with the roll of {NEW}" in done.output
+    assert f"continuing the rollout of {NEW}" in done.output
     assert fleet.calls[0] == ("upgrade", ["pi-a"], ["-y", "--data", "again=yes"])
     assert engine_lock.read(fleet.folder) == Lock(commit=NEW)
 

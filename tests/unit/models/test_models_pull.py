@@ -110,7 +110,7 @@ def test_a_pull_that_is_stopped_says_so_in_words_and_is_taken_up(pull, hub):
         os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
         said = process.stdout.read()
     assert process.returncode == 1
-    assert said.endswith("Stopped. The same command goes on with what is there.\n")
+    assert said.endswith("Stopped. The same command continues from there.\n")
     assert "Traceback" not in said
     assert pull(hub).exit_code == 0
     assert hub.ranges[-1] is not None
