@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from pyinfra.api import FactBase
 from pyinfra.context import ctx_host
 
-from bramble import registry, remote
-from bramble.inventory import from_data
+from bramble import fleet, registry, remote
 from bramble.plan import look_at
 from bramble.snapshot import Snapshot, Unknown
 from bramble.snapshot import read as read_snapshot
@@ -23,8 +22,8 @@ class Look(FactBase[Snapshot]):
 
     def command(self) -> str:
         own = ctx_host.get()
-        settings = from_data(own.name, own.data.bramble, registry.sections())
-        query = look_at(settings, registry.roles_of(settings))
+        settings, prepared = fleet.of_data(own.name, own.data.bramble)
+        query = look_at(own.name, settings, registry.roles_of(settings), prepared)
         return remote.command_line("probe", query)
 
     def requires_command(self) -> str:

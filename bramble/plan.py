@@ -2,10 +2,10 @@
 
 A role's `plan.py` has four pure functions:
 
-    facts_needed(settings)        -> FactsNeeded  what the one look at the node must see
-    plan(settings, board, inputs) -> a RolePlan with everything that the role wants
-    steps(plan, node, snapshot)   -> what to do about the difference, always as many, in order
-    revert(plan, node, snapshot)  -> what takes back all that the role set, and leaves data alone
+    facts_needed(settings, inputs) -> FactsNeeded  what the one look at the node must see
+    plan(settings, board, inputs)  -> a RolePlan with everything that the role wants
+    steps(plan, node, snapshot)    -> what to do about the difference, always as many, in order
+    revert(plan, node, snapshot)   -> what takes back all that the role set, and leaves data alone
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Protocol, TypeVar
 
 from bramble.board import Board
+from bramble.prepared import Prepared
 from bramble.settings import Section
 from bramble.snapshot import Snapshot
 
@@ -84,13 +85,15 @@ Kind = TypeVar("Kind", bound=Outputs)
 class Inputs:
     """What a role's plan is made from besides its settings and the board.
 
-    That is the host's name, and the outputs of earlier roles by their kinds: those that the role
-    `takes`, or any where that is None.
+    That is the host's name, the outputs of earlier roles by their kinds (those that the role `takes`,
+    or any where that is None), and what was read beside the settings. Before a look there are no
+    outputs yet.
     """
 
     host: str = ""
     outputs: tuple[Outputs, ...] = ()
     takes: tuple[type[Outputs], ...] | None = None
+    prepared: Prepared = field(default_factory=Prepared)
 
     def every(self, kind: type[Kind]) -> tuple[Kind, ...]:
         """Return the outputs of this kind, in the order of the roles that gave them."""
@@ -143,7 +146,7 @@ class Planner(Protocol):
         """The kinds of outputs that it reads."""
 
     @property
-    def facts_needed(self) -> Callable[[Any], FactsNeeded]:
+    def facts_needed(self) -> Callable[[Any, Inputs], FactsNeeded]:
         """What the one look must see."""
 
     @property
@@ -184,22 +187,33 @@ class NodePlan:
 
 
 def make(
-    host: str, settings: Mapping[str, Section], board: Board, roles: Sequence[Planner]
+    host: str,
+    settings: Mapping[str, Section],
+    board: Board,
+    roles: Sequence[Planner],
+    prepared: Prepared | None = None,
 ) -> NodePlan:
     """Make the plan of a node: each role's in order, from what those before it give."""
+    beside = prepared or Prepared()
     plans: dict[str, RolePlan] = {}
     given: tuple[Outputs, ...] = ()
     for role in roles:
-        made = role.plan(settings[role.name], board, Inputs(host, given, role.takes))
+        made = role.plan(settings[role.name], board, Inputs(host, given, role.takes, beside))
         plans[role.name] = made
         given += (made.outputs,) if made.outputs else ()
-    pins = (pinned.sentence for part in settings.values() for pinned in part.pins(host))
+    pins = (pinned.sentence for part in settings.values() for pinned in part.pins(host, beside))
     return NodePlan(host, board, plans, tuple(pins))
 
 
-def look_at(settings: Mapping[str, Section], roles: Sequence[Planner]) -> dict[str, Any]:
-    """The probe's query: all that any role wants to see, in one look."""
-    wanted = [role.facts_needed(settings[role.name]) for role in roles]
+def look_at(
+    host: str,
+    settings: Mapping[str, Section],
+    roles: Sequence[Planner],
+    prepared: Prepared | None = None,
+) -> dict[str, Any]:
+    """Return the probe's query: all that any role wants to see, in one look."""
+    inputs = Inputs(host, prepared=prepared or Prepared())
+    wanted = [role.facts_needed(settings[role.name], inputs) for role in roles]
     query: dict[str, Any] = {
         part.name: _union(getattr(facts_needed, part.name) for facts_needed in wanted)
         for part in fields(FactsNeeded)

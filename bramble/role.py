@@ -9,6 +9,7 @@ from typing import Generic, Literal, TypeVar
 from bramble.board import Board
 from bramble.checks import Check
 from bramble.plan import FactsNeeded, Inputs, NodePlan, Outputs, RolePlan
+from bramble.prepared import Prepared
 from bramble.settings import Section
 from bramble.snapshot import Snapshot
 from bramble.steps import Step
@@ -27,13 +28,13 @@ class Role(Generic[S, P]):
 
     `gives` is the kind of outputs that its plan has for later roles, `takes` are the kinds that it
     reads of earlier ones: it comes after all that give them. `prune`, `again` and `candidate` are
-    actions that not every role has. `back` makes the settings by which a host returns to what ran
-    there before, or says why it cannot.
+    actions that not every role has. `back` returns what a host is planned by to return to what
+    ran there before, or says why it cannot.
     """
 
     name: str
     settings: type[S]
-    facts_needed: Callable[[S], FactsNeeded]
+    facts_needed: Callable[[S, Inputs], FactsNeeded]
     plan: Callable[[S, Board, Inputs], P]
     steps: Callable[[P, NodePlan, Snapshot], Steps]
     revert: Callable[[P, NodePlan, Snapshot], Steps]
@@ -43,7 +44,7 @@ class Role(Generic[S, P]):
     prune: Callable[[P, NodePlan, Snapshot], Steps] | None = None
     again: Callable[[P, NodePlan, Snapshot], Steps] | None = None
     candidate: Callable[[P, NodePlan, Snapshot], Steps] | None = None
-    back: Callable[[S, Snapshot], S | str] | None = None
+    back: Callable[[S, Inputs, Snapshot], Prepared | str] | None = None
 
     def carry(self, action: Action, plan: P, node: NodePlan, snapshot: Snapshot) -> Steps:
         """Return the steps of an action; raise LookupError where the role has no such action."""

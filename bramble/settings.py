@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +20,9 @@ from pydantic import (
     WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
+
+if TYPE_CHECKING:
+    from bramble.prepared import Prepared
 
 PORT = 22
 # A word of ~/.ssh/config may be anything without blanks; a first "-" would be read as an option.
@@ -51,12 +54,18 @@ class Section(BaseModel):
     sent: ClassVar[tuple[str, ...]] = ()
     """Settings that name files of this computer which are sent to nodes."""
 
-    def pins(self, host: str) -> tuple[Pinned, ...]:
-        """What engine.lock has for this host in the place of these settings."""
+    def faults(self, host: str, prepared: Prepared) -> Iterator[str]:
+        """Tell what is wrong with these settings by the locks and files that they name."""
+        yield from ()
+
+    def pins(self, host: str, prepared: Prepared) -> tuple[Pinned, ...]:
+        """Return what engine.lock has for this host in the place of these settings."""
         return ()
 
-    def warnings(self, sections: Mapping[str, Section]) -> tuple[str, ...]:
-        """What is hardly meant, as far as a host's sections tell it without the host."""
+    def warnings(
+        self, sections: Mapping[str, Section], host: str, prepared: Prepared
+    ) -> tuple[str, ...]:
+        """Tell what is probably not meant, as far as a host's settings tell it without the host."""
         return ()
 
     def missing_files(self) -> Iterator[tuple[tuple[str, ...], Path]]:

@@ -162,8 +162,14 @@ def _wanted(
     inventory = loaded_inventory()
     tell_folder()
     chosen = [chosen_host(inventory, name) for name in hosts] or list(inventory.hosts.values())
-    with_engine: list[Any] = [
-        host.settings[engine.name] for host in chosen if engine.name in host.settings
+    with_engine: list[tuple[Any, Inputs]] = [
+        # A pin names an older release, without what is needed to build it.
+        (
+            host.settings[engine.name],
+            Inputs(host.name, prepared=host.prepared.with_pin(host.name, None)),
+        )
+        for host in chosen
+        if engine.name in host.settings
     ]
     seen = set()
     for key in keys:
@@ -171,12 +177,11 @@ def _wanted(
         if part is None and key not in ("arm64-generic", "x86-64"):
             refuse(f"no processor '{key}'; known: {', '.join([*ARMS, 'arm64-generic', 'x86-64'])}")
         board = board_for(key, part, os.cpu_count() or 1, computer.memory_mib())
-        for settings in with_engine:
+        for settings, inputs in with_engine:
             native = board.architecture == "arm64" and settings.recipe != "cross"
             if native and not also_native:
                 continue
-            # A pin names an older release, without what is needed to build it.
-            plan: Buildable = engine.plan(settings.pinned(None), board, Inputs())
+            plan: Buildable = engine.plan(settings, board, inputs)
             if plan.release not in seen:
                 seen.add(plan.release)
                 yield plan, board.architecture

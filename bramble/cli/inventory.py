@@ -28,11 +28,11 @@ def refuse(message: str) -> NoReturn:
 
 def loaded_inventory() -> Inventory:
     """Load the inventory, or end the command with every problem in it."""
-    from bramble.inventory import InventoryError, folder, load
-    from bramble.registry import sections
+    from bramble.fleet import load
+    from bramble.inventory import InventoryError, folder
 
     try:
-        return load(folder(), sections())
+        return load(folder())
     except InventoryError as error:
         refuse(str(error))
 
@@ -58,19 +58,20 @@ def tell_folder() -> None:
 
 def tell_pins(section: str, as_json: bool) -> None:
     """Print which hosts are pinned to something else than a section says (on stderr beside JSON)."""
-    from bramble.inventory import InventoryError, folder, load
-    from bramble.registry import sections
+    from bramble.fleet import load
+    from bramble.inventory import InventoryError, folder
 
     if not (folder() / "fleet.yml").is_file():
         return
     try:
-        hosts = load(folder(), sections()).hosts
+        hosts = load(folder()).hosts
     except InventoryError:
         click.echo("Which hosts are pinned is unknown: `bramble config HOST` says why", err=True)
         return
     for name, host in hosts.items():
-        for pinned in host.settings[section].pins(name) if section in host.settings else ():
-            click.echo(pinned.sentence, err=as_json)
+        if section in host.settings:
+            for pinned in host.settings[section].pins(name, host.prepared):
+                click.echo(pinned.sentence, err=as_json)
 
 
 def existing_folder() -> Path:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from threading import Lock
-from typing import Any
 
-from bramble import registry
 from bramble.fit.dims import Dims, dims_of
 from bramble.fit.geometry import geometry
 from bramble.fit.source import SourceError, header
 from bramble.models import cache
 from bramble.models.gguf import GgufError, Header
-from bramble.models.outputs import ModelOutputs, ModelSettings
+from bramble.models.outputs import ModelSettings
+from bramble.prepared import Prepared
 from bramble.sanitize import sentence
 from bramble.settings import Section
 from bramble.snapshot import Snapshot
@@ -21,34 +20,34 @@ from bramble.snapshot import Snapshot
 _turns: dict[str, Lock] = {}
 
 
-def with_dimensions(
+def with_header(
+    host: str,
     settings: Mapping[str, Section],
+    prepared: Prepared,
     snapshot: Snapshot,
     say: Callable[[str], object],
     by_node: Callable[[str], Header] | None = None,
-) -> dict[str, Section]:
-    """Return a host's settings with its model's dimensions, where lock and files here lack them.
+) -> Prepared:
+    """Add the dimensions of a host's model, where neither lock nor file here tells them.
 
     This computer reads the header from its own copy or the address, else the node does (`by_node`).
     Where neither can, `say` gets a sentence and the deploy goes on: the fetch has more sources and
     more patience.
     """
-    found: dict[str, Any] = dict(settings)
-    name = registry.giving(ModelOutputs).name
-    if name not in found:
-        return found
-    model: ModelSettings = found[name]
-    known = model.ahead(snapshot)
+    model = next((part for part in settings.values() if isinstance(part, ModelSettings)), None)
+    if model is None:
+        return prepared
+    known, sha256 = model.ahead(host, prepared, snapshot), model.chosen(host, prepared).sha256
     if isinstance(known, str):
-        file = cache.find(model.pin.sha256)
+        file = cache.find(sha256)
         # The hosts of a run come here concurrently.
         with _turns.setdefault(known, Lock()):
             known = _from_here(str(file)) if file else _of_address(known, by_node)
     if isinstance(known, str):
         say(f"whether the model fits is not known before it is fetched: {known}")
     elif known is not None:
-        found[name] = model.known(known)
-    return found
+        return prepared.with_header(sha256, known)
+    return prepared
 
 
 def _of_address(url: str, by_node: Callable[[str], Header] | None) -> Dims | str:

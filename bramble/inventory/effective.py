@@ -58,7 +58,7 @@ def report(host: Host) -> Report:
     said = {
         f"{name}.{pinned.setting}": pinned.value
         for name, section in host.settings.items()
-        for pinned in section.pins(host.name)
+        for pinned in section.pins(host.name, host.prepared)
     }
     for row in rows:
         row.pinned = said.get(row.setting)
@@ -68,7 +68,11 @@ def report(host: Host) -> Report:
         host=host.name,
         groups=list(host.groups),
         pins=list(sentences(host)),
-        warnings=[told for part in sections.values() for told in part.warnings(sections)],
+        warnings=[
+            told
+            for part in sections.values()
+            for told in part.warnings(sections, host.name, host.prepared)
+        ],
         settings=rows,
     )
 

@@ -12,12 +12,12 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from bramble.fleet import load
 from bramble.inventory import presence
 from bramble.inventory.headline import headline
-from bramble.inventory.load import Host, Inventory, load
+from bramble.inventory.load import Host, Inventory
 from bramble.inventory.problems import InventoryError
 from bramble.project import INVENTORY, VARIABLE, folder
-from bramble.registry import sections
 from bramble.settings import SshSettings
 from bramble.ssh import known_hosts
 from bramble.ssh.config import ConfigError, target
@@ -37,7 +37,7 @@ def groups_or_exit(entry: str) -> dict[str, list[str]]:
     if not os.environ.get(VARIABLE):
         os.environ[VARIABLE] = str(Path(entry).absolute().parent / INVENTORY)
     try:
-        inventory = load(folder(), sections())
+        inventory = load(folder())
     except InventoryError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

@@ -20,5 +20,5 @@ def headline(inventory: Inventory, names: Sequence[str]) -> str:
 
 def sentences(host: Host) -> tuple[str, ...]:
     """What a host stays at in spite of the inventory, a sentence for each."""
-    sections = host.settings.values()
-    return tuple(pinned.sentence for part in sections for pinned in part.pins(host.name))
+    pins = (part.pins(host.name, host.prepared) for part in host.settings.values())
+    return tuple(pinned.sentence for several in pins for pinned in several)

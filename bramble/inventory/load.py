@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bramble.inventory import choice
 from bramble.inventory.choice import Sections
@@ -18,16 +18,25 @@ from bramble.inventory.validation import Fault, unknown_section, validate
 from bramble.project import folder
 from bramble.settings import PORT, NodeSettings, Section, SshSettings
 
+if TYPE_CHECKING:
+    from bramble.prepared import Prepared
+
+    Prepare = Callable[[Path, Iterable[Mapping[str, Section]]], Prepared]
+
 
 @dataclass(frozen=True)
 class Host:
-    """A host of the fleet with its settings, typed and as plain data, and where each is set."""
+    """A host of the fleet with its settings, typed and as plain data, and where each is set.
+
+    `prepared` is what was read beside them, one for all hosts.
+    """
 
     name: str
     groups: tuple[str, ...]
     settings: Mapping[str, Section]
     values: Mapping[str, Any]
     sources: Mapping[Keys, Source]
+    prepared: Prepared
 
 
 @dataclass(frozen=True)
@@ -39,8 +48,15 @@ class Inventory:
     groups: Mapping[str, tuple[str, ...]]
 
 
-def load(folder: Path, sections: Sections) -> Inventory:
-    """Read, merge and validate an inventory; raise InventoryError with all of its problems."""
+Merged = tuple[dict[str, Any], dict[Keys, Source]]
+"""A host's settings as plain data, and where each is set."""
+
+
+def load(folder: Path, sections: Sections, prepare: Prepare) -> Inventory:
+    """Read, merge and validate an inventory; raise InventoryError with all of its problems.
+
+    `prepare` reads what lies beside the settings, once for all hosts.
+    """
     files = read_files(folder)
     problems = list(inconsistencies(files, tuple(sections)))
     bad: set[tuple[int, str]] = set()
@@ -48,12 +64,22 @@ def load(folder: Path, sections: Sections) -> Inventory:
         for section, problem in _problems_inside(owner, document, sections, folder):
             problems.append(problem)
             bad.add((id(document), section))
-    hosts = {}
+    settings: dict[str, dict[str, Section]] = {}
+    merged = {}
     for name in files.hosts:
         documents = [layer.document for layer in files.layers(name)]
         good = {s: sections[s] for s in sections if not any((id(d), s) in bad for d in documents)}
-        hosts[name], wrong = _host(files, name, good, sections)
+        settings[name], merged[name], wrong = _host(files, name, good, sections)
         problems += wrong
+    prepared = prepare(folder, settings.values())
+    problems += prepared.problems
+    for name, (_, sources) in merged.items():
+        wrong_beside = faults_beside(name, settings[name], prepared)
+        problems += [_at_source(files, name, sources, fault) for fault in wrong_beside]
+    hosts = {
+        name: Host(name, files.groups_of(name), settings[name], *merged[name], prepared)
+        for name in files.hosts
+    }
     problems += _shared_addresses(files, hosts)
     if problems:
         raise InventoryError(problems)
@@ -82,6 +108,15 @@ def from_data(
     return settings
 
 
+def faults_beside(
+    name: str, settings: Mapping[str, Section], prepared: Prepared
+) -> Iterator[Fault]:
+    """Find what is wrong with a host's settings by what was read beside them."""
+    for section, typed in settings.items():
+        for message in typed.faults(name, prepared):
+            yield Fault((section,), f"{section}: {message}", whole=True)
+
+
 def _problems_inside(
     owner: str, document: Document, sections: Sections, folder: Path
 ) -> Iterator[tuple[str, Problem]]:
@@ -104,7 +139,7 @@ def _problems_inside(
 
 def _host(
     files: Files, name: str, good: Sections, all_sections: Sections
-) -> tuple[Host, list[Problem]]:
+) -> tuple[dict[str, Section], Merged, list[Problem]]:
     """Merge a host's layers and validate what they make together, where each is good by itself."""
     values, sources = merge(files.layers(name))
     settings: dict[str, Section] = {}
@@ -121,7 +156,7 @@ def _host(
                 values[section] = _with_paths(said, typed)
     lacking = _missing_files(settings)
     problems += [_at_source(files, name, sources, fault) for fault in lacking]
-    return Host(name, files.groups_of(name), settings, values, sources), problems
+    return settings, (values, sources), problems
 
 
 def _missing_files(settings: Mapping[str, Section]) -> Iterator[Fault]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bramble.board import Board
-from bramble.llama.lock import ReleasePin
 from bramble.llama.releases import Home
 from bramble.plan import Outputs
 from bramble.steps import Upload
@@ -43,9 +42,6 @@ class EngineSettings(Protocol):
     @property
     def recipe(self) -> str:
         """Where releases are compiled: `native` or `cross`."""
-
-    def pinned(self, pin: ReleasePin | None) -> EngineSettings:
-        """Return the same settings for a host that stays at this release, or at none."""
 
     def worth_a_race(self, board: Board) -> tuple[str, ...]:
         """Name the variants that may be faster than plain on this board."""

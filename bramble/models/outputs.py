@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
 
 from bramble.fit.dims import Dims
 from bramble.plan import Outputs
+from bramble.prepared import Prepared
 from bramble.snapshot import Snapshot
 
 
@@ -46,16 +48,21 @@ class ModelFile(Protocol):
     def sha256(self) -> str:
         """Its sha256."""
 
+    @property
+    def fit(self) -> Dims | None:
+        """Its dimensions, where they are known."""
 
+
+@runtime_checkable
 class ModelSettings(Protocol):
     """What is asked of the model's settings before they are planned."""
 
     @property
-    def pin(self) -> ModelFile:
-        """The file that they select."""
+    def path(self) -> Path | None:
+        """The file of this computer that they name."""
 
-    def ahead(self, snapshot: Snapshot) -> Dims | str | None:
-        """Return the dimensions that the node noted of an unknown model, or its address; else None."""
+    def chosen(self, host: str, prepared: Prepared) -> ModelFile:
+        """Return the file that a host serves."""
 
-    def known(self, dimensions: Dims) -> ModelSettings:
-        """Return the same settings with the dimensions from the file's header."""
+    def ahead(self, host: str, prepared: Prepared, snapshot: Snapshot) -> Dims | str | None:
+        """Return what the node noted of an unknown model, or its address; None where it is known."""

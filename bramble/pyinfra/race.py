@@ -10,8 +10,8 @@ import click
 from pyinfra.api import Host
 from pyinfra.context import host, state
 
-from bramble import registry
-from bramble.inventory import InventoryError, from_data
+from bramble import fleet, registry
+from bramble.inventory import InventoryError
 from bramble.llama.outputs import EngineOutputs, EngineSettings
 from bramble.llama.race import COOL_S, NEEDED, as_served
 from bramble.models.outputs import ModelOutputs
@@ -62,8 +62,7 @@ def candidates(
             f"a race needs the roles {registry.names_giving(NEEDED)}; {plan.host} has no "
             f"{' and no '.join(lacking)}"
         )
-    sections = registry.sections()
-    settings = from_data(plan.host, data, sections)
+    settings, _ = fleet.of_data(plan.host, data)
     engine = registry.giving(EngineOutputs).name
     raced: Any = settings[engine]
     own: EngineSettings = raced
@@ -76,9 +75,9 @@ def candidates(
     found = {}
     for name in names:
         changed = {**data, engine: {**data.get(engine, {}), "variant": name}}
-        again: dict[str, Any] = from_data(plan.host, changed, sections)
-        again[engine] = again[engine].pinned(None)
-        found[name] = make(plan.host, again, plan.board, registry.roles_of(again))
+        again, prepared = fleet.of_data(plan.host, changed)
+        unpinned, roles = prepared.with_pin(plan.host, None), registry.roles_of(again)
+        found[name] = make(plan.host, again, plan.board, roles, unpinned)
     return found
 
 

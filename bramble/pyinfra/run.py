@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import click
 from pyinfra.api import Host
 from pyinfra.api.operation import OperationMeta
 from pyinfra.context import ctx_host, host, state
 
-from bramble import registry
+from bramble import fleet, registry
 from bramble.board import Board, board, refusals
-from bramble.fit.ahead import with_dimensions
-from bramble.inventory import from_data
+from bramble.fit.ahead import with_header
 from bramble.inventory.problems import unknown
-from bramble.plan import NodePlan, look_at, make
+from bramble.plan import Inputs, NodePlan, look_at, make
+from bramble.prepared import Prepared
 from bramble.pyinfra import connection, delivery, model_header, peers, reboot, releases
 from bramble.pyinfra.boundary import Problem
 from bramble.pyinfra.session import Work, in_words, nothing_done, on_host, refuse, this_run
@@ -24,8 +24,8 @@ from bramble.settings import Section
 from bramble.snapshot import Snapshot, Unknown
 from bramble.steps import Step, as_dict, at_once
 
-Amend = Callable[[dict[str, Section], Snapshot], dict[str, Section] | str]
-"""What makes other settings of a host's by what was seen of it, or says why there are none."""
+Amend = Callable[[Mapping[str, Section], Inputs, Snapshot], Prepared | str]
+"""Decide by what was seen of a host what else it is planned by, or say why that cannot be."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class PlannedNode:
     query: dict[str, object]
     refused: tuple[str, ...] = ()
     settings: Mapping[str, Section] | None = None
+    prepared: Prepared = field(default_factory=Prepared)
 
     def at(self, snapshot: Snapshot) -> PlannedNode | Problem:
         """The same host as it was seen later, planned anew: another boot may have other memory."""
@@ -48,7 +49,8 @@ class PlannedNode:
         found = board(snapshot)
         if isinstance(found, Unknown):
             return Problem(f"The node did not say what it is: {found.why}.")
-        plan = make(self.plan.host, self.settings, found, registry.roles_of(self.settings))
+        roles = registry.roles_of(self.settings)
+        plan = make(self.plan.host, self.settings, found, roles, self.prepared)
         if plan.refusals and not self.plan.refusals:
             return Problem(" ".join(plan.refusals))
         return replace(self, plan=plan, snapshot=snapshot)
@@ -72,30 +74,31 @@ def accepted() -> PlannedNode:
 @in_words
 def _gathered(amend: Amend | None) -> PlannedNode:
     run, own = this_run(), ctx_host.get()
-    settings = from_data(own.name, own.data.bramble, registry.sections())
+    settings, prepared = fleet.of_data(own.name, own.data.bramble)
     roles = registry.roles_of(settings)
-    query = look_at(settings, roles)
+    query = look_at(own.name, settings, roles, prepared)
     snapshot = connection.look(own, query)
     found = board(snapshot)
     reasons = refusals(snapshot)
     if isinstance(found, Unknown):
         reasons = reasons or (f"The node did not say what it is: {found.why}.",)
     if amend and not reasons:
-        amended = amend(settings, snapshot)
+        amended = amend(settings, Inputs(own.name, prepared=prepared), snapshot)
         if isinstance(amended, str):
             reasons = (amended,)
         else:
-            settings = amended
+            prepared = amended
     if not reasons:
-        settings = with_dimensions(settings, snapshot, own.log, model_header.by_node(own))
+        by_node = model_header.by_node(own)
+        prepared = with_header(own.name, settings, prepared, snapshot, own.log, by_node)
     run.report.write(
         "host", host=own.name, state="refused" if reasons else "connected", why=" ".join(reasons)
     )
     if reasons or not isinstance(found, Board):
         refuse(name="Refuse the host", problem=Problem("\n".join(reasons)))
         return PlannedNode(None, snapshot, query, reasons)
-    plan = make(own.name, settings, found, roles)
-    return PlannedNode(plan, snapshot, query, settings=settings)
+    plan = make(own.name, settings, found, roles, prepared)
+    return PlannedNode(plan, snapshot, query, settings=settings, prepared=prepared)
 
 
 @in_words

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pyinfra.api import Host
 from pyinfra.context import host
 
@@ -11,7 +13,8 @@ from bramble.llama import lock as engine_lock
 from bramble.llama.lock import Held, Lock, ReleasePin
 from bramble.llama.outputs import EngineOutputs, ServingOutputs
 from bramble.models.outputs import ModelOutputs
-from bramble.plan import Outputs
+from bramble.plan import Inputs, Outputs
+from bramble.prepared import Prepared
 from bramble.pyinfra.run import PlannedNode, execute
 from bramble.pyinfra.session import Work, in_words, on_host, this_run
 from bramble.settings import Section
@@ -27,28 +30,32 @@ def try_again(node: PlannedNode) -> None:
                 execute(node, role.name, "again")
 
 
-def predecessor(settings: dict[str, Section], snapshot: Snapshot) -> dict[str, Section] | str:
-    """The host's settings with its engine pinned to the release that ran there before."""
-    return _back(EngineOutputs, EngineOutputs, settings, snapshot)
+def predecessor(
+    settings: Mapping[str, Section], inputs: Inputs, snapshot: Snapshot
+) -> Prepared | str:
+    """Pin the host to the release that ran there before."""
+    return _back(EngineOutputs, EngineOutputs, settings, inputs, snapshot)
 
 
-def model_before(settings: dict[str, Section], snapshot: Snapshot) -> dict[str, Section] | str:
-    """The host's settings with the model that passed the gate there before the one that is good now."""
-    return _back(ModelOutputs, ServingOutputs, settings, snapshot)
+def model_before(
+    settings: Mapping[str, Section], inputs: Inputs, snapshot: Snapshot
+) -> Prepared | str:
+    """Hold the host to the model that passed the gate there before the one that is good now."""
+    return _back(ModelOutputs, ServingOutputs, settings, inputs, snapshot)
 
 
 def _back(
     kind: type[Outputs],
     proved_by: type[Outputs],
-    settings: dict[str, Section],
+    settings: Mapping[str, Section],
+    inputs: Inputs,
     snapshot: Snapshot,
-) -> dict[str, Section] | str:
+) -> Prepared | str:
     """Have the role that gives this kind go back, where the host has the role that proves it."""
     role, proves = registry.giving(kind), registry.giving(proved_by).name
     if proves not in settings or role.back is None:
         return f"this host does not get the role {proves}, so there is nothing to go back to"
-    found = role.back(settings[role.name], snapshot)
-    return found if isinstance(found, str) else settings | {role.name: found}
+    return role.back(settings[role.name], inputs, snapshot)
 
 
 @in_words

@@ -11,7 +11,7 @@ from testinfra.host import Host as Connection
 
 from bramble import registry, remote
 from bramble.board import board
-from bramble.fit.ahead import with_dimensions
+from bramble.fit.ahead import with_header
 from bramble.inventory import Host, Inventory
 from bramble.plan import NodePlan, look_at, make
 from bramble.settings import SshSettings
@@ -27,7 +27,8 @@ class TestinfraNode:
     def __init__(self, connection: Connection, host: Host) -> None:
         self._connection = connection
         self._host = host
-        query = look_at(host.settings, registry.roles_of(host.settings))
+        roles = registry.roles_of(host.settings)
+        query = look_at(host.name, host.settings, roles, host.prepared)
         asked_at_s = time.time()
         answer = remote.answer(self._run("probe", query))
         self.snapshot: Snapshot = read(answer, asked_at_s, time.time())
@@ -45,8 +46,9 @@ class TestinfraNode:
         found = board(self.snapshot)
         if isinstance(found, Unknown):
             raise ValueError(f"{self._host.name}: {found.why}")
-        settings = with_dimensions(self._host.settings, self.snapshot, warnings.warn)
-        return make(self._host.name, settings, found, registry.roles_of(settings))
+        name, settings, prepared = self._host.name, self._host.settings, self._host.prepared
+        prepared = with_header(name, settings, prepared, self.snapshot, warnings.warn)
+        return make(name, settings, found, registry.roles_of(settings), prepared)
 
     def ask(self, url: str, question: str) -> Mapping[str, Any] | Unknown:
         """The model's answer, asked on the node itself."""

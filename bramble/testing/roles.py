@@ -9,6 +9,7 @@ from typing import Any
 from bramble import project, registry
 from bramble.board import Board
 from bramble.checks import Result, run_all
+from bramble.fleet import prepare
 from bramble.inventory.validation import validate
 from bramble.plan import Inputs, NodePlan, Outputs
 from bramble.role import Action
@@ -44,7 +45,10 @@ def planned(
     settings, faults = validate(name, role.settings, dict(values or {}), host=HOST, folder=place)
     if settings is None:
         raise ValueError("\n".join(fault.message for fault in faults))
-    part = role.plan(settings, board, Inputs(HOST, tuple(given), role.takes))
+    prepared = prepare(place, ({name: settings},))
+    if wrong := tuple(settings.faults(HOST, prepared)):
+        raise ValueError("\n".join(wrong))
+    part = role.plan(settings, board, Inputs(HOST, tuple(given), role.takes, prepared))
     return NodePlan(HOST, board, {name: part})
 
 

@@ -76,7 +76,7 @@ def files_page() -> str:
         # With a blank USB disk, so that what is done about one is told.
         disks=(BLANK,),
         files={
-            **dict.fromkeys(look_at(settings, registry.roles())["files"]),
+            **dict.fromkeys(look_at(HOST, settings, registry.roles())["files"]),
             fstab: FileState("file", 0o644, "root", "root", 0, 0, text=""),
             name: FileState("link", 0o777, "root", "root", 0, 0, target="../../sda"),
         },
@@ -128,7 +128,7 @@ def _written(step: Step) -> Iterator[Mapping[str, Any]]:
 
 def _looked_at(settings: Mapping[str, Section]) -> str:
     """What the one look reads, besides the general facts."""
-    query = look_at(settings, registry.roles())
+    query = look_at(HOST, settings, registry.roles())
     words = {
         "files": "Files",
         "units": "Units",

@@ -46,7 +46,7 @@ class BasePlan(RolePlan):
     keys_needed: bool
 
 
-def facts_needed(settings: Settings) -> FactsNeeded:
+def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
     """The packages, dpkg's state, the clock, the names, and what sshd says of itself."""
     return FactsNeeded(
         packages=(*_packages(settings), UPGRADES),

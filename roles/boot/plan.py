@@ -48,7 +48,7 @@ class BootPlan(RolePlan):
     reboot_deadline_s: int
 
 
-def facts_needed(settings: Settings) -> FactsNeeded:
+def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
     """What proves an effect, what waits for a reboot, and what the bootloader is."""
     return FactsNeeded(
         files=(

@@ -28,6 +28,7 @@ from bramble.llama.releases import (
     there,
 )
 from bramble.plan import FactsNeeded, Inputs, NodePlan, RolePlan, identity
+from bramble.prepared import Prepared
 from bramble.roles.engine import amx, kleidiai, proof
 from bramble.roles.engine.place import place
 from bramble.roles.engine.settings import Git, Settings
@@ -109,7 +110,7 @@ class EnginePlan(RolePlan):
         }
 
 
-def facts_needed(settings: Settings) -> FactsNeeded:
+def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
     """Which releases there are, which one is current, good or rejected, and room for one more."""
     return FactsNeeded(
         files=(
@@ -132,10 +133,11 @@ def facts_needed(settings: Settings) -> FactsNeeded:
 
 def plan(settings: Settings, board: Board, inputs: Inputs) -> EnginePlan:
     """The release for this source, these options, this system and this processor."""
-    storage = inputs.find(StorageOutputs)
-    source, upload, commit = _source(settings)
+    storage, lock = inputs.find(StorageOutputs), inputs.prepared.engine
+    pin = lock.hosts.get(inputs.host)
+    source, upload, commit = _source(settings, lock.commit_of(inputs.host))
     soc = processor.soc_key(board)
-    name = settings.variant_for(soc)
+    name = settings.variant_for(soc, lock)
     variant = VARIANTS[name]
     kai = kleidiai.source(settings.kleidiai) if name == "kleidiai" else (None, None)
     options = OPTIONS | processor.options(board, settings.recipe) | variant.get("options", {})
@@ -148,8 +150,8 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> EnginePlan:
     pins = [{**part, "upload": None} for part in (source, kai[0]) if part]
     release = identity([*pins, options, *([hook] if hook else []), board.codename, soc])
     build_info = f"b{settings.build_number}-{commit[:9]}"
-    if settings.pin:
-        release, build_info = settings.pin.release, settings.pin.build_info
+    if pin:
+        release, build_info = pin.release, pin.build_info
     return EnginePlan(
         packages=_packages(settings, source, variant),
         outputs=EngineOutputs(home=HOME, release=release, build_info=build_info, soc=soc),
@@ -158,7 +160,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> EnginePlan:
         targets=TARGETS + variant.get("targets", ()),
         recipe=settings.recipe,
         variant=name,
-        pinned=settings.pin is not None,
+        pinned=pin is not None,
         keep_releases=settings.keep_releases,
         jobs=settings.jobs or _jobs(board),
         uploads=tuple(part for part in (upload, kai[1]) if part),
@@ -167,8 +169,8 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> EnginePlan:
         kleidiai=kai[0],
         hook=hook,
         # What a pinned release was built with is not what these settings say.
-        wants={} if settings.pin else _wants(board, options),
-        refusal=kleidiai.refusal(board, settings.force) if kai[0] and not settings.pin else None,
+        wants={} if pin else _wants(board, options),
+        refusal=kleidiai.refusal(board, settings.force) if kai[0] and not pin else None,
     )
 
 
@@ -190,11 +192,12 @@ def _packages(
     return BUILD_PACKAGES + more + git
 
 
-def _source(settings: Settings) -> tuple[dict[str, Any], Upload | None, str]:
+def _source(settings: Settings, decided: str | None) -> tuple[dict[str, Any], Upload | None, str]:
+    """Name the source and its commit, which engine.lock may have decided."""
     archive = settings.source.archive
     if archive is None:
         git = settings.source.git or Git()
-        commit = settings.commit or git.commit
+        commit = decided or git.commit
         return {"kind": "git", "url": git.url, "commit": commit}, None, commit
     remote = f"/var/tmp/bramble-source-{archive.sha256[:12]}"
     source = {
@@ -244,8 +247,8 @@ def again(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, .
     return (replace(step, look_again=True),)
 
 
-def back(settings: Settings, snapshot: Snapshot) -> Settings | str:
-    """The settings pinned to the node's predecessor, or why there is nothing to go back to."""
+def back(settings: Settings, inputs: Inputs, snapshot: Snapshot) -> Prepared | str:
+    """Pin the host to the node's predecessor, or say why there is nothing to go back to."""
     release = linked(snapshot, HOME.previous)
     if not release:
         return "no release ran here before the current one, so there is nothing to go back to"
@@ -255,7 +258,8 @@ def back(settings: Settings, snapshot: Snapshot) -> Settings | str:
             f"release {release}, which ran here before, is not there any more; nothing was changed. "
             "`bramble upgrade --to COMMIT` brings an older commit"
         )
-    return settings.pinned(ReleasePin(release=release, build_info=str(told["build_info"])))
+    pin = ReleasePin(release=release, build_info=str(told["build_info"]))
+    return inputs.prepared.with_pin(inputs.host, pin)
 
 
 def _rejections(snapshot: Snapshot) -> tuple[str, ...]:

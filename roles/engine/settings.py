@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, get_args
 
-from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
+from pydantic import Field, model_validator
 
 from bramble.board import Board
-from bramble.inventory.problems import InventoryError
 from bramble.llama import lock as engine_lock
 from bramble.llama import processor
-from bramble.llama.lock import Lock, ReleasePin
+from bramble.llama.lock import Lock
+from bramble.prepared import Prepared
 from bramble.settings import LocalPath, Pinned, Section, option
 
 # llama.cpp 0.5.0-dev of 2026-10-01, the commit whose flags the role `serving` is written for.
@@ -160,37 +160,30 @@ class Settings(Section):
         ge=2,
         le=100,
     )
-    _lock: Lock = PrivateAttr(default=Lock())
-    _pin: ReleasePin | None = PrivateAttr(default=None)
-    _commit: str | None = PrivateAttr(default=None)
 
-    @property
-    def lock(self) -> Lock:
-        """What commands decided about the engine: engine.lock beside the inventory."""
-        return self._lock
-
-    @property
-    def pin(self) -> ReleasePin | None:
-        """The release that this host stays at, whatever else is set."""
-        return self._pin
-
-    @property
-    def commit(self) -> str | None:
-        """The commit that `bramble upgrade --to` gave this host."""
-        return self._commit
-
-    def pins(self, host: str) -> tuple[Pinned, ...]:
-        """The release or the commit that engine.lock has for this host."""
-        if self._pin:
-            what = f"release {self._pin.release} ({self._pin.build_info})"
+    def pins(self, host: str, prepared: Prepared) -> tuple[Pinned, ...]:
+        """Return the release or the commit that engine.lock has for this host."""
+        pin, commit = prepared.engine.hosts.get(host), prepared.engine.commit_of(host)
+        if pin:
+            what = f"release {pin.release} ({pin.build_info})"
             since = f"{host} stays at {what} since `bramble rollback` (engine.lock)"
             return (Pinned(self._says_commit, what, f"{since}, until `bramble upgrade {host}`"),)
         set_here = (self.source.git or Git()).commit
-        if self.source.archive or self._commit in (None, set_here):
+        if self.source.archive or commit in (None, set_here):
             return ()
-        what = f"commit {self._commit}"
+        what = f"commit {commit}"
         said = f"{host} gets {what} by `bramble upgrade --to` (engine.lock), and not {set_here}"
         return (Pinned(self._says_commit, what, said),)
+
+    def faults(self, host: str, prepared: Prepared) -> Iterator[str]:
+        """Find winners of races in engine.lock that are no variants."""
+        known = [name for name in get_args(VariantName) if name != "auto"]
+        for soc, won in prepared.engine.variants.items():
+            if won.variant not in known:
+                yield (
+                    f"{engine_lock.FILE} has variant {won.variant!r} for {soc}, and {', '.join(known)} "
+                    "are known; race again, or delete its lines"
+                )
 
     @property
     def _says_commit(self) -> str:
@@ -198,11 +191,11 @@ class Settings(Section):
         kind = "archive" if self.source.archive else "git"
         return f"source.{kind}.commit" if getattr(self.source, kind) else f"source.{kind}"
 
-    def variant_for(self, soc: str) -> str:
-        """The variant that a processor gets: the one that is set, else the winner of its race."""
+    def variant_for(self, soc: str, lock: Lock) -> str:
+        """Return the variant that a processor gets: the one that is set, else its race's winner."""
         if self.variant != "auto":
             return self.variant
-        raced = self._lock.variants.get(soc)
+        raced = lock.variants.get(soc)
         won = raced.variant if raced else "plain"
         return "plain" if (self.recipe, won) == ("cross", "openblas") else won
 
@@ -210,31 +203,6 @@ class Settings(Section):
         """Name the variants that may be faster than plain on this board; rpc computes as plain does."""
         kernels = ("kleidiai",) if processor.has_dotprod(board) else ()
         return kernels if self.recipe == "cross" else (*kernels, "openblas")
-
-    def pinned(self, pin: ReleasePin | None) -> Settings:
-        """The same settings for a host that is to stay at this release, or at none."""
-        changed = self.model_copy()
-        changed._pin = pin
-        return changed
-
-    @model_validator(mode="after")
-    def _as_decided(self, info: ValidationInfo) -> Settings:
-        if info.context is None:
-            return self
-        try:
-            self._lock = engine_lock.read(Path(info.context["folder"]))
-        except InventoryError as error:
-            raise ValueError(str(error)) from None
-        host = info.context.get("host", "")
-        self._pin, self._commit = self._lock.hosts.get(host), self._lock.commit_of(host)
-        known = [name for name in get_args(VariantName) if name != "auto"]
-        for soc, won in self._lock.variants.items():
-            if won.variant not in known:
-                raise ValueError(
-                    f"{engine_lock.FILE} has variant {won.variant!r} for {soc}, and {', '.join(known)} "
-                    "are known; race again, or delete its lines"
-                )
-        return self
 
     @model_validator(mode="after")
     def _todays_names(self) -> Settings:

@@ -40,7 +40,7 @@ USE_ZRAM = "Use zram as swap"
 USE_FILE = "Use a swap file on the SSD"
 
 
-def facts_needed(settings: Settings) -> FactsNeeded:
+def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
     """Swap with all that may own it, the swap file's signature, and the kernel's values."""
     path = settings.swap_file.path
     return FactsNeeded(

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from bramble.board import Board
+from bramble.llama.lock import Held
 from bramble.llama.outputs import EngineOutputs
 from bramble.llama.releases import Home, note
 from bramble.models import beside
 from bramble.models.outputs import ModelOutputs
 from bramble.plan import FactsNeeded, File, Inputs, NodePlan, RolePlan
+from bramble.prepared import Prepared
 from bramble.roles.model import disk
 from bramble.roles.model.settings import ChosenModel, Settings
 from bramble.roles.storage.outputs import StorageOutputs
@@ -68,9 +70,9 @@ class ModelPlan(RolePlan):
         return beside.stamp(self.path)
 
 
-def facts_needed(settings: Settings) -> FactsNeeded:
+def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
     """The file with what was noted of it, those of other models, and the room that there is."""
-    path = settings.file
+    path = settings.file(settings.chosen(inputs.host, inputs.prepared))
     # Other models with what was noted of them: a rollback may want any of them.
     others = f"{settings.place}/*.gguf*"
     place = settings.place
@@ -96,14 +98,15 @@ def way_to(folder: str) -> tuple[str, ...]:
 
 def plan(settings: Settings, board: Board, inputs: Inputs) -> ModelPlan:
     """The file, which does not depend on the board."""
-    path, pin, folder = settings.file, settings.pin, settings.place
+    pin, folder = settings.chosen(inputs.host, inputs.prepared), settings.place
+    path = settings.file(pin)
     storage, engine = inputs.find(StorageOutputs), inputs.find(EngineOutputs)
     remote = f"/var/tmp/bramble-model-{pin.sha256[:12]}"
     return ModelPlan(
         outputs=ModelOutputs(
             name=pin.name,
             sha256=pin.sha256,
-            of_inventory=settings.own.sha256,
+            of_inventory=settings.own(inputs.prepared).sha256,
             path=path,
             folder=folder,
             ssd=storage.ssd if storage and not settings.folder else None,
@@ -186,17 +189,20 @@ def _fetch(plan: ModelPlan, host: str, snapshot: Snapshot) -> Step:
     )
 
 
-def back(settings: Settings, snapshot: Snapshot) -> Settings | str:
-    """The settings for the model that passed the gate before, or why there is no way back to it."""
+def back(settings: Settings, inputs: Inputs, snapshot: Snapshot) -> Prepared | str:
+    """Hold the host to the model that passed the gate before, or say why that cannot be."""
     good = note(snapshot, Home().good)
     history = good.get("history")
     records = history if isinstance(history, list) else []
     before = next((r for r in records if r.get("model") != good.get("model")), None)
     if before is None or not before.get("name"):
         return "no other model passed the gate here before, so there is nothing to go back to"
-    found = settings.back_to(before["name"], before["model"])
-    there = snapshot.file(beside.stamp(found.file))
-    if not isinstance(there, FileState) and not found.pin.url:
+    own = settings.own(inputs.prepared).sha256
+    held = Held(name=before["name"], sha256=before["model"], instead_of=own)
+    found = inputs.prepared.with_model(inputs.host, held)
+    model = settings.chosen(inputs.host, found)
+    there = snapshot.file(beside.stamp(settings.file(model)))
+    if not isinstance(there, FileState) and not model.url:
         return (
             f"model {before['name']}, which ran here before, is not there any more, and models.lock "
             "does not have it; nothing was changed"

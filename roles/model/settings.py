@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import ValidationError, field_validator, model_validator
 
-from bramble.fit.dims import Dims, dims_of
-from bramble.fit.geometry import geometry
-from bramble.fit.source import SourceError, header
-from bramble.inventory.problems import InventoryError, unknown
+from bramble.fit.dims import Dims
+from bramble.inventory.problems import unknown
 from bramble.llama import lock as engine_lock
 from bramble.llama.releases import note
-from bramble.models import beside, catalogue, lock
-from bramble.models.gguf import GgufError
+from bramble.models import beside, catalogue
 from bramble.models.hub import ENDPOINT
+from bramble.models.lock import Locked
+from bramble.prepared import Prepared
 from bramble.settings import LocalPath, Pinned, Section, option
 from bramble.snapshot import FileState, Snapshot
 
@@ -108,81 +106,91 @@ class Settings(Section):
         help="What a deploy does with a model that does not fit into the node's memory as it is to "
         "be served: `refuse` it before anything is fetched, or `warn`.",
     )
-    _pin: ChosenModel = PrivateAttr()
-    _own: ChosenModel = PrivateAttr()
-    _folder: Path = PrivateAttr(default=Path())
 
     @property
     def place(self) -> str:
-        """The folder's path on the node."""
+        """Return the folder's path on the node."""
         return (self.folder or FOLDER).rstrip("/")
 
-    @property
-    def file(self) -> str:
-        """The file's path on the node; the same content has the same one, so two models share none."""
-        return f"{self.place}/{self._pin.name}-{self._pin.sha256[:12]}.gguf"
+    def file(self, model: ChosenModel) -> str:
+        """Return a model's path on the node; the same content has the same one, so two share none."""
+        return f"{self.place}/{model.name}-{model.sha256[:12]}.gguf"
 
-    @property
-    def pin(self) -> ChosenModel:
-        """The file that these settings mean."""
-        return self._pin
+    def own(self, prepared: Prepared) -> ChosenModel:
+        """Return the file that the inventory names, also where the host went back to another one.
 
-    @property
-    def own(self) -> ChosenModel:
-        """The file that the inventory names, also where the host went back to another one."""
-        return self._own
+        Raise LookupError with what to do where `use` names none that is locked.
+        """
+        others = {use: entry.fit for use, entry in prepared.models.items() if entry.fit}
+        if self.use is None:
+            assert self.name is not None
+            assert self.sha256 is not None
+            known = prepared.files.get(self.path) if self.path else None
+            model = ChosenModel(self.name, self.sha256, None, self.url, self.path, others=others)
+            return _with_dims(replace(model, fit=known.dims if known else None), prepared)
+        model = replace(
+            _of_lock(self.use.replace(":", "-"), _locked(self.use, prepared), self),
+            others={use: dims for use, dims in others.items() if use != self.use},
+            unlocked=_unlocked(self.use, prepared),
+        )
+        return _with_dims(model, prepared)
 
-    def pins(self, host: str) -> tuple[Pinned, ...]:
-        """The model that engine.lock has for this host."""
-        if self._pin.sha256 == self._own.sha256:
+    def chosen(self, host: str, prepared: Prepared) -> ChosenModel:
+        """Return the file that a host serves: its own, or the one that engine.lock holds it to."""
+        own, held = self.own(prepared), prepared.engine.models.get(host)
+        if held is None or held.instead_of != own.sha256 or held.sha256 == own.sha256:
+            return own
+        found = (entry for entry in prepared.models.values() if entry.sha256 == held.sha256)
+        entry = next(found, None)
+        model = (
+            _of_lock(held.name, entry, self)
+            if entry
+            else ChosenModel(held.name, held.sha256, None, None, None)
+        )
+        model = replace(model, others=own.others, unlocked=own.unlocked)
+        return _with_dims(model, prepared)
+
+    def faults(self, host: str, prepared: Prepared) -> Iterator[str]:
+        """Find a name that is not locked, and a file that is too large to be sent."""
+        try:
+            self.own(prepared)
+        except LookupError as error:
+            yield str(error.args[0])
+        local = prepared.files.get(self.path) if self.path else None
+        if local and local.size_bytes > _LIMIT_MIB << 20:
+            yield (
+                f"path is {local.size_bytes >> 20} MiB and {_LIMIT_MIB} is the most that goes "
+                "over SSH; put the file on a web server and give its url"
+            )
+
+    def pins(self, host: str, prepared: Prepared) -> tuple[Pinned, ...]:
+        """Return the model that engine.lock has for this host."""
+        own, chosen = self.own(prepared), self.chosen(host, prepared)
+        if chosen.sha256 == own.sha256:
             return ()
         said = (
-            f"{host} stays at model {self._pin.name} and does not get {self._own.name} since `bramble "
+            f"{host} stays at model {chosen.name} and does not get {own.name} since `bramble "
             "model rollback` (engine.lock), until the inventory names another model than now or "
             f"`bramble model rollback {host}` returns"
         )
-        return (Pinned("use" if self.use else "name", self._pin.name, said),)
+        return (Pinned("use" if self.use else "name", chosen.name, said),)
 
-    def back_to(self, name: str, sha256: str) -> Settings:
-        """The same for a host that stays at a model that it has, or at the inventory's own."""
-        made = self.model_copy()
-        if sha256 == self._own.sha256:
-            made._pin = self._own
-            return made
-        others = _locked_or_none(self._folder)
-        entry = next((entry for entry in others.values() if entry.sha256 == sha256), None)
-        made._pin = replace(
-            self._own,
-            name=name,
-            sha256=sha256,
-            size_bytes=entry.size_bytes if entry else None,
-            url=entry.url(self.endpoint) if entry else None,
-            path=None,
-            mirror_url=entry.url(self.mirror) if entry and self.mirror else None,
-            fit=entry.fit if entry else None,
-        )
-        return made
+    def ahead(self, host: str, prepared: Prepared, snapshot: Snapshot) -> Dims | str | None:
+        """Return what the node noted of a model that nobody else knows, or the model's address.
 
-    def ahead(self, snapshot: Snapshot) -> Dims | str | None:
-        """What the node noted of a model that neither the lock nor this computer knows, or its address.
-
-        None where it is known, or where it is on the node already: then nothing is fetched that could
-        be too large.
+        Return None where it is known, or where the file is on the node already: then nothing is
+        fetched that could be too large.
         """
-        if self._pin.fit:
+        model = self.chosen(host, prepared)
+        if model.fit:
             return None
-        there = isinstance(snapshot.file(self.file), FileState)
+        file = self.file(model)
+        there = isinstance(snapshot.file(file), FileState)
         try:
-            noted = Dims.model_validate(note(snapshot, beside.dimensions(self.file)))
+            noted = Dims.model_validate(note(snapshot, beside.dimensions(file)))
         except ValidationError:
-            return None if there else self._pin.url
-        return self._pin.url if noted.stale and not there else noted
-
-    def known(self, dimensions: Dims) -> Settings:
-        """The same with what the file's header says of it."""
-        made = self.model_copy()
-        made._pin = replace(self._pin, fit=dimensions, noted=True)
-        return made
+            return None if there else model.url
+        return model.url if noted.stale and not there else noted
 
     @field_validator("url")
     @classmethod
@@ -208,49 +216,17 @@ class Settings(Section):
         return url
 
     @model_validator(mode="after")
-    def _one_file(self, info: ValidationInfo) -> Settings:
-        folder = Path((info.context or {}).get("folder", Path()))
-        if self.use is None:
-            self._pin = replace(self._given(), others=_others(folder))
+    def _one_file(self) -> Settings:
+        """Require one way to name the file, and all of it."""
+        named = self.name or self.url or self.path or self.sha256
+        if self.use is not None:
+            if named:
+                raise ValueError(
+                    "use takes the place of name, url, path and sha256; "
+                    "leave them out (null takes away what another layer sets)"
+                )
             return self
-        if self.name or self.url or self.path or self.sha256:
-            raise ValueError(
-                "use takes the place of name, url, path and sha256; "
-                "leave them out (null takes away what another layer sets)"
-            )
-        locked = _locked(self.use, folder)
-        found = locked[self.use]
-        self._pin = ChosenModel(
-            name=self.use.replace(":", "-"),
-            sha256=found.sha256,
-            size_bytes=found.size_bytes,
-            url=found.url(self.endpoint),
-            path=None,
-            mirror_url=found.url(self.mirror) if self.mirror else None,
-            fit=found.fit,
-            others={use: kept for use, kept in _others(folder).items() if use != self.use},
-            unlocked=_unlocked(self.use, locked, folder),
-        )
-        return self
-
-    @model_validator(mode="after")
-    def _as_decided(self, info: ValidationInfo) -> Settings:
-        self._own = self._pin
-        if info.context is None:
-            return self
-        self._folder = Path(info.context["folder"])
-        try:
-            lock_of_hosts = engine_lock.read(self._folder)
-        except InventoryError as error:
-            raise ValueError(str(error)) from None
-        held = lock_of_hosts.models.get(info.context.get("host", ""))
-        if held and held.instead_of == self._own.sha256:
-            self._pin = self.back_to(held.name, held.sha256).pin
-        return self
-
-    def _given(self) -> ChosenModel:
-        """The file by its own name, place and sha256."""
-        if not (self.name or self.url or self.path or self.sha256):
+        if not named:
             raise ValueError(
                 "no model is named; set use to a model of models.yml (`bramble model list`), "
                 "or name, url and sha256"
@@ -260,60 +236,45 @@ class Settings(Section):
             raise ValueError(f"{lacking} is not set, and without use it is needed")
         if (self.url is None) == (self.path is None):
             raise ValueError("give url or path, one of them")
-        if self.path and self.path.exists() and self.path.stat().st_size > _LIMIT_MIB << 20:
-            raise ValueError(
-                f"path is {self.path.stat().st_size >> 20} MiB and {_LIMIT_MIB} is the most that goes "
-                "over SSH; put the file on a web server and give its url"
-            )
-        size = self.path.stat().st_size if self.path and self.path.exists() else None
-        known = _dimensions(self.path, size) if self.path and size else None
-        return ChosenModel(self.name, self.sha256, None, self.url, self.path, fit=known)
+        return self
 
 
-@lru_cache
-def _dimensions(path: Path, size: int) -> Dims | None:
-    """What a file of this computer says of itself; one that is no model is told by the fetch."""
-    try:
-        return dims_of(geometry(header(str(path))))
-    except (GgufError, SourceError):
-        return None
+def _with_dims(model: ChosenModel, prepared: Prepared) -> ChosenModel:
+    """Add the dimensions of the model's header, where that had to be read."""
+    read = prepared.headers.get(model.sha256)
+    return replace(model, fit=read, noted=True) if read and not model.fit else model
 
 
-def _others(folder: Path) -> dict[str, Dims]:
-    """What is locked and known."""
-    return {use: entry.fit for use, entry in _locked_or_none(folder).items() if entry.fit}
+def _of_lock(name: str, entry: Locked, settings: Settings) -> ChosenModel:
+    """Return the file of an entry of models.lock."""
+    return ChosenModel(
+        name=name,
+        sha256=entry.sha256,
+        size_bytes=entry.size_bytes,
+        url=entry.url(settings.endpoint),
+        path=None,
+        mirror_url=entry.url(settings.mirror) if settings.mirror else None,
+        fit=entry.fit,
+    )
 
 
-def _locked_or_none(folder: Path) -> Mapping[str, lock.Locked]:
-    """What is locked; a lock that is wrong is told where it is used."""
-    try:
-        return lock.load(folder)
-    except InventoryError:
-        return {}
-
-
-def _locked(use: str, folder: Path) -> Mapping[str, lock.Locked]:
-    """What is locked, this name among it; what is wrong otherwise, with what to do."""
-    try:
-        locked = lock.load(folder)
-        if use in locked:
-            return locked
-        known = catalogue.places(catalogue.load(folder))
-    except InventoryError as error:
-        raise ValueError(str(error)) from None
-    if use in known:
-        raise ValueError(
+def _locked(use: str, prepared: Prepared) -> Locked:
+    """Return the entry of a name; raise LookupError with what to do where there is none."""
+    if prepared.models_error:
+        raise LookupError(prepared.models_error)
+    if use in prepared.models:
+        return prepared.models[use]
+    if prepared.catalogue_error:
+        raise LookupError(prepared.catalogue_error)
+    if use in prepared.catalogue:
+        raise LookupError(
             f"{use} is not locked: its sha256 is not known yet; run `bramble model lock {use}`"
         )
-    raise ValueError(f"no {use} in {catalogue.FILE}; {unknown(use, known)}")
+    raise LookupError(f"no {use} in {catalogue.FILE}; {unknown(use, prepared.catalogue)}")
 
 
-def _unlocked(use: str, locked: Mapping[str, lock.Locked], folder: Path) -> tuple[str, ...]:
-    """The other quants of a name's model whose dimensions no lock has; the lock is enough without."""
-    try:
-        known = catalogue.places(catalogue.load(folder))
-    except InventoryError:
-        return ()
-    model = use.partition(":")[0]
-    quants = [name for name in known if name.partition(":")[0] == model and name != use]
+def _unlocked(use: str, prepared: Prepared) -> tuple[str, ...]:
+    """Name the other quants of the same model whose dimensions models.lock does not have."""
+    model, locked = use.partition(":")[0], prepared.models
+    quants = [n for n in prepared.catalogue if n.partition(":")[0] == model and n != use]
     return tuple(name for name in quants if name not in locked or locked[name].fit is None)

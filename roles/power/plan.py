@@ -41,7 +41,7 @@ class PowerPlan(RolePlan):
     psu_warn_ma: int
 
 
-def facts_needed(settings: Settings) -> FactsNeeded:
+def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
     """The governor with its unit, and the board's words on supply and heat."""
     return FactsNeeded(
         files=(UNIT_FILE, GOVERNORS, TRIPS, COOLERS, CONFIG_STAMP, *vitals.FILES),

@@ -38,7 +38,7 @@ USER = "llama"
 STRAY_CONFIG = "/etc/llama.cpp/config.ini"
 
 
-def facts_needed(settings: Settings) -> FactsNeeded:
+def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
     """The unit with its process, the user, and what the server answers."""
     url = f"http://127.0.0.1:{settings.port}"
     return FactsNeeded(

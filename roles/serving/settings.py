@@ -7,6 +7,8 @@ from typing import ClassVar, Literal
 
 from bramble.fit.memory import CacheType, Request
 from bramble.fit.verdict import beyond
+from bramble.models.outputs import ModelSettings
+from bramble.prepared import Prepared
 from bramble.settings import Section, option
 
 
@@ -89,13 +91,14 @@ class Settings(Section):
     )
     gate: Gate = option(Gate(), help="The gate that a release passes before it stays.")
 
-    def warnings(self, sections: Mapping[str, Section]) -> tuple[str, ...]:
-        """A context that the model was not trained for, where it is known for which it was."""
-        pin = getattr(sections.get("model"), "pin", None)
-        if pin is None or pin.fit is None:
-            return ()
-        told = beyond(pin.fit.ctx_train, self.request)
-        return (f"serving.ctx_tokens: {told}",) if told else ()
+    def warnings(
+        self, sections: Mapping[str, Section], host: str, prepared: Prepared
+    ) -> tuple[str, ...]:
+        """Tell a context that the model was not trained for, where it is known for which it was."""
+        models = (part for part in sections.values() if isinstance(part, ModelSettings))
+        known = (part.chosen(host, prepared).fit for part in models)
+        told = (beyond(dims.ctx_train, self.request) for dims in known if dims)
+        return tuple(f"serving.ctx_tokens: {said}" for said in told if said)
 
     @property
     def request(self) -> Request:

@@ -34,7 +34,7 @@ class StoragePlan(RolePlan):
         return logs.waits_for_reboot(self.logs, snapshot)
 
 
-def facts_needed(settings: Settings) -> FactsNeeded:
+def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
     """The disks' own names, what is mounted at boot, and what the kernel says of the disks."""
     mount = settings.ssd.mount
     disks = FactsNeeded(

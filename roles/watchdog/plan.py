@@ -35,7 +35,7 @@ class Device:
     identity: str
 
 
-def facts_needed(settings: Settings) -> FactsNeeded:
+def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
     """The drop-in, systemd's own times, the device, and whether the device is this node's."""
     return FactsNeeded(
         files=(DROP_IN, STATE, TIMEOUT, IDENTITY), commands=(SHOW, container.COMMAND)

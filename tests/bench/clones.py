@@ -11,8 +11,7 @@ from typing import Any
 import yaml
 from meter import run, show
 
-from bramble import inventory
-from bramble.registry import sections
+from bramble import fleet, inventory
 
 BRAMBLE = Path(sys.executable).with_name("bramble")
 FIRST, MOST = 21, 20
@@ -122,7 +121,7 @@ def write_inventory(
     folder: Path, source: str, nodes: Sequence[Node]
 ) -> tuple[Mapping[str, Any], Path]:
     """A fleet of these nodes in a group set like the source node: how to reach it, and where it is."""
-    original = inventory.load(inventory.folder(), sections())
+    original = fleet.load(inventory.folder())
     if source not in original.hosts:
         raise BenchError(f"{source} is not in the inventory {original.folder}")
     group = json.loads(json.dumps(original.hosts[source].values))

@@ -37,7 +37,7 @@ def pi5(tmp_path, monkeypatch):
     data = {"ssh": {"address": "10.0.0.5"}, "model": MODEL}
     settings = from_data("pi5-a", data, registry.sections())
     plan = make("pi5-a", settings, PI5, registry.roles_of(settings))
-    query = look_at(settings, registry.roles_of(settings))
+    query = look_at("pi5-a", settings, registry.roles_of(settings))
     step = bench.step_of(plan, "a" * 12, 2, 300)
     made = SimpleNamespace(
         folder=tmp_path, plan=plan, step=step, asked=[], events=[], followed=(True, "")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from bramble import registry
+from bramble import fleet, registry
 from bramble.board import Board
-from bramble.inventory import InventoryError, from_data
+from bramble.inventory import InventoryError
 from bramble.llama import lock as engine_lock
 from bramble.plan import make
 from bramble.pyinfra import race
@@ -31,8 +31,8 @@ def planned(tmp_path, monkeypatch):
     def made(roles=None, **engine):
         data = {"ssh": {"address": "10.0.0.5"}, "model": MODEL, "engine": engine}
         data |= {"node": {"roles": roles}} if roles else {}
-        settings = from_data("pi5-a", data, registry.sections())
-        return make("pi5-a", settings, PI5, registry.roles_of(settings)), data
+        settings, prepared = fleet.of_data("pi5-a", data)
+        return make("pi5-a", settings, PI5, registry.roles_of(settings), prepared), data
 
     return made
 

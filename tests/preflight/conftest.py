@@ -3,8 +3,8 @@
 import tempfile
 from pathlib import Path
 
-from bramble import registry
-from bramble.inventory import folder, load, presence
+from bramble.fleet import load
+from bramble.inventory import folder, presence
 from bramble.testing.over_testinfra import ssh_config
 
 
@@ -12,7 +12,7 @@ def pytest_configure(config):
     """Give testinfra the inventory's hosts, with their keys, ports and trust as an ssh_config."""
     if config.option.ssh_config:
         return  # somebody's own
-    inventory = load(folder(), registry.sections())
+    inventory = load(folder())
     file = Path(tempfile.mkdtemp(prefix="bramble-"), "ssh_config")
     file.write_text(ssh_config(inventory), encoding="utf-8")
     config.option.ssh_config = str(file)

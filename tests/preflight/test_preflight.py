@@ -9,7 +9,8 @@ import pytest
 
 from bramble import registry
 from bramble.checks import run_all
-from bramble.inventory import folder, load
+from bramble.fleet import load
+from bramble.inventory import folder
 from bramble.testing.over_testinfra import TestinfraNode
 
 CHECKS = [c for role in registry.roles() for c in role.checks]
@@ -17,7 +18,7 @@ CHECKS = [c for role in registry.roles() for c in role.checks]
 
 @pytest.fixture(scope="module")
 def node(host):
-    inventory, name = load(folder(), registry.sections()), host.backend.get_hostname()
+    inventory, name = load(folder()), host.backend.get_hostname()
     assert name in inventory.hosts, f"{name} is not in {folder()}"
     return TestinfraNode(host, inventory.hosts[name])
 

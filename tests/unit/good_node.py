@@ -12,6 +12,7 @@ import good_memory
 
 from bramble import registry
 from bramble.board import Board
+from bramble.fleet import prepare
 from bramble.plan import NodePlan, make
 from bramble.snapshot import (
     Answer,
@@ -169,7 +170,8 @@ def settings(**changes: Mapping[str, Any]) -> dict[str, Any]:
 
 def node_plan(board: Board = PI5, **changes: Mapping[str, Any]) -> NodePlan:
     """The plan of a node with these settings."""
-    return make("pi5-a", settings(**changes), board, ROLES)
+    sections = settings(**changes)
+    return make("pi5-a", sections, board, ROLES, prepare(Path("/inventory"), (sections,)))
 
 
 def props(serving: Any) -> Mapping[str, Any]:

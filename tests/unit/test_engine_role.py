@@ -8,6 +8,7 @@ from good_node import A76, PI5, SMOKE, link, node_plan, plain, recorded
 from pydantic import ValidationError
 
 from bramble.board import SUPPORTED_CODENAMES, Board
+from bramble.fleet import prepare
 from bramble.llama import lock as engine_lock
 from bramble.llama import processor, recipe
 from bramble.plan import Inputs
@@ -151,39 +152,39 @@ def test_every_codename_has_the_versions_of_its_libraries():
 
 
 def lock_with(folder, **variants):
-    """The engine's settings in an inventory whose lock has these winners."""
+    """What is read of an inventory whose lock has these winners."""
     won = {name.replace("_", "-"): engine_lock.Variant(variant=v) for name, v in variants.items()}
     engine_lock.write(folder, engine_lock.Lock(variants=won))
-    return {"folder": folder}
+    return prepare(folder, ())
 
 
-def variant(context, board=PI5, **settings):
-    typed = Settings.model_validate(settings, context=context)
-    return engine.plan(typed, board, Inputs()).variant
+def variant(prepared, board=PI5, **settings):
+    return engine.plan(Settings(**settings), board, Inputs(prepared=prepared)).variant
 
 
 def test_auto_is_what_won_on_this_processor_and_plain_elsewhere(tmp_path):
-    context = lock_with(tmp_path, cortex_a76="openblas")
-    assert variant(context) == "openblas"
-    assert variant(context, PI4) == "plain"
-    assert variant({"folder": tmp_path / "none"}) == "plain"
+    prepared = lock_with(tmp_path, cortex_a76="openblas")
+    assert variant(prepared) == "openblas"
+    assert variant(prepared, PI4) == "plain"
+    assert variant(prepare(tmp_path / "none", ())) == "plain"
 
 
 def test_a_variant_that_is_set_counts_whatever_won(tmp_path):
-    context = lock_with(tmp_path, cortex_a76="openblas")
-    assert variant(context, variant="rpc") == "rpc"
+    prepared = lock_with(tmp_path, cortex_a76="openblas")
+    assert variant(prepared, variant="rpc") == "rpc"
 
 
 def test_what_cannot_be_crossed_is_plain_where_it_is_crossed(tmp_path):
-    context = lock_with(tmp_path, cortex_a76="openblas", cortex_a72="rpc")
-    assert variant(context, recipe="cross") == "plain"
-    assert variant(context, PI4, recipe="cross") == "rpc"
+    prepared = lock_with(tmp_path, cortex_a76="openblas", cortex_a72="rpc")
+    assert variant(prepared, recipe="cross") == "plain"
+    assert variant(prepared, PI4, recipe="cross") == "rpc"
 
 
 def test_a_winner_that_is_no_variant_is_refused_with_what_to_do(tmp_path):
-    context = lock_with(tmp_path, cortex_a76="fastest")
-    with pytest.raises(ValidationError, match=r"'fastest' for cortex-a76.*race again"):
-        Settings.model_validate({}, context=context)
+    prepared = lock_with(tmp_path, cortex_a76="fastest")
+    (said,) = Settings().faults("pi5-a", prepared)
+    assert "'fastest' for cortex-a76" in said
+    assert "race again" in said
 
 
 def test_plain_by_race_and_plain_by_setting_are_one_release():

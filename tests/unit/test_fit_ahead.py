@@ -3,6 +3,7 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,8 +11,10 @@ from bramble import registry
 from bramble.fit import ahead
 from bramble.fit.dims import dims_of
 from bramble.fit.geometry import geometry
+from bramble.fleet import prepare
 from bramble.models import cache, gguf, lock
 from bramble.plan import make
+from bramble.prepared import Prepared
 from bramble.snapshot import FileState
 from tests.shapes.models import all_shapes
 from tests.unit.good_node import PI5, good_look, node_plan, plain, settings
@@ -34,12 +37,9 @@ def server():
         yield made
 
 
-def asked(url, folder="/inventory", **changes):
+def asked(url, **changes):
     """The settings of a host whose model comes from this address."""
-    section = ROLE.settings.model_validate(
-        {**MODEL, "url": url, **changes}, context={"folder": folder, "host": "pi4"}
-    )
-    return settings() | {"model": section}
+    return settings() | {"model": ROLE.settings(**{**MODEL, "url": url, **changes})}
 
 
 def bare(url, board=PI4, **files):
@@ -52,11 +52,11 @@ def bare(url, board=PI4, **files):
     )
 
 
-def planned(sections, look, board=PI4):
+def planned(sections, look, board=PI4, folder=Path("/inventory")):
     """The plan after the header was looked for, and what was said of it."""
     said = []
-    found = ahead.with_dimensions(sections, look, said.append)
-    return make("pi4", found, board, registry.roles_of(found)), said
+    prepared = ahead.with_header("pi4", sections, prepare(folder, ()), look, said.append)
+    return make("pi4", sections, board, registry.roles_of(sections), prepared), said
 
 
 def test_a_model_that_does_not_fit_is_refused_with_the_numbers_and_the_nearest(server, tmp_path):
@@ -65,7 +65,7 @@ def test_a_model_that_does_not_fit_is_refused_with_the_numbers_and_the_nearest(s
         repo="a/b", revision="1" * 40, file="c.gguf", size_bytes=1, sha256="2" * 64, fit=small
     )
     lock.write(tmp_path, {"qwen2.5-3b:q2_k": entry})
-    plan, said = planned(asked(server.url, tmp_path), bare(server.url))
+    plan, said = planned(asked(server.url), bare(server.url), folder=tmp_path)
     (why,) = plan.refusals
     answer = plan.roles["serving"].fit.answer
     assert f"the model takes {answer.total_mib} MiB" in why
@@ -143,7 +143,8 @@ def test_an_address_that_cannot_be_read_from_here_is_said_and_stops_nothing(serv
 
 def test_a_host_without_the_role_model_asks_nothing():
     sections = {name: part for name, part in settings().items() if name != "model"}
-    assert ahead.with_dimensions(sections, good_look(node_plan()), pytest.fail) == sections
+    look, nothing = good_look(node_plan()), Prepared()
+    assert ahead.with_header("pi4", sections, nothing, look, pytest.fail) is nothing
 
 
 def test_a_model_of_the_lock_without_dimensions_is_read_from_its_hub(server, tmp_path):
@@ -153,6 +154,7 @@ def test_a_model_of_the_lock_without_dimensions_is_read_from_its_hub(server, tmp
     lock.write(tmp_path, {"qwen2.5-3b:q8_0": entry})
     own = {"name": None, "sha256": None, "use": "qwen2.5-3b:q8_0"}
     endpoint = server.url.rpartition("/")[0]
-    plan, _ = planned(asked(None, tmp_path, **own, endpoint=endpoint), bare(server.url))
+    sections = asked(None, **own, endpoint=endpoint)
+    plan, _ = planned(sections, bare(server.url), folder=tmp_path)
     assert plan.refusals
     assert server.heads == 1

@@ -9,6 +9,7 @@ import pytest
 from bramble import registry
 from bramble.fit.dims import dims_of
 from bramble.fit.geometry import geometry
+from bramble.fleet import prepare
 from bramble.models import gguf, lock
 from bramble.plan import make
 from bramble.roles.serving.checks import model_fits
@@ -46,11 +47,8 @@ def folder(tmp_path):
 def planned(folder, board, use="qwen2.5-3b:q8_0", serving=(), **model):
     """The plan of a node that uses a model of the lock."""
     sections = settings(serving=dict(serving))
-    role = registry.role("model")
-    sections["model"] = role.settings.model_validate(
-        {"use": use, **model}, context={"folder": folder, "host": "pi4"}
-    )
-    return make("pi4", sections, board, ROLES)
+    sections["model"] = registry.role("model").settings(use=use, **model)
+    return make("pi4", sections, board, ROLES, prepare(folder, ()))
 
 
 def test_a_model_that_does_not_fit_is_refused_with_the_numbers_and_the_nearest_quant(folder):

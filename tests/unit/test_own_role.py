@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from bramble import registry
 from bramble.cli import main
-from bramble.inventory import InventoryError, folder, load
+from bramble.fleet import load
+from bramble.inventory import InventoryError, folder
 from bramble.plan import make
 from bramble.testing import golden
 from bramble.testing.roles import PI5, planned
@@ -130,8 +131,8 @@ def test_its_settings_are_the_inventorys(exporter):
 
 
 def test_it_is_planned_checked_and_listed_like_ours(exporter):
-    host = load(folder(), registry.sections()).hosts["pi5-a"]
-    plan = make("pi5-a", host.settings, PI5, registry.roles_of(host.settings))
+    host = load(folder()).hosts["pi5-a"]
+    plan = make("pi5-a", host.settings, PI5, registry.roles_of(host.settings), host.prepared)
     assert list(plan.roles) == ["base", "exporter"]
     assert "prometheus-node-exporter" in plan.packages
     assert "exporter.exporter_answers (stop)" in bramble("checks")

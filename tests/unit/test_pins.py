@@ -8,13 +8,13 @@ from click.testing import CliRunner
 
 from bramble import registry
 from bramble.cli import main
-from bramble.inventory import load
+from bramble.fleet import load, prepare
 from bramble.inventory.headline import headline
-from bramble.inventory.validation import validate
 from bramble.llama import lock as engine_lock
 from bramble.llama import store
 from bramble.llama.lock import Held, Lock, ReleasePin, Rolling
 from bramble.plan import make
+from bramble.prepared import Prepared
 from bramble.pyinfra import releases
 from bramble.pyinfra.run import PlannedNode, impossible
 from bramble.roles.model import plan as model
@@ -82,7 +82,7 @@ def test_the_lists_of_models_and_releases_show_it(folder):
 
 
 def test_the_first_lines_of_a_run_show_it(folder):
-    fleet = load(folder, registry.sections())
+    fleet = load(folder)
     assert headline(fleet, ["a", "b"]).splitlines() == [
         f"Inventory {folder}: a, b (2 of 2 hosts)",
         AT_RELEASE,
@@ -104,8 +104,8 @@ def test_a_commit_of_an_upgrade_is_shown_where_it_is_not_the_inventorys(folder):
 
 
 def test_a_plan_says_it_and_refuses_a_model_that_is_nowhere(folder):
-    typed, _ = validate("model", type(settings()["model"]), MODEL, host="a", folder=folder)
-    plan = make("a", settings() | {"model": typed}, PI5, ROLES)
+    prepared = prepare(folder, ()).with_pin("a", None)
+    plan = make("a", settings(model=MODEL), PI5, ROLES, prepared)
     assert plan.pins == (AT_MODEL,)
     look = good_look(plan)
     there = {"model": model.steps(plan.roles["model"], plan, look)}
@@ -121,8 +121,7 @@ def test_a_plan_says_it_and_refuses_a_model_that_is_nowhere(folder):
 
 
 def test_a_pinned_release_that_nobody_has_is_lacking_before_it_is_tried(folder):
-    pinned = settings()["engine"].pinned(PIN)
-    plan = make("a", settings() | {"engine": pinned}, PI5, ROLES)
+    plan = make("a", settings(), PI5, ROLES, Prepared().with_pin("a", PIN))
     engine = registry.role("engine")
     own = node_plan()
     _given, step, *_ = engine.steps(plan.roles["engine"], plan, good_look(own))

@@ -7,13 +7,14 @@ from types import SimpleNamespace
 import pytest
 from good_node import ROLES, good_look, link, node_plan, plain, settings, with_process
 
-from bramble.inventory.validation import validate
+from bramble.fleet import load
+from bramble.inventory import InventoryError
 from bramble.llama import lock as engine_lock
 from bramble.llama.lock import Lock, ReleasePin, Rolling
 from bramble.llama.releases import superfluous
-from bramble.plan import make
+from bramble.plan import Inputs, make
+from bramble.prepared import Prepared
 from bramble.roles.engine import plan as engine
-from bramble.roles.engine.settings import Settings
 from bramble.roles.engine.whole import HOME
 from bramble.roles.serving import checks
 from bramble.roles.serving import plan as serving
@@ -34,65 +35,59 @@ def manifest(release):
     return f"{HOME.release(release)}/manifest.json"
 
 
-def decided(folder, lock, host="pi5-a", **values):
-    """A host's settings with this lock beside its inventory, by the inventory's own way."""
-    engine_lock.write(folder, lock)
-    typed, faults = validate("engine", Settings, values, host=host, folder=folder)
-    assert faults == ()
-    return typed
-
-
-def planned(section):
-    roles = settings() | {"engine": section}
-    return make("pi5-a", roles, PLAN.board, ROLES)
+def planned(lock, host="pi5-a", **engine):
+    """A host's plan with this engine.lock."""
+    return make(host, settings(engine=engine), PLAN.board, ROLES, Prepared(engine=lock))
 
 
 # The lock
 
 
-def test_a_pinned_host_has_its_release_whatever_else_is_set(tmp_path):
-    plan = planned(decided(tmp_path, Lock(hosts={"pi5-a": PIN}), options={"GGML_LTO": "ON"}))
+def test_a_pinned_host_has_its_release_whatever_else_is_set():
+    plan = planned(Lock(hosts={"pi5-a": PIN}), options={"GGML_LTO": "ON"})
     part = plan.roles["engine"]
     assert (part.release, part.pinned) == (PIN.release, True)
     assert part.outputs.build_info == PIN.build_info
     assert plan.roles["serving"].release_folder == HOME.release(PIN.release)
 
 
-def test_the_pin_of_one_host_is_not_that_of_another(tmp_path):
+def test_the_pin_of_one_host_is_not_that_of_another():
     lock = Lock(hosts={"pi5-a": PIN})
-    assert decided(tmp_path, lock, host="pi5-b", build_number=11300).pin is None
+    part = planned(lock, host="pi5-b", build_number=11300).roles["engine"]
+    assert (part.pinned, part.outputs.build_info) == (False, "b11300-0c1e57098")
 
 
-def test_a_pinned_release_comes_from_the_store_and_is_never_built(tmp_path):
-    plan = planned(decided(tmp_path, Lock(hosts={"pi5-a": PIN})))
+def test_a_pinned_release_comes_from_the_store_and_is_never_built():
+    plan = planned(Lock(hosts={"pi5-a": PIN}))
     _given, step, *_ = engine.steps(plan.roles["engine"], plan, GOOD)
     assert step.stored.key == PIN.release
     assert "pi5-a is pinned to release 0123456789ab" in step.stored.otherwise
     assert "run `bramble upgrade pi5-a`, which drops the pin" in step.stored.otherwise
 
 
-def test_a_commit_of_a_roll_is_for_its_hosts_and_the_fleets_for_the_others(tmp_path):
+def test_a_commit_of_a_roll_is_for_its_hosts_and_the_fleets_for_the_others():
     lock = Lock(commit="1" * 40, rolling=Rolling(commit="2" * 40, hosts=("pi5-a",)))
-    rolled = planned(decided(tmp_path, lock)).roles["engine"]
-    other = planned(decided(tmp_path, lock, host="pi5-b")).roles["engine"]
+    rolled = planned(lock).roles["engine"]
+    other = planned(lock, host="pi5-b").roles["engine"]
     assert rolled.source["commit"] == "2" * 40
-    assert rolled.outputs.build_info == f"b0-{'2' * 9}"
+    assert rolled.outputs.build_info == f"b11300-{'2' * 9}"
     assert other.source["commit"] == "1" * 40
     assert rolled.release != other.release
 
 
-def test_a_commit_says_nothing_to_a_host_that_builds_from_an_archive(tmp_path):
+def test_a_commit_says_nothing_to_a_host_that_builds_from_an_archive():
     archive = {"path": "src.tar", "sha256": "a" * 64}
-    with_commit = decided(tmp_path, Lock(commit="1" * 40), source={"archive": archive})
-    (tmp_path / engine_lock.FILE).unlink()
-    without = decided(tmp_path, Lock(), source={"archive": archive})
-    assert planned(with_commit).roles["engine"] == planned(without).roles["engine"]
+    with_commit = planned(Lock(commit="1" * 40), source={"archive": archive})
+    without = planned(Lock(), source={"archive": archive})
+    assert with_commit.roles["engine"] == without.roles["engine"]
 
 
 def test_a_lock_that_is_wrong_is_a_problem_of_the_inventory(tmp_path):
     (tmp_path / engine_lock.FILE).write_text("commit: 12\n")
-    _, faults = validate("engine", Settings, {}, host="pi5-a", folder=tmp_path)
-    assert "engine.lock:1: commit: found 12" in faults[0].message
+    (tmp_path / "fleet.yml").write_text("hosts: {pi5-a: , pi5-b: }\n")
+    with pytest.raises(InventoryError) as caught:
+        load(tmp_path)
+    assert str(caught.value).count("engine.lock:1: commit: found 12") == 1
 
 
 # Rejections
@@ -135,10 +130,8 @@ def test_taking_the_role_back_takes_the_marks_too():
 def test_the_predecessor_is_what_the_link_says_and_its_manifest_tells():
     told = plain(json.dumps({"build_info": "b7-0c1e57098"}))
     look = with_files(paths={HOME.previous: link(f"releases/{OLD}"), manifest(OLD): told})
-    pinned = engine.back(settings()["engine"], look)
-    assert pinned.pin == PIN
-    assert pinned.build_number == settings()["engine"].build_number
-    assert settings()["engine"].pin is None
+    found = engine.back(settings()["engine"], Inputs("pi5-a"), look)
+    assert found == Prepared().with_pin("pi5-a", PIN)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +146,7 @@ def test_the_predecessor_is_what_the_link_says_and_its_manifest_tells():
     ],
 )
 def test_without_a_predecessor_there_is_nothing_to_go_back_to(files, why):
-    found = engine.back(settings()["engine"], with_files(paths=files))
+    found = engine.back(settings()["engine"], Inputs("pi5-a"), with_files(paths=files))
     assert isinstance(found, str)
     assert found.startswith(why)
 

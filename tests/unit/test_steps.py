@@ -117,7 +117,7 @@ def test_there_are_always_as_many_steps():
 
 def test_the_look_asks_for_all_that_the_steps_read():
     """Every file, unit, user and URL of a good look is one that the roles asked to see."""
-    query = look_at(settings(), ROLES)
+    query = look_at("pi5-a", settings(), ROLES)
     patterns = [Path(pattern) for pattern in query["files"]]
     unasked = [path for path in GOOD.files if not any(Path(path).match(str(p)) for p in patterns)]
     assert unasked == []

@@ -9,7 +9,7 @@ from good_node import DETECT, node_plan
 from two_disks import SIZE, TwoDisks, needs_root
 
 from bramble import snapshot
-from bramble.plan import together
+from bramble.plan import Inputs, together
 from bramble.remote import answer
 from bramble.roles.storage import plan as storage
 from bramble.roles.storage.disks import uuid_of
@@ -46,7 +46,7 @@ def look(two):
     """A look at the two disks by the real probe, as a node that is no container takes it."""
     settings = {"ssd": {"least_gib": 1}}
     plan = node_plan(storage=settings)
-    wanted = together([storage.facts_needed(storage.Settings.model_validate(settings))])
+    wanted = together([storage.facts_needed(storage.Settings.model_validate(settings), Inputs())])
     done = two.run("probe", {"files": wanted.files, "commands": []})
     assert done.returncode == 0, done.stderr
     seen = snapshot.read(answer(done.stdout))

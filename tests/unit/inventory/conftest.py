@@ -7,6 +7,7 @@ from textwrap import dedent
 import pytest
 from toy_sections import SECTIONS
 
+from bramble.fleet import prepare
 from bramble.inventory import Inventory, InventoryError, load
 
 
@@ -29,7 +30,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path
 @pytest.fixture
 def loaded(write: Callable[..., Path]) -> Callable[..., Inventory]:
     """Write an inventory and load it."""
-    return lambda **files: load(write(**files), SECTIONS)
+    return lambda **files: load(write(**files), SECTIONS, prepare)
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def refused(write: Callable[..., Path]) -> Callable[..., list[str]]:
 
     def refused(**files: str) -> list[str]:
         with pytest.raises(InventoryError) as caught:
-            load(write(**files), SECTIONS)
+            load(write(**files), SECTIONS, prepare)
         return str(caught.value).splitlines()
 
     return refused

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from toy_sections import SECTIONS
 
+from bramble.fleet import prepare
 from bramble.inventory import InventoryError, load
 
 words = st.sampled_from(
@@ -48,7 +49,7 @@ def attempt(tmp_path, fleet, group):
 
 def _problem_lines(folder):
     try:
-        load(folder, SECTIONS)
+        load(folder, SECTIONS, prepare)
     except InventoryError as error:
         return str(error).split("\n")
     return []

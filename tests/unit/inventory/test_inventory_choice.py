@@ -9,6 +9,7 @@ import pytest
 from toy_sections import SECTIONS, Needy
 
 from bramble import virtual
+from bramble.fleet import prepare
 from bramble.inventory import InventoryError, load, presence
 from bramble.inventory.for_pyinfra import groups_or_exit, hosts_for_pyinfra
 from bramble.settings import NodeSettings
@@ -30,7 +31,7 @@ FLEET = """\
 
 @pytest.fixture
 def inventory(write: Callable[..., Path]):
-    return lambda **files: load(write(**files), ALL)
+    return lambda **files: load(write(**files), ALL, prepare)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from toy_sections import SECTIONS, Needy
 
 import bramble.registry
 from bramble.cli.inventory import commands
+from bramble.fleet import prepare
 from bramble.inventory import folder, load
 from bramble.inventory.for_pyinfra import hosts_for_pyinfra
 from bramble.inventory.starter import starter
@@ -44,7 +45,7 @@ def test_a_first_inventory_with_hosts_is_ready(run, tmp_path):
         "wrote inventory: 2 hosts",
         "next: `bramble trust HOST` for each host, then `bramble up`",
     ]
-    fleet = load(tmp_path / "inventory", SECTIONS)
+    fleet = load(tmp_path / "inventory", SECTIONS, prepare)
     ssh = fleet.hosts["pi5-a"].settings["ssh"]
     assert (ssh.address, ssh.user, ssh.key) == ("192.168.1.41", None, Path("~/k").expanduser())
     assert fleet.groups == {"pi4": (), "pi5": ()}
@@ -65,7 +66,7 @@ def test_a_first_inventory_takes_ports_and_accounts_as_ssh_does(run, tmp_path):
     )
     made = run("init", *(word for host in hosts for word in ("--host", host)))
     assert made.exit_code == 0, made.output
-    fleet = load(tmp_path / "inventory", SECTIONS)
+    fleet = load(tmp_path / "inventory", SECTIONS, prepare)
     found = [host.settings["ssh"] for host in fleet.hosts.values()]
     assert [(ssh.address, ssh.port, ssh.user) for ssh in found] == [
         ("192.168.1.41", 2222, None),
@@ -127,7 +128,7 @@ def test_virtual_pis_have_a_project_too(run, tmp_path, monkeypatch):
     monkeypatch.delenv("BRAMBLE_INVENTORY", raising=False)
     made = run("init", "mine", "--virtual")
     assert made.output.splitlines()[-1] == "next: `bramble virtual up`, then `bramble up`"
-    hosts = load(tmp_path / "mine/inventory", bramble.registry.sections()).hosts
+    hosts = load(tmp_path / "mine/inventory", bramble.registry.sections(), prepare).hosts
     assert set(hosts) == {"vpi-1", "vpm-1"}
     model = hosts["vpi-1"].settings["model"]
     found = hashlib.sha256(Path(model.path).read_bytes()).hexdigest()
@@ -143,7 +144,7 @@ def test_what_has_no_default_is_named(run, monkeypatch):
 def test_every_comment_of_a_first_inventory_is_a_setting_that_holds(write):
     files = starter({**SECTIONS, "needy": Needy}, {}, None, None)
     folder = write(fleet=uncommented(files["fleet.yml"]), groups__pi4="", groups__pi5="")
-    fleet = load(folder, {**SECTIONS, "needy": Needy})
+    fleet = load(folder, {**SECTIONS, "needy": Needy}, prepare)
     assert list(fleet.hosts) == ["pi5-a", "pi4-b"]
     settings = fleet.hosts["pi5-a"].settings
     assert settings["ssh"].address == "192.168.1.41"

@@ -3,6 +3,7 @@
 import pytest
 from toy_sections import SECTIONS, Needy
 
+from bramble.fleet import prepare
 from bramble.inventory import InventoryError, Problem, load
 
 ONE_SETTING = {
@@ -225,7 +226,7 @@ def test_files_that_are_not_read_or_not_there(refused, tmp_path):
 
 def test_no_fleet_at_all(write):
     with pytest.raises(InventoryError) as caught:
-        load(write(), SECTIONS)
+        load(write(), SECTIONS, prepare)
     assert str(caught.value) == (
         "inv/fleet.yml: not found; `bramble init` makes a project, "
         "BRAMBLE_INVENTORY=DIR names another folder"
@@ -243,7 +244,7 @@ def test_a_fleet_that_does_not_parse_is_not_blamed_on_other_files(refused):
 def test_what_every_host_must_say_itself(write):
     folder = write(fleet="hosts:\n  a:\n  b: {needy: {url: x}}\n")
     with pytest.raises(InventoryError) as caught:
-        load(folder, {"needy": Needy})
+        load(folder, {"needy": Needy}, prepare)
     message = 'a: needy.url: not set but needed: Where it is. For example "http://10.0.0.1/".'
     assert caught.value.problems == (Problem("inv/fleet.yml", 2, message),)
 

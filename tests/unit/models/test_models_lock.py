@@ -12,13 +12,12 @@ from fake_hub import COMMIT, NEW, OLD, REPO, Repo
 from bramble.cli import main
 from bramble.fit.dims import Dims, dims_of
 from bramble.fit.geometry import geometry
-from bramble.inventory import load
+from bramble.fleet import load
 from bramble.inventory.problems import InventoryError
 from bramble.llama.builder import board_for
 from bramble.models import catalogue, gguf, lock
 from bramble.models.hub import Hub, HubError, HubUnreachable
 from bramble.plan import Inputs
-from bramble.registry import sections
 from bramble.roles.model.plan import plan
 from bramble.sanitize import address
 from tests.shapes.models import all_shapes
@@ -404,12 +403,13 @@ def test_init_writes_the_catalogue(tmp_path):
 
 
 def pin(folder):
-    return load(folder, sections()).hosts["pi5-a"].settings["model"].pin
+    host = load(folder).hosts["pi5-a"]
+    return host.settings["model"].chosen(host.name, host.prepared)
 
 
 def problems(folder):
     with pytest.raises(InventoryError) as raised:
-        load(folder, sections())
+        load(folder)
     return str(raised.value)
 
 
@@ -437,9 +437,10 @@ def test_a_mirror_may_be_asked_before_the_hub(model, folder):
         f"http://nas:8090/{path}",
         f"https://huggingface.co/{path}",
     )
-    settings = load(folder, sections()).hosts["pi5-a"].settings["model"]
+    host = load(folder).hosts["pi5-a"]
     board = board_for("x86-64", None, 2, 8192)
-    assert plan(settings, board, Inputs()).sources == (found.mirror_url, found.url)
+    made = plan(host.settings["model"], board, Inputs(prepared=host.prepared))
+    assert made.sources == (found.mirror_url, found.url)
 
 
 def test_a_model_that_is_not_locked_is_refused_with_the_command(folder):

@@ -1,0 +1,85 @@
+"""The fleet: an inventory with all that is read beside its settings, once for all of its hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from bramble import inventory, registry
+from bramble.fit.dims import dims_of
+from bramble.fit.geometry import geometry
+from bramble.fit.source import SourceError, header
+from bramble.inventory import Inventory, InventoryError, Problem
+from bramble.inventory.load import faults_beside
+from bramble.llama import lock as engine_lock
+from bramble.llama.lock import Lock
+from bramble.models import catalogue
+from bramble.models import lock as models_lock
+from bramble.models.gguf import GgufError
+from bramble.models.outputs import ModelSettings
+from bramble.prepared import LocalModel, Prepared
+from bramble.settings import Section
+
+
+def load(folder: Path) -> Inventory:
+    """Read and validate an inventory with its locks; raise InventoryError with all of its problems."""
+    return inventory.load(folder, registry.sections(), prepare)
+
+
+def of_data(name: str, data: Mapping[str, Any]) -> tuple[dict[str, Section], Prepared]:
+    """Return a host's typed settings of plain values, and what is read beside them.
+
+    Raise InventoryError with all that is wrong with them.
+    """
+    settings = inventory.from_data(name, data, registry.sections())
+    prepared = prepare(inventory.folder(), (settings,))
+    where = f"data of {name}"
+    wrong = [Problem(where, None, f.message) for f in faults_beside(name, settings, prepared)]
+    if prepared.problems or wrong:
+        raise InventoryError((*prepared.problems, *wrong))
+    return settings, prepared
+
+
+def prepare(folder: Path, hosts: Iterable[Mapping[str, Section]]) -> Prepared:
+    """Read the locks of an inventory, and the model files that the settings of its hosts name."""
+    files = (engine_lock.FILE, models_lock.FILE)
+    versions = (*(folder / name for name in files), catalogue.file_of(folder))
+    read = _read(folder, tuple(catalogue.identity(file) for file in versions))
+    sections = (section for settings in hosts for section in settings.values())
+    models = (section for section in sections if isinstance(section, ModelSettings))
+    paths = dict.fromkeys(model.path for model in models if model.path)
+    found = {path: _local(path, catalogue.identity(path)) for path in paths}
+    return replace(read, files={path: file for path, file in found.items() if file})
+
+
+@lru_cache(maxsize=8)
+def _read(folder: Path, _versions: tuple[tuple[int, ...], ...]) -> Prepared:
+    """Read the locks once for each of their versions: every host of a run asks."""
+    made = Prepared()
+    try:
+        made = replace(made, engine=engine_lock.read(folder))
+    except InventoryError as error:
+        made = replace(made, engine=Lock(), problems=error.problems)
+    try:
+        made = replace(made, models=models_lock.load(folder))
+    except InventoryError as error:
+        made = replace(made, models_error=str(error))
+    try:
+        return replace(made, catalogue=catalogue.places(catalogue.load(folder)))
+    except InventoryError as error:
+        return replace(made, catalogue_error=str(error))
+
+
+@lru_cache
+def _local(path: Path, version: tuple[int, ...]) -> LocalModel | None:
+    """Read a model file's header; the fetch tells of one that is no model."""
+    if not version:
+        return None
+    size_bytes = path.stat().st_size
+    try:
+        return LocalModel(size_bytes, dims_of(geometry(header(str(path)))))
+    except (GgufError, SourceError):
+        return LocalModel(size_bytes, None)

@@ -1,0 +1,52 @@
+"""What is read beside an inventory's settings: its locks, its catalogue, and the headers of models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from bramble.fit.dims import Dims
+from bramble.inventory.problems import Problem
+from bramble.llama.lock import Held, Lock, ReleasePin
+from bramble.models.catalogue import Place
+from bramble.models.lock import Locked
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A model file of this computer; one without dimensions could not be read as a model."""
+
+    size_bytes: int
+    dims: Dims | None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that plans go by besides settings and boards; `bramble.fleet.prepare` reads it once.
+
+    `headers` are dimensions by sha256 of models that were read where a node would fetch them from.
+    `problems` are those of engine.lock. What is wrong with models.lock or models.yml counts only for a
+    host that uses one of their names: `models_error` and `catalogue_error`.
+    """
+
+    engine: Lock = field(default_factory=Lock)
+    models: Mapping[str, Locked] = field(default_factory=dict)
+    catalogue: Mapping[str, Place] = field(default_factory=dict)
+    files: Mapping[Path, LocalModel] = field(default_factory=dict)
+    headers: Mapping[str, Dims] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+    models_error: str | None = None
+    catalogue_error: str | None = None
+
+    def with_pin(self, host: str, pin: ReleasePin | None) -> Prepared:
+        """Return the same for a host that stays at this release, or at none."""
+        return replace(self, engine=self.engine.with_pin(host, pin))
+
+    def with_model(self, host: str, held: Held) -> Prepared:
+        """Return the same for a host that stays at this model."""
+        return replace(self, engine=self.engine.with_model(host, held))
+
+    def with_header(self, sha256: str, dims: Dims) -> Prepared:
+        """Return the same with the dimensions of one more model."""
+        return replace(self, headers={**self.headers, sha256: dims})
