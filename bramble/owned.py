@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from bramble.checks import Finding, expect, skip, unknown
+from bramble.difference import Difference
 from bramble.plan import RolePlan
 from bramble.snapshot import Snapshot, Unknown
 from bramble.steps import Step
@@ -50,32 +51,26 @@ def as_written(
 
 
 def differing(step: Step) -> str:
-    """What is otherwise than a step would have it, from its differences; without any, why it is due."""
-    parts = [part for shown in step.diffs for part in _parts(shown.splitlines())]
+    """Return how the node differs from what a step would write; else why the step is due."""
+    parts = [part for one in step.diffs for part in _parts(one)]
     return "; ".join(parts) or f"{step.name}: {step.why}"
 
 
-def _parts(lines: Sequence[str]) -> Iterator[str]:
-    """A difference in words: of each file that it is of what stands there and what is planned."""
-    if lines and lines[0].startswith("--- "):
-        before, after = lines[0][4:], lines[1][4:]
-        lines, body = [], lines[2:]
-        if before == "/dev/null":
-            yield f"{after} is not there"
-        elif after == "/dev/null":
-            yield f"{before} is there, and is not to be"
-        else:
-            yield f"{after}: {_changed(body)}"
-            lines = [line for line in body if line[:1] not in ("-", "+", " ", "@")]
-    # What else it tells is of mode and owner, or of a secret.
-    yield from (line.replace(" -> ", " and not ") for line in lines if line)
+def _parts(one: Difference) -> Iterator[str]:
+    """Tell a file's difference in words: its text, then its attributes."""
+    if one.before is None:
+        yield f"{one.path} is not there"
+    elif one.after is None:
+        yield f"{one.path} is there, and is not to be"
+    elif one.before != one.after:
+        yield f"{one.path}: {_changed(list(one.removed), list(one.added))}"
+    yield from (f"{one.path}: {seen} and not {planned}" for seen, planned in one.attributes)
 
 
-def _changed(body: Sequence[str]) -> str:
-    """The lines that are there and not planned, and those that are planned and not there."""
-    there, planned = ([line[1:] for line in body if line[0] == sign] for sign in "-+")
+def _changed(there: list[str], planned: list[str]) -> str:
+    """Tell the lines that are there and not planned, and those that are planned and not there."""
     if len(there) == len(planned) == 1 and len(planned[0]) > WIDTH:
-        # One long line, as cmdline.txt is: only words of it are others.
+        # One long line, as cmdline.txt is: only some of its words differ.
         before, after = there[0].split(), planned[0].split()
         there = [word for word in before if word not in after]
         planned = [word for word in after if word not in before]

@@ -6,12 +6,12 @@ the same ones are shown by `bramble plan`, compared in tests and run by the depl
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bramble.difference import Difference
 from bramble.plan import File, NodePlan, identity
 from bramble.snapshot import FileState, Snapshot, Unknown
 
@@ -69,7 +69,7 @@ class Step:
     """One change of a node: the program of `bramble/remote/` that makes it, and why it is needed.
 
     A `detached` step runs as a transient systemd unit: it outlives the connection, and a run that
-    comes later follows the one under way. `diffs` are unified diffs for people; no secret is in them.
+    comes later follows the one under way. `diffs` are how it changes files; no secret is in them.
     A step with `confirm` is on trial: the node takes it back by itself unless its program is run with
     that query over a new connection, which proves that the node still lets us in.
     A step with a `reboot_deadline_s` may have the node reboot: it lasts until the node answers again.
@@ -89,7 +89,7 @@ class Step:
     timeout_s: int = 120
     uploads: tuple[Upload, ...] = ()
     writes: tuple[str, ...] = ()
-    diffs: tuple[str, ...] = ()
+    diffs: tuple[Difference, ...] = ()
     reboot_deadline_s: int | None = None
     confirm: Mapping[str, Any] | None = field(default=None, repr=False)
     look_again: bool = False
@@ -118,7 +118,7 @@ def write_files(name: str, files: Sequence[File], snapshot: Snapshot) -> Step:
         ]
     }
     paths = tuple(file.path for file in differing)
-    diffs = tuple(_diff(file, snapshot.file(file.path)) for file in differing)
+    diffs = tuple(_difference(file, snapshot.file(file.path)) for file in differing)
     return Step(name, ", ".join(paths), "write_files", query, writes=paths, diffs=diffs)
 
 
@@ -134,33 +134,17 @@ def _agrees(file: File, seen: FileState | Unknown | None) -> bool:
     )
 
 
-def _diff(file: File, seen: FileState | Unknown | None) -> str:
+def _difference(file: File, seen: FileState | Unknown | None) -> Difference:
     known = seen if isinstance(seen, FileState) else None
     if file.secret:
-        before = known.sha256 if known else None
-        return f"{file.path}: sha256 {(before or 'none')[:12]} -> {file.sha256[:12]} (secret)\n"
-    before = (known.text if known else None) or ""
-    return diff(file.path, before, file.text, new=not known) + "".join(_metadata(file, known))
-
-
-def diff(path: str, before: str, after: str, *, new: bool = False, gone: bool = False) -> str:
-    """What changes in a file's text, as a unified diff."""
-    lines = difflib.unified_diff(
-        before.splitlines(keepends=True),
-        after.splitlines(keepends=True),
-        "/dev/null" if new else path,
-        "/dev/null" if gone else path,
-    )
-    return "".join(lines)
-
-
-def _metadata(file: File, seen: FileState | None) -> Iterator[str]:
-    """What differs besides the text, where the file is there."""
-    if seen and (seen.mode, seen.owner, seen.group) != (file.mode, file.owner, file.group):
-        yield (
-            f"{file.path}: {seen.mode:04o} {seen.owner}:{seen.group} -> "
-            f"{file.mode:04o} {file.owner}:{file.group}\n"
-        )
+        before = (known.sha256 if known else None) or "none"
+        hashes = (f"sha256 {before[:12]}", f"{file.sha256[:12]} (secret)")
+        return Difference(file.path, "", "", (hashes,))
+    if known is None:
+        return Difference(file.path, None, file.text)
+    modes = tuple(f"{one.mode:04o} {one.owner}:{one.group}" for one in (known, file))
+    attributes = () if modes[0] == modes[1] else ((modes[0], modes[1]),)
+    return Difference(file.path, known.text or "", file.text, attributes)
 
 
 def remove_files(name: str, paths: Sequence[str], snapshot: Snapshot) -> Step:
@@ -169,7 +153,7 @@ def remove_files(name: str, paths: Sequence[str], snapshot: Snapshot) -> Step:
     if not there:
         return Step(name, None)
     diffs = tuple(
-        diff(path, seen.text or "", "", gone=True)
+        Difference(path, seen.text or "", None)
         for path in there
         if isinstance(seen := snapshot.file(path), FileState)
     )
@@ -270,7 +254,7 @@ def as_dict(plan: NodePlan, steps: Mapping[str, Sequence[Step]]) -> dict[str, An
                 "step": step.name,
                 "why": step.why,
                 "note": step.note,
-                "diffs": list(step.diffs),
+                "diffs": [difference.unified for difference in step.diffs],
             }
             for role, several in steps.items()
             for step in several

@@ -213,8 +213,8 @@ def carry_out(node: PlannedNode, role: str, action: Action) -> str | Work:
 def _tell(own: Host, step: Step) -> None:
     own.log(f"{step.name}: {step.why}")
     if state.config.DIFF:
-        for diff in step.diffs:
-            click.echo(diff, err=True, nl=False)
+        for difference in step.diffs:
+            click.echo(difference.unified, err=True, nl=False)
 
 
 def _executed(own: Host, node: PlannedNode, role: str, action: Action) -> bool | Problem:

@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bramble.difference import Difference
 from bramble.plan import Outputs
-from bramble.steps import Step, diff
+from bramble.steps import Step
 
 FIRMWARE = "/boot/firmware"
 CONFIG = f"{FIRMWARE}/config.txt"
@@ -29,4 +30,4 @@ def edit(name: str, why: str, path: str, before: str, after: str, stamp: str | N
     """Replace a file's text, where it is still the one that was looked at."""
     was = hashlib.sha256(before.encode()).hexdigest()
     query = {"path": path, "was_sha256": was, "text": after, "stamp": stamp}
-    return Step(name, why, "edit_boot", query, diffs=(diff(path, before, after),))
+    return Step(name, why, "edit_boot", query, diffs=(Difference(path, before, after),))

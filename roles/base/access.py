@@ -8,8 +8,9 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bramble.difference import Difference
 from bramble.snapshot import FileState, Login, Snapshot, Unknown
-from bramble.steps import Step, diff
+from bramble.steps import Step
 from bramble.system.process import Process
 
 # sshd takes the first of several values, and reads its drop-ins in the order of their names.
@@ -115,13 +116,13 @@ def _trial(
 ) -> Step:
     was_sha256 = seen.sha256 if seen else None
     file = {"path": path, "was_sha256": was_sha256, "text": text, "mode": mode, "owner": owner}
-    before = (seen.text or "") if seen else ""
+    before = (seen.text or "") if seen else None
     return _step(
         name,
         why,
         [file],
         keys,
-        (diff(path, before, text or "", new=seen is None, gone=text is None),),
+        (Difference(path, before, text),),
     )
 
 
@@ -130,7 +131,7 @@ def _step(
     why: str,
     files: Sequence[Mapping[str, Any]],
     keys: str | None,
-    diffs: tuple[str, ...],
+    diffs: tuple[Difference, ...],
 ) -> Step:
     query = {"confirm": False, "files": files, "keys": keys, "undo_after_s": UNDO_AFTER_S}
     return Step(name, why, "try_ssh", query, diffs=diffs, confirm={"confirm": True})

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bramble.board import Board
+from bramble.difference import Difference
 from bramble.plan import FactsNeeded, File, Inputs, NodePlan, RolePlan
 from bramble.render import render
 from bramble.roles.base import access, cloud, hosts
@@ -14,7 +15,7 @@ from bramble.roles.base import clock as clocks
 from bramble.roles.base.outputs import BaseOutputs
 from bramble.roles.base.settings import Settings, Sshd
 from bramble.snapshot import FileState, Snapshot, System, Unknown
-from bramble.steps import Step, diff, install_packages, remove_files, systemd, write_files
+from bramble.steps import Step, install_packages, remove_files, systemd, write_files
 from bramble.system import container
 
 PACKAGES = ("ca-certificates", "curl")
@@ -242,7 +243,7 @@ def _set_hostname(plan: BasePlan, snapshot: Snapshot) -> Step:
         "hosts": after,
     }
     reason = why.why if isinstance(why, Unknown) else why
-    return Step(name, reason, "set_hostname", query, diffs=(diff(HOSTS, before, after),))
+    return Step(name, reason, "set_hostname", query, diffs=(Difference(HOSTS, before, after),))
 
 
 def _set_timezone(plan: BasePlan, snapshot: Snapshot) -> Step:

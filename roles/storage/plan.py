@@ -6,13 +6,14 @@ import hashlib
 from dataclasses import dataclass
 
 from bramble.board import Board
+from bramble.difference import Difference
 from bramble.plan import FactsNeeded, Inputs, NodePlan, RolePlan, together
 from bramble.roles.storage import kernel_log, logs, naming, usb
 from bramble.roles.storage.disks import LABEL, STAGED, Choice, Desired, choose, fstab_text, must
 from bramble.roles.storage.outputs import StorageOutputs
 from bramble.roles.storage.settings import Settings
 from bramble.snapshot import Snapshot, Unit, Unknown
-from bramble.steps import Step, diff
+from bramble.steps import Step
 from bramble.system import container, fstab
 from bramble.system.parse import Mount
 
@@ -178,10 +179,9 @@ def _replace(
         "folder": folder,
         "uuid": uuid,
     }
-    shown = diff(fstab.PATH, before, after)
-    changed = [line[1:] for line in shown.splitlines()[2:] if line.startswith("+")]
-    why = "; ".join(line for line in changed if not line.startswith("#")) or "a line is removed"
-    return Step(name, why, "edit_fstab", query, diffs=(shown,))
+    change = Difference(fstab.PATH, before, after)
+    why = "; ".join(line for line in change.added if line[:1] != "#") or "a line is removed"
+    return Step(name, why, "edit_fstab", query, diffs=(change,))
 
 
 def with_ssd(text: str, desired: Desired, choice: Choice) -> str:

@@ -75,7 +75,7 @@ def test_a_fresh_node_is_told_everything_and_rebooted_once():
     found = steps(fresh)
     assert found[KERNEL].why == "/boot/firmware/cmdline.txt: cgroup_enable=memory psi=1"
     assert found[KERNEL].query["text"] == f"{FRESH.rstrip()} cgroup_enable=memory psi=1\n"
-    assert "+arm_freq=2000" in found[FIRMWARE].diffs[0]
+    assert "+arm_freq=2000" in found[FIRMWARE].diffs[0].unified
     assert found[REBOOT].reboot_deadline_s == 600
     assert "the kernel runs without cgroup_enable=memory psi=1" in found[REBOOT].why
 

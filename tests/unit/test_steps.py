@@ -551,7 +551,7 @@ def test_a_local_archive_and_a_local_model_are_uploaded():
 
 def diff_of(file: File, seen: FileState | Unknown | None) -> str:
     (found,) = write_files("x", [file], Snapshot(files={file.path: seen})).diffs
-    return found
+    return found.unified
 
 
 NOTE = File(path="/etc/note", text="one\ntwo\n")
@@ -656,7 +656,8 @@ def test_the_service_is_ended_before_its_files_go():
     assert list(steps) == ["End the service", "Remove the service's files", "Forget the service"]
     assert steps["End the service"].query["disable"] == [UNIT]
     assert UNIT_FILE in steps["Remove the service's files"].query["paths"]
-    assert f"-ExecStart={CURRENT}/bin/llama-server" in steps["Remove the service's files"].diffs[-1]
+    removed = steps["Remove the service's files"].diffs[-1].removed
+    assert any(line.startswith(f"ExecStart={CURRENT}/bin/llama-server") for line in removed)
 
 
 def test_a_service_that_is_gone_leaves_nothing_to_take_back():
