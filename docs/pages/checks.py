@@ -10,7 +10,7 @@ def checks_page() -> str:
     """Every check of every role."""
     parts = [
         "# Checks\n\n"
-        "What the end of every deploy, `bramble verify` and `pytest tests/preflight` check. A check\n"
+        "What the end of every deploy, `bramble verify` and `pytest --hosts=NAME` check. A check\n"
         "changes nothing. Its result is one of:\n\n"
         "| Result | Meaning |\n|---|---|\n"
         "| pass | the node shows what the plan wants |\n"

@@ -80,6 +80,15 @@ def test_an_installed_bramble_makes_a_project_and_knows_its_models_checks_and_se
     )
 
 
+def test_pytest_of_the_environment_knows_the_projects_hosts(installed, tmp_path):
+    installed.run("bramble", "init", "fleet", "--host", "pi5-a=127.0.0.1", cwd=tmp_path)
+    host = tmp_path / "fleet" / "inventory" / "hosts" / "pi5-a.yml"
+    host.write_text("node: {roles: [base]}\n")
+    ran = installed.run("python", "-m", "pytest", "--hosts=pi5-b", cwd=tmp_path / "fleet")
+    assert ran.returncode == 4
+    assert "there is no host 'pi5-b'; did you mean 'pi5-a'?" in ran.stderr
+
+
 def test_pyinfra_and_bramble_run_the_projects_deploys_and_report_there(installed, tmp_path):
     """Nothing listens where the host would be: that far, and no further, it goes without a node."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

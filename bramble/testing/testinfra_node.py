@@ -75,7 +75,6 @@ def _entry(host: Host) -> str:
         f"User {there.user}",
         f"UserKnownHostsFile {ssh.known_hosts}",
         "StrictHostKeyChecking yes",
-        f"ConnectTimeout {ssh.connect_timeout_s}",
         # OpenSSH alone would wait for ever on a node that vanished.
         "ServerAliveInterval 5",
         "ServerAliveCountMax 3",
