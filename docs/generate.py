@@ -20,7 +20,7 @@ NOTICE = "<!-- Written by docs/generate.py (`make docs`): change the code, not t
 
 
 def pages() -> dict[str, str]:
-    """Every generated page by its name."""
+    """Return every generated page by name."""
     made = {
         "settings.md": settings_page(),
         "checks.md": checks_page(),

@@ -1,4 +1,4 @@
-"""Write the tables of docs/explanation/memory.md: the articles' figures beside what bramble computes.
+"""Write the tables of docs/explanation/memory.md: the articles' figures beside bramble's.
 
 `make docs` runs this; tests/unit/test_memory_page.py fails when a table is not what this makes. The
 models are the shapes of tests/shapes: published dimensions, and the mixture of types that
@@ -107,7 +107,7 @@ FILES = [
 ]
 # Every row with RAM or a speed; of ranges the upper end.
 RUNS = [row for row in articles.rows() if row.board == "pi4"]
-# A model of models.yml for each board: the largest of a few that fits with room to spare.
+# Models of models.yml: each board gets the largest of them that fits with room to spare.
 EXAMPLES = [
     ("qwen2.5-0.5b-instruct", "qwen2.5-0.5b"),
     ("qwen2.5-1.5b-instruct", "qwen2.5-1.5b"),
@@ -118,19 +118,19 @@ EXAMPLES = [
 
 
 def model(name: str, quant: str) -> Geometry:
-    """The dimensions of a model at a quant."""
+    """Return the dimensions of a model at a quant."""
     if name in MAKERS:
         return geometry(gguf.read(MAKERS[name](quant).header()))
     return geometry(gguf.read(KNOWN[f"{NAMES[name]}-{quant.lower()}"].header()))
 
 
 def answer(found: Geometry, board: str = "pi4-8g", ctx: int = 2048) -> Fit:
-    """What bramble fit says."""
+    """Return bramble fit's answer."""
     return fit(found, BOARDS[board], request_for(found, ctx))
 
 
 def tables() -> dict[str, str]:
-    """Every table of the page by its name."""
+    """Return every table of the page by name."""
     return {
         "boards": _table(
             "Board | MemTotal | Reserve | For the model | Example (`bramble fit`) | Weights | Keys and "
@@ -243,7 +243,7 @@ def _runs() -> Iterator[Sequence[object]]:
 
 
 def _right(row: Row, ours: float, told: Fit) -> str:
-    """Who is right on the memory, and whether it fits, where the article says that it does not."""
+    """Say who is right on the memory, and on the verdict where the article says that it does not fit."""
     words = _who(row.ram or 0, ours)
     if row.says in ("does not fit", "OOM or heavy swap"):
         words += "; and on the verdict" if told.verdict == "no" else "; but it fits: bramble"
@@ -255,8 +255,8 @@ def _kv_gb(found: Geometry, ctx: int) -> float:
 
 
 def _who(theirs: float, ours: float) -> str:
-    """Who is right: bramble's figures are held against llama-fit-params, so it is where they differ."""
-    # What an article gives with one digit is only that exact.
+    """Say who is right: bramble where they differ, as its figures are compared with llama-fit-params."""
+    # An article's figures have one decimal.
     if abs(theirs - ours) <= max(AGREE * ours, 0.051):
         return "agree"
     return f"bramble: {theirs / ours:.1f} times what is taken" if ours else "bramble"
@@ -269,7 +269,7 @@ def _table(head: str, rows: Iterator[Sequence[object]]) -> str:
 
 
 def with_tables(page: str) -> str:
-    """The page with every table as it is now."""
+    """Return the page with every table as it is now."""
     for name, table in tables().items():
         pattern = rf"(<!-- table: {name} -->\n).*?(<!-- end -->)"
         page, count = re.subn(

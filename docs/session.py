@@ -18,7 +18,7 @@ PICTURE = TEXT.with_suffix(".svg")
 
 
 def picture(text: str) -> str:
-    """The text as a terminal shows it, as SVG."""
+    """Draw the text as a terminal shows it, as SVG."""
     lines = text.splitlines()
     console = Console(
         record=True, width=max(map(len, lines)) + 1, file=io.StringIO(), force_terminal=True
@@ -26,9 +26,9 @@ def picture(text: str) -> str:
     for line in lines:
         console.print(_styled(line), soft_wrap=True)
     drawn = console.export_svg(title="from a fresh Pi to an answer", unique_id="session")
-    # rich would have the font loaded from the network; a viewer's own monospaced one will do.
+    # rich refers to a font on the network; a viewer's own monospaced one is good enough.
     drawn = re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL)
-    # git takes blanks at a line's end for a fault.
+    # git reports blanks at a line's end.
     return "\n".join(line.rstrip() for line in drawn.splitlines()) + "\n"
 
 

@@ -1,8 +1,8 @@
 """Programs that run on nodes: standard library only, fed to `python3 -` on standard input.
 
 Each program here has a `main(query)` that returns the exit code, and does nothing when imported. It
-may stand on other modules of this folder, in one line: `from bramble.remote import ONE, TWO`; their text
-goes with it. Standard input keeps programs and queries out of argv, out of sudo's log and off the
+may import other modules of this folder, in one line: `from bramble.remote import ONE, TWO`; their text
+is sent with it. Standard input keeps programs and queries out of argv, out of sudo's log and off the
 disk.
 """
 
@@ -17,21 +17,21 @@ from pathlib import Path
 from typing import Any
 
 COMMAND = "python3 -Iu -"
-"""What runs a program: isolated from the user's environment, unbuffered so that lines arrive."""
+"""The interpreter's command line: isolated from the user's environment, and unbuffered."""
 
 _HERE = Path(__file__).parent
 _IMPORT = re.compile(r"^from bramble\.remote import (\w+(?:, \w+)*)$", re.MULTILINE)
 
 
 def program(name: str, query: Mapping[str, Any]) -> str:
-    """Return the text of `bramble/remote/<name>.py`, with all that it stands on, run on `query`."""
+    """Return the text of `bramble/remote/<name>.py` with the modules that it imports, run on `query`."""
     modules = "".join(_module(one) for one in _stands_on(name))
     call = f"raise SystemExit(main(json.loads({json.dumps(query)!r})))"
     return f"import json\nimport sys\nimport types\n\n{modules}\n{_text(name)}\n\n{call}\n"
 
 
 def command_line(name: str, query: Mapping[str, Any]) -> str:
-    """The program as one command of a shell, where there is no standard input: compressed, in argv."""
+    """Return the program as a shell command, compressed in argv, for use without standard input."""
     text = base64.b64encode(zlib.compress(program(name, query).encode(), 9)).decode()
     return (
         f"python3 -Iuc 'import base64, zlib; exec(zlib.decompress(base64.b64decode(\"{text}\")))'"
@@ -39,7 +39,7 @@ def command_line(name: str, query: Mapping[str, Any]) -> str:
 
 
 def _stands_on(name: str) -> list[str]:
-    """Name the modules of this folder that a module imports, each once and after what it imports."""
+    """Return the modules of this folder that a module imports, each once and after its own imports."""
     found: dict[str, None] = {}
     for names in _IMPORT.findall(_source(name)):
         for one in names.split(", "):
@@ -52,7 +52,7 @@ def _source(name: str) -> str:
 
 
 def _text(name: str) -> str:
-    """Return a module's text, with what it imports of this folder taken from what was made of it."""
+    """Return a module's text with its imports of this folder replaced by look-ups in sys.modules."""
     return _IMPORT.sub(
         lambda found: "import sys\n" + "\n".join(map(_taken, found[1].split(", "))), _source(name)
     )
@@ -63,13 +63,13 @@ def _taken(name: str) -> str:
 
 
 def _module(name: str) -> str:
-    """Return what makes a module of the folder, once for all that import it."""
+    """Return the code that creates a module of the folder, once for all that import it."""
     made = f"{name} = sys.modules['bramble.remote.{name}'] = types.ModuleType('{name}')"
     return f"{made}\nexec({_text(name)!r}, {name}.__dict__)\n"
 
 
 def answer(output: str) -> dict[str, Any]:
-    """The JSON object that a program printed last, after whatever a login shell said; or ValueError."""
+    """Return the JSON object in a program's last line of output; raise ValueError where it is none."""
     lines = output.strip().splitlines()
     found = json.loads(lines[-1] if lines else "")
     if not isinstance(found, dict):

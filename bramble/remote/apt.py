@@ -1,4 +1,4 @@
-"""apt on a node: its locks are waited for in words, its failures told with their cause.
+"""apt on a node: waits for its locks and says so; reports its failures with their cause.
 
 apt waits for dpkg's lock if it is told to (DPkg::Lock::Timeout), but never for those of its package
 lists and its archives: while apt-daily runs, as in a new Pi's first minutes, it fails at once.
@@ -29,7 +29,7 @@ ENVIRONMENT = {
     "APT_LISTCHANGES_FRONTEND": "none",
     "LC_ALL": "C.UTF-8",
 }
-# Options that are given so have precedence over all that the node's apt.conf says.
+# Options on the command line have precedence over the node's apt.conf.
 OPTIONS = (
     "DPkg::Lock::Timeout=10",
     "Dpkg::Options::=--force-confdef",
@@ -42,10 +42,10 @@ OPTIONS = (
     "Acquire::Retries=3",
 )
 APT = ("apt-get", "-q", "-y", *(word for option in OPTIONS for word in ("-o", option)))
-SOMEBODY_WAS_FASTER = "Could not get lock"
-# What apt says, and what that means; the first that fits is told.
+LOCKED = "Could not get lock"
+# Patterns in apt's output, and what they mean; the first that matches is reported.
 CAUSES = (
-    (SOMEBODY_WAS_FASTER, "another apt is at work all the time"),
+    (LOCKED, "another apt is running all the time"),
     ("No space left on device|enough free space", "a disk of the node is full"),
     ("is not valid yet", "the node's clock is behind, or the mirror's is ahead"),
     (
@@ -87,10 +87,10 @@ CAUSES = (
 
 
 def owner(file):
-    """The number of the process that holds the lock of an open file, None while nobody does.
+    """Return the PID of the process that locks an open file; None while nobody does.
 
-    0 is a process of another PID namespace. The file is to be open once in this process: closing it
-    gives back a lock of ours (fcntl(2)).
+    0 is a process of another PID namespace. This process must have the file open only once: closing it
+    releases its own lock (fcntl(2)).
     """
     asked = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
     kind, _, _, _, pid = struct.unpack(FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, asked))
@@ -98,7 +98,7 @@ def owner(file):
 
 
 def holder(path):
-    """Who holds a lock, in words; None while nobody does."""
+    """Describe the process that holds a lock; return None while nobody does."""
     try:
         with open(path, "rb") as file:
             pid = owner(file)
@@ -108,7 +108,7 @@ def holder(path):
 
 
 def words_of(pid):
-    """A process for people: its number, its name and its unit."""
+    """Describe a process: its PID, its name and its unit."""
     if not pid:
         return "a process that is not seen from here"
     try:
@@ -122,7 +122,7 @@ def words_of(pid):
 
 
 def wait(paths, held):
-    """Wait while `held` names a holder of any of these locks, and say so; the problem after WAIT_S."""
+    """Wait while `held` names a holder of any of these locks; return the problem after WAIT_S."""
     deadline_s, told = time.monotonic() + WAIT_S, set()
     while True:
         holders = ((path, held(path)) for path in paths)
@@ -138,21 +138,21 @@ def wait(paths, held):
 
 
 def run(*words):
-    """Run apt-get once its locks are free: its exit code, and what it said or who holds a lock."""
+    """Run apt-get once its locks are free; return its exit code, and its output or who holds a lock."""
     deadline_s = time.monotonic() + WAIT_S
     while True:
         problem = wait(LOCKS, holder)
         if problem:
             return BUSY, f"E: {problem}"
         code, said = call(*APT, *words)
-        locked_out = code and SOMEBODY_WAS_FASTER in said
+        locked_out = code and LOCKED in said
         if not locked_out or time.monotonic() > deadline_s:
             return code, said
         time.sleep(1)
 
 
 def ask(*argv):
-    """Return a command's exit code and all of its words; raise OSError or subprocess.TimeoutExpired."""
+    """Return a command's exit code and output; raise OSError or subprocess.TimeoutExpired."""
     done = subprocess.run(
         argv,
         env=ENVIRONMENT,
@@ -167,7 +167,7 @@ def ask(*argv):
 
 
 def call(*argv):
-    """Run a command with its output on ours, apt's own progress as counters: exit code and words."""
+    """Run a command, printing its output and apt's progress as counters; return exit code and output."""
     said: collections.deque[str] = collections.deque(maxlen=400)
     # apt closes its status descriptor before dpkg starts, so that must not be standard output.
     with subprocess.Popen(
@@ -189,7 +189,7 @@ def call(*argv):
 
 
 def progress(line):
-    """A status line of apt as "[done/200]": the download is one half, the installation the other."""
+    """Format a status line of apt as "[done/200]": one half is the download, one the installation."""
     kind, _, rest = line.partition(":")
     words = rest.split(":")
     if kind not in ("dlstatus", "pmstatus") or len(words) < 3:
@@ -202,7 +202,7 @@ def progress(line):
 
 
 def cause(said):
-    """Why apt failed, in a sentence with its own words."""
+    """Say why apt failed, in a sentence with its own words."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     for pattern, meaning in CAUSES:
         for line in lines:
@@ -213,6 +213,6 @@ def cause(said):
 
 
 def update(*options):
-    """Bring the package lists up to date: why some could not be, None when all are."""
+    """Update the package lists; return why some could not be, None where all are."""
     code, said = run(*options, "update")
     return cause(said) if code else None

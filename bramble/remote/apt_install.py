@@ -1,4 +1,4 @@
-"""Install Debian packages: repair what was interrupted, wait for the locks, show each package."""
+"""Install Debian packages: repair an interrupted dpkg, wait for the locks, show each package."""
 
 import fcntl
 import os
@@ -15,33 +15,33 @@ DPKG = ("dpkg", "--force-confdef", "--force-confold")
 
 
 def audit():
-    """The packages that dpkg finds half installed or not configured, by name."""
+    """Return the packages that dpkg finds half installed or not configured, by name."""
     done = subprocess.run(["dpkg", "--audit"], env=apt.ENVIRONMENT, capture_output=True, text=True)
     # Each is an indented line: its name, then a word on what it is.
     return [line.split()[0] for line in done.stdout.splitlines() if line.startswith(" ")]
 
 
 def interrupted():
-    """Whether a dpkg left something half done, or is at it."""
+    """Return whether a dpkg was interrupted, or is still running."""
     return bool(os.listdir(UPDATES) or audit())
 
 
 def repair():
-    """Finish what a killed dpkg left half done, or nothing can be installed; what is left, in words."""
+    """Finish what a killed dpkg left undone, which blocks every installation; return what remains."""
     if not interrupted():
         return None
     with open(LOCK, "wb") as lock:
-        # As apt does: hold the front end's lock, and tell dpkg so.
+        # As apt does: hold the frontend lock, and tell dpkg so.
         problem = apt.wait([LOCK], lambda path: taken(lock))
         if problem:
             return problem
-        # What another one was at may be done by now.
+        # Another process may have finished by now.
         if interrupted():
             print(":: dpkg was interrupted; finishing what it had begun", flush=True)
             apt.call("env", "DPKG_FRONTEND_LOCKED=1", *DPKG, "--configure", "-a")
     broken = audit()
     if broken:
-        # What was cut off while it was unpacked cannot be configured, only unpacked again.
+        # A package that was interrupted while unpacking can only be unpacked again.
         apt.update()
         apt.run("install", "--reinstall", "--fix-broken", *broken)
         broken = audit()
@@ -51,7 +51,7 @@ def repair():
 
 
 def taken(lock):
-    """Who keeps us from the lock, in words; None once it is ours."""
+    """Try to take the lock; describe who holds it, or return None once it is ours."""
     try:
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
@@ -61,7 +61,7 @@ def taken(lock):
 
 
 def lists_are_old():
-    """Whether the package lists are missing or older than a day."""
+    """Return whether the package lists are missing or older than a day."""
     try:
         indexes = [entry for entry in os.scandir(LISTS) if entry.name.endswith("_Packages")]
         indexes += [entry for entry in os.scandir(LISTS) if "_Packages." in entry.name]
@@ -72,7 +72,7 @@ def lists_are_old():
 
 
 def main(query):
-    """Repair, then install `packages`, if any; lists too old for it are brought up to date once."""
+    """Repair dpkg, then install `packages`, if any; package lists that are too old are updated once."""
     packages = query["packages"]
     problem = repair()
     if problem:
@@ -82,7 +82,7 @@ def main(query):
 
 
 def install(packages):
-    """Install these; a source that gives nothing stands in the way only where it is needed."""
+    """Install packages; a source that fails matters only where it is needed."""
     print(f":: installing {len(packages)} packages: {' '.join(packages)}", flush=True)
     words = ("install", "--no-install-recommends", *packages)
     fresh, stale = lists_are_old(), None

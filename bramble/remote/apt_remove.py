@@ -1,4 +1,4 @@
-"""Remove a Debian package, and leave its configuration, which a person may have edited."""
+"""Remove a Debian package, without its configuration, which a person may have edited."""
 
 import sys
 
@@ -6,7 +6,7 @@ from bramble.remote import apt
 
 
 def main(query):
-    """Remove `packages`, once nobody else installs."""
+    """Remove `packages`, once no other apt runs."""
     code, said = apt.run("remove", *query["packages"])
     if code:
         names = " ".join(query["packages"])

@@ -1,6 +1,6 @@
-"""Add an apt repository of somebody else's: its key by its fingerprint, pinned to what is wanted of it.
+"""Add a third party's apt repository: its key by fingerprint, pinned to the packages wanted of it.
 
-The keyring's one key must have the planned fingerprint, and apt must take the repository's
+The keyring's one key must have the planned fingerprint, and apt must accept the repository's
 signature. Where either fails, or its host serves other packages too, all of it is removed again.
 """
 
@@ -20,7 +20,7 @@ ARMOR = b"-----BEGIN PGP PUBLIC KEY BLOCK-----"
 
 
 def dearmored(content):
-    """The packets of an armoured key; a binary one is as it is."""
+    """Return the packets of an armoured key; a binary one is unchanged."""
     if not content.lstrip().startswith(ARMOR):
         return content
     lines = [line.strip() for line in content.strip().splitlines()]
@@ -29,7 +29,7 @@ def dearmored(content):
 
 
 def packets(content):
-    """The tag and the body of each OpenPGP packet (RFC 4880, 4.2)."""
+    """Yield the tag and the body of each OpenPGP packet (RFC 4880, 4.2); raise ValueError."""
     position = 0
     while position < len(content):
         head = content[position]
@@ -50,7 +50,7 @@ def packets(content):
 
 
 def new_length(content, position):
-    """The length that stands at `position` in a new packet, and where the body begins."""
+    """Parse the length at `position` of a new-format packet; return it and where the body begins."""
     first = content[position]
     if first < 192:
         return first, position + 1
@@ -62,7 +62,7 @@ def new_length(content, position):
 
 
 def fingerprints(content):
-    """The fingerprint of each primary key (RFC 4880, 12.2: version 4)."""
+    """Return the fingerprint of each primary key (RFC 4880, 12.2: version 4)."""
     found = []
     for tag, body in packets(content):
         if tag == PUBLIC_KEY:
@@ -74,7 +74,7 @@ def fingerprints(content):
 
 
 def key(query):
-    """The key's packets, from the uploaded file or from its URL, if it is the planned one."""
+    """Return the key's packets, from the uploaded file or its URL; raise ValueError for another key."""
     if query["key_file"]:
         where = "storage.log2ram_repository.key_file"
         with owned.opened(query["key_file"], "rb") as file:
@@ -94,19 +94,19 @@ def key(query):
 
 
 def write(path, content):
-    """Replace a file as a whole, readable for all."""
+    """Replace a whole file, readable for all."""
     atomic.make_folder(os.path.dirname(path))
     atomic.write(path, content, 0o644)
 
 
 def remove(*paths):
-    """Remove files where they are there."""
+    """Remove files that exist."""
     for path in paths:
         atomic.remove(path)
 
 
 def shared(query):
-    """Why the pin would shut out packages that are wanted, None when the site has this one only."""
+    """Say which other repositories the pin would block; return None where the host has only this one."""
     code, said = apt.ask("apt-get", "indextargets", "--format", "$(REPO_URI)")
     if code:
         return said
@@ -122,7 +122,7 @@ def shared(query):
 
 
 def update(source):
-    """What apt has against the repository, None when it takes it; no other source is asked."""
+    """Say why apt refuses the repository; return None where it accepts it. No other source is asked."""
     problem = apt.update(
         *("-o", f"Dir::Etc::sourcelist={source}", "-o", "Dir::Etc::sourceparts=-"),
         *("-o", "APT::Get::List-Cleanup=0"),

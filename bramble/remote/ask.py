@@ -6,7 +6,7 @@ from bramble.remote import local_http
 
 
 def ask(query):
-    """The answer's text, speed and build from /v1/chat/completions, decoded greedily."""
+    """Return the answer's text, speed and build from /v1/chat/completions, decoded greedily."""
     body = {
         "messages": [{"role": "user", "content": query["question"]}],
         "max_tokens": query["max_tokens"],
@@ -21,7 +21,7 @@ def ask(query):
 
 
 def main(query):
-    """Ask; a server that does not answer is a result too, so the exit code is 0 either way."""
+    """Ask the question; no answer is a result too, so the exit code is 0 either way."""
     try:
         print(json.dumps(ask(query)))
     except (OSError, ValueError, LookupError, TypeError) as error:

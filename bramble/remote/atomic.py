@@ -1,10 +1,10 @@
-"""Replace files so that a power cut leaves the whole old one or the whole new one, never another thing.
+"""Replace files so that a power cut leaves the whole old or the whole new one, and nothing else.
 
-A rename is not on the disk when it returns. A journal (ext4, XFS) has it once the folder is synced. FAT
-has none: there the renamed file's entry is written when that file is synced, and the space of the file
-that it replaced is free as soon as nobody has it open. So the old file is held open while the folder
-forgets the temporary name; then the entry changes, in one sector; only then is the old space given up.
-(A name that is new on FAT may be that of an empty file until this returns.)
+A rename is not on the disk when it returns. A journal (ext4, XFS) has it once the folder is synced.
+FAT has none: there the renamed file's entry is written when that file is synced, and the space of the
+file that it replaced is free as soon as nobody has it open. So the old file is held open while the
+folder forgets the temporary name; then the entry changes, in one sector; only then is the old space
+released. (A new name on FAT may be that of an empty file until this returns.)
 """
 
 import contextlib
@@ -19,7 +19,7 @@ AT_FDCWD, RENAME_EXCHANGE = -100, 2
 def write(
     path: str, content: str | bytes, mode: int | None = None, owner: tuple[int, int] | None = None
 ) -> None:
-    """Replace the file at `path`; a new one has this mode and, as (uid, gid), this owner."""
+    """Replace the file at `path`; a new one gets this mode and this owner, as (uid, gid)."""
     temporary = beside(path)
     stage(temporary, content, mode, owner)
     try:
@@ -30,7 +30,7 @@ def write(
 
 
 def beside(path: str) -> str:
-    """The name that a file has until it is whole; apt and systemd read none that ends so."""
+    """Return the temporary name of a file; apt and systemd ignore files with such names."""
     folder, name = os.path.split(path)
     return os.path.join(folder, f".{name}.bramble")
 
@@ -38,7 +38,7 @@ def beside(path: str) -> str:
 def stage(
     path: str, content: str | bytes, mode: int | None = None, owner: tuple[int, int] | None = None
 ) -> None:
-    """Write a file under a name that nobody reads yet, for nobody else to read, and sync it."""
+    """Write and sync a file under a temporary name, readable by nobody else yet."""
     unlink(path)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -56,7 +56,7 @@ def stage(
 
 
 def rename(source: str, target: str) -> None:
-    """Give what is synced the name `target`, in the place of what has it, on the disk."""
+    """Rename a synced file or folder to `target`, replacing what is there, on the disk too."""
     folder = os.path.dirname(target)
     with contextlib.ExitStack() as held:
         hold(held, target)
@@ -69,7 +69,7 @@ def rename(source: str, target: str) -> None:
 
 
 def hold(held, path):
-    """Have a file or folder open, None for a link and for nothing."""
+    """Open a file or folder until `held` closes; return None for a link and for nothing."""
     try:
         status = os.lstat(path)
     except FileNotFoundError:
@@ -82,7 +82,7 @@ def hold(held, path):
 
 
 def link(path, target):
-    """Point a symbolic link to `target`: it leads to the old one or to the new one."""
+    """Point a symbolic link to `target`, so that it always leads to the old or the new one."""
     temporary = beside(path)
     unlink(temporary)
     os.symlink(target, temporary)
@@ -90,7 +90,7 @@ def link(path, target):
 
 
 def place(new, path):
-    """Give a whole folder its name; one that has it takes the other's at the same instant."""
+    """Give a complete folder its name; one that has the name is exchanged for it, atomically."""
     sync_below(new)
     if not os.path.lexists(path):
         rename(new, path)
@@ -99,7 +99,7 @@ def place(new, path):
 
 
 def exchange(one, other):
-    """Have two names of a folder change their places, at the same instant."""
+    """Exchange two names of a folder, atomically."""
     libc = ctypes.CDLL(None, use_errno=True)
     names = (AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE)
     if libc.renameat2(*names):
@@ -109,20 +109,20 @@ def exchange(one, other):
 
 
 def remove(path):
-    """Remove a file so that it stays removed; one that is not there is fine."""
+    """Remove a file durably; a missing one is fine."""
     if os.path.lexists(path):
         unlink(path)
         sync(os.path.dirname(path))
 
 
 def unlink(path):
-    """Remove a name if it is there; that lasts with the next sync of its folder."""
+    """Remove a name if it exists; that lasts with the next sync of its folder."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
 
 
 def make_folder(path, mode=0o777):
-    """Make a folder and those above it that are missing, and have the disk know each."""
+    """Create a folder and its missing parents, and sync each."""
     if os.path.isdir(path):
         return
     above = os.path.dirname(path)
@@ -132,7 +132,7 @@ def make_folder(path, mode=0o777):
 
 
 def sync_below(folder):
-    """Have the disk take all that is in a folder."""
+    """Sync all that is in a folder."""
     for below, _, names in os.walk(folder):
         for name in names:
             path = os.path.join(below, name)
@@ -142,15 +142,15 @@ def sync_below(folder):
 
 
 def sync_etc() -> None:
-    """Have the disk take what others changed below /etc: systemctl and hostnamectl sync nothing.
+    """Sync what others changed below /etc, as systemctl and hostnamectl sync nothing.
 
-    A journal holds all that was done to names before, in whichever folder.
+    One sync commits a journal with all earlier changes of names, in any folder.
     """
     sync(ETC)
 
 
 def sync(path: str) -> None:
-    """Have the disk take a file, or the names that a folder has."""
+    """Sync a file, or the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,9 +1,9 @@
-"""Measure how fast this node's memory can be read, the way llama.cpp reads weights; print one JSON line.
+"""Measure how fast this node's memory can be read, as llama.cpp reads weights; print one JSON line.
 
-Several threads each stream through a part of a region that is larger than all caches. What reads is
+Several threads each stream through a part of a region that is larger than all caches. They read with
 libc's memchr, looking for a byte that is not there: it is written for the processor at hand, it only
-reads, and ctypes lets go of Python's lock while it runs. The best of several goes with one thread, two,
-and so on counts, because the figure is used as a bound.
+reads, and ctypes releases the GIL while it runs. The best of several passes with one thread, two, and
+so on counts, because the figure is used as a bound.
 """
 
 import ctypes
@@ -18,10 +18,10 @@ import time
 
 SECONDS, ROUNDS = 0.4, 3
 CHUNK_BYTES = 8 << 20
-# Within the smallest caches of a Raspberry Pi that all cores share: what one core reads at most.
+# Fits the smallest cache that a Raspberry Pi's cores share: the most that one core can read.
 SMALL_BYTES = 128 << 10
-# Of a kernel that does not tell its caches; a Pi's have 1 or 2 MiB.
-UNTOLD_BYTES = 16 << 20
+# For a kernel that does not report its caches; a Pi's have 1 or 2 MiB.
+UNKNOWN_BYTES = 16 << 20
 LEAST_BYTES, TIMES_CACHES = 256 << 20, 3
 FILL, LOOKED_FOR = 0x55, 0
 OOM_SCORE = "/proc/self/oom_score_adj"
@@ -30,11 +30,11 @@ UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 class BandwidthError(Exception):
-    """Why nothing was measured."""
+    """The reason why nothing was measured."""
 
 
 def read(path):
-    """A small file's text, None where it cannot be read."""
+    """Return a small file's text; None where it cannot be read."""
     try:
         with open(path, encoding="utf-8") as file:
             return file.read().strip()
@@ -43,7 +43,7 @@ def read(path):
 
 
 def caches_bytes():
-    """All caches that hold data, each once, though several processors share it."""
+    """Return the size of all caches that hold data, each once even if processors share it."""
     found = {}
     for folder in glob.glob(CACHES):
         level, kind, size, shared = (
@@ -52,11 +52,11 @@ def caches_bytes():
         told = re.fullmatch(r"(\d+)([KMG])", size or "")
         if told and kind != "Instruction":
             found[level, kind, shared] = int(told[1]) * UNITS[told[2]]
-    return sum(found.values()) or UNTOLD_BYTES
+    return sum(found.values()) or UNKNOWN_BYTES
 
 
 def region_bytes(caches):
-    """How much is read through: more than the caches, and at most a quarter of what is free."""
+    """Return how much to read through: more than the caches, at most a quarter of what is free."""
     told = re.search(r"^MemAvailable:\s+(\d+) kB", read("/proc/meminfo") or "", re.MULTILINE)
     free = int(told[1]) << 10 if told else LEAST_BYTES * 4
     size = min(max(LEAST_BYTES, TIMES_CACHES * caches), free // 4)
@@ -69,7 +69,7 @@ def region_bytes(caches):
 
 
 def library():
-    """libc with the two functions that are wanted."""
+    """Return libc with the two functions that are used."""
     libc = ctypes.CDLL(None)
     libc.memchr.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t)
     libc.memchr.restype = ctypes.c_void_p
@@ -79,7 +79,7 @@ def library():
 
 
 def stream(libc, start, size, chunk, seconds):
-    """Read through a part over and over for so long; bytes read and when it began and ended."""
+    """Read through a part repeatedly for so long; return the bytes read, the start and the end."""
     done, at, begun = 0, 0, time.monotonic()
     while True:
         length = min(chunk, size - at)
@@ -92,7 +92,7 @@ def stream(libc, start, size, chunk, seconds):
 
 
 def together(libc, start, size, threads, seconds):
-    """GB/s of several threads that begin at the same moment, each with a part of its own."""
+    """Return the GB/s of several threads that start at once, each with a part of its own."""
     barrier, found, part = threading.Barrier(threads), [], size // threads
 
     def work(number):
@@ -111,7 +111,7 @@ def together(libc, start, size, threads, seconds):
 
 
 def busy_s():
-    """Processor time that this system has spent in all, and this program in it."""
+    """Return the processor time that this system has used in all, and this program of it."""
     fields = [int(word) for word in (read("/proc/stat") or "").split("\n")[0].split()[1:9]]
     all_s = (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK") if fields else 0
     own = resource.getrusage(resource.RUSAGE_SELF)
@@ -119,13 +119,13 @@ def busy_s():
 
 
 def counts(cores):
-    """Numbers of threads to try: 1, 2, 4, ... and one for each core."""
+    """Return the numbers of threads to try: 1, 2, 4, ... and one for each core."""
     powers = [1 << number for number in range(cores.bit_length())]
     return sorted({*(count for count in powers if count <= cores), cores})
 
 
 def measure():
-    """The figures, the best of them, and what else ran meanwhile."""
+    """Return the figures, the best of them, and what else ran meanwhile."""
     libc, caches, cores = library(), caches_bytes(), len(os.sched_getaffinity(0))
     size = region_bytes(caches)
     with mmap.mmap(-1, size) as region:
@@ -158,9 +158,9 @@ def measure():
 
 
 def main(query):
-    """Measure, giving way to whatever else runs here; a problem is a result too."""
+    """Measure at low priority; a problem is a result too."""
     os.nice(10)
-    # If memory gets short, this is to be ended, and not the server.
+    # If memory gets short, the kernel must kill this program, not the server.
     with open(OOM_SCORE, "w", encoding="utf-8") as file:
         file.write("900")
     try:

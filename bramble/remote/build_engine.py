@@ -1,9 +1,9 @@
 """Build llama.cpp on this node from a pinned source and install it as a release.
 
-Interrupted work goes on where it was: the source is kept once it is whole, ninja keeps what it has
-compiled in this boot, and the release appears by one rename. What another boot compiled may be empty
-after a power cut; ccache sums its entries and gives back what was whole of it. Source and build folders
-are always the same, because ccache's entries depend on the paths.
+Interrupted work is resumed: a complete source is kept, ninja keeps what it compiled in this boot, and
+the release appears by one rename. What another boot compiled may be empty after a power cut; ccache
+checksums its entries and returns the intact ones. Source and build folders are always the same,
+because ccache's entries depend on the paths.
 """
 
 import datetime
@@ -19,14 +19,14 @@ from bramble.remote import atomic, build_proof, build_source, build_tools, owned
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 NEEDED_BYTES = 1024**3
-# A build that leaves less than this free is thrown away: the system needs it.
+# A build that leaves less than this free is removed: the system needs it.
 RESERVE_BYTES = 256 * 1024**2
-# Plain variables of llama.cpp's and CMake's own, which no project declares as options.
+# Plain variables of llama.cpp and CMake, which no project declares as options.
 UNDECLARED_BY_DESIGN = re.compile(r"^(CMAKE_.*|FETCHCONTENT_.*|LLAMA_BUILD_(NUMBER|COMMIT))$")
 
 
 def check_space(folder):
-    """Refuse to begin what would fill the disk."""
+    """Refuse to begin a build that would fill the disk."""
     free = shutil.disk_usage(folder).free
     if free < NEEDED_BYTES:
         raise build_tools.BuildError(
@@ -36,7 +36,7 @@ def check_space(folder):
 
 
 def hooked(hook, work):
-    """CMake's option to run what mends a file for the compiler."""
+    """Write a CMake file that patches a source for the compiler; return the option to include it."""
     path = os.path.join(work, "hook.cmake")
     with open(path, "w", encoding="utf-8") as file:
         file.write(hook)
@@ -68,7 +68,7 @@ def configure(source, build, options, toolchain=None):
 
 
 def forget_other_boots(work, build):
-    """Throw away what another boot compiled: ninja takes by its time what a power cut left empty."""
+    """Remove what another boot compiled: ninja trusts times, and a power cut may have emptied files."""
     with open(BOOT_ID, encoding="ascii") as file:
         boot = file.read()
     note = os.path.join(work, "boot")
@@ -127,14 +127,14 @@ def install(query, build):
     }
     with open(os.path.join(new, "manifest.json"), "w", encoding="utf-8") as file:
         json.dump(manifest, file, indent=2, sort_keys=True)
-    # A damaged release of this name is where the new one was then: its program may be running.
+    # A damaged release of this name is now at the temporary name: its program may be running.
     atomic.place(new, release)
     shutil.rmtree(new, ignore_errors=True)
     build_tools.say(f"installed {release}")
 
 
 def build(query):
-    """Source, configuration, compilation, release; one build at a time on a node."""
+    """Fetch, configure, compile and install a release; one build at a time on a node."""
     work = query["work"]
     for folder in (work, os.path.dirname(query["release"]), query["ccache"]):
         if why := owned.have(folder):
@@ -160,9 +160,9 @@ def build(query):
 
 
 def tidy_up(query):
-    """Leave no half of a source or a release, and on a disk that was filled nothing of the build.
+    """Remove half a source or release, and the whole build from a disk that it filled.
 
-    Why it was thrown away, None where it may go on from there.
+    Return why the build was removed; None where it may be resumed.
     """
     work, (folder, name) = query["work"], os.path.split(query["release"])
     for half in (os.path.join(work, "src.new"), os.path.join(folder, f".{name}.new")):

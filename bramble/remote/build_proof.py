@@ -1,4 +1,4 @@
-"""What a build really gave: its flags, kernels, features and needs, read from what was built."""
+"""Proofs of what a build contains: flags, kernels, features and requirements, read from its results."""
 
 import os
 import re
@@ -11,7 +11,7 @@ TELL_TIMEOUT_S = 30
 
 
 def compiled_in(build):
-    """What the build really has: the flags of ggml's kernels but for warnings, and ggml's parts."""
+    """Return the flags of ggml's kernels without those for warnings, and ggml's parts."""
     with open(os.path.join(build, "build.ninja"), encoding="utf-8") as file:
         text = file.read()
     found = re.search(r"/ggml-cpu\.c\.o: .*?^  FLAGS = (.*?)$", text, re.MULTILINE | re.DOTALL)
@@ -23,7 +23,7 @@ def compiled_in(build):
 
 
 def kleidiai_kernels(server, prefix):
-    """How many of KleidiAI's kernels a program has; "compiled in" alone has meant none before."""
+    """Count KleidiAI's kernels in a program; raise BuildError for none, which "compiled in" can mean."""
     symbols = build_tools.output(f"{prefix}nm", server)
     kernels = set(re.findall(r" [Tt] (kai_run_\w+)$", symbols, re.MULTILINE))
     if not kernels:
@@ -34,9 +34,9 @@ def kleidiai_kernels(server, prefix):
 
 
 def system_info(argv):
-    """What llama-server tells of its features when it starts, None where it tells nothing.
+    """Return the features that llama-server reports when it starts; None where it reports none.
 
-    It is given a model that is not there and a socket of its own, and ends by itself.
+    It gets a missing model and a socket of its own, and ends by itself.
     """
     with tempfile.TemporaryDirectory() as folder:
         nothing, socket = os.path.join(folder, "none.gguf"), os.path.join(folder, "own.sock")
@@ -52,7 +52,7 @@ def system_info(argv):
 
 
 def needed_versions(paths):
-    """The newest version of the C and C++ libraries' symbols that the programs ask for."""
+    """Return the newest version of the C and C++ libraries' symbols that the programs need."""
     newest: dict[str, tuple[int, ...]] = {}
     for path in paths:
         with open(path, "rb") as file:
@@ -75,7 +75,7 @@ def check_versions(needed, at_most):
 
 
 def check_features(told, wants):
-    """Refuse programs that say of themselves that they lack what was asked for."""
+    """Refuse programs that report that they lack a wanted feature."""
     missing = [name for name in wants if told is not None and name not in told]
     if missing:
         raise build_tools.BuildError(
@@ -84,7 +84,7 @@ def check_features(told, wants):
 
 
 def check_starts(server):
-    """Refuse a server that cannot even say its version."""
+    """Refuse a server that cannot even print its version."""
     done = subprocess.run([server, "--version"], capture_output=True, text=True)
     if done.returncode:
         raise build_tools.BuildError(f"the new llama-server does not start: {done.stderr.strip()}")

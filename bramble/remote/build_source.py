@@ -1,4 +1,4 @@
-"""The pinned sources of a build: fetched or unpacked, and compared with their sums."""
+"""The pinned sources of a build: fetched or unpacked, and verified by their checksums."""
 
 import json
 import os
@@ -12,7 +12,7 @@ DOWNLOAD_TIMEOUT_S = 60
 
 
 def get_source(source, folder, setting="engine.source"):
-    """Have the pinned source in `folder`; a whole one of the same identity is kept."""
+    """Ensure that `folder` has the pinned source; a complete one of the same identity is kept."""
     stamp = os.path.join(folder, ".bramble-source")
     identity = json.dumps(source, sort_keys=True)
     if os.path.exists(stamp) and open(stamp, encoding="utf-8").read() == identity:
@@ -33,7 +33,7 @@ def get_source(source, folder, setting="engine.source"):
 
 
 def unpack(source, folder, setting):
-    """Unpack an archive once its sum is right; what is hashed and unpacked is a copy of our own."""
+    """Unpack an archive once its checksum is right, from a copy of our own."""
     archive, upload = f"{folder}.archive", source.get("upload")
     try:
         if upload:
@@ -65,7 +65,7 @@ def check_sum(archive, algorithm, wanted, setting):
 
 
 def download(url, path):
-    """Fetch a small file; who calls compares its sum."""
+    """Fetch a small file; the caller verifies its checksum."""
     build_tools.say(f"fetching {url}")
     try:
         with urllib.request.urlopen(url, timeout=DOWNLOAD_TIMEOUT_S) as answer:
@@ -78,7 +78,7 @@ def download(url, path):
 
 
 def kleidiai(source, work):
-    """KleidiAI's source beside llama.cpp's, and CMake's options to take it and to fetch nothing."""
+    """Fetch KleidiAI's source; return CMake's options to use it and to download nothing."""
     folder = os.path.join(work, "kleidiai")
     get_source(source, folder, "engine.kleidiai")
     inside = [name for name in sorted(os.listdir(folder)) if name != ".bramble-source"]
@@ -95,7 +95,7 @@ def kleidiai(source, work):
 
 
 def fetch(source, folder):
-    """Fetch one commit, without its history, and make sure that it is the one."""
+    """Fetch one commit without its history, and verify it."""
     build_tools.say(f"fetching {source['commit'][:12]} from {source['url']}")
     git = ("git", "-C", folder)
     build_tools.call(*git, "init", "--quiet")

@@ -1,20 +1,20 @@
-"""What the programs that build llama.cpp share: commands, sums, and the error that stops a build."""
+"""What the programs that build llama.cpp share: commands, checksums, and the error that ends a build."""
 
 import hashlib
 import subprocess
 
 
 class BuildError(Exception):
-    """A build that cannot go on; its text says what to do."""
+    """A build that cannot continue; the text says what to do."""
 
 
 def say(text):
-    """A line for people; "::" is what the follower passes on."""
+    """Print a line for people: the follower passes on what begins with "::"."""
     print(f":: {text}", flush=True)
 
 
 def call(*argv, **options):
-    """Run a command with its output on ours; a failure is an error that names the command."""
+    """Run a command, printing its output; raise BuildError where it fails."""
     try:
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, **options)
     except FileNotFoundError:
@@ -24,11 +24,11 @@ def call(*argv, **options):
 
 
 def output(*argv):
-    """A command's standard output, stripped."""
+    """Return a command's standard output, stripped."""
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def sha256(path, algorithm="sha256"):
-    """The sha256 of a file, or another sum of it, as hexadecimal."""
+    """Return the sha256 of a file, or another checksum, as hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()

@@ -1,8 +1,8 @@
-"""One file from one HTTP source into its part: resumed where it was cut, refused where it is another.
+"""Download one file from one HTTP source into its partial file: resumed, and refused if it is another.
 
-A source is `{"url", "name", "direct"}`: `name` is what people are told, as an address may hold what
-nobody should read; one that is `direct` is in this network and asked without a proxy. A `token` is
-shown to the address' own host alone: a redirect to another one goes without.
+A source is `{"url", "name", "direct"}`: `name` is what people see, as an address may contain a secret;
+a `direct` one is in this network and is asked without a proxy. A `token` is sent to the address' own
+host alone: a redirect to another one goes without.
 """
 
 import errno
@@ -19,20 +19,20 @@ from bramble.remote import owned, settle
 
 CHUNK_BYTES = 1024 * 1024
 RESERVE_BYTES = 256 * 1024**2
-# After so many bytes more the disk is asked again how much is free.
+# Free space is checked again after this many bytes.
 STRETCH_BYTES = 16 * 1024**2
 CONNECT_S = 15
 STALL_S = 60
-# A node that passes a file on answers within 20 s, if only that it has nothing new yet.
+# A node that serves an arriving file answers within 20 s, if only that there is nothing new yet.
 DIRECT_STALL_S = 30
 SLOWEST_BYTES_PER_S = 4096
 LONGEST_WAIT_S = 300
 ATTEMPTS = 20
-# A neighbour that does not answer so often is not there.
+# A neighbour that stays silent this often counts as gone.
 MOST_SILENT = 3
 RESTARTS = 5
 HEAD_BYTES = 64
-# What comes in a model's place, by what it begins with.
+# What servers send in place of a model, by its first bytes.
 BEGINNINGS = (
     (b"version https://git-lfs", "a git-lfs pointer"),
     ((b"<!doctype", b"<html"), "a web page"),
@@ -44,43 +44,43 @@ CHECK = "check the model's address (model.use with model.endpoint, or model.url)
 
 
 class FetchError(Exception):
-    """A model that one source does not give; its text says what to do."""
+    """A model that one source does not give; the text says what to do."""
 
 
 class NoRoom(FetchError):
-    """A model that this node has no room for, whoever gives it."""
+    """A model that this node has no room for, whatever the source."""
 
 
 class Full(NoRoom):
-    """The same where the part itself takes what must stay free, so that it has to go."""
+    """A model whose partial file itself takes the space that must stay free, so that it is removed."""
 
 
 def say(text):
-    """A line for people; "::" is what the follower passes on. What a server says moves no cursor."""
+    """Print a line for people, without what would control the terminal; the follower passes on "::"."""
     print(f":: {''.join(c if c.isprintable() else '?' for c in text)}", flush=True)
 
 
 def size_of(path):
-    """A file's size, 0 where there is none."""
+    """Return a file's size; 0 where there is none."""
     return os.path.getsize(path) if os.path.exists(path) else 0
 
 
 class Connection(http.client.HTTPConnection):
-    """A connection that is given up sooner than an answer."""
+    """A connection with a shorter time-out for connecting than for reading."""
 
     def connect(self):
-        """Connect, and have the longer time for what comes then."""
+        """Connect, then allow the longer time-out."""
         stall_s, self.timeout = self.timeout, min(self.timeout or CONNECT_S, CONNECT_S)
         super().connect()
         self.sock.settimeout(stall_s)
 
 
 class SecureConnection(Connection, http.client.HTTPSConnection):
-    """The same over TLS, whose greeting counts as connecting."""
+    """The same over TLS, whose handshake counts as connecting."""
 
 
 class Http(urllib.request.HTTPHandler):
-    """http:// by such connections."""
+    """The handler of http:// with such connections."""
 
     def http_open(self, req):
         """Open a request."""
@@ -88,7 +88,7 @@ class Http(urllib.request.HTTPHandler):
 
 
 class Https(urllib.request.HTTPSHandler):
-    """https:// by such connections."""
+    """The handler of https:// with such connections."""
 
     def https_open(self, req):
         """Open a request."""
@@ -96,7 +96,7 @@ class Https(urllib.request.HTTPSHandler):
 
 
 class Transfer:
-    """One file from one source into its part; `size` is what it must have, None if nobody knows."""
+    """One file from one source into its partial file; `size` is the pinned size, None if unknown."""
 
     def __init__(self, source, part, size, attempts=ATTEMPTS):
         self.url, self.name, self.token = source["url"], source["name"], source.get("token")
@@ -104,14 +104,14 @@ class Transfer:
         self.is_near = source["direct"]
         self.stall_s = DIRECT_STALL_S if self.is_near else STALL_S
         self.most_silent = MOST_SILENT if self.is_near else attempts
-        # What listens in this network is asked without the proxy that leads out of it.
+        # Hosts of this network are asked without a proxy.
         handlers = [urllib.request.ProxyHandler({})] if self.is_near else []
         self.opener = urllib.request.build_opener(Http(), Https(), *handlers)
         self.restarts = 0
         self.settling = settle.Settling(part, size_of(part))
 
     def run(self):
-        """Download with resumption until the file is whole; give up when nothing moves any more."""
+        """Download and resume until the file is complete; raise FetchError once nothing arrives."""
         idle = silent = 0
         while idle < self.attempts and silent < self.most_silent:
             before, wait_s, is_silent = size_of(self.part), 0, False
@@ -142,16 +142,16 @@ class Transfer:
         raise FetchError(f"nothing came from {self.name} in {idle} attempts; the part is kept")
 
     def digest(self):
-        """The sha256 of the part as its disk has it."""
+        """Return the sha256 of the partial file as its disk has it."""
         return self.settling.digest(size_of(self.part))
 
     def begin_anew(self):
-        """Forget what was hashed of a part that is to be written from its beginning."""
+        """Discard the hash of a partial file that is written from its beginning again."""
         self.settling.leave()
         self.settling = settle.Settling(self.part)
 
     def go_on(self):
-        """Append what the part lacks; True once the file is whole."""
+        """Append what the partial file lacks; return True once the file is complete."""
         have = size_of(self.part)
         if self.size is not None:
             if have > self.size:
@@ -176,10 +176,10 @@ class Transfer:
         return total is None or done >= total
 
     def keep_reserve(self, done, total):
-        """End what would take the free space that is to stay, however long the file turns out to be.
+        """Raise Full where the download takes the space that must stay free, however long the file is.
 
-        A file of known length had its room when it began; of what others wrote since, a little is
-        borne with.
+        The room for a file of known length was checked at its beginning; a little of what others wrote
+        since is tolerated.
         """
         ahead = STRETCH_BYTES if total is None else -STRETCH_BYTES
         if shutil.disk_usage(os.path.dirname(self.part)).free < RESERVE_BYTES + ahead:
@@ -187,7 +187,7 @@ class Transfer:
             raise Full(self.lacks(f"{done >> 20} MiB had come, {of}"))
 
     def lacks(self, why):
-        """What a disk without room has, and what was wanted of it."""
+        """Say how much room the disk has, and what was needed."""
         folder = os.path.dirname(self.part)
         return (
             f"{folder} has {shutil.disk_usage(folder).free >> 20} MiB free, of which "
@@ -196,7 +196,7 @@ class Transfer:
         )
 
     def request(self, have):
-        """What is asked; a token is in what urllib does not take along to where it is redirected."""
+        """Return the request; urllib does not forward this form of the token on redirects."""
         asked = urllib.request.Request(
             self.url, headers={"Range": f"bytes={have}-"} if have else {}
         )
@@ -205,7 +205,7 @@ class Transfer:
         return asked
 
     def span(self, answer, have):
-        """Where in the file this answer begins, and how long the file is (None: it does not say)."""
+        """Return where in the file this answer begins, and how long the file is (None: unknown)."""
         length = answer.headers.get("Content-Length")
         if answer.status == 206:
             found = re.match(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", ""))
@@ -225,7 +225,7 @@ class Transfer:
         return start, total
 
     def count_restart(self, have):
-        """A server that knows no ranges may never get to the end of a long file."""
+        """Count a restart from the beginning; raise FetchError for a server that can never finish."""
         self.restarts += have > 0
         if self.restarts > RESTARTS:
             raise FetchError(
@@ -242,7 +242,7 @@ class Transfer:
         )
 
     def is_whole(self, error, have):
-        """Whether "no such range" (416) means that the part has all of it; a part too long goes."""
+        """Return whether status 416 means a complete file; remove a partial one that is too long."""
         found = re.match(r"bytes \*/(\d+)", error.headers.get("Content-Range", ""))
         total = int(found[1]) if found else None
         if self.size is not None and have < self.size:
@@ -254,7 +254,7 @@ class Transfer:
         return False
 
     def refuse(self, error):
-        """End where asking again would give the same answer."""
+        """Raise FetchError where asking again would give the same answer."""
         if 300 <= error.code < 400:
             raise FetchError(f"{self.name} redirects in a circle; {CHECK}") from None
         said = f"{self.name} answers {error.code} {error.reason}"
@@ -273,7 +273,7 @@ class Transfer:
             raise FetchError(f"{said}; {CHECK}") from None
 
     def answered(self, error):
-        """What an answer means after which it is worth asking again."""
+        """Describe an answer after which asking again is worthwhile."""
         if self.is_near and error.code == 503:
             return f"{self.name} has nothing new yet"
         return f"the server answered {error.code}"
@@ -281,7 +281,7 @@ class Transfer:
     def copy(self, answer, file, done, head, total):
         """Copy the answer's body with a counter in MiB; return how many bytes the file has now."""
         slow_since, slow_done, looked_at, chunk = time.monotonic(), done, done, head
-        # read1 gives what has arrived: read would wait for a whole chunk and lose it when cut.
+        # read1 returns what has arrived: read would wait for a whole chunk and lose it when cut off.
         while chunk or (chunk := answer.read1(CHUNK_BYTES)):
             if self.size is not None and done + len(chunk) > self.size:
                 raise FetchError(self.wrong_size(f"at least {done + len(chunk)}"))
@@ -289,7 +289,7 @@ class Transfer:
                 looked_at = done
                 self.keep_reserve(done, total)
             file.write(chunk)
-            # Whoever gets the file from here gets it as it arrives.
+            # Nodes that download from this one get the file as it arrives.
             file.flush()
             done, before, chunk = done + len(chunk), done, b""
             self.settling.upto(done)
@@ -304,13 +304,13 @@ class Transfer:
 
 
 def retry_after(error):
-    """How long the server asks to be left alone, in seconds and within reason."""
+    """Return how long the server asks to wait, in seconds and within reason."""
     asked = error.headers.get("Retry-After", "")
     return min(int(asked), LONGEST_WAIT_S) if asked.isdigit() else 0
 
 
 def refuse_certificate(name, error):
-    """A certificate that is not trusted now will not be in a second."""
+    """Raise FetchError for a certificate that is not trusted, as waiting would not help."""
     reason = getattr(error, "reason", error)
     if isinstance(reason, ssl.SSLCertVerificationError):
         now = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
@@ -321,7 +321,7 @@ def refuse_certificate(name, error):
 
 
 def refuse_other_content(name, answer, head):
-    """End where something else than a model comes; `head` is empty in the middle of a file."""
+    """Raise FetchError where the content is no model; `head` is empty in the middle of a file."""
     begins = head.lstrip().lower()
     what = next((what for beginning, what in BEGINNINGS if begins.startswith(beginning)), "")
     if "text/html" in answer.headers.get("Content-Type", ""):

@@ -1,4 +1,4 @@
-"""What dpkg has installed: by name, by name and architecture, and what packages provide for others."""
+"""What dpkg has installed: by name, by name and architecture, and what packages provide."""
 
 import functools
 import subprocess
@@ -8,25 +8,25 @@ FORM = "${db:Status-Abbrev}\\t${Package}\\t${Architecture}\\t${Version}\\t${Prov
 
 @functools.cache
 def packages():
-    """Each installed package as (name, architecture, version, what it provides).
+    """Return each installed package as (name, architecture, version, what it provides).
 
-    Of the letters of its status the second counts: the first is only what somebody wants, such as
-    that it be held. "t" is one that works and whose triggers have still to run, and a third letter
-    says that it must be installed anew.
+    Of the letters of its status the second counts: the first is only what is desired, such as "hold".
+    "t" is a working package whose triggers have still to run, and a third letter says that it must be
+    reinstalled.
     """
     rows = [line.split("\t") for line in said("dpkg-query", "-W", "-f", FORM).splitlines()]
     return [row[1:] for row in rows if len(row) == 5 and row[0][1:].strip() in ("i", "t")]
 
 
 def said(*argv):
-    """A command's output; one that fails or is missing raises."""
+    """Return a command's output; raise where it fails or is missing."""
     return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
 def installed(names):
-    """The version of each package, None where it is not installed. NAME is the node's own kind of it.
+    """Return the version of each package; None where it is not installed.
 
-    NAME:ARCHITECTURE is that one, which may be a foreign one beside it.
+    NAME is the package of the node's own architecture, NAME:ARCHITECTURE that of any.
     """
     native, found = said("dpkg", "--print-architecture").strip(), {}
     for name, architecture, version, _ in packages():
@@ -37,7 +37,7 @@ def installed(names):
 
 
 def provided(names):
-    """Those of the names that installed packages provide, each with one that does."""
+    """Return those of the names that installed packages provide, each with one that does."""
     found: dict[str, str] = {}
     for name, _, _, provides in packages():
         for word in provides.split(","):

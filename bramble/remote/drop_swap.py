@@ -1,4 +1,4 @@
-"""Take swap out of use: its units, and then its files, of which only swap files are removed."""
+"""Disable swap: its units, then its files, of which only swap files are removed."""
 
 import os
 import stat
@@ -13,18 +13,18 @@ SIGNATURE = b"SWAPSPACE2"
 
 
 def run(*argv):
-    """A command to its end, whatever comes of it."""
+    """Run a command, and return its result even where it fails."""
     return subprocess.run(argv, capture_output=True, text=True)
 
 
 def active(path):
-    """Whether a file is swap at this moment."""
+    """Return whether a file is in use as swap."""
     with open(SWAPS, encoding="utf-8") as file:
         return any(line.split()[0] == path for line in file)
 
 
 def is_swap(path):
-    """Whether a plain file holds swap and nothing else, for whichever page size."""
+    """Return whether a plain file is a swap file, for any page size."""
     if not stat.S_ISREG(os.lstat(path).st_mode):
         return False
     with open(path, "rb") as file:
@@ -36,13 +36,13 @@ def is_swap(path):
 
 
 def note(path):
-    """Leave word that we did this, before it is done, so that it can be taken back."""
+    """Record what we are about to change, so that it can be reverted."""
     atomic.make_folder(os.path.dirname(path))
     atomic.write(path, "stopped and disabled by bramble's role memory\n", 0o644)
 
 
 def remove(path):
-    """Remove a swap file that is no longer in use; the reason when it stays in use."""
+    """Remove a swap file once it is unused; return why it stays in use, or None."""
     if not os.path.lexists(path):
         return None
     if not is_swap(path):
@@ -57,7 +57,7 @@ def remove(path):
 
 
 def main(query):
-    """Stop `units`, remove `files`, and last disable the units, so that what is cut short is seen."""
+    """Stop `units`, remove `files`, and disable the units last, so that an interruption shows."""
     for path in query["notes"]:
         note(path)
     for unit in query["units"]:

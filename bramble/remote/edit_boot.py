@@ -1,7 +1,7 @@
-"""Replace a file of the boot partition: FAT, without journal, and what no Pi boots without.
+"""Replace a file of the boot partition: on FAT, without a journal, and essential for booting.
 
-The new text was made from a look at the old one, so it goes in only where the old one still stands.
-The old text stays beside it, ending in .bak.
+The new text was made from a look at the old one, so it is written only while the old one is still
+there. The old text stays beside it, ending in .bak.
 """
 
 import hashlib
@@ -12,14 +12,14 @@ from bramble.remote import atomic
 
 
 def from_disk(path):
-    """What the disk has of a file, and not what was kept in memory of its writing."""
+    """Read a file from the disk, not from the page cache."""
     with open(path, "rb") as file:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         return file.read()
 
 
 def edit(path, was_sha256, text, stamp):
-    """Put `text` in the place of what has the sha256; the reason when that is not there."""
+    """Write `text` where the file still has the sha256; return the reason where it was not written."""
     if not os.path.isfile(path) or os.path.islink(path):
         return f"there is no plain file {path}; is the boot partition mounted?"
     with open(path, "rb") as file:
@@ -30,11 +30,11 @@ def edit(path, was_sha256, text, stamp):
     if not content.strip() and before.strip():
         return f"{path} would be empty and was left alone"
     if stamp:
-        # First, so that a power cut after it costs a reboot too many and never one too few.
+        # First, so that a power cut causes a needless reboot and never a missing one.
         os.makedirs(os.path.dirname(stamp), exist_ok=True)
         with open(stamp, "w", encoding="utf-8") as file:
             file.write(f"{path}\n")
-    # FAT knows neither modes nor owners, so none is set.
+    # FAT has neither modes nor owners, so none is set.
     atomic.write(f"{path}.bak", before)
     atomic.write(path, content)
     if from_disk(path) != content:

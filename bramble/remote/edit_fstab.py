@@ -1,7 +1,7 @@
-"""Replace /etc/fstab, once findmnt finds nothing in the new text that it did not find in the old.
+"""Replace /etc/fstab, unless findmnt finds new errors in it.
 
 A wrong line can keep a headless node from booting. The new text was made from a look at the old one,
-so it goes in only where the old one still stands, which stays beside it, ending in .bak.
+so it is written only while the old one is still there, which stays beside it, ending in .bak.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from bramble.remote import atomic, mount_place
 
 
 def problems(path):
-    """What findmnt has against a table: each error with the folder that it is about."""
+    """Return findmnt's errors of a table, each with its folder, and the number of unreadable lines."""
     argv = ["findmnt", "--verify", "--tab-file", path]
     environment = {**os.environ, "LC_ALL": "C.UTF-8"}
     done = subprocess.run(argv, capture_output=True, text=True, env=environment)
@@ -30,9 +30,9 @@ def problems(path):
 
 
 def edit(path, was_sha256, text, folder, uuid):
-    """Put `text` in the place of what has the sha256; the reason when that must not be.
+    """Write `text` where the table still has the sha256; return the reason where it was not written.
 
-    `folder` is where the new text mounts the file system of this UUID, None for nowhere.
+    `folder` is where the new text mounts the file system of this UUID; None for none.
     """
     if not os.path.isfile(path) or os.path.islink(path):
         return f"there is no plain file {path}"
@@ -62,7 +62,7 @@ def edit(path, was_sha256, text, folder, uuid):
 
 
 def main(query):
-    """Edit the table, and have systemd read it."""
+    """Edit the table, and have systemd reload it."""
     try:
         problem = edit(**query)
     except (mount_place.Refused, OSError) as error:

@@ -1,8 +1,8 @@
-"""Bring one model file to this node: resumed, verified, and only then in its place.
+"""Fetch one model file to this node: resumed, verified, and only then under its name.
 
-The partial file lies beside its destination: the last step is a rename, and what is served meanwhile
-is left alone. The stamp remembers the verified sha256 with the file's size and time, for later looks.
-Where one source does not give the file, the next one goes on with what is there.
+The partial file lies beside its destination: the last step is a rename, and the model that is served
+meanwhile is left alone. The stamp records the verified sha256 with the file's size and time, for later
+looks. Where one source fails, the next one resumes the partial file.
 """
 
 import contextlib
@@ -12,12 +12,12 @@ import os
 
 from bramble.remote import atomic, download, owned, settle
 
-# What is before the last source is given up soon, unless it is a neighbour that answers.
+# The attempts at a source that is not the last, unless it is a neighbour.
 FEW_ATTEMPTS = 3
 
 
 def verify(found, path, wanted, size):
-    """Refuse a file whose sha256 was `found` to be another one; it is thrown away."""
+    """Remove a file that is not the pinned one, and raise FetchError; `found` is its sha256."""
     length = download.size_of(path)
     if size not in (None, length):
         os.unlink(path)
@@ -34,12 +34,12 @@ def verify(found, path, wanted, size):
 
 
 def sha256(path):
-    """The sha256 of a file as its disk has it."""
+    """Return the sha256 of a file as its disk has it."""
     return settle.Settling(path).digest(download.size_of(path))
 
 
 def transfer(source, part, query, attempts):
-    """Have the whole and right file in `part`, from one source."""
+    """Download the complete, verified file into `part` from one source."""
     one = download.Transfer(source, part, query["size_bytes"], attempts)
     try:
         one.run()
@@ -50,7 +50,7 @@ def transfer(source, part, query, attempts):
 
 
 def fetch(source, part, query, attempts):
-    """The same; a part that an earlier run or another source left damaged costs another transfer."""
+    """Do the same; a damaged partial file of an earlier run or source costs one more transfer."""
     earlier = download.size_of(part)
     if earlier:
         download.say(f"going on with the {earlier >> 20} MiB that are there")
@@ -64,7 +64,7 @@ def fetch(source, part, query, attempts):
 
 
 def fetch_from_any(part, query):
-    """Try the sources in turn; the name of the one that gave the last of it."""
+    """Try the sources in turn; return the name of the one that completed the file."""
     *others, last = query["sources"]
     for source in others:
         download.say(f"fetching from {source['name']}")
@@ -82,7 +82,7 @@ def fetch_from_any(part, query):
 
 
 def stamp(path, wanted):
-    """Remember that this file has this sha256."""
+    """Record that this file has this sha256."""
     status = os.stat(path)
     made = {"sha256": wanted, "size": status.st_size, "mtime_ns": status.st_mtime_ns}
     atomic.write(f"{path}.json", json.dumps(made), 0o644)
@@ -90,7 +90,7 @@ def stamp(path, wanted):
 
 @contextlib.contextmanager
 def alone(folder):
-    """Hold the folder: two fetches would write one part."""
+    """Lock the folder, as two fetches would write one partial file."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -104,9 +104,9 @@ def alone(folder):
 
 
 def is_there(query):
-    """Whether the file is there already, by its sha256.
+    """Return whether the file is there already, by its sha256.
 
-    One of another size need not be read; one that the disk damaged may be whole in the page cache.
+    One of another size is not read; one that the disk damaged may look intact in the page cache.
     """
     path = query["path"]
     if not owned.is_plain(path) or os.path.exists(f"{path}.damaged"):
@@ -118,7 +118,7 @@ def is_there(query):
 
 
 def arrived(part, query):
-    """Have the right file in `part`, and say from where; a disk that it fills keeps nothing of it."""
+    """Get the right file into `part`, and return its source; remove it from a disk that it fills."""
     if os.path.lexists(part) and not owned.is_own(part):
         os.unlink(part)
     try:
@@ -141,7 +141,7 @@ def arrived(part, query):
 
 
 def have(query):
-    """Have the model at `path`, and say from where: as it is there, from a source, or from `upload`."""
+    """Ensure that the model is at `path`, from here, a source or `upload`; return where it came from."""
     path, part = query["path"], f"{query['path']}.part"
     whole = is_there(query)
     source = "this node" if whole else arrived(part, query)
@@ -156,9 +156,9 @@ def have(query):
 
 
 def main(query):
-    """Bring the model; `upload` is a file that came over SSH, `sources` are where it can be had.
+    """Fetch the model; `upload` is a file that was sent over SSH, `sources` are where to download it.
 
-    The last of them is tried `attempts` times in vain, where that is given.
+    Where `attempts` is given, it limits those at the last source.
     """
     folder = os.path.dirname(query["path"])
     try:
@@ -170,7 +170,7 @@ def main(query):
         download.say(f"the model was not fetched: {error}")
         return 1
     except download.FetchError as error:
-        # bramble/pyinfra/peers.py knows by these words that another source may have it.
+        # bramble/pyinfra/peers.py recognizes by these words that another source may have it.
         download.say(f"the model was not fetched, no source gives it: {error}")
         return 1
     download.say(f"installed {query['path']}, from {source}")

@@ -1,8 +1,8 @@
 """Run a long program as a transient systemd unit and follow it until it ends.
 
 The unit outlives this connection: after a lost network or a closed laptop the next run finds it
-under way and follows it. What it prints is condensed to lines for people: everything that starts
-with "::", and of "[12/214]" counters one line whenever enough has changed.
+running and follows it. Its output is condensed to lines for people: everything that starts with
+"::", and of "[12/214]" counters one line whenever enough has changed.
 """
 
 import fcntl
@@ -19,7 +19,7 @@ QUIET_S = 15
 
 
 class Progress:
-    """Turns "[done/all]" counters into now and then a line with percentage and time left."""
+    """Converts "[done/all]" counters into occasional lines with percentage and time left."""
 
     def __init__(self) -> None:
         self.started_s = self.told_s = time.monotonic()
@@ -28,7 +28,7 @@ class Progress:
         self.told_percent = 0
 
     def line(self, done, of, unit=""):
-        """The line to print for this counter, None while too little has changed."""
+        """Return the line to print for this counter; None while too little has changed."""
         now = time.monotonic()
         if self.first is None or done < self.last:  # less than before is other work
             self.first, self.told_percent = done, 0
@@ -43,7 +43,7 @@ class Progress:
         return f"{percent:3d} %{self.left(done, of, now, unit)}"
 
     def left(self, done, of, now, unit):
-        """The pace so far and the time left at it, once there is a pace."""
+        """Return the pace so far and the time left, once there is a pace."""
         made, spent_s = done - self.first, now - self.started_s
         if made < 5 or spent_s < 5 or done >= of:
             return ""
@@ -54,7 +54,7 @@ class Progress:
 
 
 def is_running(unit):
-    """Whether systemd has the unit running."""
+    """Return whether the unit is running."""
     state = subprocess.run(
         ["systemctl", "show", "-p", "ActiveState", "--value", unit],
         capture_output=True,
@@ -65,7 +65,7 @@ def is_running(unit):
 
 
 def start(unit, folder, program, properties):
-    """Start the unit; its output and at last its exit code go to files of `folder`."""
+    """Start the unit; its output and finally its exit code go to files of `folder`."""
     for name in ("log", "code"):
         path = os.path.join(folder, name)
         if os.path.exists(path):
@@ -87,7 +87,7 @@ def start(unit, folder, program, properties):
 
 
 def attach(unit, folder, program, properties):
-    """Start the unit unless it is under way; two runs that come at once make one unit."""
+    """Start the unit unless it is running; two concurrent runs start one unit."""
     with open(os.path.join(folder, "lock"), "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if is_running(unit):
@@ -123,7 +123,7 @@ def tell(path, position, progress):
 
 
 def condensed(line: str, progress: Progress) -> str | None:
-    """What people are told of a line, None for nothing."""
+    """Return what people see of a line; None for nothing."""
     if line.startswith("::"):
         return line.removeprefix(":: ").rstrip()
     counter = COUNTER.match(line)
@@ -131,7 +131,7 @@ def condensed(line: str, progress: Progress) -> str | None:
 
 
 def code_of(folder):
-    """The exit code that the unit left, 1 when it was ended from outside."""
+    """Return the exit code that the unit left; 1 where it was killed."""
     try:
         with open(os.path.join(folder, "code"), encoding="utf-8") as file:
             return int(file.read())
@@ -151,7 +151,7 @@ def complain(folder):
 
 
 def main(query):
-    """Run `program` as `unit` with `properties`, or follow the one under way."""
+    """Run `program` as `unit` with `properties`, or follow the one that is running."""
     unit = query["unit"]
     folder = os.path.join(STEPS, unit)
     os.makedirs(folder, mode=0o700, exist_ok=True)

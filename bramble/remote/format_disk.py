@@ -1,12 +1,12 @@
-"""Make one ext4 file system on a whole disk, once it is proven that nothing is lost by it.
+"""Make one ext4 file system on a whole disk, once it is proven that no data is lost by it.
 
-A disk is formatted when it is blank (no signature, and zeros wherever it is read), when its person
-named it for erasing, or when an earlier run was cut off in the middle. That is known by a note on
-this node, made before the first byte is written, and by a label that the file system has until it
-is whole. Nothing was ever mounted from it then.
+A disk is formatted when it is blank (no signature, and zeros wherever it is read), when a person named
+it for erasing, or when an earlier run was interrupted. That is known by a note on this node, written
+before the first byte, and by a label that the file system has until it is complete: until then it was
+never mounted.
 
-Its name below /dev/disk/by-id must be its own: of two disks with one serial udev names one, and after
-a reboot the other. What decides is asked here once more, of every disk that is there now.
+Its name below /dev/disk/by-id must be unique: of two disks with one serial udev names one, and after a
+reboot the other. All conditions are checked here once more, for every disk that is there now.
 """
 
 import contextlib
@@ -29,11 +29,11 @@ BLKGETSIZE64 = 0x80081272
 
 
 class Refused(Exception):
-    """Why the disk is left as it is."""
+    """The reason why the disk is left as it is."""
 
 
 def run(*argv):
-    """A command's output; its own words when it fails."""
+    """Return a command's output; raise Refused with its own words where it fails."""
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
         raise Refused(f"{' '.join(argv)}: {(done.stderr or done.stdout).strip()}")
@@ -41,12 +41,12 @@ def run(*argv):
 
 
 def is_named(erase, device):
-    """Whether the name of the disk that may be erased stands for this very device now."""
+    """Return whether the name of the disk to erase stands for this very device now."""
     return erase is not None and os.path.realpath(f"{BY_ID}/{erase}") == device
 
 
 def device_of(name, size_bytes):
-    """The device that the name stands for at this moment, of the size that was seen."""
+    """Return the device of a name; raise Refused where it is missing or has another size."""
     link = f"{BY_ID}/{name}"
     if not os.path.exists(link):
         raise Refused(
@@ -66,7 +66,7 @@ def device_of(name, size_bytes):
 
 @contextlib.contextmanager
 def claimed(device):
-    """The device opened alone: the kernel refuses that while it, or a part of it, is in use."""
+    """Open the device exclusively, which the kernel refuses while it, or a part of it, is in use."""
     try:
         descriptor = os.open(device, os.O_RDONLY | os.O_EXCL)
     except OSError as error:
@@ -80,32 +80,32 @@ def claimed(device):
 
 
 def size_of(descriptor):
-    """The size of a block device in bytes; of a plain file too, for tests."""
+    """Return the size of a block device in bytes; of a plain file too, for tests."""
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return os.fstat(descriptor).st_size
     return struct.unpack("Q", fcntl.ioctl(descriptor, BLKGETSIZE64, bytes(8)))[0]
 
 
 def partitions(device):
-    """The partitions that the kernel has of a device."""
+    """Return the partitions that the kernel has of a device."""
     listed = json.loads(run("lsblk", "-J", "-l", "-o", "PATH,TYPE", device))["blockdevices"]
     return [entry["path"] for entry in listed if entry["type"] == "part"]
 
 
 def disks():
-    """Every disk that the kernel has now: path, serial and model, and how it is connected."""
+    """Return every disk of the kernel: path, serial, model and transport."""
     columns = "PATH,TYPE,TRAN,MODEL,SERIAL,SIZE"
     listed = json.loads(run("lsblk", "-J", "-b", "-d", "-o", columns))["blockdevices"]
     return [entry for entry in listed if entry["type"] == "disk" and entry["size"]]
 
 
 def links():
-    """The device that each name below /dev/disk/by-id stands for now."""
+    """Return the device of each name below /dev/disk/by-id."""
     return {name: os.path.realpath(f"{BY_ID}/{name}") for name in os.listdir(BY_ID)}
 
 
 def twin(name, device):
-    """What else the name of a disk may stand for at another time, None where it is the disk's own."""
+    """Say what else the name of a disk may stand for at another time; None where it is unique."""
     named, parts = links(), partitions(device)
     for link, path in named.items():
         if re.fullmatch(rf"{re.escape(name)}-part\d+", link) and path not in parts:
@@ -120,12 +120,12 @@ def twin(name, device):
 
 
 def like(one, other):
-    """Whether udev would make the same name for two disks."""
+    """Return whether udev would make the same name for two disks."""
     return all(one[name] == other[name] for name in ("tran", "model", "serial"))
 
 
 def signatures(device):
-    """Each signature on the device and its partitions, in the words of wipefs."""
+    """Return each signature on the device and its partitions, in the words of wipefs."""
     found = []
     for path in [device, *partitions(device)]:
         said = run("wipefs", "-n", "-J", path)
@@ -135,10 +135,10 @@ def signatures(device):
 
 
 def first_data(descriptor):
-    """Where the first byte that is no zero was read, None where all that was read is zeros.
+    """Return where the first byte that is not zero was read; None where all that was read is zeros.
 
-    Read are the first and the last MiB and as many between them: what has no signature, such as a
-    plain encrypted disk or one whose first blocks were wiped, shows itself there.
+    This reads the first and the last MiB and samples between them: what has no signature, such as a
+    plain encrypted disk or one whose first blocks were wiped, shows there.
     """
     size = size_of(descriptor)
     last = max(size - SAMPLE_BYTES, 0)
@@ -153,14 +153,14 @@ def first_data(descriptor):
 
 
 def probed(device):
-    """What blkid reads on the device itself now, past its cache."""
+    """Return what blkid reads on the device itself, past its cache."""
     argv = ["blkid", "-p", "-o", "export", device]
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
 
 
 def is_staged(device, staged):
-    """Whether a file system of ours is there that was never finished, so never mounted."""
+    """Return whether the disk has our unfinished file system, which was never mounted."""
     if probed(device).get("LABEL") != staged:
         return False
     told = run("dumpe2fs", "-h", device)
@@ -169,7 +169,7 @@ def is_staged(device, staged):
 
 
 def be_sure(query, device):
-    """Raise unless the name is this disk's own, the UUID is nobody's, and the folder is free."""
+    """Raise Refused unless the name and the UUID are this disk's alone, and the folder is free."""
     other = twin(query["name"], device)
     if other:
         raise Refused(
@@ -189,7 +189,7 @@ def be_sure(query, device):
 
 
 def permit(query, device, note):
-    """Raise unless the disk may be formatted now."""
+    """Raise Refused unless the disk may be formatted now."""
     found = signatures(device)
     if is_named(query["erase"], device) or (found and is_staged(device, query["staged"])):
         return
@@ -213,19 +213,19 @@ def permit(query, device, note):
 
 
 def written(query):
-    """What the note of a disk that is being formatted says."""
+    """Return the note of a disk that is being formatted."""
     return json.dumps({name: query[name] for name in ("name", "size_bytes", "uuid")}) + "\n"
 
 
 def is_made(query, device):
-    """Whether the file system is there already, whole: udev may have told an older label."""
+    """Return whether the complete file system is there already; udev may still have an older label."""
     found = probed(device)
     wanted = {"TYPE": "ext4", "UUID": query["uuid"], "LABEL": query["label"]}
     return all(found.get(name) == value for name, value in wanted.items())
 
 
 def make(query, device):
-    """Wipe the signatures, make the file system under its first label, and give it the last one."""
+    """Wipe the signatures, make the file system under its first label, and give it its final one."""
     for path in [*partitions(device), device]:
         run("wipefs", "-a", path)
     # No TRIM: bridges that lie about it hang or answer with errors (docs/roles/storage.md).
@@ -241,7 +241,7 @@ def make(query, device):
 
 
 def main(query):
-    """Format the disk of `name`, after every look that it may be."""
+    """Format the disk of `name`, after every check that it may be."""
     note = query["note"]
     try:
         device = device_of(query["name"], query["size_bytes"])
@@ -256,8 +256,8 @@ def main(query):
         print(error, file=sys.stderr)
         return 1
     if shutil.which("udevadm"):
-        # It makes the links by UUID, and tells lsblk the label. udev misses a write that comes while it
-        # still reads what the one before left, so it is asked to read the disk once more.
+        # udev makes the links by UUID, and gives lsblk the label. It misses a write that happens while
+        # it still reads the disk, so it is triggered once more.
         argv = ["udevadm", "trigger", "--action=change", "--settle", device]
         subprocess.run(argv, capture_output=True)
     return 0

@@ -1,7 +1,7 @@
-"""Give folders of ours back to root, and forget what was believed of what lies in them.
+"""Give our folders back to root, and discard what was trusted of their contents.
 
-Whoever could write there may have changed a file and the note that says it was verified, so what is
-named in `forget` goes: it is verified, or installed, anew.
+Whoever could write there may have changed a file and the note that says it was verified, so the notes
+named in `forget` are removed: the files are verified, or installed, again.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from bramble.remote import owned
 
 
 def give(path):
-    """Have a folder or plain file belong to root, open to nobody else; no link is followed."""
+    """Give a folder or plain file to root, writable by nobody else, without following a link."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
@@ -26,7 +26,7 @@ def give(path):
 
 
 def main(query):
-    """Give every path of `paths`, the outermost first; whoever holds a folder above it is told of."""
+    """Give every path of `paths` back, the outermost first; refuse below another's folder."""
     try:
         for path in query["paths"]:
             if why := owned.refusal(os.path.dirname(os.path.realpath(path))):

@@ -1,7 +1,7 @@
-"""An HTTP server for known neighbours alone, in which none of them can take much memory or time.
+"""An HTTP server for known neighbours only, none of which can take much memory or time.
 
-Whoever is not known is let go before a byte of his is read. All others together have a bounded number
-of connections, each address few of them; a request's head is short and comes soon, or not at all.
+Connections from unknown addresses are closed before a byte is read. The number of connections is
+bounded, in all and for each address; a request's head must be short and arrive soon.
 """
 
 import io
@@ -13,14 +13,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 HEAD_BYTES = 8 * 1024
 HEAD_S = 10
-# What a thread may take of its stack is what many of them must not take of the node.
+# A small stack, as there may be many threads.
 STACK_BYTES = 256 * 1024
 
 
 class Server(ThreadingHTTPServer):
-    """A server on one address for `most` connections of neighbours, `each` of one of them.
+    """A server on one address with at most `most` connections, `each` of them from one neighbour.
 
-    Whom it `knows` is a neighbour.
+    A neighbour is an address that it `knows`.
     """
 
     daemon_threads = True
@@ -33,16 +33,16 @@ class Server(ThreadingHTTPServer):
         super().__init__((address, 0), handler)
 
     def knows(self, address):
-        """Whether this is the address of a neighbour who may ask."""
+        """Return whether this is the address of a neighbour."""
         raise NotImplementedError
 
     def server_bind(self):
-        """Bind, and ask no name server for this computer's name."""
+        """Bind without asking a name server for this computer's name."""
         socketserver.TCPServer.server_bind(self)
         self.server_port = self.server_address[1]
 
     def verify_request(self, request, client_address):
-        """Whether a connection is taken, and counted until it ends."""
+        """Return whether to accept a connection, which counts until it ends."""
         address = client_address[0]
         with self.counting:
             its = sum(other == address for other in self.open.values())
@@ -52,26 +52,26 @@ class Server(ThreadingHTTPServer):
         return True
 
     def shutdown_request(self, request):
-        """End a connection, whether or not it was taken."""
+        """Close a connection, whether or not it was accepted."""
         with self.counting:
             self.open.pop(request, None)
         super().shutdown_request(request)
 
     def handle_error(self, request, client_address):
-        """A neighbour that goes away says so itself."""
+        """Ignore a neighbour that goes away."""
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One request, which has no body, on one connection."""
+    """One request, without a body, on one connection."""
 
     def setup(self):
-        """Read the request's head, all of it within its time and bound."""
+        """Read the request's head within its time and size limits."""
         super().setup()
         self.rfile = io.BytesIO(self.head())
         self.connection.settimeout(self.timeout)
 
     def head(self):
-        """The head; nothing of a request whose head is none."""
+        """Return the request's head; empty where none arrives in time."""
         until, found = time.monotonic() + HEAD_S, b""
         while b"\r\n\r\n" not in found:
             self.connection.settimeout(max(0.001, until - time.monotonic()))
@@ -82,4 +82,4 @@ class Handler(BaseHTTPRequestHandler):
         return found
 
     def log_message(self, format, *args):
-        """Keep quiet: the deploy tells who got what."""
+        """Print nothing: the deploy reports who got what."""

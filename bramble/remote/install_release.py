@@ -1,9 +1,9 @@
-"""Install a release that was built elsewhere from an archive that is pulled, or that was sent here.
+"""Install a release that was built elsewhere, from an archive that is downloaded or was sent here.
 
-What is hashed is what is unpacked; the release appears by one rename when the archive and each of its
-programs are what the builder recorded. Whatever interrupts it leaves nothing but its own folder
-behind, which the next run throws away. A pull that fails is an answer, as the archive can be sent
-then; it is a few MiB, so none is resumed.
+What is hashed is what is unpacked; the release appears by one rename once the archive and each of its
+programs match the builder's record. An interruption leaves only a temporary folder behind, which the
+next run removes. A failed download is a result, as the archive can be sent then; it is a few MiB, so
+none is resumed.
 """
 
 import errno
@@ -30,7 +30,7 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, 
 
 
 class InstallError(Exception):
-    """A release that is not installed; its text says what to do."""
+    """A release that is not installed; the text says what to do."""
 
 
 class PullError(Exception):
@@ -38,13 +38,13 @@ class PullError(Exception):
 
 
 def sha256(path):
-    """The sha256 of a file, as hexadecimal."""
+    """Return the sha256 of a file, as hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_space(folder, needed):
-    """Refuse to begin what would fill the disk."""
+    """Refuse to begin an installation that would fill the disk."""
     free = shutil.disk_usage(folder).free
     if free < needed + RESERVE_BYTES:
         raise InstallError(
@@ -54,18 +54,18 @@ def check_space(folder, needed):
 
 
 def pull(source, archive, wanted, size):
-    """Write what a source gives to `archive`, hashed on its way; refuse anything but the wanted."""
-    # What listens in this network is asked without the proxy that leads out of it.
+    """Download `archive` from a source, hashing as it arrives; raise PullError for another one."""
+    # Hosts of this network are asked without a proxy.
     handlers = [urllib.request.ProxyHandler({})] if source["direct"] else []
     began, made, done = time.monotonic(), hashlib.sha256(), 0
     with (
         urllib.request.build_opener(*handlers).open(source["url"], timeout=STALL_S) as answer,
         open(archive, "wb", buffering=0) as file,
-        # Hashing is as much work as all the rest, so it has a processor of its own.
+        # Hashing takes as long as all the rest, so it has a thread of its own.
         ThreadPoolExecutor(1) as hasher,
     ):
         hashed = hasher.submit(made.update, b"")
-        # read1 gives what has arrived: read would wait for a whole chunk, however slowly it comes.
+        # read1 returns what has arrived: read would wait for a whole chunk, however slowly it comes.
         while chunk := answer.read1(CHUNK_BYTES):
             hashed.result()
             hashed = hasher.submit(made.update, chunk)
@@ -82,7 +82,7 @@ def pull(source, archive, wanted, size):
 
 
 def pull_from_any(query, archive, told):
-    """Try the sources in turn; True once one gave the archive. Which one, or why none, is `told`."""
+    """Try the sources in turn; return whether one gave the archive; `told` gets which, or why not."""
     for source in query["sources"]:
         began, name = time.monotonic(), urllib.parse.urlsplit(source["url"]).netloc
         try:
@@ -98,7 +98,7 @@ def pull_from_any(query, archive, told):
 
 
 def copy(upload, archive, wanted):
-    """Take over what was sent: the copy is ours alone while we hash it."""
+    """Copy what was sent, so that nobody else can change it while it is hashed, and verify it."""
     owned.taken(upload, archive)
     found = sha256(archive)
     if found != wanted:
@@ -121,7 +121,7 @@ def unpack(archive, new):
 
 
 def verify(new, release):
-    """Refuse an archive that holds another release, or programs that are not those recorded."""
+    """Refuse an archive with another release, or with programs other than the recorded ones."""
     with open(os.path.join(new, "manifest.json"), encoding="utf-8") as file:
         manifest = json.load(file)
     if manifest["release"] != os.path.basename(release):
@@ -132,7 +132,7 @@ def verify(new, release):
 
 
 def install(query, told):
-    """Have the archive, unpack, verify, place; one at a time on a node. Nothing where none came."""
+    """Get the archive, unpack, verify and place it; one at a time on a node."""
     release = query["release"]
     folder = os.path.dirname(release)
     new = os.path.join(folder, f".{os.path.basename(release)}.new")
@@ -151,14 +151,14 @@ def install(query, told):
                 return
             unpack(archive, new)
             verify(new, release)
-            # A damaged one of this name is where the new one was then, and goes: it may be running.
+            # A damaged release of this name is now at the temporary name, and is removed.
             atomic.place(new, release)
         finally:
             shutil.rmtree(new, ignore_errors=True)
 
 
 def main(query):
-    """Install `release`, and say where it came from; what was sent is removed in any case."""
+    """Install `release`, and print where it came from; remove what was sent in any case."""
     told: dict[str, object] = {"source": None, "seconds": 0.0, "problems": []}
     try:
         install(query, told)

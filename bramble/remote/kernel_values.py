@@ -1,7 +1,7 @@
-"""Bring values of /proc/sys into force by systemd's own order of files, and read them back.
+"""Apply values of /proc/sys in systemd's own order of files, and read them back.
 
-To take a file of ours back, the values get the kernel's own defaults, the file goes, and what other
-files say of them is applied again.
+To revert a file of ours, set the values to the kernel's own defaults, remove the file, and apply again
+what other files say of them.
 """
 
 import os
@@ -15,25 +15,25 @@ FOLDER = "/proc/sys"
 
 
 def place(name):
-    """The file of a value: dots part its folders."""
+    """Return the file of a value: dots separate its folders."""
     return os.path.join(FOLDER, *name.split("."))
 
 
 def read(name):
-    """A value as it is in force."""
+    """Return a value that is in force."""
     with open(place(name), encoding="ascii") as file:
         return file.read().strip()
 
 
 def apply(names):
-    """Apply what all files say of these values; the reason when systemd would not."""
+    """Apply what all files say of these values; return the error where systemd fails."""
     prefixes = [f"--prefix={name}" for name in names]
     done = subprocess.run([SYSTEMD_SYSCTL, *prefixes], capture_output=True, text=True)
     return f"{SYSTEMD_SYSCTL}: {done.stderr.strip()}" if done.returncode else None
 
 
 def other(values):
-    """Which values are not in force as wanted, in words, None when all are."""
+    """Say which values are not in force as wanted; return None where all are."""
     found = {name: read(name) for name in values}
     wrong = [f"{n} is {found[n]}, not {values[n]}" for n in values if found[n] != values[n]]
     if not wrong:
@@ -46,7 +46,7 @@ def other(values):
 
 
 def main(query):
-    """Apply `values`; with `remove` take that file back instead, and `values` are the defaults."""
+    """Apply `values`; with `remove`, revert that file instead, and `values` are the defaults."""
     values = query["values"]
     try:
         if query["remove"] is None:

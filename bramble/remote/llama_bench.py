@@ -1,10 +1,10 @@
-"""Run llama-bench of one release or several on the node's own model, and write down the figures.
+"""Run llama-bench of one or several releases on the node's own model, and write down the figures.
 
-The order turns around in each round (A B, B A, ...), so that a node that grows warmer or busier does
-not favour the same release each time. The server goes on serving. While a run computes, the node is
-watched: temperature, clock, what else computes, what is read from the disk. A run that was held back
-says nothing of a release: in a race (`held_back` is "end") one that heat held back is made again, and
-what stays ends the race; of the node it says a lot, and there it is noted.
+The order is reversed in each round (A B, B A, ...), so that a node that grows warmer or busier does
+not favour the same release each time. The server keeps running. During a run the node is watched:
+temperature, clock, other programs, reads from the disk. A run in which the board was held back says
+nothing of a release: in a race (`held_back` is "end") a run held back by heat is repeated, and a cause
+that persists ends the race; a benchmark of the node records it instead.
 """
 
 import glob
@@ -29,11 +29,11 @@ BUSY_CORES = 0.1
 
 
 class BenchError(Exception):
-    """Runs that say nothing; the text says what to do."""
+    """Runs without a usable result; the text says what to do."""
 
 
 class HeldBackError(BenchError):
-    """A run that ended because the board was held back; what by."""
+    """A run that ended because the board was held back, with the reasons."""
 
     def __init__(self, reasons, hottest_c):
         hot = vitals.shown(hottest_c)
@@ -50,18 +50,18 @@ class HeldBackError(BenchError):
 
 
 def say(text):
-    """A line for people; "::" is what the follower passes on."""
+    """Print a line for people: the follower passes on what begins with "::"."""
     print(f":: {text}", flush=True)
 
 
 def mhz():
-    """The processor's clock at this moment, None where the kernel does not tell."""
+    """Return the processor's clock now; None where the kernel does not report it."""
     told = vitals.read(CLOCK)
     return int(told) / 1000 if told else None
 
 
 def check(query):
-    """Refuse to begin without the model, the releases, or the memory for a second copy of weights."""
+    """Refuse to begin without the model, the releases, or memory for a second copy of the weights."""
     if not os.path.exists(query["model"]):
         raise BenchError(f"the model {query['model']} is not there; run `bramble up` first")
     for entry in query["candidates"]:
@@ -80,7 +80,7 @@ def check(query):
 
 
 def command(query, folder):
-    """llama-bench with the server's own threads and batch: one prompt, one answer."""
+    """Return llama-bench's arguments, with the server's threads and batch: one prompt, one answer."""
     words = {
         "-m": query["model"],
         "-p": query["prompt_tokens"],
@@ -95,7 +95,7 @@ def command(query, folder):
 
 
 def bench(query, folder):
-    """One run: its figures, and what was seen of the node meanwhile."""
+    """Run once; return the figures, and what was seen of the node meanwhile."""
     vitals.cool(say, query["cool_s"], WATCH_EVERY_S)
     before, watch = spent(), vitals.Watch()
     with subprocess.Popen(
@@ -114,7 +114,7 @@ def bench(query, folder):
 
 
 def watched(process, watch, ends):
-    """What a run printed and what was seen meanwhile; one that is held back ends where it is to."""
+    """Return a run's output and what was seen meanwhile; with `ends`, end it once it is held back."""
     seen = {"hottest_c": vitals.temperature(), "held_back": [], "mhz": None, "read_mib": None}
     clocks, deadline = [], time.monotonic() + RUN_TIMEOUT_S
     while True:
@@ -138,7 +138,7 @@ def watched(process, watch, ends):
 
 
 def undisturbed(query, entry):
-    """One run; where heat ended it, another after the board had time to cool, a few times at most."""
+    """Run once; where heat ended the run, repeat it after the board had time to cool, at most twice."""
     for left in range(TRIES - 1, -1, -1):
         try:
             return bench(query, entry["folder"])
@@ -149,13 +149,13 @@ def undisturbed(query, entry):
 
 
 def read_mib(pid):
-    """What a process has had read from disks, also by touching a mapped file; None: not told."""
+    """Return how much a process had read from disks, also through mapped files; None: unknown."""
     found = re.search(r"^read_bytes: (\d+)$", vitals.read(f"/proc/{pid}/io") or "", re.MULTILINE)
     return int(found[1]) / 2**20 if found else None
 
 
 def spent():
-    """Processor seconds of all, of our own runs and of each process, and pages swapped in, until now."""
+    """Return the processor seconds so far, of all, our runs and each process, and the MiB swapped in."""
     tick = os.sysconf("SC_CLK_TCK")
     fields = [int(word) for word in (vitals.read("/proc/stat") or "").split("\n")[0].split()[1:9]]
     own = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -175,7 +175,7 @@ def spent():
 
 
 def beside(before, after):
-    """What else computed in a run, in cores on average, and what was swapped in."""
+    """Return what else computed during a run, in cores on average, and what was swapped in."""
     span = after["at"] - before["at"]
     others = swapped = None
     if before["all"] is not None:
@@ -192,7 +192,7 @@ def beside(before, after):
 
 
 def swap_mib(unit):
-    """What of a unit's main process lies in swap, None where it does not run."""
+    """Return how much of a unit's main process is swapped out; None where it does not run."""
     done = subprocess.run(
         ["systemctl", "show", "-p", "MainPID", "--value", unit], capture_output=True, text=True
     )
@@ -202,7 +202,7 @@ def swap_mib(unit):
 
 
 def figures(code, out, err):
-    """Tokens per second of prompt and answer, or the problem of a release that does not compute."""
+    """Return the tokens per second of prompt and answer, or the problem of a release that failed."""
     if code < 0:
         return {"problem": f"llama-bench ended with {signal.Signals(-code).name}"}
     if code:
@@ -218,7 +218,7 @@ def figures(code, out, err):
 
 
 def run(query):
-    """Every run in order; a release that does not compute is left out from then on."""
+    """Do every run in order; a release that fails is left out from then on."""
     check(query)
     runs, left = [], list(query["candidates"])
     for number in range(1, query["rounds"] + 1):
@@ -238,7 +238,7 @@ def run(query):
 
 
 def keep(query, runs, whole):
-    """Write what there is: runs that were made are not lost when a later one is ended."""
+    """Write all figures so far, so that an interruption loses none of them."""
     found = {
         "id": query["id"],
         "at": time.time(),
@@ -250,7 +250,7 @@ def keep(query, runs, whole):
 
 
 def taken_up(query):
-    """Whether an earlier run of the same work left all of its figures, and nobody fetched them."""
+    """Return whether an earlier run of the same work left all of its figures, not fetched yet."""
     try:
         found = json.loads(vitals.read(query["result"]) or "null")
         return found["whole"] and found["id"] == query["id"]
@@ -259,7 +259,7 @@ def taken_up(query):
 
 
 def main(query):
-    """Run, and leave the figures at `result`; what other work left there goes first."""
+    """Run, and write the figures to `result`, after removing those of other work."""
     if query["take_up"] and taken_up(query):
         say("an earlier run's figures, which were not fetched, are taken up")
         return 0

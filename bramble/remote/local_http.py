@@ -1,4 +1,4 @@
-"""HTTP with what listens on this node: no proxy, no TLS, and one request for each connection.
+"""An HTTP client for what listens on this node: no proxy, no TLS, one request per connection.
 
 The library's clients import TLS and mail parsers, which takes a Pi longer than the request itself.
 """
@@ -14,13 +14,13 @@ LARGEST_BYTES = 16 * 1024 * 1024
 
 
 class HttpError(ValueError):
-    """An answer that is none: not HTTP, cut short, or another status than 200."""
+    """An unusable answer: not HTTP, cut short, or another status than 200."""
 
 
 def exchange(url, timeout_s, body=None, limit=LARGEST_BYTES):
-    """Return the status and up to `limit` bytes of what the URL answers; raise OSError or HttpError.
+    """Return the status and up to `limit` bytes of the URL's answer; raise OSError or HttpError.
 
-    It is asked in HTTP/1.0, whose answers come whole and end with the connection.
+    The request is HTTP/1.0, whose answers are unchunked and end with the connection.
     """
     named = URL.fullmatch(url)
     if named is None:
@@ -40,7 +40,7 @@ def exchange(url, timeout_s, body=None, limit=LARGEST_BYTES):
 
 
 def head(answer):
-    """Return the status of an answer and the length that it promises, None where it promises none."""
+    """Return the status of an answer and the length that it announces, or None."""
     first = answer.readline(LINE_BYTES)
     found = STATUS.match(first)
     if found is None:

@@ -1,4 +1,4 @@
-"""Refuse log2ram a memory that is too small for what is to go into it, with the numbers.
+"""Refuse a size for log2ram that is too small for its folders, with the numbers.
 
 log2ram itself only finds that out at boot, and leaves the logs on the card.
 """
@@ -8,12 +8,12 @@ import sys
 
 MIB = 1 << 20
 MOUNTINFO = "/proc/self/mountinfo"
-# log2ram's package removes this folder when it is installed, whatever is in it.
+# log2ram's package removes this folder when it is installed, with all that is in it.
 REMOVED = "/var/hdd.log"
 
 
 def used_bytes(folder, without):
-    """What the files of a folder take on the disk, as du counts, but for one folder in it."""
+    """Return what the files of a folder take on the disk, as du counts, without one of its folders."""
     total, seen = 0, set()
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if os.path.join(place, name) != without]
@@ -29,7 +29,7 @@ def used_bytes(folder, without):
 
 
 def too_small(folder, size_mib, journal_mib):
-    """Why a folder does not fit, None when it does; a journal counts as what it may grow to."""
+    """Say why a folder does not fit; return None where it does. A journal counts at its maximum."""
     journal = os.path.join(folder, "journal")
     now = used_bytes(journal, None)
     others = used_bytes(folder, journal)
@@ -44,9 +44,9 @@ def too_small(folder, size_mib, journal_mib):
 
 
 def in_the_way(path):
-    """Why a folder that is no mount, and not empty, must be moved away first; None when it need not.
+    """Say why a folder that is neither a mount nor empty must be moved away first; None where not.
 
-    log2ram itself mounts it from the same disk, which os.path.ismount does not see.
+    log2ram itself mounts it from the same disk, which os.path.ismount does not detect.
     """
     with open(MOUNTINFO, encoding="utf-8") as file:
         mounted = [line.split()[4] for line in file]
@@ -58,7 +58,7 @@ def in_the_way(path):
 
 
 def main(query):
-    """Say of each folder whether it fits."""
+    """Report each folder that does not fit."""
     problems = [in_the_way(REMOVED)]
     for folder in query["folders"]:
         journal_mib = query["journal_mib"] if folder == "/var/log" else 0

@@ -1,6 +1,6 @@
-"""Mount a file system at its folder as /etc/fstab says, and prove by the kernel's table that it is.
+"""Mount a file system at its folder as /etc/fstab says, and verify it in the kernel's table.
 
-With `mounted` false it is unmounted instead; a folder that something uses is then refused.
+With `mounted` false, unmount it instead, unless something uses the folder.
 """
 
 import os
@@ -11,7 +11,7 @@ from bramble.remote import atomic, mount_place
 
 
 def run(*argv):
-    """A command's output; its own words when it fails."""
+    """Return a command's output; raise Refused with its own words where it fails."""
     environment = {**os.environ, "LC_ALL": "C.UTF-8"}
     done = subprocess.run(argv, capture_output=True, text=True, env=environment)
     if done.returncode:
@@ -20,7 +20,7 @@ def run(*argv):
 
 
 def free_folder(folder, device):
-    """Take away what is left at the folder of disks that are gone; refuse what is another's."""
+    """Unmount what is left at the folder of disks that are gone; refuse what is another's."""
     while True:
         problem = mount_place.refusal(folder, device)
         if problem:
@@ -33,13 +33,13 @@ def free_folder(folder, device):
 
 
 def of_device(folder, device):
-    """What is mounted at the folder of this device, None where that is not so."""
+    """Return what is mounted at the folder, if it is of this device; else None."""
     seen = mount_place.mounted_at(folder)
     return seen if seen and seen.number == mount_place.number_of(device) else None
 
 
 def mount(folder, uuid, options):
-    """Mount, or give what is mounted the options that it lacks."""
+    """Mount the file system, or remount it with the options that it lacks."""
     device = mount_place.device_of(uuid)
     free_folder(folder, device)
     if of_device(folder, device) is None:
@@ -76,13 +76,13 @@ def unmount(folder, uuid):
 
 
 def main(query):
-    """Bring the folder to what `query` says."""
+    """Mount or unmount the folder as `query` says."""
     try:
-        # systemd mounts and waits for disks by what it read of fstab.
+        # systemd mounts and waits for disks by the fstab that it read last.
         run("systemctl", "daemon-reload")
         if query["mounted"]:
             mount(query["folder"], query["uuid"], query["options"])
-            # What is mounted is whole: a format that was cut off is no longer to be done again.
+            # A mounted file system is complete: its format must not be repeated any more.
             atomic.remove(query["note"])
         else:
             unmount(query["folder"], query["uuid"])

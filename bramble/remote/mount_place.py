@@ -1,7 +1,7 @@
-"""What is mounted at a folder, and what forbids to mount there: asked before anything is changed.
+"""What is mounted at a folder, and what forbids mounting there: checked before anything is changed.
 
-Only what is left of a disk that was pulled out may be taken away. All else at the folder, a network's
-file system or one in memory as well, is somebody's and stays.
+Only remains of a disk that was pulled out may be unmounted. All else at the folder, including a
+network file system or one in memory, is somebody's and stays.
 """
 
 import os
@@ -12,18 +12,18 @@ MOUNTINFO, BLOCKS = "/proc/self/mountinfo", "/sys/dev/block"
 
 
 class Refused(Exception):
-    """Why the folder is left as it is."""
+    """The reason why the folder is left as it is."""
 
 
 class Mounted:
-    """One mount: its device's number, which of its folders, its source, kind and options."""
+    """One mount: its device number, root folder, source, file system type and options."""
 
     def __init__(self, number, root, source, fstype, options):
         self.number, self.root, self.source = number, root, source
         self.fstype, self.options = fstype, options
 
     def is_gone(self):
-        """Whether it is of a disk that neither the kernel nor /dev has any more."""
+        """Return whether its disk is gone from both the kernel and /dev."""
         return (
             self.root == "/"
             and self.source.startswith("/dev/")
@@ -33,12 +33,12 @@ class Mounted:
 
 
 def unescape(word):
-    """The kernel writes blanks in paths as octal numbers."""
+    """Replace the octal escapes that the kernel writes for blanks in paths."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), word)
 
 
 def mounted_at(folder):
-    """What is mounted at a folder, None for nothing; the last mount hides those before."""
+    """Return what is mounted at a folder, or None; the last mount hides those before."""
     found = None
     with open(MOUNTINFO, encoding="utf-8") as file:
         for line in file:
@@ -51,24 +51,24 @@ def mounted_at(folder):
 
 
 def number_of(device):
-    """A device's number as mountinfo writes it."""
+    """Return a device's number as mountinfo writes it."""
     number = os.stat(device).st_rdev
     return f"{os.major(number)}:{os.minor(number)}"
 
 
 def devices_of(uuid):
-    """The devices that have a file system of this UUID now."""
+    """Return the devices that have a file system of this UUID now."""
     argv = ["blkid", "-c", "/dev/null", "-t", f"UUID={uuid}", "-o", "device"]
     return subprocess.run(argv, capture_output=True, text=True).stdout.split()
 
 
 def numbers_of(uuid):
-    """The numbers of those devices, as mountinfo writes them."""
+    """Return the numbers of those devices, as mountinfo writes them."""
     return [number_of(device) for device in devices_of(uuid)]
 
 
 def device_of(uuid):
-    """The one device that has a file system of this UUID."""
+    """Return the one device that has a file system of this UUID; raise Refused for none or several."""
     found = devices_of(uuid)
     if not found:
         raise Refused(f"no disk has the UUID {uuid} now: it is gone. Plug it in again.")
@@ -78,10 +78,10 @@ def device_of(uuid):
 
 
 def refusal(folder, device):
-    """Why a device must not be mounted at a folder, None where it may be, or is."""
+    """Say why a device must not be mounted at a folder; return None where it may be, or is."""
     seen = mounted_at(folder)
     if seen and seen.fstype == "autofs":
-        # systemd mounts there what fstab says, once somebody looks into the folder.
+        # systemd mounts there what fstab says once the folder is read.
         with os.scandir(folder):
             seen = mounted_at(folder)
     if seen is None:
@@ -95,7 +95,7 @@ def refusal(folder, device):
 
 
 def covered(folder):
-    """Why a folder's own files forbid to mount there, None where it has none."""
+    """Say why a folder's own files forbid mounting there; return None where it has none."""
     hidden = os.listdir(folder) if os.path.isdir(folder) else []
     if not hidden:
         return None

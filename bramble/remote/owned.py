@@ -1,7 +1,7 @@
-"""Folders that nobody else may write, and files in them that are no links.
+"""Folders that nobody else may write, and files in them that are not links.
 
-A root program that writes, renames or removes below a folder of another user does what that user wants:
-a link that is planted there leads anywhere. So such a folder is refused, and a link is never followed.
+A root program that writes, renames or removes below a folder of another user does what that user
+wants: a link planted there leads anywhere. So such a folder is refused, and a link is never followed.
 """
 
 import os
@@ -15,10 +15,10 @@ CHUNK_BYTES = 1024 * 1024
 
 
 def refusal(folder):
-    """Why this program must not write below `folder`, None where only root and its own user may.
+    """Say why this program must not write below `folder`; None where only root and its user may.
 
-    Each folder on the way there is asked, as whoever may write one of them may replace the next. What
-    is not there yet will be made by us.
+    This checks each folder of the path, as whoever may write to one of them may replace the next.
+    Missing folders will be made by us.
     """
     found, is_there = steps_of(folder), os.path.exists(folder)
     for path, status in found:
@@ -33,17 +33,17 @@ def refusal(folder):
 
 
 def have(folder):
-    """Make a folder where there is none; why it must not be written to, None where it may."""
+    """Create a folder if it is missing; say why it must not be written to, or return None."""
     why = refusal(folder)
     if why is None:
-        # A link of root's may lead to a disk on which nothing is yet.
+        # A link of root's may lead to an empty disk.
         atomic.make_folder(os.path.realpath(folder))
         why = refusal(folder)
     return why
 
 
 def steps_of(folder):
-    """Every folder and link from the root to `folder` with its lstat, as far as they are there."""
+    """Return every folder and link from the root to `folder` with its lstat, as far as they exist."""
     names, place, found, links = folder.strip("/").split("/"), "/", [("/", os.lstat("/"))], 0
     while names:
         path = os.path.normpath(os.path.join(place, names.pop(0)))
@@ -65,7 +65,7 @@ def steps_of(folder):
 
 
 def another(status, last):
-    """Who else may change what is there, None for nobody; `last` is the folder that is written to."""
+    """Say who else may change a folder, or None; `last` is the folder that is written to."""
     if status.st_uid not in (0, os.geteuid()):
         return f"belongs to user {status.st_uid}"
     if stat.S_ISLNK(status.st_mode):
@@ -75,19 +75,19 @@ def another(status, last):
     group = status.st_mode & stat.S_IWGRP and status.st_gid not in (0, os.getegid())
     if not (group or status.st_mode & stat.S_IWOTH):
         return None
-    # Of a folder such as /tmp nobody may replace what is another's, but anybody may add to it.
+    # In a folder with the sticky bit, such as /tmp, nobody may replace what is another's, but add to it.
     if not last and status.st_mode & stat.S_ISVTX:
         return None
     return "may be written by others"
 
 
 def is_plain(path):
-    """Whether a plain file stands there, and no link to one."""
+    """Return whether the path is a plain file, and not a link to one."""
     return os.path.lexists(path) and stat.S_ISREG(os.lstat(path).st_mode)
 
 
 def is_own(path):
-    """Whether a plain file of root's or ours stands there, which has no other name."""
+    """Return whether the path is a plain file of root's or ours, without other names."""
     if not is_plain(path):
         return False
     status = os.lstat(path)
@@ -95,9 +95,9 @@ def is_own(path):
 
 
 def opened(path, mode, permissions=0o600):
-    """Open a file for reading ("rb"), or one that is our own for writing; no link is followed.
+    """Open a file for reading ("rb"), or our own for writing, without following a link.
 
-    "wb" makes it anew: what stands there goes. "ab" goes on with what is there.
+    "wb" replaces the file that is there; "ab" appends to it.
     """
     flags = {
         "rb": os.O_RDONLY | os.O_NONBLOCK,
@@ -114,7 +114,7 @@ def opened(path, mode, permissions=0o600):
 
 
 def taken(upload, path, permissions=0o600):
-    """Take over what came over SSH: a copy that is ours alone, as long as it was then."""
+    """Copy a file that was sent over SSH to one that is ours alone, at its size of that moment."""
     with opened(upload, "rb") as sent, opened(path, "wb", permissions) as file:
         left = os.fstat(sent.fileno()).st_size
         while left > 0 and (chunk := sent.read(min(left, CHUNK_BYTES))):

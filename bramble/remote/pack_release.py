@@ -1,6 +1,6 @@
-"""Pack a release that was built on this node, for this computer's like to install.
+"""Pack a release that was built on this node, for other nodes with such a processor.
 
-What is packed is what the manifest tells of and nothing else; who takes it over compares the sums.
+The archive has what the manifest lists and nothing else; the receiver verifies the checksums.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ RESERVE_BYTES = 128 * 1024**2
 
 
 def plain(member):
-    """Nobody's own: the builder's account has no meaning on another node."""
+    """Give a member to root: the builder's account has no meaning on another node."""
     member.uid = member.gid = 0
     member.uname = member.gname = "root"
     return member
@@ -39,13 +39,13 @@ def pack(release, path):
 
 
 def remove(path):
-    """Remove an archive, or what there is of one."""
+    """Remove an archive, complete or not."""
     if os.path.lexists(path):
         os.unlink(path)
 
 
 def main(query):
-    """Pack `release` beside itself, and say where the archive is and what it is."""
+    """Pack `release` beside itself, and print the archive's path and sha256."""
     folder, name = os.path.split(query["release"])
     path = os.path.join(folder, f".{name}.packed")
     try:

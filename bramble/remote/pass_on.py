@@ -1,8 +1,8 @@
-"""Pass one model file on to other nodes over HTTP, also while it is still arriving here.
+"""Serve one model file to other nodes over HTTP, also while it is still arriving here.
 
-It gives one file by one name that nobody can guess, on one address, to the nodes of its run alone, and
-ends by itself where nobody wants anything for a while. Of a file that is arriving it gives what there is
-and waits for more; who takes it compares the sha256, so nobody need trust this node.
+The server offers one file under a random name, on one address, to the nodes of its run alone, and ends
+by itself once it is idle. It sends as much of an arriving file as there is and waits for more; the
+receivers verify the sha256, so nobody needs to trust this node.
 """
 
 import json
@@ -16,20 +16,20 @@ from http import HTTPStatus
 from bramble.remote import guarded
 
 STALL_S = 60
-# Within this time a taker is told something, be it that there is nothing new.
+# The longest wait before an answer, if only that there is nothing new.
 PATIENCE_S = 20
 LOOK_EVERY_S = 0.05
 STRETCH_BYTES = 8 * 1024**2
 MOST_TAKERS = 4
-# Those that take, and those that are told to come again.
+# Those that download, and those that are told to come again.
 MOST_CONNECTIONS, MOST_EACH = 16, 4
 IDLE_S = 600
 
 
 class Server(guarded.Server):
-    """A server for one file: `path` once it is whole, before that its part, if its size is known.
+    """A server for one file: `path` once it is complete, before that its part, if its size is known.
 
-    `peers` is a file with the addresses of those who may have it, which a later run adds to.
+    `peers` is a file with the addresses of the allowed nodes, to which a later run adds.
     """
 
     def __init__(self, address, path, size, peers):
@@ -40,17 +40,17 @@ class Server(guarded.Server):
         super().__init__(address, Handler, MOST_CONNECTIONS, MOST_EACH)
 
     def knows(self, address):
-        """Whether a node of this run has this address."""
+        """Return whether a node of this run has this address."""
         with open(self.peers, encoding="utf-8") as file:
             return address in json.load(file)
 
     def url(self):
-        """Where the others can have the file."""
+        """Return the address at which the others find the file."""
         shown = f"[{self.address}]" if ":" in self.address else self.address
         return f"http://{shown}:{self.server_port}{self.name}"
 
     def take(self, more):
-        """Count a taker in (1) or out (-1); False where there are enough."""
+        """Count a download in (1) or out (-1); return False where there are enough."""
         with self.lock:
             if more > 0 and self.takers >= MOST_TAKERS:
                 return False
@@ -59,12 +59,12 @@ class Server(guarded.Server):
             return True
 
     def is_idle(self):
-        """Whether nobody has wanted anything for a while."""
+        """Return whether nobody has downloaded anything for a while."""
         with self.lock:
             return not self.takers and time.monotonic() - self.wanted_at > IDLE_S
 
     def opened(self, start):
-        """The file, once it has bytes from `start` on, and its whole size; None where it gets none."""
+        """Return the file, once it has bytes from `start` on, and its size; None after PATIENCE_S."""
         until = time.monotonic() + PATIENCE_S
         while True:
             for path in (self.path, f"{self.path}.part"):
@@ -76,7 +76,7 @@ class Server(guarded.Server):
             time.sleep(LOOK_EVERY_S)
 
     def look(self, path, start):
-        """One of the two files, where it can give something or all of it has been given."""
+        """Open one of the two files, if it has bytes from `start` on or all of it was sent."""
         try:
             file = open(path, "rb")
         except FileNotFoundError:
@@ -93,13 +93,13 @@ class Server(guarded.Server):
 
 
 class Handler(guarded.Handler):
-    """One request for the file, from its beginning or from where an earlier one was cut."""
+    """One request for the file, from its beginning or from where an earlier one ended."""
 
     timeout = STALL_S
     server: Server
 
     def do_GET(self):
-        """Give what there is from the asked byte on, and what comes."""
+        """Send what there is from the requested byte on, and what arrives."""
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         if self.path != self.server.name:
             self.send_error(HTTPStatus.NOT_FOUND)
@@ -112,14 +112,14 @@ class Handler(guarded.Handler):
                 self.server.take(-1)
 
     def refuse(self, status, *headers):
-        """An answer without a body."""
+        """Send an answer without a body."""
         self.send_response(status)
         for name, value in (*headers, ("Content-Length", "0")):
             self.send_header(name, value)
         self.end_headers()
 
     def give(self, start):
-        """The file from `start` on; 503 where it has nothing new, 416 where there can be nothing."""
+        """Send the file from `start` on; 503 where there is nothing new, 416 past the end."""
         file, size = self.server.opened(start)
         if file is None:
             self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, ("Retry-After", "1"))
@@ -138,14 +138,14 @@ class Handler(guarded.Handler):
             self.stream(file, start, size)
 
     def stream(self, file, at, size):
-        """Send what is there, by the kernel, and wait for more; whatever stops it ends the answer."""
+        """Send what is there with sendfile, and wait for more; any failure ends the answer."""
         number, moved_at = file.fileno(), time.monotonic()
         while at < size:
             status = os.fstat(number)
             count = min(status.st_size, size, at + STRETCH_BYTES) - at
             if count > 0:
                 self.connection.sendfile(file, at, count)
-                # What was read for others must not put out the model that is served here.
+                # Pages read for others must not evict the model that is served here.
                 os.posix_fadvise(number, 0, at, os.POSIX_FADV_DONTNEED)
                 at, moved_at = at + count, time.monotonic()
             elif count < 0 or not status.st_nlink or time.monotonic() - moved_at > PATIENCE_S:
@@ -155,7 +155,7 @@ class Handler(guarded.Handler):
 
 
 def main(query):
-    """Serve `path` on `address` until nobody wants it any more; say where, once it can be had."""
+    """Serve `path` on `address` until it is idle; print the address once it can be asked."""
     threading.stack_size(guarded.STACK_BYTES)
     server = Server(query["address"], query["path"], query["size_bytes"], query["peers"])
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,9 +1,8 @@
-"""Have the models' folder on the SSD, or on the card again: the same path leads to either.
+"""Move the models' folder to the SSD, or back to the card: the same path leads to either.
 
-On the SSD the path is a link. What has a stamp is copied and read back from the disk before the link
-takes the folder's place, all at once; the old folder stays beside it until it is said that it may go.
-So a power cut at any moment leaves a path with whole models, and the next run goes on with what is
-copied.
+On the SSD the path is a link. Verified models are copied and read back from the disk before the link
+and the folder are exchanged, atomically; the old folder stays beside it until its removal is ordered.
+So a power cut at any moment leaves a path with complete models, and the next run resumes the copy.
 """
 
 import contextlib
@@ -15,7 +14,7 @@ from bramble.remote import atomic, download, fetch_model, owned, prune_models, s
 
 
 def stamped(path):
-    """The sha256 that a model was verified with, None where no stamp says it."""
+    """Return the sha256 that a model was verified with; None without a stamp."""
     stamp = f"{path}.json"
     if not (owned.is_plain(path) and owned.is_plain(stamp)):
         return None
@@ -27,7 +26,7 @@ def stamped(path):
 
 
 def copied(path, to, wanted):
-    """Whether a model is whole at its new place: copied, read back from the disk, then named."""
+    """Copy a model, read it back and name it; return whether it is intact at its new place."""
     target = os.path.join(to, os.path.basename(path))
     if stamped(target) == wanted and os.path.getsize(target) == os.path.getsize(path):
         return True
@@ -51,7 +50,7 @@ def copied(path, to, wanted):
 
 
 def append(path, part):
-    """Copy what a part lacks of a file; the sha256 of all of it as the disk has it."""
+    """Append what a part lacks of a file; return the sha256 of the whole as the disk has it."""
     done, size = os.path.getsize(part), os.path.getsize(path)
     settling = settle.Settling(part, done)
     try:
@@ -70,7 +69,7 @@ def append(path, part):
 
 
 def bring(query):
-    """Copy the models to the SSD, and have the path lead there."""
+    """Copy the models to the SSD, and point the path there."""
     folder, to, left = query["folder"], query["to"], query["left"]
     if not os.path.ismount(query["mount"]):
         raise download.NoRoom(f"nothing is mounted at {query['mount']}; run again")
@@ -100,7 +99,7 @@ def bring(query):
 
 
 def back(query):
-    """Have the path be a folder of the card again: the one of before, where that is still there."""
+    """Make the path a folder of the card again: the earlier one, where it still exists."""
     folder, left = query["folder"], query["left"]
     if not os.path.isdir(left) or os.path.islink(left):
         atomic.remove(left)
@@ -111,7 +110,7 @@ def back(query):
 
 
 def clear(query):
-    """Remove what is left on the card of models that are whole on the SSD, and that nothing uses."""
+    """Remove models from the card that are intact on the SSD and that nothing uses."""
     folder, left = query["folder"], query["left"]
     used = prune_models.in_use(left)
     for path in prune_models.models(left):
@@ -129,7 +128,7 @@ def clear(query):
 
 
 def main(query):
-    """Bring the models to `to`, have them `back`, or `clear` up, while no fetch goes on."""
+    """Move the models to the SSD (`bring`), to the card (`back`), or `clear` up, while no fetch runs."""
     work = {"bring": bring, "back": back, "clear": clear}[query["what"]]
     try:
         parent = os.path.dirname(query["folder"])

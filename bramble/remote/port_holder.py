@@ -1,4 +1,4 @@
-"""Say who else listens on a TCP port of this node: a service cannot start where that is so."""
+"""Find who else listens on a TCP port of this node, which keeps a service from starting."""
 
 import re
 import subprocess
@@ -8,7 +8,7 @@ EVERYWHERE = ("0.0.0.0", "*", "[::]")
 
 
 def problem(query):
-    """Why the unit cannot have its port, None where it can: no fault of what it would serve."""
+    """Say why the unit cannot have its port; return None where it can."""
     port = query["url"].rpartition(":")[2]
     other = holder(query["host"], port, query["unit"])
     if other is None:
@@ -17,7 +17,7 @@ def problem(query):
 
 
 def holder(address, port, unit):
-    """Who else than the unit's own processes holds the port, None where nobody does."""
+    """Describe who holds the port besides the unit's own processes; return None where nobody does."""
     argv = ["ss", "-Hltnp", f"sport = :{port}"]
     told = subprocess.run(argv, capture_output=True, text=True).stdout
     for line in told.splitlines():
@@ -29,14 +29,14 @@ def holder(address, port, unit):
 
 
 def in_the_way(bound, address):
-    """Whether a socket on one address keeps another from being opened on the same port."""
-    # What listens on another address of the node is in the way of 0.0.0.0 alone, and [::1] of nobody.
+    """Return whether a socket on one address keeps another from being opened on the same port."""
+    # A socket on another address of the node blocks 0.0.0.0 alone, and [::1] blocks nobody.
     wide = address in EVERYWHERE and not bound.startswith("[")
     return bound == address or bound in EVERYWHERE or wide
 
 
 def is_of(pid, unit):
-    """Whether a process belongs to a unit; one that has ended belongs to none."""
+    """Return whether a process belongs to a unit; False for one that has ended."""
     try:
         with open(CGROUP.format(pid), encoding="utf-8") as file:
             return f"/{unit}" in file.read()

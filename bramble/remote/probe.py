@@ -1,8 +1,8 @@
 """Look at a node once and print what was seen as one JSON object.
 
-Nothing is judged here and nothing is changed: raw texts go to the laptop, where typed parsers with
-recorded fixtures read them (`bramble/snapshot.py`). Whatever could not be read is `{"unknown": why}`,
-so that "not there" and "could not tell" stay apart.
+This judges and changes nothing: raw texts go to the laptop, where typed parsers with recorded fixtures
+read them (`bramble/snapshot.py`). What could not be read is `{"unknown": why}`, so that "not there"
+and "could not tell" stay apart.
 """
 
 import glob
@@ -18,7 +18,7 @@ import time
 
 from bramble.remote import dpkg, local_http, reading, swap_makers, time_sync
 
-# systemd's answers are asked for in one call; these are all that any role wants to know of a unit.
+# systemd is asked in one call; these are the properties that roles need.
 UNIT_PROPERTIES = (
     "Id",
     "LoadState",
@@ -33,7 +33,7 @@ UNIT_PROPERTIES = (
     "DropInPaths",
 )
 
-# Whatever a look may end in; something that is not HTTP may well listen on a port.
+# All that a look may raise; what listens on a port may not speak HTTP.
 UNKNOWN = (OSError, ValueError, LookupError, subprocess.SubprocessError)
 
 FIRMWARE = "/boot/firmware"
@@ -52,7 +52,7 @@ TEXT_LIMIT_BYTES = 64 * 1024
 
 
 def known(look, *args):
-    """`look(*args)` as {"ok": value}, or {"unknown": why} when the node would not say."""
+    """Return `look(*args)` as {"ok": value}, or {"unknown": why} where it fails."""
     try:
         return {"ok": look(*args)}
     except UNKNOWN as error:
@@ -60,13 +60,13 @@ def known(look, *args):
 
 
 def run(*argv):
-    """A command's standard output; a command that fails or is missing raises."""
+    """Return a command's standard output; raise where it fails or is missing."""
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
     return done.stdout
 
 
 def device_tree():
-    """The board's identity as hexadecimal bytes by property, or None where there is no tree."""
+    """Return the board's identity as hexadecimal bytes by property; None where there is no tree."""
     if not os.path.isdir(DEVICE_TREE):
         return None
     found = {}
@@ -79,7 +79,7 @@ def device_tree():
 
 
 def system():
-    """What identifies the userland, the kernel and the processor."""
+    """Return what identifies the userland, the kernel and the processor."""
     return {
         "os_release": reading.read("/etc/os-release"),
         "rpi_issue": reading.read("/etc/rpi-issue"),
@@ -96,7 +96,7 @@ def system():
 
 
 def boot():
-    """What the firmware was told, and what the kernel was really given.
+    """Return what the firmware was configured with, and what the kernel was really given.
 
     /boot/config.txt and /boot/cmdline.txt are decoys since Bookworm; only the folder below counts.
     """
@@ -113,7 +113,7 @@ def boot():
 
 
 def included(text, found):
-    """The text of each file that a config.txt includes, and that those include, by its name there."""
+    """Return the text of each file that a config.txt includes, directly or not, by its name there."""
     for name in INCLUDE.findall(text):
         if name not in found and len(found) < INCLUDE_LIMIT:
             found[name] = reading.read(os.path.join(FIRMWARE, name), newline="")
@@ -122,14 +122,14 @@ def included(text, found):
 
 
 def disks():
-    """Block devices as lsblk tells them, sizes in bytes."""
+    """Return the block devices as lsblk reports them, sizes in bytes."""
     columns = "NAME,PATH,TYPE,TRAN,SIZE,FSTYPE,LABEL,UUID,MOUNTPOINTS,MODEL,SERIAL,RO,PTTYPE"
     columns += ",PARTUUID,PARTLABEL"
     return json.loads(run("lsblk", "-J", "-b", "-o", columns))["blockdevices"]
 
 
 def login(query):
-    """Who logged in for this look, by sudo's word, and the keys that open that account."""
+    """Return who logged in for this look, as sudo reports it, and the keys that open that account."""
     name = os.environ.get("SUDO_USER") or reading.name_of(pwd.getpwuid, os.getuid())
     home = pwd.getpwnam(name).pw_dir
     keys = os.path.join(home, ".ssh", "authorized_keys")
@@ -137,7 +137,7 @@ def login(query):
 
 
 def units(names, more):
-    """Properties of each unit, and of its running process what only /proc can prove."""
+    """Return each unit's properties, and what /proc shows of its process."""
     if not names:
         return {}
     text = run("systemctl", "show", "--property", ",".join([*UNIT_PROPERTIES, *more]), *names)
@@ -148,7 +148,7 @@ def units(names, more):
 
 
 def unit(block):
-    """One unit's properties with its process."""
+    """Return one unit's properties with its process."""
     properties = dict(line.partition("=")[::2] for line in block.strip().splitlines())
     pid = int(properties.get("MainPID") or 0)
     return {
@@ -158,7 +158,7 @@ def unit(block):
 
 
 def files(query):
-    """Each wanted path's state; patterns (with * or ?) stand for what they match."""
+    """Return each path's state; patterns (with * or ?) are expanded."""
     found = {}
     for pattern in query.get("files", []):
         matches = sorted(glob.glob(pattern)) if set(pattern) & set("*?") else [pattern]
@@ -168,7 +168,7 @@ def files(query):
 
 
 def file(path, query):
-    """What stands at `path`: kind, mode, owner, size, and its hash, text or target."""
+    """Return the kind, mode, owner and size of `path`, and its hash, text or target; None if missing."""
     try:
         status = os.lstat(path)
     except FileNotFoundError:
@@ -195,7 +195,7 @@ def file(path, query):
 
 
 def text_of(path):
-    """The file's text, None when it is not text."""
+    """Return the file's text; None where it is not UTF-8."""
     try:
         with open(path, encoding="utf-8", newline="") as file:
             return file.read()
@@ -204,7 +204,7 @@ def text_of(path):
 
 
 def users(names):
-    """Each user's number, home and shell, None where there is no such user."""
+    """Return each user's number, home and shell; None where there is no such user."""
     found: dict[str, object] = {}
     for name in names:
         try:
@@ -216,12 +216,12 @@ def users(names):
 
 
 def answers(urls):
-    """The status and the first part of the body that each local URL answers."""
+    """Return the status and the beginning of the body that each local URL answers."""
     return {url: known(get, url) for url in urls}
 
 
 def get(url):
-    """One GET, status 0 where nothing listens."""
+    """Send one GET; return status 0 where nothing listens."""
     try:
         status, body = local_http.exchange(url, 10, limit=TEXT_LIMIT_BYTES)
     except ConnectionRefusedError as error:
@@ -230,12 +230,12 @@ def get(url):
 
 
 def commands(lines):
-    """What each read-only command line prints and how it ends, None where there is no such program."""
+    """Return each read-only command's output and exit code; None where the program is missing."""
     return {line: known(command, line) for line in lines}
 
 
 def command(line):
-    """One command without a shell, in the C locale, with the folders of root in its path."""
+    """Run one command without a shell, in the C locale, with root's folders in its path."""
     environment = {
         **os.environ,
         "LC_ALL": "C.UTF-8",
@@ -259,7 +259,7 @@ def command(line):
 
 
 def free(paths):
-    """Free bytes of the file system that holds each path, or its nearest folder that exists."""
+    """Return the free bytes of the file system of each path, or of its nearest existing parent."""
     found = {}
     for path in paths:
         place = path
@@ -271,9 +271,9 @@ def free(paths):
 
 
 def main(query):
-    """Print what was seen; `query` says which files, units, packages, users and URLs to look at.
+    """Print what was seen; `query` names the files, units, packages, users and URLs to look at.
 
-    Before each part a line says what it is, so that who waits can tell a slow node from one that hangs.
+    A line before each part names it, so that the reader can tell a slow node from one that hangs.
     """
     parts = {
         "device_tree": (device_tree,),

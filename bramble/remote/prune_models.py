@@ -1,9 +1,8 @@
 """List the models of this node, or remove those that it neither runs, nor is to run, nor ran last.
 
-What runs is told by the processes: a file that one has mapped, or names in its arguments. What passed
-the gate last and the model that did so before it (`good.json`) are what a way back needs; where that
-is not told, the one that was verified last besides stays. Files that no fetch of ours
-made (without a stamp) are left alone.
+A running model is one that a process has mapped, open or among its arguments. A rollback needs the one
+that passed the gate last and its predecessor (`good.json`); where that is unknown, the last verified
+one besides stays. Files that bramble did not fetch (without a stamp) are left alone.
 """
 
 import fcntl
@@ -16,14 +15,14 @@ from bramble.remote import owned
 
 
 def say(text):
-    """A line for people."""
+    """Print a line for people."""
     print(f":: {text}", flush=True)
 
 
 def in_use(folder):
-    """The paths below the folder that any process has mapped, open or among its arguments."""
-    # The kernel tells paths without symbolic links, arguments have them as they were given; a name
-    # alone counts as well.
+    """Return the paths below the folder that any process has mapped, open or among its arguments."""
+    # The kernel shows paths without symbolic links, arguments as they were given; a name alone counts as
+    # well.
     real, found = os.path.realpath(folder), set()
     for process in glob.glob("/proc/[0-9]*"):
         words = read(f"{process}/cmdline").split("\0")
@@ -35,7 +34,7 @@ def in_use(folder):
 
 
 def read(path):
-    """A file of /proc, empty where its process has gone."""
+    """Return a file of /proc; empty where its process has gone."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
@@ -44,7 +43,7 @@ def read(path):
 
 
 def target(link):
-    """Where a link leads, nowhere when its process has gone."""
+    """Return the target of a link; empty where its process has gone."""
     try:
         return os.readlink(link)
     except OSError:
@@ -52,7 +51,7 @@ def target(link):
 
 
 def models(folder):
-    """Every model of ours by its path, with the time of its stamp; the one verified last first."""
+    """Return the paths of all models with a stamp, the one verified last first."""
     stamps = {path: os.stat(path).st_mtime_ns for path in glob.glob(f"{folder}/*.gguf.json")}
     return [
         path.removesuffix(".json")
@@ -62,7 +61,7 @@ def models(folder):
 
 
 def damaged(folder):
-    """The models that the disk did not have as they were verified, when they were read back."""
+    """Return the models that differed from their sha256 when they were read back."""
     notes = sorted(glob.glob(f"{folder}/*.gguf.damaged"))
     return [
         path for path in (note.removesuffix(".damaged") for note in notes) if os.path.exists(path)
@@ -70,7 +69,7 @@ def damaged(folder):
 
 
 def proven(home):
-    """The model that passed the gate last, and the other one that did before it; empty: not told."""
+    """Return the model that passed the gate last, and the other one before it; empty where unknown."""
     try:
         good = json.loads(read(f"{home}/good.json"))
         others = (record for record in good["history"] if record["model"] != good["model"])
@@ -80,7 +79,7 @@ def proven(home):
 
 
 def decide(folder, planned, home):
-    """What each file of ours is to this node, and whether it may go: path -> (whether, what)."""
+    """Return for each file of ours whether it may be removed, and what it is to this node."""
     running, ours = in_use(folder), models(folder)
     good, before = proven(home)
     role = "the predecessor, for going back"
@@ -110,7 +109,7 @@ def decide(folder, planned, home):
 
 
 def listed(folder, planned, home):
-    """All model files with what they are to this node, those among them that nobody verified."""
+    """Return all model files with what they are to this node, including unverified ones."""
     rows = []
     verdicts = decide(folder, planned, home)
     foreign = sorted({*glob.glob(f"{folder}/*.gguf")} - {*verdicts})
@@ -129,7 +128,7 @@ def listed(folder, planned, home):
 
 
 def remove(path):
-    """Remove a model and then what was noted of it, or a part; how many bytes that frees."""
+    """Remove a model with its notes, or a part; return how many bytes that frees."""
     freed = os.path.getsize(path)
     os.unlink(path)
     for beside in (f"{path}.fit", f"{path}.damaged", f"{path}.json"):
@@ -139,7 +138,7 @@ def remove(path):
 
 
 def prune(folder, planned, home):
-    """Do it, and say of each file what became of it; how many bytes that freed."""
+    """Remove what may go, and report each file; return how many bytes that freed."""
     freed = 0
     for path, (goes, what) in decide(folder, planned, home).items():
         size = os.path.getsize(path)
@@ -150,9 +149,9 @@ def prune(folder, planned, home):
 
 
 def main(query):
-    """List `folder` as JSON, or prune it; while a fetch is under way nothing is removed.
+    """Print `folder` as JSON, or prune it; nothing is removed while a fetch runs.
 
-    `planned` is the planned model's path, `home` the engine's folder, where the gate keeps its notes.
+    `planned` is the planned model's path, `home` the engine's folder with the gate's notes.
     """
     folder, descriptor = query["folder"].rstrip("/"), None
     files = (folder, query["planned"], query["home"])

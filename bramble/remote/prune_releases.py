@@ -1,7 +1,7 @@
-"""Remove old releases of llama.cpp; what is linked, was good or runs stays whatever was asked.
+"""Remove old releases of llama.cpp; what is linked, known to be good or running always stays.
 
-A release loses its manifest first, so that a power cut leaves none that is taken for whole. A rename
-would do as well, but for overlay file systems, which rename no folder of their lower layer.
+A release loses its manifest first, so that a power cut leaves none that looks complete. A rename would
+do as well, except on overlay file systems, which cannot rename folders of their lower layer.
 """
 
 import glob
@@ -13,12 +13,12 @@ from bramble.remote import atomic
 
 
 def say(text):
-    """A line for people."""
+    """Print a line for people."""
     print(f":: {text}", flush=True)
 
 
 def needed(home):
-    """The releases that must stay: linked, known to be good, or run by any process."""
+    """Return the releases that must stay: linked, known to be good, or run by any process."""
     found = set()
     for name in ("current", "previous"):
         if os.path.islink(f"{home}/{name}"):
@@ -36,7 +36,7 @@ def needed(home):
 
 
 def good(path):
-    """The release that is known to be good, None where nothing says it."""
+    """Return the release that is known to be good; None where nothing says so."""
     try:
         with open(path, encoding="utf-8") as file:
             return json.load(file)["release"]
@@ -45,13 +45,13 @@ def good(path):
 
 
 def remove(release):
-    """Take a release away, its manifest first: without one it is no whole release."""
+    """Remove a release, its manifest first: without one it is incomplete."""
     atomic.remove(f"{release}/manifest.json")
     shutil.rmtree(release)
 
 
 def main(query):
-    """Remove the releases of `query` that nothing needs, and what a power cut left of others."""
+    """Remove the releases of `query` that nothing needs, and incomplete ones."""
     stays = needed(query["home"])
     for release in sorted(glob.glob(f"{query['home']}/releases/*")):
         name = os.path.basename(release)

@@ -1,7 +1,7 @@
 """Read a file back from its disk and print its sha256.
 
-The pages of the page cache are passed by (O_DIRECT): they say what was read once, and they belong to
-the model that is being served.
+This bypasses the page cache (O_DIRECT): its pages show what was read once, and they belong to the
+model that is being served.
 """
 
 import errno
@@ -13,12 +13,12 @@ CHUNK_BYTES = 4 * 1024**2
 
 
 def digest(path, flags):
-    """The sha256 of what the disk has, with a counter in MiB."""
+    """Return the sha256 of what the disk has, printing a counter in MiB."""
     made, done = hashlib.sha256(), 0
     descriptor = os.open(path, os.O_RDONLY | flags)
     try:
         total = os.fstat(descriptor).st_size
-        # O_DIRECT wants memory that begins at a page, as an anonymous mapping does.
+        # O_DIRECT needs page-aligned memory, as an anonymous mapping is.
         with mmap.mmap(-1, CHUNK_BYTES) as buffer:
             while done < total and (count := os.preadv(descriptor, [buffer], done)):
                 made.update(buffer[:count])
@@ -32,7 +32,7 @@ def digest(path, flags):
 
 
 def read_back(path):
-    """The sha256, also on a file system that does not know O_DIRECT."""
+    """Return the sha256, also on a file system without O_DIRECT."""
     try:
         return digest(path, os.O_DIRECT)
     except OSError as error:
@@ -42,7 +42,7 @@ def read_back(path):
 
 
 def main(query):
-    """Print what came of `path` as the last line: its sha256, or why it cannot be read."""
+    """Print the sha256 of `path` as the last line, or why it cannot be read."""
     print(f":: reading {query['path']} back from the disk", flush=True)
     try:
         said = read_back(query["path"])

@@ -1,4 +1,4 @@
-"""Hand over some bytes from the start of a file at an address: what a model's header takes."""
+"""Return some bytes from the start of a file at an address: a model's header."""
 
 import base64
 import http.client
@@ -13,13 +13,13 @@ DEADLINE_S = 60
 
 
 def part(url, start, size):
-    """So many bytes from there on, or as many as there are, and the whole file's size if it is told."""
+    """Return `size` bytes from `start` on, or as many as there are, and the file's size if known."""
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-{start + size - 1}"})
     ends, data = time.monotonic() + DEADLINE_S, bytearray()
     with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
         told = re.fullmatch(r"bytes \d+-\d+/(\d+)", answer.headers.get("Content-Range", ""))
         length = told[1] if told else answer.headers.get("Content-Length", "")
-        # One that knows no ranges sends all of it.
+        # A server without ranges sends the whole file.
         first = 0 if answer.status == 206 else start
         while len(data) < first + size and (piece := answer.read1(1 << 16)):
             data += piece

@@ -1,4 +1,4 @@
-"""What the look reads of files and processes: raw, and not judged here."""
+"""What the probe reads of files and processes: raw, without judging it."""
 
 import contextlib
 import glob
@@ -12,7 +12,7 @@ _sums: dict[tuple[int, int, int, int], str] = {}
 
 
 def read(path, newline=None):
-    """A text file's content, or None where there is no such file; `newline` "" keeps every ending."""
+    """Return a text file's content, or None for none; `newline` "" keeps all line endings."""
     try:
         with open(path, encoding="utf-8", errors="replace", newline=newline) as file:
             return file.read()
@@ -21,7 +21,7 @@ def read(path, newline=None):
 
 
 def sha256(path):
-    """The sha256 of a file, as hexadecimal; a program that runs may be one of the files looked at."""
+    """Return the sha256 of a file, as hexadecimal, cached by inode, size and time."""
     with open(path, "rb") as file:
         status = os.fstat(file.fileno())
         key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
@@ -31,7 +31,7 @@ def sha256(path):
 
 
 def name_of(look_up, number):
-    """A user's or group's name, its number where no name is known."""
+    """Return a user's or group's name; its number where it has none."""
     try:
         return look_up(number)[0]
     except KeyError:
@@ -39,9 +39,9 @@ def name_of(look_up, number):
 
 
 def process(pid):
-    """The program that process `pid` really runs, its sha256, with what, and what holds it.
+    """Return the program that process `pid` really runs, its sha256, arguments and limits.
 
-    Of variables that are not ours only the names are told: some hold secrets.
+    Only the names of variables that are not ours are included, as some hold secrets.
     """
     with open(f"/proc/{pid}/environ", "rb") as file:
         pairs = [entry.decode("utf-8", "replace") for entry in file.read().split(b"\0")]
@@ -68,7 +68,7 @@ def process(pid):
 
 
 def own_namespaces(pid):
-    """Which namespaces it does not share with systemd, None where nobody may ask for systemd's."""
+    """Return the namespaces that it does not share with systemd; None where those are not readable."""
     links = (f"/proc/{pid}/ns/{{}}", "/proc/1/ns/{}")
     with contextlib.suppress(PermissionError):
         return [n for n in NAMESPACES if len({os.readlink(link.format(n)) for link in links}) > 1]
@@ -76,19 +76,19 @@ def own_namespaces(pid):
 
 
 def cgroup(pid):
-    """The cgroup of a process, by systemd's own hierarchy."""
+    """Return a process' cgroup in systemd's hierarchy."""
     lines = (read(f"/proc/{pid}/cgroup") or "").splitlines()
     return next((line[3:] for line in lines if line.startswith("0::")), "")
 
 
 def tasks_max(pid):
-    """How many tasks its cgroup may have, in the kernel's word; None where that is not enforced."""
+    """Return the maximum of tasks in its cgroup, as the kernel writes it; None where there is none."""
     told = read(f"/sys/fs/cgroup{cgroup(pid)}/pids.max")
     return told and told.strip()
 
 
 def programs(names):
-    """The processes that run a program of one of these names, whoever started them."""
+    """Return the processes that run a program of one of these names, whoever started them."""
     found: dict[str, list[object]] = {name: [] for name in names}
     for path in glob.glob("/proc/[0-9]*") if names else []:
         # A process may end at any moment, and a kernel's thread has no program.

@@ -1,6 +1,6 @@
 """Reboot this node, if it is still needed, a moment after this program has answered.
 
-It prints one JSON object: whether it reboots, and the identity of the boot that then ends.
+Print one JSON object: whether it reboots, and the boot_id of the boot that then ends.
 """
 
 import glob
@@ -9,10 +9,10 @@ import os
 import subprocess
 import sys
 
-# Detached steps, of this run or of somebody else's, which a reboot would cut short.
+# Detached steps, of this or another run, which a reboot would interrupt.
 UNDER_WAY = "/run/systemd/transient/bramble-*.service"
-# What passes a model on does no work of this node's. It outlives a run that was killed by minutes, and
-# whoever takes from it takes the rest elsewhere.
+# A server that passes a model on does no work for this node. It outlives a killed run by minutes, and
+# those who download from it can continue elsewhere.
 PASSES_ON = "bramble-pass-on-"
 IN_A_MOMENT = (
     *("systemd-run", "--quiet", "--collect", "--on-active=1", "--timer-property=AccuracySec=100ms"),
@@ -21,13 +21,13 @@ IN_A_MOMENT = (
 
 
 def boot_id():
-    """The identity of this boot."""
+    """Return the boot_id of this boot."""
     with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
         return file.read().strip()
 
 
 def main(query):
-    """Ask systemd for a reboot when `always` is set or one of the paths `when` is there."""
+    """Ask systemd for a reboot when `always` is set or one of the paths `when` exists."""
     needed = query["always"] or any(os.path.exists(path) for path in query["when"])
     if needed:
         names = [os.path.basename(path) for path in glob.glob(UNDER_WAY)]

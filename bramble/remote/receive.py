@@ -1,7 +1,7 @@
-"""Make a place for a file that comes over SSH: an empty one that the sending account alone may write.
+"""Prepare a file for an upload over SSH: empty, and writable by the sending account alone.
 
-It lies where every user may put files, so whatever stands there is somebody's, and goes first. What has
-no room is told before any of it is sent.
+It lies where every user may put files, so whatever is there may be somebody's, and is removed first. A
+lack of space is reported before anything is sent.
 """
 
 import os
@@ -12,7 +12,7 @@ RESERVE_BYTES = 128 * 1024**2
 
 
 def main(query):
-    """Have an empty file at `path` for the account that called sudo, with `size_bytes` free for it."""
+    """Create an empty file at `path` for the account that called sudo, with `size_bytes` free for it."""
     path, size = query["path"], query["size_bytes"]
     try:
         if os.path.lexists(path):

@@ -1,4 +1,4 @@
-"""Have systemd start itself anew, so that it reads its configuration, and wait until it answers."""
+"""Re-execute systemd, so that it reads its configuration, and wait until it answers."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import time
 
 
 def systemctl(*words):
-    """Run systemctl to its end, whatever comes of it."""
+    """Run systemctl, and return its result even where it fails."""
     return subprocess.run(["systemctl", *words], capture_output=True, text=True)
 
 

@@ -1,9 +1,9 @@
-"""Refuse a node with a sentence: what was found and what to do. Nothing is changed."""
+"""Refuse a node with a sentence: what was found and what to do. This changes nothing."""
 
 import sys
 
 
 def main(query):
-    """Say why, and fail."""
+    """Print why, and fail."""
     print(query["why"], file=sys.stderr)
     return 1

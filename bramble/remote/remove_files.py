@@ -1,4 +1,4 @@
-"""Remove whole files that are ours; what is not a plain file or a link is refused."""
+"""Remove whole files of ours; refuse what is neither a plain file nor a link."""
 
 import os
 import stat
@@ -8,7 +8,7 @@ from bramble.remote import atomic
 
 
 def refusal(path):
-    """Why `path` must not be removed, None when it may, or when it is gone already."""
+    """Say why `path` must not be removed; return None where it may be, or is gone already."""
     try:
         status = os.lstat(path)
     except FileNotFoundError:
@@ -21,7 +21,7 @@ def refusal(path):
 
 
 def main(query):
-    """Remove every path of `query` that is there, after a look that none of them is something else."""
+    """Remove every path of `query` that exists, after checking all of them."""
     refusals = [why for path in query["paths"] if (why := refusal(path))]
     for why in refusals:
         print(why, file=sys.stderr)

@@ -1,7 +1,7 @@
-"""Write log2ram's logs back to the disk, prove that, and remove the package.
+"""Write log2ram's logs back to the disk, verify that, and remove the package.
 
-Its own script ends well whatever becomes of its copy, and its package removes the folder that the
-disk's logs are in, so both are checked here before the next step is taken.
+Its own script succeeds even if its copy fails, and its package removes the folder with the disk's
+logs, so both are checked here before the next step.
 """
 
 import contextlib
@@ -18,42 +18,42 @@ MOUNTINFO = "/proc/self/mountinfo"
 
 
 class RefusedError(Exception):
-    """What was found that speaks against going on."""
+    """A finding that forbids going on."""
 
 
 def must(*argv):
-    """A command that has to go well."""
+    """Run a command; raise RefusedError where it fails."""
     code, said = apt.ask(*argv)
     if code:
         raise RefusedError(f"{' '.join(argv)} ended with {code}: {said}")
 
 
 def mounts():
-    """What is mounted where: (target, source) of each mount."""
+    """Return the (target, source) of each mount."""
     with open(MOUNTINFO, encoding="utf-8") as file:
         lines = [line.partition(" - ") for line in file]
     return [(left.split()[4], right.split()[1]) for left, _, right in lines]
 
 
 def holding(folders):
-    """Those of the folders that are in log2ram's memory."""
+    """Return those of the folders that are in log2ram's memory."""
     return [folder for folder in folders if (folder, "log2ram") in mounts()]
 
 
 def bound(folders):
-    """Where the disk's own copy of each folder is mounted beside it, for those where it is."""
+    """Return the mount points of the disk's own copies of these folders, where they are mounted."""
     targets = [target for target, _ in mounts()]
     return [on_disk(folder) for folder in folders if on_disk(folder) in targets]
 
 
 def on_disk(folder):
-    """Where log2ram keeps a folder's copy on the disk."""
+    """Return where log2ram keeps a folder's copy on the disk."""
     parent, name = os.path.split(folder)
     return os.path.join(parent, f"hdd.{name}")
 
 
 def write_back(memory, disk):
-    """Copy all that is in memory to the disk; what is written meanwhile, log2ram copies at its end."""
+    """Copy all files in memory to the disk; log2ram itself copies what is written meanwhile."""
     for place, folders, files in os.walk(memory):
         below = os.path.join(disk, os.path.relpath(place, memory))
         for name in (*folders, *files):
@@ -61,7 +61,7 @@ def write_back(memory, disk):
 
 
 def copy(source, target):
-    """One entry with its owner, mode and times; a file that is the same already stays."""
+    """Copy one entry with its owner, mode and times; an identical file stays."""
     if os.path.islink(source):
         with contextlib.suppress(FileExistsError):
             os.symlink(os.readlink(source), target)
@@ -80,7 +80,7 @@ def copy(source, target):
         atomic.rename(temporary, target)
         return
     else:
-        return  # sockets and pipes are no logs
+        return  # sockets and pipes are not logs
     dress(target, source, status)
 
 
@@ -91,7 +91,7 @@ def dress(target, source, status):
 
 
 def writing(folders):
-    """The processes that have a file below these folders open for writing, by name and number."""
+    """Return the processes that have a file below these folders open for writing, by name and PID."""
     found = set()
     for pid in filter(str.isdigit, os.listdir("/proc")):
         # A process may end while it is looked at, and a container's root may not look at all of them.
@@ -106,19 +106,19 @@ def writing(folders):
 
 
 def flags(pid, number):
-    """The flags that a file was opened with."""
+    """Return the flags that a file was opened with."""
     with open(f"/proc/{pid}/fdinfo/{number}", encoding="utf-8") as file:
         lines = dict(line.split(":", 1) for line in file if ":" in line)
     return int(lines["flags"].strip(), 8)
 
 
 def stop(folders):
-    """End log2ram with nothing lost: rsyslog and the journal pause, any other writer is refused."""
+    """Stop log2ram without loss: pause rsyslog and the journal, and refuse any other writer."""
     paused = [unit for unit in WRITERS if apt.ask("systemctl", "-q", "is-active", unit)[0] == 0]
     try:
         if paused:
             must("systemctl", "stop", *paused)
-        # The journal goes on in memory of its own until its place is back on the disk.
+        # The journal continues in /run until its folder is back on the disk.
         must("journalctl", "--relinquish-var")
         others = writing(folders)
         if others:
@@ -141,7 +141,7 @@ def stop(folders):
 
 
 def main(query):
-    """Write back what is in memory, end log2ram, and purge it once nothing of it is mounted."""
+    """Write back what is in memory, stop log2ram, and purge it once nothing of it is mounted."""
     try:
         folders = holding(query["folders"])
         if folders:

@@ -1,14 +1,14 @@
-"""Have llama-server run what is planned, and let that stay only where it proves itself.
+"""Make llama-server run what is planned, and keep that only if it passes the gate.
 
-That is a release with a model and arguments. The gate: it becomes healthy, answers the question
-rightly, and is not much slower than what was good before, on a board that nothing held back meanwhile.
-What passes is the known good (`good.json`). What fails goes: the release that was good is linked again,
-with its own unit, which names its model, and must answer. `rejected/` says why, and no deploy tries that
-again by itself: a release by its name, a model or arguments by a name for all that was planned. What is
-too hot to be measured goes too, and is tried again by the next deploy.
+Planned are a release, a model and arguments. The gate: the server becomes healthy, answers the
+question correctly, and is not much slower than what was good before, on a board that is not throttled
+meanwhile. What passes is the known good (`good.json`). What fails is rolled back: the release that was
+good is linked again, with its own unit, which names its model, and must answer. `rejected/` says why,
+and no deploy retries that by itself: a release by its name, a model or arguments by a name for the
+whole plan. What is too hot to be measured is rolled back too, but retried by the next deploy.
 
-What the next boot would start is put right first and what is remembered is written last, so that a
-power cut at any moment leaves a node that the next run knows how to go on with.
+What the next boot would start is corrected first and the notes are written last, so that after a power
+cut at any moment the next run can continue.
 """
 
 import contextlib
@@ -22,33 +22,33 @@ import time
 from bramble.remote import atomic, port_holder, talk, vitals
 
 TELL_EVERY_S = 15
-# How often what computes is asked what holds the board back, and how often it may be too hot.
+# How often throttling is checked during a computation, and how often the board may be too hot.
 WATCH_EVERY_S, TRIES = 1, 3
 COOL_S = 300
-# A question and three completions, measured so often with time to cool, and one question more to what
-# was good before.
+# A question and three completions, measured up to TRIES times with time to cool, and one more question
+# to what was good before.
 LONGEST_S = TRIES * (4 * talk.ASK_TIMEOUT_S + COOL_S) + talk.ASK_TIMEOUT_S
-"""How long the gate may take once what it tries has started."""
-# What llama-server says last of a model that it cannot load.
+"""How long the gate may take once the server has started."""
+# llama-server's last message about a model that it cannot load.
 CAUSE = re.compile(r"error loading model: (?:error loading model \w+: )?(.+)")
-HISTORY = 16  # so many that were good before are remembered
+HISTORY = 16  # the number of earlier good records that are kept
 
 
 class GateError(Exception):
-    """What a release did not pass, in words."""
+    """The part of the gate that a release did not pass."""
 
 
 class UndecidedError(GateError):
-    """Why it cannot be told whether a release passes: nothing that speaks against it."""
+    """The reason why it is unknown whether a release passes; nothing speaks against it."""
 
 
 def say(text):
-    """A line for people; "::" is what the follower passes on."""
+    """Print a line for people: the follower passes on what begins with "::"."""
     print(f":: {text}", flush=True)
 
 
 def systemctl(*words):
-    """Run systemctl; a failure raises with its first words: the rest is advice to look elsewhere."""
+    """Run systemctl; raise GateError with its first line: the rest is advice to look elsewhere."""
     argv = ["systemctl", *words]
     try:
         subprocess.run(argv, check=True, capture_output=True, text=True)
@@ -58,19 +58,19 @@ def systemctl(*words):
 
 
 def forget_failures(unit):
-    """Counted failures of another release must not stop a start; an unloaded unit has none."""
+    """Reset the counted failures of another release, which would block a start."""
     subprocess.run(["systemctl", "reset-failed", unit], capture_output=True)
 
 
 def gave_up(unit):
-    """Whether systemd has stopped trying to start the unit."""
+    """Return whether systemd has stopped trying to start the unit."""
     argv = ["systemctl", "show", "-p", "ActiveState", "--value", unit]
     return subprocess.run(argv, capture_output=True, text=True).stdout.strip() == "failed"
 
 
 def wait(unit, url, deadline_s):
-    """Wait until the server is healthy."""
-    # What an earlier model had to say is no cause; one second more, as whole ones are asked for.
+    """Wait until the server is healthy; raise GateError where it fails to become so."""
+    # Older messages are no cause; one second more, as journalctl is asked for whole ones.
     began, started, told = time.time() - 1, time.monotonic(), 0.0
     while True:
         said, spent = talk.health(url), time.monotonic() - started
@@ -91,7 +91,7 @@ def wait(unit, url, deadline_s):
 
 
 def start(query, url):
-    """Have the service run what is planned, if asked, and wait until it is healthy."""
+    """Restart the service, if asked, and wait until it is healthy."""
     if query["restart"]:
         try:
             systemctl("restart", query["unit"])
@@ -101,9 +101,9 @@ def start(query, url):
 
 
 def prove(query, url, floor):
-    """The answer and the speed of what serves at `url`; whatever it does not pass raises.
+    """Return the answer and the speed of the server at `url`; raise GateError where it does not pass.
 
-    A figure of a board that heat held back is none: it gets time to cool, and is measured again.
+    A figure of a board that was throttled by heat does not count: it is measured again after cooling.
     """
     start(query, url)
     for left in range(TRIES - 1, -1, -1):
@@ -124,9 +124,9 @@ def prove(query, url, floor):
 
 
 def measured(query, url):
-    """The answer, the speed, and how heat held the board back meanwhile; undervoltage raises.
+    """Return the answer, the speed, and how heat throttled the board; raise GateError for undervoltage.
 
-    What draws more than the supply gives is unfit for this board, and its answers may be wrong by that.
+    A load that draws more than the supply gives is unfit for this board, and its answers may be wrong.
     """
     problem = answer = found = None
     with vitals.Watching(WATCH_EVERY_S) as watch:
@@ -151,7 +151,7 @@ def measured(query, url):
 
 
 def answered(query, url):
-    """The answer to the question; a wrong one, or none, raises."""
+    """Return the answer to the question; raise GateError for a wrong one, or none."""
     try:
         return talk.golden(url, query["question"], query["expect"])
     except talk.AnswerError as error:
@@ -162,10 +162,10 @@ def answered(query, url):
 
 
 def baseline(query, good):
-    """The last known good speed that counts for this, None where none can be compared.
+    """Return the last known good speed to compare with; None where there is none.
 
-    A release that was good here before is held against its own figure; what is good now is not held
-    against itself, as it is no other program and no other model.
+    A release that was good here before is compared with its own figure; what is good now is not
+    compared with itself, as neither program nor model changed.
     """
     if good is None or alike(good, the_same(query)):
         return None
@@ -176,23 +176,23 @@ def baseline(query, good):
 
 
 def the_same(query):
-    """What a record of the same release, model, arguments and board has."""
+    """Return the fields that records of the same release, model, arguments and board share."""
     return {"release": query["release"], **query["identity"]}
 
 
 def alike(record, wanted):
-    """Whether a record has all of this."""
+    """Return whether a record has all of these values."""
     return all(record.get(key) == value for key, value in wanted.items())
 
 
 def text_of(path):
-    """The text of a file."""
+    """Return the text of a file."""
     with open(path, encoding="utf-8") as file:
         return file.read()
 
 
 def read(path):
-    """A note of ours, None where there is none that can be read."""
+    """Return a note of ours; None where there is none that can be read."""
     with contextlib.suppress(OSError, ValueError):
         note = json.loads(text_of(path))
         return note if isinstance(note, dict) and "release" in note else None
@@ -205,12 +205,12 @@ def write(path, text):
 
 
 def now():
-    """The time in words that sort."""
+    """Return the time in a format that sorts."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def remember(query, figures, good):
-    """Note this as the known good, and what was good before in its history, the last one first."""
+    """Record this as the known good, with the earlier ones in its history, the last one first."""
     home, release, same = query["home"], query["release"], the_same(query)
     who = same | {"name": query["name"], "path": query["path"]}
     past = good.get("history", []) if good else []
@@ -227,7 +227,7 @@ def remember(query, figures, good):
 
 
 def named(query, good):
-    """What of the plan failed, what was good, and the name of the note that says so."""
+    """Return what of the plan failed, what was good, and the name of the note that says so."""
     bad, old, model = query["release"], good["release"], query["name"]
     other = query["identity"]["model"] != good.get("model")
     if bad != old:
@@ -238,9 +238,9 @@ def named(query, good):
 
 
 def go_back(query, good, error):
-    """Have what was good before serve again; the whole story in one sentence.
+    """Restore what was good before; return the whole story in one sentence.
 
-    What failed is noted, so that no deploy tries it again by itself; what is undecided is not.
+    Record what failed, so that no deploy retries it by itself; but not what is undecided.
     """
     why, undecided = str(error), isinstance(error, UndecidedError)
     verb = "is undecided" if undecided else "failed"
@@ -257,7 +257,7 @@ def go_back(query, good, error):
     try:
         systemctl("daemon-reload")
         forget_failures(query["unit"])
-        # It was measured when it became good, and this board is not fit for it now.
+        # It was measured when it became good, and the board is not fit for measuring now.
         start(query | {"restart": True}, good["url"])
         answered(query, good["url"])
     except GateError as failed:
@@ -270,13 +270,13 @@ def go_back(query, good, error):
 
 
 def journal(unit, since_s):
-    """The unit's last words, since a time of this boot's clock."""
+    """Return the unit's messages since a time of this boot's clock."""
     argv = ["journalctl", "-u", unit, f"--since=@{since_s:.0f}", "-n60", "--no-pager", "-ocat"]
     return subprocess.run(argv, capture_output=True, text=True).stdout
 
 
 def begin(query):
-    """Have systemd know the unit as it is now, and start it at boot."""
+    """Make systemd reload and enable the unit; return the problem, or None."""
     current = f"{query['home']}/current"
     there = os.readlink(current) if os.path.islink(current) else "nothing"
     if there != f"releases/{query['release']}":
@@ -295,13 +295,13 @@ def begin(query):
 
 
 def gate(query):
-    """Start what is planned if asked, and take it through the gate; go back if it fails."""
+    """Start what is planned if asked, and run the gate; roll back if it fails."""
     if problem := begin(query):
         return problem
     good = read(f"{query['home']}/good.json")
     known = baseline(query, good)
     floor = None if known is None else known * query["speed_share"]
-    began = time.time() - 1  # what was served before has its own words
+    began = time.time() - 1  # older messages are about an earlier server
     try:
         figures = prove(query, query["url"], floor)
     except GateError as error:
@@ -319,7 +319,7 @@ def gate(query):
 
 
 def main(query):
-    """Say in one sentence, the last one, what the gate did not let pass and what serves now."""
+    """Print in one sentence, the last one, what did not pass the gate and what serves now."""
     try:
         problem = gate(query)
     except OSError as error:

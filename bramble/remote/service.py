@@ -1,4 +1,4 @@
-"""Bring a systemd service to its planned state."""
+"""Reload, enable and restart a systemd service."""
 
 import subprocess
 import sys
@@ -7,12 +7,12 @@ from bramble.remote import atomic
 
 
 def systemctl(*words):
-    """Run systemctl; a failure raises with its words."""
+    """Run systemctl; raise CalledProcessError with its words where it fails."""
     subprocess.run(["systemctl", *words], check=True, capture_output=True, text=True)
 
 
 def journal(unit):
-    """The unit's last words."""
+    """Return the unit's last messages."""
     return subprocess.run(
         ["journalctl", "-u", unit, "-n", "25", "--no-pager", "-o", "cat"],
         capture_output=True,
@@ -30,7 +30,7 @@ def main(query):
             systemctl("enable", unit)
             atomic.sync_etc()
         if query["restart"]:
-            # Counted failures of an earlier plan must not stop this start; an unloaded unit has none.
+            # Counted failures of an earlier plan must not block this start; an unloaded unit has none.
             subprocess.run(["systemctl", "reset-failed", unit], capture_output=True)
             systemctl("restart", unit)
     except subprocess.CalledProcessError as error:

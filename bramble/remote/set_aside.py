@@ -1,4 +1,4 @@
-"""Set somebody else's files aside: each stays where it lies, under a name that is not read."""
+"""Disable other people's files: rename each to a name that nothing reads."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ ASIDE = ".set-aside"
 
 
 def free_name(path):
-    """The first name for what is set aside that nothing has yet."""
+    """Return the first free name for a file that is set aside."""
     number, name = 1, f"{path}{ASIDE}"
     while os.path.lexists(name):
         number += 1
@@ -18,14 +18,14 @@ def free_name(path):
 
 
 def set_aside(path):
-    """Give a file its other name, so that it lasts over a power cut."""
+    """Rename a file durably."""
     name = free_name(path)
     atomic.rename(path, name)
     print(f"{path} is {name} from now on")
 
 
 def main(query):
-    """Set every path of `query` aside that is still there."""
+    """Rename every path of `query` that still exists."""
     for path in query["paths"]:
         try:
             if os.path.lexists(path):

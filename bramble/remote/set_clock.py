@@ -1,4 +1,4 @@
-"""Bring this node's clock to the right time: by NTP, or else forward to the deploying computer's.
+"""Set this node's clock to the right time: by NTP, or else forward to the deploying computer's.
 
 A Pi 4 has no clock that runs without power, so after a while in a drawer its time lies in the past:
 apt finds its lists "not valid yet", and every certificate seems to come from the future.
@@ -10,13 +10,13 @@ import time
 
 
 def synchronised():
-    """Whether the kernel's clock follows an NTP server."""
+    """Return whether the kernel's clock follows an NTP server."""
     words = ["timedatectl", "show", "-p", "NTPSynchronized", "--value"]
     return subprocess.run(words, capture_output=True, text=True).stdout.strip() == "yes"
 
 
 def wait(wait_s):
-    """Whether the clock comes to follow an NTP server within this time."""
+    """Wait until the clock follows an NTP server; return whether it does within this time."""
     deadline_s = time.monotonic() + wait_s
     while not synchronised():
         if time.monotonic() > deadline_s:
@@ -26,7 +26,7 @@ def wait(wait_s):
 
 
 def set_forward(right_s, tolerance_s):
-    """Set the clock to `right_s` if it is behind; the reason when it must be left as it is."""
+    """Set the clock to `right_s` if it is behind; return the reason where it must stay as it is."""
     behind_s = right_s - time.time()
     if abs(behind_s) <= tolerance_s:
         return None
@@ -45,7 +45,7 @@ def set_forward(right_s, tolerance_s):
 
 
 def main(query):
-    """Switch NTP on if `ntp` asks for it; if `wait_s` is given, see that the clock is right.
+    """Enable NTP if `ntp` asks for it; if `wait_s` is given, ensure that the clock is right.
 
     `right_at_s` is the deploying computer's time when it sent this program.
     """

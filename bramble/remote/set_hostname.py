@@ -1,4 +1,4 @@
-"""Give this node its name: in /etc/hosts first, so that at no instant sudo cannot resolve it."""
+"""Set this node's name: in /etc/hosts first, so that sudo can resolve it at any moment."""
 
 import hashlib
 import subprocess
@@ -8,7 +8,7 @@ from bramble.remote import atomic
 
 
 def main(query):
-    """Write `hosts` in the place of the text that was seen, then set `name`."""
+    """Replace the hosts file that was seen with `hosts`, then set `name`."""
     path = query["path"]
     try:
         with open(path, "rb") as file:

@@ -1,7 +1,7 @@
-"""Bring what is being written to the disk and hash what the disk has, beside the one who writes.
+"""Sync a file while it is being written, and hash what the disk has, in a thread of its own.
 
 What was written is read back once it is on the disk and out of the page cache: the sha256 is that of
-the disk, and is there soon after the last byte. The memory goes back to the model that is served.
+the disk, and is known soon after the last byte. The memory goes back to the model that is served.
 """
 
 import hashlib
@@ -9,22 +9,22 @@ import os
 import threading
 
 CHUNK_BYTES = 1024 * 1024
-# So much is brought to the disk at once, and so much may wait for it.
+# How much is synced at once, and how much may wait for that.
 STRETCH_BYTES = 64 * 1024**2
 MOST_WAITING = 4 * STRETCH_BYTES
 
 
 def drop(number, upto):
-    """Have the kernel forget a file up to there, 0 for all of it; only Linux can be told to.
+    """Drop a file's pages up to there from the page cache, 0 for all of it; only Linux can do that.
 
-    A person's computer, which runs this for `bramble model pull`, may be another.
+    A person's computer, which runs this for `bramble model pull`, may have another system.
     """
     if hasattr(os, "posix_fadvise"):
         os.posix_fadvise(number, 0, upto, os.POSIX_FADV_DONTNEED)
 
 
 class Settling(threading.Thread):
-    """A file up to a mark that moves on: on its disk, and hashed from there."""
+    """A file up to a mark that advances: synced, and hashed as the disk has it."""
 
     def __init__(self, path, mark=0):
         super().__init__(daemon=True)
@@ -34,7 +34,7 @@ class Settling(threading.Thread):
         self.start()
 
     def upto(self, mark):
-        """The file is written up to here; wait while the disk is far behind, and raise what it said."""
+        """Advance the mark; wait while the disk is far behind, and raise its error."""
         with self.news:
             self.mark = mark
             self.news.notify_all()
@@ -43,19 +43,19 @@ class Settling(threading.Thread):
                 raise self.error
 
     def is_near(self):
-        """Whether little waits for the disk; what an earlier run wrote makes nobody wait."""
+        """Return whether little waits for the disk; what an earlier run wrote delays nobody."""
         catches_up = self.done < self.first
         return self.error or catches_up or self.mark - self.done <= MOST_WAITING
 
     def leave(self):
-        """This file is begun anew, or goes: what was hashed of it means nothing, and it is let go of."""
+        """Discard the hash of a file that is written again or removed, and close the file."""
         with self.news:
             self.last, self.left, self.mark = True, True, 0
             self.news.notify_all()
         self.join()
 
     def digest(self, total):
-        """The sha256 of all of it as hexadecimal, with a counter in MiB while the disk is behind."""
+        """Return the sha256 of the whole file, printing a counter in MiB while the disk is behind."""
         with self.news:
             self.mark, self.last = total, True
             self.news.notify_all()
@@ -67,7 +67,7 @@ class Settling(threading.Thread):
         return self.made.hexdigest()
 
     def run(self):
-        """Settle stretch after stretch, and the rest once the mark is the last."""
+        """Settle stretch after stretch, and the rest once the mark is final."""
         try:
             while (to := self.next()) > self.done:
                 self.settle(to)
@@ -77,13 +77,13 @@ class Settling(threading.Thread):
                 self.news.notify_all()
 
     def next(self):
-        """How far to go now; no further than it is at the end."""
+        """Wait for the next stretch; return its end, or the current position once all is done."""
         with self.news:
             self.news.wait_for(lambda: self.last or self.mark - self.done >= STRETCH_BYTES)
             return min(self.mark, self.done + STRETCH_BYTES)
 
     def settle(self, to):
-        """Have the disk take it, drop it from memory, read it back, drop it again."""
+        """Sync the file, drop its pages, read it back, and drop them again."""
         with open(self.path, "rb") as file:
             number, at = file.fileno(), self.done
             os.fsync(number)
@@ -94,6 +94,6 @@ class Settling(threading.Thread):
                 at += len(chunk)
             drop(number, at)
         with self.news:
-            # A file that is shorter than was said has another sha256, and that is all there is to it.
+            # A file that is shorter than announced just has another sha256.
             self.done = to
             self.news.notify_all()

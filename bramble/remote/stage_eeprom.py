@@ -1,8 +1,9 @@
-"""Have rpi-eeprom-update stage an update for the next boot, from the planned channel.
+"""Make rpi-eeprom-update stage an update for the next boot, from the planned channel.
 
-It is never written at once, as its power must not fail then, and never on a board whose voltage is
-or was too low. rpi-eeprom-update reads its file of defaults after its environment, so what that says
-has precedence: it is read as that script reads it, and what would write at once is refused.
+The bootloader is never written at once, as power must not fail then, and never on a board whose
+voltage is or was too low. rpi-eeprom-update reads its file of defaults after its environment, so the
+file has precedence: it is read here as by that script, and values that would write at once are
+refused.
 """
 
 import os
@@ -14,18 +15,18 @@ from bramble.remote import atomic
 
 UNDERVOLTED = 1 << 0 | 1 << 16
 SETTING = re.compile(r"^[ \t]*(?:export[ \t]+)?FIRMWARE_RELEASE_STATUS=.*$", re.M)
-# The names of "write it at once": those of 2019, of Bookworm and of Trixie.
+# The variables for "write it at once": of 2019, of Bookworm and of Trixie.
 AT_ONCE = ("USE_FLASHROM", "RPI_EEPROM_USE_FLASHROM", "RPI_EEPROM_IMMEDIATE_UPDATE")
 CHANNEL = "FIRMWARE_RELEASE_STATUS"
-# The script itself is `#!/bin/sh` and `set -e`, and reads the file as its first act.
+# The script itself is `#!/bin/sh` and `set -e`, and sources the file first.
 READ = 'set -e; [ ! -f "$1" ] || . "$1" >&2; eval "printf \\"<%s>\\" \\"\\${$2-}\\""'
 
-# The images come before the program that writes them, which the boot ROM starts when it finds it.
+# The images come before the program that writes them, which the boot ROM starts once it is there.
 STAGED = ("pieeprom.sig", "pieeprom.upd", "vl805.sig", "vl805.bin", "recovery.bin")
 
 
 def run(*argv):
-    """A command's exit code and all of its words, in the C locale."""
+    """Return a command's exit code and output, in the C locale."""
     done = subprocess.run(
         argv,
         env={**os.environ, "LC_ALL": "C.UTF-8", **dict.fromkeys(AT_ONCE, "0")},
@@ -39,7 +40,7 @@ def run(*argv):
 
 
 def too_low():
-    """Why the voltage speaks against an update, None when it does not."""
+    """Say why the voltage forbids an update; return None where it does not."""
     code, said = run("vcgencmd", "get_throttled")
     found = re.search(r"throttled=(0x[0-9a-fA-F]+)", said)
     if code or not found:
@@ -50,7 +51,7 @@ def too_low():
 
 
 def choose(path, channel):
-    """Have the file of defaults name the channel; all its other lines stay."""
+    """Set the channel in the file of defaults; leave all its other lines."""
     before = ""
     if os.path.exists(path):
         with open(path, encoding="utf-8") as file:
@@ -66,7 +67,7 @@ def choose(path, channel):
 
 
 def default(path, name):
-    """What the script takes for this variable, with its file of defaults read over our environment."""
+    """Return a variable's value in the script: that of its file of defaults, else of our environment."""
     code, said = run("sh", "-c", READ, "sh", path, name)
     if code or not said.endswith(">"):
         raise ValueError(f"{path} cannot be read as rpi-eeprom-update reads it: {said}")
@@ -74,7 +75,7 @@ def default(path, name):
 
 
 def at_once(path):
-    """Why the script would write the bootloader at once in spite of us, None when it would not."""
+    """Say why the script would write the bootloader at once in spite of us, or return None."""
     for name in AT_ONCE:
         value = default(path, name)
         if value != "0":
@@ -87,7 +88,7 @@ def at_once(path):
 
 
 def another_channel(path, channel):
-    """Why the script would take its update from another channel, None when it would not."""
+    """Say why the script would use another channel; return None where it would not."""
     chosen = default(path, CHANNEL)
     if chosen == channel:
         return None
@@ -95,7 +96,7 @@ def another_channel(path, channel):
 
 
 def settle(folder):
-    """Have the disk take what was staged: rpi-eeprom-update copies it to FAT and syncs nothing."""
+    """Sync what was staged: rpi-eeprom-update copies it to FAT and syncs nothing."""
     for name in STAGED:
         path = os.path.join(folder, name)
         if os.path.exists(path):
@@ -105,7 +106,7 @@ def settle(folder):
 
 
 def stage(staged):
-    """Stage what there is: whether a reboot is needed for it, and the reason when it failed."""
+    """Stage an update; return whether it needs a reboot, and the reason where it failed."""
     code, said = run("rpi-eeprom-update", "-a")
     print(said)
     settle(os.path.dirname(staged))
@@ -120,14 +121,14 @@ def stage(staged):
 
 
 def note(stamp):
-    """Note that a reboot is due."""
+    """Record that a reboot is due."""
     os.makedirs(os.path.dirname(stamp), exist_ok=True)
     with open(stamp, "w", encoding="utf-8") as file:
         file.write("an update of the bootloader\n")
 
 
 def main(query):
-    """Look at the voltage, choose the channel, stage, and note that a reboot is due."""
+    """Check the voltage, set the channel, stage the update, and record that a reboot is due."""
     try:
         problem = too_low() or at_once(query["defaults"])
         if not problem:

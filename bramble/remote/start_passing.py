@@ -1,6 +1,6 @@
-"""Start a program that passes a file on, as a transient unit, and say where the file can be had.
+"""Start a program that serves a file to other nodes, as a transient unit, and print its address.
 
-One that is under way already, of this run or an earlier one, is as good.
+One that is already running, of this run or an earlier one, is reused.
 """
 
 import fcntl
@@ -16,7 +16,7 @@ READY_S = 20
 
 
 def said(log):
-    """The first line for people in the log, None while there is none."""
+    """Return the first line for people in the log; None while there is none."""
     if not os.path.exists(log):
         return None
     with open(log, encoding="utf-8", errors="replace") as file:
@@ -25,7 +25,7 @@ def said(log):
 
 
 def let_in(query, folder):
-    """Have the peers of this run in the file that the program asks, beside those of a run under way."""
+    """Add the peers of this run to the file that the program reads."""
     path, peers = os.path.join(folder, "peers"), set(query["peers"])
     with open(f"{path}.lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -38,7 +38,7 @@ def let_in(query, folder):
 
 
 def started(query, folder):
-    """What the program says first; None where it ends without a word, or says nothing in time."""
+    """Return the program's first message; None where it ends without one, or sends none in time."""
     let_in(query, folder)
     follow.attach(query["unit"], folder, query["program"], query["properties"])
     until = time.monotonic() + READY_S
@@ -51,7 +51,7 @@ def started(query, folder):
 
 
 def main(query):
-    """Run `program` as `unit` with `properties` for `peers`; print where it says that the file is."""
+    """Run `program` as `unit` with `properties` for `peers`; print the address that it announces."""
     folder = os.path.join(follow.STEPS, query["unit"])
     if query["whole"] and not os.path.exists(query["whole"]):
         print(f"{query['whole']} is not there", file=sys.stderr)

@@ -1,7 +1,7 @@
-"""Have a swap file on the SSD: whole or not at all, for this kernel's page size, and in use.
+"""Ensure a swap file on the SSD: complete, for this kernel's page size, and in use.
 
-The file is made beside its place and renamed once it is whole. What is no swap file is never
-touched; a swap file of another size or page size holds no data, and is made anew.
+The file is made under a temporary name and renamed once it is complete. A file that is not a swap file
+is never touched; a swap file of another size or page size holds no data, and is made again.
 """
 
 import os
@@ -12,7 +12,7 @@ import sys
 from bramble.remote import atomic, owned
 
 SWAPS, MOUNTS = "/proc/swaps", "/proc/self/mountinfo"
-# Their kernel drivers take what was allocated and never written for swap (swapon(8), NOTES).
+# Their kernel drivers accept allocated, unwritten space as swap (swapon(8), NOTES).
 FILE_SYSTEMS = ("ext4", "xfs")
 PAGE_SIZES = (4096, 16384, 65536)
 SIGNATURE = b"SWAPSPACE2"
@@ -21,29 +21,29 @@ RESERVE_BYTES = 256 * 1024 * 1024
 
 
 def run(*argv):
-    """A command to its end, whatever comes of it."""
+    """Run a command, and return its result even where it fails."""
     return subprocess.run(argv, capture_output=True, text=True)
 
 
 def rows(path):
-    """The lines of a file of /proc, as words."""
+    """Return the lines of a file of /proc, as words."""
     with open(path, encoding="utf-8") as file:
         return [line.split() for line in file]
 
 
 def priority_of(path):
-    """The priority of an active swap, None while it is none."""
+    """Return the priority of an active swap; None where it is not active."""
     return next((int(row[4]) for row in rows(SWAPS)[1:] if row[0] == path), None)
 
 
 def file_system(mount):
-    """The type of the file system that is mounted there, None for none."""
+    """Return the type of the file system that is mounted there; None where none is."""
     found = [row[row.index("-") + 1] for row in rows(MOUNTS) if row[4] == mount]
     return found[-1] if found else None
 
 
 def signed_for(path):
-    """The page size that a swap file was made for, None where the file is no swap file."""
+    """Return the page size that a swap file was made for; None where the file is none."""
     with open(path, "rb") as file:
         for size in PAGE_SIZES:
             file.seek(size - len(SIGNATURE))
@@ -53,7 +53,7 @@ def signed_for(path):
 
 
 def refusal(query):
-    """Why nothing may be done at the place, None when it may."""
+    """Say why the swap file must not be made there; return None where it may."""
     path, mount = query["path"], query["mount"]
     if not path.startswith(f"{mount}/"):
         return (
@@ -79,7 +79,7 @@ def refusal(query):
 
 
 def as_wanted(query):
-    """Whether the file is there, whole, and of this kernel's page size."""
+    """Return whether the file is there, complete, and of this kernel's page size."""
     path = query["path"]
     if not os.path.lexists(path):
         return False
@@ -90,7 +90,7 @@ def as_wanted(query):
 
 
 def make(query):
-    """Make the file where there is room for it; the reason when there is not."""
+    """Make the file where there is room for it; return the reason where there is not."""
     path, size = query["path"], query["size_bytes"]
     folder, temporary = os.path.dirname(path), atomic.beside(path)
     if why := owned.have(folder):
@@ -126,13 +126,13 @@ def make(query):
 
 
 def end(path):
-    """End a file's use as swap; the reason when RAM cannot take what is swapped out there."""
+    """Stop using a file as swap; return the reason where RAM cannot take what is swapped out there."""
     done = run("swapoff", path)
     return f"{path} stays in use: {done.stderr.strip()}" if done.returncode else None
 
 
 def use(query):
-    """Have systemd use the file, now and at every boot; the reason when it is not used then."""
+    """Make systemd use the file, now and at every boot; return the reason where it is not used then."""
     unit, path = query["unit"], query["path"]
     run("systemctl", "daemon-reload")
     done = run("systemctl", "enable", unit)

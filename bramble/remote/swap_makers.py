@@ -1,8 +1,8 @@
-"""What would make zram or swap at the next boot: asked of what a boot runs, not of a list of names.
+"""Find what would make zram or swap at the next boot, by what a boot runs and not by known names.
 
-Looked at are the units that a boot starts, with the scripts that they run (rc.local is one of them),
-lines of cron that a boot runs, and rules of udev that a person wrote. Nothing is judged and nothing is
-changed. A program that is no script is known by its name and its arguments only.
+This looks at the units that a boot starts, with the scripts that they run (rc.local is one of them),
+lines of cron that a boot runs, and udev rules that a person wrote. It judges and changes nothing. A
+binary program is known by its name and its arguments only.
 """
 
 import glob
@@ -10,7 +10,7 @@ import os
 import re
 
 ETC, LIB = "/etc/systemd/system", "/usr/lib/systemd/system"
-# In systemd's order: of units of one name the first counts.
+# In systemd's order of precedence.
 UNITS = (
     *(ETC, "/run/systemd/system", "/run/systemd/generator", "/usr/local/lib/systemd/system"),
     *(LIB, "/run/systemd/generator.late"),
@@ -23,7 +23,7 @@ LIMIT_BYTES = 64 * 1024
 
 
 def read(path):
-    """A small text file's lines without comments, none where it is no such file."""
+    """Return a small text file's lines without comments; none where there is no such file."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             text = file.read(LIMIT_BYTES)
@@ -33,12 +33,12 @@ def read(path):
 
 
 def listed():
-    """What lies in each folder of units."""
+    """Return the names in each folder of units."""
     return {folder: set(os.listdir(folder)) for folder in UNITS if os.path.isdir(folder)}
 
 
 def started(units):
-    """The units that a boot starts."""
+    """Return the units that a boot starts."""
     found = set()
     for folder, names in units.items():
         for name in names:
@@ -52,7 +52,7 @@ def started(units):
 
 
 def fragment(name, units):
-    """The file of a unit, None where it has none, or is masked."""
+    """Return the file of a unit; None where it has none, or is masked."""
     for candidate in (name, re.sub(r"@[^.]*\.", "@.", name)):
         for folder, names in units.items():
             if candidate in names:
@@ -62,7 +62,7 @@ def fragment(name, units):
 
 
 def lines_of(name, path, units):
-    """The lines of a unit and of what is dropped in beside it."""
+    """Return the lines of a unit and of its drop-ins."""
     files = [path]
     for folder, names in units.items():
         if f"{name}.d" in names:
@@ -71,7 +71,7 @@ def lines_of(name, path, units):
 
 
 def script_line(line):
-    """The first line that makes swap, of the scripts that a command line names, with its script."""
+    """Return the first script on a command line that makes swap, with the line that does."""
     for word in re.findall(r"/[\w./@:+-]+", line):
         try:
             with open(word, "rb") as file:
@@ -85,13 +85,13 @@ def script_line(line):
 
 
 def by_command(name, path, line):
-    """What a command line makes, by itself or by a script of its, None for nothing."""
+    """Return what a command line makes, itself or by a script; None for nothing."""
     found = (path, line) if MAKES.search(line) else script_line(line)
     return {"name": name, "path": found[0], "line": found[1][:200]} if found else None
 
 
 def by_unit(name, units):
-    """What a unit that a boot starts makes, None for nothing."""
+    """Return what a unit makes that a boot starts; None for nothing."""
     path = fragment(name, units) if name.endswith((".service", ".swap")) else None
     if path is None:
         return None
@@ -105,7 +105,7 @@ def by_unit(name, units):
 
 
 def look():
-    """Each thing that would make zram or swap at the next boot: its name, the file and its line."""
+    """Return all that would make zram or swap at the next boot: its name, the file and its line."""
     units = listed()
     found = [by_unit(name, units) for name in started(units)]
     for pattern in CRON:

@@ -1,9 +1,9 @@
 """Make a release of llama.cpp the current one, once it has computed on this node.
 
-A program for another processor starts, prints its version and loads a model: it dies at its first
-computation. So llama-bench runs a tiny model, made here of random weights in the common quantized
-types, before the link moves; the release that was current serves on when it fails. What the release
-computes with is read back meanwhile, because options that were asked for are not always used.
+A program for another processor starts, prints its version and loads a model, but is killed at its
+first computation. So llama-bench runs a tiny model, made here of random weights in the common
+quantized types, before the link moves; if that fails, the current release keeps serving. What the
+release computes with is read back meanwhile, because options are not always used.
 """
 
 import json
@@ -22,7 +22,7 @@ TIMEOUT_S = 500
 TELL_TIMEOUT_S = 30
 WIDTH, HEADS, TOKENS = 256, 4, 64
 
-# GGUF's numbers for types: of values, and of tensors with the bytes of a block and its weights.
+# GGUF's numbers of types: of values, and of tensors with the bytes and the weights of a block.
 U32, F32, STRING = 4, 6, 8
 TYPES = {"F32": (0, 4, 1), "Q4_0": (2, 18, 32), "Q8_0": (8, 34, 32), "Q4_K": (12, 144, 256)}
 # How many of a block's first bytes are scales, which random bytes must not be.
@@ -56,20 +56,20 @@ TENSORS = (
 
 
 def string(text):
-    """A string as GGUF has it."""
+    """Encode a string as GGUF does."""
     data = text.encode()
     return struct.pack("<Q", len(data)) + data
 
 
 def value(kind, content):
-    """A value with its type."""
+    """Encode a value with its type."""
     if kind == STRING:
         return struct.pack("<I", kind) + string(content)
     return struct.pack("<I" + ("I" if kind == U32 else "f"), kind, content)
 
 
 def weights(kind, shape, source):
-    """A tensor's bytes: ones for what normalizes, else random weights with small scales."""
+    """Return a tensor's bytes: ones for norms, else random weights with small scales."""
     count = shape[0] * (shape[1] if len(shape) > 1 else 1)
     if kind == "F32":
         return struct.pack(f"<{count}f", *[1.0] * count)
@@ -80,7 +80,7 @@ def weights(kind, shape, source):
 
 
 def write_model(path):
-    """A model of one layer, always the same, that nobody wants to hear."""
+    """Write a model of one layer, always the same, whose output means nothing."""
     source, infos, data = random.Random(1), b"", b""
     for name, kind, shape in TENSORS:
         infos += string(name) + struct.pack("<I", len(shape))
@@ -95,7 +95,7 @@ def write_model(path):
 
 
 def smoke(release):
-    """Why the release does not compute here, None when it does; and what it told meanwhile."""
+    """Say why the release does not compute here, or None; return llama-bench's messages too."""
     with tempfile.TemporaryDirectory() as folder:
         model = os.path.join(folder, "tiny.gguf")
         write_model(model)
@@ -111,7 +111,7 @@ def smoke(release):
 
 
 def run(argv, timeout_s):
-    """Run a program in the plain locale."""
+    """Run a program in the C locale."""
     environment = {**os.environ, "LC_ALL": "C"}
     return subprocess.run(argv, capture_output=True, text=True, timeout=timeout_s, env=environment)
 
@@ -142,7 +142,7 @@ def read_back(release, said):
 
 
 def lacks(record, wants):
-    """What the plan wants and the release did not show; what it does not tell counts as unknown."""
+    """Return what the plan wants and the release did not show; parts without a report are unknown."""
     return [
         f"{name} in {part}"
         for part, names in wants.items()
@@ -153,7 +153,7 @@ def lacks(record, wants):
 
 
 def judged(done):
-    """What llama-bench's end says: None when each of its two tests computed something."""
+    """Say what is wrong with llama-bench's result; return None where both of its tests computed."""
     if done.returncode == -signal.SIGILL:
         return "llama-bench ended with SIGILL: it was compiled for another processor"
     if done.returncode < 0:
@@ -171,7 +171,7 @@ def judged(done):
 
 
 def remedy(release, problem):
-    """What to do where the processor names instructions that its machine does not run."""
+    """Say what to do where the processor announces instructions that the machine does not run."""
     if "SIGILL" not in problem:
         return ""
     with open(os.path.join(release, "manifest.json"), encoding="utf-8") as file:
@@ -185,7 +185,7 @@ def remedy(release, problem):
 
 
 def refusal(path, release, target, wants):
-    """Why the link must not move there, None when it may."""
+    """Say why the link must not move there; return None where it may."""
     if not os.path.isdir(release):
         return f"{target} is not there"
     if os.path.lexists(path) and not os.path.islink(path):
@@ -206,7 +206,7 @@ def refusal(path, release, target, wants):
 
 
 def main(query):
-    """Make `path` a link to `target` by a rename, so that it always points to one or the other."""
+    """Point the link `path` to `target` atomically."""
     path, target = query["path"], query["target"]
     folder = os.path.dirname(path)
     problem = refusal(path, os.path.join(folder, target), target, query["wants"])

@@ -1,17 +1,17 @@
-"""Have systemd do what is asked of units: a fixed order of verbs, ended by the first that fails."""
+"""Run verbs of systemctl on units in a fixed order, until the first that fails."""
 
 import subprocess
 import sys
 
 from bramble.remote import atomic
 
-# What ends comes first, what begins last, and the units' files are read in between.
+# Verbs that stop come first, those that start last, and the reload lies in between.
 BEFORE = ("stop", "disable", "unmask", "mask")
 AFTER = ("enable", "start", "restart")
 
 
 def systemctl(*words):
-    """Run systemctl; False when it fails, after its words were passed on."""
+    """Run systemctl; return False where it fails, after printing its words."""
     done = subprocess.run(["systemctl", *words], capture_output=True, text=True)
     if done.returncode:
         print(f"systemctl {' '.join(words)}: {done.stderr.strip()}", file=sys.stderr)
@@ -19,7 +19,7 @@ def systemctl(*words):
 
 
 def journal(unit):
-    """The unit's last words, for a person who must know why it did not start."""
+    """Return the unit's last messages, for a person who must know why it did not start."""
     words = ["journalctl", "-u", unit, "-n", "15", "--no-pager", "-o", "cat"]
     return subprocess.run(words, capture_output=True, text=True).stdout.strip()
 

@@ -1,4 +1,4 @@
-"""What is asked of a llama-server over HTTP, on the node that it runs on."""
+"""Questions to a llama-server over HTTP, on the node where it runs."""
 
 import statistics
 
@@ -6,16 +6,16 @@ from bramble.remote import local_http
 
 ASK_TIMEOUT_S = 300
 ANSWER_TOKENS, SPEED_TOKENS, SPEED_ROUNDS = 64, 32, 3
-# Whatever a server may answer that is no answer.
+# All that an unusable answer may raise.
 NONSENSE = (OSError, ValueError, LookupError, TypeError, AttributeError)
 
 
 class AnswerError(Exception):
-    """An answer that is not the expected one, in words."""
+    """An answer other than the expected one, in words."""
 
 
 def health(url):
-    """What the server says at /health; "HTTP 200" is well."""
+    """Return the server's answer at /health: "HTTP 200" where it is healthy."""
     try:
         status, _ = local_http.exchange(f"{url}/health", 10)
     except (OSError, ValueError) as error:
@@ -24,12 +24,12 @@ def health(url):
 
 
 def post(url, body):
-    """The JSON that the server answers to JSON."""
+    """Return the JSON that the server answers to JSON."""
     return local_http.post(url, body, ASK_TIMEOUT_S)
 
 
 def golden(url, question, expect):
-    """The answer to the question, decoded greedily; what is not expected raises."""
+    """Return the answer to the question, decoded greedily; raise AnswerError for another one."""
     messages = [{"role": "user", "content": question}]
     body = {"messages": messages, "max_tokens": ANSWER_TOKENS, "temperature": 0}
     answer = post(f"{url}/v1/chat/completions", body)["choices"][0]["message"]["content"].strip()
@@ -40,7 +40,7 @@ def golden(url, question, expect):
 
 
 def speed(url, prompt):
-    """Tokens a second: the median of a few completions of the same length."""
+    """Return tokens per second: the median of a few completions of equal length."""
     body = {
         "prompt": prompt,
         "n_predict": SPEED_TOKENS,

@@ -1,6 +1,6 @@
-"""Whether the clock follows an NTP server: what timedatectl would say, without starting timedated.
+"""Whether the clock follows an NTP server, as timedatectl would report, without starting timedated.
 
-timedated ends when it has been idle for half a minute, so most looks would start it anew.
+timedated ends after half a minute without a request, so most looks would start it again.
 """
 
 import ctypes
@@ -11,7 +11,7 @@ import subprocess
 FOLDERS = ("/etc", "/run", "/usr/local/lib", "/usr/lib")
 LOCALTIME = "/etc/localtime"
 ZONES = "/zoneinfo/"
-# timedated takes a clock whose error may be this large, in microseconds, for one that follows nobody.
+# timedated considers a clock with an error of this many microseconds as not synchronised.
 MAX_ERROR_US = 16_000_000
 MAX_ERROR_AT = 3  # in words of a struct timex, on 64 bits
 RUNNING = ("active", "activating", "reloading")
@@ -29,7 +29,7 @@ def services():
 
 
 def states(names):
-    """Return whether one of the services is there, and whether one runs, in systemd's words."""
+    """Return the services that exist, and those of them that run."""
     if not names:
         return [], []
     words = ["systemctl", "show", "--property", "LoadState,ActiveState", "--", *names]
@@ -43,7 +43,7 @@ def states(names):
 
 
 def synchronised():
-    """Return whether the kernel holds its clock for set; a container may not ask, and sets none."""
+    """Return whether the kernel considers its clock as set; a container may not ask, and sets none."""
     timex = (ctypes.c_long * 64)()
     told = ctypes.CDLL(None, use_errno=True).adjtimex(timex)
     return told >= 0 and timex[MAX_ERROR_AT] < MAX_ERROR_US

@@ -1,11 +1,11 @@
-"""Change how this node lets people in, on trial: what is not confirmed in time is taken back.
+"""Change how this node lets people in, on trial: what is not confirmed in time is reverted.
 
-The old files are kept on disk with a script that puts them back. A timer runs it, and so does the
+The old files are saved on disk with a script that restores them. A timer runs it, and so does the
 next boot, so neither a lost connection nor a power cut in the middle leaves a node that nobody can
 enter. The change stays once it is confirmed, which the deploy does over a new connection.
 
-A trial is on from the instant at which UNDO has its name until it has lost it: the unit is there before
-and goes after. So a power cut finds a whole trial or none.
+A trial lasts from the moment when UNDO gets its name until it loses it: the unit is there before and
+removed after. So a power cut leaves a whole trial or none.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ WantedBy=multi-user.target
 
 
 def run(*argv):
-    """Run a command; its words when it failed, None when it went well."""
+    """Run a command; return its words where it failed, else None."""
     done = subprocess.run(argv, capture_output=True, text=True)
     return (
         None
@@ -50,7 +50,7 @@ def run(*argv):
 
 
 def write(path, text, mode, owner):
-    """Replace a file atomically; a folder that is missing is made for its owner alone."""
+    """Replace a file atomically; create a missing folder for its owner alone."""
     folder, entry = os.path.dirname(path), pwd.getpwnam(owner)
     if not os.path.isdir(folder):
         os.mkdir(folder, 0o700)
@@ -60,7 +60,7 @@ def write(path, text, mode, owner):
 
 
 def changed(path, was_sha256):
-    """Why a file is not the one that was looked at, None when it is (`was_sha256` None: no file)."""
+    """Say why a file is not the one that was looked at, or None (`was_sha256` None: no file)."""
     if not os.path.lexists(path):
         return None if was_sha256 is None else f"{path} is gone since it was seen; run again"
     if not stat.S_ISREG(os.lstat(path).st_mode):
@@ -71,7 +71,7 @@ def changed(path, was_sha256):
 
 
 def arm(paths, undo_after_s):
-    """Keep what stands at `paths`, and have it put back after this time and at the next boot."""
+    """Save the files at `paths`, and schedule their restoration after this time and at the next boot."""
     problem = know_unit()
     if problem:
         return problem
@@ -90,7 +90,7 @@ def arm(paths, undo_after_s):
 
 
 def know_unit():
-    """Have the unit on disk and enabled; without the script it does nothing."""
+    """Write and enable the unit; without the script it does nothing."""
     atomic.write(UNIT_FILE, UNIT_TEXT, 0o644)
     atomic.make_folder(os.path.dirname(WANTED))
     atomic.link(WANTED, UNIT_FILE)
@@ -98,14 +98,14 @@ def know_unit():
 
 
 def forget_unit():
-    """Have no unit any more, where nothing is on trial."""
+    """Remove the unit once nothing is on trial."""
     atomic.remove(WANTED)
     atomic.remove(UNIT_FILE)
     return run("systemctl", "daemon-reload")
 
 
 def script(paths):
-    """What puts back the files that stand at `paths` now; what it cannot put back stays on trial."""
+    """Return a script that restores the current files at `paths`; on a failure the trial goes on."""
     lines = ["failed=0"]
     for number, path in enumerate(paths):
         place, beside = shlex.quote(path), shlex.quote(f"{path}.undo")
@@ -116,7 +116,7 @@ def script(paths):
         lines.append(f"{{ {steps}; }} || failed=1")
     lines += [
         "sync",
-        # At a boot ssh has not been started yet, so that it must not be waited for.
+        # At boot ssh has not been started yet, so the script must not wait for it.
         "systemctl --no-block try-reload-or-restart ssh.service",
         '[ "$failed" = 0 ] || exit 1',
         f"systemctl --no-block stop {TIMER}",
@@ -127,18 +127,18 @@ def script(paths):
 
 
 def take_back():
-    """Put the old files back now; the problem in words when that failed."""
+    """Restore the old files now; return the problem where that failed."""
     if os.path.exists(SCRIPT):
         problem = know_unit() or run("systemctl", "start", UNIT)
         if problem or os.path.exists(UNDO):
             return problem or f"{UNIT} ran and {UNDO} is still there; see `journalctl -u {UNIT}`"
-    # Without its script it was a trial that ended, or one that never began.
+    # Without a script the trial has ended, or never began.
     shutil.rmtree(UNDO, ignore_errors=True)
     return None
 
 
 def locked_out(keys):
-    """Why passwords must stay allowed, None when the account can be entered with a key."""
+    """Say why passwords must stay allowed; return None where a key opens the account."""
     try:
         with open(keys, encoding="utf-8", errors="replace") as file:
             lines = [line.strip() for line in file]
@@ -150,7 +150,7 @@ def locked_out(keys):
 
 
 def begin(query):
-    """Write or remove `files`, have sshd judge them and read them; the problem in words if any."""
+    """Write or remove `files`, have sshd check and reload them; return the problem, or None."""
     if os.path.exists(SCRIPT):
         problem = take_back()
         return problem or "an earlier change was still on trial and was taken back; run again"
@@ -180,7 +180,7 @@ def begin(query):
 
 
 def confirm():
-    """Let the change stay; the problem in words when it was taken back already."""
+    """Keep the change; return the problem where it was reverted already."""
     run("systemctl", "stop", TIMER)
     if not os.path.exists(SCRIPT):
         return "the change was taken back before it could be confirmed; run again"
@@ -192,7 +192,7 @@ def confirm():
 
 
 def main(query):
-    """Begin a trial, or confirm the one under way."""
+    """Begin a trial, or confirm the running one."""
     os.environ["PATH"] = f"/usr/sbin:/sbin:{os.environ['PATH']}"
     try:
         problem = confirm() if query["confirm"] else begin(query)

@@ -1,8 +1,8 @@
 """What holds a Raspberry Pi's clock back while something is measured: a weak supply, or heat.
 
-Bits 0 to 3 of get_throttled (vcgencmd(1)) tell of now, 16 to 19 of any time since the boot. What was
-before a measurement says nothing of it: what counts is what is so while it lasts, and what came to be
-since it began.
+Bits 0 to 3 of get_throttled (vcgencmd(1)) are the present, 16 to 19 any time since the boot. What
+happened before a measurement does not count: only what is set during it, and what was set since it
+began.
 """
 
 import glob
@@ -22,7 +22,7 @@ TIMEOUT_S = 30
 
 
 def read(path):
-    """A small file's text, None where it cannot be read."""
+    """Return a small file's text; None where it cannot be read."""
     try:
         with open(path, encoding="utf-8") as file:
             return file.read().strip()
@@ -31,7 +31,7 @@ def read(path):
 
 
 def vcgencmd(word, pattern):
-    """What a Raspberry Pi's own tool says, None where there is no such tool or it does not know."""
+    """Return what a Raspberry Pi's own tool reports; None without the tool or an answer."""
     program = shutil.which("vcgencmd")
     if program is None:
         return None
@@ -44,7 +44,7 @@ def vcgencmd(word, pattern):
 
 
 def temperature():
-    """The processor's temperature in degrees Celsius, None where nothing tells it."""
+    """Return the processor's temperature in degrees Celsius; None where nothing reports it."""
     said = vcgencmd("measure_temp", r"temp=(-?[\d.]+)")
     if said is not None:
         return float(said)
@@ -53,7 +53,7 @@ def temperature():
 
 
 def bits():
-    """The bits of get_throttled, None where nothing tells them."""
+    """Return the bits of get_throttled; None where nothing reports them."""
     said = vcgencmd("get_throttled", r"throttled=0x([0-9a-fA-F]+)")
     for path in [] if said else glob.glob(FILE):
         said = read(path)
@@ -64,29 +64,29 @@ def bits():
 
 
 def should_tell():
-    """Whether this is a board that tells what holds it back, so that silence is not good news."""
+    """Return whether this board reports throttling, so that silence is not good news."""
     return shutil.which("vcgencmd") is not None or bool(glob.glob(FILE))
 
 
 def words(mask):
-    """What the lowest four bits stand for."""
+    """Return the words for the lowest four bits."""
     return [word for bit, word in enumerate(WORDS) if mask >> bit & 1]
 
 
 def held_back():
-    """What holds the clock back right now, in words; nothing where nothing tells."""
+    """Return what holds the clock back right now, in words; nothing where nothing reports it."""
     return words(bits() or 0)
 
 
 class Watch:
-    """What held the clock back since this began: each look adds to it."""
+    """What held the clock back since this began; each look adds to it."""
 
     def __init__(self):
         self.first = bits()
         self.mask, self.silent = (self.first or 0) & 15, self.first is None
 
     def look(self):
-        """Add what is so now, and what came and went since the beginning."""
+        """Add what is set now, and what was set and cleared since the beginning."""
         found = bits()
         self.silent = self.silent or found is None
         if found is not None:
@@ -108,7 +108,7 @@ class Watching(threading.Thread):
         self.every_s, self.watch, self.over = every_s, Watch(), threading.Event()
 
     def run(self):
-        """Look until the block is over."""
+        """Look until the block ends."""
         while not self.over.wait(self.every_s):
             self.watch.look()
 
@@ -123,7 +123,7 @@ class Watching(threading.Thread):
 
 
 def cool(say, most_s=COOL_S, every_s=2.0):
-    """Wait until the board is cool, for a while at most; a weak supply is nothing to wait for."""
+    """Wait until the board is cool, up to `most_s`; do not wait for a weak supply."""
     began, told = time.monotonic(), None
     while True:
         warm, held = temperature(), held_back()
@@ -138,10 +138,10 @@ def cool(say, most_s=COOL_S, every_s=2.0):
 
 
 def state(warm, held):
-    """How the board is, for people."""
+    """Describe the board's state."""
     return ", ".join([shown(warm), *held])
 
 
 def shown(warm):
-    """A temperature for people."""
+    """Format a temperature."""
     return "an unknown temperature" if warm is None else f"{warm:.0f} °C"

@@ -1,4 +1,4 @@
-"""Replace whole files atomically: at any instant each is the whole old or the whole new one."""
+"""Replace whole files atomically: each is always the whole old or the whole new one."""
 
 import grp
 import os
@@ -10,14 +10,14 @@ from bramble.remote import atomic
 
 
 def replace(path, text, mode, owner, group):
-    """Put `text` at `path`; the file has its final mode and owner before it has its name."""
+    """Write `text` to `path`; the file has its final mode and owner before it gets its name."""
     ids = (pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid)
     atomic.make_folder(os.path.dirname(path))
     atomic.write(path, text, mode, ids)
 
 
 def refusal(path):
-    """Why `path` must not be replaced by a plain file, None when it may."""
+    """Say why `path` must not be replaced by a plain file; return None where it may."""
     try:
         status = os.lstat(path)
     except FileNotFoundError:
@@ -29,7 +29,7 @@ def refusal(path):
 
 
 def main(query):
-    """Replace every file of `query`, after a look that none of them is something else."""
+    """Replace every file of `query`, after checking all of them."""
     refusals = [why for entry in query["files"] if (why := refusal(entry["path"]))]
     for why in refusals:
         print(why, file=sys.stderr)

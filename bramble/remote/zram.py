@@ -1,7 +1,7 @@
-"""Have zram-generator make /dev/zram0 anew as its configuration says, and use it as swap.
+"""Make zram-generator create /dev/zram0 as its configuration says, and use it as swap.
 
-Who else would own zram is not fought but named, and an algorithm that the kernel lacks is refused
-before anything is taken down.
+Another owner of zram is not fought but named, and an algorithm that the kernel lacks is refused before
+anything is changed.
 """
 
 import os
@@ -19,12 +19,12 @@ SWAP_UNIT, SETUP_UNIT = "dev-zram0.swap", "systemd-zram-setup@zram0.service"
 
 
 def run(*argv):
-    """A command to its end, whatever comes of it."""
+    """Run a command, and return its result even where it fails."""
     return subprocess.run(argv, capture_output=True, text=True)
 
 
 def read(path):
-    """A text file's content, empty where there is none."""
+    """Return a text file's content; empty where there is none."""
     try:
         with open(path, encoding="utf-8") as file:
             return file.read()
@@ -33,8 +33,8 @@ def read(path):
 
 
 def other_owner(ours):
-    """Who else owns zram by what is installed, configured and run at a boot, None for nobody."""
-    # The first letter is what somebody wants ("h": held), the second what is so.
+    """Say who else owns zram by what is installed, configured and run at boot; None for nobody."""
+    # The first letter is the desired state ("h": hold), the second the actual one.
     if run("dpkg-query", "-W", "-f", "${db:Status-Abbrev}", "rpi-swap").stdout[1:2] == "i":
         return (
             "the package rpi-swap is installed, which makes zram and swap of its own at every boot. "
@@ -59,7 +59,7 @@ def other_owner(ours):
 
 
 def unusable(algorithm):
-    """Why the kernel's zram cannot be used so, None when it can."""
+    """Say why the kernel's zram cannot be used so; return None where it can."""
     done = run("modprobe", "zram")
     if done.returncode:
         return f"the kernel has no module zram: {done.stderr.strip()}"
@@ -79,12 +79,12 @@ def unusable(algorithm):
 
 
 def active():
-    """Whether the device is swap at this moment."""
+    """Return whether the device is in use as swap."""
     return any(line.split()[0] == DEVICE for line in read(SWAPS).splitlines()[1:])
 
 
 def is_anothers():
-    """Whether the device has a size that zram-generator did not give it."""
+    """Return whether the device has a size that zram-generator did not set."""
     if not active() and read(f"{BLOCK}/disksize").strip() in ("", "0"):
         return False
     return run("systemctl", "show", "-p", "ActiveState", "--value", SETUP_UNIT).stdout.strip() in (
@@ -94,7 +94,7 @@ def is_anothers():
 
 
 def take_down():
-    """End the device's use as swap and its size; the reason when that does not work."""
+    """Stop using the device as swap and reset it; return the reason where that fails."""
     if is_anothers():
         return (
             f"{DEVICE} is in use, and zram-generator did not make it: it is left alone. See `zramctl`, "
@@ -116,7 +116,7 @@ def take_down():
 
 
 def put_up():
-    """Make the device and use it; the reason when it is not swap then."""
+    """Create the device and use it; return the reason where it is not swap then."""
     run("systemctl", "reset-failed", SWAP_UNIT, SETUP_UNIT)
     done = run("systemctl", "start", SWAP_UNIT)
     if done.returncode or not active():
@@ -126,7 +126,7 @@ def put_up():
 
 
 def main(query):
-    """See what may be in the way of `algorithm`, and unless that is all, make the device anew."""
+    """Check what may block `algorithm`, and with `make` create the device again."""
     problem = other_owner(query["ours"]) or unusable(query["algorithm"])
     if problem is None and query["make"]:
         run("systemctl", "daemon-reload")

@@ -7,7 +7,7 @@ from bramble.reference import checks_table
 
 
 def checks_page() -> str:
-    """Every check of every role."""
+    """Return the page of every check of every role."""
     parts = [
         "# Checks\n\n"
         "What the end of every deploy, `bramble verify` and `pytest --hosts=NAME` check. A check\n"
@@ -24,6 +24,6 @@ def checks_page() -> str:
     parts.append(
         "\n## ssh.reachable\n\n"
         "No role's check: `bramble verify` gives this result for a host that could not be looked at,\n"
-        "with the reason: a failure, or unknown where the run ended before it told anything of it.\n"
+        "with the reason: a failure, or unknown where the run ended before it reported anything of it.\n"
     )
     return "".join(parts)

@@ -10,7 +10,7 @@ from bramble.cli import main as command
 
 
 def commands_page() -> str:
-    """The help of every command."""
+    """Return the page of every command's help."""
     found = "".join(
         f"\n## {name}\n\n```text\n{text}\n```\n" for name, text in helps(command, "bramble")
     )
@@ -23,7 +23,7 @@ def commands_page() -> str:
 def helps(
     found: click.Command, name: str, parent: click.Context | None = None
 ) -> Iterator[tuple[str, str]]:
-    """The help texts of a command and of those below it."""
+    """Yield the path and the help text of a command and of those below it."""
     context = click.Context(
         found,
         info_name=name,

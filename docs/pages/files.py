@@ -16,7 +16,7 @@ from bramble.steps import Step
 from bramble.system.parse import Disk
 from docs.pages.written import WRITTEN
 
-# A node to show files of: what has no default is set, and what writes a file only when it is.
+# A node to show files of: settings without a default are set, and those that write files.
 HOST = "pi5-a"
 BOARD = Board(
     model="Raspberry Pi 5 Model B Rev 1.0",
@@ -52,7 +52,7 @@ RELEASE, SHA = "RELEASE", "SHA256"
 
 
 def files_page() -> str:
-    """What every role owns on a node, from the plan of a fresh one."""
+    """Return the page of what every role owns on a node, from the plan of a fresh one."""
     settings = {
         name: model.model_validate(
             NEEDED.get(name, {}), context={"folder": Path("/inventory"), "host": HOST}
@@ -73,7 +73,7 @@ def files_page() -> str:
     ]
     fstab, name = "/etc/fstab", "/dev/disk/by-id/usb-NAME"
     fresh = Snapshot(
-        # With a blank USB disk, so that what is done about one is told.
+        # With a blank USB disk, so that the steps for one are shown.
         disks=(BLANK,),
         files={
             **dict.fromkeys(look_at(HOST, settings, registry.roles())["files"]),
@@ -118,7 +118,7 @@ def _owned(plan: NodePlan, role: registry.AnyRole, fresh: Snapshot) -> Iterator[
 
 
 def _written(step: Step) -> Iterator[Mapping[str, Any]]:
-    """Whole files that a step writes only where a node needs them."""
+    """Yield whole files that a step writes only where a node needs them."""
     if step.program == "write_files":
         yield from step.query["files"]
     if step.program == "apt_source":
@@ -127,7 +127,7 @@ def _written(step: Step) -> Iterator[Mapping[str, Any]]:
 
 
 def _looked_at(settings: Mapping[str, Section]) -> str:
-    """What the one look reads, besides the general facts."""
+    """List what the one look reads, besides the general facts."""
     query = look_at(HOST, settings, registry.roles())
     words = {
         "files": "Files",
@@ -152,7 +152,7 @@ def _names(names: Any) -> str:
 
 
 def _neutral(text: str, plan: NodePlan) -> str:
-    """The page without identities that change with every setting."""
+    """Replace identities that change with every setting."""
     for part in plan.roles.values():
         if isinstance(part.outputs, EngineOutputs):
             text = text.replace(part.outputs.release, RELEASE)

@@ -8,7 +8,7 @@ from bramble.settings import SshSettings
 
 
 def settings_page() -> str:
-    """Every setting of every section."""
+    """Return the page of every setting of every section."""
     parts = [
         "# Settings\n\n"
         "A setting may be given in four places; the later wins: the default below, `settings:` of\n"

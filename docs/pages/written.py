@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 # What the programs of bramble/remote/ write besides whole files of the plan: the query's key that
-# names the path, what is added to it, and what lies there.
+# names the path, a suffix, and what lies there.
 WRITTEN: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "apt_install": (),
     "set_clock": (),

@@ -279,7 +279,7 @@ def test_somebody_who_was_faster_is_waited_for_as_well(monkeypatch):
     monkeypatch.setattr(apt, "WAIT_S", -1)
     answers += [(100, said), (0, "too late")]
     assert apt.run("update") == (100, said), "it ends"
-    assert apt.cause(said).startswith("another apt is at work all the time")
+    assert apt.cause(said).startswith("another apt is running all the time")
 
 
 @pytest.mark.parametrize(
