@@ -43,7 +43,11 @@ def system_info(argv):
         options = ["--offline", "--host", socket, "-m", nothing, "-lv", "4"]
         try:
             done = subprocess.run(
-                [*argv, *options], capture_output=True, text=True, timeout=TELL_TIMEOUT_S
+                [*argv, *options],
+                capture_output=True,
+                text=True,
+                timeout=TELL_TIMEOUT_S,
+                env={**os.environ, "LC_ALL": "C"},
             )
         except (OSError, subprocess.TimeoutExpired):
             return None

@@ -5,11 +5,9 @@ import stat
 import subprocess
 import sys
 
-from bramble.remote import atomic
+from bramble.remote import atomic, swap_file
 
 SWAPS = "/proc/swaps"
-PAGE_SIZES = (4096, 16384, 65536)
-SIGNATURE = b"SWAPSPACE2"
 
 
 def run(*argv):
@@ -25,14 +23,7 @@ def active(path):
 
 def is_swap(path):
     """Return whether a plain file is a swap file, for any page size."""
-    if not stat.S_ISREG(os.lstat(path).st_mode):
-        return False
-    with open(path, "rb") as file:
-        for size in PAGE_SIZES:
-            file.seek(size - len(SIGNATURE))
-            if file.read(len(SIGNATURE)) == SIGNATURE:
-                return True
-    return False
+    return stat.S_ISREG(os.lstat(path).st_mode) and swap_file.signed_for(path) is not None
 
 
 def note(path):

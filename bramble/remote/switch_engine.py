@@ -16,10 +16,9 @@ import subprocess
 import sys
 import tempfile
 
-from bramble.remote import atomic
+from bramble.remote import atomic, build_proof
 
 TIMEOUT_S = 500
-TELL_TIMEOUT_S = 30
 WIDTH, HEADS, TOKENS = 256, 4, 64
 
 # GGUF's numbers of types: of values, and of tensors with the bytes and the weights of a block.
@@ -116,26 +115,10 @@ def run(argv, timeout_s):
     return subprocess.run(argv, capture_output=True, text=True, timeout=timeout_s, env=environment)
 
 
-def system_info(server):
-    """What llama-server tells of its features when it starts, None where it tells nothing.
-
-    It is given a model that is not there and a socket of its own, and ends by itself.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        nothing, socket = os.path.join(folder, "none.gguf"), os.path.join(folder, "own.sock")
-        options = ["--offline", "--host", socket, "-m", nothing, "-lv", "4"]
-        try:
-            done = run([server, *options], TELL_TIMEOUT_S)
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-    line = re.search(r"system_info: (.*)", done.stdout + done.stderr)
-    return dict(re.findall(r"(\w+) = (\w+) \|", line[1].partition("|")[2])) if line else None
-
-
 def read_back(release, said):
-    """What the release computes with here: its features, the kernels and buffers that it chose."""
+    """Return what the release computes with here: its features, and the kernels and buffers in use."""
     return {
-        "system_info": system_info(os.path.join(release, "bin", "llama-server")),
+        "system_info": build_proof.system_info([os.path.join(release, "bin", "llama-server")]),
         "kleidiai": dict(re.findall(r"^kleidiai: primary (\w+) kernel feature (\w+)", said, re.M)),
         "buffers": sorted(set(re.findall(r"(\w+) model buffer size", said))),
     }

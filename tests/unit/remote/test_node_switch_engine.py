@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import gguf
 import pytest
 
-from bramble.remote import switch_engine
+from bramble.remote import build_proof, switch_engine
 
 BENCH = (
     '#!/bin/sh\nlast=$2\ntest -s "$last" || exit 9\necho \'[{"avg_ts": 40.5}, {"avg_ts": 9.1}]\'\n'
@@ -227,7 +227,7 @@ def test_a_release_that_lacks_what_is_planned_leaves_the_old_one_current(
 def test_a_server_that_does_not_tell_is_recorded_as_one_and_not_refused(
     current, monkeypatch, script
 ):
-    monkeypatch.setattr(switch_engine, "TELL_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(build_proof, "TELL_TIMEOUT_S", 0.2)
     (current.parent / "releases" / "two" / "bin" / "llama-server").write_text(
         f"#!/bin/sh\n{script}\n"
     )
