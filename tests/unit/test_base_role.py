@@ -4,7 +4,14 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from good_node import (
+from pydantic import ValidationError
+
+from bramble import registry
+from bramble.roles.base import access, checks, clock, cloud, hosts
+from bramble.snapshot import Login, Output, Snapshot, Unknown
+from tests.unit.good_node import good_look, node_plan, settings
+from tests.unit.looks import in_container, plain, with_command, with_file, with_unit_named
+from tests.unit.roles.base.good import (
     CLOCK_STATE,
     CLOUD_INSTANCE,
     CLOUD_SETTINGS,
@@ -12,20 +19,7 @@ from good_node import (
     KEYS,
     SSHD_PROCESS,
     UPGRADES_TIMER,
-    good_look,
-    in_container,
-    node_plan,
-    plain,
-    settings,
-    with_command,
-    with_file,
-    with_unit_named,
 )
-from pydantic import ValidationError
-
-from bramble import registry
-from bramble.roles.base import access, checks, clock, cloud, hosts
-from bramble.snapshot import Login, Output, Snapshot, Unknown
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)

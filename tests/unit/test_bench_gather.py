@@ -4,12 +4,14 @@ import json
 from dataclasses import replace
 
 import pytest
-from good_node import PI5, SMOKE, good_look, node_plan, plain, with_command, with_file
 
 from bramble.bench import gather
 from bramble.bench.result import Seen
 from bramble.snapshot import Output, Unit, Unknown
 from bramble.system import container
+from tests.unit.good_node import PI5, good_look, node_plan
+from tests.unit.looks import plain, with_command, with_file
+from tests.unit.roles.engine.good import SMOKE
 
 QUERY = {"threads": 4, "ubatch_tokens": 128, "prompt_tokens": 128, "answer_tokens": 32}
 RUN = {"variant": "x", "round": 1, "prompt_tps": 15.0, "answer_tps": 6.0, "hottest_c": 60.0}

@@ -3,13 +3,14 @@
 from dataclasses import replace
 
 import pytest
-from good_node import good_look, node_plan, recorded, recorded_look
 
 from bramble import snapshot
 from bramble.board import Board, board, refusals
 from bramble.snapshot import Boot, DeviceTree, Snapshot, Unknown
 from bramble.system import parse
 from bramble.system.parse import Mount
+from tests.unit.good_node import good_look, node_plan
+from tests.unit.looks import recorded, recorded_look
 
 # Revision codes of the documentation (revision-codes.adoc), by the kind that each means.
 REVISIONS = {

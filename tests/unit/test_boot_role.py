@@ -4,25 +4,15 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from good_node import (
-    CMDLINE,
-    CONFIG,
-    EEPROM,
-    PI5,
-    good_look,
-    node_plan,
-    plain,
-    settings,
-    with_boot,
-    with_command,
-    with_file,
-)
 from pydantic import ValidationError
 
 from bramble import registry
 from bramble.checks import run_all
 from bramble.roles.boot import checks
 from bramble.snapshot import Output, Snapshot, Unknown
+from tests.unit.good_node import PI5, good_look, node_plan, settings
+from tests.unit.looks import plain, with_boot, with_command, with_file
+from tests.unit.roles.boot.good import CMDLINE, CONFIG, EEPROM
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)

@@ -1,11 +1,11 @@
 """Editing and reading a kernel command line: one line, its order kept, the last word counts."""
 
 import pytest
-from good_node import recorded
 from hypothesis import given
 from hypothesis import strategies as some
 
 from bramble.roles.boot.cmdline import Desired, edited, is_one_line, missing, tokens
+from tests.unit.looks import recorded
 
 FRESH = (
     "console=serial0,115200 console=tty1 root=PARTUUID=4e639091-02 rootfstype=ext4 "

@@ -1,10 +1,11 @@
 """Whether a node is a container, by systemd's own word."""
 
 import pytest
-from good_node import DETECT, good_look, in_container, node_plan, with_command
 
 from bramble.snapshot import Output, Snapshot, Unknown
 from bramble.system.container import container
+from tests.unit.good_node import good_look, node_plan
+from tests.unit.looks import DETECT, in_container, with_command
 
 GOOD = good_look(node_plan())
 

@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 
 import pytest
-from good_node import A76, PI5, SMOKE, link, node_plan, plain, recorded
 from pydantic import ValidationError
 
 from bramble.board import SUPPORTED_CODENAMES, Board
@@ -18,6 +17,9 @@ from bramble.roles.engine.settings import RENAMED, Settings
 from bramble.roles.engine.whole import HOME
 from bramble.snapshot import Snapshot
 from bramble.system import parse
+from tests.unit.good_node import A76, PI5, node_plan
+from tests.unit.looks import link, plain, recorded
+from tests.unit.roles.engine.good import SMOKE
 
 PI4 = replace(PI5, kind="pi4", cpu_part="0xd08", cpu_features=frozenset(["fp", "asimd", "crc32"]))
 OTHER_ARM = replace(PI5, kind="other", cpu_part="0xd03")

@@ -17,7 +17,8 @@ from bramble.plan import make
 from bramble.prepared import Prepared
 from bramble.snapshot import FileState
 from tests.shapes.models import all_shapes
-from tests.unit.good_node import PI5, good_look, node_plan, plain, settings
+from tests.unit.good_node import PI5, good_look, node_plan, settings
+from tests.unit.looks import plain
 from tests.unit.remote.scripted_server import serving
 
 SHAPE = all_shapes()["qwen2.5-3b-q8_0"].header()

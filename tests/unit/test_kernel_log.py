@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from good_node import card, disk, good_look, link, node_plan, with_command, with_disks, with_file
 
 from bramble.roles.storage import kernel_log
 from bramble.snapshot import Output, Unknown
+from tests.unit.good_node import good_look, node_plan
+from tests.unit.looks import card, disk, link, with_command, with_disks, with_file
 
 PLAN = node_plan()
 NVME = disk(

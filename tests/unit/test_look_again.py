@@ -4,7 +4,6 @@ import time
 from dataclasses import replace
 from types import SimpleNamespace
 
-import good_node
 import pytest
 
 from bramble import registry
@@ -13,6 +12,7 @@ from bramble.pyinfra.boundary import Problem
 from bramble.roles.serving.wanted import ServingPlan
 from bramble.snapshot import Snapshot, Unknown
 from bramble.steps import Step
+from tests.unit import good_node
 
 SETTINGS = good_node.settings()
 PLAN = good_node.node_plan()

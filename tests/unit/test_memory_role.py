@@ -3,21 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-import good_memory
 import pytest
-from good_memory import DPHYS, FILE, NOT_FOUND, PATH, SWAP_UNIT, ZRAM, ZRAMSWAP
-from good_node import (
-    FOLDER,
-    PI5,
-    good_look,
-    in_container,
-    node_plan,
-    plain,
-    settings,
-    with_file,
-    with_unit_named,
-)
-from memory_faults import ENABLED, no_ssd, unit
 from pydantic import ValidationError
 
 from bramble import registry
@@ -25,6 +11,11 @@ from bramble.roles.memory import seen
 from bramble.roles.memory.wanted import unit_of
 from bramble.snapshot import Snapshot, Unit, Unknown
 from bramble.system.parse import Swap, SwapMaker
+from tests.unit.good_node import PI5, good_look, node_plan, settings
+from tests.unit.looks import FOLDER, in_container, plain, with_file, with_unit_named
+from tests.unit.roles.memory import good as good_memory
+from tests.unit.roles.memory.faults import ENABLED, no_ssd, unit
+from tests.unit.roles.memory.good import DPHYS, FILE, NOT_FOUND, PATH, SWAP_UNIT, ZRAM, ZRAMSWAP
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)

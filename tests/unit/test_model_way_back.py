@@ -14,7 +14,8 @@ from bramble.plan import Inputs, make
 from bramble.prepared import Prepared
 from bramble.pyinfra import upgrade
 from bramble.roles.model import plan as model
-from tests.unit.good_node import PI5, ROLES, good_look, node_plan, plain, settings
+from tests.unit.good_node import PI5, ROLES, good_look, node_plan, settings
+from tests.unit.looks import plain
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)

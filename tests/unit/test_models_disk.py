@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 import pytest
-from good_node import FOLDER, good_look, link, node_plan, with_file, with_process
 
 from bramble import registry
 from bramble.snapshot import Unknown
 from bramble.steps import Step
 from bramble.system.parse import Mount
+from tests.unit.good_node import good_look, node_plan
+from tests.unit.looks import FOLDER, link, with_file
+from tests.unit.roles.serving.good import with_process
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)

@@ -3,19 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from good_node import (
-    ROLES,
-    good_look,
-    link,
-    node_plan,
-    plain,
-    with_command,
-    with_file,
-    with_unit_named,
-)
 
 from bramble import registry
 from bramble.snapshot import FileState, Output, Unit
+from tests.unit.good_node import ROLES, good_look, node_plan
+from tests.unit.looks import link, plain, with_command, with_file, with_unit_named
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)

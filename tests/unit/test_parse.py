@@ -4,11 +4,11 @@ import json
 from contextlib import suppress
 
 import pytest
-from good_node import recorded
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from bramble.system import parse
+from tests.unit.looks import recorded
 
 CONTAINER = "container-bookworm-amd64"
 

@@ -4,20 +4,6 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from good_node import (
-    CMDLINE,
-    CONFIG,
-    GOVERNOR_UNIT,
-    PI5,
-    SHOW,
-    good_look,
-    node_plan,
-    settings,
-    with_boot,
-    with_command,
-    with_file,
-    with_unit_named,
-)
 from pydantic import ValidationError
 
 from bramble import registry
@@ -25,6 +11,11 @@ from bramble.roles.power import checks
 from bramble.snapshot import Output, Snapshot
 from bramble.system.config_txt import BEGIN, END
 from bramble.system.vitals import GET_THROTTLED, MEASURE_TEMP, TEMP_FILE
+from tests.unit.good_node import PI5, good_look, node_plan, settings
+from tests.unit.looks import with_boot, with_command, with_file, with_unit_named
+from tests.unit.roles.boot.good import CMDLINE, CONFIG
+from tests.unit.roles.power.good import GOVERNOR_UNIT
+from tests.unit.roles.watchdog.good import SHOW
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)

@@ -4,7 +4,6 @@ import inspect
 from dataclasses import dataclass, replace
 
 import pytest
-from good_node import PI5, ROLES, node_plan, settings
 
 from bramble import registry
 from bramble.inventory import InventoryError
@@ -12,6 +11,7 @@ from bramble.llama.outputs import EngineOutputs, ServingOutputs
 from bramble.plan import Inputs, Outputs, make
 from bramble.registry import in_order
 from bramble.roles.storage.outputs import StorageOutputs
+from tests.unit.good_node import PI5, ROLES, node_plan, settings
 
 
 @dataclass(frozen=True, kw_only=True)

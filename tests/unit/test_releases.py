@@ -5,7 +5,6 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from good_node import ROLES, good_look, link, node_plan, plain, settings, with_process
 
 from bramble.fleet import load
 from bramble.inventory import InventoryError
@@ -19,6 +18,9 @@ from bramble.roles.engine.whole import HOME
 from bramble.roles.serving import checks
 from bramble.roles.serving import plan as serving
 from bramble.snapshot import Unknown
+from tests.unit.good_node import ROLES, good_look, node_plan, settings
+from tests.unit.looks import link, plain
+from tests.unit.roles.serving.good import with_process
 
 PLAN = node_plan()
 ENGINE = PLAN.roles["engine"]

@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from good_node import UNIT, good_look, node_plan
 
 from bramble.roles.serving import sandbox
 from bramble.roles.serving.wanted import UNIT_FILE
+from tests.unit.good_node import good_look, node_plan
+from tests.unit.roles.serving.good import UNIT
 
 PLANS = {host: node_plan(serving={"host": host}) for host in ("127.0.0.1", "0.0.0.0")}
 SETTINGS = sorted(sandbox.directives(PLANS["127.0.0.1"].roles["serving"].unit_text))

@@ -5,7 +5,6 @@ import json
 from dataclasses import fields
 
 import pytest
-from good_node import recorded, recorded_look
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
@@ -13,6 +12,7 @@ from bramble import snapshot
 from bramble.llama.releases import built_sha256
 from bramble.snapshot import Answer, Output, Snapshot, Unknown
 from bramble.system import parse
+from tests.unit.looks import recorded, recorded_look
 
 # The parts of a look, and the field of the snapshot that each becomes.
 PARTS = {

@@ -5,33 +5,25 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from good_node import (
-    ADDRESSES,
-    GOVERNOR,
-    GOVERNOR_UNIT,
-    ROLES,
-    ROUTE,
-    SHOW,
-    UNIT,
-    WATCHDOG,
-    good_look,
-    in_container,
-    link,
-    node_plan,
-    plain,
-    settings,
-    with_answer,
-    with_command,
-    with_file,
-    with_process,
-    with_unit,
-    with_unit_named,
-)
 
 from bramble import registry
 from bramble.plan import File, NodePlan, RolePlan, look_at
 from bramble.snapshot import Answer, FileState, Output, Snapshot, Unknown
 from bramble.steps import Step, Upload, as_dict, install_packages, unit_name, write_files
+from tests.unit.good_node import ROLES, good_look, node_plan, settings
+from tests.unit.looks import (
+    in_container,
+    link,
+    plain,
+    with_answer,
+    with_command,
+    with_file,
+    with_unit_named,
+)
+from tests.unit.roles.model.good import ADDRESSES, ROUTE
+from tests.unit.roles.power.good import GOVERNOR, GOVERNOR_UNIT
+from tests.unit.roles.serving.good import UNIT, with_process, with_unit
+from tests.unit.roles.watchdog.good import SHOW, WATCHDOG
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)

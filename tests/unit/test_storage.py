@@ -3,25 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from good_node import (
-    FSTAB,
-    GOVERNOR_UNIT,
-    OURS,
-    SSD,
-    SSD_LINES,
-    SSD_LINK,
-    SSD_UNIT,
-    SSD_UUID,
-    disk,
-    good_look,
-    in_container,
-    link,
-    node_plan,
-    plain,
-    with_disks,
-    with_file,
-    with_unit_named,
-)
 from pydantic import ValidationError
 
 from bramble.roles.storage import disks, naming, usb
@@ -29,6 +10,10 @@ from bramble.roles.storage import plan as storage
 from bramble.roles.storage.settings import Ssd
 from bramble.snapshot import Snapshot, Unknown
 from bramble.system.parse import Mount
+from tests.unit.good_node import good_look, node_plan
+from tests.unit.looks import disk, in_container, link, plain, with_disks, with_file, with_unit_named
+from tests.unit.roles.power.good import GOVERNOR_UNIT
+from tests.unit.roles.storage.good import FSTAB, OURS, SSD, SSD_LINES, SSD_LINK, SSD_UNIT, SSD_UUID
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)

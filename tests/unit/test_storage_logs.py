@@ -3,8 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from good_logs import IN_MEMORY, MEMORY, UNIT, remounted, without
-from good_node import good_look, node_plan, plain, with_command, with_unit_named
 from pydantic import ValidationError
 
 from bramble.plan import together
@@ -12,6 +10,9 @@ from bramble.roles.storage import journal, log2ram, logs
 from bramble.roles.storage.settings import Settings
 from bramble.snapshot import Output, Snapshot, Unknown
 from bramble.system.parse import Disk, Mount
+from tests.unit.good_node import good_look, node_plan
+from tests.unit.looks import plain, with_command, with_unit_named, without
+from tests.unit.roles.storage.logs import IN_MEMORY, MEMORY, UNIT, remounted
 
 PLAN = node_plan()
 GOOD = good_look(PLAN)
@@ -210,7 +211,7 @@ def test_a_bare_node_gets_the_repository_before_the_package_and_the_room_is_seen
 
 
 def test_debian_needs_no_repository_from_trixie_on():
-    from good_node import PI5
+    from tests.unit.good_node import PI5
 
     trixie = node_plan(replace(PI5, codename="trixie"), storage={"log2ram": "on"})
     found = {step.name: step.why for step in logs.steps(trixie.roles["storage"].logs, BARE)}

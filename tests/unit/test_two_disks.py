@@ -5,7 +5,6 @@ import uuid
 from dataclasses import replace
 
 import pytest
-from good_node import DETECT, node_plan
 from two_disks import SIZE, TwoDisks, needs_root
 
 from bramble import snapshot
@@ -14,6 +13,8 @@ from bramble.remote import answer
 from bramble.roles.storage import plan as storage
 from bramble.roles.storage.disks import uuid_of
 from bramble.snapshot import Output
+from tests.unit.good_node import node_plan
+from tests.unit.looks import DETECT
 
 pytestmark = needs_root
 

@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from good_node import good_look, node_plan, plain, recorded, with_command, with_file
 
 from bramble.snapshot import Output, Unknown
 from bramble.system import vitals
 from bramble.system.vitals import Throttled, decoded
+from tests.unit.good_node import good_look, node_plan
+from tests.unit.looks import plain, recorded, with_command, with_file
 
 GOOD = good_look(node_plan())
 NO_DEVICE = Output(255, recorded("vcgencmd-no-device.pi-bookworm-arm64.txt"))

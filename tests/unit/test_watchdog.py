@@ -1,22 +1,14 @@
 """The watchdog's times: which are safe, what systemd says of them, and what the device says."""
 
 import pytest
-from good_node import (
-    SHOW,
-    WATCHDOG,
-    good_look,
-    in_container,
-    node_plan,
-    plain,
-    recorded,
-    with_command,
-    with_file,
-)
 from pydantic import ValidationError
 
 from bramble.roles.watchdog import plan as watchdog
 from bramble.roles.watchdog.settings import Settings
 from bramble.snapshot import FileState, Output, Unknown
+from tests.unit.good_node import good_look, node_plan
+from tests.unit.looks import in_container, plain, recorded, with_command, with_file
+from tests.unit.roles.watchdog.good import SHOW, WATCHDOG
 
 GOOD = good_look(node_plan())
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from good_node import plain
-
 from bramble.plan import NodePlan
 from bramble.roles.storage import journal, log2ram
-from bramble.snapshot import FileState, Output, Snapshot, Unit
+from bramble.snapshot import FileState, Output, Snapshot
 from bramble.system.parse import Mount
+from tests.unit.looks import plain, unit
 
 UNIT = "log2ram.service"
 IN_MEMORY = "/run/log/journal/0123456789abcdef0123456789abcdef"
@@ -48,35 +47,27 @@ Pinned packages:
 """
 
 
-def with_logs(look: Snapshot, plan: NodePlan) -> Snapshot:
-    """The look with all that the plan wants of logs."""
+def look(plan: NodePlan) -> Snapshot:
+    """What the plan left on a node of all that it wants of logs."""
     desired = plan.roles["storage"].logs.log2ram
     owned = [*desired.files, *(desired.repository.files if desired.repository else ())]
     files = {file.path: plain(file.text) for file in owned}
     if desired.repository:
         files[desired.repository.keyring] = plain("")
     files[IN_MEMORY] = FileState("directory", 0o2755, "root", "systemd-journal", 60, 1)
-    commands = {
-        journal.CONFIG: Output(0, CONFIG),
-        journal.SAID: Output(0, SAID),
-        USAGE: Output(0, "Archived and active journals take up 24.0M in the file system.\n"),
-        log2ram.POLICY: Output(0, POLICY),
-    }
-    unit = Unit("loaded", "active", "exited", "enabled", False, 0, "success", None)
-    return replace(
-        look,
-        files={**look.files, **files},
-        commands={**look.commands, **commands},
-        units={**look.units, UNIT: unit},
-        packages={**look.packages, "log2ram": "1.7.2", "rsync": "3.2.7-1", "rsyslog": None},
-        mounts=(*look.mounts, ON_DISK, MEMORY),
-        free_bytes={**look.free_bytes, "/var/log": 100 << 20},
+    return Snapshot(
+        files=files,
+        commands={
+            journal.CONFIG: Output(0, CONFIG),
+            journal.SAID: Output(0, SAID),
+            USAGE: Output(0, "Archived and active journals take up 24.0M in the file system.\n"),
+            log2ram.POLICY: Output(0, POLICY),
+        },
+        units={UNIT: unit("exited")},
+        packages={"log2ram": "1.7.2", "rsync": "3.2.7-1", "rsyslog": None},
+        mounts=(ON_DISK, MEMORY),
+        free_bytes={"/var/log": 100 << 20},
     )
-
-
-def without(look: Snapshot, *paths: str) -> Snapshot:
-    """The same look with nothing at these paths."""
-    return replace(look, files={**look.files, **dict.fromkeys(paths)})
 
 
 def remounted(look: Snapshot, *on_top: Mount) -> Snapshot:

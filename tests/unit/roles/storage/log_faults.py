@@ -1,8 +1,13 @@
-"""Planted faults, blind spots and what does not apply, for the checks of logs."""
+"""What spoils what storage proves of logs, what hides it from a look, and where no check applies."""
 
 from dataclasses import replace
 
-from good_logs import (
+from bramble.roles.storage import journal, log2ram
+from bramble.snapshot import Output, Snapshot
+from bramble.system.parse import Mount
+from tests.unit.good_node import PI5, node_plan
+from tests.unit.looks import WHY, with_command, without
+from tests.unit.roles.storage.logs import (
     CONFIG,
     IN_MEMORY,
     MEMORY,
@@ -11,17 +16,9 @@ from good_logs import (
     URL,
     USAGE,
     remounted,
-    without,
 )
-from good_node import PI5, good_look, node_plan, with_command
+from tests.unit.spoiled import GOOD, NO_FILES, Cases, Exceptions, Node
 
-from bramble.roles.storage import journal, log2ram
-from bramble.snapshot import Output, Snapshot, Unknown
-from bramble.system.parse import Mount
-
-PLAN = node_plan()
-GOOD = good_look(PLAN)
-WHY = Unknown("permission denied")
 AUTO = node_plan(storage={"log2ram": "auto"})
 OFF = node_plan(storage={"log2ram": "off"})
 TRIXIE = node_plan(replace(PI5, codename="trixie"))
@@ -37,24 +34,23 @@ def policy(old: str, new: str) -> Snapshot:
     return said(log2ram.POLICY, POLICY.replace(old, new))
 
 
-NO_FILES = replace(GOOD, files=WHY)
 NO_COMMANDS = replace(GOOD, commands=WHY)
 NO_MOUNTS = replace(GOOD, mounts=WHY)
 SMALL = replace(MEMORY, options=("rw", "size=40960k"))
 
-FAULTS: dict[str, dict[str, Snapshot]] = {
-    "storage.journal_is_where_planned": {
+FAULTS: Cases = {
+    "journal_is_where_planned": {
         "on the card": without(GOOD, IN_MEMORY),
         "on the card from the next boot on": said(journal.CONFIG, f"{CONFIG}Storage=persistent\n"),
         "nothing configured": said(journal.CONFIG, "[Journal]\n#Storage=volatile\n"),
     },
-    "storage.journal_keeps_to_its_cap": {
+    "journal_keeps_to_its_cap": {
         "too large": said(USAGE, "Archived and active journals take up 1.2G in the file system.\n"),
         "another cap in force": said(journal.SAID, SAID.replace("67108864", "506474496")),
         "another cap from the next boot on": said(journal.CONFIG, f"{CONFIG}RuntimeMaxUse=1G\n"),
         "no cap": said(journal.CONFIG, "[Journal]\nStorage=volatile\n"),
     },
-    "storage.logs_are_in_memory": {
+    "logs_are_in_memory": {
         "on the card": remounted(GOOD),
         "another size": remounted(GOOD, SMALL),
         "something else on top": remounted(
@@ -64,14 +60,14 @@ FAULTS: dict[str, dict[str, Snapshot]] = {
             GOOD, replace(MEMORY, source="tmpfs")
         ),
     },
-    "storage.logs_have_room": {
+    "logs_have_room": {
         "nearly full": replace(GOOD, free_bytes={**GOOD.free_bytes, "/var/log": 25 << 20}),
         "full": replace(GOOD, free_bytes={**GOOD.free_bytes, "/var/log": 0}),
     },
-    "storage.logs_take_no_zram": {
+    "logs_take_no_zram": {
         "zram0": remounted(GOOD, Mount("/var/log", "ext4", "/dev/zram0", ("rw",))),
     },
-    "storage.repository_gives_log2ram_only": {
+    "repository_gives_log2ram_only": {
         "no pin": policy("  -1 http://packages", " 500 http://packages"),
         "a weak pin": policy("  -1 http://packages", " 100 http://packages"),
         "no repository": policy(URL, "http://example.org/debian"),
@@ -79,27 +75,27 @@ FAULTS: dict[str, dict[str, Snapshot]] = {
     },
 }
 
-BLIND: dict[str, dict[str, Snapshot]] = {
-    "storage.journal_is_where_planned": {
+BLIND: Cases = {
+    "journal_is_where_planned": {
         "no files": NO_FILES,
         "no commands": NO_COMMANDS,
         "no configuration": with_command(GOOD, journal.CONFIG, WHY),
         "a systemd-analyze that failed": said(journal.CONFIG, WHY.why, code=1),
     },
-    "storage.journal_keeps_to_its_cap": {
+    "journal_keeps_to_its_cap": {
         "no commands": NO_COMMANDS,
         "no configuration": with_command(GOOD, journal.CONFIG, WHY),
         "no word of journald's": with_command(GOOD, journal.SAID, WHY),
         "no usage": with_command(GOOD, USAGE, WHY),
         "a journalctl that failed": said(USAGE, WHY.why, code=1),
     },
-    "storage.logs_are_in_memory": {"no mounts": NO_MOUNTS},
-    "storage.logs_have_room": {
+    "logs_are_in_memory": {"no mounts": NO_MOUNTS},
+    "logs_have_room": {
         "no mounts": NO_MOUNTS,
         "no free space": replace(GOOD, free_bytes=WHY),
     },
-    "storage.logs_take_no_zram": {"no mounts": NO_MOUNTS},
-    "storage.repository_gives_log2ram_only": {
+    "logs_take_no_zram": {"no mounts": NO_MOUNTS},
+    "repository_gives_log2ram_only": {
         "no commands": NO_COMMANDS,
         "no policy": with_command(GOOD, log2ram.POLICY, WHY),
         "an apt-cache that failed": said(log2ram.POLICY, WHY.why, code=100),
@@ -107,17 +103,13 @@ BLIND: dict[str, dict[str, Snapshot]] = {
 }
 
 NOTHING = "no log would wear the card: the journal is volatile, there is no rsyslog"
-SKIPPED = {
-    name: (
-        (GOOD, AUTO, NOTHING),
-        (GOOD, OFF, "storage.log2ram is off"),
-    )
-    for name in (
-        "storage.logs_are_in_memory",
-        "storage.logs_have_room",
-        "storage.logs_take_no_zram",
-        "storage.repository_gives_log2ram_only",
-    )
+WITHOUT = (
+    (Node(GOOD, plan=AUTO), NOTHING),
+    (Node(GOOD, plan=OFF), "storage.log2ram is off"),
+)
+SKIPPED: Exceptions = {
+    "logs_are_in_memory": WITHOUT,
+    "logs_have_room": (*WITHOUT, (remounted(GOOD), "not in log2ram's memory")),
+    "logs_take_no_zram": WITHOUT,
+    "repository_gives_log2ram_only": (*WITHOUT, (Node(GOOD, plan=TRIXIE), "Debian's own log2ram")),
 }
-SKIPPED["storage.logs_have_room"] += ((remounted(GOOD), PLAN, "not in log2ram's memory"),)
-SKIPPED["storage.repository_gives_log2ram_only"] += ((GOOD, TRIXIE, "Debian's own log2ram"),)

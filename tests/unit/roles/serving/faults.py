@@ -1,0 +1,295 @@
+"""What spoils what serving proves, what hides it from a look, and where its checks do not apply."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from bramble.snapshot import Answer, FileState, Snapshot
+from bramble.system.parse import Socket
+from bramble.system.process import Program
+from tests.unit.good_node import PI5, good_look, node_plan
+from tests.unit.looks import WHY, link, plain, with_answer, with_file
+from tests.unit.roles.serving.good import GATE, STRAY, UNIT, with_process, with_unit
+from tests.unit.spoiled import GOOD, NO_FILES, PLAN, RIGHT_ANSWER, Cases, Exceptions, Node, edited
+
+ENGINE = PLAN.roles["engine"]
+MODEL = PLAN.roles["model"]
+SERVING = PLAN.roles["serving"]
+UNIT_FILE = "/etc/systemd/system/llama-server.service"
+MODEL_FILE = Path(MODEL.path).name
+PASSED = json.loads(GOOD.file(GATE).text)
+PROPS = f"{SERVING.url}/props"
+HEALTH = f"{SERVING.url}/health"
+
+
+def started(before: str, after: str) -> Snapshot:
+    """A good look but for some words of the process' arguments."""
+    argv = " ".join(GOOD.process(UNIT).argv)
+    assert before in argv
+    return with_process(GOOD, argv=tuple(argv.replace(before, after).split()))
+
+
+def with_variable(name: str) -> Snapshot:
+    """A good look but for a variable in the process' environment."""
+    return with_process(GOOD, variables=(*GOOD.process(UNIT).variables, name))
+
+
+def with_properties(**changes: str) -> Snapshot:
+    """A good look but for what systemd has of the unit in memory."""
+    return with_unit(GOOD, properties={**GOOD.unit(UNIT).properties, **changes})
+
+
+def with_status(**changes: str) -> Snapshot:
+    """A good look but for what the kernel says of the process."""
+    return with_process(GOOD, status={**GOOD.process(UNIT).status, **changes})
+
+
+def without_mount(target: str) -> Snapshot:
+    """A good look but for a place that the process is kept from."""
+    mounts = GOOD.process(UNIT).mounts
+    assert any(mount.target == target for mount in mounts)
+    return with_process(GOOD, mounts=tuple(m for m in mounts if m.target != target))
+
+
+def answering(**answer: object) -> Node:
+    return Node(GOOD, RIGHT_ANSWER | answer)
+
+
+def available(mib: int) -> Snapshot:
+    """A good look but for the memory that is available."""
+    return replace(GOOD, memory_kib={**GOOD.memory_kib, "MemAvailable": mib * 1024})
+
+
+DEMO = {
+    "name": "demo",
+    "url": None,
+    "path": str(Path(__file__).parents[4] / "models" / "bramble-demo-q8_0.gguf"),
+}
+KNOWN = node_plan(model=DEMO)
+TINY = replace(PI5, memory_mib=360)
+SMALL, WARNED = node_plan(TINY, model=DEMO), node_plan(TINY, model={**DEMO, "fit": "warn"})
+
+
+def slot_context(tokens: object) -> Answer:
+    """What /props says of a slot."""
+    return Answer(200, json.dumps({"default_generation_settings": {"n_ctx": tokens}}))
+
+
+def of_size(size: int) -> FileState:
+    """A model's file, which is never read."""
+    return replace(plain(""), size_bytes=size, sha256=None, text=None)
+
+
+FAULTS: Cases = {
+    "model_fits": {
+        "by its file's size": with_file(GOOD, MODEL.path, of_size(9 * 10**9)),
+        "by its dimensions": Node(GOOD, plan=SMALL),
+    },
+    "context_is_as_planned": {
+        "capped": with_answer(GOOD, PROPS, slot_context(512)),
+        "shared": Node(GOOD, plan=node_plan(serving={"ctx_tokens": 8192, "slots": 2})),
+        "no JSON": with_answer(GOOD, PROPS, Answer(200, "<html>")),
+        "JSON of another form": with_answer(GOOD, PROPS, Answer(200, "[]")),
+        "no number": with_answer(GOOD, PROPS, slot_context("2048")),
+    },
+    "memory_is_enough": {
+        "too little": available(900),
+        "known dimensions": Node(
+            replace(good_look(KNOWN), memory_kib={"MemAvailable": 0}), plan=KNOWN
+        ),
+        "room for the weights but not for the context": with_unit(available(1000), process=None),
+    },
+    "unit_is_active": {
+        "stopped": with_unit(GOOD, active="inactive", sub="dead", process=None),
+        "failed": with_unit(GOOD, active="failed", sub="failed", process=None),
+        "restarting": with_unit(GOOD, active="activating", sub="auto-restart", process=None),
+        "over": with_unit(GOOD, active="active", sub="exited", process=None),
+    },
+    "unit_is_enabled": {
+        "disabled": with_unit(GOOD, enabled="disabled"),
+        "masked": with_unit(GOOD, enabled="masked"),
+        "no such unit": with_unit(GOOD, enabled="", load="not-found"),
+    },
+    "process_runs_the_plan": {
+        "another context": started("--ctx-size 2048", "--ctx-size 256"),
+        "an argument more": started("--metrics", "--metrics --api-key hunter2"),
+        "an argument less": started("--no-slots ", ""),
+        "the other way round": started("--no-ui --no-slots", "--no-slots --no-ui"),
+        "an argument of its environment": with_variable("LLAMA_ARG_N_PREDICT"),
+        "a key of its environment": with_variable("LLAMA_API_KEY"),
+        "a library before its own": with_variable("LD_PRELOAD"),
+        "another plan": with_process(GOOD, environ={"BRAMBLE_PLAN": "000000000000"}),
+        "no plan": with_process(GOOD, environ={}),
+        "no process": with_unit(GOOD, process=None),
+        "the model file before": with_process(GOOD, gone=(PLAN.roles["model"].path,)),
+        "the model file before, on the SSD": with_process(GOOD, gone=(f"/mnt/ssd/x/{MODEL_FILE}",)),
+        "the model from the card": with_process(
+            GOOD, models=(f"{MODEL.folder}.card/{MODEL_FILE}",)
+        ),
+    },
+    "unit_is_loaded_as_written": {
+        "a drop-in": with_properties(DropInPaths=f"/etc/systemd/system/{UNIT}.d/x.conf"),
+        "a drop-in for all": with_properties(DropInPaths="/etc/systemd/system/service.d/x.conf"),
+        "another file": with_properties(FragmentPath=f"/run/systemd/system/{UNIT}"),
+        "an older unit in memory": with_unit(GOOD, needs_reload=True),
+        "homes": with_properties(ProtectHome="no"),
+        "no restart": with_properties(Restart="no"),
+        "last to be killed": with_properties(OOMScoreAdjust="-900"),
+        "a capability": with_properties(AmbientCapabilities="cap_sys_admin"),
+        "any address": with_properties(IPAddressDeny=""),
+        "other calls": with_properties(SystemCallFilter="read write mount"),
+        "every call": with_properties(SystemCallFilter=""),
+        "all calls but one": with_properties(SystemCallFilter="~read"),
+        "another user": with_properties(User="pi"),
+        "a longer wait": with_properties(RestartUSec="1min 5s"),
+        "not found": with_unit(GOOD, load="not-found", process=None),
+    },
+    "sandbox_holds_the_process": {
+        "new privileges": with_status(NoNewPrivs="0"),
+        "every call": with_status(Seccomp="0"),
+        "a capability": with_status(CapEff="0000000000200000"),
+        "files for all": with_status(Umask="0022"),
+        "not told": with_process(GOOD, status={}),
+        "last to be killed": with_process(GOOD, oom_score_adj=-900),
+        "many tasks": with_process(GOOD, tasks_max="max"),
+        "systemd's own users": with_process(GOOD, own_namespaces=("mnt", "uts")),
+        "no file system of its own": with_process(GOOD, mounts=GOOD.mounts),
+        "homes": without_mount("/home"),
+        "its temporary files": without_mount("/tmp"),
+        "devices": without_mount("/dev"),
+        "no process": with_unit(GOOD, process=None),
+    },
+    "no_other_server_runs": {
+        "on another port": replace(
+            GOOD,
+            programs={"llama-server": (Program(99, "/tmp/llama-server", "pi", "/user.slice"),)},
+            sockets=(*GOOD.sockets, Socket("0.0.0.0", 9999, (99,))),
+        ),
+        "without a port": replace(
+            GOOD,
+            programs={"llama-server": (Program(9, "/opt/llama-server", "root", "/a.service"),)},
+        ),
+    },
+    "build_is_the_running_one": {
+        "another path": with_process(GOOD, exe="/usr/bin/llama-server"),
+        "a deleted program": with_process(GOOD, exe=f"{SERVING.program} (deleted)"),
+        "another content": with_process(GOOD, exe_sha256="0" * 64),
+        "no process": with_unit(GOOD, process=None),
+        "no record": with_file(GOOD, f"{ENGINE.folder}/manifest.json", None),
+        "a record without it": with_file(GOOD, f"{ENGINE.folder}/manifest.json", plain("{}")),
+    },
+    "build_says_its_commit": {
+        "another commit": with_answer(GOOD, PROPS, Answer(200, '{"build_info": "b1-abc"}')),
+        "no build": with_answer(GOOD, PROPS, Answer(200, "{}")),
+        "no JSON": with_answer(GOOD, PROPS, Answer(200, "<html>")),
+        "JSON of another form": with_answer(GOOD, PROPS, Answer(200, "[]")),
+        "nothing listens": with_answer(GOOD, PROPS, Answer(0, "refused")),
+    },
+    "release_passed_the_gate": {
+        "never": with_file(GOOD, GATE, None),
+        "another release": with_file(GOOD, GATE, plain('{"release": "000000000000"}')),
+        "another model": with_file(GOOD, GATE, plain(json.dumps(PASSED | {"model": "e" * 64}))),
+        "other arguments": with_file(GOOD, GATE, plain(json.dumps(PASSED | {"argv": "0"}))),
+        "another board": with_file(GOOD, GATE, plain(json.dumps(PASSED | {"board": "pi4"}))),
+        "a damaged note": with_file(GOOD, GATE, plain('{"rel')),
+    },
+    "port_is_bound_as_planned": {
+        "open to the network": replace(GOOD, sockets=(Socket("0.0.0.0", SERVING.port),)),
+        "open to IPv6 too": replace(GOOD, sockets=(*GOOD.sockets, Socket("::", SERVING.port))),
+        "nothing listens": replace(GOOD, sockets=(Socket("0.0.0.0", 22),)),
+        "somebody else's": replace(GOOD, sockets=(Socket("127.0.0.1", SERVING.port, (99,)),)),
+        "somebody else too": replace(
+            GOOD, sockets=(Socket("127.0.0.1", SERVING.port, (5523, 99)),)
+        ),
+        "another port": replace(GOOD, sockets=(Socket("127.0.0.1", SERVING.port + 1),)),
+    },
+    "health_is_ok": {
+        "loading": with_answer(GOOD, HEALTH, Answer(503, "")),
+        "nothing listens": with_answer(GOOD, HEALTH, Answer(0, "refused")),
+    },
+    "model_answers": {
+        "a wrong answer": answering(answer="five"),
+        "an empty answer": answering(answer="  "),
+        "no server": Node(GOOD, {"problem": "URLError: refused"}),
+    },
+    "no_stray_configuration": {
+        "there": with_file(GOOD, STRAY, plain("[server]\n")),
+        "a link": with_file(GOOD, STRAY, link("/tmp/x")),
+    },
+    "process_is_unprivileged": {
+        "no such user": replace(GOOD, users={"llama": None}),
+        "root": replace(GOOD, users={"llama": {"uid": 0, "shell": "/usr/sbin/nologin"}}),
+        "a person": replace(GOOD, users={"llama": {"uid": 1000, "shell": "/usr/sbin/nologin"}}),
+        "another user's process": with_process(GOOD, uid=0),
+        "no process": with_unit(GOOD, process=None),
+        "one who may log in": replace(GOOD, users={"llama": {"uid": 998, "shell": "/bin/bash"}}),
+    },
+    "files_are_as_written": {
+        "an argument": edited(UNIT_FILE, "--ctx-size 2048", "--ctx-size 256"),
+        "the sandbox": edited(UNIT_FILE, "ProtectHome=yes", "ProtectHome=no"),
+        "no restart": edited(UNIT_FILE, "Restart=on-failure", "Restart=no"),
+        "root's no more": with_file(GOOD, UNIT_FILE, replace(GOOD.file(UNIT_FILE), owner="llama")),
+    },
+}
+
+BLIND: Cases = {
+    "files_are_as_written": {"no files": NO_FILES},
+    "model_fits": {"no model": with_file(GOOD, MODEL.path, WHY)},
+    "memory_is_enough": {
+        "no units": replace(GOOD, units=WHY),
+        "no memory": replace(GOOD, memory_kib=WHY),
+        "no model": with_file(GOOD, MODEL.path, WHY),
+    },
+    "context_is_as_planned": {"no answer": with_answer(GOOD, PROPS, WHY)},
+    "unit_is_active": {"no units": replace(GOOD, units=WHY)},
+    "unit_is_enabled": {"no units": replace(GOOD, units=WHY)},
+    "process_runs_the_plan": {
+        "no units": replace(GOOD, units=WHY),
+        "no process": with_unit(GOOD, process=WHY),
+    },
+    "unit_is_loaded_as_written": {"no units": replace(GOOD, units=WHY)},
+    "sandbox_holds_the_process": {
+        "no units": replace(GOOD, units=WHY),
+        "no process": with_unit(GOOD, process=WHY),
+    },
+    "no_other_server_runs": {
+        "no programs": replace(GOOD, programs=WHY),
+        "no sockets": replace(GOOD, sockets=WHY),
+    },
+    "build_is_the_running_one": {
+        "no units": replace(GOOD, units=WHY),
+        "no process": with_unit(GOOD, process=WHY),
+        "no files": NO_FILES,
+    },
+    "build_says_its_commit": {
+        "no URLs": replace(GOOD, http=WHY),
+        "no answer": with_answer(GOOD, PROPS, WHY),
+    },
+    "release_passed_the_gate": {
+        "no files": NO_FILES,
+        "no note": with_file(GOOD, GATE, WHY),
+    },
+    "port_is_bound_as_planned": {"no sockets": replace(GOOD, sockets=WHY)},
+    "health_is_ok": {
+        "no URLs": replace(GOOD, http=WHY),
+        "no answer": with_answer(GOOD, HEALTH, WHY),
+    },
+    "model_answers": {"nobody to ask": Node(GOOD, WHY)},
+    "no_stray_configuration": {
+        "no files": NO_FILES,
+        "no file": with_file(GOOD, STRAY, WHY),
+    },
+    "process_is_unprivileged": {
+        "no users": replace(GOOD, users=WHY),
+        "no units": replace(GOOD, units=WHY),
+        "no process": with_unit(GOOD, process=WHY),
+    },
+}
+
+SKIPPED: Exceptions = {
+    "model_fits": (
+        (with_file(GOOD, MODEL.path, None), "there is no"),
+        (Node(GOOD, plan=WARNED), "model.fit is warn; it takes"),
+    ),
+    "memory_is_enough": ((with_file(GOOD, MODEL.path, None), "there is no"),),
+}
