@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 LAST_WORDS = 3
 """How many last lines are shown of a run that reached no host."""
 
-# Lines of pyinfra's log about one host, and those among them that say only that it continues.
+# Progress is shown from the lines of pyinfra's log about one host, except those that say only that it
+# continues: pyinfra gives another process nothing else. All decisions go by the report's events.
 _OF_HOST = re.compile(r"^\s*\[(?P<host>[^\]]+)\] (?P<text>.*)$")
 _ROUTINE = re.compile(r"^(Connected|Ready: .*|Success|No changes|Skipped|Error: executed .*)$")
 
@@ -38,7 +39,6 @@ class Outcome:
     events: tuple[dict[str, Any], ...]
     report: Path
     log: Path
-    last_words: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, event: str) -> list[dict[str, Any]]:
         """Return the events of one kind, in order."""
@@ -72,9 +72,6 @@ class Outcome:
             why = entry.get("why") if entry["event"] == "host" else entry.get("problem")
             if entry.get("host") in whys and why:
                 whys[entry["host"]] = sanitize(why.strip().splitlines()[-1])
-        for entry in self.of("host"):
-            if entry["state"] == "unreachable":
-                whys[entry["host"]] = self.last_words.get(entry["host"], entry["why"])
         return whys
 
     @property
@@ -140,14 +137,8 @@ def run(
     argv = [sys.executable, "-P", "-m", "pyinfra", *files, *options]
     for host in hosts:
         argv += ["--limit", host]
-    last_words: dict[str, str] = {}
-
-    def listen(host: str, text: str) -> None:
-        last_words[host] = text.strip()
-        show(host, text)
-
-    code = _call(argv, root, file, log, listen)
-    left = Outcome(code, tuple(report.read(file)), file, log, last_words)
+    code = _call(argv, root, file, log, show)
+    left = Outcome(code, tuple(report.read(file)), file, log)
     if code and not left.hosts:
         _tell_end(left)
     return left

@@ -13,6 +13,7 @@ from pyinfra.connectors.util import SUDO_PASSWORD_REQUIRED_LINES
 
 from bramble import remote
 from bramble.plan import NodePlan
+from bramble.remote import outcome
 from bramble.snapshot import Snapshot, Unknown
 from bramble.snapshot import read as read_snapshot
 from bramble.steps import Step, unit_name
@@ -86,14 +87,24 @@ def _remedy(host: Host, said: str) -> str | None:
     return None
 
 
-def follow(host: Host, step: Step, more: Mapping[str, Any] | None = None) -> tuple[bool, str]:
+def follow(host: Host, step: Step) -> tuple[bool, str]:
+    """Run a detached step, or follow the one under way; return whether it went well, and its lines."""
+    ok, output, _ = followed(host, step, {})
+    return ok, output
+
+
+def followed(
+    host: Host, step: Step, more: Mapping[str, Any]
+) -> tuple[bool, str, Mapping[str, Any]]:
     """Run a detached step as a unit that outlives this connection, or follow the one under way.
 
-    `more` is what the program is told besides and what makes it no other work.
+    Return whether it went well, its lines for people, and the outcome that it told. `more` is added to
+    the query and does not make it other work.
     """
-    inner = remote.program(step.program, {**step.query, **(more or {})})
+    inner = remote.program(step.program, {**step.query, **more})
     query = {"unit": unit_name(step), "program": inner, "properties": DETACHED_PROPERTIES}
-    return run(host, "follow", query, step.timeout_s, live=True)
+    ok, output = run(host, "follow", query, step.timeout_s, live=True)
+    return ok, *outcome.read(output)
 
 
 def look(host: Host, query: Mapping[str, Any]) -> Snapshot:

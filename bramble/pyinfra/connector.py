@@ -28,6 +28,7 @@ from bramble import computer, registry
 from bramble.inventory import from_data
 from bramble.inventory.for_pyinfra import NameData, prepared
 from bramble.pyinfra.boundary import EXPECTED, Overdue, Problem, attempt
+from bramble.remote import outcome
 from bramble.settings import SshSettings
 from bramble.ssh.problems import key_problem, why
 
@@ -39,6 +40,9 @@ HANDSHAKE_S = 15
 DEAD_AFTER_MS = 15_000
 LARGEST_ANSWER = 32 * 2**20
 """Bytes that a command may print: more is no answer to anything that is asked."""
+
+unreachable: dict[str, str] = {}
+"""Why hosts could not be connected to, for the report: pyinfra keeps no record of it."""
 
 
 def _transport(*args: Any, **kwargs: Any) -> Transport:
@@ -84,6 +88,7 @@ class NodeConnector(SSHConnector):
         _ask_nobody_about_keys()
         done = attempt(lambda: self._connected(ssh))
         if isinstance(done, Problem):
+            unreachable[self.host.name] = done.why
             raise ConnectError(done.why)
 
     def _connected(self, ssh: SshSettings) -> None:
@@ -276,7 +281,7 @@ class _Said:
     def _say(self, name: str, line: bytes) -> None:
         text = line.decode("utf-8", "replace")
         self.lines.append(OutputLine(name, text))
-        if self._prefix is not None:
+        if self._prefix is not None and not text.startswith(outcome.PREFIX):
             shown = format_text(text, "red") if name == "stderr" else text
             echo(f"{self._prefix}{shown}", err=True)
 

@@ -6,7 +6,6 @@ The nodes do the work: each that has the file, or is receiving it, passes it on 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -28,8 +27,6 @@ from bramble.steps import Shared, Step, systemd
 COMES_FIRST_S = 15
 START_TIMEOUT_S = 60
 BRIEF_ATTEMPTS = 3
-NO_SOURCE = "no source gives it"
-_SOURCE = re.compile(r"^installed .*, from (.+)$", re.MULTILINE)
 # It reads one file and listens; there is nothing else for it to do. A Pi's kernel may know no MemoryMax
 # (docs/explanation/security.md), and then LimitDATA bounds what it can allocate.
 PROPERTIES = {
@@ -130,14 +127,13 @@ def _taken(host: Host, step: Step, shared: Shared, swarm: Swarm, report: Report)
             continue
         brief = isinstance(choice, Origin) and choice.brief
         more = {"sources": sources, "attempts": BRIEF_ATTEMPTS if brief else None}
-        ok, output = connection.follow(host, step, more)
+        ok, output, told = connection.followed(host, step, more)
         if ok:
-            found = _SOURCE.findall(output)
-            source = found[-1] if found else "this node"
+            source = told.get("source", "this node")
             report.write("fetch", host=host.name, sha256=shared.sha256, source=source)
             return None
         problem = output.strip() or "it failed without a word"
-        if NO_SOURCE not in problem:
+        if not told.get("no_source"):
             return problem
         if isinstance(choice, Origin):
             swarm.unread[host.name] = problem.splitlines()[-1]

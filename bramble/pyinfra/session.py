@@ -27,6 +27,7 @@ from pyinfra.context import ctx_host, ctx_state, state
 
 from bramble import report
 from bramble.pyinfra.boundary import Problem, attempt
+from bramble.pyinfra.connector import unreachable
 from bramble.snapshot import Snapshot
 from bramble.steps import Step
 
@@ -128,7 +129,8 @@ class Run:
         """Name the hosts that changed and those that failed, the unreachable ones among them."""
         failed = {failed_host.name for failed_host in state.failed_hosts}
         for name in sorted(failed - {activated.name for activated in state.activated_hosts}):
-            self.report.write("host", host=name, state="unreachable", why="it could not be reached")
+            why = unreachable.get(name, "it could not be reached")
+            self.report.write("host", host=name, state="unreachable", why=why)
         meant = {host.name for host in state.inventory if state.is_host_in_limit(host)}
         changed = {host.name for host in state.activated_hosts if self._has_changed(host)}
         self.report.write(

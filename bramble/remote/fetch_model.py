@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 
-from bramble.remote import atomic, download, owned, settle
+from bramble.remote import atomic, download, outcome, owned, settle
 
 # The attempts at a source that is not the last, unless it is a neighbour.
 FEW_ATTEMPTS = 3
@@ -170,8 +170,10 @@ def main(query):
         download.say(f"the model was not fetched: {error}")
         return 1
     except download.FetchError as error:
-        # bramble/pyinfra/peers.py recognizes by these words that another source may have it.
+        # Another host's copy may do.
+        outcome.tell(no_source=True)
         download.say(f"the model was not fetched, no source gives it: {error}")
         return 1
+    outcome.tell(source=source)
     download.say(f"installed {query['path']}, from {source}")
     return 0

@@ -12,6 +12,8 @@ import subprocess
 import sys
 import time
 
+from bramble.remote import outcome
+
 STEPS = "/run/bramble/steps"
 BYTES = re.compile(r"^\[\d+/\d+\] MiB$")
 COUNTER = re.compile(r"^\[(\d+)/(\d+)\]( MiB)?")
@@ -123,7 +125,9 @@ def tell(path, position, progress):
 
 
 def condensed(line: str, progress: Progress) -> str | None:
-    """Return what people see of a line; None for nothing."""
+    """Return what is passed on of a line; None for nothing."""
+    if line.startswith(outcome.PREFIX):
+        return line
     if line.startswith("::"):
         return line.removeprefix(":: ").rstrip()
     counter = COUNTER.match(line)

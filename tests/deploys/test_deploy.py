@@ -53,7 +53,7 @@ def deploy(tmp_path):
                 stderr=subprocess.STDOUT,
                 check=False,
             )
-        return Outcome(done.returncode, tuple(report.read(file)), file, log, {})
+        return Outcome(done.returncode, tuple(report.read(file)), file, log)
 
     return run
 
@@ -68,6 +68,7 @@ def test_the_only_host_being_unreachable_is_reported(deploy, name):
     assert left.hosts == ["pi5-a"]
     (seen,) = left.of("host")
     assert (seen["host"], seen["state"]) == ("pi5-a", "unreachable")
+    assert seen["why"] != "it could not be reached"
     (last,) = left.of("end")
     assert (last["changed"], last["failed"]) == ([], ["pi5-a"])
 

@@ -15,7 +15,7 @@ from tests.deploys.fake_hosts import FakeHost, at_once
 WAIT_S = 20
 ORIGIN = "http://hub/model.gguf"
 SHA256 = "a" * 64
-NOTHING = "the model was not fetched, no source gives it: 404"
+NOTHING = "the model was not fetched: 404"
 
 
 @dataclass
@@ -79,17 +79,17 @@ class Fleet:
             return False, "cannot assign requested address"
         return True, json.dumps({"url": f"http://{host.name}/secret"})
 
-    def follow(self, host, step, more):
+    def followed(self, host, step, more):
         names = [source["name"] for source in more["sources"]]
         self.attempts.append(more["attempts"])
         self.offered.setdefault(host.name, []).append(names)
         self.before_fetching(host.name)
         if host.name in self.full:
-            return False, "the model was not fetched: /models has 3 MiB free"
+            return False, "the model was not fetched: /models has 3 MiB free", {}
         for name in names:
             if (host.name, name) not in self.broken and ("any", name) not in self.broken:
-                return True, f"100 %\ninstalled /models/toy.gguf, from {name}\n"
-        return False, NOTHING
+                return True, "100 %\ninstalled /models/toy.gguf", {"source": name}
+        return False, NOTHING, {"no_source": True}
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def fleet(tmp_path, monkeypatch):
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "models"))
     fleet = Fleet()
     monkeypatch.setattr(connection, "run", fleet.run)
-    monkeypatch.setattr(connection, "follow", fleet.follow)
+    monkeypatch.setattr(connection, "followed", fleet.followed)
     monkeypatch.setattr(sharing, "address_of", lambda host: "10.0.0.1")
     monkeypatch.setattr(sharing, "url", lambda host, path: f"http://here/{path.name}")
     monkeypatch.setattr(peers, "_swarms", {})

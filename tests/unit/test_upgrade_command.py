@@ -64,7 +64,7 @@ def fleet(tmp_path, monkeypatch):
         if not made.cut & set(hosts):
             events.append({"event": "end", "changed": hosts, "failed": bad, "complete": True})
         code = 1 if bad or made.cut & set(hosts) else 0
-        return Outcome(code, tuple(events), Path("r.jsonl"), Path("r.log"), {})
+        return Outcome(code, tuple(events), Path("r.jsonl"), Path("r.log"))
 
     monkeypatch.setattr(driver, "run", run)
     return made

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 from scripted_server import Loop, Moved, Noise, Page, Status, Whole, serving
 
-from bramble.remote import download, fetch_model, settle
+from bramble.remote import download, fetch_model, outcome, settle
 
 MIB = 1024 * 1024
 CONTENT = b"GGUF" + random.Random(20261121).randbytes(4 * MIB + 4317)
@@ -534,15 +534,17 @@ def test_a_disk_without_room_has_none_for_the_next_source_either(
     monkeypatch.setattr(download.shutil, "disk_usage", lambda folder: room)
     assert fetch_model.main(query(place, SHA256, len(CONTENT), server.url, second.url)) == 1
     assert second.ranges == []
-    assert "no source gives it" not in capsys.readouterr().out
+    assert outcome.read(capsys.readouterr().out)[1] == {}
 
 
 def test_where_no_source_gives_it_the_last_one_s_reason_is_told(place, server, second, capsys):
     server.script, second.script = [Status(404)] * 9, [Status(410)] * 9
     assert fetch_model.main(query(place, SHA256, None, server.url, second.url)) == 1
-    said = capsys.readouterr().out.splitlines()[-1]
+    people, told = outcome.read(capsys.readouterr().out)
+    said = people.splitlines()[-1]
     assert said.startswith(":: the model was not fetched, no source gives it: ")
     assert "answers 410" in said
+    assert told == {"no_source": True}
 
 
 def test_a_neighbour_is_asked_without_the_proxy(place, server, monkeypatch):

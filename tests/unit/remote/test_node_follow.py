@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bramble.remote import follow
+from bramble.remote import follow, outcome
 
 
 @pytest.fixture
@@ -118,6 +118,18 @@ def test_a_failed_steps_last_lines_are_shown(tmp_path, capsys):
     (tmp_path / "log").write_text("".join(f"line {n}\n" for n in range(100)))
     follow.complain(tmp_path)
     assert capsys.readouterr().err.splitlines() == [f"line {n}" for n in range(60, 100)]
+
+
+def test_an_outcome_goes_with_the_lines_of_a_step_that_failed_and_of_one_that_went_well(
+    tmp_path, capsys
+):
+    (tmp_path / "log").write_text(':= {"no_source": true}\n:: it failed\n')
+    follow.complain(tmp_path)
+    follow.tell(tmp_path / "log", 0, follow.Progress())
+    said = capsys.readouterr()
+    for output in (said.out, said.err):
+        assert outcome.read(output) == ("it failed", {"no_source": True})
+    assert outcome.read("") == ("", {})
 
 
 def test_a_step_that_printed_nothing_says_so(tmp_path, capsys):

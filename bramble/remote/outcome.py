@@ -1,0 +1,18 @@
+"""What a detached step tells the program that follows it, beside its lines for people."""
+
+import json
+
+PREFIX = ":= "
+
+
+def tell(**fields):
+    """Print the outcome as JSON on a line of its own, which people are not shown."""
+    print(f"{PREFIX}{json.dumps(fields)}", flush=True)
+
+
+def read(output):
+    """Return an output's lines for people, and the fields of its last outcome (none: an empty dict)."""
+    lines = output.splitlines()
+    told = [line for line in lines if line.startswith(PREFIX)]
+    rest = "\n".join(line for line in lines if not line.startswith(PREFIX))
+    return rest, json.loads(told[-1].removeprefix(PREFIX)) if told else {}
