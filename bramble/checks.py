@@ -18,6 +18,7 @@ from bramble.snapshot import Snapshot, Unknown
 
 Status = Literal["pass", "warn", "fail", "skip", "unknown"]
 Severity = Literal["stop", "warn"]
+ASK_TIMEOUT_S = 300
 
 
 class Node(Protocol):
@@ -36,6 +37,11 @@ class Node(Protocol):
 
     def read_back(self, path: str) -> str | Unknown | None:
         """The sha256 of what the disk has, or why it cannot be read; None where nobody asked for it."""
+
+
+def ask_query(url: str, question: str) -> dict[str, Any]:
+    """Return the query of bramble/remote/ask.py for one question."""
+    return {"url": url, "question": question, "max_tokens": 64, "timeout_s": ASK_TIMEOUT_S}
 
 
 @dataclass(frozen=True)

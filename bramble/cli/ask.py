@@ -26,18 +26,20 @@ def ask(question: str, host: str | None, max_tokens: int, as_json: bool) -> None
     """
     from bramble.cli.inventory import chosen_host, loaded_inventory, refuse
     from bramble.inventory.headline import headline
+    from bramble.llama.outputs import ServingOutputs
+    from bramble.registry import giving
     from bramble.ssh.client import SshError, connect
 
-    inventory = loaded_inventory()
-    serve = [name for name, entry in inventory.hosts.items() if "serving" in entry.settings]
+    inventory, role = loaded_inventory(), giving(ServingOutputs).name
+    serve = [name for name, entry in inventory.hosts.items() if role in entry.settings]
     if not serve:
-        refuse("no host of the inventory gets the role serving, so there is no model to ask")
+        refuse(f"no host of the inventory gets the role {role}, so there is no model to ask")
     chosen = chosen_host(inventory, host or serve[0])
     if chosen.name not in serve:
-        refuse(f"{chosen.name} does not get the role serving; known: {', '.join(serve)}")
+        refuse(f"{chosen.name} does not get the role {role}; known: {', '.join(serve)}")
     click.echo(headline(inventory, [chosen.name]), err=True)
     ssh: Any = chosen.settings["ssh"]
-    serving: Any = chosen.settings["serving"]
+    serving: Any = chosen.settings[role]
     try:
         with connect(chosen.name, ssh) as client:
             words = []

@@ -104,7 +104,9 @@ def _tell(raced: dict[str, Any], verdict: Verdict, as_json: bool) -> None:
     from bramble.inventory import folder
     from bramble.inventory.problems import shown
     from bramble.llama import lock as engine_lock
+    from bramble.llama.outputs import EngineOutputs
     from bramble.llama.race import table
+    from bramble.registry import giving
 
     file = folder() / engine_lock.FILE
     if as_json:
@@ -128,6 +130,6 @@ def _tell(raced: dict[str, Any], verdict: Verdict, as_json: bool) -> None:
     click.echo(table(verdict.entries))
     click.echo(f"{verdict.winner} wins: {verdict.why}")
     click.echo(f"wrote {shown(file)}: the next `bramble up` uses it where engine.variant is auto")
-    engine: Any = loaded_inventory().hosts[raced["host"]].settings["engine"]
+    engine: Any = loaded_inventory().hosts[raced["host"]].settings[giving(EngineOutputs).name]
     if engine.variant != "auto":
         click.echo(f"{raced['host']} has engine.variant {engine.variant}, so it keeps that")

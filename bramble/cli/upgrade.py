@@ -16,6 +16,7 @@ from bramble.cli.fleet import AS_JSON, HOSTS
 if TYPE_CHECKING:
     from bramble.inventory import Inventory
     from bramble.llama.lock import Lock
+    from bramble.llama.outputs import EngineSettings
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 NOT_BEGUN = "not begun"
@@ -77,28 +78,43 @@ def _in_order(inventory: Inventory, hosts: Sequence[str], canary: str | None) ->
     """Return the hosts of the rollout, the canary first."""
     from bramble.cli.inventory import chosen_host, refuse
 
-    known = _with_engine(inventory)
+    known, roles = _serving(inventory), " and ".join(_roles())
     for name in (*hosts, *([canary] if canary else [])):
         chosen_host(inventory, name)
         if name not in known:
-            refuse(f"{name} does not get the roles engine and serving, or is not up")
+            refuse(f"{name} does not get the roles {roles}, or is not up")
     names = list(dict.fromkeys(hosts or known))
     if not names:
-        refuse("no host that is up gets the roles engine and serving")
+        refuse(f"no host that is up gets the roles {roles}")
     if canary and canary not in names:
         refuse(f"the canary {canary} is not among the hosts; name it there too")
     return [canary, *(name for name in names if name != canary)] if canary else names
 
 
-def _with_engine(inventory: Inventory) -> list[str]:
+def _roles() -> tuple[str, str]:
+    """Name the roles that a host must have to be upgraded: what is upgraded, and what proves it."""
+    from bramble.llama.outputs import EngineOutputs, ServingOutputs
+    from bramble.registry import giving
+
+    return giving(EngineOutputs).name, giving(ServingOutputs).name
+
+
+def _engine(inventory: Inventory, host: str) -> EngineSettings:
+    """Return the settings of a host's engine."""
+    found: Any = inventory.hosts[host].settings[_roles()[0]]
+    settings: EngineSettings = found
+    return settings
+
+
+def _serving(inventory: Inventory) -> list[str]:
     """Return the hosts that serve, without virtual Pis that are not up."""
     from bramble.inventory import presence
 
-    absent = presence.absent(inventory.hosts)
+    absent, needed = presence.absent(inventory.hosts), {*_roles()}
     return [
         name
         for name, host in inventory.hosts.items()
-        if {"engine", "serving"} <= host.settings.keys() and name not in absent
+        if host.settings.keys() >= needed and name not in absent
     ]
 
 
@@ -112,8 +128,7 @@ def _begun(inventory: Inventory, lock: Lock, names: Iterable[str], to: str | Non
     if not COMMIT.fullmatch(to):
         refuse(f"--to: found '{to}', allowed: the 40 hexadecimal digits of a commit")
     for name in names:
-        engine: Any = inventory.hosts[name].settings["engine"]
-        if engine.source.archive is not None:
+        if _engine(inventory, name).from_archive:
             refuse(
                 f"--to: {name} builds from engine.source.archive, which is one commit; change that, "
                 "and run `bramble upgrade` without --to"
@@ -157,10 +172,7 @@ def _ended(inventory: Inventory, lock: Lock) -> Lock:
     """Return the lock with the rollout's commit for the whole fleet, once every host has it."""
     if lock.rolling is None:
         return lock
-    engines: dict[str, Any] = {
-        name: inventory.hosts[name].settings["engine"] for name in _with_engine(inventory)
-    }
-    meant = {name for name, engine in engines.items() if engine.source.archive is None}
+    meant = {n for n in _serving(inventory) if not _engine(inventory, n).from_archive}
     if not meant <= set(lock.rolling.hosts):
         return lock
     return replace(lock, commit=lock.rolling.commit, rolling=None)

@@ -43,6 +43,10 @@ class EngineSettings(Protocol):
     def recipe(self) -> str:
         """Where releases are compiled: `native` or `cross`."""
 
+    @property
+    def from_archive(self) -> bool:
+        """Whether releases are built from an archive, which holds one commit."""
+
     def worth_a_race(self, board: Board) -> tuple[str, ...]:
         """Name the variants that may be faster than plain on this board."""
 

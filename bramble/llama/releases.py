@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bramble.remote import engine_home
 from bramble.snapshot import FileState, Snapshot, Unknown
 
 
@@ -19,12 +20,12 @@ class Home:
     @property
     def releases(self) -> str:
         """The folder of the releases."""
-        return f"{self.path}/releases"
+        return f"{self.path}/{engine_home.RELEASES}"
 
     @property
     def current(self) -> str:
         """The link to the current release."""
-        return f"{self.path}/current"
+        return f"{self.path}/{engine_home.CURRENT}"
 
     @property
     def programs(self) -> str:
@@ -34,17 +35,17 @@ class Home:
     @property
     def previous(self) -> str:
         """The link to the release that passed the gate before."""
-        return f"{self.path}/previous"
+        return f"{self.path}/{engine_home.PREVIOUS}"
 
     @property
     def good(self) -> str:
         """The note of the release and the model that passed the gate last."""
-        return f"{self.path}/good.json"
+        return f"{self.path}/{engine_home.GOOD}"
 
     @property
     def rejected(self) -> str:
         """The folder of notes about what failed the gate."""
-        return f"{self.path}/rejected"
+        return f"{self.path}/{engine_home.REJECTED}"
 
     def release(self, name: str) -> str:
         """Return the folder of one release."""
@@ -57,12 +58,12 @@ class Home:
 
 def smoke_path(folder: str) -> str:
     """Return the path of a release's record of its last smoke test."""
-    return f"{folder}/smoke.json"
+    return f"{folder}/{engine_home.SMOKE}"
 
 
 def manifest_path(folder: str) -> str:
     """Return the path of a release's manifest; it is written last, so a release with one is complete."""
-    return f"{folder}/manifest.json"
+    return f"{folder}/{engine_home.MANIFEST}"
 
 
 def built_sha256(snapshot: Snapshot, folder: str, binary: str) -> str:
@@ -98,14 +99,14 @@ def linked(snapshot: Snapshot, path: str) -> str:
 
 def link_target(release: str) -> str:
     """Return the target of a link in the engine's folder that points to a release."""
-    return f"releases/{release}"
+    return f"{engine_home.RELEASES}/{release}"
 
 
 def there(snapshot: Snapshot, home: str) -> tuple[str, ...]:
     """Return the complete releases of a node, the one that was built last first."""
     if isinstance(snapshot.files, Unknown):
         return ()
-    prefix, suffix = f"{home}/releases/", "/manifest.json"
+    prefix, suffix = f"{home}/{engine_home.RELEASES}/", f"/{engine_home.MANIFEST}"
     names = [
         path.removeprefix(prefix).removesuffix(suffix)
         for path, seen in snapshot.files.items()

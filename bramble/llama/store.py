@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bramble import durable
+from bramble.remote.engine_home import MANIFEST
 
 VARIABLE = "BRAMBLE_STORE"
 
@@ -87,7 +88,7 @@ def find(release: str) -> StoredRelease | None:
 
 def add(unpacked: Path) -> StoredRelease:
     """Pack a built release, and list it."""
-    manifest = json.loads((unpacked / "manifest.json").read_text(encoding="utf-8"))
+    manifest = json.loads((unpacked / MANIFEST).read_text(encoding="utf-8"))
     release = manifest["release"]
     draft = folder() / f"{release}.archive.new"
     try:
@@ -124,7 +125,7 @@ def _verified(packed: Path, release: str) -> tuple[dict[str, Any], int]:
             if file is None:
                 if not (member.isdir() and member.name == "bin"):
                     raise StoreError(f"the archive of release {release} holds {member.name}")
-            elif member.name == "manifest.json":
+            elif member.name == MANIFEST:
                 manifest = json.load(file)
             else:
                 sums[member.name] = hashlib.sha256(file.read()).hexdigest()

@@ -12,6 +12,7 @@ from pyinfra.api import Host
 from pyinfra.connectors.util import SUDO_PASSWORD_REQUIRED_LINES
 
 from bramble import remote
+from bramble.checks import ASK_TIMEOUT_S, ask_query
 from bramble.plan import NodePlan
 from bramble.remote import outcome
 from bramble.snapshot import Snapshot, Unknown
@@ -21,7 +22,6 @@ from bramble.steps import Step, unit_name
 LOOK_TIMEOUT_S = 120
 LOOK_SILENCE_S = 25
 """How long one part of a look may take: a slow board takes long for all of them, and not for one."""
-ASK_TIMEOUT_S = 300
 READ_TIMEOUT_S = 4 * 3600
 # A compile must leave the node usable, and its memory must not push sshd out.
 DETACHED_PROPERTIES = {
@@ -132,12 +132,7 @@ class Live:
 
     def ask(self, url: str, question: str) -> Mapping[str, Any] | Unknown:
         """The model's answer, asked on the node itself."""
-        query = {
-            "url": url,
-            "question": question,
-            "max_tokens": 64,
-            "timeout_s": ASK_TIMEOUT_S,
-        }
+        query = ask_query(url, question)
         ok, output = run(self.host, "ask", query, ASK_TIMEOUT_S + 30, as_root=False)
         if not ok:
             return Unknown(output.strip())

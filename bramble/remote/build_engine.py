@@ -15,7 +15,7 @@ import re
 import shutil
 import subprocess
 
-from bramble.remote import atomic, build_proof, build_source, build_tools, owned
+from bramble.remote import atomic, build_proof, build_source, build_tools, engine_home, owned
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 NEEDED_BYTES = 1024**3
@@ -125,7 +125,7 @@ def install(query, build):
         "compiler": build_tools.output(f"{prefix}g++", "--version").splitlines()[0],
         "needs": needed,
     }
-    with open(os.path.join(new, "manifest.json"), "w", encoding="utf-8") as file:
+    with open(os.path.join(new, engine_home.MANIFEST), "w", encoding="utf-8") as file:
         json.dump(manifest, file, indent=2, sort_keys=True)
     # A damaged release of this name is now at the temporary name: its program may be running.
     atomic.place(new, release)

@@ -20,7 +20,7 @@ import urllib.parse
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
-from bramble.remote import atomic, owned
+from bramble.remote import atomic, engine_home, owned
 
 RESERVE_BYTES = 128 * 1024**2
 CHUNK_BYTES = 1024 * 1024
@@ -122,7 +122,7 @@ def unpack(archive, new):
 
 def verify(new, release):
     """Refuse an archive with another release, or with programs other than the recorded ones."""
-    with open(os.path.join(new, "manifest.json"), encoding="utf-8") as file:
+    with open(os.path.join(new, engine_home.MANIFEST), encoding="utf-8") as file:
         manifest = json.load(file)
     if manifest["release"] != os.path.basename(release):
         raise InstallError(f"the archive holds release {manifest['release']}")

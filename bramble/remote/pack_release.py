@@ -10,6 +10,8 @@ import shutil
 import sys
 import tarfile
 
+from bramble.remote import engine_home
+
 RESERVE_BYTES = 128 * 1024**2
 
 
@@ -22,7 +24,7 @@ def plain(member):
 
 def pack(release, path):
     """Write the archive to `path`, readable for the user who fetches it."""
-    with open(os.path.join(release, "manifest.json"), encoding="utf-8") as file:
+    with open(os.path.join(release, engine_home.MANIFEST), encoding="utf-8") as file:
         programs = sorted(json.load(file)["binaries"])
     remove(path)
     size = sum(os.path.getsize(os.path.join(release, "bin", name)) for name in programs)
@@ -33,7 +35,7 @@ def pack(release, path):
             f"with {RESERVE_BYTES >> 20} kept"
         )
     with tarfile.open(path, "x:gz", compresslevel=6) as archive:
-        for name in ("bin", *(f"bin/{program}" for program in programs), "manifest.json"):
+        for name in ("bin", *(f"bin/{program}" for program in programs), engine_home.MANIFEST):
             archive.add(os.path.join(release, name), name, recursive=False, filter=plain)
     os.chmod(path, 0o644)
 

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 
-from bramble.remote import owned
+from bramble.remote import engine_home, owned
 
 
 def say(text):
@@ -71,7 +71,7 @@ def damaged(folder):
 def proven(home):
     """Return the model that passed the gate last, and the other one before it; empty where unknown."""
     try:
-        good = json.loads(read(f"{home}/good.json"))
+        good = json.loads(read(f"{home}/{engine_home.GOOD}"))
         others = (record for record in good["history"] if record["model"] != good["model"])
         return good["path"] or "", next((record["path"] for record in others), None) or ""
     except (ValueError, LookupError, TypeError):

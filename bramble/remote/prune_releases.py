@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 
-from bramble.remote import atomic
+from bramble.remote import atomic, engine_home
 
 
 def say(text):
@@ -20,11 +20,11 @@ def say(text):
 def needed(home):
     """Return the releases that must stay: linked, known to be good, or run by any process."""
     found = set()
-    for name in ("current", "previous"):
+    for name in (engine_home.CURRENT, engine_home.PREVIOUS):
         if os.path.islink(f"{home}/{name}"):
             found.add(os.path.basename(os.readlink(f"{home}/{name}")))
-    found.add(good(f"{home}/good.json"))
-    folder = f"{os.path.realpath(home)}/releases/"
+    found.add(good(f"{home}/{engine_home.GOOD}"))
+    folder = f"{os.path.realpath(home)}/{engine_home.RELEASES}/"
     for link in glob.glob("/proc/[0-9]*/exe"):
         try:
             program = os.readlink(link)
@@ -46,16 +46,16 @@ def good(path):
 
 def remove(release):
     """Remove a release, its manifest first: without one it is incomplete."""
-    atomic.remove(f"{release}/manifest.json")
+    atomic.remove(f"{release}/{engine_home.MANIFEST}")
     shutil.rmtree(release)
 
 
 def main(query):
     """Remove the releases of `query` that nothing needs, and incomplete ones."""
     stays = needed(query["home"])
-    for release in sorted(glob.glob(f"{query['home']}/releases/*")):
+    for release in sorted(glob.glob(f"{query['home']}/{engine_home.RELEASES}/*")):
         name = os.path.basename(release)
-        rest = not os.path.exists(f"{release}/manifest.json")
+        rest = not os.path.exists(f"{release}/{engine_home.MANIFEST}")
         if name not in query["releases"] and not rest:
             continue
         if name in stays:

@@ -19,7 +19,7 @@ import re
 import subprocess
 import time
 
-from bramble.remote import atomic, port_holder, talk, vitals
+from bramble.remote import atomic, engine_home, port_holder, talk, vitals
 
 TELL_EVERY_S = 15
 # How often throttling is checked during a computation, and how often the board may be too hot.
@@ -218,10 +218,12 @@ def remember(query, figures, good):
         keys = (*who, "tokens_per_second", "at")
         past = [{key: good.get(key) for key in keys}, *past]
         if good["release"] != release:
-            atomic.link(f"{home}/previous", f"releases/{good['release']}")
+            atomic.link(
+                f"{home}/{engine_home.PREVIOUS}", f"{engine_home.RELEASES}/{good['release']}"
+            )
     history = [record for record in past if not alike(record, same)][:HISTORY]
     note = who | figures | {"at": now(), "url": query["url"], "unit": text_of(query["unit_file"])}
-    write(f"{home}/good.json", json.dumps(note | {"history": history}, indent=2))
+    write(f"{home}/{engine_home.GOOD}", json.dumps(note | {"history": history}, indent=2))
     rate = figures["tokens_per_second"]
     say(f"release {release} is good with {query['name']}: {rate:.1f} tokens/s")
 
@@ -245,15 +247,15 @@ def go_back(query, good, error):
     why, undecided = str(error), isinstance(error, UndecidedError)
     verb = "is undecided" if undecided else "failed"
     home, (what, old, mark) = query["home"], named(query, good)
-    needed = (f"{home}/releases/{good['release']}", good.get("path"))
+    needed = (f"{home}/{engine_home.RELEASES}/{good['release']}", good.get("path"))
     if gone := [path for path in needed if path and not os.path.exists(path)]:
         return f"{what} {verb}: {why}; {gone[0]}, which was good before, is not there any more"
     say(f"{what} {verb}: {why}; going back to {old}")
-    atomic.link(f"{home}/current", f"releases/{good['release']}")
+    atomic.link(f"{home}/{engine_home.CURRENT}", f"{engine_home.RELEASES}/{good['release']}")
     write(query["unit_file"], good["unit"])
     if not undecided:
         rejection = {"release": query["release"], "model": query["name"], "why": why, "at": now()}
-        write(f"{home}/rejected/{mark}.json", json.dumps(rejection, indent=2))
+        write(f"{home}/{engine_home.REJECTED}/{mark}.json", json.dumps(rejection, indent=2))
     try:
         systemctl("daemon-reload")
         forget_failures(query["unit"])
@@ -277,9 +279,9 @@ def journal(unit, since_s):
 
 def begin(query):
     """Make systemd reload and enable the unit; return the problem, or None."""
-    current = f"{query['home']}/current"
+    current = f"{query['home']}/{engine_home.CURRENT}"
     there = os.readlink(current) if os.path.islink(current) else "nothing"
-    if there != f"releases/{query['release']}":
+    if there != f"{engine_home.RELEASES}/{query['release']}":
         return f"the current release is {there} and not {query['release']}; run again"
     if query["restart"]:
         if other := port_holder.problem(query):
@@ -298,7 +300,7 @@ def gate(query):
     """Start what is planned if asked, and run the gate; roll back if it fails."""
     if problem := begin(query):
         return problem
-    good = read(f"{query['home']}/good.json")
+    good = read(f"{query['home']}/{engine_home.GOOD}")
     known = baseline(query, good)
     floor = None if known is None else known * query["speed_share"]
     began = time.time() - 1  # older messages are about an earlier server

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 
-from bramble.remote import atomic, build_proof
+from bramble.remote import atomic, build_proof, engine_home
 
 TIMEOUT_S = 500
 WIDTH, HEADS, TOKENS = 256, 4, 64
@@ -157,7 +157,7 @@ def remedy(release, problem):
     """Say what to do where the processor announces instructions that the machine does not run."""
     if "SIGILL" not in problem:
         return ""
-    with open(os.path.join(release, "manifest.json"), encoding="utf-8") as file:
+    with open(os.path.join(release, engine_home.MANIFEST), encoding="utf-8") as file:
         options = json.load(file)["options"]
     if options.get("GGML_AMX_INT8") != "ON":
         return ""
@@ -184,7 +184,7 @@ def refusal(path, release, target, wants):
             f"engine.variant and engine.options); it shows {json.dumps(record, sort_keys=True)}"
         )
     text = json.dumps(record, indent=2, sort_keys=True)
-    atomic.write(os.path.join(release, "smoke.json"), text, 0o644)
+    atomic.write(os.path.join(release, engine_home.SMOKE), text, 0o644)
     return None
 
 

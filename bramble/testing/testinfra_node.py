@@ -11,6 +11,7 @@ from testinfra.host import Host as Connection
 
 from bramble import registry, remote
 from bramble.board import board
+from bramble.checks import ask_query
 from bramble.fit.ahead import with_header
 from bramble.inventory import Host, Inventory
 from bramble.plan import NodePlan, look_at, make
@@ -52,8 +53,7 @@ class TestinfraNode:
 
     def ask(self, url: str, question: str) -> Mapping[str, Any] | Unknown:
         """The model's answer, asked on the node itself."""
-        query = {"url": url, "question": question, "max_tokens": 64, "timeout_s": 300}
-        answer: Mapping[str, Any] = remote.answer(self._run("ask", query))
+        answer: Mapping[str, Any] = remote.answer(self._run("ask", ask_query(url, question)))
         return answer
 
     def read_back(self, path: str) -> None:

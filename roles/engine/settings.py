@@ -191,6 +191,11 @@ class Settings(Section):
         kind = "archive" if self.source.archive else "git"
         return f"source.{kind}.commit" if getattr(self.source, kind) else f"source.{kind}"
 
+    @property
+    def from_archive(self) -> bool:
+        """Whether releases are built from an archive, which holds one commit."""
+        return self.source.archive is not None
+
     def variant_for(self, soc: str, lock: Lock) -> str:
         """Return the variant that a processor gets: the one that is set, else its race's winner."""
         if self.variant != "auto":
