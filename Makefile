@@ -46,11 +46,15 @@ try: system setup ## A virtual Pi from nothing to an answer (root on Debian)
 .PHONY: test
 # The tests of the build program want a real CMake on this machine too, those of log2ram a gpg, those
 # of power cuts a kernel of their own, and the machine's llama.cpp is compiled here.
-test: PACKAGES += ccache cmake g++-aarch64-linux-gnu gcc gnupg libc6-dev ninja-build $(MACHINE_PACKAGES)
-test: PACKAGES += $(DURABILITY_PACKAGES)
+test faults: PACKAGES += ccache cmake g++-aarch64-linux-gnu gcc gnupg libc6-dev ninja-build $(MACHINE_PACKAGES)
+test faults: PACKAGES += $(DURABILITY_PACKAGES)
 test: system setup lint ## Everything: lint, fast tests, then the tests on virtual Pis
 	$(BIN)/pytest -q -n 2 -m 'not nodes' --durations 10
-	$(BIN)/pytest -q -n 2 --dist loadfile -m nodes --durations 20
+	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m nodes --durations 20
+
+.PHONY: faults
+faults: system setup ## The longer proofs: ten power cuts of a first deploy, a whole build for a wrong processor
+	$(BIN)/pytest -q -m machine --thorough --durations 20
 
 .PHONY: quick
 quick: setup lint ## Lint and the fast tests

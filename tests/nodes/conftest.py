@@ -3,12 +3,27 @@
 import os
 import signal
 import subprocess
+from collections import Counter
 
 import pytest
 
 from bramble import virtual
 from bramble.virtual import lifecycle, processes
 from bramble.virtual.waiting import answers, ssh_banner
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--thorough",
+        action="store_true",
+        help="make the proofs longer that can be made longer: more power cuts, whole builds",
+    )
+
+
+def pytest_collection_modifyitems(items):
+    """Start what takes longest first: the emulated machine, then the files with the most tests."""
+    counts = Counter(item.path for item in items)
+    items.sort(key=lambda item: (not item.get_closest_marker("machine"), -counts[item.path]))
 
 
 class Nodes:
