@@ -9,6 +9,8 @@ from pyinfra.context import ctx_host
 
 from bramble import fleet, registry, remote
 from bramble.plan import look_at
+from bramble.pyinfra.connection import LOOK_SILENCE_S, LOOK_TIMEOUT_S
+from bramble.pyinfra.connector import Bounded
 from bramble.snapshot import Snapshot, Unknown
 from bramble.snapshot import read as read_snapshot
 
@@ -18,16 +20,14 @@ class Look(FactBase[Snapshot]):
 
     It is taken anew at each call. Unlike bramble's own deploys it goes through the command line, for
     which it is compressed: the names of the files and units that are looked at show in sudo's log.
+    A host that cannot be looked at is failed by pyinfra, and all of its Snapshot is Unknown.
     """
 
-    def command(self) -> str:
+    def command(self) -> Bounded:
         own = ctx_host.get()
         settings, prepared = fleet.of_data(own.name, own.data.bramble)
         query = look_at(own.name, settings, registry.roles_of(settings), prepared)
-        return remote.command_line("probe", query)
-
-    def requires_command(self) -> str:
-        return "python3"
+        return Bounded(remote.command_line("probe", query), LOOK_TIMEOUT_S, LOOK_SILENCE_S)
 
     @staticmethod
     def default() -> Snapshot:

@@ -53,6 +53,15 @@ def _transport(*args: Any, **kwargs: Any) -> Transport:
     return transport
 
 
+class Bounded(StringCommand):
+    """A command with bounds of its own: pyinfra gives facts none."""
+
+    def __init__(self, line: str, timeout_s: int, silence_s: int) -> None:
+        super().__init__(line)
+        self.timeout_s = timeout_s
+        self.silence_s = silence_s
+
+
 class NodeConnector(SSHConnector):
     """A node over SSH: each call ends within its time, and fails with OSError or TimeoutError."""
 
@@ -132,9 +141,12 @@ class NodeConnector(SSHConnector):
     ) -> tuple[bool, CommandOutput]:
         """Run a command, as pyinfra's own does, within `_timeout` seconds and without asking anybody.
 
-        With `_silence` it may also print nothing for at most so many seconds.
+        With `_silence` it may also print nothing for at most so many seconds. A command that is Bounded
+        says both for itself where nothing else is said.
         """
         timeout_s, silence_s = arguments.pop("_timeout", None), arguments.pop("_silence", None)
+        if isinstance(command, Bounded):
+            timeout_s, silence_s = timeout_s or command.timeout_s, silence_s or command.silence_s
         stdin, pty = arguments.pop("_stdin", None), arguments.pop("_get_pty", False)
         codes = arguments.pop("_success_exit_codes", None) or (0,)
         unix_command = make_unix_command_for_host(self.state, self.host, command, **arguments)

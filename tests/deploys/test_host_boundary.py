@@ -159,3 +159,18 @@ def test_an_upload_that_stands_still_fails_its_host_alone(servers, tmp_path):
     done, _ = run(folder, str(deploy))
     assert "[takes-no-file] " in done.stdout
     assert "none of it moved for 15 s" in done.stdout
+
+
+def test_a_look_as_a_fact_ends_no_other_hosts_run(servers, tmp_path):
+    page = (ROOT / "docs/how-to/mix-with-pyinfra.md").read_text()
+    (example,) = [code for code in re.findall(r"```python\n(.*?)```", page, re.S) if "Look" in code]
+    (tmp_path / "own.py").write_text(example)
+    folder = tmp_path / "inventory"
+    several = (HEALTHY, "wants a sudo password", "answers with no object", "hangs in the middle")
+    write_inventory(folder, [s for s in servers if s.faulty in several], {"model": MODEL})
+    done, _ = run(folder, str(tmp_path / "own.py"))
+    assert f"{HEALTHY} runs Linux {os.uname().release}" in done.stdout
+    assert "answers-with-no-object its answer to the look cannot be read: list" in done.stdout
+    for failed in ("wants-a-sudo-password", "hangs-in-the-middle"):
+        assert f"{failed} the look could not be taken" in done.stdout
+        assert re.search(rf"\[{failed}\].*could not load fact", done.stdout), done.stdout

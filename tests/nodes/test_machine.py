@@ -341,7 +341,7 @@ def test_every_role_is_taken_back_and_brought_again_to_a_boot_with_less_memory(
         assert done.returncode == 0, done.stdout
     for role in TWICE:
         again = fleet.bramble("revert", role, NAME)
-        assert f"{NAME}: nothing to take back" in again.stdout, again.stdout
+        assert f"{NAME}: nothing to revert" in again.stdout, again.stdout
     assert "/mnt/ssd" not in root("cat /proc/swaps; cat /etc/fstab; cat /proc/mounts")
     assert "zram" not in root("cat /proc/swaps")
     assert "cgroup_enable=memory" not in root("cat /boot/firmware/cmdline.txt")
