@@ -27,7 +27,8 @@ import pytest
 
 from bramble import registry, virtual
 from bramble.llama import store
-from bramble.virtual import paths, processes, source, ssd
+from bramble.virtual import paths, processes, source
+from bramble.virtual.spec import SSD_BYTES
 from bramble.virtual.waiting import answers
 from tests.nodes.fleet import NO_LOG2RAM, NOT_WANTED, Fleet, as_json
 
@@ -207,7 +208,7 @@ def test_its_boot_partition_is_fat_and_its_root_a_partition(pi):
 
 def test_its_ssd_is_a_blank_usb_disk(pi, root):
     columns = pi.said(NAME, "lsblk -d -n -r -b -o NAME,TYPE,TRAN,SIZE,FSTYPE /dev/sda")
-    assert columns.split() == ["sda", "disk", "usb", str(ssd.SIZE_BYTES)]
+    assert columns.split() == ["sda", "disk", "usb", str(SSD_BYTES)]
     assert root("wipefs -n /dev/sda") == ""
 
 
