@@ -23,15 +23,21 @@ def said(*argv):
     return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
+@functools.cache
+def architecture():
+    """Return the node's own architecture, as Debian names it."""
+    return said("dpkg", "--print-architecture").strip()
+
+
 def installed(names):
     """Return the version of each package; None where it is not installed.
 
     NAME is the package of the node's own architecture, NAME:ARCHITECTURE that of any.
     """
-    native, found = said("dpkg", "--print-architecture").strip(), {}
-    for name, architecture, version, _ in packages():
-        found[f"{name}:{architecture}"] = version
-        if architecture in (native, "all"):
+    native, found = architecture(), {}
+    for name, own, version, _ in packages():
+        found[f"{name}:{own}"] = version
+        if own in (native, "all"):
             found[name] = found[f"{name}:{native}"] = version
     return {name: found.get(name) for name in names}
 

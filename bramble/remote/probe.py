@@ -83,8 +83,8 @@ def system():
     return {
         "os_release": reading.read("/etc/os-release"),
         "rpi_issue": reading.read("/etc/rpi-issue"),
-        "architecture": run("dpkg", "--print-architecture").strip(),
-        "long_bit": int(run("getconf", "LONG_BIT")),
+        "architecture": dpkg.architecture(),
+        "long_bit": os.sysconf("SC_LONG_BIT"),
         "page_size": os.sysconf("SC_PAGE_SIZE"),
         "machine": os.uname().machine,
         "kernel": os.uname().release,
