@@ -65,7 +65,7 @@ class Board:
 
 
 def board(snapshot: Snapshot) -> Board | Unknown:
-    """The board that a snapshot shows, Unknown when the node did not say enough to plan for it."""
+    """Return the board that a snapshot shows; Unknown when the node did not say enough to plan."""
     system, memory = snapshot.system, snapshot.memory_kib
     if isinstance(system, Unknown):
         return system
@@ -90,7 +90,7 @@ def board(snapshot: Snapshot) -> Board | Unknown:
 
 
 def _identity(snapshot: Snapshot) -> tuple[str, str]:
-    """The model's name and the board's kind, by the device tree."""
+    """Return the model's name and the board's kind, by the device tree."""
     tree = snapshot.device_tree
     if tree is None or isinstance(tree, Unknown) or not tree.model:
         return "not a Raspberry Pi", OTHER
@@ -98,7 +98,7 @@ def _identity(snapshot: Snapshot) -> tuple[str, str]:
 
 
 def _kind(tree: DeviceTree) -> str:
-    """The kind by the revision code; a Raspberry Pi that it does not name is a strange one."""
+    """Return the kind by the revision code; a Raspberry Pi with an unknown code is a strange one."""
     of_type = board_type(tree)
     if of_type in _TYPES:
         return _TYPES[of_type]
@@ -110,13 +110,13 @@ def _kind(tree: DeviceTree) -> str:
 
 
 def board_type(tree: DeviceTree) -> int | None:
-    """The type field of a revision code of the new style, None without one."""
+    """Return the type field of a new-style revision code; None without one."""
     new_style = tree.revision is not None and tree.revision >> 23 & 1
     return tree.revision >> 4 & 0xFF if new_style and tree.revision else None
 
 
 def refusals(snapshot: Snapshot) -> tuple[str, ...]:
-    """Why this node must not be provisioned, each a sentence that says what to do; empty: go on."""
+    """Return why this node must not be provisioned, with what to do; an empty tuple: go on."""
     return tuple(_refusals(snapshot))
 
 
@@ -141,7 +141,7 @@ def _refusals(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _forgets(snapshot: Snapshot) -> bool:
-    """Whether the root is an overlay whose upper side is memory, as the package overlayroot makes it.
+    """Tell whether the root is an overlay whose upper layer is in memory, as overlayroot makes it.
 
     An overlay as such keeps its changes (containers stand on one): what tells is the kernel's
     command line (`overlayroot=tmpfs`, formerly `boot=overlay`) or overlayroot's own upper folder.

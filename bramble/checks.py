@@ -33,10 +33,10 @@ class Node(Protocol):
         """What one look saw."""
 
     def ask(self, url: str, question: str) -> Mapping[str, Any] | Unknown:
-        """The model's answer to `question`, as bramble/remote/ask.py gives it."""
+        """Return the model's answer to `question`, as bramble/remote/ask.py gives it."""
 
     def read_back(self, path: str) -> str | Unknown | None:
-        """The sha256 of what the disk has, or why it cannot be read; None where nobody asked for it."""
+        """Return the sha256 of the file on disk, or why it cannot be read; None when not asked to."""
 
 
 def ask_query(url: str, question: str) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class Result:
     remedy: str
 
     def as_dict(self) -> dict[str, str]:
-        """The documented JSON form."""
+        """Return the documented JSON form."""
         return dict(vars(self))
 
 
@@ -96,7 +96,7 @@ def check(severity: Severity = "stop") -> Callable[[F], F]:
 
 
 def checks_of(role: str, module: ModuleType) -> tuple[Check, ...]:
-    """The checks of a role's module, in the order in which they stand there."""
+    """Return the checks of a role's module, in the order of their definitions."""
     found = [f for f in vars(module).values() if inspect.isfunction(f) and hasattr(f, "severity")]
     return tuple(
         Check(role, f.__name__, f.__dict__["severity"], (f.__doc__ or "").splitlines()[0], f)
@@ -118,21 +118,21 @@ def _run(node: Node, check: Check) -> Result:
 
 
 def expect(want: str, got: str, ok: bool, remedy: str) -> Finding:
-    """Pass when `ok`; otherwise fail with what to do."""
+    """Return a pass when `ok`; otherwise a failure with what to do."""
     return Finding("pass" if ok else "fail", want, got, "" if ok else remedy)
 
 
 def skip(want: str, why: str) -> Finding:
-    """The check does not apply to this node: neither a pass nor a failure."""
+    """Return the finding that the check does not apply to this node."""
     return Finding("skip", want, why)
 
 
 def unknown(want: str, found: Unknown) -> Finding:
-    """The node would not say."""
+    """Return the finding that the node did not say."""
     return Finding("unknown", want, found.why, "Run again with a user who may use sudo.")
 
 
 def exit_code(results: tuple[Result, ...]) -> int:
-    """0 when nothing failed, 1 when something did, 3 when something could not be told."""
+    """Return 0 when nothing failed, 1 when something did, 3 when something could not be told."""
     statuses = {result.status for result in results}
     return 1 if "fail" in statuses else 3 if "unknown" in statuses else 0

@@ -19,7 +19,7 @@ _UNKNOWN_MEMORY_MIB = 4096
 
 
 def is_linux() -> bool:
-    """Whether programs for nodes can be compiled here, and the kernel's own files read."""
+    """Tell whether programs for nodes can be compiled here, and the kernel's own files read."""
     return sys.platform == "linux"
 
 
@@ -50,7 +50,7 @@ def ended(code: int) -> str:
 
 
 def end_when_unanswered(connection: socket.socket, after_ms: int) -> bool:
-    """Have the kernel end a connection whose other end acknowledges nothing; return False if it cannot.
+    """Make the kernel end a connection whose peer acknowledges nothing; return False if it cannot.
 
     Then what is asked over the connection itself must tell that nobody answers.
     """

@@ -11,7 +11,7 @@ _LEAST = 20
 
 
 def wrapped(text: str, width: int | None, hang: int = 2) -> str:
-    """Break each line that is too long between words, the rest indented by `hang` more than it.
+    """Wrap lines that are too long between words, and indent the rest by `hang` more.
 
     Without a width (a file, a pipe) every line stays whole, for programs that look for it.
     """

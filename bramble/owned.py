@@ -40,7 +40,7 @@ def as_written(
     *judged_by: object,
     remedy: str = REMEDY,
 ) -> Finding:
-    """Whether a deploy would write nothing; `judged_by` is what the steps go by besides plain files."""
+    """Tell whether a deploy would write nothing; `judged_by` is what else the steps depend on."""
     for seen in (*judged_by, *(look.file(file.path) for file in plan.files)):
         if isinstance(seen, Unknown):
             return unknown(WANT, seen)

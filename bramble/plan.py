@@ -64,7 +64,7 @@ class FactsNeeded:
 
 
 def together(parts: Iterable[FactsNeeded]) -> FactsNeeded:
-    """What one look must see for all of these."""
+    """Return the union of several roles' facts."""
     several = tuple(parts)
     named = {
         item.name: tuple(_union(getattr(part, item.name) for part in several))
@@ -122,15 +122,15 @@ class RolePlan:
     outputs: Outputs | None = None
 
     def waits_for_reboot(self, snapshot: Snapshot) -> tuple[str, ...]:
-        """What of this role takes hold at the next boot only, told by effects; boot reboots for it."""
+        """Name what of this role takes effect only at the next boot; role boot reboots for it."""
         return ()
 
     def refusals(self) -> tuple[str, ...]:
-        """Why this plan cannot work on its board, each a sentence that says what to do."""
+        """Return why this plan cannot work on its board, each a sentence that says what to do."""
         return ()
 
     def warnings(self) -> tuple[str, ...]:
-        """What is done as planned and hardly meant so, or cannot be told, each a sentence."""
+        """Return what is planned as set but probably not meant, or cannot be told, each a sentence."""
         return ()
 
 
@@ -226,6 +226,6 @@ def _union(parts: Iterable[tuple[str, ...]]) -> list[str]:
 
 
 def identity(value: Any) -> str:
-    """Twelve hexadecimal digits that stand for a JSON value: the same value, the same digits."""
+    """Return a JSON value's hash in twelve hexadecimal digits."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -15,20 +15,20 @@ from bramble.settings import Section
 
 
 def settings_table(name: str, model: type[Section]) -> str:
-    """Every setting of a section."""
+    """Return a table of every setting of a section."""
     rows = "".join(_setting_rows(model, model.model_json_schema(), (name,)))
     head = "| Setting | Default | Unit | Allowed | Example | Meaning |\n"
     return f"{head}|---|---|---|---|---|---|\n{rows}"
 
 
 def checks_table(checks: Iterable[Check]) -> str:
-    """Every check of a role."""
+    """Return a table of every check of a role."""
     rows = (f"| `{c.role}.{c.name}` | {c.severity} | {c.proves} |\n" for c in checks)
     return f"| Check | Severity | What it proves |\n|---|---|---|\n{''.join(rows)}"
 
 
 def about(model: type[Section]) -> str:
-    """What a section is for, on one line."""
+    """Return a section's purpose on one line."""
     return " ".join((model.__doc__ or "").split())
 
 
@@ -54,7 +54,7 @@ def _setting_rows(
 
 
 def section_in(annotation: Any) -> type[Section] | None:
-    """The section that a setting holds, perhaps beside None."""
+    """Return the section that a setting holds, also where it may be None."""
     kinds = get_args(annotation) or (annotation,)
     return next((k for k in kinds if isinstance(k, type) and issubclass(k, Section)), None)
 

@@ -41,7 +41,7 @@ VARIABLE = "BRAMBLE_REPORT"
 
 
 def path() -> Path:
-    """Where this run's report goes."""
+    """Return the path of this run's report."""
     named = os.environ.get(VARIABLE)
     stamp = time.strftime("%Y%m%d-%H%M%S")
     return Path(named) if named else project.reports() / f"{stamp}-{os.getpid()}.jsonl"
@@ -67,7 +67,7 @@ class Report:
 
 
 def read(file: Path) -> Iterator[dict[str, Any]]:
-    """The events of a report, without a last line that a kill cut short."""
+    """Yield the events of a report, without a last line that was cut off."""
     if not file.exists():
         return
     with file.open(encoding="utf-8") as report:

@@ -6,15 +6,15 @@ LONGEST = 1000
 
 
 def sanitize(text: str, keep: str = "") -> str:
-    """A text with a question mark for each character that is not printed, and not to be kept."""
+    """Replace each character that is not printable, and not in `keep`, with a question mark."""
     return "".join(c if c.isprintable() or c in keep else "?" for c in text)
 
 
 def sentence(text: str) -> str:
-    """The same of one that is not to fill the screen."""
+    """Sanitize a text, and cut it to one that does not fill the screen."""
     return sanitize(text[:LONGEST])
 
 
 def address(url: str) -> str:
-    """An address without its query, which may hold what nobody should read."""
+    """Return an address without its query, which may hold a secret."""
     return sanitize(url.partition("?")[0])

@@ -163,37 +163,37 @@ class Snapshot:
     free_bytes: Mapping[str, int] | Unknown = field(default_factory=dict)
 
     def file(self, path: str) -> FileState | Unknown | None:
-        """What stands at `path`, None when nothing does; a path never asked for is Unknown."""
+        """Return what is at `path`, None when nothing is; a path that was not asked for is Unknown."""
         if isinstance(self.files, Unknown):
             return self.files
         return self.files.get(path, Unknown(f"{path} was not looked at"))
 
     def unit(self, name: str) -> Unit | Unknown:
-        """A unit's state; systemd knows a state of units that do not exist too."""
+        """Return a unit's state; systemd reports one for units that do not exist too."""
         if isinstance(self.units, Unknown):
             return self.units
         return self.units.get(name, Unknown(f"{name} was not looked at"))
 
     def process(self, name: str) -> Process | Unknown | None:
-        """The main process of a unit, None while it runs none."""
+        """Return the main process of a unit; None while it runs none."""
         unit = self.unit(name)
         return unit if isinstance(unit, Unknown) else unit.process
 
     def answer(self, url: str) -> Answer | Unknown:
-        """What a local URL answered."""
+        """Return what a local URL answered."""
         if isinstance(self.http, Unknown):
             return self.http
         return self.http.get(url, Unknown(f"{url} was not asked"))
 
     def command(self, line: str) -> Output | Unknown | None:
-        """What a command printed, None where the node has no such program."""
+        """Return what a command printed; None where the node has no such program."""
         if isinstance(self.commands, Unknown):
             return self.commands
         return self.commands.get(line, Unknown(f"`{line}` was not run"))
 
 
 def read(raw: Mapping[str, Any], asked_at_s: float = 0, answered_at_s: float = 0) -> Snapshot:
-    """The snapshot in what the probe printed; a part that cannot be read is Unknown."""
+    """Parse what the probe printed; a part that cannot be read is Unknown."""
     taken_at_s = raw.get("taken_at_s")
     return Snapshot(
         taken_at_s=taken_at_s if isinstance(taken_at_s, int) else 0,
@@ -223,7 +223,7 @@ def read(raw: Mapping[str, Any], asked_at_s: float = 0, answered_at_s: float = 0
 
 
 def _known(raw: Mapping[str, Any], key: str, reader: Callable[[Any], T]) -> T | Unknown:
-    """One part of the raw look, read; what the node would not say or we cannot read is Unknown."""
+    """Read one part of the raw look; what the node did not say or we cannot read is Unknown."""
     part = raw.get(key)
     if not isinstance(part, dict) or "ok" not in part:
         why = part.get("unknown") if isinstance(part, dict) else None
@@ -235,7 +235,7 @@ def _known(raw: Mapping[str, Any], key: str, reader: Callable[[Any], T]) -> T | 
 
 
 def _mapping(part: Any) -> dict[str, Any]:
-    """The part itself; an empty list or text must not pass for "nothing is there"."""
+    """Return the part; raise TypeError for no mapping, which must not pass for "nothing is there"."""
     if not isinstance(part, dict):
         raise TypeError(f"{type(part).__name__} and not an object")
     return part
@@ -264,7 +264,7 @@ def _device_tree(part: Mapping[str, str] | None) -> DeviceTree | None:
 
 
 def _number(digits: str) -> int | None:
-    """A device tree's number: big-endian bytes, None for none."""
+    """Return a device tree's number from big-endian bytes; None for none."""
     return int.from_bytes(bytes.fromhex(digits), "big") if digits else None
 
 

@@ -101,7 +101,7 @@ class Step:
 
 
 def write_files(name: str, files: Sequence[File], snapshot: Snapshot) -> Step:
-    """Bring whole files to their planned text, mode and owner, each atomically."""
+    """Write whole files with their planned text, mode and owner, each atomically."""
     differing = [file for file in files if not _agrees(file, snapshot.file(file.path))]
     if not differing:
         return Step(name, None)
@@ -174,7 +174,7 @@ def systemd(
     start: Sequence[str] = (),
     restart: Sequence[str] = (),
 ) -> Step:
-    """Have systemd do these to units, in the order of the arguments; nothing without a `why`."""
+    """Run systemctl's verbs on units, in the order of the arguments; nothing without a `why`."""
     if why is None:
         return Step(name, None)
     verbs = {
@@ -206,24 +206,24 @@ def install_packages(name: str, packages: Sequence[str], snapshot: Snapshot) -> 
 
 
 def lacking(packages: Sequence[str], snapshot: Snapshot) -> list[str]:
-    """Those of the packages that are neither installed nor provided by one that is."""
+    """Return the packages that are neither installed nor provided by one that is."""
     there = {} if isinstance(snapshot.packages, Unknown) else snapshot.packages
     provided = {} if isinstance(snapshot.provided, Unknown) else snapshot.provided
     return [name for name in packages if not there.get(name) and name not in provided]
 
 
 def unit_name(step: Step) -> str:
-    """The transient unit of a detached step: the same work has the same name in every run."""
+    """Return the transient unit of a detached step: the same work has the same name in every run."""
     return f"bramble-{step.program.replace('_', '-')}-{identity(dict(step.query))}"
 
 
 def at_once(several: Iterable[Sequence[Step]]) -> tuple[str, ...]:
-    """Why none of these steps is to be carried out."""
+    """Return why none of these steps may be executed."""
     return tuple(step.why for steps in several for step in steps if step.at_once and step.why)
 
 
 def as_dict(plan: NodePlan, steps: Mapping[str, Sequence[Step]]) -> dict[str, Any]:
-    """A node's plan and its steps in the documented JSON form; a secret's text stays out."""
+    """Return a node's plan and steps in the documented JSON form, without secrets."""
     return {
         "host": plan.host,
         "board": {

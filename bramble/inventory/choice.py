@@ -17,14 +17,14 @@ EVERY_HOST = ("ssh", "node")
 
 
 def named(values: Mapping[str, Any]) -> list[str] | None:
-    """The roles that plain values name, None where they name none (or something else than roles)."""
+    """Return the roles that plain values name; None where they name none (or no list of roles)."""
     node = values.get("node")
     said = node.get("roles") if isinstance(node, dict) else None
     return [name for name in said if isinstance(name, str)] if isinstance(said, list) else None
 
 
 def chosen(sections: Sections, values: Mapping[str, Any]) -> Sections:
-    """The sections that count for a host with these values: a role that it does not get has none."""
+    """Return the sections that apply to a host: those of its roles, and those of every host."""
     names = named(values)
     if names is None:
         return sections
@@ -32,7 +32,7 @@ def chosen(sections: Sections, values: Mapping[str, Any]) -> Sections:
 
 
 def faults(sections: Sections, values: Mapping[str, Any]) -> Iterator[Fault]:
-    """What is wrong with the choice: unknown roles, and roles without those that they need."""
+    """Find unknown roles in the choice, and roles without those that they need."""
     names = named(values) or []
     known = [name for name in sections if name not in EVERY_HOST]
     for name in names:

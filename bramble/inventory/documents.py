@@ -65,7 +65,7 @@ def read(file: Path) -> Document:
 
 
 def _document(file: Path, root: yaml.Node | None) -> Document:
-    """What a file's nodes say."""
+    """Build a document from a file's YAML nodes."""
     if root is None:
         return Document(file)
     tree = _Tree(file, itertools.count())

@@ -32,13 +32,13 @@ class Files:
         return {name: _settings_of(self.fleet, name) for name in self.fleet.part("hosts").values}
 
     def groups_of(self, host: str) -> tuple[str, ...]:
-        """The groups of a host that are there, in the order in which it lists them."""
+        """Return the groups of a host that exist, in the order in which it lists them."""
         listed = self.fleet.part("hosts", host).values.get("groups")
         names = listed if isinstance(listed, list) else []
         return tuple(dict.fromkeys(n for n in names if isinstance(n, str) and n in self.groups))
 
     def layers(self, host: str) -> list[Layer]:
-        """The layers of a host, the one that gives way first."""
+        """Return the layers of a host, the one with the lowest precedence first."""
         layers = [Layer("all", self.everyone)]
         layers += [Layer(f"group {name}", self.groups[name]) for name in self.groups_of(host)]
         layers += [Layer("host", self.hosts[host])]
@@ -47,7 +47,7 @@ class Files:
         return layers
 
     def parts(self) -> list[tuple[str, Document]]:
-        """Every part of every file that holds settings, once, with the host it is for if one."""
+        """Yield every part of every file that holds settings, once, with its host if it is for one."""
         shared = [self.everyone, *self.groups.values()]
         return [
             *(("", document) for document in shared),

@@ -19,6 +19,6 @@ def headline(inventory: Inventory, names: Sequence[str]) -> str:
 
 
 def sentences(host: Host) -> tuple[str, ...]:
-    """What a host stays at in spite of the inventory, a sentence for each."""
+    """Return a sentence for each pin that overrides the inventory for a host."""
     pins = (part.pins(host.name, host.prepared) for part in host.settings.values())
     return tuple(pinned.sentence for several in pins for pinned in several)

@@ -9,7 +9,7 @@ from bramble.settings import PORT, NodeSettings, SshSettings
 
 
 def absent(hosts: Mapping[str, Host]) -> tuple[str, ...]:
-    """The hosts that are virtual Pis (`node.virtual`) and are not up."""
+    """Name the hosts that are virtual Pis (`node.virtual`) and are not up."""
     virtual = {name: _address(host) for name, host in hosts.items() if _is_virtual(host)}
     if not virtual:
         return ()
@@ -31,7 +31,7 @@ def _address(host: Host) -> tuple[str, int]:
 
 
 def sentence(names: Sequence[str]) -> str:
-    """Says of absent hosts how to have them."""
+    """Say how to start absent hosts."""
     from bramble.virtual.model import is_name, up_command
 
     commands = " or ".join(f"'{up_command(name)}'" for name in names if is_name(name))

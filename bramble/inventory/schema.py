@@ -53,7 +53,7 @@ def _settings(sections: Sections) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _as_layer(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Allow what one layer may do: leave anything out, and set anything back to its default."""
+    """Relax a schema for one layer: any setting may be left out, or null for its default."""
     partial = {key: value for key, value in schema.items() if key not in ("required", "title")}
     if "properties" in partial:
         properties = partial["properties"].items()

@@ -56,7 +56,7 @@ def bench(node: PlannedNode) -> None:
 
 
 def step_of(plan: NodePlan, release: str, rounds: int, cool_s: int) -> Step:
-    """The runs as a step: it goes on without this computer, and a later run takes its figures up."""
+    """Return the runs as a step: it continues without this computer, and a later run takes it up."""
     home, model = plan.outputs.need(EngineOutputs).home, plan.outputs.need(ModelOutputs)
     entry = {"variant": release, "folder": home.release(release)}
     query = {
@@ -105,12 +105,12 @@ def _measure(host: Host, node: PlannedNode, release: str, step: Step) -> bool:
 
 
 def _broken(made: Mapping[str, Any]) -> str | None:
-    """The first run's problem, where llama-bench itself did not compute."""
+    """Return the first run's problem, where llama-bench itself failed."""
     return next((run["problem"] for run in made["runs"] if "problem" in run), None)
 
 
 def _bandwidth(host: Host) -> dict[str, Any]:
-    """What memory gives for reading, or why that could not be measured."""
+    """Measure the memory's read bandwidth, or return why that failed."""
     ok, output = connection.run(host, "bandwidth", {}, BANDWIDTH_TIMEOUT_S)
     try:
         found: dict[str, Any] = remote.answer(output) if ok else {"problem": output.strip()}
@@ -125,12 +125,12 @@ def _bandwidth(host: Host) -> dict[str, Any]:
 
 
 def _best(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """The better of two measurements: one that was disturbed gives less, and it is to be a bound."""
+    """Return the higher of two measurements: it is an upper bound, and a disturbed one is too low."""
     return max(first, second, key=lambda found: found.get("gb_s") or 0)
 
 
 def _query(node: PlannedNode, results: str) -> dict[str, Any]:
-    """What the look after the runs asks: all that roles want to see, and what a result has besides."""
+    """Return the query of the look after the runs: what roles need, and what a result needs besides."""
     assert node.plan is not None
     more, query = gather.facts_needed(node.plan, results), dict(node.query)
     for field in fields(FactsNeeded):
@@ -140,7 +140,7 @@ def _query(node: PlannedNode, results: str) -> dict[str, Any]:
 
 
 def _left(seen: Snapshot, step: Step) -> Mapping[str, Any]:
-    """What the program wrote down for this very work, whole or not."""
+    """Return what the program recorded for this very step, complete or not."""
     file = seen.file(step.query["result"])
     if not isinstance(file, FileState) or not file.text:
         return {}

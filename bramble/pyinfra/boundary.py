@@ -34,7 +34,7 @@ class Overdue(TimeoutError):
 
 
 def attempt(work: Callable[[], T], limit_s: float | None = None) -> T | Problem:
-    """Do `work` within `limit_s` seconds (None: it has bounds of its own); a Problem if it fails."""
+    """Run `work` within `limit_s` seconds (None: it has its own limits); return a Problem on failure."""
     try:
         with gevent.Timeout(limit_s, Overdue(f"it took longer than {limit_s} s")):
             return work()

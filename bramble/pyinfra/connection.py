@@ -108,7 +108,7 @@ def followed(
 
 
 def look(host: Host, query: Mapping[str, Any]) -> Snapshot:
-    """One look at the node; all of it Unknown where the probe could not run."""
+    """Take one look at the node; all of it is Unknown where the probe could not run."""
     asked_at_s = time.time()
     ok, output = run(host, "probe", query, LOOK_TIMEOUT_S, silence_s=LOOK_SILENCE_S)
     if not ok:
@@ -131,7 +131,7 @@ class Live:
         self.snapshot = snapshot
 
     def ask(self, url: str, question: str) -> Mapping[str, Any] | Unknown:
-        """The model's answer, asked on the node itself."""
+        """Ask the model on the node itself, and return its answer."""
         query = ask_query(url, question)
         ok, output = run(self.host, "ask", query, ASK_TIMEOUT_S + 30, as_root=False)
         if not ok:
@@ -144,7 +144,7 @@ class Live:
         return answer
 
     def read_back(self, path: str) -> str | Unknown | None:
-        """What the disk has, read by a unit that gives way to all others."""
+        """Read a file from the disk at low priority, and return its sha256."""
         if not self.deep:
             return None
         step = Step(

@@ -46,7 +46,7 @@ unreachable: dict[str, str] = {}
 
 
 def _transport(*args: Any, **kwargs: Any) -> Transport:
-    """Make a transport that asks for AES-GCM first: without it paramiko checks each packet in Python."""
+    """Return the open connection; raise OSError where there is none any more."""
     transport = Transport(*args, **kwargs)
     options = transport.get_security_options()
     options.ciphers = sorted(options.ciphers, key=lambda name: "gcm" not in name)
@@ -92,7 +92,7 @@ class NodeConnector(SSHConnector):
         return {**super().make_paramiko_kwargs(), "transport_factory": _transport}
 
     def connect(self) -> None:
-        """Connect within the inventory's time to reach a node and HANDSHAKE_S; else ConnectError."""
+        """Connect within the inventory's time-out and HANDSHAKE_S; raise ConnectError otherwise."""
         ssh: Any = from_data(self.host.name, self.host.data.bramble, registry.sections())["ssh"]
         _ask_nobody_about_keys()
         done = attempt(lambda: self._connected(ssh))
@@ -101,7 +101,7 @@ class NodeConnector(SSHConnector):
             raise ConnectError(done.why)
 
     def _connected(self, ssh: SshSettings) -> None:
-        """Connect and watch the connection; what stands in the way is told with what to do."""
+        """Connect and watch the connection; raise ConnectError with what to do."""
         if ssh.key and (problem := key_problem(ssh.key)):
             raise ConnectError(f"ssh.key: {problem}")
         limit_s = ssh.connect_timeout_s + HANDSHAKE_S
@@ -120,7 +120,7 @@ class NodeConnector(SSHConnector):
         gevent.spawn(self._watch, transport)
 
     def _watch(self, transport: Transport) -> None:
-        """End a connection whose other end answers nothing: the kernel of a frozen node still does."""
+        """Close a connection whose peer answers nothing: a frozen node's kernel still acknowledges."""
         while transport.is_active():
             gevent.sleep(ALIVE_EVERY_S)
             asked_at_s = time.monotonic()
@@ -167,19 +167,19 @@ class NodeConnector(SSHConnector):
         return code in codes, CommandOutput(said.lines)
 
     def _transport(self) -> Transport:
-        """The open connection; OSError where there is none any more."""
+        """Return the open connection; raise OSError where there is none any more."""
         transport = self.client.get_transport() if self.client is not None else None
         if transport is None or not transport.is_active():
             raise OSError(self._why(transport, None))
         return transport
 
     def _why(self, transport: Transport | None, error: Exception | None) -> str:
-        """Say why a connection is of no use any more."""
+        """Return why a connection can no longer be used."""
         lost = self._lost.get(transport) if transport is not None else None
         return lost or str(error or "") or "the connection was closed"
 
     def _exit_code(self, transport: Transport, channel: Channel) -> int:
-        """The command's exit code; OSError where the connection ended before the command did."""
+        """Return the command's exit code; raise OSError where the connection ended first."""
         with gevent.Timeout(SILENT_S, Overdue(f"it told no exit code within {SILENT_S} s")):
             code: int = channel.recv_exit_status()
         if code == -1 and not transport.is_active():
@@ -187,17 +187,17 @@ class NodeConnector(SSHConnector):
         return code
 
     def _put_file(self, filename_or_io: Any, remote_location: str) -> None:
-        """Send a file by SFTP; OSError once none of it moves for SILENT_S."""
+        """Send a file by SFTP; raise OSError once no byte has moved for SILENT_S."""
         with get_file_io(filename_or_io) as file:
             self._move(lambda sftp, moved: sftp.putfo(file, remote_location, callback=moved))
 
     def _get_file(self, remote_filename: str, filename_or_io: Any) -> None:
-        """Fetch a file by SFTP; OSError once none of it moves for SILENT_S."""
+        """Fetch a file by SFTP; raise OSError once no byte has moved for SILENT_S."""
         with get_file_io(filename_or_io, "wb") as file:
             self._move(lambda sftp, moved: sftp.getfo(remote_filename, file, callback=moved))
 
     def _move(self, move: Callable[[Any, Callable[[int, int], None]], Any]) -> None:
-        """Carry out a transfer that says how far it is, and give it up once it stands still."""
+        """Run a transfer that reports its progress, and abort it once it stalls."""
         self._moved_at_s = time.monotonic()
 
         def moved(_done: int, _size: int) -> None:
@@ -217,7 +217,7 @@ class NodeConnector(SSHConnector):
 
 
 def _ask_nobody_about_keys() -> None:
-    """Refuse a jump host that is not known: pyinfra would ask on the terminal, and all hosts wait."""
+    """Refuse an unknown jump host: pyinfra would prompt on the terminal, and block all hosts."""
     user_client.AskPolicy.missing_host_key = _refuse_key  # type: ignore[method-assign]
 
 
@@ -229,7 +229,7 @@ def _refuse_key(_policy: Any, _client: Any, hostname: str, _key: Any) -> None:
 
 
 def _begun(transport: Transport, command: str, stdin: Any, *, pty: bool) -> Channel:
-    """A channel in which a command runs that has been given its input."""
+    """Start a command in a channel, and give it its input."""
     channel = transport.open_session()
     if pty:
         channel.get_pty()
@@ -243,7 +243,7 @@ def _begun(transport: Transport, command: str, stdin: Any, *, pty: bool) -> Chan
 
 
 def _text(stdin: Any) -> str:
-    """What pyinfra takes for input (a file, a text or several), as one text of whole lines."""
+    """Return pyinfra's input (a file, a text or several) as one text of whole lines."""
     pieces = stdin.readlines() if hasattr(stdin, "readlines") else stdin
     several = pieces if isinstance(pieces, (list, tuple)) else [pieces]
     return "".join(piece if piece.endswith("\n") else f"{piece}\n" for piece in several)
@@ -299,7 +299,7 @@ class _Said:
 
 
 def _left(since_s: float, limit_s: float | None, complaint: str) -> float:
-    """Seconds of a limit that are left (at most a minute); TimeoutError when none are."""
+    """Return the remaining seconds of a limit (at most a minute); raise TimeoutError when none are."""
     if limit_s is None:
         return 60
     left_s = since_s + limit_s - time.monotonic()

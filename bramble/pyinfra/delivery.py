@@ -20,7 +20,7 @@ UPLOAD_TIMEOUT_S = 60
 
 
 def deliver(host: Host, step: Step, report: Report) -> str | None:
-    """Carry out a step on its host; the problem in words when any part of it failed."""
+    """Execute a step on its host; return an error message or None."""
     if step.stored is not None:
         return _from_store(host, step, step.stored, report)
     if step.shared is not None:
@@ -29,7 +29,7 @@ def deliver(host: Host, step: Step, report: Report) -> str | None:
 
 
 def _from_store(host: Host, step: Step, stored: Stored, report: Report) -> str | None:
-    """Install what the store has once somebody has made it; the problem in words.
+    """Install a release from the store, once some host has built it; return an error message or None.
 
     Where it is this host that makes it, by the step's own program, that was all.
     """
@@ -48,7 +48,7 @@ def _from_store(host: Host, step: Step, stored: Stored, report: Report) -> str |
 
 
 def _upload(host: Host, step: Step) -> str | None:
-    """Send the step's files; the problem in words when one cannot be sent."""
+    """Send the step's files; return an error message or None."""
     for upload in step.uploads:
         if problem := _send(host, upload):
             host.log(click.style(problem, "red"))
@@ -57,7 +57,7 @@ def _upload(host: Host, step: Step) -> str | None:
 
 
 def _send(host: Host, upload: Upload) -> str | None:
-    """Send one file to a place that was made for it; nothing of it stays where that fails."""
+    """Send one file, and remove what is left of it on failure; return an error message or None."""
     size = upload.local.stat().st_size if upload.local.exists() else 0
     query = {"path": upload.remote, "size_bytes": size}
     ok, output = connection.run(host, "receive", query, UPLOAD_TIMEOUT_S)
@@ -72,7 +72,7 @@ def _send(host: Host, upload: Upload) -> str | None:
 
 
 def _run(host: Host, step: Step) -> str | None:
-    """Run the step's program; the problem in words when it failed."""
+    """Run the step's program; return an error message or None."""
     if step.detached:
         ok, output = connection.follow(host, step)
     else:
@@ -87,12 +87,12 @@ def _run(host: Host, step: Step) -> str | None:
 
 
 def _query(step: Step) -> Mapping[str, Any]:
-    """What the program is told, with the time of this moment where it needs that."""
+    """Return the program's query, with the current time where it needs that."""
     return step.query if step.sent_at is None else {**step.query, step.sent_at: time.time()}
 
 
 def _confirm(host: Host, step: Step) -> str | None:
-    """Prove over a new connection that a step on trial may stay; the problem in words if it may not."""
+    """Prove over a new connection that a step on trial may stay; return an error message or None."""
     if step.confirm is None:
         return None
     problem = trial.confirm(host, step.program, step.confirm, step.timeout_s)

@@ -29,7 +29,7 @@ class Server(guarded.Server):
         super().__init__(address, Handler, MOST_CONNECTIONS, MOST_EACH)
 
     def knows(self, address: str) -> bool:
-        """Whether a node that something was offered to has this address."""
+        """Tell whether this address belongs to a node that a file was offered to."""
         return address in self.peers
 
 

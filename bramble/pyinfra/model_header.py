@@ -18,7 +18,7 @@ TIMEOUT_S = 120
 
 
 def by_node(host: Host) -> Callable[[str], Header]:
-    """What reads the header at an address from a host, a few parts at most."""
+    """Return a reader of model headers that has the host fetch them, in a few parts."""
 
     def header(url: str) -> Header:
         start, whole = 0, None

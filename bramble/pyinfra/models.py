@@ -67,7 +67,7 @@ def _look_through(host: Host, query: Mapping[str, Any], live: connection.Live) -
 def _read_back(
     host: Host, live: connection.Live, row: Mapping[str, Any]
 ) -> tuple[bool | None, str]:
-    """Whether the disk damaged the file, in words too; one that it has not is not believed again.
+    """Return whether the disk damaged the file, and a sentence on it; such a file loses its stamp.
 
     Its stamp, which says that it was verified, becomes the note that it is damaged.
     """

@@ -15,9 +15,9 @@ T = TypeVar("T")
 def until(
     ask: Callable[[float], T | None], tell: Callable[[float], None], limit_s: float
 ) -> T | None:
-    """What `ask` gives once it gives something; it and `tell` hear how many seconds it has been.
+    """Call `ask` until it returns something; pass it and `tell` the seconds waited.
 
-    None where it gives nothing in `limit_s`.
+    Return None where it returns nothing within `limit_s`.
     """
     began = time.monotonic()
     told: float | None = None

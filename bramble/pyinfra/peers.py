@@ -58,13 +58,13 @@ _places: dict[tuple[str, str], tuple[Host, Shared]] = {}
 
 
 def expect(host: Host, step: Step) -> None:
-    """Remember before anything is carried out who has a file, and who needs it."""
+    """Register before execution which hosts have a file, and which need it."""
     if step.shared is not None:
         _swarm(host, step.shared, has=step.why is None)
 
 
 def have(host: Host, step: Step, shared: Shared, report: Report) -> str | None:
-    """Have the file on this host, from wherever it is had best; the problem in words."""
+    """Ensure this host has the file, from the best source; return an error message or None."""
     swarm = _swarm(host, shared, has=False)
     # What was taken for whole before a reboot, or before a disk was mounted, may not be there.
     swarm.settle(host.name, "needs")
@@ -82,7 +82,7 @@ def have(host: Host, step: Step, shared: Shared, report: Report) -> str | None:
 
 
 def _swarm(host: Host, shared: Shared, *, has: bool) -> Swarm:
-    """The hosts of this run that a file is about, this one among them."""
+    """Register the host in the swarm of a file, and return the swarm."""
     swarm = _swarms.setdefault(shared.sha256, Swarm())
     swarm.gone = {failed.name for failed in host.state.failed_hosts}
     swarm.expect(
@@ -99,7 +99,7 @@ def _swarm(host: Host, shared: Shared, *, has: bool) -> Swarm:
 
 
 def _taken(host: Host, step: Step, shared: Shared, swarm: Swarm, report: Report) -> str | None:
-    """Take the file from one host after another, or from its origin; the problem in words."""
+    """Take the file from one host after another, or from its origin; return an error message or None."""
     tried: set[str] = set()
 
     def ask(waited_s: float) -> From | Origin | Refused | None:
@@ -143,7 +143,7 @@ def _taken(host: Host, step: Step, shared: Shared, swarm: Swarm, report: Report)
 
 
 def _of_hosts(choice: From, swarm: Swarm, shared: Shared) -> list[Source]:
-    """Those of the hosts that can be taken from, which pass the file on from now if they did not yet."""
+    """Return the hosts among the givers that can serve the file, and start serving where needed."""
     sources: list[Source] = []
     for name in choice.givers:
         giver = swarm.members[name]
@@ -155,7 +155,7 @@ def _of_hosts(choice: From, swarm: Swarm, shared: Shared) -> list[Source]:
 
 
 def _of_origin(host: Host, shared: Shared, swarm: Swarm) -> list[Source]:
-    """What this computer keeps, then where the file comes from."""
+    """Return this computer's copy as a source, then the file's origins."""
     sources: list[Source] = []
     kept = cache.find(shared.sha256)
     if kept is not None:
@@ -171,7 +171,7 @@ def _of_origin(host: Host, shared: Shared, swarm: Swarm) -> list[Source]:
 
 
 def _start(name: str, swarm: Swarm, wanted: Shared) -> None:
-    """Have a host pass the file on; where it cannot, the others do without it."""
+    """Start serving the file on a host; where that fails, the others use other sources."""
     member, (host, shared) = swarm.members[name], _places[wanted.sha256, name]
     try:
         address = sharing.address_of(host)
@@ -205,18 +205,18 @@ def _start(name: str, swarm: Swarm, wanted: Shared) -> None:
 
 
 def _addresses(swarm: Swarm, shared: Shared) -> list[str]:
-    """Every address of every host of this run that is to have the file: nobody else is let in."""
+    """Return the addresses of all hosts of this run that need the file: only they are let in."""
     places = [_places[shared.sha256, name][1] for name in swarm.members]
     return sorted({address for place in places for address in place.addresses})
 
 
 def _unit(shared: Shared) -> str:
-    """The unit that passes a file on: the same in every run."""
+    """Return the unit that serves a file: the same in every run."""
     return f"bramble-pass-on-{identity([shared.path, shared.sha256])}"
 
 
 def _end(names: list[str], swarm: Swarm, wanted: Shared) -> None:
-    """Have these hosts end what passes the file on."""
+    """Stop serving the file on these hosts."""
 
     def end(name: str) -> None:
         host, shared = _places[wanted.sha256, name]

@@ -29,7 +29,7 @@ TIMEOUT_S = 24 * 3600
 
 @in_words
 def race(node: PlannedNode) -> None:
-    """Have the variants of `--data variants=A,B` on this node, and run them `--data rounds=N` times.
+    """Install the variants of `--data variants=A,B`, and run each `--data rounds=N` times.
 
     `--data cool=S`: how long it may take to cool before each run.
     """
@@ -55,7 +55,7 @@ def race(node: PlannedNode) -> None:
 def candidates(
     plan: NodePlan, data: Mapping[str, Any], variants: Sequence[str]
 ) -> dict[str, NodePlan]:
-    """The node's plan with each of these variants, plain first; without any, with all that may gain."""
+    """Return the node's plan with each of these variants (none: all that may gain), plain first."""
     lacking = registry.lacking(plan, NEEDED)
     if lacking:
         raise LookupError(
@@ -83,7 +83,7 @@ def candidates(
 
 @on_host
 def run_in_turn(plans: Mapping[str, NodePlan], rounds: int, cool_s: int) -> str | Work:
-    """Run every candidate's llama-bench on the node, and put the figures into the report."""
+    """Run every candidate's llama-bench on the node, and report the figures."""
     if not state.is_executing:
         return "the race runs at the end"
     return lambda host: _run(host, step_of(plans, rounds, cool_s), plans)
@@ -112,7 +112,7 @@ def _run(host: Host, step: Step, plans: Mapping[str, NodePlan]) -> bool:
 
 
 def step_of(plans: Mapping[str, NodePlan], rounds: int, cool_s: int) -> Step:
-    """The race as a step: it goes on without this computer, and a later run follows it."""
+    """Return the race as a step: it continues without this computer, and a later run follows it."""
     query = {
         **as_served(plans["plain"], rounds),
         "candidates": [
@@ -130,7 +130,7 @@ def step_of(plans: Mapping[str, NodePlan], rounds: int, cool_s: int) -> Step:
 
 
 def _result(host: Host, step: Step) -> list[dict[str, Any]] | None:
-    """The runs that the node wrote down for this race."""
+    """Return the runs that the node recorded for this race."""
     seen = connection.look(host, {"files": [RESULT]}).file(RESULT)
     if not isinstance(seen, FileState) or not seen.text:
         return None

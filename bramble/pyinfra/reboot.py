@@ -98,7 +98,7 @@ def _another_boot(host: Host, connector: SSHConnector, before: str) -> str | Non
 
 
 def _drop(host: Host, connector: SSHConnector) -> None:
-    """Let go of the connection, which would otherwise be waited on for an answer."""
+    """Close the connection, which would otherwise be waited on for an answer."""
     host.disconnect()
     _close(connector)
 

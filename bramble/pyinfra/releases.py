@@ -50,7 +50,7 @@ def expect(host: Host, step: Step) -> None:
 
 
 def lacking(step: Step) -> str | None:
-    """Why a release that may not be built cannot be had, None where it can, or where it may."""
+    """Return why a release that may not be built is not available; None where it is, or may be built."""
     stored = step.stored
     if stored is None or step.why is None or stored.otherwise is None:
         return None
@@ -61,7 +61,7 @@ def lacking(step: Step) -> str | None:
 def have(
     host: Host, step: Step, stored: Stored, build: Callable[[], str | None], report: Report
 ) -> StoredRelease | str | None:
-    """The release from the store, the problem in words, or None where this host has built it."""
+    """Return the release from the store, an error message, or None where this host has built it."""
 
     def ask(waited_s: float) -> tuple[StoredRelease | str | None] | None:
         if entry := store.find(stored.key):
@@ -82,7 +82,7 @@ def have(
 
 
 def _another_comes_first(host: Host, stored: Stored, turn: Turn) -> bool:
-    """Whether the work of a killed run goes on at another host, which is here to go on with it."""
+    """Tell whether an interrupted run's build continues at another host of this run."""
     failed = {failed.name for failed in host.state.failed_hosts}
     others = _fleets[stored.key].need - failed - {host.name} if stored.key in _fleets else set()
     return turn.builder in others
@@ -91,7 +91,7 @@ def _another_comes_first(host: Host, stored: Stored, turn: Turn) -> bool:
 def _elected(
     host: Host, stored: Stored, turn: Turn, build: Callable[[], str | None], report: Report
 ) -> StoredRelease | str | None:
-    """What this host has to do that nobody else is at."""
+    """Do what this host has to do and no other does: fetch the release, build it, or refuse."""
     entry = store.find(stored.key) or _from_another(host, stored)
     if entry is None and stored.otherwise is None:
         turn.give_to(host.name)
@@ -106,7 +106,7 @@ def _refused(host: Host, problem: str) -> str:
 
 
 def _from_another(host: Host, stored: Stored) -> StoredRelease | None:
-    """The release of a host of this run that has it already, None where nobody has."""
+    """Return the release of another host of this run; None where no host has it."""
     fleet = _fleets.get(stored.key, _Fleet())
     for other in [host for host in fleet.have if host not in host.state.failed_hosts]:
         host.log(f"{other.name} has release {stored.key}: bringing it into the store")
@@ -136,7 +136,7 @@ def _built(
 
 
 def _fetched(host: Host, stored: Stored) -> StoredRelease | str:
-    """A host's release in the store of this computer; the problem in words."""
+    """Fetch a host's release into the store; return it or an error message."""
     query = {"release": stored.query["release"]}
     ok, output = connection.run(host, "pack_release", query, PACK_TIMEOUT_S)
     if not ok:

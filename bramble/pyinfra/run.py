@@ -43,7 +43,7 @@ class PlannedNode:
     prepared: Prepared = field(default_factory=Prepared)
 
     def at(self, snapshot: Snapshot) -> PlannedNode | Problem:
-        """The same host as it was seen later, planned anew: another boot may have other memory."""
+        """Return the same host at a later look, planned anew: another boot may have other memory."""
         if self.plan is None or self.settings is None:
             return replace(self, snapshot=snapshot)
         found = board(snapshot)
@@ -57,7 +57,7 @@ class PlannedNode:
 
 
 def gather_facts(amend: Amend | None = None) -> PlannedNode:
-    """Look at the host once and decide what it should be; a refused host is told so and left alone."""
+    """Look at the host once and plan it; refuse a host that must not be provisioned."""
     found: object = _gathered(amend)
     return found if isinstance(found, PlannedNode) else PlannedNode(None, Snapshot(), {})
 
@@ -103,7 +103,7 @@ def _gathered(amend: Amend | None) -> PlannedNode:
 
 @in_words
 def accept(node: PlannedNode) -> None:
-    """Tell what is hardly meant, and refuse a plan that cannot work, before anything is changed."""
+    """Print warnings, and refuse a plan that cannot work, before anything is changed."""
     if node.plan is None:
         return
     for warning in node.plan.warnings:
@@ -116,7 +116,7 @@ def accept(node: PlannedNode) -> None:
 
 @on_host
 def hold_to_pins(node: PlannedNode) -> str | Work:
-    """Fail the host where what engine.lock holds it to is nowhere, before anything is changed.
+    """Fail the host, before anything is changed, where what engine.lock pins is not available.
 
     Only as this is carried out all hosts of the run have said which releases they can give.
     """
@@ -125,7 +125,7 @@ def hold_to_pins(node: PlannedNode) -> str | Work:
 
 
 def impossible(node: PlannedNode) -> tuple[str, ...]:
-    """Why what this host's pins ask for can never be had."""
+    """Return why this host's pins cannot be met."""
     if node.plan is None or not node.plan.pins:
         return ()
     several = [steps_of(node, name) for name in node.plan.roles]
@@ -165,13 +165,13 @@ def execute(node: PlannedNode, role: str, action: Action = "steps") -> Operation
 
 
 def steps_of(node: PlannedNode, role: str, action: Action = "steps") -> tuple[Step, ...]:
-    """A role's steps by what was seen: those that bring it to its plan, or of another action."""
+    """Return a role's steps by the latest look, for an action."""
     assert node.plan is not None
     return registry.role(role).carry(action, node.plan.roles[role], node.plan, node.snapshot)
 
 
 def as_it_is(own: Host, node: PlannedNode) -> PlannedNode | Problem:
-    """The node as it was last seen; seen anew where somebody else's operation changed it since."""
+    """Return the node at its latest look; look again where another's operation has changed it since."""
     run = this_run()
     if run.others_changed(own):
         return seen_anew(own, node)
@@ -180,7 +180,7 @@ def as_it_is(own: Host, node: PlannedNode) -> PlannedNode | Problem:
 
 
 def seen_anew(own: Host, node: PlannedNode) -> PlannedNode | Problem:
-    """Look at the node again; what follows goes by that."""
+    """Look at the node again, and return it with its new plan."""
     seen = connection.look(own, node.query)
     if isinstance(seen.system, Unknown):
         return Problem(seen.system.why)
@@ -190,7 +190,7 @@ def seen_anew(own: Host, node: PlannedNode) -> PlannedNode | Problem:
 
 @on_host
 def carry_out(node: PlannedNode, role: str, action: Action) -> str | Work:
-    """A role's steps in order, each only if there is a reason.
+    """Execute a role's steps in order, each only if there is a reason.
 
     Whatever ran before a reboot runs no longer, and a file in memory is gone: what comes after a
     reboot, or after a step that says that later ones depend on it, goes by a look and a plan of then.
@@ -218,7 +218,7 @@ def _tell(own: Host, step: Step) -> None:
 
 
 def _executed(own: Host, node: PlannedNode, role: str, action: Action) -> bool | Problem:
-    """Carry out a role's steps by the newest look; False when one failed, which was told."""
+    """Execute a role's steps by the latest look; return False when one failed, which was reported."""
     now = as_it_is(own, node)
     if isinstance(now, Problem):
         return now
@@ -243,7 +243,7 @@ def _executed(own: Host, node: PlannedNode, role: str, action: Action) -> bool |
 
 
 def _carried_out(own: Host, now: PlannedNode, step: Step) -> bool | Problem:
-    """Upload and run, or reboot, and look again where later steps depend on it."""
+    """Upload and run a step, or reboot; return whether it succeeded."""
     if step.reboot_deadline_s is not None:
         problem = reboot.once(own, step.program, step.query, step.timeout_s, step.reboot_deadline_s)
         if problem:
@@ -254,7 +254,7 @@ def _carried_out(own: Host, now: PlannedNode, step: Step) -> bool | Problem:
 
 
 def _after(own: Host, node: PlannedNode, before: PlannedNode) -> PlannedNode | Problem | None:
-    """The node after such a step; None where what it had could not be brought to its new boot."""
+    """Return the node after a step that later ones depend on; None where a role then failed."""
     now = seen_anew(own, node)
     if isinstance(now, Problem) or _boot(now) == _boot(before):
         return now
@@ -273,7 +273,7 @@ def _boot(node: PlannedNode) -> str | None:
 
 @in_words
 def tell_plan(node: PlannedNode) -> None:
-    """Put the node's plan, with what differs from it now, into the report."""
+    """Report the node's plan, with how it differs from the node now."""
     if node.plan is not None:
         steps = {name: steps_of(node, name) for name in node.plan.roles}
         told = as_dict(node.plan, steps)

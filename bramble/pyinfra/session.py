@@ -81,7 +81,7 @@ class Run:
             click.echo(click.style(said, "yellow"), err=True)
 
     def of(self, host: Host) -> Seen:
-        """What is known of a host."""
+        """Return what is known of a host."""
         return self._seen.setdefault(host.name, Seen())
 
     def looked(self, host: Host, snapshot: Snapshot) -> None:
@@ -90,16 +90,16 @@ class Run:
         seen.snapshot, seen.touched, seen.looked = snapshot, False, _done_by_others(host, seen)
 
     def others_changed(self, host: Host) -> bool:
-        """Whether an operation that is not bramble's did anything since the newest look."""
+        """Tell whether an operation that is not bramble's has run since the latest look."""
         seen = self.of(host)
         return bool(_done_by_others(host, seen) - seen.looked)
 
     def is_stale(self, host: Host) -> bool:
-        """Whether anything was changed on the host since the newest look."""
+        """Tell whether anything was changed on the host since the latest look."""
         return self.of(host).touched or self.others_changed(host)
 
     def stepped(self, host: Host, step: Step, problem: str | None) -> bool:
-        """Tell of a step that was carried out; whether it went well."""
+        """Report an executed step; return whether it succeeded."""
         self.touched(host)
         self.report.write(
             "step",
@@ -117,7 +117,7 @@ class Run:
         seen.changed = seen.touched = True
 
     def failed(self, host: Host, problem: Problem) -> None:
-        """Tell why a host failed, in the terminal and in the report."""
+        """Report why a host failed, in the terminal and in the report."""
         reasons = problem.why.splitlines()
         for reason in reasons:
             host.log(click.style(reason, "red"))
@@ -146,7 +146,7 @@ class Run:
 
 
 def _done_by_others(host: Host, seen: Seen) -> set[str]:
-    """The operations that are not bramble's and that ran a command on the host, failed ones too."""
+    """Return the operations, not bramble's, that ran a command on the host, failed ones too."""
     metas = {key: data.operation_meta for key, data in state.ops[host].items()}
     return {
         key
@@ -159,7 +159,7 @@ _runs: list[Run] = []
 
 
 def this_run() -> Run:
-    """The run of this process, begun at its first use."""
+    """Return the run of this process; its first use begins it."""
     if not _runs:
         _runs.append(Run())
     return _runs[0]
@@ -225,7 +225,7 @@ def nothing_done() -> OperationMeta:
 
 
 def _carry_out(state: State, host: Host, work: Work) -> bool:
-    """Do it; False is what fails this host alone: pyinfra prints a traceback for an exception."""
+    """Run the work; return False to fail this host alone, as pyinfra prints a traceback else."""
     done = attempt(lambda: work(host))
     if isinstance(done, Problem):
         this_run().failed(host, done)
@@ -234,7 +234,7 @@ def _carry_out(state: State, host: Host, work: Work) -> bool:
 
 
 def in_words(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Have what a deploy calls fail this host alone: pyinfra would end the run for all hosts."""
+    """Decorate a function of a deploy so that its exceptions fail this host alone, not the whole run."""
 
     @wraps(function)
     def guarded(*args: Any, **kwargs: Any) -> Any:

@@ -45,7 +45,7 @@ class Server:
         self.port = self.process.stdout.readline().strip()
 
     def offer(self, path: Path, peers: Collection[str]) -> str:
-        """The name under which a file can be had from now on, from these addresses too."""
+        """Offer a file to these addresses too, and return the name under which it can be fetched."""
         name = self.names.get(path) or f"{secrets.token_urlsafe(16)}/{path.name}"
         offer = {"name": name, "path": str(path), "peers": sorted(peers)}
         assert self.process.stdin is not None
@@ -63,7 +63,7 @@ _lock = threading.Lock()
 
 
 def url(host: Host, path: Path) -> str:
-    """Where this node can pull a file from, as it sees this computer."""
+    """Return the URL at which this node can fetch a file from this computer."""
     (address, peer), ((seen, *_), own) = _ends(host), _connection(host)
     with _lock:
         try:
@@ -79,7 +79,7 @@ def url(host: Host, path: Path) -> str:
 
 
 def _ends(host: Host) -> tuple[str, str]:
-    """This computer's address in the host's connection, and the one that it comes from."""
+    """Return this computer's address in the host's connection, and the peer's."""
     if not isinstance(host.connector, SSHConnector) or host.connector.client is None:
         raise SharingError("it is not reached over SSH")
     transport = host.connector.client.get_transport()
@@ -91,7 +91,7 @@ def _ends(host: Host) -> tuple[str, str]:
 
 
 def address_of(host: Host) -> str:
-    """The node's own address in the connection to it, by which its neighbours reach it too."""
+    """Return the node's own address in the connection to it, which its neighbours reach too."""
     said, _ = _connection(host)
     # Four words: this computer's address and port, then the node's.
     if len(said) != 4 or "%" in said[2]:
@@ -100,7 +100,7 @@ def address_of(host: Host) -> str:
 
 
 def _connection(host: Host) -> tuple[list[str], list[str]]:
-    """The connection's two ends as the node sees them, this computer's first; and its addresses."""
+    """Return both ends of the connection as the node sees them, ours first; and its addresses."""
     try:
         ok, output = host.run_shell_command(_ADDRESSES, _sudo=False, _timeout=_TIMEOUT_S)
     except (OSError, SSHException) as error:

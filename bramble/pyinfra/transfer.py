@@ -23,7 +23,7 @@ TIMEOUT_S = 900
 def pulled(
     host: Host, stored: Stored, entry: StoredRelease, report: Report
 ) -> tuple[bool, str | None]:
-    """Have the node pull and install it: whether it did, and the problem that sending cannot mend."""
+    """Let the node pull and install it; return whether it did, or an error that sending cannot solve."""
     sources = []
     if stored.mirror:
         url = f"{stored.mirror.rstrip('/')}/{entry.path.name}"
@@ -59,7 +59,7 @@ def pulled(
 
 
 def sent(host: Host, step: Step, stored: Stored, entry: StoredRelease, report: Report) -> Step:
-    """The step that installs what is sent over the open connection."""
+    """Return the step that installs an archive sent over the open connection."""
     host.log(f"sending release {stored.key} from the store ({entry.size >> 20} MiB)")
     report.write("transfer", host=host.name, release=stored.key, way="sent", source=None)
     query = _query(stored, entry) | {"sources": [], "upload": stored.remote}

@@ -23,7 +23,7 @@ from bramble.snapshot import Snapshot
 
 @in_words
 def try_again(node: PlannedNode) -> None:
-    """With `--data again=yes`: forget that this host rejected the release or the model of its plan."""
+    """Forget that this host rejected the planned release or model, with `--data again=yes`."""
     if host.data.get("again"):
         for role in registry.roles():
             if role.again:
@@ -51,7 +51,7 @@ def _back(
     inputs: Inputs,
     snapshot: Snapshot,
 ) -> Prepared | str:
-    """Have the role that gives this kind go back, where the host has the role that proves it."""
+    """Let the role that gives this kind go back, where the host has the role that proves it."""
     role, proves = registry.giving(kind), registry.giving(proved_by).name
     if proves not in settings or role.back is None:
         return f"this host does not get the role {proves}, so there is nothing to go back to"
@@ -60,7 +60,7 @@ def _back(
 
 @in_words
 def pin(node: PlannedNode) -> None:
-    """Have every later deploy leave the host at the release of this plan."""
+    """Pin the host to the release of this plan."""
     if node.plan is not None:
         engine = node.plan.outputs.need(EngineOutputs)
         pinned = ReleasePin(release=engine.release, build_info=engine.build_info)
@@ -69,7 +69,7 @@ def pin(node: PlannedNode) -> None:
 
 @in_words
 def hold(node: PlannedNode) -> None:
-    """Have every later deploy leave the host at the model of this plan."""
+    """Pin the host to the model of this plan."""
     if node.plan is not None:
         model = node.plan.outputs.need(ModelOutputs)
         held = Held(name=model.name, sha256=model.sha256, instead_of=model.of_inventory)
@@ -104,7 +104,7 @@ def _keep(host: Host, pinned: ReleasePin | Held) -> bool:
 
 
 def _with(lock: Lock, name: str, pinned: ReleasePin | Held) -> Lock:
-    """The lock by which this host stays at a release or a model; the inventory's own needs no line."""
+    """Return the lock with this pin; a host at the inventory's own model needs none."""
     if isinstance(pinned, ReleasePin):
         return lock.with_pin(name, pinned)
     return lock.with_model(name, None if pinned.sha256 == pinned.instead_of else pinned)

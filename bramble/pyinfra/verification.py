@@ -59,7 +59,7 @@ def problem_of(own: Host, node: PlannedNode, roles: tuple[str, ...]) -> Problem 
 
 
 def _results(own: Host, node: PlannedNode, roles: tuple[str, ...]) -> tuple[Result, ...]:
-    """The roles' checks on the node, all of it in the report."""
+    """Run the roles' checks on the node, and report them."""
     assert node.plan is not None
     checks = tuple(c for role in registry.roles() if role.name in roles for c in role.checks)
     deep = bool(own.data.get("deep"))

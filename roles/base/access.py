@@ -24,38 +24,38 @@ UNDO_AFTER_S = 120
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines of an authorized_keys that are keys."""
+    """Return the lines of an authorized_keys that are keys."""
     return [
         line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")
     ]
 
 
 def body(line: str) -> str:
-    """What makes a key: the base64 word, whatever options, type and comment stand around it."""
+    """Return a key's base64 word, without its options, type and comment."""
     return next((word for word in line.split() if word.startswith("AAAA")), line.strip())
 
 
 def missing(text: str, keys: Sequence[str]) -> list[str]:
-    """The keys that are not in an authorized_keys."""
+    """Return the keys that are not in an authorized_keys."""
     there = {body(line) for line in lines_of(text)}
     return [key for key in keys if body(key) not in there]
 
 
 def extra(text: str, keys: Sequence[str]) -> list[str]:
-    """The lines of an authorized_keys with other keys than these."""
+    """Return the lines of an authorized_keys with other keys than these."""
     wanted = {body(key) for key in keys}
     return [line for line in lines_of(text) if body(line) not in wanted]
 
 
 def with_keys(text: str, keys: Sequence[str], *, exclusive: bool) -> str:
-    """An authorized_keys with these keys at its end where they lack, and no others if `exclusive`."""
+    """Append missing keys to an authorized_keys, and drop others if `exclusive`."""
     gone = set(extra(text, keys)) if exclusive else set()
     kept = [line for line in text.splitlines() if line not in gone]
     return "".join(f"{line}\n" for line in (*kept, *missing(text, keys)))
 
 
 def problem_with_keys(login: Login, keys: Sequence[str], *, exclusive: bool) -> str | None:
-    """What of the account's keys is not as planned, None when all of it is."""
+    """Return how the account's keys differ from the plan; None when they do not."""
     seen = login.keys
     text = (seen.text or "") if seen else ""
     lacking, others = missing(text, keys), extra(text, keys) if exclusive else []
@@ -99,7 +99,7 @@ def set_sshd(text: str | None, snapshot: Snapshot, *, keys_needed: bool) -> Step
 
 
 def _stands(seen: FileState, text: str) -> bool:
-    """Whether our drop-in is the one that is to be, in root's hands."""
+    """Tell whether our drop-in has the planned text and belongs to root."""
     return (seen.text, seen.mode, seen.owner) == (text, 0o644, "root")
 
 
@@ -138,7 +138,7 @@ def _step(
 
 
 def _blind(name: str, found: Unknown) -> Step:
-    """A change of what could not be seen: the program refuses it, as no such text is there."""
+    """Return a step for a file that could not be read: the program refuses it, as the text differs."""
     file = {
         "path": DROP_IN,
         "was_sha256": hashlib.sha256(b"").hexdigest(),
@@ -150,7 +150,7 @@ def _blind(name: str, found: Unknown) -> Step:
 
 
 def command_line(snapshot: Snapshot) -> Mapping[str, str] | Unknown:
-    """The options that sshd is given when it is started, now or the next time, in small letters.
+    """Return the options that sshd is started with, now or next, in lower case.
 
     Of several values the first counts, as in its configuration. "-f" is another file of that.
     """
@@ -172,7 +172,7 @@ def command_line(snapshot: Snapshot) -> Mapping[str, str] | Unknown:
 
 
 def _options(words: Sequence[str]) -> dict[str, str]:
-    """The values of -o, and of -f, in a command line."""
+    """Return the values of -o, and of -f, in a command line."""
     found: dict[str, str] = {}
     for place, word in enumerate(words):
         if word[:2] not in ("-o", "-f"):

@@ -19,7 +19,7 @@ class Clock:
 
 
 def clock(snapshot: Snapshot) -> Clock | Unknown:
-    """The node's own word on its clock."""
+    """Return what timedatectl says of the node's clock."""
     found = snapshot.clock
     if isinstance(found, Unknown):
         return found
@@ -35,7 +35,7 @@ def clock(snapshot: Snapshot) -> Clock | Unknown:
 
 
 def behind_s(snapshot: Snapshot) -> int | Unknown:
-    """How far the node is behind this computer, negative ahead: 0 within the time the look took."""
+    """Return how far the node's clock is behind ours (negative: ahead); 0 within the look's duration."""
     if not snapshot.taken_at_s or not snapshot.asked_at_s:
         return Unknown("the time of the look is not known")
     earliest, latest = int(snapshot.asked_at_s), int(snapshot.answered_at_s) + 1
@@ -45,7 +45,7 @@ def behind_s(snapshot: Snapshot) -> int | Unknown:
 
 
 def wrong(snapshot: Snapshot, tolerance_s: int) -> str | Unknown | None:
-    """Why the clock is not to be relied on, None when it is: it follows NTP, or is near ours."""
+    """Return why the clock cannot be relied on; None when it follows NTP or is close to ours."""
     own, off_s = clock(snapshot), behind_s(snapshot)
     if not isinstance(own, Unknown) and own.synchronised:
         return None
@@ -58,7 +58,7 @@ def wrong(snapshot: Snapshot, tolerance_s: int) -> str | Unknown | None:
 
 
 def ntp_is_off(snapshot: Snapshot) -> bool:
-    """Whether the node has an NTP client of its own that is off; a container has its host's clock."""
+    """Tell whether the node has an NTP client that is off; a container has its host's clock."""
     own = clock(snapshot)
     if isinstance(own, Unknown) or container.container(snapshot) is not None:
         return False

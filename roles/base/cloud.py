@@ -27,7 +27,7 @@ FACTS_NEEDED = FactsNeeded(files=(OFF, INSTANCE), units=(UNIT,), commands=(SETTI
 
 
 def runs(snapshot: Snapshot) -> bool | Unknown:
-    """Whether cloud-init runs at boot."""
+    """Tell whether cloud-init runs at boot."""
     unit, off = snapshot.unit(UNIT), snapshot.file(OFF)
     if isinstance(unit, Unknown):
         return unit
@@ -37,7 +37,7 @@ def runs(snapshot: Snapshot) -> bool | Unknown:
 
 
 def own_name(snapshot: Snapshot) -> str | Unknown | None:
-    """The name that it writes into /etc/hosts at each boot, None where it writes none."""
+    """Return the name that cloud-init writes into /etc/hosts at each boot; None where it writes none."""
     said, seen = snapshot.command(SETTINGS), snapshot.file(INSTANCE)
     if isinstance(said, Unknown):
         return said

@@ -11,12 +11,12 @@ OWN_ADDRESS = "127.0.1.1"
 
 
 def names(line: str) -> tuple[str, ...]:
-    """The address of a line and its names; nothing for a comment."""
+    """Return a line's address and its names; nothing for a comment."""
     return tuple(line.partition("#")[0].split())
 
 
 def resolves(text: str, name: str) -> bool:
-    """Whether the name stands on a loopback address, and on 127.0.1.1 no other one does first."""
+    """Tell whether the name is on a loopback address, and comes first on 127.0.1.1."""
     lines = [names(line) for line in text.splitlines()]
     own = [line for line in lines if line[:1] == (OWN_ADDRESS,)]
     if own:
@@ -25,13 +25,13 @@ def resolves(text: str, name: str) -> bool:
 
 
 def _is_named(line: tuple[str, ...], name: str) -> bool:
-    """Whether a line is this name's: it comes first, or after itself with a domain."""
+    """Tell whether a line is this name's: it comes first, alone or after its name with a domain."""
     first = line[1] if len(line) > 1 else ""
     return first == name or (first.startswith(f"{name}.") and name in line[2:])
 
 
 def edited(text: str, name: str) -> str:
-    """The text with the name on 127.0.1.1, in the place of the old one; all other lines stay."""
+    """Set the name of 127.0.1.1, and leave all other lines."""
     if resolves(text, name):
         return text
     made, placed = [], False
@@ -49,6 +49,6 @@ def edited(text: str, name: str) -> str:
 
 
 def _with_domain(line: tuple[str, ...], name: str) -> str:
-    """The names of the line: the domain that the old one had stays."""
+    """Return the line's names with the new one, in the domain of the old one."""
     domain = line[1].partition(".")[2] if len(line) > 1 else ""
     return f"{name}.{domain} {name}" if domain else name

@@ -48,7 +48,7 @@ class BasePlan(RolePlan):
 
 
 def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
-    """The packages, dpkg's state, the clock, the names, and what sshd says of itself."""
+    """Ask for the packages, dpkg's state, the clock, the names, and sshd's own configuration."""
     return FactsNeeded(
         packages=(*_packages(settings), UPGRADES),
         files=(
@@ -71,7 +71,7 @@ def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
 
 
 def plan(settings: Settings, board: Board, inputs: Inputs) -> BasePlan:
-    """The settings, which do not depend on the board."""
+    """Plan from the settings, which do not depend on the board."""
     return BasePlan(
         outputs=BaseOutputs(),
         packages=_packages(settings),
@@ -103,7 +103,7 @@ def _files(settings: Settings) -> tuple[File, ...]:
 
 
 def _options(ssh: Sshd) -> tuple[tuple[str, str], ...]:
-    """The lines of our drop-in, with the values in the words in which sshd repeats them."""
+    """Return the lines of our drop-in, with values spelt as `sshd -T` prints them."""
     made = []
     if ssh.password_authentication is not None:
         made.append(("PasswordAuthentication", "yes" if ssh.password_authentication else "no"))
@@ -121,7 +121,7 @@ def _sshd_text(ssh: Sshd) -> str | None:
 
 
 def steps(plan: BasePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """The clock first, as apt needs it, and the way in last, as the rest goes through it."""
+    """Set the clock first, which apt needs, and SSH last, which all else goes through."""
     unwanted = () if plan.files else (UPGRADES_FILE,)
     return (
         _set_clock(plan, snapshot),
@@ -172,7 +172,7 @@ def _set_clock(plan: BasePlan, snapshot: Snapshot) -> Step:
 
 
 def half_installed(snapshot: Snapshot) -> str | Unknown | None:
-    """What dpkg left half done, None when it is all done."""
+    """Return what dpkg left half installed; None when nothing is."""
     said, files = snapshot.command(AUDIT), snapshot.files
     if isinstance(said, Unknown):
         return said
@@ -197,14 +197,14 @@ def _repair(snapshot: Snapshot) -> Step:
 
 
 def _start_timers(plan: BasePlan, snapshot: Snapshot) -> Step:
-    """What is switched off stays on timers that find nothing to do; what is on needs them."""
+    """Enable apt's timers where upgrades are on; where they are off, the timers find nothing to do."""
     name, why = "Start apt's timers", not_started(plan, snapshot)
     why = why.why if isinstance(why, Unknown) else why
     return systemd(name, why, unmask=TIMERS, enable=TIMERS, start=TIMERS)
 
 
 def not_started(plan: BasePlan, snapshot: Snapshot) -> str | Unknown | None:
-    """Which of apt's timers is not under way though it is needed, None for none."""
+    """Return which of apt's timers is needed and not active; None for none."""
     for timer in TIMERS if plan.unattended_upgrades else ():
         unit = snapshot.unit(timer)
         if isinstance(unit, Unknown):
@@ -215,7 +215,7 @@ def not_started(plan: BasePlan, snapshot: Snapshot) -> str | Unknown | None:
 
 
 def misnamed(plan: BasePlan, snapshot: Snapshot) -> str | Unknown | None:
-    """Why the node has not its name, None when it has, and resolves it, or is to have none."""
+    """Return why the hostname is not set or does not resolve; None when it does, or none is planned."""
     if plan.hostname is None:
         return None
     system, seen = snapshot.system, snapshot.file(HOSTS)

@@ -32,17 +32,17 @@ class Desired:
 
 
 def tokens(line: str) -> tuple[str, ...]:
-    """The tokens of a line, in order."""
+    """Return the tokens of a line, in order."""
     return tuple(_TOKEN.findall(line))
 
 
 def is_one_line(text: str) -> bool:
-    """Whether a cmdline.txt holds one line with something in it, and nothing before or after."""
+    """Tell whether a cmdline.txt is exactly one line that is not blank."""
     return bool(text.strip()) and "\n" not in text.removesuffix("\n")
 
 
 def edited(text: str, desired: Desired) -> str:
-    """A cmdline.txt's text with what is desired in it: one line, the order kept, nothing else changed.
+    """Edit a cmdline.txt: one line with the desired tokens, the order and all others unchanged.
 
     Of several lines the first that is not blank counts. A text without any is left as it is: there
     is nothing to boot from in it, and tokens alone would not mend that.
@@ -64,13 +64,13 @@ def _with_flags(found: Sequence[str], flags: Mapping[str, str]) -> tuple[str, ..
 
 
 def _single(token: str) -> tuple[str, ...]:
-    """A token as single ones: the kernel takes a list too, `cgroup_disable=cpu,memory`."""
+    """Split a token with a list, such as `cgroup_disable=cpu,memory`, into single ones."""
     name, equals, value = token.partition("=")
     return tuple(f"{name}={part}" for part in value.split(",")) if equals else (token,)
 
 
 def _without(token: str, undoing: Collection[str]) -> str:
-    """The token without what undoes a flag, empty where nothing is left of it."""
+    """Remove from a token what undoes a flag; return an empty text where nothing is left."""
     kept = [single for single in _single(token) if single not in undoing]
     if len(kept) == len(_single(token)):
         return token
@@ -79,7 +79,7 @@ def _without(token: str, undoing: Collection[str]) -> str:
 
 
 def _with_values(found: Sequence[str], values: Mapping[str, str]) -> tuple[str, ...]:
-    """Each value at the first place of its name, further ones dropped, new ones at the end."""
+    """Set each value at the first occurrence of its name, drop further ones, and append new ones."""
     made: list[str] = []
     placed: set[str] = set()
     for token in found:
@@ -105,7 +105,7 @@ def without(text: str, desired: Desired) -> str:
 
 
 def missing(line: str, desired: Desired) -> tuple[str, ...]:
-    """The wanted tokens that are not in force in a line: not there, or undone by a later one."""
+    """Return the wanted tokens that a line lacks, or that a later token undoes."""
     found = tokens(line)
     flags = tuple(
         flag
@@ -118,5 +118,5 @@ def missing(line: str, desired: Desired) -> tuple[str, ...]:
 
 
 def _last(found: Sequence[str], token: str) -> int:
-    """The place of a token's last occurrence, by itself or in a list, -1 where there is none."""
+    """Return the index of a token's last occurrence, alone or in a list; -1 where there is none."""
     return max((place for place, one in enumerate(found) if token in _single(one)), default=-1)

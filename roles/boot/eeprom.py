@@ -41,7 +41,7 @@ class Eeprom:
 
 
 def read(seen: Output | None, *, staged: bool = False, recovery: bool = False) -> Eeprom:
-    """The state by rpi-eeprom-update's output (None: there is no such program) and the boot folder.
+    """Return the state by rpi-eeprom-update's output (None: no such program) and the boot folder.
 
     `staged` says that pieeprom.upd lies there, `recovery` that recovery.bin does: the bootloader
     renames that one once it has written the update, so with it an update is still to come.
@@ -82,17 +82,17 @@ def _told(seen: Output) -> Eeprom:
 
 
 def _epoch(text: str, name: str) -> int | None:
-    """The seconds in parentheses of the first line of this name: those after it are the VL805's."""
+    """Return the seconds in parentheses of the first line of this name: later ones are the VL805's."""
     found = re.search(rf"^\s*{name}:.*\((\d+)\)\s*$", text, re.M)
     return int(found[1]) if found else None
 
 
 def _line_of(text: str, place: int) -> str:
-    """The whole line that holds a place of the text."""
+    """Return the whole line around a position of the text."""
     return text[text.rfind("\n", 0, place) + 1 :].split("\n")[0].strip()
 
 
 def channel(text: str | None) -> str:
-    """The channel that /etc/default/rpi-eeprom-update names, by its name of today."""
+    """Return the channel that /etc/default/rpi-eeprom-update names, by its current name."""
     named = _CHANNEL.findall(text or "")
     return _RENAMED.get(named[-1], named[-1]) if named else "default"

@@ -49,7 +49,7 @@ class BootPlan(RolePlan):
 
 
 def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
-    """What proves an effect, what waits for a reboot, and what the bootloader is."""
+    """Ask for what proves effects, what waits for a reboot, and the bootloader's state."""
     return FactsNeeded(
         files=(
             *(CONTROLLERS, PRESSURE),
@@ -60,7 +60,7 @@ def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
 
 
 def plan(settings: Settings, board: Board, inputs: Inputs) -> BootPlan:
-    """The settings on a Raspberry Pi, nothing on another machine."""
+    """Plan from the settings on a Raspberry Pi; nothing on another machine."""
     if board.kind == OTHER or board.strange:
         return BootPlan(
             outputs=BootOutputs(),
@@ -94,12 +94,12 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> BootPlan:
 
 
 def _wished(inputs: Inputs) -> dict[str, str]:
-    """What the roles before this one want of config.txt."""
+    """Return the lines of config.txt that earlier roles want."""
     return {name: value for part in inputs.every(AtBoot) for name, value in part.config.items()}
 
 
 def no_boot_folder(plan: BootPlan, boot: Boot) -> str | None:
-    """Why this node has no boot files to edit, None when it has."""
+    """Return why this node has no boot files to edit; None when it has."""
     if plan.elsewhere:
         return plan.elsewhere
     if boot.cmdline_txt is None and boot.config_txt is None:
@@ -194,12 +194,12 @@ def _set_firmware(plan: BootPlan, snapshot: Snapshot) -> Step:
 
 
 def _blind(name: str, boot: Unknown, path: str, wanted: tuple[str, ...]) -> Step:
-    """An edit of a file that could not be seen: the program refuses it and says so."""
+    """Return a step for a file that could not be read, which the program refuses."""
     return edit(name, boot.why, path, "", "") if wanted else Step(name, None)
 
 
 def bootloader(snapshot: Snapshot) -> eeprom.Eeprom | Unknown:
-    """The bootloader's state, Unknown when the node did not show what it is read from."""
+    """Return the bootloader's state; Unknown when the node did not show it."""
     said = snapshot.command(EEPROM_COMMAND)
     if isinstance(said, Unknown):
         return said
@@ -268,7 +268,7 @@ def _ask_for_reboot(plan: BootPlan, reasons: Sequence[str], query: Mapping[str, 
 
 
 def pending(plan: BootPlan, node: NodePlan, snapshot: Snapshot) -> tuple[str, ...]:
-    """What waits for a reboot on this node already, by its effect and not by a file's date."""
+    """Return what waits for a reboot on this node, by effects and not by a file's time."""
     boot = snapshot.boot
     found = []
     if not isinstance(boot, Unknown) and no_boot_folder(plan, boot) is None:

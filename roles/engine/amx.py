@@ -23,5 +23,5 @@ endif()
 
 
 def wanted(options: Mapping[str, str]) -> bool:
-    """Whether a build with these options has kernels for AMX."""
+    """Tell whether a build with these options has kernels for AMX."""
     return options.get("GGML_AMX_INT8") == "ON"

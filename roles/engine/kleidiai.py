@@ -22,7 +22,7 @@ set_source_files_properties(${crashing} PROPERTIES COMPILE_FLAGS -fno-tree-loop-
 
 
 def source(settings: KleidiAI) -> tuple[dict[str, Any], Upload | None]:
-    """Where the build gets it: a local archive, else the release's own one."""
+    """Return KleidiAI's source: a local archive, else the release's own one."""
     archive = settings.archive
     if archive is None:
         name = f"v{settings.version}"
@@ -34,7 +34,7 @@ def source(settings: KleidiAI) -> tuple[dict[str, Any], Upload | None]:
 
 
 def refusal(board: Board, force: bool) -> str | None:
-    """Why this processor gets no build with KleidiAI, None when it may have one."""
+    """Return why this processor gets no build with KleidiAI; None when it may have one."""
     if board.architecture != "arm64":
         return (
             "engine.variant is kleidiai, and KleidiAI is for 64-bit Arm only; set engine.variant to "

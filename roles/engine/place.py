@@ -11,7 +11,7 @@ CCACHE = "/var/cache/bramble/ccache"
 
 
 def place(mount: str | None, home: str, look: Snapshot) -> dict[str, Any]:
-    """The folders, and on the SSD those of the card that are to go: no later build takes them up.
+    """Return the build's folders, and with an SSD those on the card that are to be removed.
 
     A folder that a file system of its own is mounted at is where a person wants it.
     """

@@ -85,7 +85,7 @@ class EnginePlan(RolePlan):
         return (manifest_path(self.folder), smoke_path(self.folder))
 
     def build(self, codename: str) -> dict[str, Any]:
-        """What the program build_engine is asked for, but for where it works."""
+        """Return the query of the program build_engine, except for its folders."""
         return {
             "release": self.folder,
             "source": self.source,
@@ -111,7 +111,7 @@ class EnginePlan(RolePlan):
 
 
 def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
-    """Which releases there are, which one is current, good or rejected, and room for one more."""
+    """Ask for the releases with their state (current, good, rejected), and for free space."""
     return FactsNeeded(
         files=(
             HOME.current,
@@ -132,7 +132,7 @@ def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
 
 
 def plan(settings: Settings, board: Board, inputs: Inputs) -> EnginePlan:
-    """The release for this source, these options, this system and this processor."""
+    """Plan the release for this source, these options, this system and this processor."""
     storage, lock = inputs.find(StorageOutputs), inputs.prepared.engine
     pin = lock.hosts.get(inputs.host)
     source, upload, commit = _source(settings, lock.commit_of(inputs.host))
@@ -175,7 +175,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> EnginePlan:
 
 
 def _wants(board: Board, options: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    """What the release is to show of itself on the node."""
+    """Return what the release must report of itself on the node."""
     shown = processor.shown(board, options)
     kernels = ("q4", "q8") if "KLEIDIAI" in shown and processor.has_dotprod(board) else ()
     return {"system_info": shown, "kleidiai": kernels}
@@ -184,7 +184,7 @@ def _wants(board: Board, options: Mapping[str, str]) -> dict[str, tuple[str, ...
 def _packages(
     settings: Settings, source: Mapping[str, Any], variant: Mapping[str, Any]
 ) -> tuple[str, ...]:
-    """A compiler and what goes with it, or only what the programs run with."""
+    """Return the compiler and its tools, or only what the programs need at run time."""
     if settings.recipe == "cross":
         return RUN_PACKAGES
     git = ("git",) if source["kind"] == "git" else ()
@@ -214,7 +214,7 @@ def _jobs(board: Board) -> int:
 
 
 def steps(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """Have the release where it is missing, make it current if it computes here, clear up."""
+    """Install the release where it is missing, make it current if it computes here, remove old ones."""
     given = give_back("Give the releases' folders to root", snapshot, TRUSTED, plan.notes)
     return (
         given,
@@ -225,7 +225,7 @@ def steps(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, .
 
 
 def candidate(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """Have the release beside the current one, for a race; what is current stays so."""
+    """Install the release beside the current one, for a race."""
     packages = install_packages("Install what the release needs", plan.packages, snapshot)
     return (packages, _install(plan, node, snapshot))
 
@@ -263,7 +263,7 @@ def back(settings: Settings, inputs: Inputs, snapshot: Snapshot) -> Prepared | s
 
 
 def _rejections(snapshot: Snapshot) -> tuple[str, ...]:
-    """The notes of releases that were rejected on this node."""
+    """Return the notes of releases that were rejected on this node."""
     files = {} if isinstance(snapshot.files, Unknown) else snapshot.files
     return tuple(path for path in files if path.startswith(f"{HOME.rejected}/"))
 
@@ -299,7 +299,7 @@ def _install(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> Step:
 
 
 def _rejected(plan: EnginePlan, host: str, snapshot: Snapshot) -> str | None:
-    """Why the release is not tried again by itself, None when it may be."""
+    """Return why the release is not retried automatically; None when it may be."""
     told = note(snapshot, HOME.rejection(plan.release))
     if not told:
         return None
@@ -310,7 +310,7 @@ def _rejected(plan: EnginePlan, host: str, snapshot: Snapshot) -> str | None:
 
 
 def _not_stored(plan: EnginePlan, host: str) -> str | None:
-    """Why a release that this computer does not have cannot be installed; None: it can be built."""
+    """Return why a release that the store lacks cannot be installed; None: it can be built."""
     if plan.pinned:
         return (
             f"{host} is pinned to release {plan.release}, which is neither there nor in this "
@@ -325,7 +325,7 @@ def _not_stored(plan: EnginePlan, host: str) -> str | None:
 
 
 def _pin(source: Mapping[str, Any]) -> dict[str, Any]:
-    """A source by what pins it, without where it lies for a while."""
+    """Return a source by what pins it, without its temporary path."""
     return {key: value for key, value in source.items() if key != "upload"}
 
 

@@ -16,7 +16,7 @@ PARTS = {"system_info", "kleidiai", "buffers"}
 
 
 def told(snapshot: Snapshot, folder: str) -> Mapping[str, Any] | None:
-    """That record, None where there is none that can be read."""
+    """Return the record of the last smoke test; None where none can be read."""
     seen = snapshot.file(smoke_path(folder))
     try:
         found = json.loads(seen.text) if isinstance(seen, FileState) and seen.text else None
@@ -27,7 +27,7 @@ def told(snapshot: Snapshot, folder: str) -> Mapping[str, Any] | None:
 
 
 def lacking(wants: Wants, record: Mapping[str, Any]) -> tuple[str, ...]:
-    """What is wanted and was not shown; what the release did not tell at all is not held against it."""
+    """Return what is wanted and was not shown; parts that the release did not report do not count."""
     return tuple(
         f"{name} in {part}"
         for part, names in wants.items()
@@ -38,7 +38,7 @@ def lacking(wants: Wants, record: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def unproven(wants: Wants, snapshot: Snapshot, folder: str) -> str | None:
-    """Why the release wants a smoke test though it is current, None when it has proved itself."""
+    """Return why the release needs a smoke test though it is current; None when it has passed one."""
     record = told(snapshot, folder)
     if record is None:
         return "what it computes with was never read back"

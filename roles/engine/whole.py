@@ -12,7 +12,7 @@ TRUSTED = (*above(HOME.releases), HOME.programs)
 
 
 def incomplete(folder: str, snapshot: Snapshot) -> str | None:
-    """Why the release does not count as built, None when it does.
+    """Return why the release does not count as built; None when it does.
 
     Its manifest is written last, so what has one is whole; the programs of the current release are
     held against it at every look, because a damaged one would give damaged answers.
@@ -34,7 +34,7 @@ def incomplete(folder: str, snapshot: Snapshot) -> str | None:
 
 
 def programs(snapshot: Snapshot) -> dict[str, FileState | Unknown]:
-    """What stands among the programs of the current release, by its names."""
+    """Return the files among the programs of the current release, by name."""
     files, place = snapshot.files, f"{HOME.programs}/"
     if isinstance(files, Unknown):
         return {}

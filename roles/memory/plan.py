@@ -41,7 +41,7 @@ USE_FILE = "Use a swap file on the SSD"
 
 
 def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
-    """Swap with all that may own it, the swap file's signature, and the kernel's values."""
+    """Ask for swap and its possible owners, the swap file's signature, and the kernel's values."""
     path = settings.swap_file.path
     return FactsNeeded(
         files=(
@@ -61,7 +61,7 @@ def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
 
 
 def plan(settings: Settings, board: Board, inputs: Inputs) -> MemoryPlan:
-    """The settings; sizes of zram follow from the memory that is there when it is made."""
+    """Plan from the settings; the size of zram depends on the memory when it is made."""
     storage = inputs.find(StorageOutputs)
     zram, wanted, path = settings.zram, settings.swap_file, settings.swap_file.path
     swap_file = SwapFile(
@@ -112,12 +112,12 @@ def _files(
 
 
 def in_container(snapshot: Snapshot) -> bool:
-    """Whether swap and the kernel's values are another's, who is not to be touched from here."""
+    """Tell whether swap and the kernel's values belong to a container's host."""
     return isinstance(container.container(snapshot), str)
 
 
 def steps(plan: MemoryPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """See that zram can be had, write the files, retire others, then bring each into force."""
+    """Check that zram is available, write the files, retire other owners, then activate each."""
     if in_container(snapshot):
         names = (SEE, WRITE, RETIRE, VALUES, USE_ZRAM, USE_FILE)
         return tuple(Step(name, None) for name in names)
@@ -133,7 +133,7 @@ def steps(plan: MemoryPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, .
 
 
 def _see(plan: MemoryPlan, snapshot: Snapshot, written: Step) -> Step:
-    """What refuses zram does so before anything is written that the next boot would go by."""
+    """Let the program check zram before anything is written that takes effect at the next boot."""
     new = f"{ZRAM_CONF} is to be written" if ZRAM_CONF in written.writes else None
     why = conflict(plan, snapshot) or new
     if not why:
@@ -147,12 +147,12 @@ def _zram_query(plan: MemoryPlan, *, make: bool) -> dict[str, object]:
 
 
 def units_of(plan: MemoryPlan) -> tuple[str, ...]:
-    """The units that make our swap."""
+    """Return the units that make our swap."""
     return (ZRAM_UNIT, SETUP_UNIT, unit_of(plan.path))
 
 
 def _write(plan: MemoryPlan, snapshot: Snapshot) -> Step:
-    """All files; that of the swap unit only where the SSD is mounted, or must be."""
+    """Write all files; the swap unit only where the SSD is mounted, or required."""
     unit, wanted = unit_file(plan.path), plan.swap_file
     placed = wanted is not None and no_place(wanted, snapshot) is None and wanted.is_on_ssd
     # What refuses the swap file does so before its unit is there.
@@ -194,7 +194,7 @@ def _use_zram(plan: MemoryPlan, snapshot: Snapshot) -> Step:
 
 
 def conflict(plan: MemoryPlan, snapshot: Snapshot) -> str | None:
-    """Who else would own zram; None for nobody."""
+    """Return who else would own zram; None for nobody."""
     makers = seen.others(snapshot, units_of(plan))
     for maker in () if isinstance(makers, Unknown) else makers:
         if "zram" in maker.line:
@@ -230,7 +230,7 @@ def _use_file(plan: MemoryPlan, snapshot: Snapshot, written: Step) -> Step:
 
 
 def no_place(wanted: SwapFile, snapshot: Snapshot) -> str | None:
-    """Why the node has no SSD to put the file on, None when it has, or would not say.
+    """Return why the node has no SSD for the file; None when it has one, or did not say.
 
     Whoever may write its folder could put another file in the place of what the kernel swaps to.
     """
@@ -244,7 +244,7 @@ def no_place(wanted: SwapFile, snapshot: Snapshot) -> str | None:
 
 
 def not_used(wanted: SwapFile, snapshot: Snapshot) -> str | None:
-    """Why the swap file does not count as in use, now and at the next boot; None when it does."""
+    """Return why the swap file is not in use, now and at the next boot; None when it is."""
     swap, unit = seen.swap_at(snapshot, wanted.path), snapshot.unit(wanted.unit)
     if isinstance(swap, Unknown):
         return swap.why
@@ -262,7 +262,7 @@ def not_used(wanted: SwapFile, snapshot: Snapshot) -> str | None:
 
 
 def whole(wanted: SwapFile, size_kib: int) -> bool:
-    """Whether a swap has the file's planned size, but for the page of its header."""
+    """Tell whether a swap has the file's planned size, less its header's page."""
     return wanted.size_mib * 1024 - 64 <= size_kib < wanted.size_mib * 1024
 
 
@@ -301,7 +301,7 @@ def _there(unit: str, snapshot: Snapshot) -> bool:
 
 
 def _end_file(plan: MemoryPlan, snapshot: Snapshot) -> Step:
-    """The file is ours where its unit is; a swap file that others made stays."""
+    """Remove the swap file where its unit is ours; one that others made stays."""
     name = "Take the swap file out of use"
     if not isinstance(snapshot.file(unit_file(plan.path)), FileState):
         return Step(name, None)
@@ -320,7 +320,7 @@ def _end_zram(snapshot: Snapshot) -> Step:
 
 
 def _remove_generator(snapshot: Snapshot) -> Step:
-    """It would make a device of its own without our configuration; without that it is not ours."""
+    """Remove zram-generator where it has our configuration, without which it makes its own device."""
     name = "Remove zram-generator"
     packages = {} if isinstance(snapshot.packages, Unknown) else snapshot.packages
     if not packages.get(PACKAGE) or not isinstance(snapshot.file(ZRAM_CONF), FileState):

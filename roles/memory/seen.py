@@ -35,7 +35,7 @@ class Zram:
 
 
 def zrams(snapshot: Snapshot) -> dict[str, Zram] | Unknown:
-    """The zram devices that have a size, by their names."""
+    """Return the zram devices that have a size, by name."""
     files = snapshot.files
     if isinstance(files, Unknown):
         return files
@@ -60,32 +60,32 @@ def zrams(snapshot: Snapshot) -> dict[str, Zram] | Unknown:
 
 
 def chosen(algorithms: str) -> str:
-    """The algorithm in force: the kernel puts it in brackets, unless it is the only one."""
+    """Return the algorithm in use: the kernel puts it in brackets, unless it is the only one."""
     bracketed = re.search(r"\[([^\]]+)\]", algorithms)
     return bracketed[1] if bracketed else algorithms
 
 
 def swap_at(snapshot: Snapshot, path: str) -> parse.Swap | Unknown | None:
-    """The active swap of this path, None where there is none."""
+    """Return the active swap of this path; None where there is none."""
     if isinstance(snapshot.swaps, Unknown):
         return snapshot.swaps
     return next((swap for swap in snapshot.swaps if swap.path == path), None)
 
 
 def mounted(snapshot: Snapshot, target: str) -> parse.Mount | Unknown | None:
-    """What is mounted there, None for nothing; the last mount hides those before."""
+    """Return what is mounted there, None for nothing; the last mount hides earlier ones."""
     if isinstance(snapshot.mounts, Unknown):
         return snapshot.mounts
     return next((m for m in reversed(snapshot.mounts) if m.target == target), None)
 
 
 def signature_command(path: str, page_size: int) -> str:
-    """What shows the place where a swap file for this page size has its signature."""
+    """Return the command that reads a swap file's signature for this page size."""
     return f"od -An -v -tx1 -j{page_size - len(SIGNATURE)} -N{len(SIGNATURE)} {path}"
 
 
 def made_for(snapshot: Snapshot, path: str) -> int | Unknown | None:
-    """The page size that the swap file at `path` was made for, None where none is."""
+    """Return the page size that the swap file at `path` was made for; None where there is none."""
     for size in PAGE_SIZES:
         said = snapshot.command(signature_command(path, size))
         if isinstance(said, Unknown):
@@ -98,12 +98,12 @@ def made_for(snapshot: Snapshot, path: str) -> int | Unknown | None:
 
 
 def is_in_the_way(snapshot: Snapshot, path: str) -> bool:
-    """Whether something that is no swap file stands at the place of one."""
+    """Tell whether something other than a swap file is at a swap file's path."""
     return isinstance(snapshot.file(path), FileState) and made_for(snapshot, path) is None
 
 
 def dphys_file(snapshot: Snapshot) -> str | None:
-    """The swap file of dphys-swapfile by its own configuration, None where that cannot be read."""
+    """Return dphys-swapfile's swap file by its configuration; None where that cannot be read."""
     seen = snapshot.file(DPHYS_CONF)
     if isinstance(seen, Unknown):
         return None
@@ -115,13 +115,13 @@ def dphys_file(snapshot: Snapshot) -> str | None:
 
 
 def log2ram_has_zram(snapshot: Snapshot) -> bool:
-    """Whether log2ram is told to keep logs on a zram device of its own."""
+    """Tell whether log2ram is configured to use a zram device of its own."""
     seen = snapshot.file(LOG2RAM_CONF)
     return bool(re.search(r"(?m)^\s*ZL2R\s*=\s*[\"']?true", _text(seen)))
 
 
 def owners(snapshot: Snapshot) -> tuple[str, ...] | Unknown:
-    """The units of other owners of swap that run, or would at the next boot."""
+    """Return the units of other owners of swap that run, or would at the next boot."""
     found = []
     for name in OWNERS:
         unit = snapshot.unit(name)
@@ -134,7 +134,7 @@ def owners(snapshot: Snapshot) -> tuple[str, ...] | Unknown:
 
 
 def others(snapshot: Snapshot, ours: Collection[str]) -> tuple[parse.SwapMaker, ...] | Unknown:
-    """What else would make zram or swap at the next boot, besides units of ours and what is retired.
+    """Return what else would make zram or swap at the next boot, besides ours and what is retired.
 
     Swap that is only used, by a line of fstab or a unit of its own, is a person's and no rival.
     """
@@ -148,13 +148,13 @@ def others(snapshot: Snapshot, ours: Collection[str]) -> tuple[parse.SwapMaker, 
 
 
 def is_made_by(snapshot: Snapshot, unit: str) -> bool | Unknown:
-    """Whether a unit has made what it makes, or is about to: another's device leaves it inactive."""
+    """Tell whether a unit has made its device, or is about to: another's device leaves it inactive."""
     state = snapshot.unit(unit)
     return state if isinstance(state, Unknown) else state.active != "inactive"
 
 
 def left_alone(snapshot: Snapshot, ours: Collection[str]) -> tuple[str, ...]:
-    """Swap in use that is not ours, with the file that asks for it, for people."""
+    """Describe swap in use that is not ours, with the file that configures it."""
     swaps = () if isinstance(snapshot.swaps, Unknown) else snapshot.swaps
     makers = () if isinstance(snapshot.swap_makers, Unknown) else snapshot.swap_makers
     by_device = {maker.line.removeprefix("What="): maker.path for maker in makers}
@@ -166,7 +166,7 @@ def left_alone(snapshot: Snapshot, ours: Collection[str]) -> tuple[str, ...]:
 
 
 def values(snapshot: Snapshot, wanted: Mapping[str, str]) -> dict[str, str] | Unknown:
-    """What is in force of these values of /proc/sys."""
+    """Return the current values of these names of /proc/sys."""
     found = {}
     for name in wanted:
         seen = snapshot.file(proc_sys(name))
@@ -177,7 +177,7 @@ def values(snapshot: Snapshot, wanted: Mapping[str, str]) -> dict[str, str] | Un
 
 
 def proc_sys(name: str) -> str:
-    """The file of a value of /proc/sys."""
+    """Return the file of a value of /proc/sys."""
     return f"/proc/sys/{name.replace('.', '/')}"
 
 

@@ -58,21 +58,21 @@ class MemoryPlan(RolePlan):
 
 
 def unit_of(path: str) -> str:
-    """The name that systemd demands of the swap unit of a path."""
+    """Return the name that systemd requires for the swap unit of a path."""
     return f"{fstab.unit_of(path).removesuffix('.mount')}.swap"
 
 
 def unit_file(path: str) -> str:
-    """Where the swap file's unit lies."""
+    """Return the path of the swap file's unit."""
     return f"/etc/systemd/system/{unit_of(path)}"
 
 
 def unfinished(path: str) -> str:
-    """The swap file while it is being made."""
+    """Return the path of the swap file while it is being made."""
     folder, _, name = path.rpartition("/")
     return f"{folder}/.{name}.bramble"
 
 
 def note(unit: str) -> str:
-    """What says that it was us who retired a unit."""
+    """Return the path of the note that bramble retired a unit."""
     return f"{NOTES}/{unit}"

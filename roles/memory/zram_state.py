@@ -8,7 +8,7 @@ from bramble.snapshot import Snapshot, Unknown
 
 
 def wrong(plan: MemoryPlan, snapshot: Snapshot) -> str | None:
-    """Why zram does not count as planned, None when it does."""
+    """Return why zram is not as planned; None when it is."""
     swap, devices = seen.swap_at(snapshot, ZRAM), seen.zrams(snapshot)
     for part in (swap, devices):
         if isinstance(part, Unknown):
@@ -29,7 +29,7 @@ def wrong(plan: MemoryPlan, snapshot: Snapshot) -> str | None:
 
 
 def wanted_kib(plan: MemoryPlan, snapshot: Snapshot) -> int | Unknown:
-    """The size that zram is to have by the memory of this boot."""
+    """Return the planned size of zram by the memory of this boot."""
     memory = snapshot.memory_kib
     if isinstance(memory, Unknown):
         return memory
@@ -39,7 +39,7 @@ def wanted_kib(plan: MemoryPlan, snapshot: Snapshot) -> int | Unknown:
 
 
 def is_right_size(plan: MemoryPlan, wanted_kib: int, size_kib: int) -> bool:
-    """Whether a swap on zram has its planned size.
+    """Tell whether a swap on zram has its planned size.
 
     The generator rounds and one page is the header. The kernel's MemTotal still moves by some MiB after
     the generator has read it: that is allowed, and less than half of what one percent more would give.

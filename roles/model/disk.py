@@ -24,7 +24,7 @@ class Desired:
 
 
 def place(desired: Desired, snapshot: Snapshot) -> Step:
-    """Have the folder lead to the SSD where one can be used, and to the card where it is gone."""
+    """Link the folder to the SSD where one can be used, and back to the card where it is gone."""
     name, seen = "Choose the models' disk", snapshot.file(desired.folder)
     if desired.stays or isinstance(seen, Unknown) or isinstance(snapshot.mounts, Unknown):
         return Step(name, None)
@@ -40,14 +40,14 @@ def place(desired: Desired, snapshot: Snapshot) -> Step:
 
 
 def back(desired: Desired, snapshot: Snapshot) -> Step:
-    """Have the folder on the card again; what is on the SSD stays there."""
+    """Move the folder back to the card; files on the SSD stay there."""
     name, seen = "Have the models' folder on the card", snapshot.file(desired.folder)
     ours = isinstance(seen, FileState) and seen.kind == "link" and seen.target == _target(desired)
     return _step(name, f"{desired.folder} leads to the SSD" if ours else None, desired, "back")
 
 
 def _target(desired: Desired) -> str | None:
-    """Where the models are on the SSD."""
+    """Return the models' folder on the SSD."""
     return f"{desired.mount}{SUBFOLDER}" if desired.mount else None
 
 
@@ -68,7 +68,7 @@ def _step(name: str, why: str | None, desired: Desired, what: str) -> Step:
 
 
 def _stranded(target: str, snapshot: Snapshot) -> str | None:
-    """Why a link of ours leads nowhere: its SSD is not mounted. A link of a person's is left alone."""
+    """Return why our link is dangling: its SSD is not mounted. A person's link is left alone."""
     mount = target.removesuffix(SUBFOLDER)
     if mount == target or isinstance(snapshot.mounts, Unknown):
         return None
@@ -78,7 +78,7 @@ def _stranded(target: str, snapshot: Snapshot) -> str | None:
 
 
 def _too_small(desired: Desired, snapshot: Snapshot) -> str | None:
-    """Why the SSD has no room for the models that are on the card and the one that is planned."""
+    """Return why the SSD has no room for the card's models and the planned one."""
     files = {} if isinstance(snapshot.files, Unknown) else snapshot.files
     there = {
         path: seen.size_bytes

@@ -71,7 +71,7 @@ class ModelPlan(RolePlan):
 
 
 def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
-    """The file with what was noted of it, those of other models, and the room that there is."""
+    """Ask for the file and its notes, those of other models, and free space."""
     path = settings.file(settings.chosen(inputs.host, inputs.prepared))
     # Other models with what was noted of them: a rollback may want any of them.
     others = f"{settings.place}/*.gguf*"
@@ -92,12 +92,12 @@ def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
 
 
 def way_to(folder: str) -> tuple[str, ...]:
-    """The folder with those above it; where it is a link, those that it leads to are among them."""
+    """Return the folder and its parents; where it is a link, those of its target too."""
     return (*above(folder), f"{folder}/..", f"{folder}/.")
 
 
 def plan(settings: Settings, board: Board, inputs: Inputs) -> ModelPlan:
-    """The file, which does not depend on the board."""
+    """Plan the file, which does not depend on the board."""
     pin, folder = settings.chosen(inputs.host, inputs.prepared), settings.place
     path = settings.file(pin)
     storage, engine = inputs.find(StorageOutputs), inputs.find(EngineOutputs)
@@ -125,14 +125,14 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ModelPlan:
 
 
 def _notes(pin: ChosenModel, path: str) -> tuple[File, ...]:
-    """What is to be remembered beside the file: its dimensions, where they came from its address."""
+    """Return the note of the file's dimensions, where they were read from its address."""
     if not pin.noted or pin.fit is None:
         return ()
     return (File(path=beside.dimensions(path), text=f"{pin.fit.model_dump_json()}\n"),)
 
 
 def steps(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """Have the folder on its disk, fetch the file unless it is there, note what its header said."""
+    """Place the folder on its disk, fetch the file unless it is there, note its header's dimensions."""
     folder = str(PurePosixPath(plan.path).parent)
     stamps = [
         path for path in _paths(snapshot) if path.startswith(folder) and path.endswith(".json")
@@ -147,7 +147,7 @@ def _paths(snapshot: Snapshot) -> tuple[str, ...]:
 
 
 def _held(plan: ModelPlan, host: str) -> str | None:
-    """Why the inventory's model does not come, where that is so."""
+    """Return why the inventory's model is not installed, where that is so."""
     if plan.sha256 == plan.outputs.of_inventory:
         return None
     return (
@@ -157,7 +157,7 @@ def _held(plan: ModelPlan, host: str) -> str | None:
 
 
 def _fetch(plan: ModelPlan, host: str, snapshot: Snapshot) -> Step:
-    """Fetch the file unless a verified one is there; then this node can give it to others."""
+    """Fetch the file unless a verified one is there; then this node can serve it to others."""
     name, why = "Fetch the model", unverified(plan, snapshot)
     shared = None if plan.upload else _shared(plan, snapshot, whole=why is None)
     if why is None:
@@ -211,7 +211,7 @@ def back(settings: Settings, inputs: Inputs, snapshot: Snapshot) -> Prepared | s
 
 
 def _shared(plan: ModelPlan, snapshot: Snapshot, *, whole: bool) -> Shared:
-    """The file as the hosts of a run pass it on."""
+    """Describe the file as the hosts of a run share it."""
     seen = snapshot.file(plan.path if whole else f"{plan.path}.part")
     there = seen.size_bytes if isinstance(seen, FileState) else 0
     return Shared(
@@ -226,13 +226,13 @@ def _shared(plan: ModelPlan, snapshot: Snapshot, *, whole: bool) -> Shared:
 
 
 def _addresses(snapshot: Snapshot) -> tuple[str, ...]:
-    """The node's addresses; one that does not tell any is not let in by others, and has another way."""
+    """Return the node's addresses; without any, other nodes do not serve it."""
     said = snapshot.command(ADDRESSES)
     return tuple(said.output.split()) if isinstance(said, Output) and not said.code else ()
 
 
 def _is_wireless(snapshot: Snapshot) -> bool:
-    """Whether the default route goes over a radio; a node that does not say counts as on a wire."""
+    """Tell whether the default route is over Wi-Fi; a node that does not say counts as wired."""
     said = snapshot.command(ROUTE)
     if not isinstance(said, Output) or said.code or isinstance(snapshot.files, Unknown):
         return False
@@ -244,17 +244,17 @@ def _is_wireless(snapshot: Snapshot) -> bool:
 
 
 def revert(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """The folder is on the card again; the files are data and stay where they are."""
+    """Move the folder back to the card; the files are data and stay."""
     return (disk.back(_wish(plan), snapshot),)
 
 
 def placed(plan: ModelPlan, snapshot: Snapshot) -> Step:
-    """Have the folder on the disk that the models are to be on."""
+    """Place the folder on the disk chosen for the models."""
     return disk.place(_wish(plan), snapshot)
 
 
 def _wish(plan: ModelPlan) -> disk.Desired:
-    """What the models' disk is chosen by."""
+    """Return what decides on the models' disk."""
     return disk.Desired(plan.folder, plan.stays, plan.outputs.ssd, plan.path, plan.size_bytes)
 
 
@@ -279,7 +279,7 @@ def prune(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ..
 
 
 def unverified(plan: ModelPlan, snapshot: Snapshot) -> str | None:
-    """Why the file on the node does not count as the planned one, None when it does.
+    """Return why the file on the node is not the planned one; None when it is.
 
     A hash taken in this look decides where there is one; larger files are believed while they have
     the size and time that the stamp remembers.

@@ -195,7 +195,7 @@ class Settings(Section):
     @field_validator("url")
     @classmethod
     def _of_a_commit(cls, url: str | None) -> str | None:
-        """A hub's address of a branch means another file after the next upload; nodes have no login."""
+        """Refuse addresses of branches, which change with the next upload, and those with a password."""
         if "@" in urlsplit(url or "").netloc:
             raise ValueError(
                 "url has a name or password in it, and nodes have no login; put the file on a server "

@@ -55,7 +55,7 @@ class Asked:
 
 
 def stock_mhz(board: Board, tree: DeviceTree | None) -> Mapping[str, int] | None:
-    """The clocks that a board is sold with, None where they are not known."""
+    """Return the clock rates of a board as sold; None where they are not known."""
     stock = _STOCK_MHZ.get(board.kind)
     boosted = tree and tree.revision and tree.revision & 0xF >= _BOOSTED_REVISION
     if stock and board.kind == "pi4" and boosted:
@@ -66,7 +66,7 @@ def stock_mhz(board: Board, tree: DeviceTree | None) -> Mapping[str, int] | None
 def asked(
     text: str, included: Included, tree: DeviceTree | None, stock: Mapping[str, int]
 ) -> Asked:
-    """What a config.txt asks of a board."""
+    """Return what a config.txt requests of a board."""
     found = tuple(config_txt.words(text, machine(tree), included))
     made: dict[str, list[Word]] = {"raised": [], "perhaps": [], "lowered": []}
     for name in dict.fromkeys(word.name for word in found):
@@ -80,7 +80,7 @@ def asked(
 
 
 def _verdict(word: Word | None, stock: Mapping[str, int]) -> str | None:
-    """Whether a line raises or lowers something, None for neither."""
+    """Tell whether a line raises or lowers a clock or a voltage; None for neither."""
     if word is None:
         return None
     if not word.name:

@@ -42,7 +42,7 @@ class PowerPlan(RolePlan):
 
 
 def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
-    """The governor with its unit, and the board's words on supply and heat."""
+    """Ask for the governor with its unit, and what the board reports of supply and heat."""
     return FactsNeeded(
         files=(UNIT_FILE, GOVERNORS, TRIPS, COOLERS, CONFIG_STAMP, *vitals.FILES),
         units=(UNIT,),
@@ -51,7 +51,7 @@ def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
 
 
 def plan(settings: Settings, board: Board, inputs: Inputs) -> PowerPlan:
-    """The governor's unit where one is set, and what config.txt needs for this board."""
+    """Plan the governor's unit where one is set, and this board's lines of config.txt."""
     fan = _fan(settings.fan, board)
     config = fan | _overclock(settings.overclock, board)
     return PowerPlan(
@@ -66,7 +66,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> PowerPlan:
 
 
 def _fan_mc(fan: Fan, board: Board) -> tuple[int, ...]:
-    """The temperatures that are set for a fan as this board has it."""
+    """Return the fan's temperatures for this board, in thousandths of a degree."""
     if board.kind in WITH_LEVELS and fan.levels_c:
         return tuple(level * 1000 for level in fan.levels_c)
     if board.kind in WITH_PIN and fan.gpio_pin is not None:
@@ -75,7 +75,7 @@ def _fan_mc(fan: Fan, board: Board) -> tuple[int, ...]:
 
 
 def _fan(fan: Fan, board: Board) -> dict[str, str]:
-    """The fan's lines of config.txt."""
+    """Return the fan's lines of config.txt."""
     levels = _fan_mc(fan, board)
     if board.kind in WITH_PIN and levels:
         return {"dtoverlay=gpio-fan": f"gpiopin={fan.gpio_pin},temp={levels[0]}"}
@@ -83,7 +83,7 @@ def _fan(fan: Fan, board: Board) -> dict[str, str]:
 
 
 def _overclock(overclock: Overclock, board: Board) -> dict[str, str]:
-    """The lines of config.txt that overclock a Raspberry Pi, never with force_turbo beside a voltage."""
+    """Return the overclocking lines of config.txt, never with force_turbo beside a voltage."""
     if board.kind == OTHER or board.strange:
         return {}
     made = {}
@@ -146,7 +146,7 @@ def _set(plan: PowerPlan, snapshot: Snapshot, written: Step) -> Step:
 
 
 def not_set(plan: PowerPlan, snapshot: Snapshot) -> str | None:
-    """Why the governor does not count as set, now and for the next boot; None when it does."""
+    """Return why the governor is not set, now and for the next boot; None when it is."""
     unit, found = snapshot.unit(UNIT), governors(snapshot)
     if isinstance(unit, Unknown):
         return unit.why
@@ -160,7 +160,7 @@ def not_set(plan: PowerPlan, snapshot: Snapshot) -> str | None:
 
 
 def governors(snapshot: Snapshot) -> dict[str, str] | Unknown:
-    """The governor of each group of processors; none where nothing scales, or nothing of its own."""
+    """Return the governor of each group of processors; none where nothing scales, or in a container."""
     kind, files = container.container(snapshot), snapshot.files
     if isinstance(kind, Unknown):
         return kind
@@ -180,5 +180,5 @@ def governors(snapshot: Snapshot) -> dict[str, str] | Unknown:
 
 
 def words(found: dict[str, str]) -> str:
-    """The governors for people."""
+    """Return the governors for people."""
     return ", ".join(sorted(set(found.values())))

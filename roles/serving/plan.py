@@ -39,7 +39,7 @@ STRAY_CONFIG = "/etc/llama.cpp/config.ini"
 
 
 def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
-    """The unit with its process, the user, and what the server answers."""
+    """Ask for the unit with its process, the user, and the server's answers."""
     url = f"http://127.0.0.1:{settings.port}"
     return FactsNeeded(
         files=(UNIT_FILE, SYSUSERS_FILE, STRAY_CONFIG),
@@ -52,7 +52,7 @@ def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
 
 
 def plan(settings: Settings, board: Board, inputs: Inputs) -> ServingPlan:
-    """The unit for this model on this board; every value that llama-server would guess is given."""
+    """Plan the unit for this model on this board; set every value that llama-server would guess."""
     engine, model = inputs.need(EngineOutputs), inputs.need(ModelOutputs)
     outputs = ServingOutputs(
         unit=UNIT,
@@ -147,7 +147,7 @@ def again(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, 
 
 
 def rejected(plan: ServingPlan, host: str, snapshot: Snapshot) -> str | None:
-    """Why what is planned is not tried again by itself, None when it may be."""
+    """Return why the plan is not retried automatically; None when it may be."""
     told = note(snapshot, plan.rejection)
     if not told:
         return None
@@ -167,7 +167,7 @@ def _have_user(snapshot: Snapshot) -> Step:
 
 
 def _set_aside(plan: ServingPlan, host: str, snapshot: Snapshot) -> Step:
-    """Have nobody's drop-in change what the unit's file says."""
+    """Rename drop-ins that others made, so that only the unit's file counts."""
     name, unit = "Set drop-ins of the unit aside", snapshot.unit(UNIT)
     if isinstance(unit, Unknown):
         return Step(name, None)
@@ -185,7 +185,7 @@ def _set_aside(plan: ServingPlan, host: str, snapshot: Snapshot) -> Step:
 
 
 def own_drop_ins(unit: Unit) -> list[str]:
-    """The drop-ins of this unit alone, whoever made them."""
+    """Return the drop-ins of this unit alone, whoever made them."""
     return [path for path in sandbox.drop_ins(unit) if path.startswith(OWN_DROP_INS)]
 
 
@@ -225,7 +225,7 @@ def _run(plan: ServingPlan, snapshot: Snapshot, written: Step) -> Step:
 
 
 def unproven(plan: ServingPlan, snapshot: Snapshot) -> str | None:
-    """Why the release does not count as having passed the gate with this model, None when it does."""
+    """Return why the release has not passed the gate with this model; None when it has."""
     told = note(snapshot, plan.good)
     if told.get("release") != plan.release:
         return f"the known good release is {told.get('release') or 'none'}, not {plan.release}"
@@ -235,7 +235,7 @@ def unproven(plan: ServingPlan, snapshot: Snapshot) -> str | None:
 
 
 def stale_model(plan: ServingPlan, process: Process) -> str | None:
-    """Which other file than the planned one a process has of the model, None where it has that.
+    """Return the file that a process uses instead of the planned model; None where it uses that.
 
     The kernel tells paths without links, so a model on the SSD has another folder there.
     """
@@ -249,7 +249,7 @@ def stale_model(plan: ServingPlan, process: Process) -> str | None:
 
 
 def not_running(plan: ServingPlan, snapshot: Snapshot) -> str | None:
-    """Why the service does not count as running the plan, None when it does.
+    """Return why the service does not run the plan; None when it does.
 
     The process itself is asked, by its arguments, its environment with the plan's identity, and what
     holds it: a file that is right says nothing of a process that was started before it was.
@@ -284,7 +284,7 @@ def not_running(plan: ServingPlan, snapshot: Snapshot) -> str | None:
 
 
 def otherwise(plan: ServingPlan, process: Process) -> str | None:
-    """What the process runs with otherwise than planned, None for nothing."""
+    """Return how the process differs from the plan; None when it does not."""
     told = running.differences(plan.argv, process)
     if told:
         return "; ".join(told)

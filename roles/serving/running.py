@@ -21,7 +21,7 @@ PLANNED_VARIABLES = ("LLAMA_CACHE",)
 def command_line(
     settings: Settings, engine: EngineOutputs, model: ModelOutputs, outputs: ServingOutputs
 ) -> tuple[str, ...]:
-    """llama-server's command line, one flag with its value a word."""
+    """Return llama-server's command line, one flag with its value a word."""
     return (
         f"{engine.home.programs}/llama-server",
         f"--model {model.path}",
@@ -46,7 +46,7 @@ def command_line(
 
 
 def differences(argv: Sequence[str], process: Process) -> tuple[str, ...]:
-    """What the process was started with otherwise than planned; `argv` has flag and value in a word."""
+    """Return how the process differs from the plan; `argv` has a flag and its value in one word."""
     words = tuple(word for flag in argv for word in flag.split(" ", 1))
     strange = [
         f"{name} is in its environment, and is not planned"
@@ -59,7 +59,7 @@ def differences(argv: Sequence[str], process: Process) -> tuple[str, ...]:
 
 
 def _arguments(planned: Sequence[str], given: Sequence[str]) -> tuple[str, ...]:
-    """Each argument that is another; of one that is not planned the name, as secrets may follow."""
+    """Return each argument that differs; of an unplanned one only the name, as a secret may follow."""
     wanted, found = _by_flag(planned), _by_flag(given)
     other = (
         f"{flag} is {found[flag] or 'given alone'}, planned {value or 'without a value'}"
@@ -72,7 +72,7 @@ def _arguments(planned: Sequence[str], given: Sequence[str]) -> tuple[str, ...]:
 
 
 def _by_flag(words: Sequence[str]) -> dict[str, str]:
-    """The values by their flags, the last one of each, as llama-server takes them; the program first."""
+    """Return the values by flag, the last of each, as llama-server takes them; the program first."""
     return dict(_pairs(words))
 
 
@@ -89,7 +89,7 @@ def _pairs(words: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def whose(other: Program, sockets: Sequence[Socket]) -> str:
-    """Another server in words: who runs it, by what, and where it listens."""
+    """Describe another server: who runs it, by which program, and where it listens."""
     places = [f"{one.address}:{one.port}" for one in sockets if other.pid in one.pids]
     unit = other.cgroup.rpartition("/")[2] or "no unit"
     listens = f", listening on {', '.join(places)}" if places else ""

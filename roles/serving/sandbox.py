@@ -47,7 +47,7 @@ INACCESSIBLE = ("/home", "/root")
 
 
 def directives(text: str) -> dict[str, str]:
-    """The settings of a unit file by their names, those that are given several times as one."""
+    """Return a unit file's settings by name, repeated ones joined."""
     found: dict[str, str] = {}
     for line in text.replace("\\\n", " ").splitlines():
         name, equals, value = line.partition("=")
@@ -57,7 +57,7 @@ def directives(text: str) -> dict[str, str]:
 
 
 def loaded_otherwise(path: str, text: str, unit: Unit) -> tuple[str, ...]:
-    """How systemd has the unit in memory otherwise than its file says."""
+    """Return how the unit loaded in systemd differs from its file."""
     return tuple(_loaded(path, text, unit))
 
 
@@ -80,19 +80,19 @@ def _loaded(path: str, text: str, unit: Unit) -> Iterator[str]:
 
 
 def _same(name: str, value: str, told: str) -> bool:
-    """Whether systemd's word for a setting is the unit file's."""
+    """Tell whether systemd's value of a setting is the unit file's."""
     if name in RENAMED:
         return timespan_s(f"{value}s" if value.isdecimal() else value) == timespan_s(told or "0")
     return set(MEANS.get((name, value), value).split()) == set(told.split())
 
 
 def drop_ins(unit: Unit) -> tuple[str, ...]:
-    """The drop-ins of the unit: none is ours."""
+    """Return the drop-ins of the unit: none is ours."""
     return tuple(unit.properties.get("DropInPaths", "").split())
 
 
 def not_held(text: str, process: Process) -> tuple[str, ...]:
-    """What the kernel does not hold the process to, though its unit file says so."""
+    """Return the restrictions of the unit file that the kernel does not enforce on the process."""
     return tuple(_not_held(directives(text), process))
 
 
@@ -114,7 +114,7 @@ def _not_held(wanted: Mapping[str, str], process: Process) -> Iterator[str]:
 
 
 def _sees(process: Process) -> Iterator[str]:
-    """Which places it sees that it is not to see, by what is mounted before its eyes."""
+    """Return the hidden places that the process can see after all, by its mounts."""
     mounts = {mount.target: mount for mount in process.mounts}
     if "/" not in mounts or "ro" not in mounts["/"].options:
         yield "it may write to the file system"

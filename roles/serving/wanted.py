@@ -45,11 +45,11 @@ class ServingPlan(RolePlan):
     foreign_drop_ins: Literal["set_aside", "refuse"]
 
     def refusals(self) -> tuple[str, ...]:
-        """A model that does not fit the node, where it is known before it is fetched."""
+        """Refuse a model that does not fit the node, where that is known before it is fetched."""
         return (self.fit.refusal,) if self.fit and self.fit.refusal else ()
 
     def warnings(self) -> tuple[str, ...]:
-        """A fit that cannot be told, and a context that the model was not trained for."""
+        """Warn of a fit that cannot be told, and of a context that the model was not trained for."""
         return self.fit.warnings if self.fit else ()
 
     @property

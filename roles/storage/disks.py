@@ -57,7 +57,7 @@ class Choice:
 
 
 def choose(desired: Desired, look: Snapshot) -> Choice | Unknown:
-    """The SSD of a node by its settings and one look; never a guess between two."""
+    """Choose a node's SSD by its settings and one look; never guess between two."""
     if desired.device == "off":
         return Choice("off", "storage.ssd.device is off")
     if isinstance(look.disks, Unknown):
@@ -94,7 +94,7 @@ def _no_disk(entry: fstab.Entry) -> str:
 
 
 def _named(source: str, there: There) -> Found | Choice:
-    """The one volume that a source names."""
+    """Return the one volume that a source names."""
     found = there.find(source)
     if not found:
         return Choice("absent", f"there is no {shown(source)} here; {_what_is_there(there)}")
@@ -118,7 +118,7 @@ def _named(source: str, there: There) -> Found | Choice:
 
 
 def shown(source: str) -> str:
-    """A source as the settings write it."""
+    """Return a source as the settings write it."""
     return source.removeprefix(f"{BY_ID}/")
 
 
@@ -131,7 +131,7 @@ def _not_alone(name: str, disk: Disk, other: str) -> str:
 
 
 def _only(desired: Desired, there: There) -> tuple[Disk, None] | Choice:
-    """The one USB or NVMe disk that nothing else uses; of several, the one that is ours."""
+    """Return the one USB or NVMe disk that nothing else uses; of several, the one that is ours."""
     free = [
         disk
         for disk in there.disks
@@ -154,31 +154,31 @@ def _what_is_there(there: There) -> str:
 
 
 def volumes(disk: Disk) -> tuple[Disk, ...]:
-    """The partitions of a disk, or itself without any; what lies inside of one (LVM) is none."""
+    """Return a disk's partitions, or the disk without any; volumes inside one (LVM) do not count."""
     return tuple(part for part in disk.parts if part.kind == "part") or (disk,)
 
 
 def used_at(disk: Disk, mount: str) -> tuple[str, ...]:
-    """Where a disk or a part of it is mounted or swapped to, besides the SSD's own folder."""
+    """Return where a disk or a part of it is mounted or used as swap, besides the SSD's own folder."""
     own = tuple(place for place in disk.mountpoints if place != mount)
     return (*own, *(place for part in disk.parts for place in used_at(part, mount)))
 
 
 def is_ours(disk: Disk, named: tuple[str, ...]) -> bool:
-    """Whether bramble made the file system on a disk: by its label, or by its UUID once relabelled."""
+    """Tell whether bramble made a disk's file system: by its label, or by its UUID once relabelled."""
     made = {uuid_of(name) for name in named}
     return any(v.label in (LABEL, STAGED) or v.uuid in made for v in volumes(disk))
 
 
 def uuid_of(name: str) -> str:
-    """The UUID of the file system that is made on a disk of this name."""
+    """Return the UUID of the file system to make on a disk of this name."""
     return str(uuid.uuid5(_NAMESPACE, name))
 
 
 def _judged(
     desired: Desired, look: Snapshot, there: There, disk: Disk, volume: Disk | None
 ) -> Choice:
-    """What is to be done about the disk."""
+    """Decide what to do with the disk."""
     name, named = there.name(disk), there.names(disk)
     refusal = _refusal(desired, disk, volume, name, named)
     if refusal:
@@ -197,7 +197,7 @@ def _judged(
 
 
 def _against_formatting(desired: Desired, look: Snapshot, there: There, disk: Disk) -> str | None:
-    """Why a disk must not be formatted although nothing on it forbids that."""
+    """Return why a disk must not be formatted although its contents do not forbid it."""
     name, named, other = there.name(disk), there.names(disk), there.twin(disk)
     if not named:
         return f"{disk.path} has no name of its own below {BY_ID}, so it is not formatted; " + (
@@ -224,7 +224,7 @@ def _against_formatting(desired: Desired, look: Snapshot, there: There, disk: Di
 def _refusal(
     desired: Desired, disk: Disk, volume: Disk | None, name: str, named: tuple[str, ...]
 ) -> str | None:
-    """Why the disk must be left alone, whatever is on it."""
+    """Return why the disk must be left alone, whatever is on it."""
     place = volume or disk
     elsewhere = used_at(place, desired.mount)
     if elsewhere:
@@ -247,12 +247,12 @@ def _refusal(
 
 
 def is_blank(disk: Disk) -> bool:
-    """Whether no signature is known on a disk; that it really is empty is seen on the node."""
+    """Tell whether no signature is known on a disk; the node itself checks that it is empty."""
     return not (disk.parts or disk.fstype or disk.table)
 
 
 def _usable(disk: Disk) -> Disk | None:
-    """The volume to mount: the only one of the disk, with a file system that will do."""
+    """Return the volume to mount: the disk's only one, with a supported file system; else None."""
     found = volumes(disk)
     # What else holds it (LVM, encryption, multipath) would have to let it go.
     held = found[0].parts if found[0] is not disk else disk.parts
@@ -268,7 +268,7 @@ def _blank_or_erase(desired: Desired, disk: Disk) -> str:
 
 
 def contents(disk: Disk) -> str:
-    """What is on a disk, for people."""
+    """Describe what is on a disk."""
     parts = [part for part in disk.parts if part.kind == "part"]
     told = [
         f"{volume.fstype}{f' ({volume.label})' if volume.label else ''}"
@@ -295,13 +295,13 @@ def _has_data(disk: Disk, name: str, has_name: bool) -> str:
 
 
 def must(desired: Desired) -> bool:
-    """Whether a node without a usable SSD fails."""
+    """Tell whether a node without a usable SSD fails."""
     if desired.required is None:
         return desired.device not in ("auto", "off") or desired.erase is not None
     return desired.required
 
 
 def fstab_text(look: Snapshot) -> str | Unknown | None:
-    """The text of fstab, None where there is none."""
+    """Return the text of fstab; None where there is none."""
     seen = look.file(fstab.PATH)
     return seen.text if isinstance(seen, FileState) else seen

@@ -55,12 +55,12 @@ class Desired:
 
 
 def usage_of(storage: str) -> str:
-    """The command that says what a journal takes."""
+    """Return the command that prints a journal's disk usage."""
     return f"journalctl --disk-usage -D {FOLDERS[storage]}"
 
 
 def facts_needed(settings: Journal) -> FactsNeeded:
-    """The configuration as a whole, where the journal is, and what journald says of it."""
+    """Ask for the merged configuration, the journal's location, and what journald reports of it."""
     return FactsNeeded(
         files=(DROP_IN, IN_MEMORY), commands=(CONFIG, SAID, usage_of(settings.storage))
     )
@@ -84,7 +84,7 @@ def revert(snapshot: Snapshot) -> tuple[Step, ...]:
 
 
 def not_in_force(desired: Desired, snapshot: Snapshot) -> str | None:
-    """What journald itself has otherwise than planned; None when nothing shows that."""
+    """Return how journald's state differs from the plan; None when nothing shows that."""
     place, cap = storage(snapshot), cap_bytes(snapshot)
     if isinstance(place, str) and place != desired.storage:
         return f"the journal is {place}, not {desired.storage}"
@@ -94,7 +94,7 @@ def not_in_force(desired: Desired, snapshot: Snapshot) -> str | None:
 
 
 def storage(snapshot: Snapshot) -> str | Unknown:
-    """Where the journal is: journald removes its folder in memory once it writes to /var/log."""
+    """Tell where the journal is: journald removes its folder in memory once it writes to /var/log."""
     if isinstance(snapshot.files, Unknown):
         return snapshot.files
     in_memory = any(
@@ -104,7 +104,7 @@ def storage(snapshot: Snapshot) -> str | Unknown:
 
 
 def configuration(snapshot: Snapshot) -> Mapping[str, str] | Unknown:
-    """journald's settings as all of its files together give them: the last one counts."""
+    """Return journald's settings as its files together set them: the last one counts."""
     said = _output(snapshot, CONFIG)
     if isinstance(said, Unknown):
         return said
@@ -114,7 +114,7 @@ def configuration(snapshot: Snapshot) -> Mapping[str, str] | Unknown:
 
 
 def cap_bytes(snapshot: Snapshot) -> int | Unknown | None:
-    """The cap that journald has, None where its word on it is no longer in the journal."""
+    """Return journald's cap; None where its message on it is no longer in the journal."""
     said = _output(snapshot, SAID)
     if isinstance(said, Unknown) or not said.strip():
         return said if isinstance(said, Unknown) else None
@@ -125,7 +125,7 @@ def cap_bytes(snapshot: Snapshot) -> int | Unknown | None:
 
 
 def used_bytes(desired: Desired, snapshot: Snapshot) -> int | Unknown:
-    """What the journal takes where it is to be."""
+    """Return the disk usage of the journal at its planned location."""
     said = _output(snapshot, desired.usage)
     if isinstance(said, Unknown):
         return said
@@ -136,7 +136,7 @@ def used_bytes(desired: Desired, snapshot: Snapshot) -> int | Unknown:
 
 
 def _output(snapshot: Snapshot, line: str) -> str | Unknown:
-    """What a command said; a failure is not known. No entry found is a failure with no word."""
+    """Return a command's output; Unknown where it failed with a message: no entry fails without one."""
     said: Output | Unknown | None = snapshot.command(line)
     if said is None:
         return Unknown(f"there is no {line.split()[0]}")

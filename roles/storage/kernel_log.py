@@ -51,7 +51,7 @@ class Log:
 
 
 def read(look: Snapshot) -> Log | Unknown:
-    """The kernel's log of this boot."""
+    """Return the kernel's log of this boot."""
     said = look.command(COMMAND)
     if isinstance(said, Unknown):
         return said
@@ -64,7 +64,7 @@ def read(look: Snapshot) -> Log | Unknown:
 
 
 def errors(log: Log, look: Snapshot) -> Mapping[str, tuple[str, ...]]:
-    """The bad lines of each disk, by its path; by the name in the line where no such disk is there."""
+    """Return the error lines of each disk by its path; by the name in the line without such a disk."""
     disks = () if isinstance(look.disks, Unknown) else look.disks
     patterns = [(disk.path, _pattern(disk, look)) for disk in disks]
     found: dict[str, list[str]] = {}
@@ -82,13 +82,13 @@ def _is_bad(line: str) -> bool:
 
 
 def _pattern(disk: Disk, look: Snapshot) -> re.Pattern[str]:
-    """What a line that is about a disk has in it."""
+    """Return the pattern of lines about a disk."""
     names = "|".join(map(re.escape, _names(disk, look)))
     return re.compile(rf"(?<![\w.:-])(?:{names})(?![\w.])")
 
 
 def _names(disk: Disk, look: Snapshot) -> Iterator[str]:
-    """What the kernel calls a disk, its partitions, its controller and what it hangs on."""
+    """Yield the kernel's names of a disk, its partitions, its controller and its parent device."""
     for path in naming.paths(disk):
         yield path.rpartition("/")[2]
     name = disk.path.rpartition("/")[2]

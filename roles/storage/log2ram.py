@@ -103,7 +103,7 @@ class Verdict:
 
 
 def facts_needed(folders: tuple[str, ...]) -> FactsNeeded:
-    """log2ram's files, packages and unit, who else logs, and the room that its memory has."""
+    """Ask for log2ram's files, packages and unit, other loggers, and free memory."""
     return FactsNeeded(
         files=(CONF, STOP, DAILY, SOURCE, PIN, KEYRINGS, *folders),
         packages=(*PACKAGES, "rsyslog"),
@@ -114,7 +114,7 @@ def facts_needed(folders: tuple[str, ...]) -> FactsNeeded:
 
 
 def verdict(desired: Desired, snapshot: Snapshot) -> Verdict | Unknown:
-    """By the setting, and for `auto` by what would be written to a card."""
+    """Decide by the setting, and for `auto` by whether logs would be written to a card."""
     if isinstance(snapshot.packages, Unknown):
         return snapshot.packages
     if desired.when != "auto":
@@ -141,7 +141,7 @@ def verdict(desired: Desired, snapshot: Snapshot) -> Verdict | Unknown:
 
 
 def card_of(path: str, snapshot: Snapshot) -> str | Unknown | None:
-    """The SD card (or eMMC) that a path is on, None when it is on none."""
+    """Return the SD card (or eMMC) that a path is on; None when it is on none."""
     if isinstance(snapshot.mounts, Unknown):
         return snapshot.mounts
     if isinstance(snapshot.disks, Unknown):
@@ -164,13 +164,13 @@ def _holds(target: str, path: str) -> bool:
 
 
 def _has(disk: parse.Disk, mount: parse.Mount) -> bool:
-    """Whether a disk or one of its parts is what is mounted, which may be called /dev/root."""
+    """Tell whether a disk or one of its parts is what is mounted, perhaps as /dev/root."""
     own = disk.path == mount.source or mount.target in disk.mountpoints
     return own or any(_has(part, mount) for part in disk.parts)
 
 
 def mounted(target: str, snapshot: Snapshot) -> parse.Mount | Unknown | None:
-    """What is mounted on a folder, the last one on top."""
+    """Return what is mounted on a folder, the last mount."""
     if isinstance(snapshot.mounts, Unknown):
         return snapshot.mounts
     found = [mount for mount in snapshot.mounts if mount.target == target]
@@ -178,7 +178,7 @@ def mounted(target: str, snapshot: Snapshot) -> parse.Mount | Unknown | None:
 
 
 def size_mib(mount: parse.Mount) -> int | None:
-    """The size that a file system in memory was given, None for another."""
+    """Return the size of log2ram's tmpfs; None for another file system."""
     if (mount.fstype, mount.source) != ("tmpfs", "log2ram"):
         return None
     sizes = (re.fullmatch(r"size=(\d+)k", option) for option in mount.options)
@@ -186,7 +186,7 @@ def size_mib(mount: parse.Mount) -> int | None:
 
 
 def not_held(desired: Desired, snapshot: Snapshot) -> str | Unknown | None:
-    """What log2ram does not hold in memory as planned; None when it holds all."""
+    """Return what log2ram does not hold in memory as planned; None when it holds all."""
     for target in desired.targets:
         seen = mounted(target, snapshot)
         if isinstance(seen, Unknown):
@@ -201,7 +201,7 @@ def not_held(desired: Desired, snapshot: Snapshot) -> str | Unknown | None:
 
 
 def not_ready(snapshot: Snapshot) -> str | Unknown | None:
-    """Why log2ram would not do the same after the next boot; None when it would."""
+    """Return why log2ram would not do the same after the next boot; None when it would."""
     packages, unit = snapshot.packages, snapshot.unit(UNIT)
     if isinstance(packages, Unknown):
         return packages
@@ -216,7 +216,7 @@ def not_ready(snapshot: Snapshot) -> str | Unknown | None:
 
 
 def pinned(repository: Repository, snapshot: Snapshot) -> str | Unknown | None:
-    """What apt's own view of its sources has against the pin; None when it is in force.
+    """Return how apt's sources violate the pin; None when it is in force.
 
     `apt-cache policy` gives each source with the priority of its packages at large, and below
     "Pinned packages:" those that have another one.
@@ -239,7 +239,7 @@ def pinned(repository: Repository, snapshot: Snapshot) -> str | Unknown | None:
 
 
 def waits_for_reboot(desired: Desired, snapshot: Snapshot) -> tuple[str, ...]:
-    """log2ram takes hold at boot; one that failed in this boot would fail in the next one too."""
+    """Name log2ram where it needs a boot; one that failed in this boot would fail in the next too."""
     found, unit = verdict(desired, snapshot), snapshot.unit(UNIT)
     failed = not isinstance(unit, Unknown) and unit.active == "failed"
     if isinstance(found, Unknown) or not found.wanted or failed:
@@ -249,7 +249,7 @@ def waits_for_reboot(desired: Desired, snapshot: Snapshot) -> tuple[str, ...]:
 
 
 def steps(desired: Desired, snapshot: Snapshot) -> tuple[Step, ...]:
-    """Bring log2ram where it is wanted, take ours away where it is not; nothing where that is open."""
+    """Install log2ram where it is wanted, remove ours where it is not; nothing where that is unknown."""
     found = verdict(desired, snapshot)
     if isinstance(found, Unknown):
         return (*_bring(None, snapshot, found.why), *_take_back(None, snapshot))
@@ -301,7 +301,7 @@ def _repository(repository: Repository | None, snapshot: Snapshot) -> Step:
 
 
 def _room(desired: Desired | None, why: str | None) -> Step:
-    """The program refuses a memory that is too small, before anything is installed or changed."""
+    """Let the program check that the logs fit, before anything is installed or changed."""
     name = "See that the logs fit into log2ram's memory"
     if desired is None or why is None:
         return Step(name, None)
@@ -314,7 +314,7 @@ def _room(desired: Desired | None, why: str | None) -> Step:
 
 
 def our_files(snapshot: Snapshot) -> tuple[str, ...]:
-    """Those of our files that are on the node, the source before its key and its pin."""
+    """Return our files that are on the node, the source before its key and its pin."""
     if isinstance(snapshot.files, Unknown):
         return ()
     keyrings = (path for path in snapshot.files if fnmatchcase(path, KEYRINGS))
@@ -325,7 +325,7 @@ def our_files(snapshot: Snapshot) -> tuple[str, ...]:
 
 
 def _take_back(why: str | None, snapshot: Snapshot) -> tuple[Step, Step, Step]:
-    """Only where a file of ours says that it was us: a log2ram of somebody else's stays."""
+    """Remove log2ram only where a file of ours shows that bramble installed it."""
     ours = our_files(snapshot) if why else ()
     installed = not isinstance(snapshot.packages, Unknown) and snapshot.packages.get("log2ram")
     name, query = "Write log2ram's logs back and remove it", {"folders": _held(snapshot)}
@@ -343,6 +343,6 @@ def _reload(name: str, why: str | None) -> Step:
 
 
 def _held(snapshot: Snapshot) -> list[str]:
-    """The folders that log2ram has in memory now."""
+    """Return the folders that log2ram has in memory now."""
     mounts = () if isinstance(snapshot.mounts, Unknown) else snapshot.mounts
     return list(dict.fromkeys(mount.target for mount in mounts if mount.source == "log2ram"))

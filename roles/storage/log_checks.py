@@ -57,7 +57,7 @@ def journal_keeps_to_its_cap(plan: StoragePlan, node: Node) -> Finding:
 
 
 def _not_wanted(want: str, plan: StoragePlan, node: Node) -> Finding | None:
-    """The finding where log2ram is not to be on this node, with the reason."""
+    """Return the finding where log2ram is not wanted on this node, with the reason."""
     found = log2ram.verdict(plan.logs.log2ram, node.snapshot)
     if isinstance(found, Unknown):
         return unknown(want, found)

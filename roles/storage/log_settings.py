@@ -63,7 +63,7 @@ class Repository(Section):
 
 
 def too_small(log2ram: Log2ram, size_mib: int, journal: Journal) -> str | None:
-    """Why the journal does not fit into log2ram's memory, None when it does."""
+    """Return why the journal does not fit into log2ram's memory; None when it does."""
     room_mib = size_mib // JOURNALS_SHARE
     if log2ram == "off" or journal.storage == "volatile" or journal.cap_mib <= room_mib:
         return None

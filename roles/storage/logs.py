@@ -28,12 +28,12 @@ class Desired:
 
 
 def facts_needed(settings: Settings) -> tuple[FactsNeeded, ...]:
-    """What the look must see of both."""
+    """Ask for the facts of both."""
     return (journal.facts_needed(settings.journal), log2ram.facts_needed(settings.log_folders))
 
 
 def desired(settings: Settings, board: Board) -> Desired:
-    """The settings, with the repository where Debian has no log2ram."""
+    """Return what the settings want, with the repository where Debian has no log2ram."""
     kept = settings.journal
     return Desired(
         journal=journal.Desired(storage=kept.storage, cap_mib=kept.cap_mib),
@@ -63,15 +63,15 @@ def _repository(settings: Repository) -> log2ram.Repository:
 
 
 def steps(desired: Desired, snapshot: Snapshot) -> tuple[Step, ...]:
-    """The journal first: log2ram's memory must hold it."""
+    """Configure the journal first: log2ram's memory must hold it."""
     return (*journal.steps(desired.journal, snapshot), *log2ram.steps(desired.log2ram, snapshot))
 
 
 def revert(snapshot: Snapshot) -> tuple[Step, ...]:
-    """log2ram first: its logs go back to the disk before the journal is the system's own again."""
+    """Revert log2ram first: its logs go back to the disk before the journal's settings are reverted."""
     return (*log2ram.revert(snapshot), *journal.revert(snapshot))
 
 
 def waits_for_reboot(desired: Desired, snapshot: Snapshot) -> tuple[str, ...]:
-    """What only a boot can bring."""
+    """Name what takes effect only at a boot."""
     return log2ram.waits_for_reboot(desired.log2ram, snapshot)

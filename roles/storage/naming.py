@@ -16,7 +16,7 @@ _KINDS = ("usb-", "nvme-", "ata-", "scsi-", "virtio-", "mmc-", "wwn-")
 
 
 def names(look: Snapshot) -> dict[str, tuple[str, ...]]:
-    """The names below /dev/disk/by-id of each device's path, the most telling first."""
+    """Return the names below /dev/disk/by-id of each device's path, the most specific first."""
     found: dict[str, list[str]] = {}
     for path, device in _links(look).items():
         if path.startswith(f"{BY_ID}/"):
@@ -30,7 +30,7 @@ def _telling(name: str) -> tuple[bool, int, str]:
 
 
 def _links(look: Snapshot) -> dict[str, str]:
-    """The device of each link below /dev/disk."""
+    """Return the device of each link below /dev/disk."""
     files = {} if isinstance(look.files, Unknown) else look.files
     return {
         path: "/dev/" + seen.target.rpartition("/")[2]
@@ -49,22 +49,22 @@ class There:
 
     @classmethod
     def of(cls, look: Snapshot) -> There:
-        """All disks, but in a container only those with a name: the others are its host's."""
+        """Return all disks, but in a container only those with a name: the others are its host's."""
         disks = () if isinstance(look.disks, Unknown) else look.disks
         named, inside = names(look), isinstance(container.container(look), str)
         kept = tuple(disk for disk in disks if named.get(disk.path) or not inside)
         return cls(kept, _links(look), named)
 
     def names(self, disk: Disk) -> tuple[str, ...]:
-        """A disk's names, the most telling first; none where it has none."""
+        """Return a disk's names, the most specific first; none where it has none."""
         return self.named.get(disk.path, ())
 
     def name(self, disk: Disk) -> str:
-        """What a disk is called: its path only where it has no name."""
+        """Return a disk's first name; its path only where it has none."""
         return next(iter(self.names(disk)), disk.path)
 
     def find(self, source: str) -> list[tuple[Disk, Disk]]:
-        """Each volume that a source stands for, with its disk."""
+        """Return each volume that a source stands for, with its disk."""
         found = {
             volume.path: (disk, volume)
             for disk in self.disks
@@ -74,7 +74,7 @@ class There:
         return list(found.values())
 
     def is_named(self, volume: Disk, source: str) -> bool:
-        """Whether a source of fstab stands for a volume."""
+        """Tell whether a source of fstab stands for a volume."""
         named = fstab.tag(source)
         if named is None:
             return volume.path in (source, self.links.get(source))
@@ -85,7 +85,7 @@ class There:
         return value == (volume.label if kind == "LABEL" else volume.partlabel)
 
     def twin(self, disk: Disk) -> str | None:
-        """What else the names of a disk may stand for at another time, None where they are its own.
+        """Return what else a disk's names may stand for at another time; None where they are its own.
 
         udev gives the links of one serial to one disk only, and to which one changes from boot to boot.
         """
@@ -109,24 +109,24 @@ class There:
 
 
 def tree(disk: Disk) -> Iterator[Disk]:
-    """A disk and all that lies in it: partitions, and what LVM, RAID and encryption make of them."""
+    """Yield a disk and all within it: partitions, and volumes of LVM, RAID and encryption."""
     yield disk
     for part in disk.parts:
         yield from tree(part)
 
 
 def paths(disk: Disk) -> tuple[str, ...]:
-    """The paths of a disk and of all that lies in it."""
+    """Return the paths of a disk and of all within it."""
     return tuple(volume.path for volume in tree(disk))
 
 
 def written(source: str) -> str:
-    """A name of the settings as fstab would write it."""
+    """Return a name of the settings as fstab would write it."""
     is_name = "/" not in source and fstab.tag(source) is None
     return f"{BY_ID}/{source}" if is_name else source
 
 
 def is_of_a_disk(entry: fstab.Entry) -> bool:
-    """Whether an entry mounts a disk: not a network's file system, one in memory, or another folder."""
+    """Tell whether an entry mounts a disk: no network file system, tmpfs or bind mount."""
     bound = {"bind", "rbind"} & set(entry.options)
     return not bound and (fstab.tag(entry.source) is not None or entry.source.startswith("/dev/"))

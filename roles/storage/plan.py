@@ -31,12 +31,12 @@ class StoragePlan(RolePlan):
     logs: logs.Desired
 
     def waits_for_reboot(self, snapshot: Snapshot) -> tuple[str, ...]:
-        """log2ram begins at boot, before all that logs."""
+        """Name log2ram where it needs a boot: it starts before all that logs."""
         return logs.waits_for_reboot(self.logs, snapshot)
 
 
 def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
-    """The disks' own names, what is mounted at boot, and what the kernel says of the disks."""
+    """Ask for the disks' names, what is mounted at boot, and the kernel's messages on the disks."""
     mount = settings.ssd.mount
     disks = FactsNeeded(
         files=(fstab.PATH, *naming.LINKS, EXT4_ERRORS, mount, *kernel_log.FILES, *usb.FILES),
@@ -49,7 +49,7 @@ def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
 
 
 def plan(settings: Settings, board: Board, inputs: Inputs) -> StoragePlan:
-    """The settings; only log2ram's origin depends on the board's system."""
+    """Plan from the settings; only log2ram's repository depends on the board's system."""
     ssd = Desired(**settings.ssd.model_dump())
     about_logs = logs.desired(settings, board)
     return StoragePlan(
@@ -75,7 +75,7 @@ def steps(plan: StoragePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, 
 
 
 def chosen(desired: Desired, look: Snapshot) -> Choice | Unknown:
-    """The SSD, refused where fstab has another file system at its folder, or cannot be read."""
+    """Return the SSD; refuse it where fstab has another file system at its folder, or cannot be read."""
     choice, text = choose(desired, look), fstab_text(look)
     if isinstance(choice, Unknown) or choice.state not in ("format", "ready"):
         return choice
@@ -86,7 +86,7 @@ def chosen(desired: Desired, look: Snapshot) -> Choice | Unknown:
 
 
 def _against(text: str | None, desired: Desired, choice: Choice, look: Snapshot) -> str | None:
-    """What fstab has against the SSD at its folder, None for nothing."""
+    """Return why fstab conflicts with the SSD at its folder; None when it does not."""
     if text is None:
         return f"there is no {fstab.PATH}"
     for line in fstab.broken(text):
@@ -114,7 +114,7 @@ def _against(text: str | None, desired: Desired, choice: Choice, look: Snapshot)
 
 
 def _stands_for(entry: fstab.Entry, choice: Choice, look: Snapshot) -> bool:
-    """Whether an entry of fstab names the SSD's file system, or the disk that it is to be made on."""
+    """Tell whether an entry of fstab names the SSD's file system, or the disk to format."""
     assert choice.volume is not None
     there = naming.There.of(look)
     return there.is_named(choice.volume, entry.source)
@@ -134,7 +134,7 @@ def _refuse(desired: Desired, choice: Choice | Unknown) -> Step:
 
 
 def note_of(choice: Choice) -> str:
-    """Where a node notes that the disk is being formatted."""
+    """Return the path of the node's note that the disk is being formatted."""
     return f"{NOTES}/formatting-{choice.name.removeprefix('/dev/')}"
 
 
@@ -185,7 +185,7 @@ def _replace(
 
 
 def with_ssd(text: str, desired: Desired, choice: Choice) -> str:
-    """The table with the SSD in it: our own line as planned, a person's with what it lacks."""
+    """Add the SSD to the table: our own line as planned, or what a person's line lacks."""
     source = f"UUID={choice.uuid}"
     needed = ("noatime", "nofail", f"x-systemd.device-timeout={desired.device_timeout_s}s")
     kind = choice.volume.fstype if choice.state == "ready" and choice.volume else "ext4"
@@ -221,7 +221,7 @@ def _mount(desired: Desired, choice: Choice | Unknown, look: Snapshot, edited: S
 
 
 def _not_mounted(desired: Desired, choice: Choice, look: Snapshot) -> str | None:
-    """Why the SSD does not count as mounted as planned, None when it does."""
+    """Return why the SSD is not mounted as planned; None when it is."""
     volume, seen = choice.volume, mounted(look, desired.mount)
     if choice.state == "format" or volume is None or desired.mount not in volume.mountpoints:
         return f"{choice.name} is not mounted at {desired.mount}"
@@ -234,7 +234,7 @@ def _not_mounted(desired: Desired, choice: Choice, look: Snapshot) -> str | None
 
 
 def mounted(look: Snapshot, folder: str) -> Mount | Unknown | None:
-    """What is mounted at a folder, None for nothing."""
+    """Return what is mounted at a folder; None for nothing."""
     if isinstance(look.mounts, Unknown):
         return look.mounts
     found = [mount for mount in look.mounts if mount.target == folder]
@@ -251,7 +251,7 @@ def _remount_root(look: Snapshot) -> Step:
 
 
 def revert(plan: StoragePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """Logs back to the disk, the SSD unmounted, our line out of fstab; all data stay, others' lines too.
+    """Move logs to the disk, unmount the SSD, remove our line of fstab; keep data and others' lines.
 
     The root stays without access times: Raspberry Pi OS has it so itself.
     """

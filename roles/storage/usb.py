@@ -26,7 +26,7 @@ class Bridge:
 
 
 def bridge(look: Snapshot, disk: Disk) -> Bridge | Unknown:
-    """The bridge of a USB disk."""
+    """Return the bridge of a USB disk."""
     name = disk.path.rpartition("/")[2]
     link = look.file(f"{BLOCK}/{name}")
     found = _PORT.search(link.target or "") if isinstance(link, FileState) else None
@@ -42,7 +42,7 @@ def bridge(look: Snapshot, disk: Disk) -> Bridge | Unknown:
 
 
 def resets(lines: tuple[str, ...], disk: Disk, bridge: Bridge) -> tuple[str, ...]:
-    """The lines that tell that the bridge was reset or gone, or of an aborted command of this disk."""
+    """Return the lines on resets or disconnects of the bridge, or aborted commands of this disk."""
     name = re.escape(disk.path.rpartition("/")[2])
     ours = re.compile(
         rf"^usb {re.escape(bridge.port)}: (?:reset |USB disconnect)"

@@ -36,14 +36,14 @@ class Device:
 
 
 def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
-    """The drop-in, systemd's own times, the device, and whether the device is this node's."""
+    """Ask for the drop-in, systemd's own times, the device, and whether it is this node's."""
     return FactsNeeded(
         files=(DROP_IN, STATE, TIMEOUT, IDENTITY), commands=(SHOW, container.COMMAND)
     )
 
 
 def plan(settings: Settings, board: Board, inputs: Inputs) -> WatchdogPlan:
-    """The drop-in, which does not depend on the board."""
+    """Plan the drop-in, which does not depend on the board."""
     runtime_s = settings.runtime_s if settings.enabled else 0
     reboot_s = settings.reboot_s if settings.enabled else 0
     text = render("watchdog/watchdog.conf.j2", runtime_s=runtime_s, reboot_s=reboot_s)
@@ -80,7 +80,7 @@ def _disarm(plan: WatchdogPlan, snapshot: Snapshot, removed: Step) -> Step:
 
 
 def _arm(plan: WatchdogPlan, snapshot: Snapshot, written: Step) -> Step:
-    """Also where only the file was another: what systemd had in memory went with any reload since."""
+    """Re-execute systemd, also where only the file differed: an earlier reload may have read it."""
     name = "Arm the watchdog"
     why = not_in_force(plan, snapshot) or not_armed(plan, snapshot)
     why = why or (written.why and "its drop-in is written anew")
@@ -90,7 +90,7 @@ def _arm(plan: WatchdogPlan, snapshot: Snapshot, written: Step) -> Step:
 
 
 def not_in_force(plan: WatchdogPlan, snapshot: Snapshot) -> str | None:
-    """Why systemd does not count as having the planned times, None when it has them."""
+    """Return why systemd does not have the planned times; None when it has them."""
     times = manager_times(snapshot)
     if isinstance(times, Unknown):
         return times.why
@@ -100,7 +100,7 @@ def not_in_force(plan: WatchdogPlan, snapshot: Snapshot) -> str | None:
 
 
 def not_armed(plan: WatchdogPlan, snapshot: Snapshot) -> str | None:
-    """Why the device is not as planned, None when it is, or when there is none that can be seen."""
+    """Return why the device is not as planned; None when it is, or when none can be seen."""
     found = device(snapshot)
     if found is None or isinstance(found, Unknown) or as_planned(plan, found):
         return None
@@ -108,14 +108,14 @@ def not_armed(plan: WatchdogPlan, snapshot: Snapshot) -> str | None:
 
 
 def as_planned(plan: WatchdogPlan, found: Device) -> bool:
-    """Whether the device is armed with the planned time, or not armed where none is planned."""
+    """Tell whether the device is armed with the planned time, or not armed where none is planned."""
     if plan.runtime_s == 0:
         return found.state == "inactive"
     return (found.state, found.timeout_s) == ("active", plan.runtime_s)
 
 
 def manager_times(snapshot: Snapshot) -> tuple[float, float] | Unknown:
-    """The runtime and the reboot time that systemd has, in seconds."""
+    """Return systemd's runtime and reboot times, in seconds."""
     said = snapshot.command(SHOW)
     if isinstance(said, Unknown):
         return said
@@ -132,7 +132,7 @@ def manager_times(snapshot: Snapshot) -> tuple[float, float] | Unknown:
 
 
 def device(snapshot: Snapshot) -> Device | Unknown | None:
-    """The node's own watchdog device, None where there is none; a container sees its host's."""
+    """Return the node's own watchdog device, None where there is none; a container sees its host's."""
     kind = container.container(snapshot)
     if isinstance(kind, Unknown):
         return kind
