@@ -145,7 +145,7 @@ def _size(answer: requests.Response, shown: str) -> int | None:
     if code != 200:
         means = _ANSWERS.get(code, "try again, or download the file and name that")
         if code == 429:
-            means = f"it has had too many questions; try again {later(answer)}"
+            means = f"it refuses further requests for now; try again {later(answer)}"
         raise SourceError(f"{shown} answers {code} {answer.reason}: {means}.")
     length = answer.headers.get("Content-Length", "")
     # The length of compressed content is not the file's.
@@ -165,7 +165,7 @@ def _parse(read: Callable[[int], bytes], limit: int) -> Header:
             if len(data) < want:
                 raise SourceError(
                     f"The file ends after {len(data)} bytes, within its header: it is cut off. "
-                    "Fetch it anew."
+                    "Fetch it again."
                 ) from None
             if need.size > limit:
                 raise SourceError(
@@ -180,6 +180,6 @@ def _whole(found: Header, size: int | None) -> Header:
     if size is not None and size < found.file_bytes:
         raise SourceError(
             f"The file has {size} bytes, and its header describes {found.file_bytes}: it is cut off. "
-            "Fetch it anew."
+            "Fetch it again."
         )
     return found

@@ -81,7 +81,7 @@ def find(release: str) -> StoredRelease | None:
     if found != entry.sha256:
         raise StoreError(
             f"{entry.path} was altered: its sha256 is {found}. Run `bramble engine prune {release}` "
-            "and build it anew"
+            "and build it again"
         )
     return entry
 
@@ -134,7 +134,7 @@ def _verified(packed: Path, release: str) -> tuple[dict[str, Any], int]:
         raise StoreError(f"the archive holds another release than {release}")
     told = {f"bin/{name}": wanted for name, wanted in dict(manifest["binaries"]).items()}
     if odd := sorted(sums.items() ^ told.items()):
-        raise StoreError(f"{odd[0][0]} of release {release} is not what its manifest tells of")
+        raise StoreError(f"{odd[0][0]} of release {release} is not what its manifest lists")
     return manifest, size
 
 

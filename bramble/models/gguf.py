@@ -171,7 +171,7 @@ class _Reader:
         if version not in VERSIONS:
             raise GgufError(
                 f"The file is GGUF of version {version}; the pinned llama.cpp reads versions 2 and 3. "
-                + ("Convert the model anew." if version < 2 else "Pin a newer llama.cpp.")
+                + ("Convert the model again." if version < 2 else "Pin a newer llama.cpp.")
             )
         tensors, pairs = self._number(_U64), self._number(_U64)
         _within("tensors", tensors, TENSORS_LIMIT)
@@ -233,7 +233,7 @@ class _Reader:
             if offset != size:
                 raise GgufError(
                     f"The tensor {tensor.name} is said to begin at {offset}, where {size} is right: "
-                    "the header is damaged. Fetch the file anew."
+                    "the header is damaged. Fetch the file again."
                 )
             found[tensor.name] = tensor
             size += _padded(tensor.nbytes, alignment)

@@ -128,7 +128,7 @@ class Hub:
         size = str(lfs.get("size", ""))
         if not _COMMIT.fullmatch(commit) or not _SHA256.fullmatch(sha256) or not size.isdecimal():
             raise HubError(
-                f"{self.endpoint} tells no commit, size and sha256 of {place.file} in {place.repo}: the "
+                f"{self.endpoint} gives no commit, size and sha256 of {place.file} in {place.repo}: the "
                 "file is not in LFS, or the mirror does not know it; set model.name, model.url and "
                 "model.sha256 of your own instead"
             )
@@ -139,12 +139,12 @@ class Hub:
         to = urlsplit(urljoin(answer.url, answer.headers.get("Location", "")))
         if answer.is_redirect and not _within(answer.url, to.geturl()):
             return (
-                f"{self.endpoint} sends on to {to.scheme}://{to.netloc} and does not tell the commit of "
+                f"{self.endpoint} sends on to {to.scheme}://{to.netloc} and does not give the commit of "
                 f"{place.repo} (X-Repo-Commit): set HF_ENDPOINT to the hub itself"
             )
         return (
-            f"{self.endpoint} does not tell the commit of {place.repo} (X-Repo-Commit): it is no hub of "
-            "models, or something in between cuts its answers; for a file of a plain web server set "
+            f"{self.endpoint} does not give the commit of {place.repo} (X-Repo-Commit): it is no hub of "
+            "models, or something in between removes its headers; for a file of a plain web server set "
             "model.name, model.url and model.sha256"
         )
 
@@ -167,7 +167,7 @@ class Hub:
                 "correct models.yml, or give a token with HF_TOKEN or --token-file"
             )
         if code == 429:
-            return f"{self.endpoint} has had too many questions for now; try again {later(answer)}"
+            return f"{self.endpoint} refuses further requests for now; try again {later(answer)}"
         where = f"for {place.repo} {place.file}{_says(answer)}"
         if code == 403:
             return (

@@ -20,7 +20,7 @@ from bramble.settings import Section, option
 FILE = "models.lock"
 _HEAD = """\
 # Written by `bramble model lock`, from models.yml and the hub; deploys use this file alone. Keep it
-# with the inventory. A file that was uploaded anew upstream changes nothing here:
+# with the inventory. A file that changed upstream changes nothing here:
 # `bramble model lock` reports it, `bramble model lock --update NAME` accepts it.
 """
 

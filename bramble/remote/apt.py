@@ -82,7 +82,7 @@ CAUSES = (
         "Unable to locate package|has no installation candidate|Couldn't find any package",
         "no source of this node has such a package",
     ),
-    ("unmet dependencies|held broken packages", "packages of this node stand in the way"),
+    ("unmet dependencies|held broken packages", "it conflicts with packages of this node"),
 )
 
 

@@ -99,7 +99,7 @@ def install(packages):
     if code:
         print(
             f":: apt could not install {' '.join(packages)}: {apt.cause(said)}. "
-            "Mend that, then run again.",
+            "Fix that, then run again.",
             flush=True,
         )
     return code

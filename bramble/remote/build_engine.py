@@ -76,7 +76,7 @@ def forget_other_boots(work, build):
         return
     if os.path.isdir(build):
         build_tools.say(
-            "what an earlier boot compiled is thrown away; ccache gives back what is whole of it"
+            "what an earlier boot compiled is removed; ccache returns what is intact of it"
         )
         shutil.rmtree(build)
     atomic.write(note, boot)

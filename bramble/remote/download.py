@@ -238,7 +238,7 @@ class Transfer:
     def wrong_size(self, found):
         return (
             f"{self.name} is {found} bytes long and {self.size} are pinned: it is another file. The "
-            "model in use was left alone; `bramble model lock` tells what changed upstream"
+            "model in use was left alone; `bramble model lock` shows what changed upstream"
         )
 
     def is_whole(self, error, have):

@@ -22,13 +22,13 @@ def verify(found, path, wanted, size):
     if size not in (None, length):
         os.unlink(path)
         raise download.FetchError(
-            f"what arrived is {length} bytes long and {size} are pinned; thrown away"
+            f"what arrived is {length} bytes long and {size} are pinned; it was removed"
         )
     if found != wanted:
         os.unlink(path)
         raise download.FetchError(
-            f"what arrived has sha256 {found} and {wanted} is pinned. It was thrown away and the "
-            "model in use was left alone; `bramble model lock` tells what changed upstream, and a "
+            f"what arrived has sha256 {found} and {wanted} is pinned. It was removed and the "
+            "model in use was left alone; `bramble model lock` shows what changed upstream, and a "
             "model.sha256 of your own may be wrong"
         )
 
@@ -59,7 +59,7 @@ def fetch(source, part, query, attempts):
     except download.FetchError as error:
         if not earlier or os.path.exists(part):
             raise
-        download.say(f"{error}. What was there may have been damaged: fetching all of it anew")
+        download.say(f"{error}. What was there may have been damaged: fetching all of it again")
         transfer(source, part, query, attempts)
 
 

@@ -104,7 +104,7 @@ def copy(upload, archive, wanted):
     if found != wanted:
         raise InstallError(
             f"what arrived has sha256 {found} and the store says {wanted}; run again, or "
-            "remove the release with `bramble engine prune` and build it anew"
+            "remove the release with `bramble engine prune` and build it again"
         )
 
 
@@ -128,7 +128,7 @@ def verify(new, release):
         raise InstallError(f"the archive holds release {manifest['release']}")
     for name, wanted in manifest["binaries"].items():
         if sha256(os.path.join(new, "bin", name)) != wanted:
-            raise InstallError(f"{name} is not the program that the manifest tells of")
+            raise InstallError(f"{name} is not the program that the manifest lists")
 
 
 def install(query, told):

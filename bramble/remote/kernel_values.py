@@ -40,7 +40,7 @@ def other(values):
         return None
     return (
         f"{', '.join(wrong)}: another file says so after ours "
-        f"(`{SYSTEMD_SYSCTL} --cat-config` shows which). Take the line out there, or set "
+        f"(`{SYSTEMD_SYSCTL} --cat-config` shows which). Remove the line there, or set "
         "memory.kernel to the same value"
     )
 

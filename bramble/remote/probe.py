@@ -143,7 +143,7 @@ def units(names, more):
     text = run("systemctl", "show", "--property", ",".join([*UNIT_PROPERTIES, *more]), *names)
     blocks = [block for block in text.split("\n\n") if block.strip()]
     if len(blocks) != len(names):
-        raise ValueError(f"systemctl told of {len(blocks)} units and was asked for {len(names)}")
+        raise ValueError(f"systemctl described {len(blocks)} units and was asked for {len(names)}")
     return {name: unit(block) for name, block in zip(names, blocks, strict=True)}
 
 

@@ -146,7 +146,7 @@ def measured(query, url):
     if problem:
         raise problem
     if watch.silent and vitals.should_tell():
-        say("neither vcgencmd nor the kernel tells whether the board was held back")
+        say("neither vcgencmd nor the kernel reports whether the board was held back")
     return answer, found, watch.held
 
 
@@ -325,7 +325,7 @@ def main(query):
     try:
         problem = gate(query)
     except OSError as error:
-        problem = f"{error.filename or query['home']}: {error.strerror}; mend that and run again"
+        problem = f"{error.filename or query['home']}: {error.strerror}; fix that and run again"
     if problem:
         say(problem)
     return 1 if problem else 0

@@ -46,7 +46,7 @@ def too_low():
     if code or not found:
         return f"vcgencmd does not say whether the voltage holds: {said}"
     if int(found[1], 16) & UNDERVOLTED:
-        return f"the voltage was too low since the last boot ({said}); mend the power supply first"
+        return f"the voltage was too low since the last boot ({said}); fix the power supply first"
     return None
 
 
@@ -81,7 +81,7 @@ def at_once(path):
         if value != "0":
             return (
                 f"{path} says {name}={value!r}, so that the bootloader would be written at once, and "
-                "a power cut then leaves a board that does not boot. Take that line out and deploy "
+                "a power cut then leaves a board that does not boot. Remove that line and deploy "
                 "again, or update by hand"
             )
     return None
@@ -92,7 +92,9 @@ def another_channel(path, channel):
     chosen = default(path, CHANNEL)
     if chosen == channel:
         return None
-    return f"{path} comes to {CHANNEL}={chosen!r}, not {channel}; mend that file and deploy again"
+    return (
+        f"{path} comes to {CHANNEL}={chosen!r}, not {channel}; correct that file and deploy again"
+    )
 
 
 def settle(folder):

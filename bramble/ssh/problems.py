@@ -55,7 +55,7 @@ def changed(host: str, ssh: SshSettings, offered: paramiko.PKey, known: paramiko
     """Say that a host shows another key than the trusted one."""
     return (
         f"it shows the SSH key {fingerprint(offered)}, and {ssh.known_hosts} has {fingerprint(known)}: "
-        f"if its card was flashed anew, run `bramble trust {host} --replace`; "
+        f"if its card was flashed again, run `bramble trust {host} --replace`; "
         "if not, somebody else may be answering"
     )
 
@@ -123,7 +123,9 @@ def _of_session(there: Target, error: BaseException) -> str:
             "and that the jump host knows it by this address"
         )
     if isinstance(error, FileNotFoundError) and error.filename:
-        return f"there is no {error.filename}, which ~/.ssh/config names: mend it, or set ssh.key"
+        return (
+            f"there is no {error.filename}, which ~/.ssh/config names: correct it, or set ssh.key"
+        )
     silent = isinstance(error.__context__, TimeoutError) and "protocol banner" in said
     if silent or "No existing session" in said:
         return (

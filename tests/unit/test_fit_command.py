@@ -295,7 +295,7 @@ ANSWERS = {
     403: "without a login",
     404: "no such file",
     416: "is empty",
-    429: "too many questions; try again in five minutes",
+    429: "refuses further requests for now; try again in five minutes",
     500: "try again",
     "circle": "redirects in a circle",
     "other part": "another part than the file's start",

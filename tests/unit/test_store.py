@@ -65,7 +65,7 @@ def test_an_archive_that_was_altered_or_is_gone_is_refused(built, damage):
         entry.path.write_bytes(entry.path.read_bytes()[:-1] + b"x")
     else:
         entry.path.unlink()
-    with pytest.raises(StoreError, match="bramble engine prune abc` and build it anew"):
+    with pytest.raises(StoreError, match="bramble engine prune abc` and build it again"):
         store.find("abc")
 
 

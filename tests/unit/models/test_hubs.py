@@ -128,7 +128,10 @@ def test_a_mirror_that_sends_on_to_another_host_is_told_and_the_token_stays_here
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        ((429, {"Retry-After": "120"}, b""), "too many questions for now; try again in 120 s"),
+        (
+            (429, {"Retry-After": "120"}, b""),
+            "refuses further requests for now; try again in 120 s",
+        ),
         ((429, {"Retry-After": "soon"}, b""), "try again in five minutes"),
         ((429, {}, b""), "try again in five minutes"),
         ((403, {"X-Error-Code": "GatedRepo"}, b""), "is gated, and no token was given"),
@@ -145,8 +148,8 @@ def test_a_mirror_that_sends_on_to_another_host_is_told_and_the_token_stays_here
             (200, {"Content-Type": "text/html"}, b""),
             "for a file of a plain web server set model.name",
         ),
-        ((200, {"X-Repo-Commit": COMMIT}, b""), "tells no commit, size and sha256"),
-        ((405, {}, b""), "tells no commit, size and sha256"),
+        ((200, {"X-Repo-Commit": COMMIT}, b""), "gives no commit, size and sha256"),
+        ((405, {}, b""), "gives no commit, size and sha256"),
     ],
 )
 def test_what_an_answer_means_is_said_with_what_to_do(answer, said):
@@ -156,7 +159,7 @@ def test_what_an_answer_means_is_said_with_what_to_do(answer, said):
 
 def test_a_listing_without_a_sha256_is_told():
     script = {("HEAD", PATH): (405, {}, b""), ("GET", API): as_json(listing())}
-    with pytest.raises(HubError, match="tells no commit, size and sha256"):
+    with pytest.raises(HubError, match="gives no commit, size and sha256"):
         resolved(script)
 
 

@@ -218,8 +218,8 @@ def test_a_mirror_that_tells_no_etag_is_asked_for_its_listing(model, folder, the
             lambda hub: setattr(hub.repos[REPO], "gated", True),
             "is gated, and no token was given: accept its terms at",
         ),
-        (lambda hub: setattr(hub, "without_commit", True), "does not tell the commit"),
-        (lambda hub: setattr(hub, "status", 429), "too many questions"),
+        (lambda hub: setattr(hub, "without_commit", True), "does not give the commit"),
+        (lambda hub: setattr(hub, "status", 429), "refuses further requests"),
         (lambda hub: setattr(hub, "status", 503), "answers 503"),
         (
             lambda hub: hub.repos.update({REPO: Repo(COMMIT, renamed_to=REPO)}),

@@ -132,7 +132,7 @@ def test_a_second_failure_is_told_in_a_sentence_with_apts_own_words(node, capsys
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == (
         ":: apt could not install curl nonsense: no source of this node has such a package "
-        "(E: Unable to locate package nonsense). Mend that, then run again."
+        "(E: Unable to locate package nonsense). Fix that, then run again."
     )
 
 

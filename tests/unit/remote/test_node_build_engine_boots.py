@@ -138,7 +138,7 @@ def test_ccache_gives_back_what_another_boot_compiled(built, capsys):
     in_another_boot(built)
     assert build_engine.main(built) == 0
     assert hits(built) == before + 3
-    assert "what an earlier boot compiled is thrown away" in capsys.readouterr().out
+    assert "what an earlier boot compiled is removed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("share", [0, 0.5])

@@ -102,7 +102,7 @@ def test_a_program_that_the_manifest_does_not_tell_of_is_refused(sent, tmp_path,
     entry = store.add(tmp_path / "wrong")
     Path(sent["upload"]).write_bytes(entry.path.read_bytes())
     assert install_release.main(sent | {"sha256": entry.sha256}) == 1
-    assert "llama-server is not the program that the manifest tells of" in capsys.readouterr().err
+    assert "llama-server is not the program that the manifest lists" in capsys.readouterr().err
     assert left(sent) == []
 
 

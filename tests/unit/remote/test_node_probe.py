@@ -273,7 +273,7 @@ def test_a_systemctl_that_tells_of_too_few_units_is_not_guessed_at(commands):
     commands("systemctl", f"printf '{UNIT.format(pid=0, name='a.service')}'")
     found = probe.known(probe.units, ["a.service", "b.service"], [])
     assert found == {
-        "unknown": "ValueError: systemctl told of 1 units and was asked for 2",
+        "unknown": "ValueError: systemctl described 1 units and was asked for 2",
     }
 
 

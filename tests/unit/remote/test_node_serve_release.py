@@ -345,7 +345,7 @@ def test_a_hot_board_that_knows_nothing_better_goes_on_with_what_is_planned(node
 def test_a_board_that_does_not_tell_is_said_and_one_that_is_no_pi_is_not(node, capsys):
     (node.tools / "get_throttled").unlink()
     assert gate(node) == 0
-    assert "neither vcgencmd nor the kernel tells whether the board" in capsys.readouterr().out
+    assert "neither vcgencmd nor the kernel reports whether the board" in capsys.readouterr().out
     (node.tools / "vcgencmd").unlink()
     assert gate(node) == 0
     assert "neither vcgencmd" not in capsys.readouterr().out
@@ -564,7 +564,7 @@ def test_a_disk_that_takes_no_note_is_said(node, capsys, monkeypatch):
 
     monkeypatch.setattr(serve_release, "write", full)
     assert gate(node) == 1
-    assert f"{node.home}: No space left on device; mend that" in capsys.readouterr().out
+    assert f"{node.home}: No space left on device; fix that" in capsys.readouterr().out
 
 
 def test_a_port_that_somebody_else_holds_is_told_at_once_and_rejects_nothing(node, capsys):

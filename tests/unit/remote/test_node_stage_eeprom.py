@@ -72,7 +72,7 @@ def test_a_voltage_that_was_too_low_stops_it(pi, throttled, capfd):
     pi.throttled = (0, f"throttled={throttled}\n")
     assert stage_eeprom.main(pi.query) == 1
     assert pi.calls == ["vcgencmd get_throttled"]
-    assert "mend the power supply first" in capfd.readouterr().err
+    assert "fix the power supply first" in capfd.readouterr().err
 
 
 def test_heat_does_not_stop_it(pi):
@@ -189,7 +189,7 @@ def test_defaults_that_would_write_at_once_are_refused_and_nothing_is_written(sc
     assert script.defaults.read_bytes() == text.encode()
     said = capfd.readouterr().err
     assert "FLASHROM" in said or "IMMEDIATE" in said
-    assert "Take that line out and deploy again" in said
+    assert "Remove that line and deploy again" in said
 
 
 def test_defaults_that_come_to_another_channel_are_told(script, capfd):
