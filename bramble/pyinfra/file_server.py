@@ -7,9 +7,7 @@ line once the file can be had; any other name is not found. The first line that 
 """
 
 import json
-import re
 import sys
-import threading
 from http import HTTPStatus
 
 from bramble import computer
@@ -45,29 +43,16 @@ class Handler(guarded.Handler):
         if path is None:
             self.send_error(HTTPStatus.NOT_FOUND)
             return
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         with open(path, "rb") as file:
-            start, size = int(asked[1]) if asked else 0, file.seek(0, 2)
-            if start and start >= size:
-                self.send_response(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
-                self.send_header("Content-Range", f"bytes */{size}")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
-            self.send_response(HTTPStatus.PARTIAL_CONTENT if start else HTTPStatus.OK)
-            self.send_header("Content-Type", "application/octet-stream")
-            self.send_header("Content-Length", str(size - start))
-            if start:
-                self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
-            self.end_headers()
-            computer.send_file(self.connection, file, start)
+            start = self.first_byte()
+            if self.begin(start, file.seek(0, 2)):
+                computer.send_file(self.connection, file, start)
 
 
 def main(address: str) -> None:
     """Serve what standard input offers, until it ends."""
-    threading.stack_size(guarded.STACK_BYTES)
     server = Server(address)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server.start()
     print(server.server_address[1], flush=True)
     for line in sys.stdin:
         offer = json.loads(line)

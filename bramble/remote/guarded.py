@@ -5,10 +5,12 @@ bounded, in all and for each address; a request's head must be short and arrive 
 """
 
 import io
+import re
 import socket
 import socketserver
 import threading
 import time
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 HEAD_BYTES = 8 * 1024
@@ -31,6 +33,11 @@ class Server(ThreadingHTTPServer):
         self.counting = threading.Lock()
         self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
         super().__init__((address, 0), handler)
+
+    def start(self):
+        """Serve in threads of their own, each with a small stack."""
+        threading.stack_size(STACK_BYTES)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def knows(self, address):
         """Return whether this is the address of a neighbour."""
@@ -80,6 +87,32 @@ class Handler(BaseHTTPRequestHandler):
                 return b""
             found += chunk
         return found
+
+    def first_byte(self):
+        """Return the first byte that the request asks for; 0 for the whole file."""
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        return int(asked[1]) if asked else 0
+
+    def begin(self, start, size):
+        """Send the head of an answer with a file's bytes from `start` on; return False past its end."""
+        if start and start >= size:
+            status = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+            self.refuse(status, ("Content-Range", f"bytes */{size}"))
+            return False
+        self.send_response(HTTPStatus.PARTIAL_CONTENT if start else HTTPStatus.OK)
+        self.send_header("Content-Type", "application/octet-stream")
+        self.send_header("Content-Length", str(size - start))
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
+        self.end_headers()
+        return True
+
+    def refuse(self, status, *headers):
+        """Send an answer without a body."""
+        self.send_response(status)
+        for name, value in (*headers, ("Content-Length", "0")):
+            self.send_header(name, value)
+        self.end_headers()
 
     def log_message(self, format, *args):
         """Print nothing: the deploy reports who got what."""

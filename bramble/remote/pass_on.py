@@ -7,7 +7,6 @@ receivers verify the sha256, so nobody needs to trust this node.
 
 import json
 import os
-import re
 import secrets
 import threading
 import time
@@ -100,23 +99,15 @@ class Handler(guarded.Handler):
 
     def do_GET(self):
         """Send what there is from the requested byte on, and what arrives."""
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         if self.path != self.server.name:
             self.send_error(HTTPStatus.NOT_FOUND)
         elif not self.server.take(1):
             self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, ("Retry-After", "5"))
         else:
             try:
-                self.give(int(asked[1]) if asked else 0)
+                self.give(self.first_byte())
             finally:
                 self.server.take(-1)
-
-    def refuse(self, status, *headers):
-        """Send an answer without a body."""
-        self.send_response(status)
-        for name, value in (*headers, ("Content-Length", "0")):
-            self.send_header(name, value)
-        self.end_headers()
 
     def give(self, start):
         """Send the file from `start` on; 503 where there is nothing new, 416 past the end."""
@@ -125,17 +116,8 @@ class Handler(guarded.Handler):
             self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, ("Retry-After", "1"))
             return
         with file:
-            if start >= size:
-                span = ("Content-Range", f"bytes */{size}")
-                self.refuse(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, span)
-                return
-            self.send_response(HTTPStatus.PARTIAL_CONTENT if start else HTTPStatus.OK)
-            self.send_header("Content-Type", "application/octet-stream")
-            self.send_header("Content-Length", str(size - start))
-            if start:
-                self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
-            self.end_headers()
-            self.stream(file, start, size)
+            if self.begin(start, size):
+                self.stream(file, start, size)
 
     def stream(self, file, at, size):
         """Send what is there with sendfile, and wait for more; any failure ends the answer."""
@@ -156,9 +138,8 @@ class Handler(guarded.Handler):
 
 def main(query):
     """Serve `path` on `address` until it is idle; print the address once it can be asked."""
-    threading.stack_size(guarded.STACK_BYTES)
     server = Server(query["address"], query["path"], query["size_bytes"], query["peers"])
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server.start()
     print(f":: {json.dumps({'url': server.url()})}", flush=True)
     while not server.is_idle():
         time.sleep(1)

@@ -344,6 +344,20 @@ def test_the_file_server_gives_what_is_offered_and_nothing_else(server, tmp_path
             get(server, other)
 
 
+def test_the_file_server_gives_a_file_from_any_byte_on(server, tmp_path):
+    file = tmp_path / "archive"
+    file.write_bytes(b"0123456789")
+    url = f"http://127.0.0.1:{server.port}/{server.offer(file, NODES)}"
+    asked = urllib.request.Request(url, headers={"Range": "bytes=4-"})
+    with urllib.request.urlopen(asked, timeout=5) as answer:
+        assert (answer.status, answer.read()) == (206, b"456789")
+        assert answer.headers["Content-Range"] == "bytes 4-9/10"
+    asked = urllib.request.Request(url, headers={"Range": "bytes=10-"})
+    with pytest.raises(urllib.error.HTTPError, match="416") as refused:
+        urllib.request.urlopen(asked, timeout=5)
+    assert refused.value.headers["Content-Range"] == "bytes */10"
+
+
 def test_many_nodes_pull_at_once_even_when_one_stands_still(server, tmp_path):
     file = tmp_path / "archive"
     file.write_bytes(bytes(8_000_000))
