@@ -92,12 +92,12 @@ def check_hosts(names: Sequence[str]) -> None:
     if absent and (names or len(absent) == len(meant)):
         refuse(presence.sentence(absent))
     there = {name: host for name, host in meant.items() if name not in absent}
-    if problems := keys_that_open_nothing(there):
+    if problems := key_problems(there):
         refuse(problems)
     click.echo(headline(inventory, list(there)), err=True)
 
 
-def keys_that_open_nothing(hosts: Mapping[str, Host]) -> str:
+def key_problems(hosts: Mapping[str, Host]) -> str:
     """Return what is wrong with the private keys of these hosts, with the lines that name them."""
     from bramble.inventory.problems import Problem, shown
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _errors_reported() -> Iterator[None]:
     """Report errors as one sentence, with exit code 1."""
     from bramble.llama.builder import BuilderError
     from bramble.llama.store import StoreError
@@ -53,7 +53,7 @@ def build(hosts: tuple[str, ...], soc: str | None, as_json: bool) -> None:
     from bramble.cli.inventory import refuse
     from bramble.llama import builder, store
 
-    with _told():
+    with _errors_reported():
         made: list[StoredRelease] = []
         refused = []
         for plan, architecture in _wanted(hosts, [soc] if soc else _known()):
@@ -84,7 +84,7 @@ def list_releases(as_json: bool) -> None:
     """List the releases in the store, with the origin of each."""
     from bramble.llama import store
 
-    with _told():
+    with _errors_reported():
         found = store.entries()
     tell_pins("engine", as_json)
     _print(found, as_json)
@@ -100,7 +100,7 @@ def prune(releases: tuple[str, ...], as_json: bool) -> None:
     from bramble.llama import store
     from bramble.llama.builder import CODENAME
 
-    with _told():
+    with _errors_reported():
         known = {entry.release for entry in store.entries()}
         if releases:
             gone = set(releases)

@@ -245,7 +245,7 @@ def rollback(host: str, as_json: bool) -> None:
     show = driver.be_quiet if as_json else driver.show_line
     outcome = driver.run("rollback", [host], "-y", show=show)
     row = _became(host, outcome)
-    _tell_way_back(outcome, row, row["release"], as_json)
+    _tell_rollback(outcome, row, row["release"], as_json)
 
 
 def model_rollback(host: str, as_json: bool) -> NoReturn:
@@ -256,10 +256,10 @@ def model_rollback(host: str, as_json: bool) -> NoReturn:
     held = [entry["model"] for entry in outcome.of("held") if entry["host"] == host]
     row["model"] = held[0] if held and not row["why"] else ""
     del row["release"]
-    _tell_way_back(outcome, row, row["model"], as_json)
+    _tell_rollback(outcome, row, row["model"], as_json)
 
 
-def _tell_way_back(
+def _tell_rollback(
     outcome: driver.Outcome, row: dict[str, Any], to: str, as_json: bool
 ) -> NoReturn:
     """Print what a host went back to, and end the command."""

@@ -23,7 +23,7 @@ from bramble.virtual.model import SSH_PORT, Kind
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _errors_reported() -> Iterator[None]:
     """Report errors as one sentence, with exit code 1."""
     try:
         yield
@@ -67,7 +67,7 @@ def up(
     """Start virtual Pis that are not running, and wait until each answers on SSH."""
     if names and count:
         raise click.UsageError("give names or --count, not both")
-    with _told():
+    with _errors_reported():
         kind: Kind = "machine" if machine else "container"
         lifecycle.check_kind(names, kind)
         lifecycle.require(kind)
@@ -89,7 +89,7 @@ def up(
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def list_nodes(as_json: bool) -> None:
     """List the virtual Pis of this machine."""
-    with _told():
+    with _errors_reported():
         found = lifecycle.nodes()
     if as_json:
         click.echo(json.dumps([asdict(node) for node in found], indent=2))
@@ -127,7 +127,7 @@ def _row(node: VirtualNode) -> tuple[str, ...]:
 @click.argument("command", metavar="[-- CMD...]", nargs=-1, type=click.UNPROCESSED)
 def ssh(name: str, command: tuple[str, ...]) -> None:
     """Log in to a virtual Pi, or run a command there."""
-    with _told():
+    with _errors_reported():
         node = lifecycle.running(name)
     argv = ssh_argv(node, *command)
     os.execvp(argv[0], argv)
@@ -140,6 +140,6 @@ def down(names: tuple[str, ...], everything: bool) -> None:
     """Stop virtual Pis and remove their files."""
     if bool(names) == everything:
         raise click.UsageError("name the virtual Pis to stop, or give --all")
-    with _told():
+    with _errors_reported():
         ended = lifecycle.down(None if everything else names)
     click.echo(f"stopped: {', '.join(ended)}" if ended else "There was nothing to stop.")

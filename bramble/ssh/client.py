@@ -36,13 +36,16 @@ def connect(host: str, ssh: SshSettings) -> paramiko.SSHClient:
     try:
         there = target(ssh)
         return _client(
-            there, way(there, ssh.connect_timeout_s), ssh.connect_timeout_s, any_key=ssh.key is None
+            there,
+            carrier_to(there, ssh.connect_timeout_s),
+            ssh.connect_timeout_s,
+            any_key=ssh.key is None,
         )
     except PROBLEMS as error:
         raise SshError(f"{host} cannot be reached: {why(host, ssh, error)}") from error
 
 
-def way(there: Target, timeout_s: float) -> Any:
+def carrier_to(there: Target, timeout_s: float) -> Any:
     """Open what carries bytes to an SSH server: a socket, a channel through the jumps, or a command."""
     # The caller reports what ended a connection; paramiko would print its traceback too.
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)

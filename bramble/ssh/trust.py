@@ -8,7 +8,7 @@ import paramiko
 
 from bramble.settings import SshSettings
 from bramble.ssh import known_hosts
-from bramble.ssh.client import PROBLEMS, SshError, way
+from bramble.ssh.client import PROBLEMS, SshError, carrier_to
 from bramble.ssh.config import target
 from bramble.ssh.problems import why
 
@@ -16,7 +16,7 @@ from bramble.ssh.problems import why
 def offered_key(host: str, ssh: SshSettings) -> paramiko.PKey:
     """Fetch the key that the host shows now, without logging in; raise SshError where it shows none."""
     try:
-        with way(target(ssh), ssh.connect_timeout_s) as there:
+        with carrier_to(target(ssh), ssh.connect_timeout_s) as there:
             transport = paramiko.Transport(there)
             try:
                 _prefer(transport, list(_known(ssh)))

@@ -81,16 +81,16 @@ def thermal_zone(text: str) -> float:
 def throttled(snapshot: Snapshot) -> Throttled | Unknown | None:
     """Return the conditions of a board; None where nothing reports them (no Raspberry Pi)."""
     seen = _first_file(snapshot, THROTTLED_FILE)
-    return _told(snapshot.command(GET_THROTTLED), get_throttled, seen, firmware_throttled)
+    return _first_reported(snapshot.command(GET_THROTTLED), get_throttled, seen, firmware_throttled)
 
 
 def temperature_c(snapshot: Snapshot) -> float | Unknown | None:
     """Return the processor's temperature; None where nothing reports it."""
     seen = _first_file(snapshot, TEMP_FILE)
-    return _told(snapshot.command(MEASURE_TEMP), measure_temp, seen, thermal_zone)
+    return _first_reported(snapshot.command(MEASURE_TEMP), measure_temp, seen, thermal_zone)
 
 
-def _told(
+def _first_reported(
     said: Output | Unknown | None,
     of_command: Callable[[str], T],
     seen: FileState | Unknown | None,
