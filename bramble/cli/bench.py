@@ -78,7 +78,7 @@ def bench(
     try:
         _check(hosts, chart)
         if kept:
-            driver.check_hosts(hosts)
+            _check_names(hosts)
             rows = [_kept(host) for host in dict.fromkeys(hosts)]
         else:
             outcome = _run(hosts, rounds, cool, as_json)
@@ -105,6 +105,16 @@ def _check(hosts: Sequence[str], chart: Path | None) -> None:
         raise ValueError(f"{chart} cannot be written: {chart.absolute().parent} is no such folder")
     for host in hosts:
         _history(host, 0)
+
+
+def _check_names(hosts: Sequence[str]) -> None:
+    """Print which inventory is used; end the command where it lacks a host."""
+    from bramble.cli.inventory import chosen_host, loaded_inventory
+    from bramble.inventory.headline import headline
+
+    inventory = loaded_inventory()
+    names = [chosen_host(inventory, host).name for host in hosts]
+    click.echo(headline(inventory, names), err=True)
 
 
 def _run(hosts: Sequence[str], rounds: int, cool: int | None, as_json: bool) -> driver.Outcome:

@@ -136,6 +136,15 @@ def test_what_is_kept_is_judged_without_a_connection(fleet):
     assert done.stdout == "pi4-b: no result is stored; run `bramble bench pi4-b`\n"
 
 
+def test_what_is_kept_is_judged_of_a_host_that_cannot_be_connected_to(fleet, monkeypatch):
+    monkeypatch.setattr(driver, "run", RUN)
+    keep(fleet.folder, result())
+    (fleet.folder / "hosts").mkdir()
+    (fleet.folder / "hosts" / "pi4-a.yml").write_text("ssh: {key: none}\n")
+    assert "there is no file" in bench("pi4-a").stderr
+    assert bench("pi4-a", "--kept").exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
