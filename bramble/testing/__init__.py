@@ -1,1 +1,1 @@
-"""The checks for tests of a person's own, over testinfra."""
+"""Help for tests: the plugin of pytest, one role alone, and whole plans against golden trees."""

@@ -44,12 +44,12 @@ def compare(plan: NodePlan, folder: Path) -> str:
     expected = on_disk(folder)
     if expected == found:
         return ""
-    told = differences(expected, found) or "other files than expected, though empty ones\n"
-    return f"{told}If that is meant: {VARIABLE}=yes pytest, and look at {folder}"
+    text = differences(expected, found) or "other files than expected, though empty ones\n"
+    return f"{text}If that is meant: {VARIABLE}=yes pytest, and look at {folder}"
 
 
 def tree(plan: NodePlan) -> dict[str, str]:
-    """The files of `expected/` by their relative paths."""
+    """Return the files of `expected/` by their relative paths."""
     texts = {
         file.path.lstrip("/"): SECRET if file.secret else file.text
         for role in plan.roles.values()
@@ -67,7 +67,7 @@ def tree(plan: NodePlan) -> dict[str, str]:
 
 
 def shown(value: Any) -> Any:
-    """A planned value as YAML has it; a file's text has a file of its own."""
+    """Return a planned value as YAML has it; a file's text has a file of its own."""
     if isinstance(value, File):
         return f"{value.path} {value.mode:04o} {value.owner}:{value.group}"
     if isinstance(value, Step):
@@ -83,7 +83,7 @@ def shown(value: Any) -> Any:
 
 
 def on_disk(folder: Path) -> dict[str, str]:
-    """The files below a folder by their relative paths."""
+    """Return the files below a folder by their relative paths."""
     return {
         str(path.relative_to(folder)): path.read_text()
         for path in sorted(folder.rglob("*"))
@@ -100,7 +100,7 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def differences(expected: Mapping[str, str], found: Mapping[str, str]) -> str:
-    """A unified diff of two trees, empty when they are the same."""
+    """Return a unified diff of two trees, empty when they are the same."""
     return "".join(
         line
         for name in sorted({*expected, *found})

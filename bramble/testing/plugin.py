@@ -44,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="module")
 def node(host: Connection, request: pytest.FixtureRequest) -> TestinfraNode:
-    """A host of the inventory: `node.plan`, and `node.snapshot`, which one look saw."""
+    """Return a host of the inventory: its `plan`, and its `snapshot`, which one look saw."""
     run = request.config.pluginmanager.get_plugin(RUN)
     if run is None:
         pytest.skip(_ASK_FOR_HOSTS)
@@ -54,5 +54,5 @@ def node(host: Connection, request: pytest.FixtureRequest) -> TestinfraNode:
 
 @pytest.fixture(scope="module")
 def plan(node: TestinfraNode) -> NodePlan:
-    """What the inventory wants of the host: each role's part is in `plan.roles`."""
+    """Return what the inventory wants of the host: each role's part is in `plan.roles`."""
     return node.plan

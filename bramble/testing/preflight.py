@@ -20,7 +20,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def test_preflight(node: TestinfraNode, check: Check) -> None:
-    """The host shows what the check wants."""
+    """Compare what the host shows with what the check wants."""
     if check.role not in node.plan.roles:
         pytest.skip(f"the host does not get the role {check.role}")
     (result,) = run_all(node, (check,))

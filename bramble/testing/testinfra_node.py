@@ -52,16 +52,16 @@ class TestinfraNode:
         return make(name, settings, found, registry.roles_of(settings), prepared)
 
     def ask(self, url: str, question: str) -> Mapping[str, Any] | Unknown:
-        """The model's answer, asked on the node itself."""
+        """Ask the model on the node itself; return its answer."""
         answer: Mapping[str, Any] = remote.answer(self._run("ask", ask_query(url, question)))
         return answer
 
     def read_back(self, path: str) -> None:
-        """Not here: reading gigabytes back is what `bramble verify --deep` is for."""
+        """Read nothing back: for gigabytes there is `bramble verify --deep`."""
 
 
 def ssh_config(inventory: Inventory) -> str:
-    """The fleet as an OpenSSH configuration: keys, ports and trust as in the inventory."""
+    """Return the fleet as an OpenSSH configuration: keys, ports and trust as in the inventory."""
     return "".join(_entry(host) for host in inventory.hosts.values())
 
 

@@ -56,7 +56,7 @@ class AptHost:
 
 
 def parse_one_line(text: str) -> Iterator[Source]:
-    """Sources of a classic sources.list."""
+    """Yield the sources of a classic sources.list."""
     for raw in text.splitlines():
         found = _ONE_LINE.match(raw.split("#", 1)[0].strip())
         if found:
@@ -65,7 +65,7 @@ def parse_one_line(text: str) -> Iterator[Source]:
 
 
 def parse_deb822(text: str) -> Iterator[Source]:
-    """Sources of a .sources file: every URI with every suite of each enabled stanza."""
+    """Yield the sources of a .sources file: each URI with each suite of every enabled stanza."""
     for stanza in re.split(r"\n\s*\n", text):
         fields = _fields(stanza)
         if "deb" not in fields.get("types", "").split():
@@ -79,7 +79,7 @@ def parse_deb822(text: str) -> Iterator[Source]:
 
 
 def _fields(stanza: str) -> dict[str, str]:
-    """The fields of one deb822 stanza by lower-case name; comments may stand inside a value."""
+    """Return the fields of one deb822 stanza by lower-case name; comments may stand inside a value."""
     fields: dict[str, str] = {}
     name = ""
     for line in stanza.splitlines():
@@ -95,10 +95,10 @@ def _fields(stanza: str) -> dict[str, str]:
 
 
 def bookworm_sources(found: Iterable[Source]) -> tuple[Source, ...]:
-    """The three bookworm suites, from the archives that the host has for its own Debian.
+    """Return the three bookworm suites, from the archives that the host has for its own Debian.
 
-    A host of another Debian release keeps its mirror and its security archive, with the
-    suite's name replaced. Repositories of others (no Debian suite, no `main`) are left out.
+    A host of another Debian release contributes its mirror and its security archive, with the
+    suite's name replaced. Third-party repositories (no Debian suite, no `main`) are left out.
     """
     chosen: dict[str, Source] = {}
     for source in found:
@@ -125,12 +125,12 @@ def bookworm_sources(found: Iterable[Source]) -> tuple[Source, ...]:
 
 
 def parse_config_dump(text: str) -> dict[str, str]:
-    """The flat `Name "value";` lines of `apt-config dump`."""
+    """Return the flat `Name "value";` lines of `apt-config dump` as a mapping."""
     return dict(re.findall(r'^(\S+) "(.*)";$', text, re.MULTILINE))
 
 
 def host_proxy(config: Mapping[str, str], env: Mapping[str, str], scheme: str) -> str | None:
-    """The proxy that apt here would use: its own setting first, then the environment."""
+    """Return the proxy that apt here would use: its own setting first, then the environment."""
     for value in (config.get(f"Acquire::{scheme}::Proxy"), env.get(f"{scheme}_proxy")):
         if value and value.upper() != "DIRECT":
             return value
@@ -138,7 +138,7 @@ def host_proxy(config: Mapping[str, str], env: Mapping[str, str], scheme: str) -
 
 
 def read_host(root: Path = Path("/")) -> AptHost:
-    """Everything about this machine's apt, from its files and `apt-config dump`."""
+    """Read this machine's apt configuration, from its files and `apt-config dump`."""
     etc = root / "etc/apt"
     found: list[Source] = []
     for path in [etc / "sources.list", *sorted((etc / "sources.list.d").glob("*"))]:

@@ -16,7 +16,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Desired:
-    """What new nodes shall be."""
+    """What new nodes are to be."""
 
     board: str
     fault: str | None
@@ -48,12 +48,12 @@ class End(Protocol):
     """How one boot of a node ended."""
 
     @property
-    def again(self) -> bool:
-        """Whether the node is to boot again, and was not switched off."""
+    def reboots(self) -> bool:
+        """Return whether the node asked for a reboot, and was not switched off."""
 
     @property
-    def story(self) -> str:
-        """The end in words, for the console log."""
+    def summary(self) -> str:
+        """Return in words how the node ended, for the console log."""
 
 
 class Hardware(Protocol):

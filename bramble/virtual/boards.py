@@ -1,4 +1,4 @@
-"""The kinds of Pi that a virtual Pi can be, as the numbers that a real one tells of itself."""
+"""The kinds of Pi that a virtual Pi can be, with the numbers that a real one reports."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ SOC = {"bcm2711": 3, "bcm2712": 4}
 
 
 def revision_code(*, soc: str, board_type: int, revision: int, memory_gib: int) -> int:
-    """A new-style revision code: ...F MMM CCCC PPPP TTTTTTTT RRRR with F set, made by Sony UK (0).
+    """Return a new-style revision code: ...F MMM CCCC PPPP TTTTTTTT RRRR, F set, made by Sony UK (0).
 
     Source: revision-codes.adoc of raspberrypi/documentation.
     """
@@ -46,7 +46,7 @@ BOARDS = {
 
 
 def board(name: str) -> Board:
-    """The board of this name."""
+    """Return the board of this name; raise VirtualPiError for an unknown one."""
     if name not in BOARDS:
         known = ", ".join(BOARDS)
         raise VirtualPiError(f"board {name!r} is not known: allowed are {known}")

@@ -1,4 +1,4 @@
-"""Runs a tool of the host and turns its failure into one sentence."""
+"""Run the host's tools; a failure becomes one sentence."""
 
 import shlex
 import subprocess
@@ -8,7 +8,7 @@ from bramble.virtual.errors import VirtualPiError
 
 
 def run(*argv: str) -> str:
-    """The standard output of a command that must succeed."""
+    """Run a command and return its standard output; raise VirtualPiError if it fails."""
     done = subprocess.run(argv, capture_output=True, text=True)
     if done.returncode:
         said = (done.stderr or done.stdout).strip() or "it said nothing"
@@ -17,5 +17,5 @@ def run(*argv: str) -> str:
 
 
 def succeeds(argv: Sequence[str]) -> bool:
-    """Whether a command ends with 0; for questions."""
+    """Return whether a command ends with exit code 0."""
     return subprocess.run(argv, capture_output=True).returncode == 0

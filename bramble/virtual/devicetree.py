@@ -18,24 +18,24 @@ _NUMBER_LINE = r"^{} (\S+)$"
 
 
 def text(*values: str) -> bytes:
-    """Strings as device tree bytes."""
+    """Return strings as device tree bytes."""
     return b"".join(value.encode() + b"\0" for value in values)
 
 
 def number(value: int, width_bytes: int = 4) -> bytes:
-    """A number as device tree bytes."""
+    """Return a number as device tree bytes."""
     return value.to_bytes(width_bytes, "big")
 
 
 def serial_of(name: str) -> int:
-    """A serial number that belongs to the node's name, so that it survives `down` and `up`."""
+    """Return a serial number made from the node's name, so that it survives `down` and `up`."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
 
 
 def properties(board: Board, serial: int, bootloader_version: str) -> dict[str, bytes]:
-    """Every property by its path below the tree's base.
+    """Return every property by its path below the tree's base.
 
-    `bootloader_version` is what the node's vcgencmd says, so that both tell the same story.
+    `bootloader_version` is what the node's vcgencmd prints, so that both agree.
     """
     return {
         "model": text(board.model),
@@ -49,7 +49,7 @@ def properties(board: Board, serial: int, bootloader_version: str) -> dict[str, 
 
 
 def _power(board: Board) -> dict[str, bytes]:
-    """What the firmware negotiated with the supply, where it does."""
+    """Return what the firmware negotiated with the supply, where it does."""
     return {"chosen/power/max_current": number(board.psu_ma)} if board.psu_ma else {}
 
 

@@ -1,4 +1,4 @@
-"""Puts the doubles of a Pi's own tools, and the recordings they replay, into a node's files."""
+"""Doubles of a Pi's own tools, with the recordings they replay, for a node's files."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,19 +16,20 @@ RECORDED = _HERE / "recorded"
 
 
 def faults(board: str) -> list[str]:
-    """The faults that were recorded for a board."""
+    """Return the faults that were recorded for a board."""
     cases = (path.name for path in (RECORDED / board).iterdir() if path.is_dir())
     return sorted(name for name in cases if name not in {HEALTHY, AFTER_UPDATE})
 
 
 def check_fault(board: str, fault: str) -> None:
+    """Raise VirtualPiError for a fault that was not recorded for the board."""
     if fault not in faults(board):
         known = ", ".join(faults(board))
         raise VirtualPiError(f"fault {fault!r} is not known of a {board}: allowed are {known}")
 
 
 def recordings(board: str, case: str) -> dict[str, bytes]:
-    """The recordings of a case: those of a healthy board, with what the fault changes."""
+    """Return the recordings of a case: those of a healthy board, with what the fault changes."""
     found: dict[str, bytes] = {}
     for folder in (HEALTHY, case):
         base = RECORDED / board / folder
@@ -41,7 +42,7 @@ def _files(base: Path) -> Iterator[Path]:
 
 
 def install(upper: Upper, board: str, fault: str | None) -> None:
-    """Every case that this node can come to goes in; `current` names the one that is replayed."""
+    """Install the tools and every case that this node can come to; `current` links to the one in use."""
     program = (_HERE / "doubles" / "replay.sh").read_bytes()
     for tool in TOOLS:
         upper.write(f"usr/bin/{tool}", program, mode=0o755)

@@ -1,4 +1,4 @@
-"""What makes a node itself: keys, host name, machine id, its way to the mirror."""
+"""What differs from node to node: keys, host name, machine id, the proxy's address."""
 
 import uuid
 from pathlib import Path
@@ -13,7 +13,7 @@ HOST_KEY = "ssh_host_ed25519_key"
 
 
 def ensure_client_key() -> None:
-    """The key pair that reaches every virtual Pi of this machine."""
+    """Ensure there is the key pair that logs in to every virtual Pi of this machine."""
     key = paths.key_path()
     key.parent.mkdir(parents=True, exist_ok=True)
     if not key.is_file():
@@ -25,9 +25,9 @@ def make_key(path: Path, comment: str) -> None:
 
 
 def write(node: spec.Spec, upper: Upper, proxy_url: str) -> None:
-    """Writes all that may not be the same on two nodes into a new node's files.
+    """Write all that may not be the same on two nodes into a new node's files.
 
-    A clone brings the files of another node below these; each of them is written anew.
+    A clone has the files of another node below these; each of them is written anew.
     """
     name = node.name
     host_key = ensure_host_key(node)
@@ -43,7 +43,10 @@ def write(node: spec.Spec, upper: Upper, proxy_url: str) -> None:
 
 
 def ensure_host_key(node: spec.Spec) -> Path:
-    """The node's SSH host key, made outside so that known_hosts has it before the first boot."""
+    """Ensure the node has an SSH host key; return its path.
+
+    It is made outside the node, so that known_hosts has it before the first boot.
+    """
     host_key = node.folder / HOST_KEY
     if not host_key.is_file():
         make_key(host_key, f"root@{node.name}")
@@ -51,7 +54,7 @@ def ensure_host_key(node: spec.Spec) -> Path:
 
 
 def known_hosts_line(name: str, public_key: str) -> str:
-    """One line for name and address of a node, or for the address and port of a machine."""
+    """Return one line for the name and address of a node, or the address and port of a machine."""
     kind, key = public_key.split()[:2]
     address, port = address_of(name), port_of(name)
     hosts = f"{name},{address}" if port == SSH_PORT else f"[{address}]:{port}"
@@ -59,7 +62,7 @@ def known_hosts_line(name: str, public_key: str) -> str:
 
 
 def write_known_hosts() -> None:
-    """Rewrites known_hosts from the nodes that are, so it never holds an old key."""
+    """Write known_hosts anew from the nodes that exist, so that it never holds an old key."""
     lines = []
     for name in spec.all_names():
         public = paths.node_dir(name) / f"{HOST_KEY}.pub"

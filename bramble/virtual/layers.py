@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class Upper:
-    """Writes single files into an upper folder that is not mounted.
+    """Write single files into an upper folder that is not mounted.
 
     A folder made here hides mode and owner of the one below it, so these are copied.
     """
@@ -21,7 +21,7 @@ class Upper:
         upper.chmod(0o755)
 
     def folder(self, path: str) -> Path:
-        """The folder in the upper, made like the one it covers."""
+        """Return a folder of the upper; make it first, like the one that it covers."""
         place = self._upper
         for part in Path(path).parts:
             place = place / part
@@ -41,7 +41,7 @@ class Upper:
         return next((place for place in found if place.is_dir()), None)
 
     def write(self, path: str, content: bytes, *, mode: int = 0o644, owner: int = 0) -> None:
-        """One file, whole, owned by `owner` and its group of the same number."""
+        """Write one whole file, owned by `owner` and the group of the same number."""
         file = self.folder(str(Path(path).parent)) / Path(path).name
         file.unlink(missing_ok=True)
         file.write_bytes(content)
@@ -49,12 +49,13 @@ class Upper:
         file.chmod(mode)
 
     def link(self, path: str, target: str) -> None:
+        """Make a symbolic link, in place of what is there."""
         link = self.folder(str(Path(path).parent)) / Path(path).name
         link.unlink(missing_ok=True)
         link.symlink_to(target)
 
 
 def discard(folder: Path) -> None:
-    """Removes a tree that nothing has mounted."""
+    """Remove a tree that nothing has mounted."""
     with suppress(FileNotFoundError):
         shutil.rmtree(folder)

@@ -1,4 +1,4 @@
-"""Brings virtual Pis up, tells of them and takes them down."""
+"""Start, list and remove virtual Pis."""
 
 import fcntl
 import time
@@ -33,7 +33,7 @@ from bramble.virtual.model import (
 
 
 def quiet(_line: str) -> None:
-    """Tells nobody."""
+    """Report nothing."""
 
 
 def up(
@@ -45,7 +45,7 @@ def up(
     on_progress: Progress = quiet,
     kind: Kind = "container",
 ) -> list[VirtualNode]:
-    """Starts virtual Pis and waits until each answers on ssh; those that run are left alone."""
+    """Start virtual Pis and wait until each answers on ssh; those that run are left alone."""
     wanted = names_for(names, kind) if isinstance(names, int) else list(in_order(names))
     check_kind(wanted, kind)
     require(kind)
@@ -68,7 +68,7 @@ def up(
 
 
 def check_kind(names: Sequence[str], kind: Kind) -> None:
-    """Refuses names of the other kind."""
+    """Refuse names of the other kind."""
     for name in names:
         if kind_of(name) != kind:
             mend = "give" if kind == "container" else "leave out"
@@ -79,7 +79,7 @@ def check_kind(names: Sequence[str], kind: Kind) -> None:
 
 
 def _start(wanted: Sequence[str]) -> list[spec.Spec]:
-    """Starts those that do not run."""
+    """Start those that do not run; return them."""
     stopped = [node for node in map(spec.load, wanted) if not node.running()]
     for node in stopped:
         starting.start(node)
@@ -88,7 +88,7 @@ def _start(wanted: Sequence[str]) -> list[spec.Spec]:
 
 
 def _wait(started: Sequence[spec.Spec], on_progress: Progress) -> None:
-    """Waits until each answers; without the lock, as a machine's boot takes a minute."""
+    """Wait until each answers; without the lock, as a machine's boot takes a minute."""
     begun = time.monotonic()
     starting.wait_for_ssh(started)
     if started:
@@ -96,7 +96,7 @@ def _wait(started: Sequence[spec.Spec], on_progress: Progress) -> None:
 
 
 def require(kind: Kind = "container") -> None:
-    """Refuses, in one sentence for each lack, where virtual Pis of a kind cannot run."""
+    """Refuse, with one sentence for each thing that is missing, where a kind cannot run."""
     lacks = requirements.missing(kinds.BACKENDS[kind].needs)
     if lacks:
         raise VirtualPiError("\n".join(lacks))
@@ -104,7 +104,7 @@ def require(kind: Kind = "container") -> None:
 
 @contextmanager
 def _locked(on_progress: Progress) -> Iterator[None]:
-    """One `up` or `down` at a time on this machine."""
+    """Hold the lock that lets one `up` or `down` at a time run on this machine."""
     paths.nodes_dir().mkdir(parents=True, exist_ok=True)
     with (paths.state_dir() / "lock").open("w") as file:
         try:
@@ -116,12 +116,12 @@ def _locked(on_progress: Progress) -> Iterator[None]:
 
 
 def nodes() -> list[VirtualNode]:
-    """Every virtual Pi of this machine, running or powered off."""
+    """Return every virtual Pi of this machine, running or powered off."""
     return [_node(found) for found in spec.all_specs()]
 
 
 def running(name: str) -> VirtualNode:
-    """This node, which must run."""
+    """Return this node; raise VirtualPiError if it does not run."""
     node = _node(spec.load(name))
     if node.state != "running":
         raise VirtualPiError(f"{name} is powered off: '{up_command(name)}' starts it")
@@ -147,10 +147,9 @@ def _node(made: spec.Spec) -> VirtualNode:
 
 
 def down(names: Sequence[str] | None = None, on_progress: Progress = quiet) -> list[str]:
-    """Ends nodes and throws their files away, all of them without names; tells which it ended.
+    """End nodes and delete their files, all nodes without names; return which were ended.
 
-    With the last node of a kind its proxy goes too; with the last container the bridge and the
-    frozen layers.
+    With the last node of a kind its proxy ends too; with the last container the bridge goes.
     """
     there = spec.all_names()
     meant = there if names is None else in_order(names)

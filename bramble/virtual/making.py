@@ -21,7 +21,7 @@ def make_new(
     new = [name for name in names if not usable(name, on_progress)]
     for name in names:
         if name not in new:
-            tell_of_other(spec.load(name), desired, on_progress)
+            report_difference(spec.load(name), desired, on_progress)
     backend.make(new, desired, image)
     identity.write_known_hosts()
 
@@ -37,7 +37,7 @@ def usable(name: str, on_progress: Progress) -> bool:
     return not lost or found.running() is not None
 
 
-def tell_of_other(node: spec.Spec, desired: Desired, on_progress: Progress) -> None:
+def report_difference(node: spec.Spec, desired: Desired, on_progress: Progress) -> None:
     """Say that a node stays as it is where that is not what was asked for."""
     if (node.board, node.fault) != (desired.board, desired.fault):
         made = f"a {node.board} with {node.fault or 'no'} fault"

@@ -1,6 +1,6 @@
 """What a virtual Pi is called, where it answers and what is known of it.
 
-The name tells the kind: vpi-N is a container with an address of its own, vpm-N a machine whose SSH
+The name says the kind: vpi-N is a container with an address of its own, vpm-N a machine whose SSH
 is forwarded to a port of this machine's loopback.
 """
 
@@ -31,7 +31,7 @@ _NAME = re.compile(r"(vpi|vpm)-([1-9][0-9]{0,2})")
 
 @dataclass(frozen=True)
 class VirtualNode:
-    """One virtual Pi as `bramble virtual list` tells it."""
+    """One virtual Pi as `bramble virtual list` shows it."""
 
     name: str
     address: str
@@ -47,16 +47,17 @@ class VirtualNode:
 
 
 def is_name(name: str) -> bool:
+    """Return whether this has the form of a node's name."""
     return bool(_NAME.fullmatch(name))
 
 
 def kind_of(name: str) -> Kind:
-    """The kind that a node's name stands for."""
+    """Return the kind that a node's name stands for."""
     return "machine" if name.startswith(PREFIXES["machine"]) else "container"
 
 
 def number_of(name: str) -> int:
-    """The number in a node's name; the name's form is checked here and nowhere else."""
+    """Return the number in a node's name; the name's form is checked here and nowhere else."""
     found = _NAME.fullmatch(name)
     if not found or int(found[2]) > _LIMITS[kind_of(name)]:
         raise VirtualPiError(
@@ -67,19 +68,19 @@ def number_of(name: str) -> int:
 
 
 def address_of(name: str) -> str:
-    """vpi-N answers at 10.77.0.(10+N), every machine at the loopback."""
+    """Return where a node answers: vpi-N at 10.77.0.(10+N), every machine at the loopback."""
     number = number_of(name)
     return LOOPBACK if kind_of(name) == "machine" else f"{NETWORK}.{FIRST_HOST + number}"
 
 
 def port_of(name: str) -> int:
-    """vpm-N answers at port 2200+N, a container at SSH's own."""
+    """Return at which port: vpm-N at 2200+N, a container at SSH's own."""
     number = number_of(name)
     return MACHINE_PORTS + number if kind_of(name) == "machine" else SSH_PORT
 
 
 def names_for(wanted: int, kind: Kind = "container") -> list[str]:
-    """The first so many names; a fleet of N is always vpi-1 to vpi-N."""
+    """Return the first so many names; a fleet of N is always vpi-1 to vpi-N."""
     limit = _LIMITS[kind]
     if not 1 <= wanted <= limit:
         raise VirtualPiError(f"a count of {wanted} was asked for: allowed are 1 to {limit}")
@@ -87,11 +88,11 @@ def names_for(wanted: int, kind: Kind = "container") -> list[str]:
 
 
 def up_command(name: str) -> str:
-    """The command that makes or starts a node of this name."""
+    """Return the command that makes or starts a node of this name."""
     option = "--machine " if kind_of(name) == "machine" else ""
     return f"bramble virtual up {option}{name}"
 
 
 def in_order(names: Iterable[str]) -> Iterator[str]:
-    """Names once each, containers before machines, by number."""
+    """Yield names once each, containers before machines, by number."""
     yield from sorted(set(names), key=lambda name: (kind_of(name), number_of(name)))

@@ -5,12 +5,12 @@ from pathlib import Path
 
 
 def state_dir() -> Path:
-    """The folder of keys, known_hosts and nodes; BRAMBLE_STATE names another parent."""
+    """Return the folder of keys, known_hosts and nodes; BRAMBLE_STATE names another parent."""
     return Path(os.environ.get("BRAMBLE_STATE", "/var/lib/bramble")) / "virtual"
 
 
 def cache_dir() -> Path:
-    """The folder of what can be made again (root file systems, ccache)."""
+    """Return the folder of what can be made again (root file systems, ccache)."""
     return Path(os.environ.get("BRAMBLE_CACHE", "/var/cache/bramble"))
 
 
@@ -23,7 +23,7 @@ def node_dir(name: str) -> Path:
 
 
 def snapshots_dir() -> Path:
-    """Frozen copies of a node's files, shared by the nodes that `--clone` made from it."""
+    """Return the folder of frozen copies of nodes' files, which the clones made from them share."""
     return state_dir() / "snapshots"
 
 

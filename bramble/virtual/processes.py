@@ -24,7 +24,7 @@ def boot_id() -> str:
 
 
 def record_of(pid: int) -> ProcessRecord | None:
-    """The record of a living process, None when there is none (or only its unreaped rest)."""
+    """Return the record of a living process, None when there is none (or only a zombie)."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -41,14 +41,14 @@ def is_alive(record: ProcessRecord | None) -> bool:
 
 
 def save(record: ProcessRecord, path: Path) -> None:
-    """Writes the record so that a reader never sees half of it."""
+    """Write the record so that a reader never sees half of it."""
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(asdict(record)))
     partial.rename(path)
 
 
 def load(path: Path) -> ProcessRecord | None:
-    """The record of a living process, None when the file or the process is gone."""
+    """Return the record of a living process, None when the file or the process is gone."""
     try:
         record = ProcessRecord(**json.loads(path.read_text()))
     except (FileNotFoundError, json.JSONDecodeError, TypeError):
@@ -57,14 +57,14 @@ def load(path: Path) -> ProcessRecord | None:
 
 
 def ask_to_end(record: ProcessRecord) -> None:
-    """Sends SIGTERM, if the process is still the one that was recorded."""
+    """Send SIGTERM, if the process is still the one that was recorded."""
     if is_alive(record):
         with suppress(ProcessLookupError):
             os.kill(record.pid, signal.SIGTERM)
 
 
 def end(record: ProcessRecord, *, grace_s: float) -> None:
-    """Asks the process to end and kills it when it has not after `grace_s`."""
+    """Ask the process to end, and kill it when it has not after `grace_s`."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         if not is_alive(record):
             return
@@ -76,7 +76,7 @@ def end(record: ProcessRecord, *, grace_s: float) -> None:
 def wait_until(
     condition: Callable[[], bool], *, deadline_s: float, interval_s: float = 0.05
 ) -> bool:
-    """Polls until the condition holds or the time is over; tells which."""
+    """Poll until the condition holds or the time is over; return whether it holds."""
     end_at = time.monotonic() + deadline_s
     while not condition():
         if time.monotonic() > end_at:

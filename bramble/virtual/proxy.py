@@ -1,6 +1,6 @@
-"""The one way out of a virtual Pi: tinyproxy, for the Debian mirror only.
+"""The only route out of a virtual Pi: tinyproxy, for the Debian mirror alone.
 
-Containers find it on their bridge; machines through QEMU, which hands the connections of one
+Containers reach it on their bridge; machines through QEMU, which forwards the connections to one
 address in the guest to a port of the loopback.
 """
 
@@ -17,7 +17,7 @@ from bramble.virtual.waiting import answers
 
 
 @dataclass(frozen=True)
-class Door:
+class Listener:
     """Where a proxy listens and for whom; its name is that of its files."""
 
     name: str
@@ -32,20 +32,20 @@ class Door:
 
 
 def filter_text(apt: AptHost) -> str:
-    """One anchored expression for each host that nodes may reach."""
+    """Return one anchored expression for each host that nodes may reach."""
     return "".join(f"^{re.escape(host)}$\n" for host in apt.mirror_hosts)
 
 
-def config_text(apt: AptHost, folder: Path, door: Door) -> str:
-    """The configuration: nodes only, mirrors only, through the host's own proxy if it has one."""
+def config_text(apt: AptHost, folder: Path, listener: Listener) -> str:
+    """Return the configuration: nodes only, mirrors only, through the host's own proxy if it has one."""
     lines = [
-        f"Port {door.port}",
-        f"Listen {door.address}",
+        f"Port {listener.port}",
+        f"Listen {listener.address}",
         "User nobody",
         "Group nogroup",
         "Timeout 120",
         "MaxClients 200",
-        f"Allow {door.clients}",
+        f"Allow {listener.clients}",
         "DisableViaHeader Yes",
         "LogLevel Warning",
         "ConnectPort 443",
@@ -60,7 +60,7 @@ def config_text(apt: AptHost, folder: Path, door: Door) -> str:
 
 
 def _upstream(apt: AptHost) -> list[str]:
-    """The host's proxy, which then reaches the mirror in our stead."""
+    """Return the directive for the host's proxy, through which tinyproxy then reaches the mirror."""
     proxy = apt.http_proxy or apt.https_proxy
     if not proxy:
         return []
@@ -75,30 +75,31 @@ def _upstream(apt: AptHost) -> list[str]:
     return [f"Upstream http {prefix}{parts.hostname}:{parts.port or 3128}"]
 
 
-def ensure(apt: AptHost, door: Door) -> None:
-    """Starts the proxy unless one with this very configuration runs."""
-    folder = paths.state_dir() / door.name
+def ensure(apt: AptHost, listener: Listener) -> None:
+    """Ensure the proxy runs with this very configuration."""
+    folder = paths.state_dir() / listener.name
     folder.mkdir(parents=True, exist_ok=True)
     config, allowed = folder / "tinyproxy.conf", folder / "filter"
-    wanted = {config: config_text(apt, folder, door), allowed: filter_text(apt)}
-    running = processes.load(_record_path(door))
+    wanted = {config: config_text(apt, folder, listener), allowed: filter_text(apt)}
+    running = processes.load(_record_path(listener))
     if running and all(path.is_file() and path.read_text() == wanted[path] for path in wanted):
         return
-    stop(door)
+    stop(listener)
     for path, content in wanted.items():
         path.write_text(content)
     # The host's proxy may be named with a password; tinyproxy reads this as root, then steps down.
     config.chmod(0o600)
-    _start(config, folder, door)
+    _start(config, folder, listener)
 
 
-def _start(config: Path, folder: Path, door: Door) -> None:
-    """Starts tinyproxy, which puts itself into the background, and notes its process."""
-    if answers(door.address, door.port):
+def _start(config: Path, folder: Path, listener: Listener) -> None:
+    """Start tinyproxy, which puts itself into the background, and record its process."""
+    place = f"{listener.address}:{listener.port}"
+    if answers(listener.address, listener.port):
         raise VirtualPiError(
-            f"{door.address}:{door.port}, where the proxy of virtual Pis listens, is taken by a process "
+            f"{place}, where the proxy of virtual Pis listens, is taken by a process "
             f"that {paths.state_dir()} does not know (a proxy of another BRAMBLE_STATE?): "
-            f"'ss -ltnp sport = :{door.port}' names it; end it there"
+            f"'ss -ltnp sport = :{listener.port}' names it; end it there"
         )
     pid_file = folder / "pid"
     pid_file.unlink(missing_ok=True)
@@ -106,15 +107,14 @@ def _start(config: Path, folder: Path, door: Door) -> None:
 
     def ready() -> bool:
         # It listens before it goes into the background, which is when it notes its number.
-        return answers(door.address, door.port) and _record_in(pid_file) is not None
+        return answers(listener.address, listener.port) and _record_in(pid_file) is not None
 
     record = _record_in(pid_file) if processes.wait_until(ready, deadline_s=10) else None
     if record is None:
         raise VirtualPiError(
-            f"tinyproxy does not listen on {door.address}:{door.port}; "
-            f"its log {folder / 'log'} says why"
+            f"tinyproxy does not listen on {place}; its log {folder / 'log'} says why"
         )
-    processes.save(record, _record_path(door))
+    processes.save(record, _record_path(listener))
 
 
 def _record_in(pid_file: Path) -> processes.ProcessRecord | None:
@@ -122,13 +122,13 @@ def _record_in(pid_file: Path) -> processes.ProcessRecord | None:
     return processes.record_of(int(number)) if number else None
 
 
-def stop(door: Door) -> None:
-    """Ends the proxy if it is ours and alive."""
-    record = processes.load(_record_path(door))
+def stop(listener: Listener) -> None:
+    """End the proxy if it is ours and alive."""
+    record = processes.load(_record_path(listener))
     if record:
         processes.end(record, grace_s=5)
-    _record_path(door).unlink(missing_ok=True)
+    _record_path(listener).unlink(missing_ok=True)
 
 
-def _record_path(door: Door) -> Path:
-    return paths.state_dir() / f"{door.name}.json"
+def _record_path(listener: Listener) -> Path:
+    return paths.state_dir() / f"{listener.name}.json"

@@ -1,4 +1,4 @@
-"""What this machine must have for virtual Pis: each lack is one sentence with what mends it."""
+"""What this machine must have for virtual Pis; a sentence for each thing that is missing."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ def missing(
     platform: str = sys.platform,
     file_systems: Path = _FILE_SYSTEMS,
 ) -> list[str]:
-    """One sentence for each thing that is lacking, none when virtual Pis can be started."""
+    """Return one sentence for each thing that is missing, none when virtual Pis can be started."""
     if platform != "linux":
         return [
             f"virtual Pis need Linux, this is {platform}: use a Debian machine or virtual machine"

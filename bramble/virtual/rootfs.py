@@ -1,4 +1,4 @@
-"""The root file system that all virtual Pis share: made once by mmdebstrap, kept by content."""
+"""How the root file systems of virtual Pis are made: by mmdebstrap, once, kept by content."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ FLAGS = (
     # With the lists in place a fresh node can install before its first apt-get update.
     "--skip=cleanup/apt/lists",
 )
-"""How mmdebstrap is told to make it."""
+"""The options of mmdebstrap."""
 
-TELL_EVERY_S = 30
+REPORT_EVERY_S = 30
 _MAKING_BYTES = 2 << 30
 _TMPFS = Path("/dev/shm")
 
 
 def packages() -> tuple[str, ...]:
-    """The packages that make a fresh node."""
+    """Return the packages that make a fresh node."""
     return lines_of(RECIPE / "packages.txt")
 
 
 def lines_of(file: Path) -> tuple[str, ...]:
-    """A list in a file, one item to a line, without its comments."""
+    """Return a list in a file, one item to a line, without its comments."""
     lines = file.read_text().splitlines()
     return tuple(line for line in lines if line and not line.startswith("#"))
 
 
 def cache_key(apt: AptHost, recipe: Path = RECIPE) -> str:
-    """Names a root file system by all that goes into it: recipe, flags, sources, rules."""
+    """Name a root file system by all that goes into it: recipe, flags, sources, rules."""
     digest = hashlib.sha256()
     add_files(digest, recipe)
     for line in (*FLAGS, source_lines(apt), apt_rules(apt)):
@@ -58,7 +58,7 @@ def cache_key(apt: AptHost, recipe: Path = RECIPE) -> str:
 
 
 def add_files(digest: hashlib._Hash, folder: Path) -> None:
-    """Lets every file below a folder count in a digest, by path and content."""
+    """Add every file below a folder to a digest, by path and content."""
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             content = path.read_bytes()
@@ -67,7 +67,7 @@ def add_files(digest: hashlib._Hash, folder: Path) -> None:
 
 
 def made_once(target: Path, make: Callable[[Path], None]) -> Path:
-    """Return a folder of the cache; make it first if it is not there, once for all who wait."""
+    """Return a folder of the cache; make it first if it is not there, under a lock."""
     if target.is_dir():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ def made_once(target: Path, make: Callable[[Path], None]) -> Path:
 
 
 def work_parent() -> Path:
-    """A tmpfs if it has room (dpkg's fsyncs are the slow part on a disk), else the cache."""
+    """Return a tmpfs if it has space (dpkg's fsyncs are the slow part on a disk), else the cache."""
     if _TMPFS.is_dir() and shutil.disk_usage(_TMPFS).free > _MAKING_BYTES:
         return _TMPFS
     return paths.cache_dir() / "rootfs"
@@ -96,7 +96,7 @@ def command(
     include: Sequence[str] = (),
     customize: Path = RECIPE / "customize.sh",
 ) -> list[str]:
-    """The mmdebstrap call, through the host's proxy if it has one."""
+    """Return the mmdebstrap call, through the host's proxy if it has one."""
     options = [f'{name} "{value}"' for name, value in apt.options]
     if apt.http_proxy:
         options.append(f'Acquire::http::Proxy "{apt.http_proxy}"')
@@ -118,6 +118,7 @@ def command(
 
 
 def run_mmdebstrap(argv: list[str], work: str, on_progress: Progress) -> None:
+    """Run mmdebstrap and report its stages; raise VirtualPiError with its last lines if it fails."""
     tail: list[str] = []
     stage = "mmdebstrap begins"
     env = {**os.environ, "TMPDIR": work, "LC_ALL": "C.UTF-8"}
@@ -125,7 +126,7 @@ def run_mmdebstrap(argv: list[str], work: str, on_progress: Progress) -> None:
         subprocess.Popen(
             argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=env
         ) as process,
-        _told_every(TELL_EVERY_S, lambda: stage, on_progress),
+        _report_every(REPORT_EVERY_S, lambda: stage, on_progress),
     ):
         for line in process.stderr or ():
             tail = [*tail[-14:], line.rstrip()]
@@ -142,30 +143,32 @@ def run_mmdebstrap(argv: list[str], work: str, on_progress: Progress) -> None:
 
 
 @contextmanager
-def _told_every(period_s: float, stage: Callable[[], str], on_progress: Progress) -> Iterator[None]:
-    """Says every so often what goes on and for how long already, until the block ends."""
+def _report_every(
+    period_s: float, stage: Callable[[], str], on_progress: Progress
+) -> Iterator[None]:
+    """Report every so often which stage runs and for how long already, until the block ends."""
     over, began = threading.Event(), time.monotonic()
 
-    def tell() -> None:
+    def report() -> None:
         while not over.wait(period_s):
             on_progress(f"{stage()} ({time.monotonic() - began:.0f} s since the start)")
 
-    teller = threading.Thread(target=tell)
-    teller.start()
+    reporter = threading.Thread(target=report)
+    reporter.start()
     try:
         yield
     finally:
         over.set()
-        teller.join()
+        reporter.join()
 
 
 def source_lines(apt: AptHost) -> str:
-    """The sources in one classic file, as Pi OS Bookworm has them."""
+    """Return the sources in one classic file, as Pi OS Bookworm has them."""
     return "".join(f"{source.line}\n" for source in apt.sources)
 
 
 def apt_rules(apt: AptHost) -> str:
-    """The host's clock rules, and no descriptions: in English alone they are 6 MB for each node."""
+    """Return the host's clock rules, and no translated descriptions, which are 6 MB for each node."""
     rules = [("Acquire::Languages", "none"), *apt.options]
     return "".join(f'{name} "{value}";\n' for name, value in rules)
 

@@ -1,4 +1,4 @@
-"""llama.cpp's source for virtual Pis, which have no way to GitHub: a package that PyPI has.
+"""llama.cpp's source for virtual Pis, which cannot reach GitHub: a package that PyPI has.
 
 The source package of llama-cpp-python carries llama.cpp as a clean checkout of an upstream commit
 (`git status` in it shows nothing), so its pinned hash pins that commit's files.
@@ -24,7 +24,7 @@ SHA256 = "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"
 
 
 def archive() -> Path:
-    """Where the archive is once it has been fetched; the example inventory names this path."""
+    """Return where the archive is once it has been fetched; the example inventory names this path."""
     return cache_dir() / "sources" / FILE
 
 
@@ -58,7 +58,7 @@ def _download(folder: Path) -> None:
 
 
 def _python(folder: Path) -> str:
-    """Give a Python that has pip: this one, or one made for it, as uv installs tools without pip."""
+    """Return a Python that has pip: this one, or one made for it, as uv installs tools without pip."""
     if find_spec("pip"):
         return sys.executable
     try:

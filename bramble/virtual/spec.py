@@ -1,4 +1,4 @@
-"""What a node was made as: kept beside its files, read by its supervisor."""
+"""What a node was made as: saved beside its files, read by its supervisor."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -32,7 +32,7 @@ class Spec:
 
     @property
     def upper(self) -> Path:
-        """The node's own files: what differs from the layers below."""
+        """Return the folder of the node's own files: what differs from the layers below."""
         return self.folder / "upper"
 
     @property
@@ -41,12 +41,12 @@ class Spec:
 
     @property
     def record(self) -> Path:
-        """The supervisor's process record while the node runs."""
+        """Return the file of the supervisor's process record, there while the node runs."""
         return self.folder / "supervisor.json"
 
     @property
     def booted(self) -> Path:
-        """Touched at each boot: its time is the node's start."""
+        """Return the file that is touched at each boot: its time is the node's start."""
         return self.folder / "booted"
 
     def running(self) -> processes.ProcessRecord | None:
@@ -61,7 +61,7 @@ class Spec:
 
 
 def find(name: str) -> Spec | None:
-    """The node of this name, None when there is none or when it was made only in part."""
+    """Return the node of this name, None when there is none or when it was made only in part."""
     try:
         found = json.loads(_path(name).read_text())
         return Spec(**{**found, "layers": tuple(found["layers"])})
@@ -74,7 +74,7 @@ def find(name: str) -> Spec | None:
 
 
 def load(name: str) -> Spec:
-    """The node of this name, which must exist."""
+    """Return the node of this name; raise VirtualPiError when there is none."""
     found = find(name)
     if found is None:
         raise VirtualPiError(
@@ -85,13 +85,13 @@ def load(name: str) -> Spec:
 
 
 def runs(name: str) -> bool:
-    """Whether a node of this name exists and runs."""
+    """Return whether a node of this name exists and runs."""
     found = find(name)
     return found is not None and found.running() is not None
 
 
 def all_specs() -> list[Spec]:
-    """Every whole node, by number."""
+    """Return every whole node, by number."""
     return [found for name in all_names() if (found := find(name))]
 
 
@@ -100,6 +100,6 @@ def _path(name: str) -> Path:
 
 
 def all_names(kind: Kind | None = None) -> list[str]:
-    """Every node that has a folder, readable or not, by number; of one kind if it is given."""
+    """Return every node that has a folder, readable or not, by number; of one kind if it is given."""
     found = (place.name for place in paths.nodes_dir().glob("*") if is_name(place.name))
     return list(in_order(name for name in found if kind in (None, kind_of(name))))

@@ -7,7 +7,7 @@ USER = "pi"
 
 
 def ssh_argv(node: VirtualNode, *command: str) -> list[str]:
-    """The ssh call for a node: our key, our known_hosts, strict, and never waiting for ever."""
+    """Return the ssh call for a node: our key, our known_hosts, strict, and with time-outs."""
     silence_s = kinds.BACKENDS[node.kind].patience.ssh_silence_s
     options = {
         "Port": str(node.port),

@@ -1,4 +1,4 @@
-"""Starts supervisors and waits until their nodes answer on ssh."""
+"""Start supervisors and wait until their nodes answer on ssh."""
 
 import subprocess
 import sys
@@ -17,8 +17,8 @@ SUPERVISOR_DEADLINE_S = 15.0
 
 
 def start(node: spec.Spec) -> None:
-    """Starts the node's supervisor, which outlives this command and is no child of it."""
-    # Not there until this start has come to the boot: an ssh banner before that is an old one's.
+    """Start the node's supervisor, which outlives this command and is no child of it."""
+    # Not there until this start comes to the boot: an ssh banner before that is another node's.
     node.booted.unlink(missing_ok=True)
     with node.console.open("a") as console:
         subprocess.run(
@@ -35,13 +35,13 @@ def start(node: spec.Spec) -> None:
 
 
 def wait_for_supervisors(started: Sequence[spec.Spec]) -> None:
-    """Until each node counts as running, so that nobody starts it twice."""
+    """Wait until each node counts as running, so that nobody starts it twice."""
     for node in started:
         processes.wait_until(partial(_begun, node), deadline_s=SUPERVISOR_DEADLINE_S)
 
 
 def wait_for_ssh(started: Sequence[spec.Spec]) -> None:
-    """Until each node answers; raises with the end of its console where it does not."""
+    """Wait until each node answers; raise with the end of its console where one does not."""
     begun = time.monotonic()
     for node in started:
         left_s = kinds.BACKENDS[node.kind].patience.boot_s - (time.monotonic() - begun)
@@ -60,7 +60,7 @@ def _begun(node: spec.Spec) -> bool:
 
 
 def _settled(node: spec.Spec) -> bool:
-    """Whether waiting is over: the node answers, or its supervisor ended."""
+    """Return whether waiting is over: the node answers, or its supervisor ended."""
     return not node.running() or _answers(node)
 
 
@@ -71,6 +71,7 @@ def _answers(node: spec.Spec) -> bool:
 
 
 def tail(path: Path, lines: int = 25) -> str:
+    """Return the last lines of a file."""
     with suppress(FileNotFoundError):
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
     return "(there is none)"

@@ -34,8 +34,8 @@ def _boot(node: spec.Spec, hardware: Hardware) -> bool:
     say(f"{node.name} boots: {cmdline}")
     node.booted.touch()
     end = hardware.run(cmdline)
-    say(f"{node.name} {end.story}")
-    return end.again
+    say(f"{node.name} {end.summary}")
+    return end.reboots
 
 
 def _end(_signal: int, _frame: FrameType | None) -> None:

@@ -1,10 +1,10 @@
-"""Asks a TCP port whether it answers, and with which first line."""
+"""Whether a TCP port answers, and with which first line."""
 
 import socket
 
 
 def answers(address: str, port: int, *, timeout_s: float = 1.0) -> bool:
-    """Whether something accepts a connection there."""
+    """Return whether something accepts a connection there."""
     try:
         with socket.create_connection((address, port), timeout=timeout_s):
             return True
@@ -13,7 +13,7 @@ def answers(address: str, port: int, *, timeout_s: float = 1.0) -> bool:
 
 
 def ssh_banner(address: str, port: int = 22, *, timeout_s: float = 3.0) -> bool:
-    """Whether an ssh server says hello there; an open port alone is not one yet."""
+    """Return whether an ssh server greets there; an open port alone is not one yet."""
     try:
         with socket.create_connection((address, port), timeout=timeout_s) as connection:
             connection.settimeout(timeout_s)

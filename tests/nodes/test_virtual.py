@@ -254,7 +254,7 @@ def test_down_leaves_nothing(pis):
     pis.down(OTHER)
     assert OTHER not in [node.name for node in virtual.nodes()]
     assert not paths.node_dir(OTHER).exists()
-    assert list(cgroups.members(OTHER)) == list(cgroups.keepers(OTHER)) == []
+    assert list(cgroups.members(OTHER)) == list(cgroups.supervisors(OTHER)) == []
     for command in (["losetup", "--list"], ["ip", "link"], ["mount"], ["ps", "-eo", "args"]):
         listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         assert OTHER not in listed, command[0]

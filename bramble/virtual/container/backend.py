@@ -43,7 +43,7 @@ class Containers(Backend):
         making.make(names, desired, base)
 
     def refuse_foreign(self, name: str) -> None:
-        for pid in cgroups.keepers(name):
+        for pid in cgroups.supervisors(name):
             raise VirtualPiError(
                 f"{name} is already run by process {pid}, which belongs to another state folder "
                 f"than {paths.state_dir()}: use other names, or 'bramble virtual down {name}' with "
@@ -61,7 +61,7 @@ class Containers(Backend):
 
     def release(self, node_name: str) -> None:
         # A node of another state folder may bear the name: clear only what has no supervisor.
-        if not any(cgroups.keepers(node_name)):
+        if not any(cgroups.supervisors(node_name)):
             cgroups.clear(node_name, cgroups.mounted())
         disk = paths.node_dir(node_name) / ssd.IMAGE
         processes.wait_until(

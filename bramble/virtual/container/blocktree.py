@@ -1,7 +1,7 @@
-"""What a node's kernel tells of block devices: its USB SSD, and not the disks of the host.
+"""What a node's kernel shows of block devices: its USB SSD, and not the disks of the host.
 
 sysfs is not split by containers: lsblk in a node would list every disk of the host and every
-other node's loop device, and call its own `loop7`. So the few folders that tell of block devices
+other node's loop device, and call its own `loop7`. So the few folders that show block devices
 and buses are covered by small read-only ones in which the node's loop device is `sda` on USB.
 A node's SD card is not in them: its root is an overlay. Partitions made on the disk do not appear
 either (the kernel adds them to the real sysfs): use the whole disk on virtual Pis.
@@ -20,7 +20,7 @@ _SECTOR_BYTES = 512
 
 
 def files(device_number: str, size_bytes: int, serial: str) -> dict[str, str]:
-    """The files of /sys/devices/virtual/block as a USB disk has them."""
+    """Return the files of /sys/devices/virtual/block as a USB disk has them."""
     return {
         f"{DISK}/dev": device_number,
         f"{DISK}/size": str(size_bytes // _SECTOR_BYTES),
@@ -40,14 +40,14 @@ def files(device_number: str, size_bytes: int, serial: str) -> dict[str, str]:
 
 
 def partitions(device_number: str, size_bytes: int) -> str:
-    """The text of /proc/partitions, by which blkid and `mount UUID=` find disks."""
+    """Return the text of /proc/partitions, by which blkid and `mount UUID=` find disks."""
     major, minor = device_number.split(":")
     row = f"{major:>4}  {minor:>7} {size_bytes // 1024:>10} {DISK}"
     return f"major minor  #blocks  name\n\n{row}\n"
 
 
 def write(place: Path, device: str, size_bytes: int, serial: str) -> dict[Path, str]:
-    """Makes the tree for a loop device; what must be bound where in the node."""
+    """Write the tree for a loop device; return what must be bound where in the node."""
     number = os.stat(device).st_rdev
     device_number = f"{os.major(number)}:{os.minor(number)}"
     shutil.rmtree(place, ignore_errors=True)
@@ -61,7 +61,7 @@ def write(place: Path, device: str, size_bytes: int, serial: str) -> dict[Path, 
     ):
         (place / folder).mkdir()
         (place / folder / name).symlink_to(f"{up}/devices/virtual/block/{DISK}")
-    # The bus: by this link lsblk tells that the disk hangs on USB.
+    # The bus: by this link lsblk knows that the disk is on USB.
     bus = place / "bus/scsi/devices"
     bus.mkdir(parents=True)
     (bus / "0:0:0:0").symlink_to(f"../../../devices/virtual/block/{_SCSI}")

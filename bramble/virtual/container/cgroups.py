@@ -19,53 +19,53 @@ _FAMILY = "bramble"
 
 
 def mount_private() -> None:
-    """Covers this mount namespace's cgroup tree with cgroup2."""
+    """Cover this mount namespace's cgroup tree with cgroup2."""
     run("mount", "-t", "cgroup2", "none", str(PRIVATE))
 
 
 def make(name: str) -> Path:
-    """The node's group, made anew; the calling process goes into a part of its own."""
+    """Make the node's group anew; move the calling process into a part of its own."""
     clear(name, PRIVATE)
     group = PRIVATE / _FAMILY / name
     group.mkdir(parents=True)
     for parent in (PRIVATE / _FAMILY, group):
         _delegate(parent)
-    for part in ("keeper", "node"):
+    for part in ("supervisor", "node"):
         (group / part).mkdir()
-    enter(group / "keeper")
+    enter(group / "supervisor")
     return group / "node"
 
 
 def leave(name: str) -> None:
-    """Takes the calling process out of the node's group and removes the group."""
+    """Move the calling process out of the node's group and remove the group."""
     enter(PRIVATE)
     clear(name, PRIVATE)
 
 
 def enter(group: Path) -> None:
-    """Moves the calling process there."""
+    """Move the calling process into a group."""
     (group / "cgroup.procs").write_text(str(os.getpid()))
 
 
 def _delegate(group: Path) -> None:
-    """Hands each controller that is there down to the children."""
+    """Enable each available controller for the children of a group."""
     for controller in (group / "cgroup.controllers").read_text().split():
-        with suppress(OSError):  # one that cannot be had is one that the node does without
+        with suppress(OSError):  # the node does without one that cannot be enabled
             (group / "cgroup.subtree_control").write_text(f"+{controller}")
 
 
 def members(name: str) -> Iterator[int]:
-    """The node's own processes, as the host numbers them, without its supervisor."""
+    """Yield the node's own processes, as the host numbers them, without its supervisor."""
     return _processes_in(f"/{_FAMILY}/{name}/node")
 
 
-def keepers(name: str) -> Iterator[int]:
-    """The supervisors of a node of this name, whichever state folder they belong to."""
-    return _processes_in(f"/{_FAMILY}/{name}/keeper")
+def supervisors(name: str) -> Iterator[int]:
+    """Yield the supervisors of a node of this name, whichever state folder they belong to."""
+    return _processes_in(f"/{_FAMILY}/{name}/supervisor")
 
 
 def _processes_in(group: str) -> Iterator[int]:
-    """Living processes in a group or below, found in /proc: cgroup2 may be mounted nowhere here."""
+    """Yield living processes in a group or below, from /proc: cgroup2 may be mounted nowhere here."""
     inside = f"0::{group}"
     for place in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # a process may end while we look
@@ -76,12 +76,12 @@ def _processes_in(group: str) -> Iterator[int]:
 
 
 def kill(name: str) -> None:
-    """Kills the node's processes until none is left."""
+    """Kill the node's processes until none is left."""
     processes.wait_until(lambda: not _kill_once(name), deadline_s=10)
 
 
 def _kill_once(name: str) -> bool:
-    """Whether there was anything to kill."""
+    """Kill the node's processes; return whether there were any."""
     found = list(members(name))
     for pid in found:
         with suppress(ProcessLookupError):
@@ -90,7 +90,7 @@ def _kill_once(name: str) -> bool:
 
 
 def mounted() -> Path | None:
-    """Where this mount namespace has cgroup2, if it has."""
+    """Return where this mount namespace has cgroup2, None where it has not."""
     for line in Path("/proc/mounts").read_text().splitlines():
         _, place, kind, *_ = line.split()
         if kind == "cgroup2":
@@ -99,8 +99,8 @@ def mounted() -> Path | None:
 
 
 @contextmanager
-def standing_still(name: str) -> Iterator[None]:
-    """Freezes the node's processes, if it runs and cgroup2 is mounted here."""
+def frozen(name: str) -> Iterator[None]:
+    """Freeze the node's processes meanwhile, if it runs and cgroup2 is mounted here."""
     hierarchy = mounted()
     group = hierarchy / _FAMILY / name / "node" if hierarchy else None
     if group is None or not group.is_dir():
@@ -117,7 +117,7 @@ def standing_still(name: str) -> Iterator[None]:
 
 
 def clear(name: str, hierarchy: Path | None) -> None:
-    """Ends what is left of a node and removes its group, as far as cgroup2 is mounted here."""
+    """Kill what is left of a node and remove its group, as far as cgroup2 is mounted here."""
     kill(name)
     group = hierarchy / _FAMILY / name if hierarchy else None
     if group:
@@ -125,7 +125,10 @@ def clear(name: str, hierarchy: Path | None) -> None:
 
 
 def _removed(group: Path) -> bool:
-    """Removes the tree deepest first; a group stays busy for a moment after its processes ended."""
+    """Remove the tree, deepest first; return whether it is gone.
+
+    A group stays busy for a moment after its processes ended.
+    """
     for folder, _, _ in os.walk(group, topdown=False):
         with suppress(OSError):
             os.rmdir(folder)

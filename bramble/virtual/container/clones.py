@@ -18,22 +18,22 @@ class Frozen:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """What a clone stands on: all clones share the copy of the files, read-only."""
+        """Return the layers of a clone: all clones share the copy of the files, read-only."""
         return (str(self.folder / "files"), *self.below)
 
     def copy_disk_to(self, clone: spec.Spec) -> None:
-        """Gives a clone an SSD of its own; only what was written on it takes time and room."""
+        """Give a clone an SSD of its own; only what was written on it takes time and space."""
         _copy_sparse(self.folder / ssd.IMAGE, clone.folder / ssd.IMAGE)
 
 
 def freeze(source_name: str) -> Frozen:
-    """Copies a node as it is now; one that runs stands still meanwhile."""
+    """Copy a node as it is now; if it runs, it is frozen meanwhile."""
     source = spec.load(source_name)
     target = paths.snapshots_dir() / f"{source_name}-{time.time_ns()}"
     partial = target.with_suffix(".partial")
     layers.discard(partial)
     partial.mkdir(parents=True)
-    with cgroups.standing_still(source_name):
+    with cgroups.frozen(source_name):
         # What the node wrote to its SSD reaches the image.
         run("sync")
         # Whiteouts, owners and extended attributes are part of a layer.
@@ -49,7 +49,7 @@ def _copy_sparse(source: Path, target: Path) -> None:
 
 
 def discard_unused() -> None:
-    """Removes the frozen copies that no node stands on."""
+    """Remove the frozen copies that no node's layers name."""
     used = {Path(layer).parent for node in spec.all_specs() for layer in node.layers}
     for folder in paths.snapshots_dir().glob("*"):
         if folder not in used:

@@ -1,4 +1,4 @@
-"""Plays a Pi's firmware: what happens between power-on and the kernel's start."""
+"""A Pi's firmware for a container: what happens between power-on and the kernel's start."""
 
 import shutil
 from collections.abc import Mapping
@@ -36,9 +36,9 @@ def write_tree(tree: Mapping[str, bytes], base: Path) -> None:
 
 
 def write_cmdline(source: Path, target: Path) -> str:
-    """Write what the node reads at /proc/cmdline, which is cmdline.txt at its boot; return it.
+    """Write what the node reads at /proc/cmdline, from cmdline.txt at its boot; return it.
 
-    Only the text: no token has an effect on the host's kernel, which all nodes share.
+    Only the text: no parameter has an effect on the host's kernel, which all nodes share.
     """
     lines = source.read_text().splitlines() if source.is_file() else []
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def write_cmdline(source: Path, target: Path) -> str:
 
 
 def take_eeprom_update(boot: Path, current: Path, updated: str) -> None:
-    """As recovery.bin does: writes the image, then renames itself so that it runs once."""
+    """Take a staged update as recovery.bin does, which then renames itself so that it runs once."""
     staged = boot / "pieeprom.upd"
     if not staged.exists():
         return

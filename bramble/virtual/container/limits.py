@@ -9,7 +9,7 @@ INOTIFY_WANTED = 1024
 
 
 def ensure(on_progress: Callable[[str], None], inotify: Path = INOTIFY) -> None:
-    """Raises a limit that is too low, until this machine restarts, and says so."""
+    """Raise a limit that is too low, until this machine restarts, and report it."""
     found = int(inotify.read_text())
     if found < INOTIFY_WANTED:
         inotify.write_text(f"{INOTIFY_WANTED}\n")

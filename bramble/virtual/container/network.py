@@ -9,11 +9,11 @@ from pathlib import Path
 
 from bramble.virtual import model, processes
 from bramble.virtual.commands import run, succeeds
-from bramble.virtual.proxy import Door
+from bramble.virtual.proxy import Listener
 
 BRIDGE = "bramble0"
 BRIDGE_MAC = "02:77:00:00:00:01"
-PROXY = Door("proxy", model.GATEWAY, 3142, f"{model.NETWORK}.0/{model.PREFIX_BITS}")
+PROXY = Listener("proxy", model.GATEWAY, 3142, f"{model.NETWORK}.0/{model.PREFIX_BITS}")
 _MAKERS_PREFIX = {"pi4": "d8:3a:dd", "pi5": "2c:cf:67"}
 """Prefixes of Raspberry Pi Trading, as boards of these kinds carry them."""
 
@@ -21,7 +21,7 @@ _CONF = "/proc/sys/net/{family}/conf/{interface}/{key}"
 
 
 def ensure_bridge() -> None:
-    """Makes the bridge, its address and its refusal to forward, whatever of it is missing."""
+    """Ensure the bridge is there, has its address and does not forward."""
     if not bridge_exists():
         # A bridge without an address of its own takes on that of a port, and changes it with them.
         run("ip", "link", "add", BRIDGE, "address", BRIDGE_MAC, "type", "bridge")
@@ -37,7 +37,7 @@ def bridge_exists() -> bool:
 
 
 def remove_idle_bridge() -> None:
-    """Removes the bridge unless nodes of another state folder are on it."""
+    """Remove the bridge unless nodes of another state folder are on it."""
     if bridge_exists() and not run("ip", "link", "show", "master", BRIDGE):
         run("ip", "link", "delete", BRIDGE)
 
@@ -50,17 +50,17 @@ def _set_kernel(family: str, interface: str, key: str, value: str) -> None:
 
 
 def port_exists(name: str) -> bool:
-    """Whether the host's end of a node's network is there."""
+    """Return whether the host's end of a node's network is there."""
     return succeeds(["ip", "link", "show", f"vb-{name}"])
 
 
 def mac_of(name: str, board: str) -> str:
-    """A node's hardware address: the same at each `up`, so that no neighbour holds an old one."""
+    """Return a node's hardware address, the same at each `up`, so that no ARP cache holds an old one."""
     return f"{_MAKERS_PREFIX[board]}:77:00:{model.number_of(name):02x}"
 
 
 def make_namespace(name: str, board: str, place: Path) -> None:
-    """A network namespace at `place` whose eth0 is a port of the bridge.
+    """Make a network namespace at `place` whose eth0 is a port of the bridge.
 
     The host configures it, so the node needs no network daemon, and it outlives the node's reboots.
     It vanishes with the mount namespace of the caller.

@@ -19,14 +19,14 @@ class End:
     code: int
 
     @property
-    def again(self) -> bool:
-        """Return whether the node rebooted, and was not switched off."""
+    def reboots(self) -> bool:
+        """Return whether the node asked for a reboot, and was not switched off."""
         return self.code == REBOOT_EXIT
 
     @property
-    def story(self) -> str:
-        """Return the end in words."""
-        return "rebooted" if self.again else f"ended: systemd-nspawn exit {self.code}"
+    def summary(self) -> str:
+        """Return in words how the node ended."""
+        return "rebooted" if self.reboots else f"ended: systemd-nspawn exit {self.code}"
 
 
 ENVIRONMENT = {
@@ -41,7 +41,7 @@ ENVIRONMENT = {
 def command(
     spec: Spec, root: Path, namespace: Path, ssd: str, covers: Mapping[Path, str]
 ) -> list[str]:
-    """Boots `root` with systemd as PID 1, without the host's systemd (there may be none)."""
+    """Return the call that boots `root` with systemd as PID 1, without the host's systemd."""
     binds = [
         f"--bind-ro={spec.folder / 'firmware'}:/sys/firmware",
         f"--bind={ssd}:/dev/{blocktree.DISK}",

@@ -9,7 +9,7 @@ from bramble.virtual.commands import run, succeeds
 
 def mount(layers: Sequence[str], upper: Path, work: Path, root: Path) -> None:
     """Mount the node's root; `volatile` where the kernel has it, as fsync takes most of the time."""
-    # After an unclean end this marker makes the kernel refuse: virtual Pis may lose a write.
+    # After an unclean end this marker makes the kernel refuse; virtual Pis may lose a write.
     shutil.rmtree(work / "work", ignore_errors=True)
     for folder in (upper, work, root):
         folder.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ def ensure_image(image: Path) -> None:
 
 
 def attach(image: Path) -> tuple[str, int]:
-    """A loop device over the image, and a descriptor that must stay open while it is needed.
+    """Attach a loop device to the image; return it with a descriptor that must stay open.
 
     Detaching a device that is open only marks it: the kernel frees it at the last close, which
     comes with the end of the supervisor, however it ends. So no loop device can be left behind.
@@ -31,6 +31,6 @@ def attach(image: Path) -> tuple[str, int]:
 
 
 def devices(image: Path) -> list[str]:
-    """The loop devices that this image is attached to."""
+    """Return the loop devices that are attached to this image."""
     listed = run("losetup", "--associated", str(image), "--noheadings", "--output", "NAME")
     return listed.split()

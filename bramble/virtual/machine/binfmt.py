@@ -1,4 +1,4 @@
-"""Lets this machine's kernel run arm64 programs through QEMU, for the making of an image only."""
+"""Let this machine's kernel run arm64 programs through QEMU, to make an image only."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ _RULE = Path("/usr/lib/binfmt.d") / f"{NAME}.conf"
 
 
 def ensure() -> None:
-    """Registers Debian's own rule unless it is there, as where systemd did it at boot."""
+    """Register Debian's own rule unless it is there, as where systemd did it at boot."""
     if not (REGISTRY / "register").exists():
         run("mount", "-t", "binfmt_misc", "binfmt_misc", str(REGISTRY))
     if (REGISTRY / NAME).exists():
@@ -22,6 +22,6 @@ def ensure() -> None:
 
 
 def rule_in(text: str) -> str:
-    """The one line of a binfmt.d file that is no comment."""
+    """Return the one line of a binfmt.d file that is no comment."""
     lines = (line.strip() for line in text.splitlines())
     return next(line for line in lines if line and line[0] not in "#;")

@@ -16,7 +16,7 @@ class BootPartition:
         return succeeds(["mdir", "-b", "-i", self._fat, f"::/{name}"])
 
     def read(self, name: str) -> str:
-        """A text file, empty where there is none, as a Pi starts without a cmdline.txt."""
+        """Return a text file, empty where there is none, as a Pi starts without a cmdline.txt."""
         return run("mtype", "-i", self._fat, f"::/{name}") if self.holds(name) else ""
 
     def remove(self, name: str) -> None:
@@ -24,7 +24,7 @@ class BootPartition:
             run("mdel", "-i", self._fat, f"::/{name}")
 
     def rename(self, name: str, other: str) -> None:
-        """Renames a file over another."""
+        """Rename a file over another."""
         if self.holds(name):
             self.remove(other)
             run("mren", "-i", self._fat, f"::/{name}", f"::/{other}")

@@ -13,13 +13,13 @@ from bramble.virtual.layers import Upper
 from bramble.virtual.machine import disk, qemu
 from bramble.virtual.spec import Spec
 
-DRESSED = "dressed"
+PERSONALIZED = "personalized"
 UPDATED = "eeprom-updated"
 
 
 @contextmanager
 def mounted(node: Spec) -> Iterator[Path]:
-    """The root file system as a folder."""
+    """Mount the root file system; yield its folder."""
     place = node.folder / "card"
     place.mkdir(exist_ok=True)
     where = f"loop,offset={disk.ROOT.offset_bytes},sizelimit={disk.ROOT.size_kib * 1024}"
@@ -30,9 +30,9 @@ def mounted(node: Spec) -> Iterator[Path]:
         run("umount", str(place))
 
 
-def dress(node: Spec) -> None:
-    """Gives a new machine its identity and its doubles, once; one that was half done begins anew."""
-    done = node.folder / DRESSED
+def personalize(node: Spec) -> None:
+    """Give a new machine its identity and its doubles, once; one that was half done begins anew."""
+    done = node.folder / PERSONALIZED
     if done.exists():
         return
     with mounted(node) as root:
@@ -43,7 +43,7 @@ def dress(node: Spec) -> None:
 
 
 def update_doubles(node: Spec) -> None:
-    """From now on the doubles replay a board whose EEPROM was updated."""
+    """Switch the doubles to a board whose EEPROM was updated."""
     with mounted(node) as root:
         Upper(root, []).link(f"{doubles.PLACE}/current", f"{node.board}-{doubles.AFTER_UPDATE}")
     (node.folder / UPDATED).touch()

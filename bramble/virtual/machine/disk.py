@@ -45,26 +45,26 @@ ROOT = Partition(
 
 
 def table() -> str:
-    """The partition table as sfdisk reads it."""
+    """Return the partition table as sfdisk reads it."""
     rows = (f"start={p.start}, size={p.sectors}, type={p.code}" for p in (BOOT, ROOT))
     return "\n".join(["label: dos", f"label-id: 0x{DISK_ID}", *rows]) + "\n"
 
 
 def boot_command(image: Path) -> list[str]:
-    """Makes the FAT of the boot partition."""
+    """Return the call that makes the FAT of the boot partition."""
     shape = ["-F", "32", "-n", "bootfs", f"--offset={BOOT.start}"]
     return ["mkfs.vfat", *shape, str(image), str(BOOT.size_kib)]
 
 
 def root_command(image: Path, tree: Path) -> list[str]:
-    """Makes the root file system with a tree's files in it; its tables now, not in the guest."""
+    """Return the call that makes the root file system of a tree; its tables now, not in the guest."""
     extended = f"offset={ROOT.offset_bytes},lazy_itable_init=0,lazy_journal_init=0"
     shape = ["-q", "-L", "rootfs", "-E", extended, "-d", str(tree)]
     return ["mkfs.ext4", *shape, str(image), f"{ROOT.size_kib}k"]
 
 
 def make(image: Path, tree: Path) -> None:
-    """A whole disk with the files of a root tree; what lies in its /boot/firmware goes to FAT."""
+    """Make a whole disk of a root tree; what lies in its /boot/firmware goes to the FAT."""
     with image.open("wb") as file:
         file.truncate(SIZE_BYTES)
     rules = image.with_suffix(".sfdisk")
@@ -79,5 +79,5 @@ def make(image: Path, tree: Path) -> None:
 
 
 def fat(image: Path) -> str:
-    """The boot partition as mtools names it."""
+    """Return the boot partition as mtools names it."""
     return f"{image}@@{BOOT.offset_bytes}"

@@ -13,13 +13,13 @@ QEMUS_OWN = "linux,dummy-virt"
 
 
 def properties(board: Board, serial: int, bootloader_version: str) -> dict[str, bytes]:
-    """What a Pi's tree says, by path; the machine's own name is kept last."""
+    """Return what a Pi's tree holds, by path; the machine's own name comes last."""
     found = devicetree.properties(board, serial, bootloader_version)
     return {**found, "compatible": found["compatible"] + devicetree.text(QEMUS_OWN)}
 
 
 def commands(tree: Mapping[str, bytes], file: Path) -> Iterator[list[str]]:
-    """One fdtput call for each property, byte for byte, with the nodes that are missing."""
+    """Yield one fdtput call for each property, byte for byte, with the nodes that are missing."""
     for path, content in tree.items():
         place = PurePosixPath("/", path)
         octets = [f"{octet:x}" for octet in content]
@@ -27,7 +27,7 @@ def commands(tree: Mapping[str, bytes], file: Path) -> Iterator[list[str]]:
 
 
 def write(tree: Mapping[str, bytes], board: Board, file: Path) -> None:
-    """Asks QEMU for the tree of its machine, then makes it that of a Pi."""
+    """Have QEMU write the tree of its machine, then make it that of a Pi."""
     run(*qemu.dump_command(board, file))
     for command in commands(tree, file):
         run(*command)

@@ -1,11 +1,11 @@
-"""How a machine's life ended, from the events that QEMU tells on its QMP channel."""
+"""How a machine ended, from the events that QEMU reports on its QMP channel."""
 
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 GREETING = b'{"execute": "qmp_capabilities"}\n'
-"""Before this QEMU tells no events."""
+"""Before this QEMU reports no events."""
 
 RESET = "guest-reset"
 
@@ -18,21 +18,21 @@ class End:
     watchdog: bool = False
 
     @property
-    def again(self) -> bool:
-        """Whether the machine is to boot again, and was not switched off."""
+    def reboots(self) -> bool:
+        """Return whether the machine is to boot again, and was not switched off."""
         return self.reason == RESET
 
     @property
-    def story(self) -> str:
-        """The end in words."""
-        if self.watchdog and self.again:
+    def summary(self) -> str:
+        """Return in words how the machine ended."""
+        if self.watchdog and self.reboots:
             return "was reset by its watchdog"
-        told = {RESET: "rebooted", "guest-shutdown": "powered off"}
-        return told.get(self.reason or "", f"ended: {self.reason or 'QEMU said no reason'}")
+        known = {RESET: "rebooted", "guest-shutdown": "powered off"}
+        return known.get(self.reason or "", f"ended: {self.reason or 'QEMU said no reason'}")
 
 
 def end_of(lines: Iterable[str | bytes]) -> End:
-    """Reads QEMU's messages up to their end."""
+    """Read QEMU's messages up to their end; return how it ended."""
     end = End()
     for line in lines:
         message = json.loads(line)

@@ -1,4 +1,4 @@
-"""Plays a Pi's firmware for a machine: EEPROM update, device tree and kernel command line."""
+"""A Pi's firmware for a machine: EEPROM update, device tree and kernel command line."""
 
 from bramble.virtual import devicetree, doubles
 from bramble.virtual.boards import board
@@ -11,7 +11,7 @@ _MEMORY_OFF, _MEMORY_ON = "cgroup_disable=memory", "cgroup_enable=memory"
 
 
 def power_on(node: Spec) -> str:
-    """Does what comes before the kernel; the command line that the kernel gets."""
+    """Do what comes before the kernel; return the command line that the kernel gets."""
     files = qemu.files_of(node)
     boot = BootPartition(files.boot_card)
     _take_eeprom_update(node, boot)
@@ -22,10 +22,10 @@ def power_on(node: Spec) -> str:
 
 
 def kernel_cmdline(text: str) -> str:
-    """What the firmware makes of cmdline.txt: its own words, then the first line and no other.
+    """Return what the firmware makes of cmdline.txt: its own parameters, then the first line alone.
 
     serial0 becomes the name of the serial port. A Pi's kernel takes `cgroup_enable=memory` for the
-    opposite of the firmware's own word; Debian's knows that word only, so it is left out here.
+    opposite of the firmware's own parameter; Debian's knows only that one, so it is left out here.
     """
     line = (text.splitlines() or [""])[0].strip().replace("console=serial0", f"console={SERIAL}")
     wanted = _MEMORY_ON in line.split()
@@ -39,13 +39,13 @@ def _case(node: Spec) -> str:
 
 
 def _bootloader_version(node: Spec) -> str:
-    """What the node's vcgencmd says, so that both tell the same story."""
+    """Return what the node's vcgencmd prints, so that the device tree agrees with it."""
     recorded = doubles.recordings(node.board, _case(node))
     return recorded.get("vcgencmd/bootloader_version", b"").decode()
 
 
 def _take_eeprom_update(node: Spec, boot: BootPartition) -> None:
-    """As recovery.bin does: writes the image, then renames itself so that it runs once."""
+    """Take a staged update as recovery.bin does, which then renames itself so that it runs once."""
     if not boot.holds("pieeprom.upd"):
         return
     for name in ("pieeprom.upd", "pieeprom.sig"):

@@ -17,7 +17,7 @@ class MachineHardware:
     @contextmanager
     def ready(self) -> Iterator[None]:
         """Give a new machine its identity; nothing outlives one boot but its disks."""
-        card.dress(self._node)
+        card.personalize(self._node)
         yield
 
     def power_on(self) -> str:

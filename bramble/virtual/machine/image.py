@@ -18,14 +18,14 @@ _MAKERS = ("disk.py", "initrd.py")
 
 
 def packages() -> tuple[str, ...]:
-    """Those of a container, without what nothing on a machine needs, and a kernel."""
+    """Return the packages of a container, without what no test on a machine needs, and a kernel."""
     absent = rootfs.lines_of(RECIPE / "absent.txt")
     shared = (package for package in rootfs.packages() if package not in absent)
     return (*shared, *rootfs.lines_of(RECIPE / "packages.txt"))
 
 
 def cache_key(apt: AptHost, recipe: Path = RECIPE) -> str:
-    """Names an image by all that goes into it; the kernel's version is the mirror's of that day."""
+    """Name an image by all that goes into it; the kernel's version is the mirror's of that day."""
     digest = hashlib.sha256(rootfs.cache_key(apt).encode())
     rootfs.add_files(digest, recipe)
     for maker in _MAKERS:
@@ -34,7 +34,7 @@ def cache_key(apt: AptHost, recipe: Path = RECIPE) -> str:
 
 
 def ensure(apt: AptHost, on_progress: Progress) -> Path:
-    """The folder of the image for these sources, made now if the cache does not have it."""
+    """Return the folder of the image for these sources; make it first if the cache does not have it."""
     target = paths.cache_dir() / "machine" / cache_key(apt)
     return rootfs.made_once(target, partial(_make, apt, on_progress))
 
@@ -56,7 +56,7 @@ def _make(apt: AptHost, on_progress: Progress, target: Path) -> None:
 
 
 def command(apt: AptHost, tree: Path) -> list[str]:
-    """The mmdebstrap call for arm64, whose packages set themselves up under emulation."""
+    """Return the mmdebstrap call for arm64, whose packages configure themselves under emulation."""
     making = rootfs.command(
         apt,
         tree,

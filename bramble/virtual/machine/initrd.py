@@ -14,7 +14,7 @@ MODULES = ("virtio_pci", "virtio_blk", "ext4", "crc32c_generic")
 
 
 def kernel_of(tree: Path) -> str:
-    """The version of the one kernel in a root tree."""
+    """Return the version of the one kernel in a root tree."""
     found = sorted(place.name for place in (tree / "usr/lib/modules").iterdir())
     if len(found) != 1:
         raise VirtualPiError(f"{tree} must hold one kernel, found are {found or 'none'}")
@@ -22,13 +22,13 @@ def kernel_of(tree: Path) -> str:
 
 
 def module_files(listings: Iterable[str]) -> list[str]:
-    """Module files in the order to load them in, once each, from what modprobe shows."""
+    """Return module files in the order to load them in, once each, from what modprobe shows."""
     lines = (line.split() for listing in listings for line in listing.splitlines())
     return list(dict.fromkeys(words[1] for words in lines if words and words[0] == "insmod"))
 
 
 def make(tree: Path, target: Path) -> None:
-    """Writes the initramfs for the kernel of a root tree."""
+    """Write the initramfs for the kernel of a root tree."""
     kernel = kernel_of(tree)
     run("depmod", "-b", str(tree), kernel)
     shown = ("modprobe", "-d", str(tree), "-S", kernel, "--show-depends")

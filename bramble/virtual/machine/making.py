@@ -1,4 +1,4 @@
-"""Makes the files of new machines; those that are there already stay as they are."""
+"""Make the files of new machines."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from bramble.virtual.machine import image, qemu
 
 
 def check(desired: Desired) -> None:
-    """Refuses what only containers can."""
+    """Refuse what only containers can do."""
     if desired.clone_of:
         raise VirtualPiError("a machine cannot be a clone: --clone is for containers, vpi-N")
     if not desired.ccache:
@@ -27,7 +27,7 @@ def make(names: Sequence[str], desired: Desired, base: Path) -> None:
 
 
 def _make(name: str, desired: Desired, base: Path) -> None:
-    """Its host key, its copy of the boot card and a blank SSD; the rest at its first power-on."""
+    """Make its host key, its copy of the boot card and a blank SSD; the rest at its first power-on."""
     node = spec.Spec(name, desired.board, desired.fault, (str(base),), ccache=False)
     layers.discard(node.folder)
     node.folder.mkdir(parents=True)

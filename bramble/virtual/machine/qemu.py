@@ -8,15 +8,15 @@ from bramble.virtual.boards import Board
 from bramble.virtual.boards import board as board_of
 from bramble.virtual.machine import image
 from bramble.virtual.model import LOOPBACK, port_of
-from bramble.virtual.proxy import Door
+from bramble.virtual.proxy import Listener
 from bramble.virtual.spec import SSD_BYTES, Spec
 
 PROGRAM = "qemu-system-aarch64"
 CPUS = 2
 MEMORY_MIB = 2048
-PROXY = Door("proxy-of-machines", LOOPBACK, 3143, LOOPBACK)
+PROXY = Listener("proxy-of-machines", LOOPBACK, 3143, LOOPBACK)
 PROXY_URL = f"http://10.0.2.100:{PROXY.port}"
-"""The proxy as a machine sees it; its network is QEMU's, 10.0.2.0/24, and has no other way out."""
+"""The proxy as a machine sees it; its network is QEMU's, 10.0.2.0/24, and has no other route out."""
 
 PROCESSORS = {"pi4": "cortex-a72", "pi5": "cortex-a76"}
 
@@ -50,12 +50,12 @@ def files_of(node: Spec) -> Files:
 
 
 def dump_command(board: Board, target: Path) -> list[str]:
-    """Writes the device tree of such a machine and ends."""
+    """Return the call that writes the device tree of such a machine and ends."""
     return [PROGRAM, *_hardware(board, f",dumpdtb={escaped(target)}")]
 
 
 def command(node: Spec, cmdline: str) -> list[str]:
-    """Boots a machine; its events come and its end is asked for over standard input and output."""
+    """Return the call that boots a machine; QMP runs over its standard input and output."""
     files = files_of(node)
     return [
         # The machine ends with its supervisor, even with one that was killed.
@@ -87,7 +87,7 @@ def _boot(files: Files, cmdline: str) -> list[str]:
 
 
 def _disks(files: Files, name: str) -> list[str]:
-    """The boot card, and an SSD on USB; unsafe: a virtual Pi may lose a write when the host dies."""
+    """Return the boot card, and an SSD on USB; both unsafe, as a virtual Pi may lose a write."""
     card = f"if=none,id=card,format=raw,cache=unsafe,discard=unmap,file={escaped(files.boot_card)}"
     disk = f"if=none,id=ssd,format=qcow2,cache=unsafe,file={escaped(files.ssd)}"
     serial = f"{devicetree.serial_of(name):016x}"
@@ -99,13 +99,13 @@ def _disks(files: Files, name: str) -> list[str]:
 
 
 def _network(port: int) -> list[str]:
-    """SSH comes in from the loopback, apt goes out to the proxy, and nothing else passes."""
+    """Return a network where SSH comes in from the loopback and apt goes out to the proxy; no more."""
     # A command for each connection: with the other form of guestfwd all would share one.
     out = f"guestfwd=tcp:10.0.2.100:{PROXY.port}-cmd:{_to_proxy()}"
-    ways = f"hostfwd=tcp:{LOOPBACK}:{port}-:22,{out}"
+    forwards = f"hostfwd=tcp:{LOOPBACK}:{port}-:22,{out}"
     # Without a romfile the device does not want the file of a package that is not needed.
     return [
-        *("-netdev", f"user,id=net,restrict=on,{ways}"),
+        *("-netdev", f"user,id=net,restrict=on,{forwards}"),
         *("-device", "virtio-net-pci,netdev=net,romfile="),
     ]
 
@@ -115,19 +115,19 @@ def _to_proxy() -> str:
 
 
 def _watchdog() -> list[str]:
-    """A reset of any cause ends QEMU, so that the next boot reads cmdline.txt again.
+    """Return options by which a reset of any cause ends QEMU, so that the next boot reads cmdline.txt.
 
-    `watchdog=reset` asks for the same reset as a reboot does, and `reboot=shutdown` turns both
-    into an end; supervisor.py tells them apart by QEMU's events.
+    `watchdog=reset` asks for the same reset as a reboot does, and `reboot=shutdown` makes both end
+    QEMU; events.py distinguishes them by QEMU's events.
     """
     return ["-device", "i6300esb", "-action", "watchdog=reset", "-action", "reboot=shutdown"]
 
 
 def ssd_command(target: Path) -> list[str]:
-    """Makes the blank disk; it takes no room until it is written."""
+    """Return the call that makes the blank disk; it takes no space until it is written."""
     return ["qemu-img", "create", "-q", "-f", "qcow2", str(target), str(SSD_BYTES)]
 
 
 def escaped(path: Path) -> str:
-    """A path inside a list of options, where a comma ends an option and two are one."""
+    """Return a path as part of a list of options, where a comma ends an option and two are one."""
     return str(path).replace(",", ",,")

@@ -197,7 +197,7 @@ def ended(reason):
 
 
 @pytest.mark.parametrize(
-    ("lines", "again", "story"),
+    ("lines", "reboots", "summary"),
     [
         (['{"return": {}}\n', ended("guest-reset")], True, "rebooted"),
         (
@@ -210,9 +210,9 @@ def ended(reason):
         ([], False, "ended: QEMU said no reason"),
     ],
 )
-def test_the_end_is_read_from_qemus_events(lines, again, story):
+def test_the_end_is_read_from_qemus_events(lines, reboots, summary):
     end = events.end_of(lines)
-    assert (end.again, end.story) == (again, story)
+    assert (end.reboots, end.summary) == (reboots, summary)
 
 
 def test_the_proxy_of_machines_listens_on_the_loopback_only(host, tmp_path):

@@ -10,7 +10,7 @@ from bramble.virtual import VirtualPiError, rootfs
 @pytest.fixture
 def told(monkeypatch):
     """The lines of progress; they come often, so that a test need not wait for long."""
-    monkeypatch.setattr(rootfs, "TELL_EVERY_S", 0.01)
+    monkeypatch.setattr(rootfs, "REPORT_EVERY_S", 0.01)
     return []
 
 
