@@ -143,7 +143,7 @@ def _refusals(snapshot: Snapshot) -> Iterator[str]:
 def _forgets(snapshot: Snapshot) -> bool:
     """Tell whether the root is an overlay whose upper layer is in memory, as overlayroot makes it.
 
-    An overlay as such keeps its changes (containers stand on one): what tells is the kernel's
+    An overlay as such keeps its changes (containers are based on one): what tells is the kernel's
     command line (`overlayroot=tmpfs`, formerly `boot=overlay`) or overlayroot's own upper folder.
     """
     if not isinstance(snapshot.boot, Unknown):

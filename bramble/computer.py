@@ -52,7 +52,7 @@ def ended(code: int) -> str:
 def end_when_unanswered(connection: socket.socket, after_ms: int) -> bool:
     """Make the kernel end a connection whose peer acknowledges nothing; return False if it cannot.
 
-    Then what is asked over the connection itself must tell that nobody answers.
+    Then only requests over the connection itself can show that nobody answers.
     """
     option = getattr(socket, "TCP_USER_TIMEOUT", None)
     if option is None:

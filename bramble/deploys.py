@@ -1,16 +1,16 @@
-"""bramble's roles as deploys of pyinfra's, to stand among the operations of a deploy file.
+"""bramble's roles as deploys of pyinfra, for use among the operations of a deploy file.
 
     from bramble.deploys import base, serving, verify
     from pyinfra.operations import server
 
     base()
     served = serving()
-    server.shell(name="Tell of it", commands=["logger served anew"], _if=served.did_change)
+    server.shell(name="Log it", commands=["logger restarted"], _if=served.did_change)
     verify()
 
 Each takes its settings from the host's data, as inventory.py gives them, and pyinfra's global arguments
 (`_if`, `_ignore_errors`, ...). The first of a run looks at the host, and refuses one that bramble does
-not support, or a plan that cannot work. Each role goes by a newer look where anything was changed since
+not support, or a plan that cannot work. Each role uses a new look where anything was changed since
 the last one, by pyinfra's own record of all operations. A role that the host does not have does nothing.
 """
 
@@ -32,7 +32,7 @@ NAME = "bramble"
 
 @deploy(NAME)
 def base() -> OperationMeta:
-    """Set the clock, packages, names and the way in; return the operation's meta."""
+    """Set the clock, packages, names and SSH; return the operation's meta."""
     return run.execute(run.accepted(), "base")
 
 

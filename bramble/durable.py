@@ -9,7 +9,7 @@ from bramble.remote import atomic
 
 
 def replace(file: Path, content: str | bytes) -> None:
-    """Replace a file: whoever reads it has the old one or the new one, and all of it.
+    """Replace a file: readers see either all of the old one or all of the new one.
 
     It keeps its mode; a new one is for all to read.
     """

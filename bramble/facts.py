@@ -18,7 +18,7 @@ from bramble.snapshot import read as read_snapshot
 class Look(FactBase[Snapshot]):
     """What one look sees of all that the host's roles ask for: a `bramble.snapshot.Snapshot`.
 
-    It is taken anew at each call. Unlike bramble's own deploys it goes through the command line, for
+    Each call takes a new one. Unlike bramble's own deploys it goes through the command line, for
     which it is compressed: the names of the files and units that are looked at show in sudo's log.
     A host that cannot be looked at is failed by pyinfra, and all of its Snapshot is Unknown.
     """

@@ -1,4 +1,4 @@
-"""Lines and tables for people: as wide as the terminal, never cut inside of a word."""
+"""Lines and tables for people: as wide as the terminal, never broken inside a word."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a role writes on a node, held against what stands there: the same steps that a deploy would take.
+"""Compares what a role writes on a node with what is there, by the steps that a deploy would take.
 
-An effect that is as planned says nothing of the next boot, nor of the next restart: somebody may have
-changed the file that made it. So each role has a check of what it writes, beside those of effects.
+A planned effect does not prove that it survives the next boot or restart: somebody may have changed
+the file behind it. So each role has a check of the files it writes, beside those of effects.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _changed(there: list[str], planned: list[str]) -> str:
 
 
 def _several(several: Sequence[str]) -> str:
-    # Comments only where nothing else is another.
+    # Comments only where nothing else differs.
     lines = [_short(line) for line in several if line[:1] != "#"] or [*map(_short, several)]
     more = f" and {len(lines) - LINES} more" if len(lines) > LINES else ""
     return ", ".join(f"`{line}`" for line in lines[:LINES]) + more

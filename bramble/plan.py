@@ -5,7 +5,7 @@ A role's `plan.py` has four pure functions:
     facts_needed(settings, inputs) -> FactsNeeded  what the one look at the node must see
     plan(settings, board, inputs)  -> a RolePlan with everything that the role wants
     steps(plan, node, snapshot)    -> what to do about the difference, always as many, in order
-    revert(plan, node, snapshot)   -> what takes back all that the role set, and leaves data alone
+    revert(plan, node, snapshot)   -> what reverts all that the role set, and leaves data alone
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class File:
     """A whole file that bramble owns on a node. A secret's text appears nowhere but in the file."""
 
     path: str
-    # Kept out of what errors and logs may show of a file, as it may be a secret.
+    # Not in the repr that errors and logs may show, as it may be a secret.
     text: str = field(repr=False)
     mode: int = 0o644
     owner: str = "root"
@@ -75,7 +75,7 @@ def together(parts: Iterable[FactsNeeded]) -> FactsNeeded:
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """What a role gives to later ones: each role that gives something has a kind of its own."""
+    """What a role gives to later ones: each role that gives something has its own subclass."""
 
 
 Kind = TypeVar("Kind", bound=Outputs)
@@ -162,7 +162,7 @@ class NodePlan:
     board: Board
     roles: Mapping[str, RolePlan]
     pins: tuple[str, ...] = ()
-    """What of it engine.lock has decided in the place of the inventory, in words."""
+    """A sentence for each setting that engine.lock overrides."""
 
     @property
     def packages(self) -> tuple[str, ...]:

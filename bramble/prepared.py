@@ -23,7 +23,7 @@ class LocalModel:
 
 @dataclass(frozen=True)
 class Prepared:
-    """All that plans go by besides settings and boards; `bramble.fleet.prepare` reads it once.
+    """What plans depend on besides settings and boards; `bramble.fleet.prepare` reads it once.
 
     `headers` are dimensions by sha256 of models that were read where a node would fetch them from.
     `problems` are those of engine.lock. What is wrong with models.lock or models.yml counts only for a

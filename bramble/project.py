@@ -1,4 +1,4 @@
-"""Where things lie on this computer: what comes with bramble, and the project that a command is for."""
+"""Paths on this computer: of what comes with bramble, and of the project that a command is for."""
 
 from __future__ import annotations
 

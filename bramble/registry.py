@@ -81,7 +81,7 @@ def roles_of(settings: Mapping[str, Section]) -> tuple[AnyRole, ...]:
 
 
 def dependents(name: str) -> tuple[str, ...]:
-    """Return the roles that stand on this one, the last first."""
+    """Return the roles that depend on this one, the last first."""
     return tuple(
         role.name
         for role in reversed(roles())

@@ -19,7 +19,7 @@ P = TypeVar("P", bound=RolePlan)
 
 Steps = tuple[Step, ...]
 Action = Literal["steps", "revert", "prune", "again", "candidate"]
-"""What can be done about a role on a node; `steps` brings it to its plan."""
+"""What can be done with a role on a node; `steps` makes the node match its plan."""
 
 
 @dataclass(frozen=True, kw_only=True)

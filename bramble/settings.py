@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bramble.prepared import Prepared
 
 PORT = 22
-# A word of ~/.ssh/config may be anything without blanks; a first "-" would be read as an option.
+# A name of ~/.ssh/config may hold anything but blanks; a first "-" would be read as an option.
 ADDRESS = r"^[^-\s][^\s]*$"
 # What no account of Linux has in its name, however it was made (adduser(8), --allow-all-names).
 ACCOUNT = r"^[^-+~:,/\s][^:,/\s]*$"
@@ -44,9 +44,10 @@ class Section(BaseModel):
     """A group of settings that belong together; its docstring says to a user what they are for."""
 
     needs: ClassVar[tuple[str, ...]] = ()
-    # Roles that it stands on where they are there: what it set is taken back before theirs is.
-    uses: ClassVar[tuple[str, ...]] = ()
     """The roles that a role cannot do without."""
+
+    uses: ClassVar[tuple[str, ...]] = ()
+    """The roles that it depends on where a host has them: it is reverted before they are."""
 
     without_default: ClassVar[tuple[str, ...]] = ()
     """Settings that a new inventory is to ask for, though others may take their place."""
@@ -127,7 +128,7 @@ def _host_name_unless_given(value: object, info: ValidationInfo) -> object:
 
 
 def parts(address: str) -> tuple[str, str, int | None]:
-    """Take `[USER@]ADDRESS[:PORT]` apart, where an IPv6 address with a port stands in brackets."""
+    """Take `[USER@]ADDRESS[:PORT]` apart, where an IPv6 address with a port is in brackets."""
     user, _, place = address.removeprefix("ssh://").rstrip("/").rpartition("@")
     found = re.fullmatch(r"\[(?P<six>[^\[\]]+)\](:(?P<port>\d{1,5}))?", place) or re.fullmatch(
         r"(?P<six>[^:]+):(?P<port>\d{1,5})", place

@@ -27,7 +27,7 @@ class Unknown:
 class System:
     """Userland, kernel and processor.
 
-    `machine` is the kernel's word (aarch64 also under a 32-bit userland); `architecture` and
+    `machine` is what the kernel says (aarch64 also under a 32-bit userland); `architecture` and
     `long_bit` are the userland's and decide. `page_size` is in bytes.
     """
 
@@ -50,7 +50,7 @@ class System:
 class Boot:
     """What the firmware was told (None: no such file) and what the kernel was really given.
 
-    `cmdline_path` is where this boot's cmdline.txt lies: `os_prefix` in config.txt moves it.
+    `cmdline_path` is the path of this boot's cmdline.txt: `os_prefix` in config.txt moves it.
     `included` are the files that config.txt includes, by the names that it gives.
     """
 
@@ -63,7 +63,7 @@ class Boot:
 
 @dataclass(frozen=True)
 class DeviceTree:
-    """The board's own word on what it is; absent properties are None.
+    """What the board says it is; absent properties are None.
 
     `psu_ma` is the current that the power supply offered to the firmware (Pi 5).
     """
@@ -77,7 +77,7 @@ class DeviceTree:
 
 @dataclass(frozen=True)
 class Unit:
-    """A systemd unit's state in systemd's own words; `properties` are all that were asked for."""
+    """A systemd unit's state in systemd's own terms; `properties` are all that were asked for."""
 
     load: str
     active: str
@@ -92,7 +92,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class FileState:
-    """What stands at a path. `sha256` is None above the hash limit, `text` for secrets too."""
+    """What is at a path. `sha256` is None above the hash limit, `text` for secrets too."""
 
     kind: str
     mode: int

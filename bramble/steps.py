@@ -20,7 +20,7 @@ from bramble.snapshot import FileState, Snapshot, Unknown
 class Upload:
     """A file of this computer that a step needs on the node, in the uploading user's own hands.
 
-    The program that takes it over checks its sha256, because others may write where it lies.
+    The program that takes it over checks its sha256, because others may write there.
     """
 
     local: Path
@@ -29,7 +29,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class Stored:
-    """What serves as well as a step's program: an archive of this computer's store, installed.
+    """An alternative to a step's program: an archive of this computer's store, to be installed.
 
     Nodes pull it, from `mirror` first where there is one; `remote` is where it is sent to those that
     cannot. Where the store has none, one host of all that need it runs its step's own program, and
@@ -73,7 +73,7 @@ class Step:
     A step with `confirm` is on trial: the node takes it back by itself unless its program is run with
     that query over a new connection, which proves that the node still lets us in.
     A step with a `reboot_deadline_s` may have the node reboot: it lasts until the node answers again.
-    After one that says `look_again` the steps of later roles go by a new look at the node.
+    After one that says `look_again` the steps of later roles are decided by a new look at the node.
     `writes` are the files that a step with something to do writes or removes.
     `note` says why a step that might be expected has nothing to do. A refusal that is `at_once` holds
     for the whole node: no step of any role is carried out.

@@ -83,10 +83,11 @@ def build(hosts: tuple[str, ...], soc: str | None, as_json: bool) -> None:
 def list_releases(as_json: bool) -> None:
     """List the releases in the store, with the origin of each."""
     from bramble.llama import store
+    from bramble.llama.outputs import EngineOutputs
 
     with _errors_reported():
         found = store.entries()
-    tell_pins("engine", as_json)
+    tell_pins(EngineOutputs, as_json)
     _print(found, as_json)
 
 

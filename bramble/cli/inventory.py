@@ -16,6 +16,7 @@ from bramble.cli.terminal import width
 if TYPE_CHECKING:
     from bramble.inventory import Host, Inventory
     from bramble.inventory.choice import Sections
+    from bramble.plan import Outputs
 
 # Importing pydantic is slow: what needs it is imported where it is used, so that --help is quick.
 
@@ -56,10 +57,11 @@ def tell_folder() -> None:
         click.echo(f"Inventory {place}", err=True)
 
 
-def tell_pins(section: str, as_json: bool) -> None:
-    """Print which hosts are pinned to something else than a section says (on stderr beside JSON)."""
+def tell_pins(kind: type[Outputs], as_json: bool) -> None:
+    """Print the pins of the role that gives this kind, for all hosts (on stderr beside JSON)."""
     from bramble.fleet import load
     from bramble.inventory import InventoryError, folder
+    from bramble.registry import giving
 
     if not (folder() / "fleet.yml").is_file():
         return
@@ -68,6 +70,7 @@ def tell_pins(section: str, as_json: bool) -> None:
     except InventoryError:
         click.echo("Which hosts are pinned is unknown: `bramble config HOST` says why", err=True)
         return
+    section = giving(kind).name
     for name, host in hosts.items():
         if section in host.settings:
             for pinned in host.settings[section].pins(name, host.prepared):

@@ -47,11 +47,13 @@ def _files() -> tuple[Path, dict[str, Place], dict[str, Locked]]:
 @AS_JSON
 def list_models(host: str | None, as_json: bool) -> None:
     """List the models of models.yml and their locks, or the files on HOST."""
+    from bramble.models.outputs import ModelOutputs
+
     if host is not None:
         model_files.show((host,), as_json, verify=False)
     _, known, locked = _files()
     rows = [_row(name, known.get(name), locked.get(name)) for name in sorted({*known, *locked})]
-    tell_pins("model", as_json)
+    tell_pins(ModelOutputs, as_json)
     if as_json:
         click.echo(json.dumps({"models": rows}, indent=2))
         return

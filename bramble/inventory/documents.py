@@ -77,7 +77,7 @@ def _document(file: Path, root: yaml.Node | None) -> Document:
 
 
 def write(file: Path, text: str) -> None:
-    """Replace a file by one rename: whoever reads it has the old text or the new one, and all of it."""
+    """Replace a file by one rename: readers see either all of the old text or all of the new one."""
     durable.replace(file, text)
 
 
@@ -86,9 +86,9 @@ class _TooMuch(Exception):
 
 
 class _Loader(yaml.SafeLoader):
-    """Takes plain words as YAML 1.2 and editors do: `off` and `22:30` and `0644` are text."""
+    """Reads plain scalars as YAML 1.2 and editors do: `off` and `22:30` and `0644` are text."""
 
-    yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 - PyYAML's own way to set it
+    yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 - PyYAML's own interface
 
 
 for _kind, _words, _first in (
@@ -112,7 +112,7 @@ def _syntax(file: Path, error: yaml.YAMLError) -> Problem:
 
 
 class _Tree:
-    """Turns nodes into plain data, and notes lines and problems on the way."""
+    """Turns nodes into plain data, and collects lines and problems meanwhile."""
 
     def __init__(
         self, file: Path, numbers: Iterator[int], inside: tuple[yaml.Node, ...] = ()
@@ -184,7 +184,7 @@ class _Tree:
         return values
 
     def _merged_in(self, node: yaml.Node, keys: Keys, values: dict[str, Any]) -> None:
-        """Add what `<<` brings, under what the mapping says itself."""
+        """Merge the mappings of `<<`, which the mapping's own keys override."""
         parts = node.value if isinstance(node, yaml.SequenceNode) else [node]
         for part in parts:
             if not isinstance(part, yaml.MappingNode):

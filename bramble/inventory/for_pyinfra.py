@@ -31,8 +31,8 @@ _prepared: dict[str, list[NameData]] = {}
 def groups_or_exit(entry: str) -> dict[str, list[str]]:
     """Load the fleet for an inventory.py; problems end pyinfra with code 2 before it connects.
 
-    The fleet beside `entry` is meant, from wherever pyinfra was started, unless BRAMBLE_INVENTORY names
-    another; all of this run goes by it.
+    That is the fleet beside `entry`, wherever pyinfra was started, unless BRAMBLE_INVENTORY names
+    another; the whole run uses it.
     """
     if not os.environ.get(VARIABLE):
         os.environ[VARIABLE] = str(Path(entry).absolute().parent / INVENTORY)
@@ -87,7 +87,7 @@ def _connection(ssh: SshSettings) -> dict[str, Any]:
         "ssh_port": there.port,
         "ssh_user": there.user,
         "ssh_known_hosts_file": str(known_hosts.for_pyinfra(ssh.known_hosts)),
-        # pyinfra's own default, accept-new, would trust whoever answers first.
+        # pyinfra's own default, accept-new, would trust any host that answers first.
         "ssh_strict_host_key_checking": "yes",
         # pyinfra's CONNECT_TIMEOUT is one for the whole fleet.
         "ssh_paramiko_connect_kwargs": {"timeout": ssh.connect_timeout_s},

@@ -1,4 +1,4 @@
-"""What a run says first: which inventory it goes by, for which hosts, and what is pinned there."""
+"""The first lines of a run: which inventory it uses, for which hosts, and what is pinned there."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def _forget(sources: dict[Keys, Source], keys: Keys) -> None:
 
 
 def _inside(value: object, keys: Keys) -> Iterator[Keys]:
-    """Name what lies inside of a list, however deep."""
+    """Name the values inside a list, however deep."""
     pairs: Iterable[tuple[str | int, object]] = ()
     if isinstance(value, list):
         pairs = enumerate(value)

@@ -120,7 +120,7 @@ def faults_beside(
 def _problems_inside(
     owner: str, document: Document, sections: Sections, folder: Path
 ) -> Iterator[tuple[str, Problem]]:
-    """Find what is wrong with the values of one layer, whatever the other layers say."""
+    """Find what is wrong with the values of one layer, independently of the others."""
     prefix = f"{owner}: " if owner else ""
     for section, values in document.values.items():
         if section not in sections:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 Keys = tuple[str | int, ...]
-"""The way to a value: keys of mappings and places in lists."""
+"""The path to a value: keys of mappings and indexes of lists."""
 
 # `ctx_tokens` is a number of tokens; a key is a secret where it ends a name (`api_key`).
 _SECRET = re.compile(r"(?i)passw|passphrase|secret|credential|private|(^|[_-])(token|(api)?keys?)$")
@@ -22,7 +22,7 @@ _MOST_MEANT = 3
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing to mend: where it stands, what was found, what is allowed."""
+    """One thing to correct: where it is, what was found, what is allowed."""
 
     file: str
     line: int | None
@@ -49,13 +49,13 @@ def shown(file: Path) -> str:
 
 
 def dotted(keys: Keys) -> str:
-    """Write the way to a value as `storage.mounts[0].path`."""
+    """Write the path to a value as `storage.mounts[0].path`."""
     text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
     return text.removeprefix(".")
 
 
 def is_secret(keys: Keys) -> bool:
-    """Tell whether any key on the way to a value names something that must not be printed."""
+    """Tell whether any key on the path to a value names something that must not be printed."""
     return any(isinstance(key, str) and _SECRET.search(key) for key in keys)
 
 
@@ -74,7 +74,7 @@ def found(keys: Keys, value: object) -> str:
 
 
 def unknown(word: str, known: Iterable[str], elsewhere: Iterable[str] = ()) -> str:
-    """Say what a word that nobody knows may have meant, or else what is known.
+    """Say what an unknown name may have meant, or else which names are known.
 
     `elsewhere` are dotted names of other places, which count by their last part and, where they are as
     near, after those that are known here.

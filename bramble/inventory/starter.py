@@ -1,4 +1,4 @@
-"""A first project and inventory for real Pis, where every setting stands as a comment with its help."""
+"""A first project and inventory for real Pis, where every setting is a comment with its help."""
 
 from __future__ import annotations
 

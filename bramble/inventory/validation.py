@@ -1,4 +1,4 @@
-"""Makes a typed section of plain values, or says in words what is wrong with each of them."""
+"""Validates plain values into a typed section, with an error message for each that is wrong."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _schema(model: type[Section]) -> Schema:
 def _faults(
     name: str, schema: Schema, values: Mapping[str, Any], error: ValidationError
 ) -> tuple[Fault, ...]:
-    """Put pydantic's errors into words, one for each place: a union has an error per branch."""
+    """Return one fault for each place of pydantic's errors: a union has an error per branch."""
     by_place: dict[Keys, list[ErrorDetails]] = {}
     for detail in error.errors(include_url=False):
         by_place.setdefault(_place(values, detail), []).append(detail)
@@ -121,12 +121,12 @@ def _needed(root: Schema, schema: Schema) -> str:
 
 
 def _sentence(detail: ErrorDetails) -> str:
-    """Give the validator's own words, without pydantic's "Value error, "."""
+    """Return the validator's own message, without pydantic's "Value error, "."""
     return str(detail.get("ctx", {}).get("error", detail["msg"]))
 
 
 def _hint(root: Schema, schema: Schema, keys: Keys, value: object) -> str:
-    """Say how to mend the two commonest slips: a misspelt choice and text without quotes."""
+    """Say how to correct the two commonest mistakes: a misspelt choice and text without quotes."""
     words = [choice for choice in choices(root, schema) if isinstance(choice, str)]
     if isinstance(value, str) and words and not is_secret(keys):
         near = difflib.get_close_matches(value.lower(), words, n=1)

@@ -1,4 +1,4 @@
-"""What a setting allows, in words, from the JSON Schema of its section."""
+"""Describes what a setting allows, from the JSON Schema of its section."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def _branches(root: Schema, schema: Schema) -> list[Schema]:
 
 
 def _followed(root: Schema, schema: Schema) -> Schema:
-    """Follow a reference into the section's definitions, keeping what stands beside it."""
+    """Follow a reference into the section's definitions, keeping the keys beside it."""
     if "$ref" not in schema:
         return schema
     target = root["$defs"][schema["$ref"].rsplit("/", 1)[1]]

@@ -96,7 +96,7 @@ def _measure(host: Host, node: PlannedNode, release: str, step: Step) -> bool:
         )
         file = result.keep(folder(), found)
         this_run().report.write("bench", host=host.name, file=str(file))
-        # Only now: a result that is kept nowhere else must not go.
+        # Only now: a result that is stored nowhere else must not be removed.
         connection.run(host, "remove_files", {"paths": [step.query["result"]]}, 60)
         problem = found.problem
     if problem:

@@ -23,7 +23,7 @@ EXPECTED = (OSError, EOFError, SSHException, ConnectError)
 
 @dataclass(frozen=True)
 class Problem:
-    """Why something could not be done for a host; `details` are for who mends bramble."""
+    """Why something could not be done for a host; `details` are for those who debug bramble."""
 
     why: str
     details: str | None = field(default=None, repr=False)

@@ -42,7 +42,7 @@ def run(
     silence_s: int | None = None,
     as_root: bool = True,
 ) -> tuple[bool, str]:
-    """Run a program of `bramble/remote/`: whether it went well, and what it printed.
+    """Run a program of `bramble/remote/`; return whether it succeeded, and its output.
 
     With `live` its lines are shown as they arrive; with `silence_s` it may not be silent for longer.
     A connection that fails is a failed program.
@@ -88,7 +88,7 @@ def _remedy(host: Host, said: str) -> str | None:
 
 
 def follow(host: Host, step: Step) -> tuple[bool, str]:
-    """Run a detached step, or follow the one under way; return whether it went well, and its lines."""
+    """Run a detached step, or follow the one under way; return whether it succeeded, and its lines."""
     ok, output, _ = followed(host, step, {})
     return ok, output
 
@@ -98,7 +98,7 @@ def followed(
 ) -> tuple[bool, str, Mapping[str, Any]]:
     """Run a detached step as a unit that outlives this connection, or follow the one under way.
 
-    Return whether it went well, its lines for people, and the outcome that it told. `more` is added to
+    Return whether it succeeded, its lines for people, and its outcome's fields. `more` is added to
     the query and does not make it other work.
     """
     inner = remote.program(step.program, {**step.query, **more})

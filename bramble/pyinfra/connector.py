@@ -209,7 +209,7 @@ class NodeConnector(SSHConnector):
             still_s = time.monotonic() - self._moved_at_s
             if still_s >= SILENT_S:
                 moving.kill(block=False)
-                # pyinfra would put its own words, without any, in the place of a TimeoutError's.
+                # pyinfra would replace a TimeoutError's message with an empty one.
                 raise OSError(f"none of it moved for {SILENT_S} s")
             moving.join(SILENT_S - still_s)
         if isinstance(moving.value, Problem):

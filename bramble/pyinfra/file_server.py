@@ -1,4 +1,4 @@
-"""Serve a few files over HTTP, for as long as standard input is open: a program of its own.
+"""Serve a few files over HTTP, for as long as standard input is open: a separate program.
 
 It is no thread of a deploy, whose greenlets would starve it; and as it ends with its input, it
 outlives no deploy, however that one ends. Each line of input is an offer, `{"name", "path", "peers"}`:
@@ -14,7 +14,7 @@ from bramble import computer
 from bramble.remote import guarded
 
 PATIENCE_S = 30
-# Several nodes may come by one address, where something translates theirs.
+# Several nodes may share one address behind NAT.
 MOST_CONNECTIONS, MOST_EACH = 256, 64
 
 

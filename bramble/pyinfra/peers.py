@@ -1,7 +1,7 @@
 """A model on all hosts of a run that need it: read from its origin once, then passed from node to node.
 
-The nodes do the work: each that has the file, or is receiving it, passes it on by a program of its own
-(`bramble/remote/pass_on.py`), which a run ends, and which ends by itself after a run that was killed.
+The nodes do the work: each that has the file, or is receiving it, serves it by a separate program
+(`bramble/remote/pass_on.py`), which the run stops, and which stops by itself after a run was killed.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def have(host: Host, step: Step, shared: Shared, report: Report) -> str | None:
         problem = _taken(host, step, shared, swarm, report)
     finally:
         swarm.settle(host.name, "out" if problem else "has")
-        # Whoever takes from one that failed looks for another one.
+        # Hosts that take the file from one that failed choose another source.
         over = list(swarm.members) if not swarm.needs_more() else [host.name] * bool(problem)
         _end(over, swarm, shared)
     return problem

@@ -50,7 +50,7 @@ def once(
 
 
 def _wait(host: Host, connector: SSHConnector, before: str, deadline_s: int) -> str | None:
-    """Connect until another boot answers; the problem in words when the deadline has passed."""
+    """Reconnect until another boot answers; return an error message once the deadline has passed."""
     began = told = time.monotonic()
     while True:
         said = _another_boot(host, connector, before)
@@ -82,7 +82,7 @@ def _settle(host: Host) -> str | None:
 
 
 def _another_boot(host: Host, connector: SSHConnector, before: str) -> str | None:
-    """Connect once: None when the node is up in another boot, else what stands in the way."""
+    """Connect once; return None when the node is up in another boot, else an error message."""
     try:
         # Not host.connect: a failure there is told to everybody as a host that failed.
         connector.connect()

@@ -109,7 +109,7 @@ def _from_another(host: Host, stored: Stored) -> StoredRelease | None:
     """Return the release of another host of this run; None where no host has it."""
     fleet = _fleets.get(stored.key, _Fleet())
     for other in [host for host in fleet.have if host not in host.state.failed_hosts]:
-        host.log(f"{other.name} has release {stored.key}: bringing it into the store")
+        host.log(f"{other.name} has release {stored.key}: fetching it into the store")
         entry = _fetched(other, stored)
         if isinstance(entry, StoredRelease):
             return entry
@@ -120,7 +120,7 @@ def _from_another(host: Host, stored: Stored) -> StoredRelease | None:
 def _built(
     host: Host, stored: Stored, turn: Turn, build: Callable[[], str | None], report: Report
 ) -> str | None:
-    """Build on this host, and bring what it built into the store; its problem in words."""
+    """Build on this host, and fetch the release into the store; return an error message or None."""
     host.log(f"building release {stored.key} for all that need it")
     report.write("build", host=host.name, release=stored.key, state="begun", problem=None)
     problem = build()
@@ -130,7 +130,7 @@ def _built(
         _fleets.setdefault(stored.key, _Fleet()).have.append(host)
         entry = _fetched(host, stored)
         if not isinstance(entry, StoredRelease):
-            host.log(click.style(f"it cannot be brought into the store: {entry}", "yellow"))
+            host.log(click.style(f"it cannot be fetched into the store: {entry}", "yellow"))
     turn.end()
     return problem
 

@@ -192,8 +192,8 @@ def seen_anew(own: Host, node: PlannedNode) -> PlannedNode | Problem:
 def carry_out(node: PlannedNode, role: str, action: Action) -> str | Work:
     """Execute a role's steps in order, each only if there is a reason.
 
-    Whatever ran before a reboot runs no longer, and a file in memory is gone: what comes after a
-    reboot, or after a step that says that later ones depend on it, goes by a look and a plan of then.
+    Processes do not survive a reboot, nor do files in memory: what follows a reboot, or a step that
+    later ones depend on, is decided by a new look and a new plan.
     """
     own = ctx_host.get()
     now = as_it_is(own, node) if state.is_executing else node

@@ -36,7 +36,7 @@ DATA = ("role", "deep", "verify", "again", "rounds", "cool", "variants")
 
 Commands = Generator[FunctionCommand, None, None]
 Work = Callable[[Host], bool | Problem]
-"""What is done on a host: whether it went well, or a problem that nobody was told of yet."""
+"""Work on a host: returns whether it succeeded, or a problem that was not reported yet."""
 
 
 @dataclass
@@ -85,7 +85,7 @@ class Run:
         return self._seen.setdefault(host.name, Seen())
 
     def looked(self, host: Host, snapshot: Snapshot) -> None:
-        """Remember a look after the first one: what comes later goes by it."""
+        """Remember a later look: what follows is decided by it."""
         seen = self.of(host)
         seen.snapshot, seen.touched, seen.looked = snapshot, False, _done_by_others(host, seen)
 
@@ -166,20 +166,20 @@ def this_run() -> Run:
 
 
 def watch() -> None:
-    """End the report when this process ends, whatever came of it.
+    """End the report when this process ends, with whatever result.
 
     inventory.py calls this, because a deploy is never loaded when its only host cannot be reached:
     then the run begins and ends here.
     """
-    # What ends a connection is told in our own words; paramiko would print its traceback too.
+    # Lost connections are reported with our own messages; paramiko would print a traceback too.
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)
-    # pyinfra would wait for what is under way, for hours maybe, and end with 0 as if all were done.
+    # pyinfra would wait for running commands, perhaps for hours, and exit with 0 as if all were done.
     signal.signal(signal.SIGINT, _stopped)
     atexit.register(_end)
 
 
 def _stopped(_number: int, _frame: FrameType | None) -> None:
-    """End at once, where a person or a CI server says so; what nodes have under way is theirs."""
+    """Exit at once on a signal of a person or a CI server; detached steps continue on the nodes."""
     try:
         _end()
         click.echo(
@@ -199,7 +199,7 @@ def _end() -> None:
 def on_host(decide: Callable[..., str | Work]) -> Any:
     """Make an operation of what decides about one host: the Work to do there, or why there is none.
 
-    Whatever goes wrong, while it decides or while it works, fails this host alone.
+    Any exception, while it decides or while it works, fails this host alone.
     """
 
     @operation()
@@ -218,7 +218,7 @@ def on_host(decide: Callable[..., str | Work]) -> Any:
 
 
 def nothing_done() -> OperationMeta:
-    """Return the meta of what needed no operation: it went well, and changed nothing."""
+    """Return the meta of a success that needed no operation and changed nothing."""
     meta = OperationMeta("bramble", is_change=False)
     meta.set_complete(True, [], CommandOutput([]))
     return meta

@@ -30,7 +30,7 @@ class SharingError(Exception):
 
 
 class Server:
-    """A file server under way, and what it offers."""
+    """A running file server, and what it offers."""
 
     def __init__(self, address: str) -> None:
         self.process = subprocess.Popen(

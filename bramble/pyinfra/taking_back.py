@@ -1,4 +1,4 @@
-"""Take back what a role set, after the roles that stand on it, and see that it is taken back."""
+"""Revert a role, after the roles that depend on it, and verify that it is reverted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bramble.pyinfra.session import Work, in_words, on_host, refuse, this_run
 
 @in_words
 def take_back(node: PlannedNode) -> None:
-    """Take back what the role of `--data role=ROLE` set, after the roles that stand on it."""
+    """Revert the role of `--data role=ROLE`, after the roles that depend on it."""
     if node.plan is None:
         return
     role = host.data.get("role")
@@ -30,7 +30,7 @@ def take_back(node: PlannedNode) -> None:
 
 @on_host
 def nothing_left(node: PlannedNode, roles: tuple[str, ...]) -> str | Work:
-    """Look again where something was changed: no change when nothing is left to take back."""
+    """Look again where something was changed: no change when nothing is left to revert."""
     own = ctx_host.get()
     if not state.is_executing or not this_run().is_stale(own):
         return "nothing was changed"

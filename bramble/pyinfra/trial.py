@@ -1,4 +1,4 @@
-"""A change of how the node lets people in, proved by coming in anew before it may stay."""
+"""A change of the SSH configuration, which a new connection must prove before it may stay."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ TRY_EVERY_S = 2
 
 
 def confirm(host: Host, program: str, query: Mapping[str, Any], timeout_s: int) -> str | None:
-    """Connect anew and confirm over that connection; the problem in words when that fails.
+    """Reconnect, and confirm over the new connection; return an error message or None.
 
-    The connection of before is kept until then, and stays the host's where there is no new one.
+    The old connection stays open until then, and remains the host's where there is no new one.
     """
     connector = host.connector
     if not isinstance(connector, SSHConnector):
@@ -41,7 +41,7 @@ def confirm(host: Host, program: str, query: Mapping[str, Any], timeout_s: int) 
 
 
 def _connect(connector: SSHConnector) -> str | None:
-    """Connect within a bounded time; what stood in the way at last, None when it went well."""
+    """Connect within a bounded time; return the last error, or None."""
     deadline_s = time.monotonic() + CONNECT_WITHIN_S
     while True:
         try:

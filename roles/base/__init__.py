@@ -1,1 +1,1 @@
-"""base: the packages that everything else stands on, on a system that may be provisioned."""
+"""base: the packages that everything else depends on, on a system that may be provisioned."""

@@ -152,7 +152,7 @@ def _blind(name: str, found: Unknown) -> Step:
 def command_line(snapshot: Snapshot) -> Mapping[str, str] | Unknown:
     """Return the options that sshd is started with, now or next, in lower case.
 
-    Of several values the first counts, as in its configuration. "-f" is another file of that.
+    Of several values the first counts, as in its configuration. "-f" names another configuration file.
     """
     process, seen = snapshot.process(SERVICE), snapshot.file(DEFAULTS)
     if isinstance(process, Unknown):

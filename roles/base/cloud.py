@@ -1,6 +1,6 @@
 """cloud-init, which runs at each boot: what it makes of the name that a node was given here.
 
-With `manage_etc_hosts` it writes /etc/hosts anew at every boot, for the name that its metadata has, so
+With `manage_etc_hosts` it rewrites /etc/hosts at every boot, for the name that its metadata has, so
 that another one does not resolve any more. The name itself it leaves, once somebody else has set it.
 What it does once for an instance (users, keys, sshd, time zone) it does again where its instance-id is
 another one, as on a card that was copied.

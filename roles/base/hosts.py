@@ -2,7 +2,7 @@
 
 A line gives an address, its canonical name, and aliases (hosts(5)). The canonical one may have a domain:
 `127.0.1.1 node.lan node` is what hostname(1) recommends and what cloud-init writes, so that
-`hostname --fqdn` tells the domain. It is right, and it is kept.
+`hostname --fqdn` tells the domain. Such a line is correct, and is left as it is.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What base wants: a right clock, all roles' packages in one apt run, the node's name, and a way in."""
+"""What base wants: a correct clock, all roles' packages in one apt run, the hostname, and SSH."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _options(ssh: Sshd) -> tuple[tuple[str, str], ...]:
     if ssh.password_authentication is not None:
         made.append(("PasswordAuthentication", "yes" if ssh.password_authentication else "no"))
     if ssh.password_authentication is False:
-        # PAM asks for the password by this way too.
+        # PAM asks for the password through this too.
         made.append(("KbdInteractiveAuthentication", "no"))
     if ssh.root_login is not None:
         made.append(("PermitRootLogin", "without-password" if ssh.root_login else "no"))

@@ -31,7 +31,7 @@ KEY = (
 
 
 def _host_name_where_asked(value: object, info: ValidationInfo) -> object:
-    """Put the host's name in the inventory, which the loader tells, in the place of the word."""
+    """Replace `inventory` with the host's name there, which the loader passes."""
     return (info.context or {}).get("host", value) if value == INVENTORY else value
 
 

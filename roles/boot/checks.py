@@ -83,7 +83,7 @@ def pressure_is_told(plan: BootPlan, node: Node) -> Finding:
 
 
 def _not_told(want: str, look: Snapshot, plan: BootPlan, wanted: bool) -> Finding | None:
-    """The finding where the node's kernel cannot prove this: none is planned, or it is another's."""
+    """Return the finding where the kernel cannot prove this: none is planned, or it is the host's."""
     if isinstance(look.boot, Unknown):
         return unknown(want, look.boot)
     stop = _inapplicable(want, plan, look.boot, wanted)
@@ -98,7 +98,7 @@ def _not_told(want: str, look: Snapshot, plan: BootPlan, wanted: bool) -> Findin
 
 
 def _inapplicable(want: str, plan: BootPlan, boot: Boot, planned: bool = True) -> Finding | None:
-    """The finding where there is nothing to prove: on another machine, or as nothing is planned."""
+    """Return the finding where there is nothing to prove: another machine, or nothing planned."""
     if plan.strange:
         return _strange(want, plan.strange)
     why = no_boot_folder(plan, boot) or (None if planned else "nothing is planned")
@@ -131,7 +131,7 @@ def config_txt_has_the_planned_values(plan: BootPlan, node: Node) -> Finding:
 
 
 def _holding(name: str, value: str | None) -> str:
-    """What holds of a name, for people; an overlay without parameters has an empty value."""
+    """Describe a name's values; an overlay without parameters has an empty one."""
     if value is None:
         return f"{name}: nothing that holds on every board"
     return f"{name}={value}" if value else name

@@ -1,7 +1,7 @@
 """A kernel command line: edited as cmdline.txt needs it, and read as the kernel does.
 
 cmdline.txt is one line. What follows it is ignored by the firmware, and the kernel takes the last of
-several values, so both matter: where a token stands, and that there is no second line.
+several values, so both matter: the position of a token, and that there is no second line.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def edited(text: str, desired: Desired) -> str:
     """Edit a cmdline.txt: one line with the desired tokens, the order and all others unchanged.
 
     Of several lines the first that is not blank counts. A text without any is left as it is: there
-    is nothing to boot from in it, and tokens alone would not mend that.
+    is nothing to boot from in it, and tokens alone would not correct that.
     """
     first = next((line for line in text.split("\n") if line.strip()), "")
     before = tokens(first)

@@ -43,7 +43,7 @@ class Eeprom:
 def read(seen: Output | None, *, staged: bool = False, recovery: bool = False) -> Eeprom:
     """Return the state by rpi-eeprom-update's output (None: no such program) and the boot folder.
 
-    `staged` says that pieeprom.upd lies there, `recovery` that recovery.bin does: the bootloader
+    `staged` says that pieeprom.upd is there, `recovery` that recovery.bin does: the bootloader
     renames that one once it has written the update, so with it an update is still to come.
     """
     if seen is None:

@@ -83,8 +83,8 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> BootPlan:
             flags=MEMORY_FLAG if settings.memory_cgroup else {},
             values={"psi": "1"} if settings.psi else {},
         ),
-        # The person's own words on a value have precedence over what another role makes of its own.
-        config=_wished(inputs) | settings.config,
+        # What the person sets has precedence over what another role derives.
+        config=_wanted_config(inputs) | settings.config,
         has_eeprom=board.kind in WITH_EEPROM,
         eeprom_update=settings.eeprom.update and board.kind in WITH_EEPROM,
         eeprom_channel=settings.eeprom.channel,
@@ -93,7 +93,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> BootPlan:
     )
 
 
-def _wished(inputs: Inputs) -> dict[str, str]:
+def _wanted_config(inputs: Inputs) -> dict[str, str]:
     """Return the lines of config.txt that earlier roles want."""
     return {name: value for part in inputs.every(AtBoot) for name, value in part.config.items()}
 
@@ -116,7 +116,7 @@ def steps(plan: BootPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...
 def revert(plan: BootPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
     """Take out our tokens and our block, and reboot where the running kernel has them still.
 
-    A token is taken out whoever wrote it first. The bootloader stays: there is no way back for it.
+    A token is removed whoever wrote it first. The bootloader stays: its update cannot be reverted.
     """
     edits = (_unset_kernel(plan, snapshot), _unset_firmware(plan, snapshot))
     return (*edits, _reboot_without(plan, snapshot, edits))

@@ -13,7 +13,7 @@ CCACHE = "/var/cache/bramble/ccache"
 def place(mount: str | None, home: str, look: Snapshot) -> dict[str, Any]:
     """Return the build's folders, and with an SSD those on the card that are to be removed.
 
-    A folder that a file system of its own is mounted at is where a person wants it.
+    A folder that is a mount point of its own was placed by a person, and stays.
     """
     card = {"work": f"{home}/work", "ccache": CCACHE}
     if ssd.unusable(mount, look) or isinstance(look.mounts, Unknown):

@@ -240,7 +240,7 @@ def revert(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, 
 
 
 def again(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """Forget that this node rejected the planned release, so that the steps after it try it anew."""
+    """Forget that this node rejected the planned release, so that later steps retry it."""
     mark = HOME.rejection(plan.release)
     marks = [path for path in _rejections(snapshot) if path == mark]
     step = remove_files("Forget that the release was rejected", marks, snapshot)
@@ -256,7 +256,7 @@ def back(settings: Settings, inputs: Inputs, snapshot: Snapshot) -> Prepared | s
     if "build_info" not in told:
         return (
             f"release {release}, which ran here before, is not there any more; nothing was changed. "
-            "`bramble upgrade --to COMMIT` brings an older commit"
+            "`bramble upgrade --to COMMIT` installs an older commit"
         )
     pin = ReleasePin(release=release, build_info=str(told["build_info"]))
     return inputs.prepared.with_pin(inputs.host, pin)

@@ -17,7 +17,7 @@ from bramble.settings import LocalPath, Pinned, Section, option
 # llama.cpp 0.5.0-dev of 2026-10-01, the commit whose flags the role `serving` is written for.
 COMMIT = "0c1e57098bba43ac29e6e3b677cdceebdd22334f"
 
-# The names that articles use, with today's: the first two are dropped without a word by CMake.
+# The names that articles use, with today's: CMake silently ignores the first two.
 RENAMED = {
     "GGML_ARM_KLEIDIAI": "GGML_CPU_KLEIDIAI",
     "GGML_OPENBLAS": "GGML_BLAS with GGML_BLAS_VENDOR=OpenBLAS",
@@ -48,7 +48,7 @@ class Git(Section):
 
 
 class Archive(Section):
-    """An archive on this computer, for nodes without a way out."""
+    """An archive on this computer, for nodes without internet access."""
 
     sent: ClassVar[tuple[str, ...]] = ("path",)
 
@@ -112,7 +112,7 @@ class KleidiAI(Section):
         pattern=r"^[0-9a-f]{32}$",
     )
     archive: KleidiAIArchive | None = option(
-        None, help="A local archive instead, for fleets without a way out."
+        None, help="A local archive instead, for fleets without internet access."
     )
 
 

@@ -212,7 +212,7 @@ def _words(values: object) -> str:
 
 
 def _elsewhere(want: str, look: Snapshot) -> Finding | None:
-    """The finding where swap and the kernel are not the node's own, or where nobody can tell."""
+    """Return the finding where swap and the kernel are not the node's own, or that is not known."""
     kind = container.container(look)
     if isinstance(kind, Unknown):
         return unknown(want, kind)
@@ -220,7 +220,7 @@ def _elsewhere(want: str, look: Snapshot) -> Finding | None:
 
 
 def _no_file(want: str, wanted: SwapFile | None, look: Snapshot) -> Finding | None:
-    """The finding where no swap file is wanted, or where the node has no place for one."""
+    """Return the finding where no swap file is wanted, or where the node has no place for one."""
     stop = _elsewhere(want, look)
     if stop or wanted is None:
         return stop or skip(want, "memory.swap_file.on_ssd is never")

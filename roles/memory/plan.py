@@ -232,7 +232,7 @@ def _use_file(plan: MemoryPlan, snapshot: Snapshot, written: Step) -> Step:
 def no_place(wanted: SwapFile, snapshot: Snapshot) -> str | None:
     """Return why the node has no SSD for the file; None when it has one, or did not say.
 
-    Whoever may write its folder could put another file in the place of what the kernel swaps to.
+    Anyone who may write its folder could replace the file that the kernel swaps to.
     """
     if wanted.mount is None:
         return "storage.ssd.device is off"
@@ -267,7 +267,7 @@ def whole(wanted: SwapFile, size_kib: int) -> bool:
 
 
 def revert(plan: MemoryPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """End the swap that is ours, remove what made it, and bring back what was retired for it."""
+    """Stop the swap that is ours, remove what made it, and restore what was retired for it."""
     units = [name for name in seen.OWNERS if isinstance(snapshot.file(note(name)), FileState)]
     ours = remove_files(
         "Remove memory's files",
@@ -325,7 +325,7 @@ def _remove_generator(snapshot: Snapshot) -> Step:
     packages = {} if isinstance(snapshot.packages, Unknown) else snapshot.packages
     if not packages.get(PACKAGE) or not isinstance(snapshot.file(ZRAM_CONF), FileState):
         return Step(name, None)
-    # Not detached: as a unit of its own it was followed by zram in use again, on an emulated machine.
+    # Not detached: run as a unit, it was followed by zram in use again, on an emulated machine.
     return Step(name, PACKAGE, "apt_remove", {"packages": [PACKAGE]}, timeout_s=3600)
 
 

@@ -38,7 +38,7 @@ class SwapFile:
 
     @property
     def is_on_ssd(self) -> bool:
-        """Whether the path lies below the mount point of the SSD."""
+        """Whether the path is below the mount point of the SSD."""
         return self.mount is not None and self.path.startswith(f"{self.mount}/")
 
 

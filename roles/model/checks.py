@@ -30,7 +30,7 @@ def model_is_the_pinned_one(plan: ModelPlan, node: Node) -> Finding:
 
 
 def _as_read_back(plan: ModelPlan, host: str, want: str, on_disk: str) -> Finding:
-    """The disk's own word: the size and time of the stamp stay as they are when a bit flips."""
+    """Compare what the disk has: a flipped bit leaves the stamp's size and time as they are."""
     ok = on_disk == plan.sha256
     got = "the disk has it" if ok else f"on the disk: {on_disk}"
     return expect(

@@ -31,7 +31,7 @@ RADIO = "/sys/class/net/{}/wireless"
 
 @dataclass(frozen=True, kw_only=True)
 class ModelPlan(RolePlan):
-    """The model file: where it comes from, where it lies, what it must be."""
+    """The model file: its sources, its path, and its sha256."""
 
     outputs: ModelOutputs
     size_bytes: int | None
@@ -245,15 +245,15 @@ def _is_wireless(snapshot: Snapshot) -> bool:
 
 def revert(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
     """Move the folder back to the card; the files are data and stay."""
-    return (disk.back(_wish(plan), snapshot),)
+    return (disk.back(_desired(plan), snapshot),)
 
 
 def placed(plan: ModelPlan, snapshot: Snapshot) -> Step:
     """Place the folder on the disk chosen for the models."""
-    return disk.place(_wish(plan), snapshot)
+    return disk.place(_desired(plan), snapshot)
 
 
-def _wish(plan: ModelPlan) -> disk.Desired:
+def _desired(plan: ModelPlan) -> disk.Desired:
     """Return what decides on the models' disk."""
     return disk.Desired(plan.folder, plan.stays, plan.outputs.ssd, plan.path, plan.size_bytes)
 

@@ -22,7 +22,7 @@ from bramble.prepared import Prepared
 from bramble.settings import LocalPath, Pinned, Section, option
 from bramble.snapshot import FileState, Snapshot
 
-_HUB_URL = re.compile(r"https?://[^/]+/[^/]+/[^/]+/(?P<way>resolve|blob|raw)/(?P<revision>[^/]+)/")
+_HUB_URL = re.compile(r"https?://[^/]+/[^/]+/[^/]+/(?P<kind>resolve|blob|raw)/(?P<revision>[^/]+)/")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _LIMIT_MIB = 64
 FOLDER = "/var/lib/bramble/models"
@@ -30,7 +30,7 @@ FOLDER = "/var/lib/bramble/models"
 
 @dataclass(frozen=True)
 class ChosenModel:
-    """The one file that the settings mean, whichever way they name it.
+    """The one file that the settings select.
 
     `fit` is what is known of it before it is fetched; `others` the same of what else is locked, and
     `unlocked` the model's other quants of which nothing is known yet. With `noted` it was read from the
@@ -117,7 +117,7 @@ class Settings(Section):
         return f"{self.place}/{model.name}-{model.sha256[:12]}.gguf"
 
     def own(self, prepared: Prepared) -> ChosenModel:
-        """Return the file that the inventory names, also where the host went back to another one.
+        """Return the file that the inventory names, also where engine.lock holds the host to another.
 
         Raise LookupError with what to do where `use` names none that is locked.
         """
@@ -176,7 +176,7 @@ class Settings(Section):
         return (Pinned("use" if self.use else "name", chosen.name, said),)
 
     def ahead(self, host: str, prepared: Prepared, snapshot: Snapshot) -> Dims | str | None:
-        """Return what the node noted of a model that nobody else knows, or the model's address.
+        """Return the dimensions that the node noted of an unknown model, or the model's address.
 
         Return None where it is known, or where the file is on the node already: then nothing is
         fetched that could be too large.
@@ -202,9 +202,9 @@ class Settings(Section):
                 "of yours that asks for none, or name it in models.yml and run `bramble model pull`"
             )
         hub = _HUB_URL.match(url or "")
-        if hub and hub["way"] != "resolve":
+        if hub and hub["kind"] != "resolve":
             raise ValueError(
-                f"/{hub['way']}/ is not where the hub has the file itself; "
+                f"/{hub['kind']}/ is not where the hub has the file itself; "
                 "write /resolve/ and a commit there"
             )
         if hub and not _COMMIT.fullmatch(hub["revision"]):
@@ -217,7 +217,7 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _one_file(self) -> Settings:
-        """Require one way to name the file, and all of it."""
+        """Require either `use`, or name, sha256 and one of url and path."""
         named = self.name or self.url or self.path or self.sha256
         if self.use is not None:
             if named:

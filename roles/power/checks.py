@@ -33,7 +33,7 @@ COOLING = "Cool it: a heat sink and a fan, or air around it. See power.temperatu
 
 
 def _untold(want: str, node: Node) -> Finding:
-    """The finding where nothing tells: a Raspberry Pi has what should, another machine has not."""
+    """Return the finding where nothing is reported: unknown on a Raspberry Pi, skipped elsewhere."""
     board = node.plan.board
     if board.kind == OTHER:
         return skip(want, f"{NOTHING_TELLS}: no Raspberry Pi 4 or 5 ({board.model})")
@@ -41,7 +41,7 @@ def _untold(want: str, node: Node) -> Finding:
 
 
 def _unclear(want: str, found: Unknown) -> Finding:
-    """The finding where what should tell says something that cannot be read."""
+    """Return the finding where the board's report cannot be read."""
     remedy = "Run `sudo vcgencmd get_throttled` on the node, and look at what it says."
     return Finding("unknown", want, found.why, remedy)
 
@@ -189,10 +189,10 @@ def nothing_is_overclocked(plan: PowerPlan, node: Node) -> Finding:
         )
     found = overclock.asked(boot.config_txt, boot.included, tree, stock)
     if found.raised:
-        return expect(want, _said(found.raised), False, _way_back(found, plan))
+        return expect(want, _said(found.raised), False, _remedy(found, plan))
     if found.perhaps:
         got = f"whether these raise anything on this board cannot be told: {_said(found.perhaps)}"
-        return Finding("unknown", want, got, _way_back(found, plan))
+        return Finding("unknown", want, got, _remedy(found, plan))
     got = f"nothing above it; below it: {_said(found.lowered)}" if found.lowered else want
     return expect(want, got, True, "")
 
@@ -201,8 +201,8 @@ def _said(words: tuple[Word, ...]) -> str:
     return "; ".join(word.said for word in words)
 
 
-def _way_back(found: overclock.Asked, plan: PowerPlan) -> str:
-    """What to do about raised clocks and voltages, by whose line each is."""
+def _remedy(found: overclock.Asked, plan: PowerPlan) -> str:
+    """Return the remedy for raised clocks and voltages, by who set them."""
     words = (*found.raised, *found.perhaps)
     mine = [word.name for word in words if word.ours and word.name not in plan.config]
     made = ["A wrong answer or a reset may come of it."]

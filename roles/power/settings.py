@@ -70,7 +70,7 @@ class Overclock(Section):
         if wanted and not self.i_accept_the_risk:
             raise ValueError(
                 "overclock needs i_accept_the_risk: true beside its values; a board that is not "
-                "stable computes wrongly without a word. Leave it out, or accept that"
+                "stable silently computes wrong results. Leave it out, or accept that"
             )
         return self
 

@@ -238,7 +238,7 @@ def process_is_unprivileged(plan: ServingPlan, node: Node) -> Finding:
 
 
 def _props(body: str, *keys: str) -> Any:
-    """What /props says below these keys."""
+    """Return the value below these keys of /props."""
     try:
         found = json.loads(body)
         for key in keys:
@@ -315,7 +315,7 @@ def memory_is_enough(plan: ServingPlan, node: Node) -> Finding:
 
 
 def _needs(plan: ServingPlan, file: FileState) -> tuple[int, int]:
-    """Weights, and what the server takes besides: as planned, or as much as larger models take."""
+    """Return the weights, and what the server needs besides: as planned, or as larger models need."""
     if plan.fit is None:
         return file.size_bytes >> 20, COMPUTE_MIB + plan.ctx_tokens * CONTEXT_KIB // 1024
     answer = plan.fit.answer

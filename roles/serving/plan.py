@@ -23,7 +23,7 @@ from bramble.system.fstab import unit_of
 from bramble.system.process import Process
 from bramble.system.ssd import clear_card, left_on_card
 
-# Where drop-ins of this very unit lie; those that are of other units too are nobody's to move.
+# The folder of this unit's own drop-ins; those that apply to other units too are not moved.
 OWN_DROP_INS = tuple(
     f"{folder}/{UNIT}.d/"
     for folder in (
@@ -106,7 +106,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ServingPlan:
             "argv": identity(argv),
             "board": board.kind,
         },
-        # What failed is tried anew by itself when anything that it was judged by is another.
+        # What failed is retried automatically once anything that it was judged by has changed.
         attempt=identity([plan_id, settings.question, settings.expect, settings.gate.speed_share]),
     )
 
@@ -140,7 +140,7 @@ def revert(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step,
 
 
 def again(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """Forget that this node rejected what is planned, so that the steps after it try it anew."""
+    """Forget that this node rejected the plan, so that later steps retry it."""
     marks = (plan.rejection,) if note(snapshot, plan.rejection) else ()
     step = remove_files("Forget that the model was rejected", marks, snapshot)
     return (replace(step, look_again=True),)

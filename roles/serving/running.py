@@ -1,4 +1,4 @@
-"""The command line of the server, and what really runs held against it, in words."""
+"""The command line of the server, and how the running process differs from it."""
 
 from __future__ import annotations
 

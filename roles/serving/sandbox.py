@@ -8,13 +8,13 @@ from bramble.snapshot import Unit
 from bramble.system.parse import timespan_s
 from bramble.system.process import Process
 
-# What `systemctl show` calls otherwise than a unit file does.
+# Names that `systemctl show` spells differently from a unit file.
 RENAMED = {
     "RestartSec": "RestartUSec",
     "StartLimitIntervalSec": "StartLimitIntervalUSec",
     "TimeoutStopSec": "TimeoutStopUSec",
 }
-# What it writes for a word of a unit file.
+# How it spells a value of a unit file.
 MEANS = {
     ("IPAddressDeny", "any"): "0.0.0.0/0 ::/0",
     ("IPAddressAllow", "localhost"): "127.0.0.0/8 ::1/128",

@@ -29,7 +29,7 @@ class Settings(Section):
     """llama-server: where it listens and how much it may take."""
 
     needs: ClassVar[tuple[str, ...]] = ("engine", "model")
-    # The model that it serves may lie on the SSD.
+    # The model that it serves may be on the SSD.
     uses: ClassVar[tuple[str, ...]] = ("storage",)
 
     host: Literal["127.0.0.1", "0.0.0.0"] = option(

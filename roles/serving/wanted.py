@@ -1,4 +1,4 @@
-"""The plan of serving: all that the service is to be, and where its parts lie on a node."""
+"""The plan of serving: the service, and the paths of its files on a node."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNIT_FILE = f"/etc/systemd/system/{UNIT}"
 
 @dataclass(frozen=True, kw_only=True)
 class ServingPlan(RolePlan):
-    """The service: its unit's text is in `files`; `plan_id` stands for all that a restart is due for."""
+    """The service: its unit's text is in `files`; `plan_id` is the hash of all that needs a restart."""
 
     outputs: ServingOutputs
     plan_id: str

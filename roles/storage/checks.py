@@ -169,7 +169,7 @@ def other_disks_had_no_errors(plan: StoragePlan, node: Node) -> Finding:
 
 
 def _counted(look: Snapshot, own: tuple[str, ...]) -> list[tuple[str, str]]:
-    """The other file systems in which ext4 has noted errors, and how many."""
+    """Return the other file systems in which ext4 has noted errors, and how many."""
     files = {} if isinstance(look.files, Unknown) else look.files
     texts = {
         path.split("/")[4]: (seen.text or "0").strip()
@@ -182,7 +182,7 @@ def _counted(look: Snapshot, own: tuple[str, ...]) -> list[tuple[str, str]]:
 
 
 def _log(look: Snapshot, want: str) -> kernel_log.Log | Finding:
-    """The kernel's log, or the finding where it is not the node's, or cannot be read."""
+    """Return the kernel's log, or the finding where it is not the node's, or cannot be read."""
     kind = container.container(look)
     if isinstance(kind, Unknown):
         return unknown(want, kind)
@@ -193,7 +193,7 @@ def _log(look: Snapshot, want: str) -> kernel_log.Log | Finding:
 
 
 def _judged(log: kernel_log.Log, want: str, found: str, remedy: str) -> Finding:
-    """What was found in a log; one that is not whole proves nothing, as on a node that is long up."""
+    """Return the finding on a log's lines; an incomplete log proves nothing, as after a long uptime."""
     if not found and not log.whole:
         got = "none known, but the journal no longer has the beginning of this boot"
         return expect(
@@ -251,7 +251,7 @@ def _repeated(same: tuple[fstab.Entry, ...]) -> str:
 
 
 def problems(said: str, text: str, left_out: set[str]) -> list[str]:
-    """What findmnt has against the table, but for disks that a boot may do without."""
+    """Return findmnt's problems with the table, except those of disks that a boot does not need."""
     optional = {e.target for e in fstab.entries(text) if {"nofail", "noauto"} & set(e.options)}
     found, target = [], ""
     for line in said.splitlines():
@@ -314,7 +314,7 @@ def files_are_as_written(plan: StoragePlan, node: Node) -> Finding:
 
 
 def _volume(plan: StoragePlan, look: Snapshot, want: str) -> Disk | Finding:
-    """The SSD's file system, or the finding where there is none."""
+    """Return the SSD's file system, or the finding where there is none."""
     choice: Choice | Unknown = chosen(plan.ssd, look)
     if isinstance(choice, Unknown):
         return unknown(want, choice)
@@ -324,7 +324,7 @@ def _volume(plan: StoragePlan, look: Snapshot, want: str) -> Disk | Finding:
 
 
 def _mount(plan: StoragePlan, look: Snapshot, want: str) -> Mount | Finding:
-    """The SSD as it is mounted, or the finding where it is not."""
+    """Return the SSD's mount, or the finding where it is not mounted."""
     volume, seen = _volume(plan, look, want), mounted(look, plan.ssd.mount)
     if isinstance(volume, Finding):
         return volume

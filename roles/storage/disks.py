@@ -275,7 +275,7 @@ def contents(disk: Disk) -> str:
         for volume in volumes(disk)
         if volume.fstype
     ]
-    # lsblk tells of a partition the table that it stands in.
+    # lsblk reports for a partition the table that it is in.
     if disk.table and not parts and disk.kind != "part":
         told.append(f"a {disk.table} partition table without partitions")
     elif parts:

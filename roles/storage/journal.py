@@ -31,7 +31,7 @@ UNITS_OF_SIZE = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1
 
 @dataclass(frozen=True, kw_only=True)
 class Desired:
-    """Where the journal is to be, and what it may take at most."""
+    """Where the journal should be, and its cap."""
 
     storage: str
     cap_mib: int
@@ -44,13 +44,13 @@ class Desired:
 
     @property
     def values(self) -> Mapping[str, str]:
-        """What journald's configuration must come to."""
+        """What journald's merged configuration must be."""
         cap = f"{self.cap_mib}M"
         return {"Storage": self.storage, "RuntimeMaxUse": cap, "SystemMaxUse": cap}
 
     @property
     def usage(self) -> str:
-        """The command that says what the journal takes where it is to be."""
+        """The command that prints the disk usage of the journal at its planned location."""
         return usage_of(self.storage)
 
 
@@ -67,7 +67,7 @@ def facts_needed(settings: Journal) -> FactsNeeded:
 
 
 def steps(desired: Desired, snapshot: Snapshot) -> tuple[Step, ...]:
-    """Write the drop-in, and restart journald where it has something else in force."""
+    """Write the drop-in, and restart journald where it uses other values."""
     written = write_files("Write the journal's drop-in", desired.files, snapshot)
     why = written.why and "its drop-in is written anew"
     return (

@@ -55,7 +55,7 @@ def read(look: Snapshot) -> Log | Unknown:
     said = look.command(COMMAND)
     if isinstance(said, Unknown):
         return said
-    # Nothing found, and no log at all, is exit code 1 without a word.
+    # Nothing found, and no log at all, give exit code 1 without output.
     if not isinstance(said, Output) or (said.code and said.output.strip()):
         return Unknown(said.output.strip() if said else "there is no journalctl")
     lines = said.output.splitlines()

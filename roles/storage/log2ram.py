@@ -41,7 +41,7 @@ class Repository:
 
     @property
     def keyring(self) -> str:
-        """Where the key lies: another key has another file."""
+        """The key's path: another key has another file."""
         return KEYRINGS.replace("*", self.fingerprint)
 
     @property

@@ -1,4 +1,4 @@
-"""What a name stands for: the disks of one look, by every way in which a source may name them."""
+"""What a name stands for: the disks of one look, by every kind of name that a source may use."""
 
 from __future__ import annotations
 

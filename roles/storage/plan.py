@@ -216,7 +216,7 @@ def _mount(desired: Desired, choice: Choice | Unknown, look: Snapshot, edited: S
         "options": ["noatime"],
         "note": note_of(choice),
     }
-    # What lies on the disk is seen only now: the roles after this one depend on it.
+    # The content of the disk is seen only now: the roles after this one depend on it.
     return Step(name, why, "mount_disk", query, timeout_s=300, look_again=True)
 
 

@@ -168,7 +168,7 @@ def test_what_cannot_be_brought_into_the_store_still_serves_its_builder(fleet):
     fleet.no_pack.add("n1")
     assert fleet.deliver("n1") == {"n1": None}
     assert any(
-        "cannot be brought into the store: the disk is full" in line for line in fleet.logged
+        "cannot be fetched into the store: the disk is full" in line for line in fleet.logged
     )
     assert fleet.deliver("n2") == {"n2": None}
     assert [host for host, what in fleet.happened("build") if what == "done"] == ["n1", "n2"]
