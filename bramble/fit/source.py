@@ -125,7 +125,7 @@ def _shown(url: str) -> str:
         parts = urlsplit(url)
         place, user = parts.netloc, parts.username
     except ValueError as error:
-        raise SourceError(f"The address is none: {error}") from None
+        raise SourceError(f"The address is not valid: {error}") from None
     if user is not None:
         raise SourceError(
             "The address has a name or password in it, which other users of this computer can see; "
