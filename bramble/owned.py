@@ -57,7 +57,7 @@ def differing(step: Step) -> str:
 
 
 def _parts(one: Difference) -> Iterator[str]:
-    """Tell a file's difference in words: its text, then its attributes."""
+    """Yield descriptions of a file's difference: of its text, then of its attributes."""
     if one.before is None:
         yield f"{one.path} is not there"
     elif one.after is None:
@@ -68,7 +68,7 @@ def _parts(one: Difference) -> Iterator[str]:
 
 
 def _changed(there: list[str], planned: list[str]) -> str:
-    """Tell the lines that are there and not planned, and those that are planned and not there."""
+    """Describe the lines that are there and not planned, and those that are planned and not there."""
     if len(there) == len(planned) == 1 and len(planned[0]) > WIDTH:
         # One long line, as cmdline.txt is: only some of its words differ.
         before, after = there[0].split(), planned[0].split()

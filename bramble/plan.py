@@ -1,4 +1,4 @@
-"""The wanted state of a node: what `plan(settings, board, inputs)` of each role decides, none else.
+"""The desired state of a node, which `plan(settings, board, inputs)` of each role alone decides.
 
 A role's `plan.py` has four pure functions:
 

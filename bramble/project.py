@@ -22,7 +22,7 @@ def folder() -> Path:
 
 
 def nearest(start: Path) -> Path:
-    """Give the first folder upward with a fleet, its own or in inventory/; else the one to make."""
+    """Return the first folder upward with a fleet, its own or in inventory/; else the one to make."""
     for place in (start, *start.parents):
         for found in (place, place / INVENTORY):
             if (found / FLEET).is_file():
@@ -31,17 +31,17 @@ def nearest(start: Path) -> Path:
 
 
 def root(inventory: Path) -> Path:
-    """Give the folder of an inventory's project; an inventory without one is its own."""
+    """Return the folder of an inventory's project; an inventory without one is its own."""
     around = inventory.parent
     return around if (around / ENTRY).is_file() else inventory
 
 
 def reports() -> Path:
-    """Give the folder of reports, wherever in the project a command is run."""
+    """Return the folder of reports, wherever in the project a command is run."""
     return root(folder()) / "reports"
 
 
 def part(place: Path, name: str) -> Path:
-    """Give a project's own file of this name, or the one that comes with bramble."""
+    """Return a project's own file of this name, or the one that comes with bramble."""
     own = place / name
     return own if own.is_file() else SHIPPED / name

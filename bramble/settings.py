@@ -56,7 +56,7 @@ class Section(BaseModel):
     """Settings that name files of this computer which are sent to nodes."""
 
     def faults(self, host: str, prepared: Prepared) -> Iterator[str]:
-        """Tell what is wrong with these settings by the locks and files that they name."""
+        """Find what is wrong with these settings by the locks and files that they name."""
         yield from ()
 
     def pins(self, host: str, prepared: Prepared) -> tuple[Pinned, ...]:
@@ -66,7 +66,7 @@ class Section(BaseModel):
     def warnings(
         self, sections: Mapping[str, Section], host: str, prepared: Prepared
     ) -> tuple[str, ...]:
-        """Tell what is probably not meant, as far as a host's settings tell it without the host."""
+        """Warn of what is probably not meant, as far as settings alone show it."""
         return ()
 
     def missing_files(self) -> Iterator[tuple[tuple[str, ...], Path]]:

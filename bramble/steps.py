@@ -1,4 +1,4 @@
-"""What to do about a difference: steps as data, made by pure functions, carried out elsewhere.
+"""What to do about a difference: steps as data, made by pure functions and executed elsewhere.
 
 A step that has nothing to do says so (`why` is None) and costs no remote command. As steps are data,
 the same ones are shown by `bramble plan`, compared in tests and run by the deploy.
@@ -31,10 +31,10 @@ class Upload:
 class Stored:
     """An alternative to a step's program: an archive of this computer's store, to be installed.
 
-    Nodes pull it, from `mirror` first where there is one; `remote` is where it is sent to those that
-    cannot. Where the store has none, one host of all that need it runs its step's own program, and
-    what that made comes into the store; with `otherwise` nobody does, and that is why the step fails.
-    A step with nothing to do has this too: its node can give what others need.
+    Nodes pull it, from `mirror` first where there is one; those that cannot are sent it to `remote`.
+    Where the store has none, one of the hosts that need it runs its step's own program, and the result
+    is fetched into the store; with `otherwise` none does, and the step fails with that message.
+    A step with nothing to do has this too: its node can provide what others need.
     """
 
     key: str
@@ -47,12 +47,12 @@ class Stored:
 
 @dataclass(frozen=True)
 class Shared:
-    """A file that the hosts of a run pass on among themselves, known by its sha256.
+    """A file that the hosts of a run share among themselves, identified by its sha256.
 
-    `sources` is where it comes from if no host has it, in this order; this computer comes before them
-    with what it keeps. `there_bytes` of it were on the node at the look, and `wireless` says whether
-    its way to the others is a radio. `addresses` are all that the node has, by which it may come to
-    another one. A step with nothing to do has this too: its node can give it.
+    `sources` are tried in order if no host has it, after this computer's own copy. `there_bytes` of it
+    were on the node at the look, and `wireless` says whether its default route is over Wi-Fi.
+    `addresses` are all of the node's, from which it may connect to another one. A step with nothing to
+    do has this too: its node can provide it.
     """
 
     sha256: str
@@ -70,7 +70,7 @@ class Step:
 
     A `detached` step runs as a transient systemd unit: it outlives the connection, and a run that
     comes later follows the one under way. `diffs` are how it changes files; no secret is in them.
-    A step with `confirm` is on trial: the node takes it back by itself unless its program is run with
+    A step with `confirm` is on trial: the node reverts it by itself unless its program is run with
     that query over a new connection, which proves that the node still lets us in.
     A step with a `reboot_deadline_s` may have the node reboot: it lasts until the node answers again.
     After one that says `look_again` the steps of later roles are decided by a new look at the node.
@@ -148,7 +148,7 @@ def _difference(file: File, seen: FileState | Unknown | None) -> Difference:
 
 
 def remove_files(name: str, paths: Sequence[str], snapshot: Snapshot) -> Step:
-    """Remove those of our whole files that are there, or of which the node would not say."""
+    """Remove those of our whole files that are there, or of which the node did not say."""
     there = [path for path in paths if snapshot.file(path) is not None]
     if not there:
         return Step(name, None)

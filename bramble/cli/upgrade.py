@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 NOT_BEGUN = "not begun"
+GATE = "release_passed_the_gate"
+"""The check that tells what a release proved on its host."""
 
 
 @click.command("upgrade")
@@ -199,16 +201,15 @@ def _became(name: str, outcome: driver.Outcome) -> dict[str, Any]:
     failed = outcome.failed.get(name)
     if name not in outcome.hosts or not outcome.is_whole:
         failed = failed or outcome.cut_off or f"see {outcome.log}"
-    results = {
-        f"{entry['role']}.{entry['check']}": entry["got"]
+    proofs = [
+        entry["got"]
         for entry in outcome.of("result")
-        if entry["host"] == name
-    }
+        if (entry["host"], entry["role"], entry["check"]) == (name, _roles()[1], GATE)
+    ]
     state = "failed" if failed else "upgraded" if name in outcome.changed else "unchanged"
     serves = [entry["release"] for entry in outcome.of("serves") if entry["host"] == name]
     release = serves[-1] if serves else ""
-    proof = results.get("serving.release_passed_the_gate", "")
-    return _row(name, state, release, proof, failed or "")
+    return _row(name, state, release, proofs[-1] if proofs else "", failed or "")
 
 
 def _row(

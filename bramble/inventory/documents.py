@@ -33,7 +33,7 @@ class Document:
         return Problem(shown(self.file), self.line(keys), message)
 
     def line(self, keys: Keys) -> int | None:
-        """Give the line of a value, or of the nearest one around it."""
+        """Return the line of a value, or of the nearest one around it."""
         around = (self.lines.get(keys[:end]) for end in range(len(keys), -1, -1))
         return next((line for line in around if line is not None), None)
 
@@ -102,7 +102,7 @@ for _kind, _words, _first in (
 
 
 def _syntax(file: Path, error: yaml.YAMLError) -> Problem:
-    """Put the parser's complaint into one line."""
+    """Return the parser's error on one line."""
     mark = getattr(error, "problem_mark", None)
     said = getattr(error, "problem", None) or getattr(error, "reason", None) or "cannot be read"
     said = said.removeprefix("but ").replace("'<stream end>'", "the end of the file")
@@ -127,7 +127,7 @@ class _Tree:
         self.problems.append(Problem(shown(self.file), node.start_mark.line + 1, message))
 
     def value(self, node: yaml.Node, keys: Keys) -> Any:
-        """Give the plain value of a node."""
+        """Return the plain value of a node."""
         self.lines.setdefault(keys, node.start_mark.line + 1)
         if next(self._numbers) >= _MOST_VALUES:
             raise _TooMuch

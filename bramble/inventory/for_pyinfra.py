@@ -57,12 +57,12 @@ def groups_or_exit(entry: str) -> dict[str, list[str]]:
 
 
 def prepared(folder: str) -> list[NameData]:
-    """Give the hosts that `groups_or_exit` found in a folder; LookupError where it did not run."""
+    """Return the hosts that `groups_or_exit` found; raise LookupError where it did not run."""
     return _prepared[folder]
 
 
 def hosts_for_pyinfra(inventory: Inventory, absent: Collection[str] = ()) -> list[NameData]:
-    """Give every host that is not absent with its data and its groups."""
+    """Return every host that is not absent with its data and its groups."""
     return [
         (name, _data(host), [g for g, names in inventory.groups.items() if name in names])
         for name, host in inventory.hosts.items()

@@ -200,7 +200,7 @@ def _shared_addresses(files: Files, hosts: Mapping[str, Host]) -> Iterator[Probl
 
 
 def _with_paths(said: Any, typed: Any) -> Any:
-    """Put paths as they were resolved in the place of those in the files."""
+    """Replace the paths in the files with their resolved ones."""
     if isinstance(typed, Path):
         return str(typed)
     if isinstance(said, dict) and isinstance(typed, Section | dict):

@@ -43,7 +43,7 @@ def settings_schema(sections: Sections) -> dict[str, Any]:
 
 
 def _settings(sections: Sections) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Give a reference for each section, and the definitions that they point to."""
+    """Return a reference for each section, and the definitions that they point to."""
     wanted: list[tuple[type[BaseModel], JsonSchemaMode]]
     wanted = [(model, "validation") for model in sections.values()]
     references, made = models_json_schema(wanted)

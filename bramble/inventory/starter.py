@@ -96,7 +96,7 @@ _DEMO = "models/bramble-demo-q8_0.gguf"
 
 
 def project() -> dict[str, str | bytes]:
-    """Give the files of a project around its inventory, by their paths in it."""
+    """Return the files of a project around its inventory, by their paths in it."""
     deploys = sorted((SHIPPED / "deploys").glob("*.py"))
     return {
         "README.md": _README,
@@ -107,14 +107,14 @@ def project() -> dict[str, str | bytes]:
 
 
 def example(sections: Sections) -> dict[str, str | bytes]:
-    """Give the inventory of virtual Pis and their demo model, by their paths in a project."""
+    """Return the inventory of virtual Pis and their demo model, by their paths in a project."""
     names = ("fleet.yml", "groups/virtual.yml", "known_hosts", models.FILE)
     files = {name: (SHIPPED / INVENTORY / name).read_text(encoding="utf-8") for name in names}
     return {**inside(files | schemas(sections)), _DEMO: (SHIPPED / _DEMO).read_bytes()}
 
 
 def inside(files: Mapping[str, str]) -> dict[str, str | bytes]:
-    """Give an inventory's files by their paths in a project."""
+    """Return an inventory's files by their paths in a project."""
     return {f"{INVENTORY}/{name}": text for name, text in files.items()}
 
 
@@ -124,7 +124,7 @@ def starter(
     user: str | None,
     key: str | None,
 ) -> dict[str, str]:
-    """Give the files of a new inventory by their paths in it."""
+    """Return the files of a new inventory by their paths in it."""
     fleet = _FLEET.format(
         hosts="".join(_host(*pair) for pair in hosts.items()) or _NO_HOSTS,
         ssh=_ssh(user, key),
@@ -152,7 +152,7 @@ def needed(sections: Sections) -> list[str]:
 
 
 def schemas(sections: Sections) -> dict[str, str]:
-    """Give the schema files that the first line of each YAML file points to."""
+    """Return the schema files that the first line of each YAML file points to."""
     return {
         "fleet.schema.json": json.dumps(fleet_schema(sections), indent=2) + "\n",
         "settings.schema.json": json.dumps(settings_schema(sections), indent=2) + "\n",
@@ -227,7 +227,7 @@ def _help(field: FieldInfo) -> str:
 
 
 def _shown(field: FieldInfo) -> Any:
-    """Give the default, or an example of what has none."""
+    """Return the default, or an example of what has none."""
     default = field.get_default(call_default_factory=True, validated_data={})
     if default is PydanticUndefined:
         return field.examples[0] if field.examples else None

@@ -114,7 +114,7 @@ def _children(root: Schema, schema: Schema, key: str | int) -> list[Schema]:
 
 
 def _branches(root: Schema, schema: Schema) -> list[Schema]:
-    """Give the alternatives of a union, or the schema itself."""
+    """Return the alternatives of a union, or the schema itself."""
     schema = _followed(root, schema)
     parts = schema.get("anyOf") or schema.get("oneOf")
     if not parts:

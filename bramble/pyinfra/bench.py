@@ -32,7 +32,7 @@ TIMEOUT_S = 24 * 3600
 
 @in_words
 def bench(node: PlannedNode) -> None:
-    """Measure what is current on the node, `--data rounds=N` times, and keep it in the inventory.
+    """Measure the current release, `--data rounds=N` times, and store the result in the inventory.
 
     `--data cool=S`: how long it may take to cool before each run.
     """
@@ -74,7 +74,7 @@ def step_of(plan: NodePlan, release: str, rounds: int, cool_s: int) -> Step:
 
 @on_host
 def measure(node: PlannedNode, release: str, step: Step) -> str | Work:
-    """Measure the memory, run llama-bench, measure the memory again; keep all of it."""
+    """Measure the memory, run llama-bench, measure the memory again; store all of it."""
     if not state.is_executing:
         return "the benchmark runs at the end"
     return lambda host: _measure(host, node, release, step)

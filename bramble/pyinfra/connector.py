@@ -88,7 +88,7 @@ class NodeConnector(SSHConnector):
         yield from ((host, dict(data), list(groups)) for host, data, groups in hosts)
 
     def make_paramiko_kwargs(self) -> dict[str, Any]:
-        """Give what paramiko connects with: pyinfra's, and the transport that begins with AES-GCM."""
+        """Return what paramiko connects with: pyinfra's, and the transport that begins with AES-GCM."""
         return {**super().make_paramiko_kwargs(), "transport_factory": _transport}
 
     def connect(self) -> None:

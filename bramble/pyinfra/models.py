@@ -22,7 +22,7 @@ TIMEOUT_S = 120
 
 @in_words
 def list_models(node: PlannedNode) -> None:
-    """Put the node's models into the report; with `--data verify=yes` each as its disk has it."""
+    """Report the node's models; with `--data verify=yes` each is read back from its disk."""
     if node.plan is None:
         return
     model = node.plan.outputs.find(ModelOutputs)
@@ -67,7 +67,7 @@ def _look_through(host: Host, query: Mapping[str, Any], live: connection.Live) -
 def _read_back(
     host: Host, live: connection.Live, row: Mapping[str, Any]
 ) -> tuple[bool | None, str]:
-    """Return whether the disk damaged the file, and a sentence on it; such a file loses its stamp.
+    """Return whether the disk damaged the file, and a sentence on it.
 
     Its stamp, which says that it was verified, becomes the note that it is damaged.
     """

@@ -1,7 +1,7 @@
-"""A reboot in the middle of a deploy: asked for, waited for, and gone on from over a new connection.
+"""A reboot in the middle of a deploy: requested, awaited, and continued over a new connection.
 
 pyinfra's own server.reboot fails on a host that is slow to go down, as it takes the old boot for the
-new one. Here the boot's own identity decides.
+new one. Here the boot's identity decides.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ANSWER_S = 15
 def once(
     host: Host, program: str, query: Mapping[str, Any], timeout_s: int, deadline_s: int
 ) -> str | None:
-    """Run the program that asks for a reboot, and wait for the next boot; the problem if any.
+    """Request a reboot, and wait for the next boot; return an error message or None.
 
     The program may find that there is nothing to reboot for.
     """
@@ -71,7 +71,7 @@ def _wait(host: Host, connector: SSHConnector, before: str, deadline_s: int) -> 
 
 
 def _settle(host: Host) -> str | None:
-    """Wait until all of the boot is through: an SSD that is slow to appear is mounted after sshd."""
+    """Wait until the boot is complete: an SSD that is slow to appear is mounted after sshd starts."""
     try:
         _, output = host.run_shell_command(SETTLED, _timeout=SETTLE_S + 30)
     except (TimeoutError, OSError, EOFError, SSHException) as error:
@@ -84,7 +84,7 @@ def _settle(host: Host) -> str | None:
 def _another_boot(host: Host, connector: SSHConnector, before: str) -> str | None:
     """Connect once; return None when the node is up in another boot, else an error message."""
     try:
-        # Not host.connect: a failure there is told to everybody as a host that failed.
+        # Not host.connect: pyinfra reports a failure there as a failed host.
         connector.connect()
         ok, output = host.run_shell_command(BOOT_ID, _timeout=ANSWER_S)
     except (ConnectError, TimeoutError, OSError, EOFError, SSHException) as error:

@@ -1,4 +1,4 @@
-"""A release in this computer's store: as it is there, from a node that has it, or built by one node.
+"""A release for this computer's store: already there, fetched from a node, or built by one node.
 
 Of the hosts that need the same release one at a time is elected, by a lock on a file of the store; so
 two runs at once elect one too. It builds, its work is packed and fetched, and the others, who waited,

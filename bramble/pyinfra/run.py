@@ -25,14 +25,14 @@ from bramble.snapshot import Snapshot, Unknown
 from bramble.steps import Step, as_dict, at_once
 
 Amend = Callable[[Mapping[str, Section], Inputs, Snapshot], Prepared | str]
-"""Decide by what was seen of a host what else it is planned by, or say why that cannot be."""
+"""Return what else a host is planned by, decided by its look; or an error message."""
 
 
 @dataclass(frozen=True)
 class PlannedNode:
-    """One host of this run: what it should be, what it was seen to be, and why it is refused.
+    """One host of this run: its plan, its latest look, and why it is refused.
 
-    Without `settings` its plan stays what it is, whatever is seen later.
+    Without `settings` later looks do not change its plan.
     """
 
     plan: NodePlan | None
@@ -118,7 +118,7 @@ def accept(node: PlannedNode) -> None:
 def hold_to_pins(node: PlannedNode) -> str | Work:
     """Fail the host, before anything is changed, where what engine.lock pins is not available.
 
-    Only as this is carried out all hosts of the run have said which releases they can give.
+    Only during execution is it known which releases all hosts of the run can provide.
     """
     reasons = impossible(node) if state.is_executing else ()
     return (lambda _host: Problem("\n".join(reasons))) if reasons else "what is pinned can be had"
@@ -144,8 +144,8 @@ def unknown_roles(*names: str) -> Problem | None:
 def execute(node: PlannedNode, role: str, action: Action = "steps") -> OperationMeta:
     """Execute a role's steps and return the meta; a role with nothing to do costs no remote command.
 
-    Nor an operation, where none was planned before it that could give it something to do. A name
-    that no role has fails the host.
+    It makes no operation either, unless an earlier one could give it something to do. An unknown name
+    fails the host.
     """
     if misspelt := unknown_roles(role):
         return refuse(name="Execute the role", problem=misspelt)
@@ -153,7 +153,7 @@ def execute(node: PlannedNode, role: str, action: Action = "steps") -> Operation
         return nothing_done()
     own, steps = ctx_host.get(), steps_of(node, role, action)
     for step in steps:
-        # `host` is whichever host is being worked for; what is remembered must be this one.
+        # pyinfra's `host` changes with the context; what is registered must be this host.
         releases.expect(own, step)
         peers.expect(own, step)
     if not own.op_hash_order and all(step.why is None for step in steps):

@@ -43,9 +43,9 @@ Work = Callable[[Host], bool | Problem]
 class Seen:
     """What this run knows of one host.
 
-    `snapshot` is the newest look after the first one, `ours` the operations of bramble's, `looked` the
-    others that were over at the newest look, `executed` the roles that were executed so far, and `node`
-    what a deploy that keeps none of its own began at.
+    `snapshot` is the latest look after the first one, `ours` are bramble's operations, `looked` the
+    others that were complete at the latest look, `executed` the roles executed so far, and `node` is
+    the planned node of a deploy that holds none itself.
     """
 
     changed: bool = False
@@ -58,7 +58,7 @@ class Seen:
 
 
 def misspelt(data: Iterable[str]) -> Iterator[str]:
-    """Say of each `--data` name that no deploy of bramble's reads which it may have been meant for.
+    """Yield a hint for each `--data` name that no deploy of bramble's reads.
 
     It is no error: a deploy of the user's own may read it.
     """
@@ -197,7 +197,7 @@ def _end() -> None:
 
 
 def on_host(decide: Callable[..., str | Work]) -> Any:
-    """Make an operation of what decides about one host: the Work to do there, or why there is none.
+    """Turn a function that decides on one host's Work, or why there is none, into an operation.
 
     Any exception, while it decides or while it works, fails this host alone.
     """

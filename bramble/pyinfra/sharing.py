@@ -19,8 +19,7 @@ from pyinfra.api import Host
 from pyinfra.connectors.ssh import SSHConnector
 
 _PROGRAM = Path(__file__).with_name("file_server.py")
-# The connection's two ends, then all addresses of the node: it may come by another one than it was
-# reached by.
+# The connection's two ends, then all addresses of the node: it may connect from another one.
 _ADDRESSES = """printf '%s ' $SSH_CONNECTION / $(hostname -I)"""
 _TIMEOUT_S = 30
 

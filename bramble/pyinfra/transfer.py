@@ -1,7 +1,7 @@
 """An archive of the store onto a node: pulled by the node over HTTP, sent over SSH where it cannot.
 
 Pulling leaves the work to the node, so that many nodes cost this computer a file each and not an
-encrypted stream each; whatever the way, the node compares the sha256.
+encrypted stream each; in both cases the node compares the sha256.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def predecessor(
 def model_before(
     settings: Mapping[str, Section], inputs: Inputs, snapshot: Snapshot
 ) -> Prepared | str:
-    """Hold the host to the model that passed the gate there before the one that is good now."""
+    """Pin the host to the model that passed the gate there before the one that is good now."""
     return _back(ModelOutputs, ServingOutputs, settings, inputs, snapshot)
 
 
@@ -51,7 +51,7 @@ def _back(
     inputs: Inputs,
     snapshot: Snapshot,
 ) -> Prepared | str:
-    """Let the role that gives this kind go back, where the host has the role that proves it."""
+    """Roll back the role that gives this kind, where the host has the role that proves it."""
     role, proves = registry.giving(kind), registry.giving(proved_by).name
     if proves not in settings or role.back is None:
         return f"this host does not get the role {proves}, so there is nothing to go back to"
@@ -78,7 +78,7 @@ def hold(node: PlannedNode) -> None:
 
 @on_host
 def keep(pinned: ReleasePin | Held) -> str | Work:
-    """Write to engine.lock what this host stays at, unless it is there."""
+    """Write this host's pin to engine.lock, unless it is there."""
     lock = engine_lock.read(folder())
     if _with(lock, host.name, pinned) == lock:
         return "engine.lock has it"

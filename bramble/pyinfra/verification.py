@@ -44,7 +44,7 @@ def run_checks(node: PlannedNode, roles: tuple[str, ...]) -> str | Work:
     if not state.is_executing:
         return "the checks run at the end"
     own = ctx_host.get()
-    # What nothing was changed on still is what the look at the beginning saw.
+    # A host on which nothing was changed is still as the first look saw it.
     now = seen_anew(own, node) if this_run().is_stale(own) else as_it_is(own, node)
     if isinstance(now, Problem):
         return lambda _host: now

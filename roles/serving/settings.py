@@ -94,7 +94,7 @@ class Settings(Section):
     def warnings(
         self, sections: Mapping[str, Section], host: str, prepared: Prepared
     ) -> tuple[str, ...]:
-        """Tell a context that the model was not trained for, where it is known for which it was."""
+        """Warn of a context that the model was not trained for, where its training context is known."""
         models = (part for part in sections.values() if isinstance(part, ModelSettings))
         known = (part.chosen(host, prepared).fit for part in models)
         told = (beyond(dims.ctx_train, self.request) for dims in known if dims)
