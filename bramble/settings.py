@@ -69,13 +69,13 @@ class Section(BaseModel):
         """Warn of what is probably not meant, as far as settings alone show it."""
         return ()
 
-    def missing_files(self) -> Iterator[tuple[tuple[str, ...], Path]]:
-        """Name the settings whose files are to be sent to a node and are not on this computer."""
+    def sent_files(self) -> Iterator[tuple[tuple[str, ...], Path]]:
+        """Yield the files of this computer that are sent to a node, each with its setting."""
         for name in type(self).model_fields:
             value = getattr(self, name)
             if isinstance(value, Section):
-                yield from (((name, *keys), path) for keys, path in value.missing_files())
-            elif name in self.sent and isinstance(value, Path) and not value.is_file():
+                yield from (((name, *keys), path) for keys, path in value.sent_files())
+            elif name in self.sent and isinstance(value, Path):
                 yield (name,), value
 
     # Inputs stay out of pydantic's own messages because they may be secrets.

@@ -168,11 +168,12 @@ def _missing_files(settings: Mapping[str, Section]) -> Iterator[Fault]:
     if isinstance(node, NodeSettings) and node.virtual:
         return
     for name, section in settings.items():
-        for keys, path in section.missing_files():
-            where = dotted((name, *keys))
-            advice = "write where it is, or take it out"
-            message = f"{where}: there is no file {path} on this computer; {advice}"
-            yield Fault((name, *keys), message)
+        for keys, path in section.sent_files():
+            if not path.is_file():
+                where = dotted((name, *keys))
+                advice = "write where it is, or take it out"
+                message = f"{where}: there is no file {path} on this computer; {advice}"
+                yield Fault((name, *keys), message)
 
 
 def _at_source(files: Files, host: str, sources: Mapping[Keys, Source], fault: Fault) -> Problem:
