@@ -105,10 +105,12 @@ def chosen_of(specs: Iterable[str], inventory: Inventory) -> list[str]:
         raise pytest.UsageError(
             f"{said}\nInventory {inventory.folder}; testinfra's own: ssh://NAME"
         )
-    if ALL in names and ALL not in known:
-        absent = presence.absent(known)
-        return [name for name in known if name not in absent]
-    return list(dict.fromkeys(names))
+    every = ALL in names and ALL not in known
+    asked = {name: known[name] for name in (known if every else names)}
+    absent = presence.absent(asked)
+    if absent and (not every or len(absent) == len(asked)):
+        raise pytest.UsageError(f"--hosts: {presence.sentence(absent)}")
+    return [name for name in asked if name not in absent]
 
 
 def _specs(config: pytest.Config, inventory: Inventory, names: Sequence[str]) -> list[str]:

@@ -120,6 +120,16 @@ def test_names_that_are_no_hosts_are_refused_with_those_that_were_meant(project)
     )
 
 
+@pytest.mark.parametrize("hosts", ["all", "vpi-199"])
+def test_virtual_pis_that_are_not_up_are_not_waited_for(project, monkeypatch, hosts):
+    monkeypatch.setenv("BRAMBLE_STATE", str(project.path))
+    virtual = "node: {virtual: true, roles: [base]}, ssh: {address: 10.77.0.209}"
+    (project.path / "inventory/fleet.yml").write_text(f"hosts: {{vpi-199: {{{virtual}}}}}\n")
+    done = ran(project, f"--hosts={hosts}")
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    done.stderr.fnmatch_lines(["ERROR: --hosts: vpi-199 is a virtual Pi that is not up: *"])
+
+
 def test_what_is_wrong_with_an_inventory_is_said(project):
     (project.path / "inventory/fleet.yml").write_text("host: {}\n")
     done = ran(project, "--hosts=pi5-a")
