@@ -9,6 +9,7 @@ models    the model that `bramble model rollback` went back to, by host, and ins
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -179,7 +180,7 @@ def text(lock: Lock) -> str:
 
 def _scalar(value: object) -> str:
     """Quote text: YAML would parse digits alone, or digits around an e, as a number."""
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    return json.dumps(value) if isinstance(value, str) else str(value)
 
 
 def write(folder: Path, lock: Lock) -> bool:

@@ -20,7 +20,8 @@ COMMAND = "python3 -Iu -"
 """The interpreter's command line: isolated from the user's environment, and unbuffered."""
 
 _HERE = Path(__file__).parent
-_IMPORT = re.compile(r"^from bramble\.remote import (\w+(?:, \w+)*)$", re.MULTILINE)
+_IMPORT = re.compile(r"^from bramble\.remote import (\w+(?:, \w+)*|\([\w,\s]+\))$", re.MULTILINE)
+_NAME = re.compile(r"\w+")
 
 
 def program(name: str, query: Mapping[str, Any]) -> str:
@@ -42,7 +43,7 @@ def _stands_on(name: str) -> list[str]:
     """Return the modules of this folder that a module imports, each once and after its own imports."""
     found: dict[str, None] = {}
     for names in _IMPORT.findall(_source(name)):
-        for one in names.split(", "):
+        for one in _NAME.findall(names):
             found |= dict.fromkeys([*_stands_on(one), one])
     return list(found)
 
@@ -54,7 +55,8 @@ def _source(name: str) -> str:
 def _text(name: str) -> str:
     """Return a module's text with its imports of this folder replaced by look-ups in sys.modules."""
     return _IMPORT.sub(
-        lambda found: "import sys\n" + "\n".join(map(_taken, found[1].split(", "))), _source(name)
+        lambda found: "import sys\n" + "\n".join(map(_taken, _NAME.findall(found[1]))),
+        _source(name),
     )
 
 

@@ -15,7 +15,15 @@ import re
 import shutil
 import subprocess
 
-from bramble.remote import atomic, build_proof, build_source, build_tools, engine_home, owned
+from bramble.remote import (
+    atomic,
+    build_proof,
+    build_source,
+    build_tools,
+    engine_home,
+    owned,
+    progress,
+)
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 NEEDED_BYTES = 1024**3
@@ -49,7 +57,7 @@ def configure(source, build, options, toolchain=None):
     llama.cpp uses up every GGML_ variable, so CMake never warns of a mistyped one: an option that
     nothing declared is one whose type in the cache is UNINITIALIZED.
     """
-    build_tools.say("configuring")
+    progress.say("configuring")
     flags = [f"-D{name}={value}" for name, value in sorted(options.items())]
     if toolchain:
         path = f"{build}.cmake"
@@ -75,7 +83,7 @@ def forget_other_boots(work, build):
     if os.path.exists(note) and open(note, encoding="ascii").read() == boot:
         return
     if os.path.isdir(build):
-        build_tools.say(
+        progress.say(
             "what an earlier boot compiled is removed; ccache returns what is intact of it"
         )
         shutil.rmtree(build)
@@ -84,7 +92,7 @@ def forget_other_boots(work, build):
 
 def compile_targets(build, targets, jobs):
     """Compile what is not compiled yet."""
-    build_tools.say(f"compiling {', '.join(targets)} with {jobs} at a time")
+    progress.say(f"compiling {', '.join(targets)} with {jobs} at a time")
     environment = {**os.environ, "NINJA_STATUS": "[%f/%t] "}
     build_tools.call("ninja", "-C", build, f"-j{jobs}", *targets, env=environment)
 
@@ -130,7 +138,7 @@ def install(query, build):
     # A damaged release of this name is now at the temporary name: its program may be running.
     atomic.place(new, release)
     shutil.rmtree(new, ignore_errors=True)
-    build_tools.say(f"installed {release}")
+    progress.say(f"installed {release}")
 
 
 def build(query):
@@ -184,8 +192,8 @@ def main(query):
     try:
         build(query)
     except (build_tools.BuildError, OSError, subprocess.SubprocessError) as error:
-        build_tools.say(f"the build stopped: {error}")
+        progress.say(f"the build stopped: {error}")
         if os.path.isdir(query["work"]) and (why := tidy_up(query)):
-            build_tools.say(why)
+            progress.say(why)
         return 1
     return 0

@@ -5,7 +5,7 @@ import os
 import shutil
 import urllib.request
 
-from bramble.remote import atomic, build_tools, owned
+from bramble.remote import atomic, build_tools, owned, progress
 
 DOWNLOAD_LIMIT = 64 * 1024**2
 DOWNLOAD_TIMEOUT_S = 60
@@ -16,7 +16,7 @@ def get_source(source, folder, setting="engine.source"):
     stamp = os.path.join(folder, ".bramble-source")
     identity = json.dumps(source, sort_keys=True)
     if os.path.exists(stamp) and open(stamp, encoding="utf-8").read() == identity:
-        build_tools.say("the source is there already")
+        progress.say("the source is there already")
         return
     new = f"{folder}.new"
     for stale in (new, folder):
@@ -42,7 +42,7 @@ def unpack(source, folder, setting):
         else:
             download(source["url"], archive)
             check_sum(archive, "md5", source["md5"], setting)
-        build_tools.say("unpacking the source archive")
+        progress.say("unpacking the source archive")
         prefix = source.get("subdir", "").strip("/")
         depth = len(prefix.split("/")) if prefix else 0
         only = [f"{prefix}/"] if prefix else []
@@ -66,7 +66,7 @@ def check_sum(archive, algorithm, wanted, setting):
 
 def download(url, path):
     """Fetch a small file; the caller verifies its checksum."""
-    build_tools.say(f"fetching {url}")
+    progress.say(f"fetching {url}")
     try:
         with urllib.request.urlopen(url, timeout=DOWNLOAD_TIMEOUT_S) as answer:
             content = answer.read(DOWNLOAD_LIMIT)
@@ -96,7 +96,7 @@ def kleidiai(source, work):
 
 def fetch(source, folder):
     """Fetch one commit without its history, and verify it."""
-    build_tools.say(f"fetching {source['commit'][:12]} from {source['url']}")
+    progress.say(f"fetching {source['commit'][:12]} from {source['url']}")
     git = ("git", "-C", folder)
     build_tools.call(*git, "init", "--quiet")
     build_tools.call(*git, "fetch", "--quiet", "--depth", "1", source["url"], source["commit"])

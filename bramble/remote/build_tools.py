@@ -8,11 +8,6 @@ class BuildError(Exception):
     """A build that cannot continue; the text says what to do."""
 
 
-def say(text):
-    """Print a line for people: the follower passes on what begins with "::"."""
-    print(f":: {text}", flush=True)
-
-
 def call(*argv, **options):
     """Run a command, printing its output; raise BuildError where it fails."""
     try:

@@ -15,7 +15,7 @@ import time
 import urllib.error
 import urllib.request
 
-from bramble.remote import owned, settle
+from bramble.remote import owned, progress, settle
 
 CHUNK_BYTES = 1024 * 1024
 RESERVE_BYTES = 256 * 1024**2
@@ -53,11 +53,6 @@ class NoRoom(FetchError):
 
 class Full(NoRoom):
     """A model whose partial file itself takes the space that must stay free, so that it is removed."""
-
-
-def say(text):
-    """Print a line for people, without what would control the terminal; the follower passes on "::"."""
-    print(f":: {''.join(c if c.isprintable() else '?' for c in text)}", flush=True)
 
 
 def size_of(path):
@@ -137,7 +132,7 @@ class Transfer:
             after = size_of(self.part)
             idle = 0 if after > before else idle + 1
             silent = silent + 1 if is_silent and after == before else 0
-            say(f"{reason}; resuming at {after >> 20} MiB")
+            progress.say(f"{reason}; resuming at {after >> 20} MiB")
             time.sleep(max(wait_s, min(idle, 10)))
         raise FetchError(f"nothing came from {self.name} in {idle} attempts; the part is kept")
 
@@ -155,7 +150,7 @@ class Transfer:
         have = size_of(self.part)
         if self.size is not None:
             if have > self.size:
-                say("the part is longer than the model; starting over")
+                progress.say("the part is longer than the model; starting over")
                 os.unlink(self.part)
                 have = 0
             if have == self.size:
@@ -233,7 +228,7 @@ class Transfer:
                 "file did; use a server that knows byte ranges"
             )
         if have > 0:
-            say("the server cannot resume; starting over")
+            progress.say("the server cannot resume; starting over")
 
     def wrong_size(self, found):
         return (

@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 
-from bramble.remote import atomic, download, outcome, owned, settle
+from bramble.remote import atomic, download, outcome, owned, progress, settle
 
 # The attempts at a source that is not the last, unless it is a neighbour.
 FEW_ATTEMPTS = 3
@@ -43,7 +43,7 @@ def transfer(source, part, query, attempts):
     one = download.Transfer(source, part, query["size_bytes"], attempts)
     try:
         one.run()
-        download.say("checking the sha256")
+        progress.say("checking the sha256")
         verify(one.digest(), part, query["sha256"], query["size_bytes"])
     finally:
         one.settling.leave()
@@ -53,13 +53,13 @@ def fetch(source, part, query, attempts):
     """Do the same; a damaged partial file of an earlier run or source costs one more transfer."""
     earlier = download.size_of(part)
     if earlier:
-        download.say(f"going on with the {earlier >> 20} MiB that are there")
+        progress.say(f"going on with the {earlier >> 20} MiB that are there")
     try:
         transfer(source, part, query, attempts)
     except download.FetchError as error:
         if not earlier or os.path.exists(part):
             raise
-        download.say(f"{error}. What was there may have been damaged: fetching all of it again")
+        progress.say(f"{error}. What was there may have been damaged: fetching all of it again")
         transfer(source, part, query, attempts)
 
 
@@ -67,16 +67,16 @@ def fetch_from_any(part, query):
     """Try the sources in turn; return the name of the one that completed the file."""
     *others, last = query["sources"]
     for source in others:
-        download.say(f"fetching from {source['name']}")
+        progress.say(f"fetching from {source['name']}")
         try:
             fetch(source, part, query, download.ATTEMPTS if source["direct"] else FEW_ATTEMPTS)
         except download.NoRoom:
             raise
         except download.FetchError as error:
-            download.say(f"{error}; trying the next source")
+            progress.say(f"{error}; trying the next source")
         else:
             return source["name"]
-    download.say(f"fetching from {last['name']}")
+    progress.say(f"fetching from {last['name']}")
     fetch(last, part, query, query.get("attempts") or download.ATTEMPTS)
     return last["name"]
 
@@ -113,7 +113,7 @@ def is_there(query):
         return False
     if query["size_bytes"] not in (None, download.size_of(path)):
         return False
-    download.say("checking the sha256 of the file that is there")
+    progress.say("checking the sha256 of the file that is there")
     return sha256(path) == query["sha256"]
 
 
@@ -126,7 +126,7 @@ def arrived(part, query):
             return fetch_from_any(part, query)
         download.check_space(part, download.size_of(query["upload"]))
         owned.taken(query["upload"], part)
-        download.say("checking the sha256")
+        progress.say("checking the sha256")
         verify(sha256(part), part, query["sha256"], query["size_bytes"])
         return "your computer"
     except (download.Full, OSError) as error:
@@ -167,13 +167,13 @@ def main(query):
         with alone(folder):
             source = have(query)
     except (download.NoRoom, OSError) as error:
-        download.say(f"the model was not fetched: {error}")
+        progress.say(f"the model was not fetched: {error}")
         return 1
     except download.FetchError as error:
         # Another host's copy may do.
         outcome.tell(no_source=True)
-        download.say(f"the model was not fetched, no source gives it: {error}")
+        progress.say(f"the model was not fetched, no source gives it: {error}")
         return 1
     outcome.tell(source=source)
-    download.say(f"installed {query['path']}, from {source}")
+    progress.say(f"installed {query['path']}, from {source}")
     return 0

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 
-from bramble.remote import atomic, vitals
+from bramble.remote import atomic, progress, vitals
 
 RUN_TIMEOUT_S = 1800
 WATCH_EVERY_S = 2
@@ -47,11 +47,6 @@ class HeldBackError(BenchError):
             "then race again"
         )
         self.reasons = reasons
-
-
-def say(text):
-    """Print a line for people: the follower passes on what begins with "::"."""
-    print(f":: {text}", flush=True)
 
 
 def mhz():
@@ -96,7 +91,7 @@ def command(query, folder):
 
 def bench(query, folder):
     """Run once; return the figures, and what was seen of the node meanwhile."""
-    vitals.cool(say, query["cool_s"], WATCH_EVERY_S)
+    vitals.cool(progress.say, query["cool_s"], WATCH_EVERY_S)
     before, watch = spent(), vitals.Watch()
     with subprocess.Popen(
         command(query, folder),
@@ -145,7 +140,7 @@ def undisturbed(query, entry):
         except HeldBackError as error:
             if vitals.UNDERVOLTAGE in error.reasons or not left:
                 raise
-            say(f"held back by heat ({', '.join(error.reasons)}): this run is made again")
+            progress.say(f"held back by heat ({', '.join(error.reasons)}): this run is made again")
 
 
 def read_mib(pid):
@@ -231,7 +226,9 @@ def run(query):
             )
             hot = "" if made["hottest_c"] is None else f", {vitals.shown(made['hottest_c'])}"
             held = f", held back: {', '.join(made['held_back'])}" if made["held_back"] else ""
-            say(f"round {number} of {query['rounds']}: {entry['variant']}: {said}{hot}{held}")
+            progress.say(
+                f"round {number} of {query['rounds']}: {entry['variant']}: {said}{hot}{held}"
+            )
         failed = {entry["variant"] for entry in runs if "problem" in entry}
         left = [entry for entry in left if entry["variant"] not in failed]
     keep(query, runs, whole=True)
@@ -261,7 +258,7 @@ def taken_up(query):
 def main(query):
     """Run, and write the figures to `result`, after removing those of other work."""
     if query["take_up"] and taken_up(query):
-        say("an earlier run's figures, which were not fetched, are taken up")
+        progress.say("an earlier run's figures, which were not fetched, are taken up")
         return 0
     if os.path.exists(query["result"]):
         os.unlink(query["result"])

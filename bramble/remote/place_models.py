@@ -10,7 +10,7 @@ import glob
 import json
 import os
 
-from bramble.remote import atomic, download, fetch_model, owned, prune_models, settle
+from bramble.remote import atomic, download, fetch_model, owned, progress, prune_models, settle
 
 
 def stamped(path):
@@ -78,7 +78,7 @@ def bring(query):
     atomic.remove(left)
     if os.path.islink(folder):
         atomic.link(folder, to)
-        download.say(f"{folder} leads to {to} now")
+        progress.say(f"{folder} leads to {to} now")
         return
     if why := owned.have(folder):
         raise download.NoRoom(why)
@@ -87,15 +87,15 @@ def bring(query):
     needed = sum(os.path.getsize(path) for path in models)
     download.check_space(f"{to}/any", max(0, needed - there))
     for path, sha256 in models.items():
-        download.say(f"copying {os.path.basename(path)} to {to}")
+        progress.say(f"copying {os.path.basename(path)} to {to}")
         if not copied(path, to, sha256):
-            download.say(f"{path} is not as it was verified, and is not taken along")
+            progress.say(f"{path} is not as it was verified, and is not taken along")
         elif os.path.exists(f"{path}.fit"):
             owned.taken(f"{path}.fit", f"{to}/{os.path.basename(path)}.fit", 0o644)
     atomic.sync_below(to)
     atomic.link(left, to)
     atomic.exchange(left, folder)
-    download.say(f"{folder} is on the SSD now, with {len(models)} models")
+    progress.say(f"{folder} is on the SSD now, with {len(models)} models")
 
 
 def back(query):
@@ -106,7 +106,7 @@ def back(query):
         atomic.make_folder(left)
     atomic.exchange(left, folder)
     atomic.remove(left)
-    download.say(f"{folder} is on the card again")
+    progress.say(f"{folder} is on the card again")
 
 
 def clear(query):
@@ -118,13 +118,13 @@ def clear(query):
         if path in used:
             raise download.NoRoom(f"a process uses {path}; run again once it does not")
         if stamped(target) == stamped(path):
-            download.say(f"removed {path} ({prune_models.remove(path) >> 20} MiB)")
+            progress.say(f"removed {path} ({prune_models.remove(path) >> 20} MiB)")
     for rest in glob.glob(f"{left}/*.gguf.part") + glob.glob(f"{left}/*.gguf.damaged"):
         os.unlink(rest)
     try:
         os.rmdir(left)
     except OSError as error:
-        download.say(f"{left} stays, as it holds what no fetch of ours made: {error.strerror}")
+        progress.say(f"{left} stays, as it holds what no fetch of ours made: {error.strerror}")
 
 
 def main(query):
@@ -140,6 +140,6 @@ def main(query):
                     stack.enter_context(fetch_model.alone(folder))
             work(query)
     except (download.NoRoom, OSError) as error:
-        download.say(f"the models stay where they are: {error}")
+        progress.say(f"the models stay where they are: {error}")
         return 1
     return 0

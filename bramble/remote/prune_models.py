@@ -11,12 +11,7 @@ import json
 import os
 import shutil
 
-from bramble.remote import engine_home, owned
-
-
-def say(text):
-    """Print a line for people."""
-    print(f":: {text}", flush=True)
+from bramble.remote import engine_home, owned, progress
 
 
 def in_use(folder):
@@ -144,7 +139,7 @@ def prune(folder, planned, home):
         size = os.path.getsize(path)
         if goes:
             freed += remove(path)
-        say(f"{'removed' if goes else 'kept'} {path} ({size >> 20} MiB): {what}")
+        progress.say(f"{'removed' if goes else 'kept'} {path} ({size >> 20} MiB): {what}")
     return freed
 
 
@@ -162,17 +157,17 @@ def main(query):
         descriptor = os.open(folder, os.O_RDONLY)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if why := owned.refusal(folder):
-            say(f"nothing was removed: {why}")
+            progress.say(f"nothing was removed: {why}")
             return 1
         freed = prune(*files)
     except BlockingIOError:
-        say(f"a fetch into {folder} is under way; run again after it")
+        progress.say(f"a fetch into {folder} is under way; run again after it")
         return 1
     except OSError as error:
-        say(f"{error.filename or folder}: {error.strerror}")
+        progress.say(f"{error.filename or folder}: {error.strerror}")
         return 1
     finally:
         if descriptor is not None:
             os.close(descriptor)
-    say(f"freed {freed >> 20} MiB")
+    progress.say(f"freed {freed >> 20} MiB")
     return 0

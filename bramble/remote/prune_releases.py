@@ -9,12 +9,7 @@ import json
 import os
 import shutil
 
-from bramble.remote import atomic, engine_home
-
-
-def say(text):
-    """Print a line for people."""
-    print(f":: {text}", flush=True)
+from bramble.remote import atomic, engine_home, progress
 
 
 def needed(home):
@@ -59,8 +54,8 @@ def main(query):
         if name not in query["releases"] and not rest:
             continue
         if name in stays:
-            say(f"kept {name}: it is in use")
+            progress.say(f"kept {name}: it is in use")
             continue
         remove(release)
-        say(f"removed {name}")
+        progress.say(f"removed {name}")
     return 0

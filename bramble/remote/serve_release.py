@@ -19,7 +19,7 @@ import re
 import subprocess
 import time
 
-from bramble.remote import atomic, engine_home, port_holder, talk, vitals
+from bramble.remote import atomic, engine_home, port_holder, progress, talk, vitals
 
 TELL_EVERY_S = 15
 # How often throttling is checked during a computation, and how often the board may be too hot.
@@ -40,11 +40,6 @@ class GateError(Exception):
 
 class UndecidedError(GateError):
     """The reason why it is unknown whether a release passes; nothing speaks against it."""
-
-
-def say(text):
-    """Print a line for people: the follower passes on what begins with "::"."""
-    print(f":: {text}", flush=True)
 
 
 def systemctl(*words):
@@ -75,7 +70,7 @@ def wait(unit, url, deadline_s):
     while True:
         said, spent = talk.health(url), time.monotonic() - started
         if said == "HTTP 200":
-            say(f"{unit} answers after {spent:.1f} s")
+            progress.say(f"{unit} answers after {spent:.1f} s")
             return
         if gave_up(unit):
             found = CAUSE.findall(journal(unit, began))
@@ -86,7 +81,7 @@ def wait(unit, url, deadline_s):
             )
         if spent - told > TELL_EVERY_S:
             told = spent
-            say(f"waiting for {unit}: {said}, {spent:.0f} of {deadline_s} s")
+            progress.say(f"waiting for {unit}: {said}, {spent:.0f} of {deadline_s} s")
         time.sleep(0.2)
 
 
@@ -113,8 +108,8 @@ def prove(query, url, floor):
         told = f"the board was held back by heat while it computed ({', '.join(held)})"
         if not left:
             raise UndecidedError(f"{told}, {TRIES} times; cool it (a heat sink and a fan)")
-        say(f"{told}: it is measured again when it is cool")
-        vitals.cool(say, COOL_S, WATCH_EVERY_S)
+        progress.say(f"{told}: it is measured again when it is cool")
+        vitals.cool(progress.say, COOL_S, WATCH_EVERY_S)
     if floor is not None and found < floor:
         raise GateError(
             f"it makes {found:.1f} tokens/s, and {floor:.1f} are the least "
@@ -146,7 +141,7 @@ def measured(query, url):
     if problem:
         raise problem
     if watch.silent and vitals.should_tell():
-        say("neither vcgencmd nor the kernel reports whether the board was held back")
+        progress.say("neither vcgencmd nor the kernel reports whether the board was held back")
     return answer, found, watch.held
 
 
@@ -225,7 +220,7 @@ def remember(query, figures, good):
     note = who | figures | {"at": now(), "url": query["url"], "unit": text_of(query["unit_file"])}
     write(f"{home}/{engine_home.GOOD}", json.dumps(note | {"history": history}, indent=2))
     rate = figures["tokens_per_second"]
-    say(f"release {release} is good with {query['name']}: {rate:.1f} tokens/s")
+    progress.say(f"release {release} is good with {query['name']}: {rate:.1f} tokens/s")
 
 
 def named(query, good):
@@ -250,7 +245,7 @@ def go_back(query, good, error):
     needed = (f"{home}/{engine_home.RELEASES}/{good['release']}", good.get("path"))
     if gone := [path for path in needed if path and not os.path.exists(path)]:
         return f"{what} {verb}: {why}; {gone[0]}, which was good before, is not there any more"
-    say(f"{what} {verb}: {why}; going back to {old}")
+    progress.say(f"{what} {verb}: {why}; going back to {old}")
     atomic.link(f"{home}/{engine_home.CURRENT}", f"{engine_home.RELEASES}/{good['release']}")
     write(query["unit_file"], good["unit"])
     if not undecided:
@@ -327,5 +322,5 @@ def main(query):
     except OSError as error:
         problem = f"{error.filename or query['home']}: {error.strerror}; fix that and run again"
     if problem:
-        say(problem)
+        progress.say(problem)
     return 1 if problem else 0

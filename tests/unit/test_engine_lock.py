@@ -14,7 +14,11 @@ EXPONENT = ReleasePin(release="12e456789012", build_info="b0-000000001")
 WHOLE = Lock(
     commit="1" * 40,
     rolling=Rolling(commit="2" * 40, hosts=("pi5-a", "pi5-b")),
-    variants={"cortex-a76": Variant(variant="kleidiai", host="pi5-a", tokens_per_second=9.5)},
+    variants={
+        "cortex-a76": Variant(
+            variant="kleidiai", host="pi5-a", model='the "big" one', tokens_per_second=9.5
+        )
+    },
     hosts={"pi5-b": PIN, "pi5-a": EXPONENT},
     models={"pi5-b": Held(name="123e4", sha256="1" * 64, instead_of="2" * 64)},
 )

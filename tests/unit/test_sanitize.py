@@ -1,6 +1,6 @@
 """What strangers say cannot move the terminal's cursor, wherever it is shown."""
 
-from bramble.remote import download
+from bramble.remote import progress
 from bramble.sanitize import sanitize, sentence
 
 STRANGE = "bad\x1b]0;x\x07\x1b[2J\r\n"
@@ -17,5 +17,5 @@ def test_a_sentence_does_not_fill_the_screen():
 
 
 def test_a_node_passes_on_no_more_of_what_a_server_says(capsys):
-    download.say(STRANGE)
+    progress.say(STRANGE)
     assert capsys.readouterr().out == ":: bad?]0;x??[2J??\n"
