@@ -5,28 +5,14 @@ from dataclasses import replace
 import pytest
 
 from bramble import registry
-from bramble.snapshot import FileState, Output, Unit
-from tests.unit.good_node import ROLES, good_look, node_plan
+from bramble.snapshot import FileState, Output
+from tests.unit.good_node import ROLES
 from tests.unit.looks import link, plain, with_command, with_file, with_unit_named
+from tests.unit.spoiled import GOOD, PLAN, Node
 
-PLAN = node_plan()
-GOOD = good_look(PLAN)
 OWNED = [(role.name, file.path) for role in ROLES for file in PLAN.roles[role.name].files]
 # A newer bootloader and releases that are superfluous only warn, or are nobody's business.
 OPTIONAL = ("stage_eeprom", "reboot", "prune_releases")
-
-
-class Node:
-    """A node that shows one look and answers rightly."""
-
-    def __init__(self, snapshot, plan=PLAN):
-        self.snapshot, self.plan = snapshot, plan
-
-    def ask(self, url, question):
-        return {"answer": "4", "tokens_per_second": 9.5, "build": "b11300"}
-
-    def read_back(self, path):
-        return None
 
 
 def unwell(name, look):
@@ -103,21 +89,26 @@ def spoiled():
             yield f"{name} without {word}", replace(GOOD, boot=replace(GOOD.boot, **{name: less}))
 
 
-def test_whatever_a_deploy_would_do_is_found_by_a_check_of_that_role():
-    silent, count = [], 0
-    for what, look in spoiled():
-        for role in ROLES:
-            due = left_to_do(role.name, look)
-            count += bool(due)
-            if due and not unwell(role.name, look):
-                silent.append(f"{role.name}: {what}: {due[0].name}: {due[0].why}")
-    assert count > 100
-    assert not silent, "\n".join(silent)
+SPOILED = dict(spoiled())
 
 
-def test_a_good_node_has_nothing_left_to_do():
-    assert [left_to_do(role.name, GOOD) for role in ROLES] == [[]] * len(ROLES)
-    assert isinstance(GOOD.unit("llama-server.service"), Unit)
+def test_there_are_several_hundred_ways_to_spoil_a_node():
+    assert len(SPOILED) > 300
+
+
+@pytest.mark.parametrize("name", [role.name for role in ROLES])
+def test_whatever_a_deploy_would_do_is_found_by_a_check_of_that_role(name):
+    due = {what: steps for what, look in SPOILED.items() if (steps := left_to_do(name, look))}
+    assert len(due) > 2
+    silent = [what for what in due if not unwell(name, SPOILED[what])]
+    assert not silent, "\n".join(
+        f"{what}: {due[what][0].name}: {due[what][0].why}" for what in silent
+    )
+
+
+@pytest.mark.parametrize("name", [role.name for role in ROLES])
+def test_a_good_node_has_nothing_left_to_do(name):
+    assert left_to_do(name, GOOD) == []
 
 
 SENTENCES = {
