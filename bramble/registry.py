@@ -80,6 +80,11 @@ def roles_of(settings: Mapping[str, Section]) -> tuple[AnyRole, ...]:
     return tuple(role for role in roles() if role.name in settings)
 
 
+def is_bramble(folder: Path) -> bool:
+    """Whether a project's folder of roles is bramble's own, as it is in a checkout."""
+    return folder.is_dir() and folder.samefile(_folder())
+
+
 def dependents(name: str) -> tuple[str, ...]:
     """Return the roles that depend on this one, the last first."""
     return tuple(
@@ -96,8 +101,7 @@ def _all(folder: Path, files: tuple[Path, ...]) -> tuple[AnyRole, ...]:
     taken = {*EVERY_HOST, *found}
     installed, problems = _installed(taken)
     found |= installed
-    # In a checkout the project's roles are bramble's.
-    if files and not folder.samefile(_folder()):
+    if files and not is_bramble(folder):
         there, wrong = load(files, {*taken, *installed})
         found |= there
         problems += wrong

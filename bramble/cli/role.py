@@ -13,15 +13,24 @@ from bramble.cli.fleet import AS_JSON
 if TYPE_CHECKING:
     from bramble.registry import AnyRole
 
-SKELETON = {
+MODULES = {
     "settings.py": "roles/{name}/settings.py",
     "plan.py": "roles/{name}/plan.py",
     "checks.py": "roles/{name}/checks.py",
     "role.py": "roles/{name}/role.py",
-    "README.md": "roles/{name}/README.md",
-    "test_role.py": "tests/test_{name}.py",
 }
-"""The files of a new role, by template."""
+"""The files of any new role, by the names of their templates."""
+
+PROJECTS = {"README.md": "roles/{name}/README.md", "test_role.py": "tests/test_{name}.py"}
+"""What a role of a project has besides."""
+
+BRAMBLES = {
+    "__init__.py": "roles/{name}/__init__.py",
+    "good.py": "tests/unit/roles/{name}/good.py",
+    "faults.py": "tests/unit/roles/{name}/faults.py",
+    "test_role.py": "tests/unit/test_{name}_role.py",
+}
+"""What one of bramble's own has besides."""
 
 
 @click.group()
@@ -75,13 +84,15 @@ def show(name: str) -> None:
 def new(name: str, package: str | None) -> None:
     """Begin the role NAME in this project: roles/NAME/ and tests/test_NAME.py, which passes.
 
+    In a checkout of bramble it is one of bramble's own (CONTRIBUTING.md).
+
     \b
     bramble role new exporter --package prometheus-node-exporter
     """
     from bramble import project
     from bramble.cli.inventory import existing_folder, refuse, write_files
     from bramble.project_roles import NAME, NAMES
-    from bramble.registry import EVERY_HOST
+    from bramble.registry import EVERY_HOST, is_bramble
     from bramble.render import render
 
     if not NAME.fullmatch(name):
@@ -90,16 +101,21 @@ def new(name: str, package: str | None) -> None:
         refuse(f"there is a role or a section '{name}' already; choose another name")
     place = project.root(existing_folder())
     folder = Path(__file__).parents[1] / "skeleton"
-    values = {"name": name, "package": package or name.replace("_", "-")}
+    ours = is_bramble(place / "roles")
+    values = {
+        "name": name,
+        "package": package or name.replace("_", "-"),
+        "here": f"bramble.roles.{name}" if ours else "",
+    }
     made = {
         path.format(name=name): render(f"{template}.j2", folder, **values)
-        for template, path in SKELETON.items()
+        for template, path in (MODULES | (BRAMBLES if ours else PROJECTS)).items()
     }
     write_files(place, made)
-    click.echo(f"wrote {place / 'roles' / name} and {place / 'tests' / f'test_{name}.py'}")
-    click.echo(
-        f"next: pytest tests/test_{name}.py; then make the role yours (docs/how-to/own-role.md)"
-    )
+    (test,) = (path for path in made if Path(path).name.startswith("test_"))
+    page = "CONTRIBUTING.md" if ours else "docs/how-to/own-role.md"
+    click.echo(f"wrote {place / 'roles' / name} and {place / test}")
+    click.echo(f"next: pytest {test}; then make the role yours ({page})")
 
 
 def known_roles() -> dict[str, tuple[AnyRole, bool]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bramble import project, registry
@@ -66,10 +66,11 @@ def checked(plan: NodePlan, look: Snapshot) -> dict[str, Result]:
     return {result.check: result for result in run_all(_Seen(plan, look), checks)}
 
 
-def unit(active: str = "active", enabled: str = "enabled") -> Unit:
-    """Return the state of a systemd unit that is there, running or not."""
+def unit(active: str = "active", enabled: str = "enabled", **changes: Any) -> Unit:
+    """Return the state of a systemd unit that is there, running or not, but for some of it."""
     sub = "running" if active == "active" else "dead"
-    return Unit("loaded", active, sub, enabled, False, 0, "success", None)
+    state = Unit("loaded", active, sub, enabled, False, 0, "success", None)
+    return replace(state, **changes)
 
 
 @dataclass(frozen=True)

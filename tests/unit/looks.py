@@ -41,12 +41,6 @@ def link(target: str) -> FileState:
     return FileState("link", 0o777, "root", "root", len(target), 1, target=target)
 
 
-def unit(sub: str = "running", enabled: str = "enabled", **more: Any) -> Unit:
-    """The state of a systemd unit that is there and active."""
-    state = Unit("loaded", "active", sub, enabled, False, 0, "success", None)
-    return replace(state, **more)
-
-
 def disk(path: str, **changes: Any) -> parse.Disk:
     """A blank USB disk of 500 GB, but for some of it."""
     blank = {

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,13 @@ DEPLOYS = sorted(ROOT.glob("deploys/*.py"))
 SHOWN_TO_PYINFRA = (ROOT / "bramble/deploys.py", ROOT / "bramble/facts.py")
 
 
-def imports(file: Path) -> Iterator[str]:
+@cache
+def imports(file: Path) -> tuple[str, ...]:
     """Every module that a file names in an import, in functions and conditions too."""
+    return tuple(_imports(file))
+
+
+def _imports(file: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -62,7 +68,7 @@ def test_there_are_modules_to_look_at():
 
 def test_deploys_import_the_operations_and_nothing_else():
     for file in DEPLOYS:
-        names = list(imports(file))
+        names = imports(file)
         assert names, file
         assert all(within(name, "bramble.pyinfra", "bramble.deploys") for name in names), file
 

@@ -1,11 +1,12 @@
 """Which roles there are, in which order, and that what they take is what earlier ones give."""
 
 import inspect
+import re
 from dataclasses import dataclass, replace
 
 import pytest
 
-from bramble import registry
+from bramble import deploys, project, registry
 from bramble.inventory import InventoryError
 from bramble.llama.outputs import EngineOutputs, ServingOutputs
 from bramble.plan import Inputs, Outputs, make
@@ -20,6 +21,9 @@ class Toys(Outputs):
 
 
 WATCHDOG = registry.role("watchdog")
+NODE = (project.SHIPPED / "deploys/node.py").read_text()
+CALLED = re.findall(r"^(\w+)\(", NODE, re.MULTILINE)
+"""What the deploy of a node calls, in its order."""
 
 
 def toy(name, **changes):
@@ -91,3 +95,15 @@ def test_an_action_that_a_role_has_not_is_refused():
     plan = node_plan()
     with pytest.raises(LookupError, match="role watchdog has no action prune"):
         WATCHDOG.carry("prune", plan.roles["watchdog"], plan, None)
+
+
+@pytest.mark.parametrize("name", [role.name for role in registry.roles()])
+def test_every_role_of_ours_has_a_deploy_and_a_line_in_deploys_node_py(name):
+    assert inspect.isfunction(getattr(deploys, name)), "bramble/deploys.py"
+    assert name in CALLED
+
+
+def test_the_deploy_of_a_node_calls_the_roles_in_their_order():
+    assert [name for name in CALLED if name not in ("own", "verify")] == [
+        role.name for role in registry.roles() if role.name in CALLED
+    ]

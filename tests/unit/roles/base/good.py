@@ -6,7 +6,8 @@ from bramble.plan import NodePlan
 from bramble.snapshot import Login, Output, Snapshot
 from bramble.system.parse import Socket
 from bramble.system.process import Process
-from tests.unit.looks import plain, unit
+from bramble.testing.roles import unit
+from tests.unit.looks import plain
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMRsTu0eTyjs6XYFjKNEtbOmOlEdWAIMxuzt3pL22Tvm me"
 KEYS = "/home/pi/.ssh/authorized_keys"
@@ -43,9 +44,9 @@ def look(plan: NodePlan) -> Snapshot:
         login=Login("pi", KEYS, replace(plain(f"{KEY}\n", 0o600), owner="pi", group="pi")),
         sockets=(Socket("0.0.0.0", 22),),
         units={
-            **dict.fromkeys(("apt-daily.timer", UPGRADES_TIMER), unit("waiting")),
+            **dict.fromkeys(("apt-daily.timer", UPGRADES_TIMER), unit(sub="waiting")),
             "ssh.service": unit(process=SSHD_PROCESS),
-            "cloud-init.service": unit("exited"),
+            "cloud-init.service": unit(sub="exited"),
         },
         packages={"unattended-upgrades": "1.0-1"},
         files={

@@ -3,7 +3,8 @@
 from bramble.plan import NodePlan
 from bramble.snapshot import FileState, Output, Snapshot, Unit
 from bramble.system import parse
-from tests.unit.looks import plain, unit
+from bramble.testing.roles import unit
+from tests.unit.looks import plain
 
 PATH = "/mnt/ssd/swapfile"
 SWAP_UNIT = "mnt-ssd-swapfile.swap"
@@ -43,8 +44,8 @@ def look(plan: NodePlan) -> Snapshot:
         units={
             DPHYS: NOT_FOUND,
             ZRAMSWAP: NOT_FOUND,
-            SWAP_UNIT: unit("active"),
-            SETUP_UNIT: unit("exited", "static"),
+            SWAP_UNIT: unit(sub="active"),
+            SETUP_UNIT: unit(sub="exited", enabled="static"),
         },
         files={
             **dict.fromkeys(ABSENT),

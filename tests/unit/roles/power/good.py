@@ -2,7 +2,8 @@
 
 from bramble.plan import NodePlan
 from bramble.snapshot import Output, Snapshot
-from tests.unit.looks import plain, unit
+from bramble.testing.roles import unit
+from tests.unit.looks import plain
 
 GOVERNOR_UNIT = "bramble-governor.service"
 GOVERNOR = "/sys/devices/system/cpu/cpufreq/policy0/scaling_governor"
@@ -18,7 +19,7 @@ def look(plan: NodePlan) -> Snapshot:
         for number, degrees in enumerate((110, 45, 55, 62, 70))
     }
     return Snapshot(
-        units={GOVERNOR_UNIT: unit("exited")},
+        units={GOVERNOR_UNIT: unit(sub="exited")},
         files={GOVERNOR: plain("performance\n"), ZONE: plain("48300\n"), **trips},
         commands={
             "vcgencmd get_throttled": Output(0, "throttled=0x0\n"),

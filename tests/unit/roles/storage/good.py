@@ -3,7 +3,8 @@
 from bramble.plan import NodePlan
 from bramble.snapshot import Output, Snapshot
 from bramble.system.parse import Mount
-from tests.unit.looks import disk, link, plain, together, unit
+from bramble.testing.roles import unit
+from tests.unit.looks import disk, link, plain, together
 from tests.unit.roles.storage import logs
 
 SSD = "usb-Samsung_PSSD_T7_S5TANS0R123456A-0:0"
@@ -39,7 +40,7 @@ def _disks() -> Snapshot:
     return Snapshot(
         mounts=(Mount("/mnt/ssd", "ext4", "/dev/sda", ("rw", "noatime")),),
         disks=(disk("/dev/sda", mountpoints=("/mnt/ssd",), **OURS),),
-        units={SSD_UNIT: unit("mounted", "generated", properties={"RequiredBy": ""})},
+        units={SSD_UNIT: unit(sub="mounted", enabled="generated", properties={"RequiredBy": ""})},
         files={
             "/etc/fstab": plain(FSTAB + SSD_LINES),
             SSD_LINK: link("../../sda"),

@@ -8,7 +8,8 @@ from bramble.plan import NodePlan
 from bramble.roles.storage import journal, log2ram
 from bramble.snapshot import FileState, Output, Snapshot
 from bramble.system.parse import Mount
-from tests.unit.looks import plain, unit
+from bramble.testing.roles import unit
+from tests.unit.looks import plain
 
 UNIT = "log2ram.service"
 IN_MEMORY = "/run/log/journal/0123456789abcdef0123456789abcdef"
@@ -63,7 +64,7 @@ def look(plan: NodePlan) -> Snapshot:
             USAGE: Output(0, "Archived and active journals take up 24.0M in the file system.\n"),
             log2ram.POLICY: Output(0, POLICY),
         },
-        units={UNIT: unit("exited")},
+        units={UNIT: unit(sub="exited")},
         packages={"log2ram": "1.7.2", "rsync": "3.2.7-1", "rsyslog": None},
         mounts=(ON_DISK, MEMORY),
         free_bytes={"/var/log": 100 << 20},

@@ -1,0 +1,101 @@
+"""A new role among bramble's own fails its own tests alone, and none once it has what is asked of it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LEFT_OUT = shutil.ignore_patterns(
+    *(".*", "*.egg-info", "__pycache__", "build", "reports", "site", "bramble-try")
+)
+# The fast tests that go by what roles there are.
+SUITE = (
+    *(f"tests/unit/test_{name}.py" for name in ("checks", "owned", "registry", "settings")),
+    *("tests/unit/test_docs.py", "tests/unit/test_imports.py", "tests/plans"),
+)
+FAILED = re.compile(r"^(?:FAILED|ERROR) \S+/(\S+?\.py(?:::.*?)?)(?: - .*)?$", re.MULTILINE)
+# Imports every module, and names none.
+SLOW = "--deselect=tests/unit/test_imports.py::test_importing_any_of_our_modules_does_nothing"
+# What a role fails that is nothing but its folder below roles/.
+ASKED = {
+    "test_checks.py::test_every_role_has_a_folder_that_shows_it_on_a_good_node_and_spoils_it[newrole]",
+    "test_registry.py::test_every_role_of_ours_has_a_deploy_and_a_line_in_deploys_node_py[newrole]",
+}
+# What it fails until `make docs`.
+STALE = {
+    *("test_every_setting_stands_in_the_reference", "test_every_check_stands_in_the_reference"),
+    *(
+        f"test_a_generated_page_is_what_the_code_makes[{page}.md]"
+        for page in ("settings", "checks", "files")
+    ),
+}
+# What is run when the role is whole: what failed, and all that is its own.
+AGAIN = "newrole or a_generated_page or stands_in_the_reference"
+
+
+def run(place, *words):
+    """What Python says in a checkout, whose bramble it imports."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("BRAMBLE")}
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=place,
+        env={**kept, "PYTHONPATH": str(place), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def bramble(place, *words):
+    done = run(place, "-c", "from bramble.cli import main; main()", *words)
+    assert done.returncode == 0, done.stderr
+
+
+def suite(place, *words):
+    """What fails in a checkout, and all that pytest said."""
+    done = run(place, "-m", "pytest", "-q", "--tb=short", *words)
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    return {*FAILED.findall(done.stdout)}, done.stdout
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A copy of this repository."""
+    place = tmp_path / "bramble"
+    shutil.copytree(ROOT, place, symlinks=True, ignore=LEFT_OUT)
+    return place
+
+
+def wired(place):
+    """Give the new role its deploy, and its line in the deploy of a node."""
+    deploys, node = place / "bramble/deploys.py", place / "deploys/node.py"
+    one = '@deploy(NAME)\ndef watchdog() -> OperationMeta:\n    """Arm the hardware watchdog;'
+    assert one in deploys.read_text()
+    more = one.replace("watchdog() ", "newrole() ").replace("Arm the hardware watchdog", "Run it")
+    call = (
+        ' return the operation\'s meta."""\n    return run.execute(run.accepted(), "newrole")\n\n\n'
+    )
+    deploys.write_text(deploys.read_text().replace(one, f"{more}{call}{one}"))
+    text = node.read_text().replace("    model,\n", "    model,\n    newrole,\n")
+    node.write_text(text.replace("\npower()\n", "\nnewrole()\npower()\n"))
+
+
+def test_a_new_role_fails_its_own_tests_alone_and_none_when_it_is_whole(checkout, tmp_path):
+    bramble(checkout, "role", "new", "newrole")
+    folder = checkout / "tests/unit/roles/newrole"
+    folder.rename(tmp_path / "kept")
+    failed, said = suite(checkout, SLOW, *SUITE)
+    assert failed == ASKED | {f"test_docs.py::{name}" for name in STALE}, said
+    assert "there is no tests/unit/roles/newrole/good.py" in said
+
+    (tmp_path / "kept").rename(folder)
+    wired(checkout)
+    assert run(checkout, "docs/generate.py").returncode == 0
+    failed, said = suite(checkout, "-k", AGAIN, "tests/unit/test_newrole_role.py", *SUITE)
+    assert (failed, "passed" in said) == (set(), True), said
