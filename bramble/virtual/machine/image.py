@@ -1,5 +1,6 @@
 """The image that machines start from: kernel, initramfs and boot card, made once, kept by content."""
 
+import ast
 import hashlib
 import shutil
 import tempfile
@@ -14,7 +15,7 @@ from bramble.virtual.machine import binfmt, disk, initrd
 RECIPE = Path(__file__).parent / "recipe"
 KERNEL, INITRD, DISK = "vmlinuz", "initrd.img", "disk.img"
 _MAKERS = ("disk.py", "initrd.py")
-"""The modules whose text decides what an image is."""
+"""The modules whose code decides what an image is."""
 
 
 def packages() -> tuple[str, ...]:
@@ -29,8 +30,19 @@ def cache_key(apt: AptHost, recipe: Path = RECIPE) -> str:
     digest = hashlib.sha256(rootfs.cache_key(apt).encode())
     rootfs.add_files(digest, recipe)
     for maker in _MAKERS:
-        digest.update((Path(__file__).parent / maker).read_bytes())
+        digest.update(_code_of(Path(__file__).parent / maker).encode())
     return digest.hexdigest()[:16]
+
+
+def _code_of(module: Path) -> str:
+    """Return a module's code without docstrings and comments, which change no image."""
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(
+            node
+        ):
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
 
 
 def ensure(apt: AptHost, on_progress: Progress) -> Path:

@@ -111,6 +111,23 @@ def test_the_images_key_follows_its_recipe_and_the_containers(host, tmp_path, mo
     assert changed != image.cache_key(host, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("text", "changes"),
+    [
+        ('"""Make it."""\n\n\ndef make(a):\n    """Another word."""\n    return a  # so\n', False),
+        ('"""Make it."""\n\n\ndef make(a):\n    """Make."""\n    return a + 1\n', True),
+    ],
+)
+def test_words_about_a_modules_code_change_no_images_key(
+    host, tmp_path, monkeypatch, text, changes
+):
+    monkeypatch.setattr(image, "_MAKERS", (tmp_path / "maker.py",))
+    (tmp_path / "maker.py").write_text('"""Make."""\n\n\ndef make(a):\n    return a\n')
+    key = image.cache_key(host)
+    (tmp_path / "maker.py").write_text(text)
+    assert (image.cache_key(host) != key) == changes
+
+
 def test_the_modules_of_the_initramfs_come_once_and_in_order():
     shown = ["insmod /m/crc16.ko \ninsmod /m/ext4.ko \n", "builtin x\ninsmod /m/crc16.ko a=1\n"]
     assert initrd.module_files(shown) == ["/m/crc16.ko", "/m/ext4.ko"]
