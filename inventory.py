@@ -1,6 +1,6 @@
 """The fleet for pyinfra: the hosts of inventory/, or of the folder that BRAMBLE_INVENTORY names."""
 
-from bramble.inventory.for_pyinfra import groups_or_exit
+from bramble.for_pyinfra import groups_or_exit
 from bramble.pyinfra.session import watch
 
 # pyinfra takes each list at the top of this file for a group of hosts.

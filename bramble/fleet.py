@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from bramble import inventory, registry
-from bramble.fit.dims import dims_of
-from bramble.fit.geometry import geometry
-from bramble.fit.source import SourceError, header
 from bramble.inventory import Inventory, InventoryError, Problem
 from bramble.inventory.load import faults_beside
 from bramble.llama import lock as engine_lock
 from bramble.llama.lock import Lock
 from bramble.models import catalogue
 from bramble.models import lock as models_lock
+from bramble.models.dims import dims_of
+from bramble.models.geometry import geometry
 from bramble.models.gguf import GgufError
 from bramble.models.outputs import ModelSettings
+from bramble.models.source import SourceError, header
 from bramble.prepared import LocalModel, Prepared
 from bramble.settings import Section
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bramble.fit.dims import Dims
 from bramble.inventory.problems import Problem
 from bramble.llama.lock import Held, Lock, ReleasePin
 from bramble.models.catalogue import Place
+from bramble.models.dims import Dims
 from bramble.models.lock import Locked
 
 

@@ -19,11 +19,11 @@ sys.path.append(str(ROOT))
 
 from bramble.bench import articles  # noqa: E402
 from bramble.bench.articles import Row  # noqa: E402
-from bramble.fit.geometry import Geometry, geometry  # noqa: E402
 from bramble.fit.memory import kv_bytes  # noqa: E402
 from bramble.fit.speed import PUBLISHED, judge, speed  # noqa: E402
 from bramble.fit.verdict import BOARDS, Fit, fit, request_for  # noqa: E402
 from bramble.models import gguf  # noqa: E402
+from bramble.models.geometry import Geometry, geometry  # noqa: E402
 from tests.shapes import models as shapes  # noqa: E402
 
 PAGE = ROOT / "docs" / "explanation" / "memory.md"

@@ -16,7 +16,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bramble.fit.dims import Dims
+from bramble.models.dims import Dims
 
 FOLDER = "bench"
 VERSION = 1

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bramble import computer
-from bramble.cli.fleet import AS_JSON, HOSTS
 from bramble.cli.inventory import tell_pins
+from bramble.cli.options import AS_JSON, HOSTS
 from bramble.cli.race import race
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from bramble.cli.inventory import refuse, tell_folder
 from bramble.fit.verdict import BOARDS, Room
 
 if TYPE_CHECKING:
-    from bramble.fit.geometry import Geometry
     from bramble.fit.memory import Request
     from bramble.fit.speed import Bandwidth, Claim, Speed
     from bramble.fit.verdict import Fit
+    from bramble.models.geometry import Geometry
 
 
 @dataclass(frozen=True)
@@ -138,8 +138,9 @@ def fit(
 
 def _dimensions(model: str) -> Geometry:
     """Return the model's dimensions, or end the command with why they cannot be read."""
-    from bramble.fit import named, source
+    from bramble.fit import named
     from bramble.inventory import InventoryError, folder
+    from bramble.models import source
     from bramble.models.gguf import GgufError
     from bramble.models.hub import ENDPOINT, Hub, HubError
     from bramble.sanitize import sentence

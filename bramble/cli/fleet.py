@@ -10,22 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bramble.cli import driver
+from bramble.cli.options import AS_JSON, HOSTS
 from bramble.cli.terminal import say
 from bramble.sanitize import sanitize
 
 if TYPE_CHECKING:
     from bramble.checks import Result, Status
-
-HOSTS = click.argument("hosts", nargs=-1, metavar="[HOST]...")
-AS_JSON = click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md)."
-)
-COOL = click.option(
-    "--cool",
-    type=click.IntRange(0, 3600),
-    metavar="SECONDS",
-    help="How long a board may cool before each run; default: five minutes.",
-)
 
 
 @click.command("up")

@@ -128,7 +128,7 @@ def schema(subject: str, write: bool) -> None:
     from bramble.inventory.effective import Report
     from bramble.inventory.problems import shown
     from bramble.inventory.schema import fleet_schema, settings_schema
-    from bramble.inventory.starter import schemas
+    from bramble.starter import schemas
 
     if write:
         place = existing_folder()
@@ -181,7 +181,7 @@ def init(
     bramble init my-fleet --host pi5-a=192.168.1.41
     bramble init my-fleet/staging --inventory-only
     """
-    from bramble.inventory import starter
+    from bramble import starter
     from bramble.project import FLEET, INVENTORY
 
     named, options = _addresses(hosts), bool(hosts or user or key)
@@ -207,7 +207,7 @@ def init(
 def write_files(place: Path, files: Mapping[str, str | bytes]) -> None:
     """Write a project's or an inventory's files, or end the command where that would overwrite one."""
     from bramble.inventory.problems import shown
-    from bramble.inventory.starter import write
+    from bramble.starter import write
 
     try:
         left = write(place, files)
@@ -229,8 +229,8 @@ def _say_kept(path: Path) -> None:
 def _tell_hosts(inventory: Path, count: int) -> None:
     """Print what was written, and what must be set in it."""
     from bramble.inventory.problems import shown
-    from bramble.inventory.starter import needed
     from bramble.project import FLEET
+    from bramble.starter import needed
 
     click.echo(f"wrote {shown(inventory)}: {count or 'no'} host{'' if count == 1 else 's'}")
     if not count:

@@ -11,16 +11,13 @@ import click
 
 from bramble.cli import hub, model_files
 from bramble.cli.inventory import existing_folder, refuse, tell_folder, tell_pins
+from bramble.cli.options import AS_JSON
 from bramble.sanitize import sanitize
 
 if TYPE_CHECKING:
     from bramble.models.catalogue import Place
     from bramble.models.lock import Locked
     from bramble.models.locking import Outcome
-
-AS_JSON = click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md)."
-)
 
 
 @click.group("model")

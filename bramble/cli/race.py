@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bramble.cli import driver
-from bramble.cli.fleet import AS_JSON, COOL
+from bramble.cli.options import AS_JSON, COOL
 
 if TYPE_CHECKING:
     from bramble.llama.race import Verdict

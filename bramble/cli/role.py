@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bramble.cli.fleet import AS_JSON
+from bramble.cli.options import AS_JSON
 
 if TYPE_CHECKING:
     from bramble.registry import AnyRole

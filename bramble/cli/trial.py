@@ -54,7 +54,7 @@ def _use_own() -> str:
     """Use a project of virtual Pis, creating it where it is missing; return the command to enter it."""
     place = Path(PLACE).absolute()
     if not (place / project.INVENTORY / project.FLEET).is_file():
-        from bramble.inventory import starter
+        from bramble import starter
         from bramble.registry import sections
 
         inventory.write_files(place, starter.project() | starter.example(sections()))

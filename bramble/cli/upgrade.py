@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from bramble.cli import driver
-from bramble.cli.fleet import AS_JSON, HOSTS
+from bramble.cli.options import AS_JSON, HOSTS
 
 if TYPE_CHECKING:
     from bramble.inventory import Inventory

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from threading import Lock
 
-from bramble.fit.dims import Dims, dims_of
-from bramble.fit.geometry import geometry
-from bramble.fit.source import SourceError, header
 from bramble.models import cache
+from bramble.models.dims import Dims, dims_of
+from bramble.models.geometry import geometry
 from bramble.models.gguf import GgufError, Header
 from bramble.models.outputs import ModelSettings
+from bramble.models.source import SourceError, header
 from bramble.prepared import Prepared
 from bramble.sanitize import sentence
 from bramble.settings import Section

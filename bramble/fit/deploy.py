@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bramble.fit.geometry import Geometry
 from bramble.fit.memory import Request
 from bramble.fit.verdict import Fit, Room, fit
+from bramble.models.geometry import Geometry
 from bramble.models.outputs import ModelOutputs
 
 

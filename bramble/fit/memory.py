@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from bramble.fit.geometry import Geometry
-from bramble.fit.layers import Layer
+from bramble.models.geometry import Geometry
 from bramble.models.gguf import TYPES, Type
+from bramble.models.layers import Layer
 
 # Both sizes are padded by llama.cpp (src/llama-context.cpp, src/llama-kv-cache-iswa.cpp).
 CELLS = 256

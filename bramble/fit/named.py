@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bramble.fit import source
-from bramble.fit.geometry import Geometry, geometry
 from bramble.inventory.problems import unknown
-from bramble.models import catalogue, lock
+from bramble.models import catalogue, lock, source
+from bramble.models.geometry import Geometry, geometry
 from bramble.models.hub import Hub, path_of
 
 _NAME = re.compile(rf"^{catalogue.NAME}(:{catalogue.QUANT})?$")

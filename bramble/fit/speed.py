@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from bramble.fit.geometry import Geometry
 from bramble.fit.memory import Request, kv_bytes
+from bramble.models.geometry import Geometry
 
 GB = 1e9
 CACHED_BYTES = 16 << 20

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from bramble.board import Board
-from bramble.fit.geometry import Geometry
 from bramble.fit.memory import CELLS, Request, checkpoint_bytes, compute_bytes, kv_bytes
+from bramble.models.geometry import Geometry
 
 SYSTEM_MIB = 256
 """The reserve for the kernel, the services of Raspberry Pi OS Lite, an SSH session and a deploy."""

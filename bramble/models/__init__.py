@@ -1,1 +1,1 @@
-"""Models by name: the catalogue, the lock, and the hub that resolves one into the other."""
+"""Models by name and by file: catalogue, lock and hub, and what a GGUF file says of its model."""

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from bramble.fit.dims import Dims
 from bramble.inventory.documents import read
 from bramble.inventory.documents import write as write_document
 from bramble.inventory.problems import InventoryError
 from bramble.models.catalogue import GGUF, REPO, USE, entries_of, identity
+from bramble.models.dims import Dims
 from bramble.settings import Section, option
 
 FILE = "models.lock"

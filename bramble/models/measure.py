@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bramble.fit import source
-from bramble.fit.dims import dims_of
-from bramble.fit.geometry import geometry
+from bramble.models import source
+from bramble.models.dims import dims_of
+from bramble.models.geometry import geometry
 from bramble.models.gguf import GgufError
 from bramble.models.hub import Hub
 from bramble.models.lock import Locked

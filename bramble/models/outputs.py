@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
-from bramble.fit.dims import Dims
+from bramble.models.dims import Dims
 from bramble.plan import Outputs
 from bramble.prepared import Prepared
 from bramble.snapshot import Snapshot

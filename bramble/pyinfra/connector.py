@@ -25,8 +25,8 @@ from pyinfra.connectors.sshuserclient import client as user_client
 from pyinfra.connectors.util import CommandOutput, OutputLine, make_unix_command_for_host
 
 from bramble import computer, registry
+from bramble.for_pyinfra import NameData, prepared
 from bramble.inventory import from_data
-from bramble.inventory.for_pyinfra import NameData, prepared
 from bramble.pyinfra.boundary import EXPECTED, Overdue, Problem, attempt
 from bramble.remote import outcome
 from bramble.settings import SshSettings

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pyinfra.api import Host
 
 from bramble import remote
-from bramble.fit.source import LIMIT_BYTES, SourceError, of_pieces
 from bramble.models.gguf import Header
+from bramble.models.source import LIMIT_BYTES, SourceError, of_pieces
 from bramble.pyinfra import connection
 
 LEAST_BYTES = 1 << 20

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bramble.testing import RUN
+
 if TYPE_CHECKING:
     from testinfra.host import Host as Connection
 
     from bramble.plan import NodePlan
     from bramble.testing.testinfra_node import TestinfraNode
-
-RUN = "bramble-hosts"
-"""The name under which the run on hosts is registered with pytest."""
 
 _ASK_FOR_HOSTS = "needs hosts of the inventory: pytest --hosts=NAME,NAME or --hosts=all"
 

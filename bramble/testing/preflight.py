@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bramble.checks import Check, run_all
-from bramble.testing.plugin import RUN
+from bramble.testing import RUN
 from bramble.testing.testinfra_node import TestinfraNode
 
 pytestmark = pytest.mark.preflight

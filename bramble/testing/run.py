@@ -18,8 +18,7 @@ from bramble.fleet import load
 from bramble.inventory import Host, Inventory, InventoryError, presence
 from bramble.inventory.problems import unknown
 from bramble.settings import SshSettings
-from bramble.testing import preflight
-from bramble.testing.plugin import RUN
+from bramble.testing import RUN, preflight
 from bramble.testing.testinfra_node import TestinfraNode, ssh_config
 
 ALL = "all"

@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError, field_validator, model_validator
 
-from bramble.fit.dims import Dims
 from bramble.inventory.problems import unknown
 from bramble.llama import lock as engine_lock
 from bramble.llama.releases import note
 from bramble.models import beside, catalogue
+from bramble.models.dims import Dims
 from bramble.models.hub import ENDPOINT
 from bramble.models.lock import Locked
 from bramble.prepared import Prepared

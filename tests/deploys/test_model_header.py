@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from bramble.fit import ahead
-from bramble.fit.dims import Dims
-from bramble.fit.source import SourceError
+from bramble.models.dims import Dims
+from bramble.models.source import SourceError
 from bramble.pyinfra import connection, model_header
 from bramble.remote import read_start
 from tests.shapes.models import all_shapes

@@ -15,10 +15,10 @@ import pytest
 
 from bramble import registry, report, virtual
 from bramble.fit import memory
-from bramble.fit.dims import dims_of
-from bramble.fit.geometry import geometry
 from bramble.llama import store
 from bramble.models import gguf, lock
+from bramble.models.dims import dims_of
+from bramble.models.geometry import geometry
 from bramble.virtual import lifecycle, source
 from bramble.virtual.model import GATEWAY, address_of
 from tests.installed import install

@@ -1,9 +1,9 @@
 """A benchmark of a healthy Pi 4 as it is kept: tests spoil one thing each."""
 
 from bramble.bench.result import Bandwidth, BenchRun, Board, Model, Release, Result, Seen
-from bramble.fit.dims import dims_of
-from bramble.fit.geometry import geometry
 from bramble.models import gguf
+from bramble.models.dims import dims_of
+from bramble.models.geometry import geometry
 from tests.shapes.models import all_shapes
 
 SHAPES = all_shapes()

@@ -21,9 +21,9 @@ from click.testing import CliRunner
 
 from bramble import registry
 from bramble.cli import main
-from bramble.fit.dims import dims_of
-from bramble.fit.geometry import geometry
 from bramble.models import gguf, lock
+from bramble.models.dims import dims_of
+from bramble.models.geometry import geometry
 from bramble.reference import section_in
 from tests.shapes.models import all_shapes
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from bramble.fit import memory
-from bramble.fit.geometry import GeometryError, geometry
-from bramble.fit.weights import weights
 from bramble.models import gguf
+from bramble.models.geometry import GeometryError, geometry
+from bramble.models.weights import weights
 from tests.shapes.models import all_shapes, pruned
 from tests.shapes.writer import Shape
 

@@ -9,10 +9,10 @@ import pytest
 
 from bramble import registry
 from bramble.fit import ahead
-from bramble.fit.dims import dims_of
-from bramble.fit.geometry import geometry
 from bramble.fleet import prepare
 from bramble.models import cache, gguf, lock
+from bramble.models.dims import dims_of
+from bramble.models.geometry import geometry
 from bramble.plan import make
 from bramble.prepared import Prepared
 from bramble.snapshot import FileState

@@ -10,12 +10,12 @@ from dataclasses import replace
 
 import pytest
 
-from bramble.fit import architectures, memory
-from bramble.fit.dims import Dims, dims_of
-from bramble.fit.geometry import geometry
-from bramble.fit.keys import GeometryError
+from bramble.fit import memory
 from bramble.fit.verdict import BOARDS, Room, fit, request_for
-from bramble.models import gguf
+from bramble.models import architectures, gguf
+from bramble.models.dims import Dims, dims_of
+from bramble.models.geometry import geometry
+from bramble.models.keys import GeometryError
 from tests.shapes import fixtures
 from tests.shapes.gemma4 import all_gemma4, gemma4
 from tests.shapes.record_memory import LARGE, RECORDED, SMALL

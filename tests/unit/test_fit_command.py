@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from bramble.cli import main
-from bramble.fit import source
+from bramble.models import source
 from tests.shapes.models import all_shapes
 from tests.shapes.writer import Shape
 

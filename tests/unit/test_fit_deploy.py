@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 
 from bramble import registry
-from bramble.fit.dims import dims_of
-from bramble.fit.geometry import geometry
 from bramble.fleet import prepare
 from bramble.models import gguf, lock
+from bramble.models.dims import dims_of
+from bramble.models.geometry import geometry
 from bramble.plan import make
 from bramble.roles.serving.checks import model_fits
 from tests.shapes.models import all_shapes

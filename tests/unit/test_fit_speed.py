@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from bramble.fit.geometry import geometry
 from bramble.fit.memory import Request
 from bramble.fit.speed import PUBLISHED, judge, measured, speed
 from bramble.models import gguf
+from bramble.models.geometry import geometry
 from tests.shapes.models import all_shapes
 
 SHAPES = all_shapes()

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from bramble.fit import memory
-from bramble.fit.geometry import geometry
 from bramble.fit.verdict import BOARDS, Room, fit, max_ctx, request_for
 from bramble.models import gguf
+from bramble.models.geometry import geometry
 from tests.shapes.models import all_shapes
 
 SHAPES = all_shapes()

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -22,19 +23,29 @@ SHOWN_TO_PYINFRA = (ROOT / "bramble/deploys.py", ROOT / "bramble/facts.py")
 
 
 @cache
-def imports(file: Path) -> tuple[str, ...]:
+def imports(file: Path, *, at_run_time: bool = False) -> tuple[str, ...]:
     """Every module that a file names in an import, in functions and conditions too."""
-    return tuple(_imports(file))
+    return tuple(_imports(file, at_run_time))
 
 
-def _imports(file: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+def _imports(file: Path, at_run_time: bool) -> Iterator[str]:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    if at_run_time:
+        tree = WithoutTyping().visit(tree)
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: imports are absolute"
             assert node.module is not None
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+class WithoutTyping(ast.NodeTransformer):
+    """A module as it runs: without what `if TYPE_CHECKING:` imports."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
 
 
 def dotted(file: Path) -> str:
@@ -64,6 +75,21 @@ def forbidden(files: list[Path], *packages: str) -> list[str]:
 def test_there_are_modules_to_look_at():
     assert len(MODULES) > 50
     assert len(DEPLOYS) >= 3
+
+
+def test_no_two_modules_stand_on_each_other():
+    """Not even by imports within functions; those for types alone do not run."""
+    names = {dotted(file) for file in MODULES}
+    stands_on = {
+        dotted(file): {
+            name if name in names else name.rpartition(".")[0]
+            for name in imports(file, at_run_time=True)
+            if within(name, "bramble")
+        }
+        for file in MODULES
+    }
+    assert sum(map(len, stands_on.values())) > 500
+    TopologicalSorter({name: found - {name} for name, found in stands_on.items()}).prepare()
 
 
 def test_deploys_import_the_operations_and_nothing_else():
@@ -145,7 +171,7 @@ def test_what_programs_for_nodes_import_of_each_other_goes_with_them():
     "pure",
     [
         *("snapshot", "board", "plan", "steps", "checks", "llama/releases", "models/gguf"),
-        *("system/parse", "system/config_txt", "fit/geometry", "fit/memory", "fit/verdict"),
+        *("system/parse", "system/config_txt", "models/geometry", "fit/memory", "fit/verdict"),
     ],
 )
 def test_what_decides_is_pure(pure):

@@ -10,8 +10,8 @@ from toy_sections import SECTIONS, Needy
 
 from bramble import virtual
 from bramble.fleet import prepare
+from bramble.for_pyinfra import groups_or_exit, hosts_for_pyinfra
 from bramble.inventory import InventoryError, load, presence
-from bramble.inventory.for_pyinfra import groups_or_exit, hosts_for_pyinfra
 from bramble.settings import NodeSettings
 
 

@@ -17,9 +17,9 @@ from toy_sections import SECTIONS, Needy
 import bramble.registry
 from bramble.cli.inventory import commands
 from bramble.fleet import prepare
+from bramble.for_pyinfra import hosts_for_pyinfra
 from bramble.inventory import folder, load
-from bramble.inventory.for_pyinfra import hosts_for_pyinfra
-from bramble.inventory.starter import starter
+from bramble.starter import starter
 
 REPOSITORY = Path(__file__).parents[3]
 

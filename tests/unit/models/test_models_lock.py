@@ -10,12 +10,12 @@ from click.testing import CliRunner
 from fake_hub import COMMIT, NEW, OLD, REPO, Repo
 
 from bramble.cli import main
-from bramble.fit.dims import Dims, dims_of
-from bramble.fit.geometry import geometry
 from bramble.fleet import load
 from bramble.inventory.problems import InventoryError
 from bramble.llama.builder import board_for
 from bramble.models import catalogue, gguf, lock
+from bramble.models.dims import Dims, dims_of
+from bramble.models.geometry import geometry
 from bramble.models.hub import Hub, HubError, HubUnreachable
 from bramble.plan import Inputs
 from bramble.roles.model.plan import plan

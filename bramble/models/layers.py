@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bramble.fit import architectures as known
-from bramble.fit.keys import Keys
+from bramble.models import architectures as known
+from bramble.models.keys import Keys
 
 
 @dataclass(frozen=True)

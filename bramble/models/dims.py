@@ -6,11 +6,11 @@ from itertools import groupby
 
 from pydantic import model_validator
 
-from bramble.fit.geometry import Geometry
-from bramble.fit.keys import LAYERS_LIMIT, NUMBER_LIMIT
-from bramble.fit.layers import Layer
-from bramble.fit.weights import Weights
+from bramble.models.geometry import Geometry
 from bramble.models.gguf import SIZE_LIMIT
+from bramble.models.keys import LAYERS_LIMIT, NUMBER_LIMIT
+from bramble.models.layers import Layer
+from bramble.models.weights import Weights
 from bramble.settings import Section, option
 
 RULES = 2

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bramble.fit.architectures import COMPARED, DRAFTS, READ_LAZILY
-from bramble.fit.keys import GeometryError, Keys
-from bramble.fit.layers import Layer, layers
-from bramble.fit.weights import Weights, weights
+from bramble.models.architectures import COMPARED, DRAFTS, READ_LAZILY
 from bramble.models.gguf import Header
+from bramble.models.keys import GeometryError, Keys
+from bramble.models.layers import Layer, layers
+from bramble.models.weights import Weights, weights
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bramble.fit.architectures import UNIFORM
+from bramble.models.architectures import UNIFORM
 from bramble.models.gguf import GgufError, Header
 
 LAYERS_LIMIT = 512
