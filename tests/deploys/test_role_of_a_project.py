@@ -62,7 +62,7 @@ def test_it_is_in_the_plan_in_its_turn(project):
     assert roles == ["base", "power", "boot", "exporter"], out
     assert "exporter" in plan["packages"]
     (step,) = [step for step in plan["steps"] if step["role"] == "exporter"]
-    assert step["step"] == "Run the service"
+    assert step["step"] == "Run exporter"
     assert step["why"]
 
 
