@@ -49,8 +49,9 @@ try: system setup ## A virtual Pi from nothing to an answer (root on Debian)
 test faults: PACKAGES += ccache cmake g++-aarch64-linux-gnu gcc gnupg libc6-dev ninja-build $(MACHINE_PACKAGES)
 test faults: PACKAGES += $(DURABILITY_PACKAGES)
 test: system setup lint ## Everything: lint, fast tests, then the tests on virtual Pis
-	$(BIN)/pytest -q -n 2 -m 'not nodes' --durations 10
-	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m nodes --durations 20
+	$(BIN)/pytest -q -n auto -m 'not nodes' --durations 10
+	@# One more than there are processors: nodes boot and wait much of their time.
+	$(BIN)/pytest -q -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder -m nodes --durations 20
 
 .PHONY: faults
 faults: system setup ## The longer proofs: ten power cuts of a first deploy, a whole build for a wrong processor
@@ -58,7 +59,7 @@ faults: system setup ## The longer proofs: ten power cuts of a first deploy, a w
 
 .PHONY: quick
 quick: setup lint ## Lint and the fast tests
-	$(BIN)/pytest -q -n 2 -m 'not nodes and not durability'
+	$(BIN)/pytest -q -n auto -m 'not nodes and not durability'
 
 .PHONY: lint
 lint: setup ## ruff and mypy

@@ -90,7 +90,9 @@ def test_what_a_node_and_the_store_lost_comes_from_a_node_that_has_it(fleet, bui
     on(NAMES[0], f"rm -r {RELEASES}/*")
     done = fleet.pyinfra("node", "-y")
     assert done.returncode == 0, done.stdout
-    assert re.search(rf"\[{NAMES[0]}\] vpi-11[2-4] has release \S+: bringing it", done.stdout)
+    assert re.search(
+        rf"\[{NAMES[0]}\] vpi-11[2-4] has release \S+: fetching it into the store", done.stdout
+    )
     assert fleet.happened("build") == []
     assert fleet.happened("transfer") == [(NAMES[0], "pulled")]
 
