@@ -47,6 +47,7 @@ OWN = {
     # As long as the default, a bite would take minutes to wait for.
     "watchdog": {"runtime_s": WATCHDOG_S},
     "base": {"hostname": "inventory", "timezone": "Europe/Vienna"},
+    "boot": {"eeprom": {"update": True}},
 }
 SKIPPED = (
     *NOT_WANTED,
