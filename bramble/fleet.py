@@ -8,9 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from bramble import inventory, registry
-from bramble.inventory import Inventory, InventoryError, Problem
-from bramble.inventory.load import faults_beside
+from bramble import project, registry
+from bramble.inventory import load as loading
+from bramble.inventory.load import Inventory, faults_beside, from_data
+from bramble.inventory.problems import InventoryError, Problem
 from bramble.llama import lock as engine_lock
 from bramble.llama.lock import Lock
 from bramble.models import catalogue
@@ -26,7 +27,7 @@ from bramble.settings import Section
 
 def load(folder: Path) -> Inventory:
     """Read and validate an inventory with its locks; raise InventoryError with all of its problems."""
-    return inventory.load(folder, registry.sections(), prepare)
+    return loading.load(folder, registry.sections(), prepare)
 
 
 def of_data(name: str, data: Mapping[str, Any]) -> tuple[dict[str, Section], Prepared]:
@@ -34,8 +35,8 @@ def of_data(name: str, data: Mapping[str, Any]) -> tuple[dict[str, Section], Pre
 
     Raise InventoryError with all that is wrong with them.
     """
-    settings = inventory.from_data(name, data, registry.sections())
-    prepared = prepare(inventory.folder(), (settings,))
+    settings = from_data(name, data, registry.sections())
+    prepared = prepare(project.folder(), (settings,))
     where = f"data of {name}"
     wrong = [Problem(where, None, f.message) for f in faults_beside(name, settings, prepared)]
     if prepared.problems or wrong:

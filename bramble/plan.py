@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Protocol, TypeVar
 
 from bramble.board import Board
-from bramble.prepared import Prepared
+from bramble.prepared import Prepared, prepared_sections
 from bramble.settings import Section
 from bramble.snapshot import Snapshot
 
@@ -201,7 +201,11 @@ def make(
         made = role.plan(settings[role.name], board, Inputs(host, given, role.takes, beside))
         plans[role.name] = made
         given += (made.outputs,) if made.outputs else ()
-    pins = (pinned.sentence for part in settings.values() for pinned in part.pins(host, beside))
+    pins = (
+        pinned.sentence
+        for part in prepared_sections(settings).values()
+        for pinned in part.pins(host, beside)
+    )
     return NodePlan(host, board, plans, tuple(pins))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from bramble.llama.lock import Held, Lock, ReleasePin
 from bramble.models.catalogue import Place
 from bramble.models.dims import Dims
 from bramble.models.lock import Locked
+from bramble.settings import Section
 
 
 @dataclass(frozen=True)
@@ -50,3 +51,35 @@ class Prepared:
     def with_header(self, sha256: str, dims: Dims) -> Prepared:
         """Return the same with the dimensions of one more model."""
         return replace(self, headers={**self.headers, sha256: dims})
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """What a command decided in the place of a setting: the value, and a sentence for people."""
+
+    setting: str
+    value: str
+    sentence: str
+
+
+class PreparedSection(Section):
+    """Settings of a role that mean something only with what is read beside them."""
+
+    def faults(self, host: str, prepared: Prepared) -> Iterator[str]:
+        """Find what is wrong with these settings by the locks and files that they name."""
+        yield from ()
+
+    def pins(self, host: str, prepared: Prepared) -> tuple[Pinned, ...]:
+        """Return what engine.lock has for this host in the place of these settings."""
+        return ()
+
+    def warnings(
+        self, sections: Mapping[str, Section], host: str, prepared: Prepared
+    ) -> tuple[str, ...]:
+        """Warn of what is probably not meant, as far as settings alone show it."""
+        return ()
+
+
+def prepared_sections(settings: Mapping[str, Section]) -> dict[str, PreparedSection]:
+    """Return those of a host's sections that what is read beside them says something of."""
+    return {name: part for name, part in settings.items() if isinstance(part, PreparedSection)}

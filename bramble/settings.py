@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     AfterValidator,
@@ -21,23 +20,11 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-if TYPE_CHECKING:
-    from bramble.prepared import Prepared
-
 PORT = 22
 # A name of ~/.ssh/config may hold anything but blanks; a first "-" would be read as an option.
 ADDRESS = r"^[^-\s][^\s]*$"
 # What no account of Linux has in its name, however it was made (adduser(8), --allow-all-names).
 ACCOUNT = r"^[^-+~:,/\s][^:,/\s]*$"
-
-
-@dataclass(frozen=True)
-class Pinned:
-    """What a command decided in the place of a setting: the value, and a sentence for people."""
-
-    setting: str
-    value: str
-    sentence: str
 
 
 class Section(BaseModel):
@@ -54,20 +41,6 @@ class Section(BaseModel):
 
     sent: ClassVar[tuple[str, ...]] = ()
     """Settings that name files of this computer which are sent to nodes."""
-
-    def faults(self, host: str, prepared: Prepared) -> Iterator[str]:
-        """Find what is wrong with these settings by the locks and files that they name."""
-        yield from ()
-
-    def pins(self, host: str, prepared: Prepared) -> tuple[Pinned, ...]:
-        """Return what engine.lock has for this host in the place of these settings."""
-        return ()
-
-    def warnings(
-        self, sections: Mapping[str, Section], host: str, prepared: Prepared
-    ) -> tuple[str, ...]:
-        """Warn of what is probably not meant, as far as settings alone show it."""
-        return ()
 
     def sent_files(self) -> Iterator[tuple[tuple[str, ...], Path]]:
         """Yield the files of this computer that are sent to a node, each with its setting."""

@@ -151,7 +151,7 @@ def _kept(host: str) -> _Row:
 def _history(host: str, count: int | None = None) -> list[Judged]:
     """Return a host's results, the newest first, each judged beside the last one with figures."""
     from bramble.bench import result, verdict
-    from bramble.inventory import folder
+    from bramble.project import folder
 
     found = list(result.kept(folder(), host))
     return [

@@ -20,7 +20,7 @@ from bramble.cli.terminal import say
 from bramble.sanitize import sanitize
 
 if TYPE_CHECKING:
-    from bramble.inventory import Host
+    from bramble.inventory.load import Host
 
 LAST_WORDS = 3
 """How many last lines are shown of a run that reached no host."""

@@ -96,10 +96,10 @@ def list_releases(as_json: bool) -> None:
 @AS_JSON
 def prune(releases: tuple[str, ...], as_json: bool) -> None:
     """Remove RELEASEs from the store; by default those that no host of the inventory would install."""
-    from bramble.inventory import folder
     from bramble.llama import lock as engine_lock
     from bramble.llama import store
     from bramble.llama.builder import CODENAME
+    from bramble.project import folder
 
     with _errors_reported():
         known = {entry.release for entry in store.entries()}

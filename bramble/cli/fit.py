@@ -139,10 +139,11 @@ def fit(
 def _dimensions(model: str) -> Geometry:
     """Return the model's dimensions, or end the command with why they cannot be read."""
     from bramble.fit import named
-    from bramble.inventory import InventoryError, folder
+    from bramble.inventory.problems import InventoryError
     from bramble.models import source
     from bramble.models.gguf import GgufError
     from bramble.models.hub import ENDPOINT, Hub, HubError
+    from bramble.project import folder
     from bramble.sanitize import sentence
 
     try:
@@ -175,7 +176,7 @@ def _host(name: str) -> _There:
 def _kept(name: str, kind: str, memory_mib: int) -> Bandwidth | None:
     """Return the bandwidth that `bramble bench` measured last on this host, if it is the same board."""
     from bramble.bench import result, verdict
-    from bramble.inventory import folder
+    from bramble.project import folder
 
     try:
         return verdict.latest_bandwidth(result.kept(folder(), name), kind, memory_mib)

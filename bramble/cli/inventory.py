@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from bramble.cli.terminal import width
+from bramble.prepared import prepared_sections
 
 if TYPE_CHECKING:
-    from bramble.inventory import Host, Inventory
     from bramble.inventory.choice import Sections
+    from bramble.inventory.load import Host, Inventory
     from bramble.plan import Outputs
 
 # Importing pydantic is slow: what needs it is imported where it is used, so that --help is quick.
@@ -30,7 +31,8 @@ def refuse(message: str) -> NoReturn:
 def loaded_inventory() -> Inventory:
     """Load the inventory, or end the command with every problem in it."""
     from bramble.fleet import load
-    from bramble.inventory import InventoryError, folder
+    from bramble.inventory.problems import InventoryError
+    from bramble.project import folder
 
     try:
         return load(folder())
@@ -40,7 +42,7 @@ def loaded_inventory() -> Inventory:
 
 def known_sections() -> Sections:
     """Return the sections of settings, or end the command with what is wrong with a role."""
-    from bramble.inventory import InventoryError
+    from bramble.inventory.problems import InventoryError
     from bramble.registry import sections
 
     try:
@@ -60,7 +62,8 @@ def tell_folder() -> None:
 def tell_pins(kind: type[Outputs], as_json: bool) -> None:
     """Print the pins of the role that gives this kind, for all hosts (on stderr beside JSON)."""
     from bramble.fleet import load
-    from bramble.inventory import InventoryError, folder
+    from bramble.inventory.problems import InventoryError
+    from bramble.project import folder
     from bramble.registry import giving
 
     if not (folder() / "fleet.yml").is_file():
@@ -72,15 +75,16 @@ def tell_pins(kind: type[Outputs], as_json: bool) -> None:
         return
     section = giving(kind).name
     for name, host in hosts.items():
-        if section in host.settings:
-            for pinned in host.settings[section].pins(name, host.prepared):
+        parts = prepared_sections(host.settings)
+        if section in parts:
+            for pinned in parts[section].pins(name, host.prepared):
                 click.echo(pinned.sentence, err=as_json)
 
 
 def existing_folder() -> Path:
     """Return the inventory's folder, or end the command where there is none."""
-    from bramble.inventory import folder
     from bramble.inventory.problems import shown
+    from bramble.project import folder
 
     place = folder()
     if not place.is_dir():

@@ -27,8 +27,9 @@ def model() -> None:
 
 def _files() -> tuple[Path, dict[str, Place], dict[str, Locked]]:
     """Return the inventory's folder, catalogue and lock, or end the command with every problem."""
-    from bramble.inventory import InventoryError, folder
+    from bramble.inventory.problems import InventoryError
     from bramble.models import catalogue, lock
+    from bramble.project import folder
 
     place = folder()
     try:
@@ -152,7 +153,7 @@ def _chosen(
     names: tuple[str, ...], place: Path, known: dict[str, Place], locked: dict[str, Locked]
 ) -> tuple[str, ...]:
     """Return the command's names: the given ones, or all that are used or locked."""
-    from bramble.inventory import InventoryError
+    from bramble.inventory.problems import InventoryError
     from bramble.models.locking import chosen, names_in_use
 
     try:

@@ -51,9 +51,9 @@ def pull(names: tuple[str, ...], endpoint: str | None, token_file: Path | None) 
 
 def _locked(name: str) -> Locked:
     """Return a name's entry of the lock, or end the command with why there is none."""
-    from bramble.inventory import InventoryError, folder
-    from bramble.inventory.problems import unknown
+    from bramble.inventory.problems import InventoryError, unknown
     from bramble.models import lock
+    from bramble.project import folder
 
     try:
         locked = lock.load(folder())

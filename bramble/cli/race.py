@@ -83,9 +83,9 @@ def _known(variants: str) -> list[str]:
 
 def _lock(raced: dict[str, Any], verdict: Verdict) -> None:
     """Write the winner for the node's processor."""
-    from bramble.inventory import folder
     from bramble.llama import lock as engine_lock
     from bramble.llama.race import ANSWER_TOKENS, PROMPT_TOKENS
+    from bramble.project import folder
 
     lock = engine_lock.read(folder())
     winner = next(entry for entry in verdict.entries if entry.variant == verdict.winner)
@@ -101,11 +101,11 @@ def _lock(raced: dict[str, Any], verdict: Verdict) -> None:
 
 def _tell(raced: dict[str, Any], verdict: Verdict, as_json: bool) -> None:
     from bramble.cli.inventory import loaded_inventory
-    from bramble.inventory import folder
     from bramble.inventory.problems import shown
     from bramble.llama import lock as engine_lock
     from bramble.llama.outputs import EngineOutputs
     from bramble.llama.race import table
+    from bramble.project import folder
     from bramble.registry import giving
 
     file = folder() / engine_lock.FILE

@@ -122,7 +122,7 @@ def known_roles() -> dict[str, tuple[AnyRole, bool]]:
     """Return every role by name with whether it is the person's, or end the command."""
     from bramble import registry
     from bramble.cli.inventory import refuse
-    from bramble.inventory import InventoryError
+    from bramble.inventory.problems import InventoryError
 
     try:
         own = registry.own()

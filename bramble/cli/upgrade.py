@@ -14,7 +14,7 @@ from bramble.cli import driver
 from bramble.cli.options import AS_JSON, HOSTS
 
 if TYPE_CHECKING:
-    from bramble.inventory import Inventory
+    from bramble.inventory.load import Inventory
     from bramble.llama.lock import Lock
     from bramble.llama.outputs import EngineSettings
 

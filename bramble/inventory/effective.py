@@ -14,6 +14,7 @@ from bramble.inventory.headline import sentences
 from bramble.inventory.layers import Source
 from bramble.inventory.load import Host
 from bramble.inventory.problems import Keys, dotted, is_secret, shown
+from bramble.prepared import prepared_sections
 from bramble.settings import PORT, Section, SshSettings
 from bramble.ssh import config as ssh_config
 
@@ -57,7 +58,7 @@ def report(host: Host) -> Report:
     rows = [row for name, section in host.settings.items() for row in _rows(host, section, (name,))]
     said = {
         f"{name}.{pinned.setting}": pinned.value
-        for name, section in host.settings.items()
+        for name, section in prepared_sections(host.settings).items()
         for pinned in section.pins(host.name, host.prepared)
     }
     for row in rows:
@@ -70,7 +71,7 @@ def report(host: Host) -> Report:
         pins=list(sentences(host)),
         warnings=[
             told
-            for part in sections.values()
+            for part in prepared_sections(sections).values()
             for told in part.warnings(sections, host.name, host.prepared)
         ],
         settings=rows,

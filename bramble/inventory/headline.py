@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bramble.inventory.load import Host, Inventory
+from bramble.prepared import prepared_sections
 
 MOST = 12
 
@@ -20,5 +21,7 @@ def headline(inventory: Inventory, names: Sequence[str]) -> str:
 
 def sentences(host: Host) -> tuple[str, ...]:
     """Return a sentence for each pin that overrides the inventory for a host."""
-    pins = (part.pins(host.name, host.prepared) for part in host.settings.values())
+    pins = (
+        part.pins(host.name, host.prepared) for part in prepared_sections(host.settings).values()
+    )
     return tuple(pinned.sentence for several in pins for pinned in several)

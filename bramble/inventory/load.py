@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bramble.inventory import choice
 from bramble.inventory.choice import Sections
@@ -15,13 +15,11 @@ from bramble.inventory.files import Files, read_files
 from bramble.inventory.layers import Source, merge, without_nulls
 from bramble.inventory.problems import InventoryError, Keys, Problem, dotted, shown
 from bramble.inventory.validation import Fault, unknown_section, validate
+from bramble.prepared import Prepared, prepared_sections
 from bramble.project import folder
 from bramble.settings import PORT, NodeSettings, Section, SshSettings
 
-if TYPE_CHECKING:
-    from bramble.prepared import Prepared
-
-    Prepare = Callable[[Path, Iterable[Mapping[str, Section]]], Prepared]
+Prepare = Callable[[Path, Iterable[Mapping[str, Section]]], Prepared]
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ def faults_beside(
     name: str, settings: Mapping[str, Section], prepared: Prepared
 ) -> Iterator[Fault]:
     """Find what is wrong with a host's settings by what was read beside them."""
-    for section, typed in settings.items():
+    for section, typed in prepared_sections(settings).items():
         for message in typed.faults(name, prepared):
             yield Fault((section,), f"{section}: {message}", whole=True)
 

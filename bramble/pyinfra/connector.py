@@ -26,7 +26,7 @@ from pyinfra.connectors.util import CommandOutput, OutputLine, make_unix_command
 
 from bramble import computer, registry
 from bramble.for_pyinfra import NameData, prepared
-from bramble.inventory import from_data
+from bramble.inventory.load import from_data
 from bramble.pyinfra.boundary import EXPECTED, Overdue, Problem, attempt
 from bramble.remote import outcome
 from bramble.settings import SshSettings

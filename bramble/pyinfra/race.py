@@ -11,7 +11,7 @@ from pyinfra.api import Host
 from pyinfra.context import host, state
 
 from bramble import fleet, registry
-from bramble.inventory import InventoryError
+from bramble.inventory.problems import InventoryError
 from bramble.llama.outputs import EngineOutputs, EngineSettings
 from bramble.llama.race import COOL_S, NEEDED, as_served
 from bramble.models.outputs import ModelOutputs

@@ -8,13 +8,13 @@ from pyinfra.api import Host
 from pyinfra.context import host
 
 from bramble import registry
-from bramble.inventory import folder
 from bramble.llama import lock as engine_lock
 from bramble.llama.lock import Held, Lock, ReleasePin
 from bramble.llama.outputs import EngineOutputs, ServingOutputs
 from bramble.models.outputs import ModelOutputs
 from bramble.plan import Inputs, Outputs
 from bramble.prepared import Prepared
+from bramble.project import folder
 from bramble.pyinfra.run import PlannedNode, execute
 from bramble.pyinfra.session import Work, in_words, on_host, this_run
 from bramble.settings import Section

@@ -12,6 +12,7 @@ from bramble.checks import Result, run_all
 from bramble.fleet import prepare
 from bramble.inventory.validation import validate
 from bramble.plan import Inputs, NodePlan, Outputs
+from bramble.prepared import prepared_sections
 from bramble.role import Action
 from bramble.snapshot import Snapshot, Unit, Unknown
 from bramble.steps import Step
@@ -46,7 +47,8 @@ def planned(
     if settings is None:
         raise ValueError("\n".join(fault.message for fault in faults))
     prepared = prepare(place, ({name: settings},))
-    if wrong := tuple(settings.faults(HOST, prepared)):
+    parts = prepared_sections({name: settings}).values()
+    if wrong := [fault for part in parts for fault in part.faults(HOST, prepared)]:
         raise ValueError("\n".join(wrong))
     part = role.plan(settings, board, Inputs(HOST, tuple(given), role.takes, prepared))
     return NodePlan(HOST, board, {name: part})

@@ -13,7 +13,7 @@ from bramble import registry, remote
 from bramble.board import board
 from bramble.checks import ask_query
 from bramble.fit.ahead import with_header
-from bramble.inventory import Host, Inventory
+from bramble.inventory.load import Host, Inventory
 from bramble.plan import NodePlan, look_at, make
 from bramble.settings import SshSettings
 from bramble.snapshot import Snapshot, Unknown, read

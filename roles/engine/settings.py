@@ -11,8 +11,8 @@ from bramble.board import Board
 from bramble.llama import lock as engine_lock
 from bramble.llama import processor
 from bramble.llama.lock import Lock
-from bramble.prepared import Prepared
-from bramble.settings import LocalPath, Pinned, Section, option
+from bramble.prepared import Pinned, Prepared, PreparedSection
+from bramble.settings import LocalPath, Section, option
 
 # llama.cpp 0.5.0-dev of 2026-10-01, the commit whose flags the role `serving` is written for.
 COMMIT = "0c1e57098bba43ac29e6e3b677cdceebdd22334f"
@@ -116,7 +116,7 @@ class KleidiAI(Section):
     )
 
 
-class Settings(Section):
+class Settings(PreparedSection):
     """llama.cpp, compiled for the node's own processor: on the node, or once on this computer."""
 
     source: Source = option(Source(), help="Pinned source; not set: llama.cpp's own repository.")

@@ -18,8 +18,8 @@ from bramble.models import beside, catalogue
 from bramble.models.dims import Dims
 from bramble.models.hub import ENDPOINT
 from bramble.models.lock import Locked
-from bramble.prepared import Prepared
-from bramble.settings import LocalPath, Pinned, Section, option
+from bramble.prepared import Pinned, Prepared, PreparedSection
+from bramble.settings import LocalPath, option
 from bramble.snapshot import FileState, Snapshot
 
 _HUB_URL = re.compile(r"https?://[^/]+/[^/]+/[^/]+/(?P<kind>resolve|blob|raw)/(?P<revision>[^/]+)/")
@@ -49,7 +49,7 @@ class ChosenModel:
     noted: bool = False
 
 
-class Settings(Section):
+class Settings(PreparedSection):
     """The model file: one of models.yml by its name, or a name, a place and a sha256 of your own."""
 
     without_default: ClassVar[tuple[str, ...]] = ("use",)

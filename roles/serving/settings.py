@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from bramble.fit.memory import CacheType, Request
 from bramble.fit.verdict import beyond
 from bramble.models.outputs import ModelSettings
-from bramble.prepared import Prepared
+from bramble.prepared import Prepared, PreparedSection
 from bramble.settings import Section, option
 
 
@@ -25,7 +25,7 @@ class Gate(Section):
     )
 
 
-class Settings(Section):
+class Settings(PreparedSection):
     """llama-server: where it listens and how much it may take."""
 
     needs: ClassVar[tuple[str, ...]] = ("engine", "model")

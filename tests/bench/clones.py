@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from meter import run, show
 
-from bramble import fleet, inventory
+from bramble import fleet, project
 
 BRAMBLE = Path(sys.executable).with_name("bramble")
 FIRST, MOST = 21, 20
@@ -121,7 +121,7 @@ def write_inventory(
     folder: Path, source: str, nodes: Sequence[Node]
 ) -> tuple[Mapping[str, Any], Path]:
     """A fleet of these nodes in a group set like the source node: how to reach it, and where it is."""
-    original = fleet.load(inventory.folder())
+    original = fleet.load(project.folder())
     if source not in original.hosts:
         raise BenchError(f"{source} is not in the inventory {original.folder}")
     group = json.loads(json.dumps(original.hosts[source].values))

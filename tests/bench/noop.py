@@ -25,7 +25,7 @@ import meter
 from clones import MOST, BenchError, Node, cloned, provisioned, say, write_inventory
 from tools import PLAYBOOK, RUN_S, Ansible, Bramble, PyinfraAlone, Tool
 
-from bramble import inventory
+from bramble import project
 
 NOTES = """\
 ratio: Ansible's figure divided by bramble's of the same round; the median (smallest to largest).
@@ -187,7 +187,7 @@ def main(arguments: argparse.Namespace) -> None:
     if not PLAYBOOK.exists():
         raise BenchError("Ansible is missing; `make bench` puts it into .venv-bench")
     # Every command runs in the repository, so a folder relative to here would be another one.
-    os.environ["BRAMBLE_INVENTORY"] = str(inventory.folder())
+    os.environ["BRAMBLE_INVENTORY"] = str(project.folder())
     tools = versions()
     found = benchmark(arguments.node, arguments.nodes, arguments.rounds)
     print(f"{tools['ansible']}; pyinfra {tools['pyinfra']}; Python {tools['python']}; ", end="")

@@ -9,7 +9,7 @@ import pytest
 from bramble import registry
 from bramble.bench import gather, result
 from bramble.board import Board
-from bramble.inventory import from_data
+from bramble.inventory.load import from_data
 from bramble.plan import look_at, make
 from bramble.pyinfra import bench, connection
 from bramble.snapshot import FileState, Snapshot

@@ -23,29 +23,19 @@ SHOWN_TO_PYINFRA = (ROOT / "bramble/deploys.py", ROOT / "bramble/facts.py")
 
 
 @cache
-def imports(file: Path, *, at_run_time: bool = False) -> tuple[str, ...]:
+def imports(file: Path) -> tuple[str, ...]:
     """Every module that a file names in an import, in functions and conditions too."""
-    return tuple(_imports(file, at_run_time))
+    return tuple(_imports(file))
 
 
-def _imports(file: Path, at_run_time: bool) -> Iterator[str]:
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    if at_run_time:
-        tree = WithoutTyping().visit(tree)
-    for node in ast.walk(tree):
+def _imports(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: imports are absolute"
             assert node.module is not None
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-class WithoutTyping(ast.NodeTransformer):
-    """A module as it runs: without what `if TYPE_CHECKING:` imports."""
-
-    def visit_If(self, node: ast.If) -> ast.AST | None:
-        return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
 
 
 def dotted(file: Path) -> str:
@@ -78,12 +68,12 @@ def test_there_are_modules_to_look_at():
 
 
 def test_no_two_modules_stand_on_each_other():
-    """Not even by imports within functions; those for types alone do not run."""
+    """Not even by imports within functions, or for types alone."""
     names = {dotted(file) for file in MODULES}
     stands_on = {
         dotted(file): {
             name if name in names else name.rpartition(".")[0]
-            for name in imports(file, at_run_time=True)
+            for name in imports(file)
             if within(name, "bramble")
         }
         for file in MODULES

@@ -12,8 +12,9 @@ from click.testing import CliRunner
 from bramble import registry
 from bramble.cli import main
 from bramble.fleet import load
-from bramble.inventory import InventoryError, folder
+from bramble.inventory.problems import InventoryError
 from bramble.plan import make
+from bramble.project import folder
 from bramble.testing import golden
 from bramble.testing.roles import PI5, planned
 

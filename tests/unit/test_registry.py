@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from bramble import deploys, project, registry
-from bramble.inventory import InventoryError
+from bramble.inventory.problems import InventoryError
 from bramble.llama.outputs import EngineOutputs, ServingOutputs
 from bramble.plan import Inputs, Outputs, make
 from bramble.registry import in_order

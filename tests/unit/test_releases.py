@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from bramble.fleet import load
-from bramble.inventory import InventoryError
+from bramble.inventory.problems import InventoryError
 from bramble.llama import lock as engine_lock
 from bramble.llama.lock import Lock, ReleasePin, Rolling
 from bramble.llama.releases import superfluous

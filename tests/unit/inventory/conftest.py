@@ -8,7 +8,8 @@ import pytest
 from toy_sections import SECTIONS
 
 from bramble.fleet import prepare
-from bramble.inventory import Inventory, InventoryError, load
+from bramble.inventory.load import Inventory, load
+from bramble.inventory.problems import InventoryError
 
 
 @pytest.fixture

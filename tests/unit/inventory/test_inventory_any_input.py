@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from toy_sections import SECTIONS
 
 from bramble.fleet import prepare
-from bramble.inventory import InventoryError, load
+from bramble.inventory.load import load
+from bramble.inventory.problems import InventoryError
 
 words = st.sampled_from(
     [

@@ -11,7 +11,9 @@ from toy_sections import SECTIONS, Needy
 from bramble import virtual
 from bramble.fleet import prepare
 from bramble.for_pyinfra import groups_or_exit, hosts_for_pyinfra
-from bramble.inventory import InventoryError, load, presence
+from bramble.inventory import presence
+from bramble.inventory.load import load
+from bramble.inventory.problems import InventoryError
 from bramble.settings import NodeSettings
 
 

@@ -18,7 +18,8 @@ import bramble.registry
 from bramble.cli.inventory import commands
 from bramble.fleet import prepare
 from bramble.for_pyinfra import hosts_for_pyinfra
-from bramble.inventory import folder, load
+from bramble.inventory.load import load
+from bramble.project import folder
 from bramble.starter import starter
 
 REPOSITORY = Path(__file__).parents[3]

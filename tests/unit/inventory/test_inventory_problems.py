@@ -4,7 +4,8 @@ import pytest
 from toy_sections import SECTIONS, Needy
 
 from bramble.fleet import prepare
-from bramble.inventory import InventoryError, Problem, load
+from bramble.inventory.load import load
+from bramble.inventory.problems import InventoryError, Problem
 
 ONE_SETTING = {
     "prot: 8080": "serving.prot: unknown setting; did you mean 'port'?",
