@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from bramble.cli.terminal import width
-from bramble.prepared import prepared_sections
 
 if TYPE_CHECKING:
     from bramble.inventory.choice import Sections
@@ -63,6 +62,7 @@ def tell_pins(kind: type[Outputs], as_json: bool) -> None:
     """Print the pins of the role that gives this kind, for all hosts (on stderr beside JSON)."""
     from bramble.fleet import load
     from bramble.inventory.problems import InventoryError
+    from bramble.prepared import prepared_sections
     from bramble.project import folder
     from bramble.registry import giving
 
