@@ -54,7 +54,7 @@ test: system setup lint ## Everything: lint, fast tests, then the tests on virtu
 	$(BIN)/pytest -q -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder -m nodes --durations 20
 
 .PHONY: faults
-faults: system setup ## The longer proofs: ten power cuts of a first deploy, a whole build for a wrong processor
+faults: system setup ## The longer proofs: ten power cuts, a build for a wrong processor, every role reverted
 	$(BIN)/pytest -q -m machine --thorough --durations 20
 
 .PHONY: quick

@@ -20,8 +20,12 @@ def pytest_addoption(parser):
     )
 
 
-def pytest_collection_modifyitems(items):
-    """Start what takes longest first: the emulated machine, then the files with the most tests."""
+def pytest_collection_modifyitems(config, items):
+    """Leave out what only --thorough runs; start what takes longest first, machines before all."""
+    longer = [item for item in items if item.get_closest_marker("thorough")]
+    if longer and not config.getoption("--thorough"):
+        config.hook.pytest_deselected(items=longer)
+        items[:] = [item for item in items if item not in longer]
     counts = Counter(item.path for item in items)
     items.sort(key=lambda item: (not item.get_closest_marker("machine"), -counts[item.path]))
 

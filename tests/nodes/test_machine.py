@@ -5,7 +5,8 @@ once on this computer; the store lies in virtual Pis' cache and lasts: a release
 source, options and processor, so what is there is what would be built. With an empty cache the build is
 ten minutes of one processor.
 
-`--thorough` cuts the power ten times in place of once, and builds llama.cpp for another processor too.
+`--thorough` cuts the power ten times in place of once, builds llama.cpp for another processor too, and
+reverts every role.
 """
 
 import contextlib
@@ -334,6 +335,7 @@ def test_a_hung_kernel_is_reset_by_the_armed_watchdog(provisioned, fleet, pi, ro
     assert verified(fleet) == WELL
 
 
+@pytest.mark.thorough
 def test_every_role_is_taken_back_and_brought_again_to_a_boot_with_less_memory(
     provisioned, fleet, root
 ):
