@@ -45,8 +45,8 @@ unreachable: dict[str, str] = {}
 """Why hosts could not be connected to, for the report: pyinfra keeps no record of it."""
 
 
-def _transport(*args: Any, **kwargs: Any) -> Transport:
-    """Return the open connection; raise OSError where there is none any more."""
+def _gcm_transport(*args: Any, **kwargs: Any) -> Transport:
+    """Return a transport that prefers AES-GCM: else paramiko authenticates each packet in Python."""
     transport = Transport(*args, **kwargs)
     options = transport.get_security_options()
     options.ciphers = sorted(options.ciphers, key=lambda name: "gcm" not in name)
@@ -89,7 +89,7 @@ class NodeConnector(SSHConnector):
 
     def make_paramiko_kwargs(self) -> dict[str, Any]:
         """Return what paramiko connects with: pyinfra's, and the transport that begins with AES-GCM."""
-        return {**super().make_paramiko_kwargs(), "transport_factory": _transport}
+        return {**super().make_paramiko_kwargs(), "transport_factory": _gcm_transport}
 
     def connect(self) -> None:
         """Connect within the inventory's time-out and HANDSHAKE_S; raise ConnectError otherwise."""

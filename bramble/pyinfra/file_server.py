@@ -24,11 +24,7 @@ class Server(guarded.Server):
     def __init__(self, address: str) -> None:
         self.offers: dict[str, str] = {}
         self.peers: set[str] = set()
-        super().__init__(address, Handler, MOST_CONNECTIONS, MOST_EACH)
-
-    def knows(self, address: str) -> bool:
-        """Tell whether this address belongs to a node that a file was offered to."""
-        return address in self.peers
+        super().__init__(address, Handler, MOST_CONNECTIONS, MOST_EACH, self.peers.__contains__)
 
 
 class Handler(guarded.Handler):

@@ -22,14 +22,14 @@ STACK_BYTES = 256 * 1024
 class Server(ThreadingHTTPServer):
     """A server on one address with at most `most` connections, `each` of them from one neighbour.
 
-    A neighbour is an address that it `knows`.
+    `knows` tells whether an address is a neighbour's; where it raises OSError or ValueError, it is not.
     """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, address, handler, most, each):
-        self.most, self.each, self.open = most, each, {}
+    def __init__(self, address, handler, most, each, knows):
+        self.most, self.each, self.knows, self.open = most, each, knows, {}
         self.counting = threading.Lock()
         self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
         super().__init__((address, 0), handler)
@@ -38,10 +38,6 @@ class Server(ThreadingHTTPServer):
         """Serve in threads of their own, each with a small stack."""
         threading.stack_size(STACK_BYTES)
         threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    def knows(self, address):
-        """Return whether this is the address of a neighbour."""
-        raise NotImplementedError
 
     def server_bind(self):
         """Bind without asking a name server for this computer's name."""
@@ -53,10 +49,17 @@ class Server(ThreadingHTTPServer):
         address = client_address[0]
         with self.counting:
             its = sum(other == address for other in self.open.values())
-            if its >= self.each or len(self.open) >= self.most or not self.knows(address):
+            if its >= self.each or len(self.open) >= self.most or not self.is_neighbour(address):
                 return False
             self.open[request] = address
         return True
+
+    def is_neighbour(self, address):
+        """Return whether the address is known; an exception here would end the whole server."""
+        try:
+            return self.knows(address)
+        except (OSError, ValueError):
+            return False
 
     def shutdown_request(self, request):
         """Close a connection, whether or not it was accepted."""

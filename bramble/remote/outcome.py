@@ -11,8 +11,15 @@ def tell(**fields):
 
 
 def read(output):
-    """Return an output's lines for people, and the fields of its last outcome (none: an empty dict)."""
+    """Return an output's lines for people, and the fields of its last outcome.
+
+    They are none where the program told no outcome, or one that is no JSON object.
+    """
     lines = output.splitlines()
     told = [line for line in lines if line.startswith(PREFIX)]
     rest = "\n".join(line for line in lines if not line.startswith(PREFIX))
-    return rest, json.loads(told[-1].removeprefix(PREFIX)) if told else {}
+    try:
+        fields = json.loads(told[-1].removeprefix(PREFIX)) if told else {}
+    except ValueError:
+        fields = {}
+    return rest, fields if isinstance(fields, dict) else {}

@@ -36,9 +36,9 @@ class Server(guarded.Server):
         self.name = f"/{secrets.token_urlsafe(16)}"
         self.takers, self.wanted_at = 0, time.monotonic()
         self.lock = threading.Lock()
-        super().__init__(address, Handler, MOST_CONNECTIONS, MOST_EACH)
+        super().__init__(address, Handler, MOST_CONNECTIONS, MOST_EACH, self.is_peer)
 
-    def knows(self, address):
+    def is_peer(self, address):
         """Return whether a node of this run has this address."""
         with open(self.peers, encoding="utf-8") as file:
             return address in json.load(file)

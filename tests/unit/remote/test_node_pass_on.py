@@ -255,6 +255,19 @@ def test_idle_connections_are_let_go_of_and_no_neighbour_has_many(tmp_path):
         assert wait_for(lambda: threads(pid) == 2)
 
 
+@pytest.mark.parametrize("damaged", ["", "{", None])
+def test_without_a_list_of_nodes_it_lets_nobody_in_and_serves_on(tmp_path, damaged):
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"model")
+    with passing(path, 5) as server:
+        peers = tmp_path / "peers"
+        peers.unlink() if damaged is None else peers.write_text(damaged)
+        with pytest.raises((urllib.error.URLError, ConnectionError)):
+            get(server.url())
+        let_in(tmp_path, "127.0.0.1")
+        assert get(server.url())[0] == 200
+
+
 def test_who_is_no_node_of_the_run_is_let_go_of_before_a_byte_is_read(tmp_path):
     path = tmp_path / "model.gguf"
     path.write_bytes(CONTENT)
