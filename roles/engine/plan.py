@@ -8,7 +8,6 @@ from typing import Any
 
 from bramble.board import Board
 from bramble.llama import processor
-from bramble.llama.lock import ReleasePin
 from bramble.llama.outputs import EngineOutputs
 from bramble.llama.recipe import (
     BUILD_PACKAGES,
@@ -28,7 +27,6 @@ from bramble.llama.releases import (
     there,
 )
 from bramble.plan import FactsNeeded, Inputs, NodePlan, RolePlan, identity
-from bramble.prepared import Prepared
 from bramble.roles.engine import amx, kleidiai, proof
 from bramble.roles.engine.place import place
 from bramble.roles.engine.settings import Git, Settings
@@ -245,21 +243,6 @@ def again(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, .
     marks = [path for path in _rejections(snapshot) if path == mark]
     step = remove_files("Forget that the release was rejected", marks, snapshot)
     return (replace(step, look_again=True),)
-
-
-def back(settings: Settings, inputs: Inputs, snapshot: Snapshot) -> Prepared | str:
-    """Pin the host to the node's predecessor, or say why there is nothing to go back to."""
-    release = linked(snapshot, HOME.previous)
-    if not release:
-        return "no release ran here before the current one, so there is nothing to go back to"
-    told = note(snapshot, manifest_path(HOME.release(release)))
-    if "build_info" not in told:
-        return (
-            f"release {release}, which ran here before, is not there any more; nothing was changed. "
-            "`bramble upgrade --to COMMIT` installs an older commit"
-        )
-    pin = ReleasePin(release=release, build_info=str(told["build_info"]))
-    return inputs.prepared.with_pin(inputs.host, pin)
 
 
 def _rejections(snapshot: Snapshot) -> tuple[str, ...]:

@@ -8,13 +8,13 @@ from bramble.roles.engine import checks
 from bramble.roles.engine.plan import (
     EnginePlan,
     again,
-    back,
     candidate,
     facts_needed,
     plan,
     revert,
     steps,
 )
+from bramble.roles.engine.rollback import back
 from bramble.roles.engine.settings import Settings
 from bramble.roles.storage.outputs import StorageOutputs
 

@@ -14,6 +14,7 @@ from bramble.llama.releases import superfluous
 from bramble.plan import Inputs, make
 from bramble.prepared import Prepared
 from bramble.roles.engine import plan as engine
+from bramble.roles.engine.rollback import back
 from bramble.roles.engine.whole import HOME
 from bramble.roles.serving import checks
 from bramble.roles.serving import plan as serving
@@ -132,7 +133,7 @@ def test_taking_the_role_back_takes_the_marks_too():
 def test_the_predecessor_is_what_the_link_says_and_its_manifest_tells():
     told = plain(json.dumps({"build_info": "b7-0c1e57098"}))
     look = with_files(paths={HOME.previous: link(f"releases/{OLD}"), manifest(OLD): told})
-    found = engine.back(settings()["engine"], Inputs("pi5-a"), look)
+    found = back(settings()["engine"], Inputs("pi5-a"), look)
     assert found == Prepared().with_pin("pi5-a", PIN)
 
 
@@ -148,7 +149,7 @@ def test_the_predecessor_is_what_the_link_says_and_its_manifest_tells():
     ],
 )
 def test_without_a_predecessor_there_is_nothing_to_go_back_to(files, why):
-    found = engine.back(settings()["engine"], Inputs("pi5-a"), with_files(paths=files))
+    found = back(settings()["engine"], Inputs("pi5-a"), with_files(paths=files))
     assert isinstance(found, str)
     assert found.startswith(why)
 
