@@ -54,8 +54,9 @@ test: system setup lint ## Everything: lint, fast tests, then the tests on virtu
 	$(BIN)/pytest -q -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder -m nodes --durations 20
 
 .PHONY: faults
-faults: system setup ## The longer proofs: ten power cuts, a build for a wrong processor, every role reverted
-	$(BIN)/pytest -q -m machine --thorough --durations 20
+faults: system setup ## The fault matrix: each way to fail, each point to be killed at, and the longer proofs
+	$(BIN)/pytest -q -n $$(nproc) --dist loadfile --no-loadscope-reorder -m 'fault or thorough' \
+	  --thorough --every-fault --durations 20
 
 .PHONY: quick
 quick: setup lint ## Lint and the fast tests

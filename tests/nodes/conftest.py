@@ -12,20 +12,8 @@ from bramble.virtual import lifecycle, processes
 from bramble.virtual.waiting import answers, ssh_banner
 
 
-def pytest_addoption(parser):
-    parser.addoption(
-        "--thorough",
-        action="store_true",
-        help="make the proofs longer that can be made longer: more power cuts, whole builds",
-    )
-
-
-def pytest_collection_modifyitems(config, items):
-    """Leave out what only --thorough runs; start what takes longest first, machines before all."""
-    longer = [item for item in items if item.get_closest_marker("thorough")]
-    if longer and not config.getoption("--thorough"):
-        config.hook.pytest_deselected(items=longer)
-        items[:] = [item for item in items if item not in longer]
+def pytest_collection_modifyitems(items):
+    """Start what takes longest first, machines before all."""
     counts = Counter(item.path for item in items)
     items.sort(key=lambda item: (not item.get_closest_marker("machine"), -counts[item.path]))
 
