@@ -192,10 +192,13 @@ def confirm():
 
 
 def main(query):
-    """Begin a trial, or confirm the running one."""
+    """Begin a trial with `files`; or `confirm` the running one, or `take_back` what it changed."""
     os.environ["PATH"] = f"/usr/sbin:/sbin:{os.environ['PATH']}"
     try:
-        problem = confirm() if query["confirm"] else begin(query)
+        if query.get("take_back"):
+            problem = take_back()
+        else:
+            problem = confirm() if query["confirm"] else begin(query)
     except (OSError, KeyError) as error:
         problem = f"{error}; what is on trial is taken back by itself"
     if problem:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bramble.difference import Difference
+from bramble.remote.try_ssh import SCRIPT
 from bramble.snapshot import FileState, Login, Snapshot, Unknown
 from bramble.steps import Step
 from bramble.system.process import Process
@@ -21,6 +22,8 @@ DEFAULTS, SERVICE = "/etc/default/ssh", "ssh.service"
 _GIVEN = re.compile(r"^[ \t]*(?:export[ \t]+)?SSHD_OPTS=(.*)$", re.M)
 # Longer than a new connection may take: bramble/pyinfra/trial.py.
 UNDO_AFTER_S = 120
+TRIAL = SCRIPT
+"""The file that is there while a change is on trial."""
 
 
 def lines_of(text: str) -> list[str]:
@@ -66,6 +69,15 @@ def problem_with_keys(login: Login, keys: Sequence[str], *, exclusive: bool) -> 
     if keys and seen and (seen.mode & 0o022 or seen.owner not in (login.user, "root")):
         return f"{login.path} is {seen.mode:04o} of {seen.owner}, which sshd does not trust"
     return None
+
+
+def end_trial(snapshot: Snapshot) -> Step:
+    """Take back what an earlier run left on trial: what it changed is there now and goes by itself."""
+    name = "Take back an unconfirmed change of SSH"
+    if not isinstance(snapshot.file(TRIAL), FileState):
+        return Step(name, None)
+    why = "a run that was cut off left it on trial"
+    return Step(name, why, "try_ssh", {"take_back": True}, look_again=True)
 
 
 def set_keys(keys: Sequence[str], *, exclusive: bool, snapshot: Snapshot) -> Step:

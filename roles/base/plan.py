@@ -56,6 +56,7 @@ def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
             HOSTS,
             JOURNAL,
             access.DROP_IN,
+            access.TRIAL,
             access.DEFAULTS,
             *cloud.FACTS_NEEDED.files,
         ),
@@ -132,6 +133,7 @@ def steps(plan: BasePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...
         _start_timers(plan, snapshot),
         _set_hostname(plan, snapshot),
         _set_timezone(plan, snapshot),
+        access.end_trial(snapshot),
         access.set_keys(plan.keys, exclusive=plan.exclusive_keys, snapshot=snapshot),
         access.set_sshd(plan.sshd_text, snapshot, keys_needed=plan.keys_needed),
     )
@@ -141,6 +143,7 @@ def revert(plan: BasePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ..
     """Remove our files; packages, name, time zone and keys stay, as what was before is not known."""
     return (
         remove_files("Remove apt's settings", (UPGRADES_FILE,), snapshot),
+        access.end_trial(snapshot),
         access.set_sshd(None, snapshot, keys_needed=False),
     )
 

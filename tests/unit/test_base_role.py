@@ -18,6 +18,7 @@ from tests.unit.roles.base.good import (
     KEY,
     KEYS,
     SSHD_PROCESS,
+    TRIAL,
     UPGRADES_TIMER,
 )
 
@@ -239,6 +240,15 @@ def test_sshds_options_are_on_trial_and_need_a_key_where_passwords_go():
     (file,) = step.query["files"]
     assert "PasswordAuthentication no\nKbdInteractiveAuthentication no\n" in file["text"]
     assert (file["was_sha256"], step.query["keys"]) == (None, KEYS)
+
+
+@pytest.mark.parametrize("way", ["steps", "revert"])
+def test_what_an_earlier_run_left_on_trial_is_taken_back_before_anything_is_decided_by_it(way):
+    look = with_file(GOOD, TRIAL, plain("failed=0\n", 0o600))
+    first, *_ = [step for step in steps(look, way=way).values() if step.program == "try_ssh"]
+    assert first.query == {"take_back": True}
+    assert first.look_again
+    assert first.confirm is None
 
 
 def test_options_that_are_not_set_any_more_are_removed_on_trial():

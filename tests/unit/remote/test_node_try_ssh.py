@@ -173,6 +173,16 @@ def test_a_trial_under_way_is_taken_back_before_another_begins(node, capsys):
     assert "was taken back; run again" in capsys.readouterr().err
 
 
+def test_a_trial_that_nobody_confirmed_is_taken_back_when_asked(node):
+    path = node.folder / "drop-in"
+    path.write_text("old")
+    assert tried(path, "new") == 0
+    assert try_ssh.main({"take_back": True}) == 0
+    assert (path.read_text(), node.undo.exists(), node.unit.exists()) == ("old", False, False)
+    assert tried(path, "newer") == 0
+    assert try_ssh.main({"confirm": True}) == 0
+
+
 def test_what_was_taken_back_cannot_be_confirmed(node, capsys):
     assert try_ssh.main({"confirm": True}) == 1
     assert "taken back before it could be confirmed" in capsys.readouterr().err

@@ -15,6 +15,7 @@ from tests.unit.roles.base.good import (
     PERIODIC,
     SSHD_FILE,
     SSHD_PROCESS,
+    TRIAL,
     UPGRADES_TIMER,
 )
 from tests.unit.spoiled import GOOD, NO_FILES, Cases, Exceptions, Node, edited
@@ -136,6 +137,7 @@ FAULTS: Cases = {
             GOOD, "/etc/hosts", plain("127.0.0.1 localhost\n")
         ),
         "a key removed": replace(GOOD, login=Login("pi", KEYS, None)),
+        "sshd's options on trial": with_file(GOOD, TRIAL, plain("failed=0\n", 0o600)),
     },
 }
 

@@ -12,6 +12,7 @@ from tests.unit.looks import plain
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMRsTu0eTyjs6XYFjKNEtbOmOlEdWAIMxuzt3pL22Tvm me"
 KEYS = "/home/pi/.ssh/authorized_keys"
 SSHD_FILE = "/etc/ssh/sshd_config.d/00-bramble.conf"
+TRIAL = "/var/lib/bramble/ssh-undo/undo.sh"
 CLOCK_STATE = {"Timezone": "Europe/Vienna", "CanNTP": "yes", "NTP": "yes", "NTPSynchronized": "yes"}
 PERIODIC = "apt-config dump APT::Periodic"
 UPGRADES_TIMER = "apt-daily-upgrade.timer"
@@ -51,6 +52,7 @@ def look(plan: NodePlan) -> Snapshot:
         packages={"unattended-upgrades": "1.0-1"},
         files={
             SSHD_FILE: plain(plan.roles["base"].sshd_text or ""),
+            TRIAL: None,
             "/etc/default/ssh": plain("# Options to pass to sshd\nSSHD_OPTS=\n"),
             CLOUD_INSTANCE: plain('{"v1": {"local_hostname": "pi5-a"}}'),
             "/etc/cloud/cloud-init.disabled": None,
