@@ -139,6 +139,7 @@ HOLD = (
 )
 
 
+@pytest.mark.fault("F15")
 def test_an_apt_of_somebody_elses_is_waited_for_and_a_broken_source_is_told(
     fleet, on, desired_settings
 ):
@@ -163,6 +164,7 @@ def test_an_apt_of_somebody_elses_is_waited_for_and_a_broken_source_is_told(
     fleet.write([NODE], {NODE: {"base": desired_settings}})
 
 
+@pytest.mark.fault("F23")
 def test_a_change_that_locks_us_out_is_back_after_a_reboot_without_us(
     fleet, on, virtual_pis, desired_settings, second_key
 ):
@@ -181,6 +183,7 @@ def test_a_change_that_locks_us_out_is_back_after_a_reboot_without_us(
     assert fleet.changed() == []
 
 
+@pytest.mark.fault("F23")
 def test_a_trial_that_is_killed_at_any_instant_leaves_no_obstacle(fleet, on, virtual_pis):
     """Killed before each thing that it changes, and booted: by systemd, with the real sshd."""
     paths = ["/etc/ssh/sshd_config.d/90-toy.conf", "/etc/ssh/toy_keys"]

@@ -45,6 +45,7 @@ def settings(server):
     return {"use": "toy:q4_0", "endpoint": endpoint, "name": None, "path": None, "sha256": None}
 
 
+@pytest.mark.fault("F8")
 def test_a_locked_model_is_fetched_through_ten_cuts_and_stays(fleet, hub):
     dice = random.Random(5)
     hub.script = [Whole(cut_after=dice.randrange(1, len(CONTENT) // 11)) for _ in range(10)]
@@ -57,6 +58,7 @@ def test_a_locked_model_is_fetched_through_ten_cuts_and_stays(fleet, hub):
     assert len(hub.ranges) == 11
 
 
+@pytest.mark.fault("F11")
 def test_a_byte_that_changed_on_the_disk_is_found_by_a_deep_verify_and_mended(
     fleet, hub, virtual_pis
 ):

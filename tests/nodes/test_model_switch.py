@@ -97,6 +97,7 @@ def on(virtual_pis):
     return lambda command: virtual_pis.said(NODE, f"sudo sh -c {shlex.quote(command)}")
 
 
+@pytest.mark.fault("F11")
 @pytest.mark.parametrize(
     ("content", "why"),
     [
@@ -186,6 +187,7 @@ def test_a_model_of_an_address_that_does_not_fit_is_refused_by_its_header_alone(
         assert (server.heads, server.ranges) == (2, [])
 
 
+@pytest.mark.fault("F11")
 def test_zeros_at_a_models_end_after_it_was_verified_are_found_and_mended(fleet, hub, on):
     """Its stamp is believed and /health is 200: the known answer tells, and the disk itself does."""
     fleet.wants("big", url=hub.url)

@@ -208,6 +208,7 @@ def test_a_rollback_is_kept_by_every_deploy_until_the_next_upgrade(fleet, rolled
     assert (current(LAST), dict(fleet.lock().hosts)) == (new, {})
 
 
+@pytest.mark.fault("F30")
 def test_a_rollback_whose_release_is_gone_changes_nothing(fleet, rolled, on, current):
     old, new, _, _ = rolled
     on(LAST, f"rm -r {HOME}/releases/{old}")
@@ -218,6 +219,7 @@ def test_a_rollback_whose_release_is_gone_changes_nothing(fleet, rolled, on, cur
     assert fleet.serves(LAST)
 
 
+@pytest.mark.fault("F12")
 @pytest.mark.parametrize(
     ("server", "fault", "why"),
     [
@@ -304,6 +306,7 @@ def freeze(name):
         stopping.kill()
 
 
+@pytest.mark.fault("F5", "F27")
 def test_four_faulty_nodes_of_eight_are_named_and_the_other_four_serve(fleet, virtual_pis, on):
     """New nodes; two of the four are lost while they install the release."""
     virtual_pis.up(*FRESH)

@@ -244,6 +244,7 @@ def test_who_holds_a_lock_is_told_by_number_and_name(tmp_path, held):
         assert apt.holder(str(tmp_path / "lock")).startswith(f"PID {pid} (python3")
 
 
+@pytest.mark.fault("F15")
 @pytest.mark.parametrize("name", ["lists", "archives", "frontend"])
 def test_every_lock_is_waited_for_with_words_until_it_is_free(
     tmp_path, held, monkeypatch, capsys, name

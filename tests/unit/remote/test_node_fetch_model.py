@@ -101,6 +101,7 @@ def test_a_connection_cut_anywhere_is_resumed_with_little_sent_twice(place, serv
     assert server.sent_bytes <= 1.05 * len(CONTENT)
 
 
+@pytest.mark.fault("F9")
 def test_a_connection_that_stands_still_is_left_and_resumed_with_little_sent_twice(
     place, server, monkeypatch
 ):
@@ -128,6 +129,7 @@ def test_a_whole_part_of_an_earlier_run_is_only_verified(place, server):
     assert server.sent_bytes == 0
 
 
+@pytest.mark.fault("F9")
 def test_a_server_without_resumption_starts_over(place, server):
     server.script = [Whole(cut_after=MIB), Whole(ignore_range=True)]
     assert fetch(place, server) == 0
@@ -181,6 +183,7 @@ def test_a_web_page_is_no_model(place, server, capsys):
     assert names(place) == []
 
 
+@pytest.mark.fault("F10")
 def test_another_content_is_thrown_away_and_the_old_file_kept(place, server, capsys):
     place.parent.mkdir()
     place.write_bytes(b"in use")
@@ -286,6 +289,7 @@ def test_an_upload_that_never_came_is_said(place, tmp_path, capsys):
 # What a lock's size adds, and servers that misbehave
 
 
+@pytest.mark.fault("F8")
 @pytest.mark.parametrize("seed", range(6))
 def test_ten_cuts_at_random_offsets_cost_at_most_5_percent(place, server, seed):
     dice = random.Random(seed)
@@ -315,6 +319,7 @@ def test_a_part_needs_room_for_the_rest_only(place, server, monkeypatch):
     assert fetch(place, server, size=len(CONTENT)) == 0
 
 
+@pytest.mark.fault("F9", "F10")
 @pytest.mark.parametrize(
     ("step", "said"),
     [

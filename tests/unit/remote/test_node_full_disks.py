@@ -20,7 +20,10 @@ from bramble.remote import (
     pack_release,
 )
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts file systems: root only")
+pytestmark = [
+    pytest.mark.fault("F13"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="mounts file systems: root only"),
+]
 MIB = 1024 * 1024
 CONTENT = b"GGUF" + bytes(60 * MIB)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -72,6 +72,7 @@ def test_a_first_link_is_made(current):
     assert os.readlink(current) == "releases/one"
 
 
+@pytest.mark.fault("F12")
 @pytest.mark.parametrize(
     ("script", "problem"),
     [
@@ -104,6 +105,7 @@ def test_sigill_of_a_build_with_amx_names_its_options(current, capsys, option, t
     assert ('GGML_AMX_INT8: "OFF"' in capsys.readouterr().err) is told
 
 
+@pytest.mark.fault("F12")
 def test_a_release_that_hangs_leaves_the_old_one_current(current, capsys, monkeypatch):
     monkeypatch.setattr(switch_engine, "TIMEOUT_S", 0.2)
     bench(current, "two").write_text("#!/bin/sh\nexec sleep 60\n")
