@@ -19,6 +19,13 @@ from typing import Any
 COMMAND = "python3 -Iu -"
 """The interpreter's command line: isolated from the user's environment, and unbuffered."""
 
+# What a program itself does not explain, such as a disk that fails, is told in one sentence.
+_CALL = """\
+try:
+    code = main(json.loads({query!r}))
+except OSError as error:
+    code = f"it was not done, or not all of it: {{error}}"
+raise SystemExit(code)"""
 _HERE = Path(__file__).parent
 _IMPORT = re.compile(r"^from bramble\.remote import (\w+(?:, \w+)*|\([\w,\s]+\))$", re.MULTILINE)
 _NAME = re.compile(r"\w+")
@@ -27,7 +34,7 @@ _NAME = re.compile(r"\w+")
 def program(name: str, query: Mapping[str, Any]) -> str:
     """Return the text of `bramble/remote/<name>.py` with the modules that it imports, run on `query`."""
     modules = "".join(_module(one) for one in _stands_on(name))
-    call = f"raise SystemExit(main(json.loads({json.dumps(query)!r})))"
+    call = _CALL.format(query=json.dumps(query))
     return f"import json\nimport sys\nimport types\n\n{modules}\n{_text(name)}\n\n{call}\n"
 
 

@@ -9,11 +9,15 @@ released. (A new name on FAT may be that of an empty file until this returns.)
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import stat
+import sys
 
 ETC = "/etc"
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
+# <linux/fs.h>, of a 64-bit Linux.
+GET_FLAGS, IMMUTABLE, APPEND_ONLY = 0x80086601, 0x10, 0x20
 
 
 def write(
@@ -61,7 +65,8 @@ def rename(source: str, target: str) -> None:
     with contextlib.ExitStack() as held:
         hold(held, target)
         new = hold(held, source)
-        os.rename(source, target)
+        with told_if_immutable(target):
+            os.rename(source, target)
         sync(folder)
         if new is not None:
             os.fsync(new)
@@ -117,8 +122,33 @@ def remove(path):
 
 def unlink(path):
     """Remove a name if it exists; that lasts with the next sync of its folder."""
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError), told_if_immutable(path):
         os.unlink(path)
+
+
+@contextlib.contextmanager
+def told_if_immutable(path):
+    """Name the attribute that keeps even root from replacing a file, where that is the cause."""
+    try:
+        yield
+    except PermissionError as error:
+        for place in (path, os.path.dirname(path)):
+            if is_immutable(place):
+                why = "it is immutable, and stays as it is; take that away with `chattr -i`"
+                raise PermissionError(error.errno, why, place) from error
+        raise
+
+
+def is_immutable(path):
+    """Return whether a file or folder has the attribute i or a (chattr(1))."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            flags = fcntl.ioctl(descriptor, GET_FLAGS, bytes(8))
+        finally:
+            os.close(descriptor)
+        return bool(int.from_bytes(flags, sys.byteorder) & (IMMUTABLE | APPEND_ONLY))
+    return False
 
 
 def make_folder(path, mode=0o777):

@@ -56,8 +56,12 @@ def edit(path, was_sha256, text, folder, uuid):
         return (
             f"{path} was left as it was, as findmnt --verify has this against the new one: {said}"
         )
-    atomic.write(f"{path}.bak", before, *like)
-    atomic.rename(trial, path)
+    try:
+        atomic.write(f"{path}.bak", before, *like)
+        atomic.rename(trial, path)
+    except OSError:
+        atomic.unlink(trial)
+        raise
     return None
 
 

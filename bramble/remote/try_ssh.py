@@ -78,15 +78,26 @@ def arm(paths, undo_after_s):
     new = f"{UNDO}.new"
     shutil.rmtree(new, ignore_errors=True)
     atomic.make_folder(os.path.dirname(UNDO))
-    os.mkdir(new, 0o700)
+    try:
+        problem = saved(paths, new)
+        if problem:
+            return problem
+        atomic.place(new, UNDO)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    return run("systemd-run", "--quiet", f"--on-active={undo_after_s}", f"--unit={UNIT}")
+
+
+def saved(paths, folder):
+    """Save the files at `paths` in `folder`, with the script; return the problem, or None."""
+    os.mkdir(folder, 0o700)
     for number, path in enumerate(paths):
         if os.path.exists(path):
-            problem = run("cp", "-p", path, f"{new}/{number}")
+            problem = run("cp", "-p", path, f"{folder}/{number}")
             if problem:
                 return problem
-    atomic.write(f"{new}/undo.sh", script(paths), 0o600)
-    atomic.place(new, UNDO)
-    return run("systemd-run", "--quiet", f"--on-active={undo_after_s}", f"--unit={UNIT}")
+    atomic.write(f"{folder}/undo.sh", script(paths), 0o600)
+    return None
 
 
 def know_unit():
