@@ -267,10 +267,16 @@ def ssd(name: str, text: str) -> Case:
     return Case(name, SSD, text, {}, {"label": b"bramble-ssd"}, ends_with=True, also=whole)
 
 
-def here(name: str, lines: str, before: Tree, also: Callable[[Tree, bool], str | None]) -> Case:
+def here(
+    name: str,
+    lines: str,
+    before: Tree,
+    also: Callable[[Tree, bool], str | None],
+    after: dict[str, bytes | None] | None = None,
+) -> Case:
     """Code of this computer's own, run on its packages."""
     text = f"import sys\nsys.path.insert(0, {str(Path(__file__).parents[2])!r})\n{lines}"
-    return Case(name, EXT4, text, before, {}, also=also)
+    return Case(name, EXT4, text, before, after or {}, also=also)
 
 
 def stored() -> Case:
@@ -456,6 +462,30 @@ def careless(name: str, disk: str, folder: str, old: bytes | None, sync: bool, f
     return Case(name, disk, text, before, {f"{name}.txt": b"new" * 400})
 
 
+# In place, without the page cache, and without a flush between the two.
+UNFLUSHED = """
+import mmap, os
+for name in ("text", "flag"):
+    page = mmap.mmap(-1, 4096)
+    page[:] = name.encode() * 1024
+    os.pwritev(os.open("{folder}/" + name, os.O_WRONLY | os.O_DIRECT), [page], 0)
+"""
+
+
+def unflushed() -> Case:
+    """A file, and another that says that the first is new: found only where writes change places."""
+
+    def told(tree: Tree, ended: bool) -> str | None:
+        false = tree["flag"] == b"flag" * 1024 and tree["text"] != b"text" * 1024
+        return (
+            "the text is neither the old nor the new one that its flag tells of" if false else None
+        )
+
+    before = {"text": b"-" * 4096, "flag": b"-" * 4096}
+    text = UNFLUSHED.format(folder=f"{EXT4}/unflushed")
+    return Case("unflushed", EXT4, text, before, {}, also=told)
+
+
 OLD = b"old" * 400
 ONE_LABEL = """
 import subprocess
@@ -467,4 +497,5 @@ PLANTED = (
     careless("file_and_folder", FAT, "", OLD, sync=True, first=True),
     careless("new_name", EXT4, "/new_name", None, sync=False, first=False),
     ssd("one_label", ONE_LABEL),
+    unflushed(),
 )

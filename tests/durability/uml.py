@@ -5,9 +5,10 @@ import os
 import shutil
 import struct
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 HERE = Path(__file__).parent
 KERNEL = "linux.uml"
@@ -24,6 +25,7 @@ NEEDED = (
 )
 MODULES = ("nls/nls_cp437", "nls/nls_ascii", "fat/fat", "fat/vfat")
 HEAD = struct.Struct("<qqq")
+JOURNAL_COMMIT = struct.pack(">II", 0xC03B3998, 2)
 # It only ends a hang.
 LONGEST_S = 600
 
@@ -51,12 +53,23 @@ class Write:
     offset: int
     content: bytes
 
+    @property
+    def commits(self) -> bool:
+        """Whether ext4's journal commits by it: the kernel flushes the disk before it and after it."""
+        return self.content.startswith(JOURNAL_COMMIT)
+
 
 @dataclass(frozen=True)
 class Mark:
     """A word that the guest left between two writes."""
 
     word: str
+
+
+Lost = Literal["", "at flushes", "at writes"]
+FLUSH = Mark("flush")
+Pending = tuple[Write, bytes]
+"""A write since the last flush, and what was there before it."""
 
 
 class Recording:
@@ -70,41 +83,70 @@ class Recording:
         self.events = list(_events(folder / "record", names, about["marks"]))
 
     def instants(
-        self, case: str, disk: str, scratch: Path, reordered: bool
+        self, case: str, disk: str, scratch: Path, lost: Lost
     ) -> Iterator[tuple[str, Path]]:
         """The disk's image at each instant of a case, with words for when that is.
 
-        With `reordered` also those in which one write is still missing that was given to the disk
-        since the last flush: it does not have to keep their order.
+        A disk does not have to keep the order of what it was given since its last flush. So with `lost`
+        at flushes there are also those before each flush in which one such write is missing, or is alone
+        there; with `lost` at writes also those after each write in which one is missing.
         """
-        image, began = scratch / "now.img", False
+        image, when = scratch / "now.img", ""
         copy(self.folder / before(disk), image)
-        since: list[tuple[Write, bytes]] = []
+        since: list[Pending] = []
         for event in self.events:
-            if isinstance(event, Mark):
-                kind, _, name = event.word.partition(" ")
+            is_mark = isinstance(event, Mark)
+            if not is_mark and event.disk != disk:
+                continue
+            if event == FLUSH or (not is_mark and event.commits):
+                if when and lost:
+                    yield from _reordered(f"{when}, before a flush", image, since)
                 since = []
-                if name == case:
-                    began, when = True, kind
-                    yield when, _instant(image, [])
-                    if kind == "settled":
-                        return
-            elif event.disk == disk:
+            if not is_mark:
                 since.append((event, exchange(image, event.offset, event.content)))
-                if began:
-                    yield f"{when}, {event.offset:#x} written", _instant(image, [])
-                for number in range(len(since) - 1) if began and reordered else ():
-                    missing = since[number][0].offset
-                    words = f"{when}, {event.offset:#x} written and {missing:#x} not yet"
-                    yield words, _instant(image, since[number:])
+                if when:
+                    yield f"{when}, {event.offset:#x} written", _instant(image, since)
+                for number in range(len(since) - 1) if when and lost == "at writes" else ():
+                    words = f"{when}, {event.offset:#x} written and {_at(since, number)} not yet"
+                    yield words, _instant(image, since, missing={number})
+                if event.commits:
+                    since = []
+                continue
+            kind, _, name = event.word.partition(" ")
+            if kind == "begin":
+                since = []  # all was synced, and a disk has had the time
+            if name == case:
+                when = kind
+                yield when, _instant(image, since)
+                if kind == "settled":
+                    if lost:
+                        yield from _reordered(when, image, since)
+                    return
 
 
-def _instant(image: Path, unsure: list[tuple[Write, bytes]]) -> Path:
-    """A copy of the image, in which the first of these writes is missing."""
+def _reordered(when: str, image: Path, since: list[Pending]) -> Iterator[tuple[str, Path]]:
+    """The image without one of the writes since the last flush, and with one of them alone."""
+    all_of_them = set(range(len(since)))
+    for number in all_of_them if len(since) > 1 else ():
+        yield f"{when}, {_at(since, number)} not yet", _instant(image, since, {number})
+        alone = all_of_them - {number}
+        yield f"{when}, {_at(since, number)} alone", _instant(image, since, alone)
+
+
+def _at(since: list[Pending], number: int) -> str:
+    return f"{since[number][0].offset:#x}"
+
+
+def _instant(image: Path, since: list[Pending], missing: Set[int] = frozenset()) -> Path:
+    """A copy of the image, in which some of the writes since the last flush are missing."""
     path = image.with_name("instant.img")
     copy(image, path)
-    for number, (write, before) in enumerate(unsure):
-        exchange(path, write.offset, write.content if number else before)
+    if missing:
+        for write, before in reversed(since):
+            exchange(path, write.offset, before)
+        for number, (write, _) in enumerate(since):
+            if number not in missing:
+                exchange(path, write.offset, write.content)
     return path
 
 
