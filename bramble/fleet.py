@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from bramble import project, registry
+from bramble.documents.problems import InventoryError, Problem
 from bramble.inventory import load as loading
 from bramble.inventory.load import Inventory, faults_beside, from_data
-from bramble.inventory.problems import InventoryError, Problem
 from bramble.llama import lock as engine_lock
 from bramble.llama.lock import Lock
 from bramble.models import catalogue
@@ -19,8 +19,8 @@ from bramble.models import lock as models_lock
 from bramble.models.dims import dims_of
 from bramble.models.geometry import geometry
 from bramble.models.gguf import GgufError
-from bramble.models.outputs import ModelSettings
 from bramble.models.source import SourceError, header
+from bramble.outputs import ModelSettings
 from bramble.prepared import LocalModel, Prepared
 from bramble.settings import Section
 

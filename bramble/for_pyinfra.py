@@ -12,11 +12,11 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from bramble.documents.problems import InventoryError
 from bramble.fleet import load
 from bramble.inventory import presence
 from bramble.inventory.headline import headline
 from bramble.inventory.load import Host, Inventory
-from bramble.inventory.problems import InventoryError
 from bramble.project import INVENTORY, VARIABLE, folder
 from bramble.settings import SshSettings
 from bramble.ssh import known_hosts

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bramble.inventory.problems import Problem
+from bramble.documents.problems import Problem
 from bramble.llama.lock import Held, Lock, ReleasePin
 from bramble.models.catalogue import Place
 from bramble.models.dims import Dims

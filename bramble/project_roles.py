@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bramble.inventory.problems import Problem, shown
+from bramble.documents.problems import Problem, shown
 from bramble.role import Role
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")

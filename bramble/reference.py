@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 from bramble.checks import Check
-from bramble.inventory.wording import allowed, schema_at
+from bramble.documents.wording import allowed, schema_at
 from bramble.settings import Section
 
 

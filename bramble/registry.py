@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bramble import project
-from bramble.inventory.problems import InventoryError, Problem, unknown
+from bramble.documents.problems import InventoryError, Problem, unknown
 from bramble.plan import NodePlan, Outputs
 from bramble.project_roles import load
 from bramble.role import Role

@@ -7,13 +7,12 @@ from typing import Any
 
 from bramble.bench import result
 from bramble.board import Board
-from bramble.llama.outputs import EngineOutputs, ServingOutputs
 from bramble.llama.releases import linked, manifest_path, note, smoke_path
-from bramble.models.outputs import ModelOutputs
+from bramble.node import vitals
+from bramble.node.container import COMMAND, container
+from bramble.outputs import EngineOutputs, ModelOutputs, ServingOutputs
 from bramble.plan import FactsNeeded, NodePlan
 from bramble.snapshot import FileState, Snapshot, Unknown
-from bramble.system import vitals
-from bramble.system.container import COMMAND, container
 
 DESKTOP = "display-manager.service"
 GOVERNOR = "/sys/devices/system/cpu/cpufreq/policy0/scaling_governor"

@@ -26,7 +26,7 @@ def ask(question: str, host: str | None, max_tokens: int, as_json: bool) -> None
     """
     from bramble.cli.inventory import chosen_host, loaded_inventory, refuse
     from bramble.inventory.headline import headline
-    from bramble.llama.outputs import ServingOutputs
+    from bramble.outputs import ServingOutputs
     from bramble.registry import giving
     from bramble.ssh.client import SshError, connect
 

@@ -246,7 +246,7 @@ def _sentences(judged: Judged) -> Iterator[str]:
 
 
 def _shown(file: str) -> str:
-    from bramble.inventory.problems import shown
+    from bramble.documents.problems import shown
 
     return shown(Path(file))
 

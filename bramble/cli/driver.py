@@ -99,7 +99,7 @@ def check_hosts(names: Sequence[str]) -> None:
 
 def key_problems(hosts: Mapping[str, Host]) -> str:
     """Return what is wrong with the private keys of these hosts, with the lines that name them."""
-    from bramble.inventory.problems import Problem, shown
+    from bramble.documents.problems import Problem, shown
 
     named: dict[tuple[Any, Path], str] = {}
     for name, host in hosts.items():

@@ -17,8 +17,8 @@ from bramble.cli.options import AS_JSON, HOSTS
 from bramble.cli.race import race
 
 if TYPE_CHECKING:
-    from bramble.llama.outputs import Buildable
     from bramble.llama.store import StoredRelease
+    from bramble.outputs import Buildable
 
 
 @contextmanager
@@ -67,8 +67,9 @@ def build(hosts: tuple[str, ...], soc: str | None, as_json: bool) -> None:
                     f"building {query['manifest']['release']} for {query['manifest']['soc']}",
                     err=True,
                 )
+                sources = {upload.remote: upload.local for upload in plan.uploads}
                 found = builder.build(
-                    query, architecture, plan.uploads, lambda line: click.echo(line, err=True)
+                    query, architecture, sources, lambda line: click.echo(line, err=True)
                 )
             made.append(found)
     if refused and not made:
@@ -83,7 +84,7 @@ def build(hosts: tuple[str, ...], soc: str | None, as_json: bool) -> None:
 def list_releases(as_json: bool) -> None:
     """List the releases in the store, with the origin of each."""
     from bramble.llama import store
-    from bramble.llama.outputs import EngineOutputs
+    from bramble.outputs import EngineOutputs
 
     with _errors_reported():
         found = store.entries()
@@ -154,8 +155,8 @@ def _wanted(
     """
     from bramble.cli.inventory import chosen_host, loaded_inventory, refuse, tell_folder
     from bramble.llama.builder import board_for
-    from bramble.llama.outputs import EngineOutputs
     from bramble.llama.processor import ARMS
+    from bramble.outputs import EngineOutputs
     from bramble.plan import Inputs
     from bramble.registry import giving
 

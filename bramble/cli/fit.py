@@ -138,8 +138,8 @@ def fit(
 
 def _dimensions(model: str) -> Geometry:
     """Return the model's dimensions, or end the command with why they cannot be read."""
+    from bramble.documents.problems import InventoryError
     from bramble.fit import named
-    from bramble.inventory.problems import InventoryError
     from bramble.models import source
     from bramble.models.gguf import GgufError
     from bramble.models.hub import ENDPOINT, Hub, HubError

@@ -95,7 +95,7 @@ def revert(role: str, hosts: tuple[str, ...], as_json: bool) -> None:
     """
     from bramble.cli.inventory import refuse
     from bramble.cli.role import known_roles
-    from bramble.inventory.problems import unknown
+    from bramble.documents.problems import unknown
     from bramble.registry import dependents
 
     known = list(known_roles())
@@ -281,7 +281,7 @@ def checks(names: tuple[str, ...], as_json: bool) -> None:
 def _named(name: str, rows: list[dict[str, str]]) -> list[dict[str, str]]:
     """Return a role's checks or one check, or end the command with the closest names."""
     from bramble.cli.inventory import refuse
-    from bramble.inventory.problems import unknown
+    from bramble.documents.problems import unknown
 
     if found := [row for row in rows if name in (row["role"], f"{row['role']}.{row['check']}")]:
         return found

@@ -29,8 +29,8 @@ def refuse(message: str) -> NoReturn:
 
 def loaded_inventory() -> Inventory:
     """Load the inventory, or end the command with every problem in it."""
+    from bramble.documents.problems import InventoryError
     from bramble.fleet import load
-    from bramble.inventory.problems import InventoryError
     from bramble.project import folder
 
     try:
@@ -41,7 +41,7 @@ def loaded_inventory() -> Inventory:
 
 def known_sections() -> Sections:
     """Return the sections of settings, or end the command with what is wrong with a role."""
-    from bramble.inventory.problems import InventoryError
+    from bramble.documents.problems import InventoryError
     from bramble.registry import sections
 
     try:
@@ -60,8 +60,8 @@ def tell_folder() -> None:
 
 def tell_pins(kind: type[Outputs], as_json: bool) -> None:
     """Print the pins of the role that gives this kind, for all hosts (on stderr beside JSON)."""
+    from bramble.documents.problems import InventoryError
     from bramble.fleet import load
-    from bramble.inventory.problems import InventoryError
     from bramble.prepared import prepared_sections
     from bramble.project import folder
     from bramble.registry import giving
@@ -83,7 +83,7 @@ def tell_pins(kind: type[Outputs], as_json: bool) -> None:
 
 def existing_folder() -> Path:
     """Return the inventory's folder, or end the command where there is none."""
-    from bramble.inventory.problems import shown
+    from bramble.documents.problems import shown
     from bramble.project import folder
 
     place = folder()
@@ -97,7 +97,7 @@ def existing_folder() -> Path:
 
 def chosen_host(inventory: Inventory, name: str) -> Host:
     """Return a host by name, or end the command with the closest name."""
-    from bramble.inventory.problems import shown, unknown
+    from bramble.documents.problems import shown, unknown
 
     if name in inventory.hosts:
         return inventory.hosts[name]
@@ -129,8 +129,8 @@ def config(host: str, as_json: bool) -> None:
 @click.option("--write", is_flag=True, help="Write the schemas into the inventory, for editors.")
 def schema(subject: str, write: bool) -> None:
     """Print the JSON Schema of an inventory file."""
+    from bramble.documents.problems import shown
     from bramble.inventory.effective import Report
-    from bramble.inventory.problems import shown
     from bramble.inventory.schema import fleet_schema, settings_schema
     from bramble.starter import schemas
 
@@ -210,7 +210,7 @@ def init(
 
 def write_files(place: Path, files: Mapping[str, str | bytes]) -> None:
     """Write a project's or an inventory's files, or end the command where that would overwrite one."""
-    from bramble.inventory.problems import shown
+    from bramble.documents.problems import shown
     from bramble.starter import write
 
     try:
@@ -225,14 +225,14 @@ def write_files(place: Path, files: Mapping[str, str | bytes]) -> None:
 
 
 def _say_kept(path: Path) -> None:
-    from bramble.inventory.problems import shown
+    from bramble.documents.problems import shown
 
     click.echo(f"{shown(path)} is there already and stays as it is")
 
 
 def _tell_hosts(inventory: Path, count: int) -> None:
     """Print what was written, and what must be set in it."""
-    from bramble.inventory.problems import shown
+    from bramble.documents.problems import shown
     from bramble.project import FLEET
     from bramble.starter import needed
 

@@ -27,7 +27,7 @@ def model() -> None:
 
 def _files() -> tuple[Path, dict[str, Place], dict[str, Locked]]:
     """Return the inventory's folder, catalogue and lock, or end the command with every problem."""
-    from bramble.inventory.problems import InventoryError
+    from bramble.documents.problems import InventoryError
     from bramble.models import catalogue, lock
     from bramble.project import folder
 
@@ -45,7 +45,7 @@ def _files() -> tuple[Path, dict[str, Place], dict[str, Locked]]:
 @AS_JSON
 def list_models(host: str | None, as_json: bool) -> None:
     """List the models of models.yml and their locks, or the files on HOST."""
-    from bramble.models.outputs import ModelOutputs
+    from bramble.outputs import ModelOutputs
 
     if host is not None:
         model_files.show((host,), as_json, verify=False)
@@ -153,13 +153,16 @@ def _chosen(
     names: tuple[str, ...], place: Path, known: dict[str, Place], locked: dict[str, Locked]
 ) -> tuple[str, ...]:
     """Return the command's names: the given ones, or all that are used or locked."""
-    from bramble.inventory.problems import InventoryError
-    from bramble.models.locking import chosen, names_in_use
+    from bramble.documents.problems import InventoryError
+    from bramble.inventory.files import read_files
+    from bramble.models.locking import chosen
 
     try:
         if names:
             return chosen(names, known)
-        return tuple(dict.fromkeys([*chosen(names_in_use(place), known), *sorted(locked)]))
+        # Not of valid settings alone: a model that is not locked yet is no valid one.
+        used = [use for use in read_files(place).set_for("model", "use") if isinstance(use, str)]
+        return tuple(dict.fromkeys([*chosen(used, known), *sorted(locked)]))
     except InventoryError as error:
         refuse(str(error))
     except LookupError as error:
@@ -197,7 +200,7 @@ def rollback(host: str, as_json: bool) -> None:
 
 
 def _tell(outcomes: list[Outcome], file: Path, changed: bool, as_json: bool) -> None:
-    from bramble.inventory.problems import shown
+    from bramble.documents.problems import shown
 
     if as_json:
         rows = [{"use": o.name, "state": o.state, "says": o.says} for o in outcomes]

@@ -17,7 +17,7 @@ def docs(page: str | None) -> None:
     bramble docs reference/commands
     bramble docs json
     """
-    from bramble.inventory.problems import unknown
+    from bramble.documents.problems import unknown
     from bramble.project import SHIPPED
 
     place = SHIPPED / "docs"

@@ -51,7 +51,7 @@ def pull(names: tuple[str, ...], endpoint: str | None, token_file: Path | None) 
 
 def _locked(name: str) -> Locked:
     """Return a name's entry of the lock, or end the command with why there is none."""
-    from bramble.inventory.problems import InventoryError, unknown
+    from bramble.documents.problems import InventoryError, unknown
     from bramble.models import lock
     from bramble.project import folder
 

@@ -13,7 +13,7 @@ from bramble.cli import driver
 from bramble.cli.options import AS_JSON, COOL
 
 if TYPE_CHECKING:
-    from bramble.llama.race import Verdict
+    from bramble.bench.race import Verdict
 
 
 @click.command("race")
@@ -42,7 +42,7 @@ def race(host: str, variants: str | None, rounds: int, cool: int | None, as_json
     bramble engine race pi5-a
     bramble engine race pi5-a --variants plain,openblas --rounds 9
     """
-    from bramble.llama.race import decide, entries
+    from bramble.bench.race import decide, entries
 
     options = ["-y", "--data", f"rounds={rounds}"]
     if cool is not None:
@@ -69,7 +69,7 @@ def race(host: str, variants: str | None, rounds: int, cool: int | None, as_json
 def _known(variants: str) -> list[str]:
     """Return the named variants, or end the command with the known ones."""
     from bramble.cli.inventory import refuse
-    from bramble.inventory.problems import unknown
+    from bramble.documents.problems import unknown
     from bramble.llama.recipe import VARIANTS
 
     names = [name for name in variants.split(",") if name]
@@ -83,8 +83,8 @@ def _known(variants: str) -> list[str]:
 
 def _lock(raced: dict[str, Any], verdict: Verdict) -> None:
     """Write the winner for the node's processor."""
+    from bramble.bench.race import ANSWER_TOKENS, PROMPT_TOKENS
     from bramble.llama import lock as engine_lock
-    from bramble.llama.race import ANSWER_TOKENS, PROMPT_TOKENS
     from bramble.project import folder
 
     lock = engine_lock.read(folder())
@@ -100,11 +100,11 @@ def _lock(raced: dict[str, Any], verdict: Verdict) -> None:
 
 
 def _tell(raced: dict[str, Any], verdict: Verdict, as_json: bool) -> None:
+    from bramble.bench.race import table
     from bramble.cli.inventory import loaded_inventory
-    from bramble.inventory.problems import shown
+    from bramble.documents.problems import shown
     from bramble.llama import lock as engine_lock
-    from bramble.llama.outputs import EngineOutputs
-    from bramble.llama.race import table
+    from bramble.outputs import EngineOutputs
     from bramble.project import folder
     from bramble.registry import giving
 

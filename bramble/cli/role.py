@@ -64,7 +64,7 @@ def list_roles(as_json: bool) -> None:
 def show(name: str) -> None:
     """Print the settings and the checks of the role NAME, in Markdown."""
     from bramble.cli.inventory import refuse
-    from bramble.inventory.problems import unknown
+    from bramble.documents.problems import unknown
     from bramble.reference import about, checks_table, settings_table
 
     found = known_roles()
@@ -122,7 +122,7 @@ def known_roles() -> dict[str, tuple[AnyRole, bool]]:
     """Return every role by name with whether it is the person's, or end the command."""
     from bramble import registry
     from bramble.cli.inventory import refuse
-    from bramble.inventory.problems import InventoryError
+    from bramble.documents.problems import InventoryError
 
     try:
         own = registry.own()

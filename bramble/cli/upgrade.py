@@ -16,7 +16,7 @@ from bramble.cli.options import AS_JSON, HOSTS
 if TYPE_CHECKING:
     from bramble.inventory.load import Inventory
     from bramble.llama.lock import Lock
-    from bramble.llama.outputs import EngineSettings
+    from bramble.outputs import EngineSettings
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 NOT_BEGUN = "not begun"
@@ -95,7 +95,7 @@ def _in_order(inventory: Inventory, hosts: Sequence[str], canary: str | None) ->
 
 def _roles() -> tuple[str, str]:
     """Name the roles that a host must have to be upgraded: what is upgraded, and what proves it."""
-    from bramble.llama.outputs import EngineOutputs, ServingOutputs
+    from bramble.outputs import EngineOutputs, ServingOutputs
     from bramble.registry import giving
 
     return giving(EngineOutputs).name, giving(ServingOutputs).name

@@ -10,8 +10,8 @@ from bramble.models import cache
 from bramble.models.dims import Dims, dims_of
 from bramble.models.geometry import geometry
 from bramble.models.gguf import GgufError, Header
-from bramble.models.outputs import ModelSettings
 from bramble.models.source import SourceError, header
+from bramble.outputs import ModelSettings
 from bramble.prepared import Prepared
 from bramble.sanitize import sentence
 from bramble.settings import Section

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bramble.fit.memory import Request
 from bramble.fit.verdict import Fit, Room, fit
 from bramble.models.geometry import Geometry
-from bramble.models.outputs import ModelOutputs
+from bramble.outputs import ModelOutputs
 
 
 @dataclass(frozen=True)

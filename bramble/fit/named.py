@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bramble.inventory.problems import unknown
+from bramble.documents.problems import unknown
 from bramble.models import catalogue, lock, source
 from bramble.models.geometry import Geometry, geometry
 from bramble.models.hub import Hub, path_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bramble.inventory.problems import found, unknown
-from bramble.inventory.validation import Fault
+from bramble.documents.problems import found, unknown
+from bramble.documents.validation import Fault
 from bramble.settings import Section
 
 Sections = Mapping[str, type[Section]]

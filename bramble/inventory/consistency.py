@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from bramble.inventory.documents import Document
+from bramble.documents.document import Document
+from bramble.documents.problems import Problem, dotted, found, shown, unknown
 from bramble.inventory.files import Files
 from bramble.inventory.layers import leaves
-from bramble.inventory.problems import Problem, dotted, found, shown, unknown
 
 # RFC 1123 labels. Lower case only: names that differ in case alone are one name on a network.
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"

@@ -10,10 +10,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from bramble import layout
+from bramble.documents.problems import Keys, dotted, is_secret, shown
 from bramble.inventory.headline import sentences
 from bramble.inventory.layers import Source
 from bramble.inventory.load import Host
-from bramble.inventory.problems import Keys, dotted, is_secret, shown
 from bramble.prepared import prepared_sections
 from bramble.settings import PORT, Section, SshSettings
 from bramble.ssh import config as ssh_config

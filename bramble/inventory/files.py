@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from bramble.inventory.documents import Document, read
+from bramble.documents.document import Document, read
+from bramble.documents.problems import InventoryError, Problem, shown
 from bramble.inventory.layers import Layer
-from bramble.inventory.problems import InventoryError, Problem, shown
 from bramble.project import FLEET
 
 
@@ -54,6 +55,10 @@ class Files:
             *self.hosts.items(),
             *self.hosts_apart.items(),
         ]
+
+    def set_for(self, section: str, key: str) -> tuple[Any, ...]:
+        """Return what the files set for one setting, valid or not, for all hosts and for each."""
+        return tuple(part.part(section).values.get(key) for _, part in self.parts())
 
 
 def read_files(folder: Path) -> Files:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bramble.inventory.documents import Document
-from bramble.inventory.problems import Keys, shown
+from bramble.documents.document import Document
+from bramble.documents.problems import Keys, shown
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bramble.documents.document import Document
+from bramble.documents.problems import InventoryError, Keys, Problem, dotted, shown
+from bramble.documents.validation import Fault, unknown_section, validate
 from bramble.inventory import choice
 from bramble.inventory.choice import Sections
 from bramble.inventory.consistency import inconsistencies
-from bramble.inventory.documents import Document
 from bramble.inventory.files import Files, read_files
 from bramble.inventory.layers import Source, merge, without_nulls
-from bramble.inventory.problems import InventoryError, Keys, Problem, dotted, shown
-from bramble.inventory.validation import Fault, unknown_section, validate
 from bramble.prepared import Prepared, prepared_sections
 from bramble.project import folder
 from bramble.settings import PORT, NodeSettings, Section, SshSettings

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from bramble import computer
 from bramble.board import Board
 from bramble.llama import store
 from bramble.remote import program
-from bramble.steps import Upload
 from bramble.system.parse import cpuinfo
 
 # CMake needs the processor's name besides the compilers', as it selects Arm's sources by it. It finds
@@ -68,10 +67,13 @@ def board_for(soc: str, part: str | None, cores: int, memory_mib: int) -> Board:
 def build(
     query: Mapping[str, Any],
     architecture: str,
-    uploads: Sequence[Upload],
+    sources: Mapping[str, Path],
     say: Callable[[str], None],
 ) -> store.StoredRelease:
-    """Run the nodes' own build program here, one build at a time, and add the result to the store."""
+    """Run the nodes' own build program here, one build at a time, and add the result to the store.
+
+    `sources` are the files of this computer by the paths that the query has for them.
+    """
     crossed = _MACHINES.get(platform.machine()) != architecture
     _require(crossed)
     home = store.folder()
@@ -80,23 +82,23 @@ def build(
         fcntl.flock(lock, fcntl.LOCK_EX)
         # Another process may have built it while this one waited.
         found = store.find(query["manifest"]["release"])
-        return found or _build(query, crossed, uploads, say)
+        return found or _build(query, crossed, sources, say)
 
 
 def _build(
     query: Mapping[str, Any],
     crossed: bool,
-    uploads: Sequence[Upload],
+    sources: Mapping[str, Path],
     say: Callable[[str], None],
 ) -> store.StoredRelease:
     home = store.folder()
     work = home / "work"
     work.mkdir(exist_ok=True)
     unpacked = home / "unpacked" / query["manifest"]["release"]
-    # The program removes its uploads, so it gets copies.
-    copies = {upload.remote: work / Path(upload.remote).name for upload in uploads}
-    for upload in uploads:
-        shutil.copyfile(upload.local, copies[upload.remote])
+    # The program removes what it was sent, so it gets copies.
+    copies = {path: work / Path(path).name for path in sources}
+    for path, file in sources.items():
+        shutil.copyfile(file, copies[path])
     whole = {
         **query,
         **{name: _here(query[name], copies) for name in ("source", "kleidiai") if query.get(name)},

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bramble.inventory.documents import Document
-from bramble.inventory.documents import read as read_document
-from bramble.inventory.documents import write as write_document
-from bramble.inventory.problems import InventoryError, Problem, found, unknown
-from bramble.inventory.validation import validate
+from bramble.documents.document import Document
+from bramble.documents.document import read as read_document
+from bramble.documents.document import write as write_document
+from bramble.documents.problems import InventoryError, Problem, found, unknown
+from bramble.documents.validation import validate
 from bramble.settings import Section, option
 
 FILE = "engine.lock"

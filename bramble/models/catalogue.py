@@ -11,9 +11,9 @@ from typing import Annotated, TypeVar
 
 from pydantic import StringConstraints, field_validator
 
-from bramble.inventory.documents import Document, read
-from bramble.inventory.problems import InventoryError, Problem, found
-from bramble.inventory.validation import validate
+from bramble.documents.document import Document, read
+from bramble.documents.problems import InventoryError, Problem, found
+from bramble.documents.validation import validate
 from bramble.project import INVENTORY, SHIPPED
 from bramble.settings import Section, option
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from bramble.inventory.documents import read
-from bramble.inventory.documents import write as write_document
-from bramble.inventory.problems import InventoryError
+from bramble.documents.document import read
+from bramble.documents.document import write as write_document
+from bramble.documents.problems import InventoryError
 from bramble.models.catalogue import GGUF, REPO, USE, entries_of, identity
 from bramble.models.dims import Dims
 from bramble.settings import Section, option

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, Protocol
 
-from bramble.inventory.files import read_files
-from bramble.inventory.problems import unknown
+from bramble.documents.problems import unknown
 from bramble.models.catalogue import Place
 from bramble.models.hub import HubError
 from bramble.models.lock import Locked
@@ -31,12 +29,6 @@ class Outcome:
     state: State
     entry: Locked | None
     says: str
-
-
-def names_in_use(folder: Path) -> tuple[str, ...]:
-    """Return every `model.use` in the inventory's files, valid or not, as none may be locked yet."""
-    said = (document.part("model").values.get("use") for _, document in read_files(folder).parts())
-    return tuple(dict.fromkeys(use for use in said if isinstance(use, str)))
 
 
 def chosen(names: Iterable[str], known: Mapping[str, Place]) -> tuple[str, ...]:

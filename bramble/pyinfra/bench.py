@@ -13,9 +13,8 @@ from pyinfra.context import host, state
 
 from bramble import registry, remote
 from bramble.bench import gather, result
-from bramble.llama.outputs import EngineOutputs
-from bramble.llama.race import COOL_S, NEEDED, as_served
-from bramble.models.outputs import ModelOutputs
+from bramble.bench.race import COOL_S, NEEDED, as_served
+from bramble.outputs import EngineOutputs, ModelOutputs
 from bramble.plan import FactsNeeded, NodePlan, identity
 from bramble.project import folder
 from bramble.pyinfra import connection

@@ -10,7 +10,7 @@ from pyinfra.context import ctx_host
 
 from bramble import registry, remote
 from bramble.models import beside
-from bramble.models.outputs import ModelOutputs
+from bramble.outputs import ModelOutputs
 from bramble.pyinfra import connection
 from bramble.pyinfra.boundary import Problem
 from bramble.pyinfra.run import PlannedNode

@@ -11,10 +11,9 @@ from pyinfra.api import Host
 from pyinfra.context import host, state
 
 from bramble import fleet, registry
-from bramble.inventory.problems import InventoryError
-from bramble.llama.outputs import EngineOutputs, EngineSettings
-from bramble.llama.race import COOL_S, NEEDED, as_served
-from bramble.models.outputs import ModelOutputs
+from bramble.bench.race import COOL_S, NEEDED, as_served
+from bramble.documents.problems import InventoryError
+from bramble.outputs import EngineOutputs, EngineSettings, ModelOutputs
 from bramble.plan import NodePlan, identity, make
 from bramble.pyinfra import connection
 from bramble.pyinfra.boundary import Problem

@@ -12,8 +12,8 @@ from pyinfra.context import ctx_host, host, state
 
 from bramble import fleet, registry
 from bramble.board import Board, board, refusals
+from bramble.documents.problems import unknown
 from bramble.fit.ahead import with_header
-from bramble.inventory.problems import unknown
 from bramble.plan import Inputs, NodePlan, look_at, make
 from bramble.prepared import Prepared
 from bramble.pyinfra import connection, delivery, model_header, peers, reboot, releases

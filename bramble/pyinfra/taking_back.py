@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra.context import ctx_host, host, state
 
 from bramble import registry
-from bramble.inventory.problems import unknown
+from bramble.documents.problems import unknown
 from bramble.pyinfra.boundary import Problem
 from bramble.pyinfra.run import PlannedNode, execute, seen_anew, steps_of
 from bramble.pyinfra.session import Work, in_words, on_host, refuse, this_run

@@ -10,8 +10,7 @@ from pyinfra.context import host
 from bramble import registry
 from bramble.llama import lock as engine_lock
 from bramble.llama.lock import Held, Lock, ReleasePin
-from bramble.llama.outputs import EngineOutputs, ServingOutputs
-from bramble.models.outputs import ModelOutputs
+from bramble.outputs import EngineOutputs, ModelOutputs, ServingOutputs
 from bramble.plan import Inputs, Outputs
 from bramble.prepared import Prepared
 from bramble.project import folder

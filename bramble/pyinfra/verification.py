@@ -9,8 +9,8 @@ from pyinfra.context import ctx_host, state
 
 from bramble import registry
 from bramble.checks import Result, run_all
-from bramble.llama.outputs import EngineOutputs
 from bramble.llama.releases import linked
+from bramble.outputs import EngineOutputs
 from bramble.pyinfra import connection
 from bramble.pyinfra.boundary import Problem
 from bramble.pyinfra.run import PlannedNode, as_it_is, seen_anew, unknown_roles

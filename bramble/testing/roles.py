@@ -9,8 +9,8 @@ from typing import Any
 from bramble import project, registry
 from bramble.board import Board
 from bramble.checks import Result, run_all
+from bramble.documents.validation import validate
 from bramble.fleet import prepare
-from bramble.inventory.validation import validate
 from bramble.plan import Inputs, NodePlan, Outputs
 from bramble.prepared import prepared_sections
 from bramble.role import Action

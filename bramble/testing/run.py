@@ -14,10 +14,10 @@ from testinfra.host import Host as Connection
 
 from bramble import project, registry
 from bramble.checks import Check
+from bramble.documents.problems import InventoryError, unknown
 from bramble.fleet import load
 from bramble.inventory import presence
 from bramble.inventory.load import Host, Inventory
-from bramble.inventory.problems import InventoryError, unknown
 from bramble.settings import SshSettings
 from bramble.testing import RUN, preflight
 from bramble.testing.testinfra_node import TestinfraNode, ssh_config

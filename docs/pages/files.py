@@ -8,7 +8,7 @@ from typing import Any
 
 from bramble import registry
 from bramble.board import Board
-from bramble.llama.outputs import EngineOutputs
+from bramble.outputs import EngineOutputs
 from bramble.plan import NodePlan, look_at, make
 from bramble.settings import Section
 from bramble.snapshot import FileState, Output, Snapshot

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bramble.node import container
 from bramble.snapshot import Snapshot, Unknown
-from bramble.system import container
 
 
 @dataclass(frozen=True)

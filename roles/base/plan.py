@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from bramble.board import Board
 from bramble.difference import Difference
+from bramble.node import container
 from bramble.plan import FactsNeeded, File, Inputs, NodePlan, RolePlan
 from bramble.render import render
 from bramble.roles.base import access, cloud, hosts
@@ -16,7 +17,6 @@ from bramble.roles.base.outputs import BaseOutputs
 from bramble.roles.base.settings import Settings, Sshd
 from bramble.snapshot import FileState, Snapshot, System, Unknown
 from bramble.steps import Step, install_packages, remove_files, systemd, write_files
-from bramble.system import container
 
 PACKAGES = ("ca-certificates", "curl")
 UPGRADES = "unattended-upgrades"

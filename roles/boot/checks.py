@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from bramble.checks import Finding, Node, check, expect, skip, unknown
+from bramble.firmware import config_txt
+from bramble.firmware.boot_files import CONFIG, CONFIG_STAMP
+from bramble.node.container import container
 from bramble.owned import WANT, as_written
 from bramble.roles.boot import cmdline
 from bramble.roles.boot.plan import (
@@ -15,9 +18,6 @@ from bramble.roles.boot.plan import (
     steps,
 )
 from bramble.snapshot import Boot, Snapshot, Unknown
-from bramble.system import config_txt
-from bramble.system.boot_files import CONFIG, CONFIG_STAMP
-from bramble.system.container import container
 
 REBOOT = "Run the deploy again, or where boot.reboot is never: sudo reboot."
 DEPLOY = "Run the deploy again."

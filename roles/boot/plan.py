@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bramble.board import OTHER, Board
+from bramble.firmware import config_txt
+from bramble.firmware.boot_files import CONFIG, CONFIG_STAMP, FIRMWARE, AtBoot, edit
+from bramble.node import container
 from bramble.plan import FactsNeeded, Inputs, NodePlan, RolePlan
 from bramble.roles.boot import cmdline, eeprom
 from bramble.roles.boot.outputs import BootOutputs
 from bramble.roles.boot.settings import Settings
 from bramble.snapshot import Boot, FileState, Output, Snapshot, Unknown
 from bramble.steps import Step
-from bramble.system import config_txt, container
-from bramble.system.boot_files import CONFIG, CONFIG_STAMP, FIRMWARE, AtBoot, edit
 
 STAGED = f"{FIRMWARE}/pieeprom.upd"
 RECOVERY = f"{FIRMWARE}/recovery.bin"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from bramble.checks import Finding, Node, check, expect, unknown
 from bramble.llama.releases import link_target, manifest_path, smoke_path
+from bramble.node.roots import open_to_others
 from bramble.roles.engine import proof
 from bramble.roles.engine.plan import EnginePlan
 from bramble.roles.engine.whole import HOME, TRUSTED, incomplete, programs
 from bramble.snapshot import FileState, Unknown
-from bramble.system.roots import open_to_others
 
 
 @check()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from bramble.node import ssd
 from bramble.snapshot import Snapshot, Unknown
-from bramble.system import ssd
 
 CCACHE = "/var/cache/bramble/ccache"
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from bramble.board import Board
 from bramble.llama import processor
-from bramble.llama.outputs import EngineOutputs
 from bramble.llama.recipe import (
     BUILD_PACKAGES,
     LIBRARIES,
@@ -26,6 +25,8 @@ from bramble.llama.releases import (
     superfluous,
     there,
 )
+from bramble.node.roots import give_back
+from bramble.outputs import EngineOutputs
 from bramble.plan import FactsNeeded, Inputs, NodePlan, RolePlan, identity
 from bramble.roles.engine import amx, kleidiai, proof
 from bramble.roles.engine.place import place
@@ -34,7 +35,6 @@ from bramble.roles.engine.whole import HOME, TRUSTED, incomplete
 from bramble.roles.storage.outputs import StorageOutputs
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step, Stored, Upload, install_packages, remove_files
-from bramble.system.roots import give_back
 
 # One unity object of llama.cpp takes up to 632 MiB to compile (measured with gcc 12, -O3), and the
 # rest of the system wants some too.

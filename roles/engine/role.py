@@ -1,7 +1,7 @@
 """The role engine: what it is made of."""
 
 from bramble.checks import checks_of
-from bramble.llama.outputs import EngineOutputs
+from bramble.outputs import EngineOutputs
 from bramble.role import Role
 from bramble.roles.boot.outputs import BootOutputs
 from bramble.roles.engine import checks

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bramble.llama.releases import Home, all_built, link_target, manifest_path
+from bramble.node.roots import above
 from bramble.snapshot import FileState, Snapshot, Unknown
-from bramble.system.roots import above
 
 HOME = Home()
 # What root alone may write, the outermost first; the programs are known by their sha256 too.

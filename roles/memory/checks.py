@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bramble.checks import Finding, Node, check, expect, skip, unknown
+from bramble.node import container
 from bramble.owned import WANT, as_written
 from bramble.roles.memory import plan as steps
 from bramble.roles.memory import seen, zram_state
 from bramble.roles.memory.wanted import SETUP_UNIT, ZRAM, MemoryPlan, SwapFile
 from bramble.snapshot import Snapshot, Unknown
-from bramble.system import container
 
 DEPLOY = "Deploy again; if it stays, see `journalctl -b -u {}`."
 ZRAM_REMEDY = DEPLOY.format(SETUP_UNIT)

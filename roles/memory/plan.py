@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bramble.board import Board
+from bramble.firmware.boot_files import AtBoot
+from bramble.node import container
+from bramble.node.ssd import open_to_others
 from bramble.plan import FactsNeeded, File, Inputs, NodePlan
 from bramble.render import render
 from bramble.roles.memory import seen, zram_state
@@ -28,9 +31,6 @@ from bramble.roles.memory.wanted import (
 from bramble.roles.storage.outputs import StorageOutputs
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step, remove_files, systemd, write_files
-from bramble.system import container
-from bramble.system.boot_files import AtBoot
-from bramble.system.ssd import open_to_others
 
 SEE = "See what zram the kernel has"
 WRITE = "Write memory's files"

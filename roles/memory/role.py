@@ -1,13 +1,13 @@
 """The role memory: what it is made of."""
 
 from bramble.checks import checks_of
+from bramble.firmware.boot_files import AtBoot
 from bramble.role import Role
 from bramble.roles.memory import checks
 from bramble.roles.memory.plan import facts_needed, plan, revert, steps
 from bramble.roles.memory.settings import Settings
 from bramble.roles.memory.wanted import MemoryPlan
 from bramble.roles.storage.outputs import StorageOutputs
-from bramble.system.boot_files import AtBoot
 
 ROLE: Role[Settings, MemoryPlan] = Role(
     name="memory",

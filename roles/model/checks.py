@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bramble.checks import Finding, Node, check, expect, unknown
+from bramble.node.roots import OURS, open_to_others
 from bramble.roles.model.plan import ModelPlan, placed, unverified
 from bramble.snapshot import Unknown
-from bramble.system.roots import OURS, open_to_others
 
 
 @check()

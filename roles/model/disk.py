@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bramble.node import ssd
 from bramble.remote.download import RESERVE_BYTES
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step
-from bramble.system import ssd
 
 SUBFOLDER = "/bramble/models"
 

@@ -8,10 +8,11 @@ from pathlib import PurePosixPath
 
 from bramble.board import Board
 from bramble.llama.lock import Held
-from bramble.llama.outputs import EngineOutputs
 from bramble.llama.releases import Home, note
 from bramble.models import beside
-from bramble.models.outputs import ModelOutputs
+from bramble.node.roots import above, give_back
+from bramble.node.ssd import left_on_card
+from bramble.outputs import EngineOutputs, ModelOutputs
 from bramble.plan import FactsNeeded, File, Inputs, NodePlan, RolePlan
 from bramble.prepared import Prepared
 from bramble.roles.model import disk
@@ -21,8 +22,6 @@ from bramble.sanitize import address
 from bramble.snapshot import FileState, Output, Snapshot, Unknown
 from bramble.steps import Shared, Step, Upload, write_files
 from bramble.system.parse import default_device
-from bramble.system.roots import above, give_back
-from bramble.system.ssd import left_on_card
 
 ROUTE = "ip -json route show default"
 ADDRESSES = "hostname -I"

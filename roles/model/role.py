@@ -1,8 +1,7 @@
 """The role model: what it is made of."""
 
 from bramble.checks import checks_of
-from bramble.llama.outputs import EngineOutputs
-from bramble.models.outputs import ModelOutputs
+from bramble.outputs import EngineOutputs, ModelOutputs
 from bramble.role import Role
 from bramble.roles.model import checks
 from bramble.roles.model.plan import ModelPlan, back, facts_needed, plan, prune, revert, steps

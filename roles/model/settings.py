@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError, field_validator, model_validator
 
-from bramble.inventory.problems import unknown
+from bramble.documents.problems import unknown
 from bramble.llama import lock as engine_lock
 from bramble.llama.releases import note
 from bramble.models import beside, catalogue

@@ -6,6 +6,9 @@ from fnmatch import fnmatchcase
 
 from bramble.board import OTHER
 from bramble.checks import Finding, Node, check, expect, skip, unknown
+from bramble.firmware.boot_files import CONFIG
+from bramble.firmware.config_txt import Word
+from bramble.node import container, vitals
 from bramble.owned import as_written
 from bramble.roles.power import overclock
 from bramble.roles.power.plan import (
@@ -21,9 +24,6 @@ from bramble.roles.power.plan import (
     words,
 )
 from bramble.snapshot import DeviceTree, FileState, Unknown
-from bramble.system import container, vitals
-from bramble.system.boot_files import CONFIG
-from bramble.system.config_txt import Word
 
 NOTHING_TELLS = "neither vcgencmd nor sysfs tells"
 SUPPLY = "Use the official supply (Pi 4: 5.1 V, 3 A; Pi 5: 5.1 V, 5 A) and a short, thick cable."

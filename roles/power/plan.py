@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from bramble.board import OTHER, Board
+from bramble.firmware import config_txt
+from bramble.firmware.boot_files import CONFIG, CONFIG_STAMP, AtBoot, edit
+from bramble.node import container, vitals
 from bramble.plan import FactsNeeded, File, Inputs, NodePlan, RolePlan
 from bramble.render import render
 from bramble.roles.power.settings import Fan, Overclock, Settings
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step, remove_files, systemd, write_files
-from bramble.system import config_txt, container, vitals
-from bramble.system.boot_files import CONFIG, CONFIG_STAMP, AtBoot, edit
 
 UNIT = "bramble-governor.service"
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"

@@ -8,9 +8,9 @@ from pathlib import PurePosixPath
 from bramble.board import Board
 from bramble.fit.deploy import judged
 from bramble.fit.verdict import room_of
-from bramble.llama.outputs import EngineOutputs, ServingOutputs
 from bramble.llama.releases import built_sha256, note
-from bramble.models.outputs import ModelOutputs
+from bramble.node.ssd import clear_card, left_on_card
+from bramble.outputs import EngineOutputs, ModelOutputs, ServingOutputs
 from bramble.plan import FactsNeeded, File, Inputs, NodePlan, identity
 from bramble.remote import serve_release
 from bramble.render import render
@@ -21,7 +21,6 @@ from bramble.snapshot import Snapshot, Unit, Unknown
 from bramble.steps import Step, remove_files, systemd, write_files
 from bramble.system.fstab import unit_of
 from bramble.system.process import Process
-from bramble.system.ssd import clear_card, left_on_card
 
 # The folder of this unit's own drop-ins; those that apply to other units too are not moved.
 OWN_DROP_INS = tuple(

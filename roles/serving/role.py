@@ -1,8 +1,7 @@
 """The role serving: what it is made of."""
 
 from bramble.checks import checks_of
-from bramble.llama.outputs import EngineOutputs, ServingOutputs
-from bramble.models.outputs import ModelOutputs
+from bramble.outputs import EngineOutputs, ModelOutputs, ServingOutputs
 from bramble.role import Role
 from bramble.roles.serving import checks
 from bramble.roles.serving.plan import again, facts_needed, plan, revert, steps

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bramble.llama.outputs import EngineOutputs, ServingOutputs
-from bramble.models.outputs import ModelOutputs
+from bramble.outputs import EngineOutputs, ModelOutputs, ServingOutputs
 from bramble.roles.serving.settings import Settings
 from bramble.system.parse import Socket
 from bramble.system.process import Process, Program

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from bramble.fit.memory import CacheType, Request
 from bramble.fit.verdict import beyond
-from bramble.models.outputs import ModelSettings
+from bramble.outputs import ModelSettings
 from bramble.prepared import Prepared, PreparedSection
 from bramble.settings import Section, option
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bramble.fit.deploy import Judged
-from bramble.llama.outputs import ServingOutputs
 from bramble.llama.releases import Home
+from bramble.outputs import ServingOutputs
 from bramble.plan import RolePlan
 
 UNIT = "llama-server.service"

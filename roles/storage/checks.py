@@ -5,6 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 
 from bramble.checks import Finding, Node, check, expect, skip, unknown
+from bramble.node import container
 from bramble.owned import as_written
 from bramble.roles.storage import kernel_log, log2ram, naming, usb
 from bramble.roles.storage.disks import Choice, fstab_text, must
@@ -25,7 +26,7 @@ from bramble.roles.storage.plan import (
     steps,
 )
 from bramble.snapshot import FileState, Snapshot, Unknown
-from bramble.system import container, fstab
+from bramble.system import fstab
 from bramble.system.parse import Disk, Mount
 
 # Found by `checks_of` in this module, like those below.

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from bramble.node import container
 from bramble.snapshot import FileState, Snapshot, Unknown
-from bramble.system import container, fstab
+from bramble.system import fstab
 from bramble.system.parse import Disk
 
 BY_ID = "/dev/disk/by-id"

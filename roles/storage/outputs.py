@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bramble.system.boot_files import AtBoot
+from bramble.firmware.boot_files import AtBoot
 
 
 @dataclass(frozen=True, kw_only=True)

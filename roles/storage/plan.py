@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bramble.board import Board
 from bramble.difference import Difference
+from bramble.node import container
 from bramble.plan import FactsNeeded, Inputs, NodePlan, RolePlan, together
 from bramble.roles.storage import kernel_log, logs, naming, usb
 from bramble.roles.storage.disks import LABEL, STAGED, Choice, Desired, choose, fstab_text, must
@@ -14,7 +15,7 @@ from bramble.roles.storage.outputs import StorageOutputs
 from bramble.roles.storage.settings import Settings
 from bramble.snapshot import Snapshot, Unit, Unknown
 from bramble.steps import Step
-from bramble.system import container, fstab
+from bramble.system import fstab
 from bramble.system.parse import Mount
 
 COMMENT = "# bramble: storage.ssd; change the inventory, not the next line"

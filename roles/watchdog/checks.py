@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bramble.board import OTHER
 from bramble.checks import Finding, Node, check, expect, skip, unknown
+from bramble.node import container
 from bramble.owned import as_written
 from bramble.roles.watchdog.plan import (
     DEVICE,
@@ -19,7 +20,6 @@ from bramble.roles.watchdog.plan import (
     steps,
 )
 from bramble.snapshot import Unknown
-from bramble.system import container
 
 # What the kernel's module softdog calls itself.
 SOFTWARE = "Software Watchdog"

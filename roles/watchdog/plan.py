@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bramble.board import Board
+from bramble.node import container
 from bramble.plan import FactsNeeded, File, Inputs, NodePlan, RolePlan
 from bramble.render import render
 from bramble.roles.watchdog.settings import Settings
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step, remove_files, write_files
-from bramble.system import container, parse
+from bramble.system import parse
 
 DROP_IN = "/etc/systemd/system.conf.d/99-bramble-watchdog.conf"
 DEVICE = "/sys/class/watchdog/watchdog0"

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from bramble.models.outputs import ModelOutputs
+from bramble.outputs import ModelOutputs
 from bramble.plan import File, NodePlan
 from bramble.pyinfra.run import PlannedNode, gather_facts
 from bramble.roles.engine.plan import EnginePlan

@@ -4,7 +4,7 @@ import pytest
 
 from bramble import fleet, registry
 from bramble.board import Board
-from bramble.inventory.problems import InventoryError
+from bramble.documents.problems import InventoryError
 from bramble.llama import lock as engine_lock
 from bramble.plan import make
 from bramble.pyinfra import race

@@ -8,9 +8,10 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from bramble.node import container
 from bramble.plan import File
 from bramble.snapshot import Answer, Boot, FileState, Output, Snapshot, Unit, Unknown
-from bramble.system import container, parse
+from bramble.system import parse
 
 RECORDED = Path(__file__).parent / "recorded"
 DETECT = container.COMMAND

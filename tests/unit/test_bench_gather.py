@@ -7,8 +7,8 @@ import pytest
 
 from bramble.bench import gather
 from bramble.bench.result import Seen
+from bramble.node import container
 from bramble.snapshot import Output, Unit, Unknown
-from bramble.system import container
 from tests.unit.good_node import PI5, good_look, node_plan
 from tests.unit.looks import plain, with_command, with_file
 from tests.unit.roles.engine.good import SMOKE

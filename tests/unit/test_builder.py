@@ -95,7 +95,7 @@ def test_a_build_that_waited_for_another_takes_what_that_one_made(compiles, monk
     def find(release):
         looks.append(release)
         if len(looks) == 2:  # the first look, outside the lock, found nothing
-            builder._build(asked_for[0], False, (), lambda line: None)
+            builder._build(asked_for[0], False, {}, lambda line: None)
         return real(release)
 
     asked_for = []
@@ -216,7 +216,7 @@ def test_a_compiler_that_is_missing_is_told_with_the_package_that_has_it(compile
     monkeypatch.setattr(shutil, "which", lambda name: None if "aarch64" in name else name)
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     with pytest.raises(BuilderError, match="lacks g\\+\\+-aarch64-linux-gnu: sudo apt install"):
-        builder.build({}, "arm64", (), print)
+        builder.build({}, "arm64", {}, print)
 
 
 def test_a_host_that_compiles_for_itself_is_refused(compiles):

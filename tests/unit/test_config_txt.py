@@ -7,8 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as some
 
 import bramble.virtual
-from bramble.system.config_filters import ANY, Machine
-from bramble.system.config_txt import (
+from bramble.firmware.config_filters import ANY, Machine
+from bramble.firmware.config_txt import (
     BEGIN,
     END,
     LINE_LIMIT,

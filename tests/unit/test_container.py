@@ -2,8 +2,8 @@
 
 import pytest
 
+from bramble.node.container import container
 from bramble.snapshot import Output, Snapshot, Unknown
-from bramble.system.container import container
 from tests.unit.good_node import good_look, node_plan
 from tests.unit.looks import DETECT, in_container, with_command
 

@@ -14,13 +14,13 @@ from click.testing import CliRunner
 import bramble.ssh.client
 from bramble import registry, report, steps
 from bramble.bench import result as bench_result
+from bramble.bench.race import Contestant, RaceRun, decide
 from bramble.checks import Result
 from bramble.cli import ask as ask_module
 from bramble.cli import driver, engine, fleet, main, race, upgrade
 from bramble.inventory.effective import Effective, Report
 from bramble.llama import store
 from bramble.llama.lock import Lock
-from bramble.llama.race import Contestant, RaceRun, decide
 from bramble.models import lock
 from bramble.models.hub import Hub
 from bramble.models.lock import Locked

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from bramble.inventory.problems import InventoryError
+from bramble.documents.problems import InventoryError
 from bramble.llama.lock import FILE, Held, Lock, ReleasePin, Rolling, Variant, read, write
 
 # Digits alone, and with an e among them: YAML would read both as numbers.

@@ -67,19 +67,32 @@ def test_there_are_modules_to_look_at():
     assert len(DEPLOYS) >= 3
 
 
-def test_no_two_modules_stand_on_each_other():
-    """Not even by imports within functions, or for types alone."""
+def stands_on(part_of):
+    """What each part of bramble imports of the others, by a function that names a module's part.
+
+    Imports within functions, and for types alone, count too.
+    """
     names = {dotted(file) for file in MODULES}
-    stands_on = {
-        dotted(file): {
-            name if name in names else name.rpartition(".")[0]
-            for name in imports(file)
-            if within(name, "bramble")
-        }
-        for file in MODULES
-    }
-    assert sum(map(len, stands_on.values())) > 500
-    TopologicalSorter({name: found - {name} for name, found in stands_on.items()}).prepare()
+    found = {}
+    for file in MODULES:
+        part = found.setdefault(part_of(dotted(file)), set())
+        for name in imports(file):
+            if within(name, "bramble"):
+                part.add(part_of(name if name in names else name.rpartition(".")[0]))
+    return {part: others - {part} for part, others in found.items()}
+
+
+def test_no_two_modules_stand_on_each_other():
+    found = stands_on(lambda module: module)
+    assert sum(map(len, found.values())) > 500
+    TopologicalSorter(found).prepare()
+
+
+def test_no_two_folders_stand_on_each_other():
+    """A module at the top of bramble is a part by itself."""
+    found = stands_on(lambda module: ".".join(module.split(".")[:2]))
+    assert found["bramble.inventory"] >= {"bramble.documents", "bramble.prepared"}
+    TopologicalSorter(found).prepare()
 
 
 def test_deploys_import_the_operations_and_nothing_else():

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from bramble.documents.problems import InventoryError
 from bramble.fleet import load, prepare
-from bramble.inventory.problems import InventoryError
 from bramble.llama import lock as engine_lock
 from bramble.llama.lock import Held, Lock
 from bramble.models import lock

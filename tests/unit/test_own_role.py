@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from bramble import registry
 from bramble.cli import main
+from bramble.documents.problems import InventoryError
 from bramble.fleet import load
-from bramble.inventory.problems import InventoryError
 from bramble.plan import make
 from bramble.project import folder
 from bramble.testing import golden

@@ -7,10 +7,10 @@ import pytest
 from pydantic import ValidationError
 
 from bramble import registry
+from bramble.firmware.config_txt import BEGIN, END
+from bramble.node.vitals import GET_THROTTLED, MEASURE_TEMP, TEMP_FILE
 from bramble.roles.power import checks
 from bramble.snapshot import Output, Snapshot
-from bramble.system.config_txt import BEGIN, END
-from bramble.system.vitals import GET_THROTTLED, MEASURE_TEMP, TEMP_FILE
 from tests.unit.good_node import PI5, good_look, node_plan, settings
 from tests.unit.looks import with_boot, with_command, with_file, with_unit_named
 from tests.unit.roles.boot.good import CMDLINE, CONFIG

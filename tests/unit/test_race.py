@@ -6,9 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from bramble.cli import driver, main
-from bramble.llama import lock as engine_lock
-from bramble.llama.race import (
+from bramble.bench.race import (
     ANSWER_TOKENS,
     PROMPT_TOKENS,
     Contestant,
@@ -17,6 +15,8 @@ from bramble.llama.race import (
     entries,
     table,
 )
+from bramble.cli import driver, main
+from bramble.llama import lock as engine_lock
 
 
 def entry(variant, *answers, prompt=100.0):

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import pytest
 
 from bramble import deploys, project, registry
-from bramble.inventory.problems import InventoryError
-from bramble.llama.outputs import EngineOutputs, ServingOutputs
+from bramble.documents.problems import InventoryError
+from bramble.outputs import EngineOutputs, ServingOutputs
 from bramble.plan import Inputs, Outputs, make
 from bramble.registry import in_order
 from bramble.roles.storage.outputs import StorageOutputs

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from bramble.documents.problems import InventoryError
 from bramble.fleet import load
-from bramble.inventory.problems import InventoryError
 from bramble.llama import lock as engine_lock
 from bramble.llama.lock import Lock, ReleasePin, Rolling
 from bramble.llama.releases import superfluous

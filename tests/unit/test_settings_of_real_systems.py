@@ -5,7 +5,7 @@ import zoneinfo
 import pytest
 
 from bramble import registry
-from bramble.inventory.validation import validate
+from bramble.documents.validation import validate
 
 BODY = "AAAAC3NzaC1lZDI1NTE5AAAAIMRsTu0eTyjs6XYFjKNEtbOmOlEdWAIMxuzt3pL22Tvm"
 MODEL = {"url": "https://example.org/m.gguf", "sha256": "d" * 64}

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from bramble.node import vitals
+from bramble.node.vitals import Throttled, decoded
 from bramble.snapshot import Output, Unknown
-from bramble.system import vitals
-from bramble.system.vitals import Throttled, decoded
 from tests.unit.good_node import good_look, node_plan
 from tests.unit.looks import plain, recorded, with_command, with_file
 

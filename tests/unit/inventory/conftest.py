@@ -7,9 +7,9 @@ from textwrap import dedent
 import pytest
 from toy_sections import SECTIONS
 
+from bramble.documents.problems import InventoryError
 from bramble.fleet import prepare
 from bramble.inventory.load import Inventory, load
-from bramble.inventory.problems import InventoryError
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from toy_sections import SECTIONS
 
+from bramble.documents.problems import InventoryError
 from bramble.fleet import prepare
 from bramble.inventory.load import load
-from bramble.inventory.problems import InventoryError
 
 words = st.sampled_from(
     [

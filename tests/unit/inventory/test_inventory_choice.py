@@ -9,11 +9,11 @@ import pytest
 from toy_sections import SECTIONS, Needy
 
 from bramble import virtual
+from bramble.documents.problems import InventoryError
 from bramble.fleet import prepare
 from bramble.for_pyinfra import groups_or_exit, hosts_for_pyinfra
 from bramble.inventory import presence
 from bramble.inventory.load import load
-from bramble.inventory.problems import InventoryError
 from bramble.settings import NodeSettings
 
 

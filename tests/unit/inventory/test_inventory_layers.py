@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_sections import SECTIONS
 
-from bramble.inventory.documents import Document
+from bramble.documents.document import Document
 from bramble.inventory.effective import report, table
 from bramble.inventory.layers import Layer, Source, merge
 from bramble.inventory.load import from_data

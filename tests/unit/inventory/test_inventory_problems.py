@@ -3,9 +3,9 @@
 import pytest
 from toy_sections import SECTIONS, Needy
 
+from bramble.documents.problems import InventoryError, Problem
 from bramble.fleet import prepare
 from bramble.inventory.load import load
-from bramble.inventory.problems import InventoryError, Problem
 
 ONE_SETTING = {
     "prot: 8080": "serving.prot: unknown setting; did you mean 'port'?",

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from fake_hub import COMMIT, NEW, OLD, REPO, Repo
 
 from bramble.cli import main
+from bramble.documents.problems import InventoryError
 from bramble.fleet import load
-from bramble.inventory.problems import InventoryError
 from bramble.llama.builder import board_for
 from bramble.models import catalogue, gguf, lock
 from bramble.models.dims import Dims, dims_of

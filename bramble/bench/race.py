@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bramble.llama.outputs import EngineOutputs, ServingOutputs
-from bramble.models.outputs import ModelOutputs
+from bramble.outputs import EngineOutputs, ModelOutputs, ServingOutputs
 from bramble.plan import NodePlan
 
 NEEDED = (EngineOutputs, ModelOutputs, ServingOutputs)

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from bramble import durable
-from bramble.inventory.problems import Keys, Problem, dotted, shown
+from bramble.documents.problems import Keys, Problem, dotted, shown
 
 _TAG = "tag:yaml.org,2002:"
 # Anchors may say much with little text; no inventory has so many values.

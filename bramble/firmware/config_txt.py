@@ -17,7 +17,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from bramble.system.config_filters import ANY, Filters, Machine
+from bramble.firmware.config_filters import ANY, Filters, Machine
 
 BEGIN = "# bramble: begin of boot.config; change the inventory, not these lines"
 END = "# bramble: end of boot.config"

@@ -13,8 +13,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from bramble.inventory.problems import Keys, dotted, found, is_secret, unknown
-from bramble.inventory.wording import (
+from bramble.documents.problems import Keys, dotted, found, is_secret, unknown
+from bramble.documents.wording import (
     Schema,
     allowed,
     choices,

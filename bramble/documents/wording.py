@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from bramble.inventory.problems import Keys, dotted
+from bramble.documents.problems import Keys, dotted
 
 Schema = Mapping[str, Any]
 

@@ -1,0 +1,1 @@
+"""YAML documents with the line of each value, and what is wrong with them."""

@@ -1,0 +1,136 @@
+"""What the roles that serve a model give to others, and what is asked of their settings.
+
+These stand outside of the roles because commands, benchmarks and the fit ask for them by their type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from bramble.board import Board
+from bramble.llama.releases import Home
+from bramble.models.dims import Dims
+from bramble.plan import Outputs
+from bramble.prepared import Prepared
+from bramble.snapshot import Snapshot
+from bramble.steps import Upload
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOutputs(Outputs):
+    """The planned release of llama.cpp: its identity, its folder, and the processor it is built for."""
+
+    home: Home
+    release: str
+    build_info: str
+    soc: str
+
+    @property
+    def folder(self) -> str:
+        """The release's own folder."""
+        return self.home.release(self.release)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingOutputs(Outputs):
+    """The service that answers, and its computing parameters."""
+
+    unit: str
+    threads: int
+    ubatch_tokens: int
+
+
+class EngineSettings(Protocol):
+    """What a race and a build on this computer ask of an engine's settings."""
+
+    @property
+    def recipe(self) -> str:
+        """Where releases are compiled: `native` or `cross`."""
+
+    @property
+    def from_archive(self) -> bool:
+        """Whether releases are built from an archive, which holds one commit."""
+
+    def worth_a_race(self, board: Board) -> tuple[str, ...]:
+        """Name the variants that may be faster than plain on this board."""
+
+
+class Buildable(Protocol):
+    """A planned release that this computer can build."""
+
+    @property
+    def release(self) -> str:
+        """The release's identity."""
+
+    @property
+    def soc(self) -> str:
+        """The processor that it is built for."""
+
+    @property
+    def uploads(self) -> Sequence[Upload]:
+        """The files of this computer that the build needs."""
+
+    @property
+    def refusal(self) -> str | None:
+        """Why it is not built; None where it may be."""
+
+    def build(self, codename: str) -> Mapping[str, Any]:
+        """Return the query of the program build_engine, without its working folders."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOutputs(Outputs):
+    """The planned model: its file on the node, and what is known of it before it is fetched.
+
+    `ssd` is the mount point of the SSD that its folder may lead to; `of_inventory` the sha256 that the
+    inventory names, also where the host was rolled back to another model. `dimensions` are the
+    model's, `others` those of the other locked models, and `unlocked` its other quants, whose
+    dimensions are not known.
+    """
+
+    name: str
+    sha256: str
+    of_inventory: str
+    path: str
+    folder: str
+    ssd: str | None
+    engine_home: str | None
+    when_too_large: Literal["refuse", "warn"]
+    dimensions: Dims | None = None
+    others: Mapping[str, Dims] = field(default_factory=dict)
+    unlocked: tuple[str, ...] = ()
+
+    @property
+    def housekeeping(self) -> dict[str, str | None]:
+        """The query of the program prune_models."""
+        return {"folder": self.folder, "planned": self.path, "home": self.engine_home}
+
+
+class ModelFile(Protocol):
+    """The one file that a model's settings select."""
+
+    @property
+    def sha256(self) -> str:
+        """Its sha256."""
+
+    @property
+    def fit(self) -> Dims | None:
+        """Its dimensions, where they are known."""
+
+
+@runtime_checkable
+class ModelSettings(Protocol):
+    """What is asked of the model's settings before they are planned."""
+
+    @property
+    def path(self) -> Path | None:
+        """The file of this computer that they name."""
+
+    def chosen(self, host: str, prepared: Prepared) -> ModelFile:
+        """Return the file that a host serves."""
+
+    def ahead(self, host: str, prepared: Prepared, snapshot: Snapshot) -> Dims | str | None:
+        """Return what the node noted of an unknown model, or its address; None where it is known."""
