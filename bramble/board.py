@@ -116,7 +116,7 @@ def board_type(tree: DeviceTree) -> int | None:
 
 
 def refusals(snapshot: Snapshot) -> tuple[str, ...]:
-    """Return why this node must not be provisioned, with what to do; an empty tuple: go on."""
+    """Return why this node must not be provisioned, with what to do; an empty tuple: continue."""
     return tuple(_refusals(snapshot))
 
 

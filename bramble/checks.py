@@ -133,6 +133,6 @@ def unknown(want: str, found: Unknown) -> Finding:
 
 
 def exit_code(results: tuple[Result, ...]) -> int:
-    """Return 0 when nothing failed, 1 when something did, 3 when something could not be told."""
+    """Return 0 when nothing failed, 1 when something did, 3 when something could not be determined."""
     statuses = {result.status for result in results}
     return 1 if "fail" in statuses else 3 if "unknown" in statuses else 0

@@ -33,8 +33,8 @@ class Difference:
     @property
     def unified(self) -> str:
         """The unified diff for people, with the attributes below it."""
-        told = (f"{self.path}: {seen} -> {planned}\n" for seen, planned in self.attributes)
-        return "".join([*self._diff(), *told])
+        reported = (f"{self.path}: {seen} -> {planned}\n" for seen, planned in self.attributes)
+        return "".join([*self._diff(), *reported])
 
     def _diff(self) -> Iterator[str]:
         return difflib.unified_diff(

@@ -76,7 +76,7 @@ def _read(folder: Path, _versions: tuple[tuple[int, ...], ...]) -> Prepared:
 
 @lru_cache
 def _local(path: Path, version: tuple[int, ...]) -> LocalModel | None:
-    """Read a model file's header; the fetch tells of one that is no model."""
+    """Read a model file's header; the fetch reports one that is no model."""
     if not version:
         return None
     size_bytes = path.stat().st_size

@@ -28,7 +28,7 @@ WRITERS = frozenset(
 """The programs that write or remove files and lines that a role owns."""
 
 WANT = "every file and line as it was written"
-REMEDY = "Deploy again, which writes it anew; a change that is to stay belongs in the inventory."
+REMEDY = "Deploy again, which writes it again; a change that is to stay belongs in the inventory."
 LINES = 3
 WIDTH = 70
 

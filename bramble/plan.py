@@ -130,7 +130,7 @@ class RolePlan:
         return ()
 
     def warnings(self) -> tuple[str, ...]:
-        """Return what is planned as set but probably not meant, or cannot be told, each a sentence."""
+        """Return a sentence for each setting that is probably not meant or cannot be judged."""
         return ()
 
 
@@ -182,7 +182,7 @@ class NodePlan:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a deploy tells before it goes on."""
+        """What a deploy tells before it continues."""
         return tuple(why for plan in self.roles.values() for why in plan.warnings())
 
 

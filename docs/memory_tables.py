@@ -160,7 +160,7 @@ def _boards() -> Iterator[Sequence[object]]:
             if answer(found := _shape(f"{shape}-q4_k_m"), board).verdict == "yes"
         ]
         use, found = fitting[-1]
-        told = answer(found, board)
+        reported = answer(found, board)
         fast = speed(found, PUBLISHED[board[:3]], request_for(found, 2048))
         assert fast.usual is not None
         yield (
@@ -169,12 +169,12 @@ def _boards() -> Iterator[Sequence[object]]:
             room.reserve_mib,
             room.available_mib,
             f"`{use}:q4_k_m --board {board}`",
-            told.weights_mib,
-            told.kv_mib,
-            told.compute_mib,
-            told.total_mib,
-            told.verdict,
-            told.max_ctx,
+            reported.weights_mib,
+            reported.kv_mib,
+            reported.compute_mib,
+            reported.total_mib,
+            reported.verdict,
+            reported.max_ctx,
             f"{fast.usual[0]:g} to {fast.usual[1]:g} ({fast.most:g})",
         )
 
@@ -186,10 +186,10 @@ def _shape(name: str) -> Geometry:
 def _budget() -> Iterator[Sequence[object]]:
     for name, quant, weights, _, kv, verdict in BUDGET:
         found = model(name, quant)
-        told = answer(found, ctx=4096)
+        reported = answer(found, ctx=4096)
         ours = _kv_gb(found, 4096)
         theirs = "no" if verdict.startswith("no") else "yes"
-        right = "agree" if (told.verdict != "no") == (theirs == "yes") else "bramble"
+        right = "agree" if (reported.verdict != "no") == (theirs == "yes") else "bramble"
         words = f"{right}; of the KV cache: {_who(kv, ours)}"
         size = found.weights.file_bytes / GB
         yield (
@@ -199,7 +199,7 @@ def _budget() -> Iterator[Sequence[object]]:
             kv,
             f"{ours:.2f}",
             verdict,
-            f"{told.verdict}, {told.total_mib} of {told.available_mib} MiB",
+            f"{reported.verdict}, {reported.total_mib} of {reported.available_mib} MiB",
             words,
         )
 
@@ -222,19 +222,19 @@ def _files() -> Iterator[Sequence[object]]:
 def _runs() -> Iterator[Sequence[object]]:
     for row in RUNS:
         found = model(row.model, row.quant)
-        told = answer(found)
-        ours = (told.total_mib + 96) * MIB / GB  # with llama-server itself
+        reported = answer(found)
+        ours = (reported.total_mib + 96) * MIB / GB  # with llama-server itself
         fast = speed(found, PUBLISHED["pi4"], request_for(found, 2048))
         assert fast.usual is not None
         highest = row.generation[1] if row.generation else None
-        claim = judge(highest, fast, told.verdict != "no") if highest else None
+        claim = judge(highest, fast, reported.verdict != "no") if highest else None
         yield (
             row.article,
             row.model,
             row.quant,
             row.ram or "",
-            f"{ours:.2f} ({told.verdict})",
-            _right(row, ours, told) if row.ram else "",
+            f"{ours:.2f} ({reported.verdict})",
+            _right(row, ours, reported) if row.ram else "",
             highest or row.says,
             f"{fast.usual[0]:g} to {fast.usual[1]:g}",
             f"{fast.most:g}",
@@ -242,11 +242,11 @@ def _runs() -> Iterator[Sequence[object]]:
         )
 
 
-def _right(row: Row, ours: float, told: Fit) -> str:
+def _right(row: Row, ours: float, reported: Fit) -> str:
     """Say who is right on the memory, and on the verdict where the article says that it does not fit."""
     words = _who(row.ram or 0, ours)
     if row.says in ("does not fit", "OOM or heavy swap"):
-        words += "; and on the verdict" if told.verdict == "no" else "; but it fits: bramble"
+        words += "; and on the verdict" if reported.verdict == "no" else "; but it fits: bramble"
     return words
 
 

@@ -59,9 +59,9 @@ def explained(found: tuple[Cause, ...]) -> tuple[str, ...]:
 def _nothing(found: tuple[Cause, ...]) -> str:
     unknown = ", ".join(cause.name for cause in found if cause.state == "unknown")
     looked = ", ".join(cause.name for cause in found if cause.state == "no")
-    told = f" The node does not report: {unknown}." if unknown else ""
+    reported = f" The node does not report: {unknown}." if unknown else ""
     return (
-        f"Nothing that it shows explains it (looked at: {looked}).{told} Try another model, another "
+        f"Nothing that it shows explains it (looked at: {looked}).{reported} Try another model, another "
         "supply and another cooler in turn, and compare with a board of its kind."
     )
 
@@ -88,8 +88,8 @@ def _throttled(result: Result) -> Cause:
 
 
 def _hottest(runs: list[BenchRun] | tuple[BenchRun, ...]) -> str:
-    told = [run.hottest_c for run in runs if run.hottest_c is not None]
-    return f", {max(told):.0f} °C at most" if told else ""
+    reported = [run.hottest_c for run in runs if run.hottest_c is not None]
+    return f", {max(reported):.0f} °C at most" if reported else ""
 
 
 def _short_memory(result: Result, file_bytes: int | None) -> Cause:

@@ -135,8 +135,8 @@ class Result(_Frozen):
 
     def values(self, name: str) -> list[float]:
         """Return a figure of each run that has it."""
-        told = [getattr(run, name) for run in self.good]
-        return [float(value) for value in told if value is not None]
+        reported = [getattr(run, name) for run in self.good]
+        return [float(value) for value in reported if value is not None]
 
 
 def now() -> str:
@@ -198,5 +198,7 @@ def _order(file: Path) -> tuple[str, int]:
 
 def as_dict(result: Result) -> dict[str, object]:
     """Return the documented JSON form: all but the model's dimensions, which only programs need."""
-    told: dict[str, object] = json.loads(result.model_dump_json(exclude={"model": {"dimensions"}}))
-    return told
+    reported: dict[str, object] = json.loads(
+        result.model_dump_json(exclude={"model": {"dimensions"}})
+    )
+    return reported

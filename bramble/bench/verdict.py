@@ -73,33 +73,31 @@ class Judged:
 
 def doubt(result: Result) -> str | None:
     """Say why the measured bandwidth is no bound of this node; return None where it is one."""
-    told = result.bandwidth
-    if told.gb_s is None:
-        return told.problem or "it was not measured"
+    reported = result.bandwidth
+    if reported.gb_s is None:
+        return reported.problem or "it was not measured"
     bus = BUS_GB_S.get(family(result.board.kind))
-    if bus is not None and told.gb_s > bus:
-        return (
-            f"{told.gb_s:.1f} GB/s are more than the bus gives ({bus:g}): caches, or no such board"
-        )
+    if bus is not None and reported.gb_s > bus:
+        return f"{reported.gb_s:.1f} GB/s exceed the bus ({bus:g}): caches, or no such board"
     # All cores were tried: where fewer read as much, memory was the limit.
-    if told.gb_s > OF_PROCESSOR * told.cached_gb_s * result.board.cores:
+    if reported.gb_s > OF_PROCESSOR * reported.cached_gb_s * result.board.cores:
         return "the cores read no faster from their caches, so memory may give more"
     if result.seen.held_back_now:
         return f"the board was held back then ({', '.join(result.seen.held_back_now)})"
-    if told.others_cores > OTHERS_CORES:
-        return f"other programs took {told.others_cores:.1f} cores then"
+    if reported.others_cores > OTHERS_CORES:
+        return f"other programs took {reported.others_cores:.1f} cores then"
     return None
 
 
 def bandwidth_of(result: Result) -> tuple[Bandwidth | None, str | None]:
     """Return the node's bound, measured or else published, and why the measured one is not used."""
-    why, told = doubt(result), result.bandwidth
-    if why is None and told.gb_s is not None:
+    why, reported = doubt(result), result.bandwidth
+    if why is None and reported.gb_s is not None:
         source = f"measured on {result.host} at {result.at}"
-        cached = max(CACHED_BYTES, 2 * told.caches_bytes)
-        return measured(round(told.gb_s, 2), source, result.board.kind, cached), None
+        cached = max(CACHED_BYTES, 2 * reported.caches_bytes)
+        return measured(round(reported.gb_s, 2), source, result.board.kind, cached), None
     published = PUBLISHED.get(family(result.board.kind))
-    cached = max(CACHED_BYTES, 2 * told.caches_bytes)
+    cached = max(CACHED_BYTES, 2 * reported.caches_bytes)
     return (replace(published, cached_bytes=cached) if published else None), why
 
 
@@ -177,11 +175,11 @@ def _impossible(result: Result, why: str | None) -> str:
 
 def _prefill(result: Result, fast: Speed | None) -> str | None:
     """Compare a prompt's speed with the range of published runs."""
-    told = result.median("prompt_tps")
-    if told is None or fast is None or fast.prefill is None:
+    reported = result.median("prompt_tps")
+    if reported is None or fast is None or fast.prefill is None:
         return None
     low, high = fast.prefill
-    where = "below" if told < low else "above" if told > high else "within"
+    where = "below" if reported < low else "above" if reported > high else "within"
     return f"{where} the published {low:g} to {high:g} tokens/s"
 
 
@@ -214,14 +212,14 @@ def compared(result: Result, before: Result | None) -> Comparison:
     if "model" in changed:
         return Comparison("other", f"the answer of {before.at} was another model's")
     ratio = (result.median("answer_tps") or 0) / (before.median("answer_tps") or 1)
-    told = f"{ratio:.2f} times the answer of {before.at}"
+    reported = f"{ratio:.2f} times the answer of {before.at}"
     if changed:
-        return Comparison("other", f"{told}; but {', '.join(changed)} changed since", ratio)
+        return Comparison("other", f"{reported}; but {', '.join(changed)} changed since", ratio)
     if new[0] > old[1]:
-        return Comparison("faster", f"{told}: faster in every run", ratio)
+        return Comparison("faster", f"{reported}: faster in every run", ratio)
     if new[1] < old[0]:
-        return Comparison("slower", f"{told}: slower in every run", ratio)
-    return Comparison("same", f"{told}: no difference beyond the spread", ratio)
+        return Comparison("slower", f"{reported}: slower in every run", ratio)
+    return Comparison("same", f"{reported}: no difference beyond the spread", ratio)
 
 
 def beside(found: Judged) -> Iterator[str]:

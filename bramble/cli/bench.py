@@ -90,8 +90,11 @@ def bench(
     except ValueError as error:
         refuse(str(error))
     if as_json:
-        told = {"hosts": [_as_dict(row) for row in rows], "chart": str(drawn) if drawn else None}
-        click.echo(json.dumps(told, indent=2))
+        reported = {
+            "hosts": [_as_dict(row) for row in rows],
+            "chart": str(drawn) if drawn else None,
+        }
+        click.echo(json.dumps(reported, indent=2))
     else:
         click.echo("\n".join(line for row in rows for line in _lines(row)))
         if drawn:
@@ -257,7 +260,7 @@ def _as_dict(row: _Row) -> dict[str, Any]:
     from bramble.bench.verdict import beside
 
     judged = row.judged
-    told: dict[str, Any] = {"host": row.host, "file": row.file, "why": row.why, "ok": row.ok}
+    reported: dict[str, Any] = {"host": row.host, "file": row.file, "why": row.why, "ok": row.ok}
     parts = (
         "result",
         "answer",
@@ -270,7 +273,7 @@ def _as_dict(row: _Row) -> dict[str, Any]:
         "articles",
     )
     if judged is None:
-        return told | dict.fromkeys(parts)
+        return reported | dict.fromkeys(parts)
     result, fast = judged.result, judged.speed
     bound = {
         "gb_s": judged.bandwidth.bound if judged.bandwidth else None,
@@ -280,7 +283,7 @@ def _as_dict(row: _Row) -> dict[str, Any]:
         "usual": fast.usual if fast else None,
         "share": judged.share,
     }
-    return told | {
+    return reported | {
         "result": as_dict(result),
         "answer": _spread(judged, "answer_tps"),
         "prompt": _spread(judged, "prompt_tps") | {"published": judged.prefill},

@@ -206,13 +206,14 @@ def _print(found: Sequence[StoredRelease], as_json: bool) -> None:
         click.echo(json.dumps({"releases": rows}, indent=2))
         return
     for entry in found:
-        told = entry.manifest
+        reported = entry.manifest
+        compiled = reported["compiled_in"]
         click.echo(
-            f"{entry.release}  {told['soc']}  {told['codename']}  {told['variant']}  "
-            f"{told['build_info']}  {entry.size / 2**20:.1f} MiB  {told['built_at']}\n"
-            f"    {told['compiled_in']['cpu_flags']} with {', '.join(told['compiled_in']['parts'])}\n"
-            f"    {_shown(told['compiled_in'])}\n"
-            f"    {told['compiler']}, on {told['builder']}; archive {entry.sha256}"
+            f"{entry.release}  {reported['soc']}  {reported['codename']}  {reported['variant']}  "
+            f"{reported['build_info']}  {entry.size / 2**20:.1f} MiB  {reported['built_at']}\n"
+            f"    {compiled['cpu_flags']} with {', '.join(compiled['parts'])}\n"
+            f"    {_shown(compiled)}\n"
+            f"    {reported['compiler']}, on {reported['builder']}; archive {entry.sha256}"
         )
     if not found:
         click.echo("The store is empty; `bramble engine build` fills it.")
@@ -222,8 +223,10 @@ def _shown(compiled_in: Mapping[str, Any]) -> str:
     """Format what the built program reported of itself, in one line."""
     info = compiled_in.get("system_info")
     kernels = compiled_in.get("kleidiai_kernels")
-    told = f"system_info: {' '.join(info)}" if info else "system_info: not run where it was built"
-    return told + (f"; {kernels} kernels of KleidiAI" if kernels else "")
+    reported = (
+        f"system_info: {' '.join(info)}" if info else "system_info: not run where it was built"
+    )
+    return reported + (f"; {kernels} kernels of KleidiAI" if kernels else "")
 
 
 engine.add_command(race)

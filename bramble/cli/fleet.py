@@ -192,8 +192,8 @@ def _print_results(results: Iterable[Result], verbose: bool) -> None:
         several.sort(key=lambda result: _ORDER.index(result.status))
     for host in sorted(hosts, key=lambda name: _ORDER.index(hosts[name][0].status)):
         counts = Counter(result.status for result in hosts[host])
-        told = ", ".join(f"{counts[status]} {status}" for status in _ORDER if counts[status])
-        say(f"{click.style(host, bold=True)}: {told}")
+        reported = ", ".join(f"{counts[status]} {status}" for status in _ORDER if counts[status])
+        say(f"{click.style(host, bold=True)}: {reported}")
         for result in hosts[host]:
             if verbose or result.status not in _OK:
                 _print_result(result)

@@ -95,9 +95,9 @@ def _fetch(entry: Locked, path: Path, url: str, token: str | None) -> int:
         process.stdin.close()
         try:
             for line in process.stdout:
-                told = follow.condensed(line, progress)
-                if told:
-                    click.echo(told, err=True)
+                reported = follow.condensed(line, progress)
+                if reported:
+                    click.echo(reported, err=True)
         except KeyboardInterrupt:
             process.terminate()
             click.echo("Stopped. The same command continues from there.", err=True)

@@ -122,9 +122,9 @@ def _tell(raced: dict[str, Any], verdict: Verdict, as_json: bool) -> None:
             }
             for entry in verdict.entries
         ]
-        told = {key: raced[key] for key in ("host", "soc", "model")}
-        told |= {"winner": verdict.winner, "why": verdict.why, "gain": verdict.gain}
-        click.echo(json.dumps({**told, "variants": rows, "lock": str(file)}, indent=2))
+        reported = {key: raced[key] for key in ("host", "soc", "model")}
+        reported |= {"winner": verdict.winner, "why": verdict.why, "gain": verdict.gain}
+        click.echo(json.dumps({**reported, "variants": rows, "lock": str(file)}, indent=2))
         return
     click.echo(f"{raced['model']} on {raced['host']} ({raced['soc']}); median (smallest-largest)")
     click.echo(table(verdict.entries))

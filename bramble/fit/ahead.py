@@ -31,7 +31,7 @@ def with_header(
     """Add the dimensions of a host's model, where neither lock nor file here tells them.
 
     This computer reads the header from its own copy or the address, else the node does (`by_node`).
-    Where neither can, `say` gets a sentence and the deploy goes on: the fetch has more sources and
+    Where neither can, `say` gets a sentence and the deploy continues: the fetch has more sources and
     more patience.
     """
     model = next((part for part in settings.values() if isinstance(part, ModelSettings)), None)

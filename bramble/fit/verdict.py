@@ -209,8 +209,8 @@ def _sentence(
     words = [f"{takes}{_contexts(verdict, largest)}{_uncompared(model)}"]
     if model.doubt:
         words.append(f"{model.doubt[0].upper()}{model.doubt[1:]}")
-    if told := beyond(model.ctx_train, request):
-        words.append(f"{told[0].upper()}{told[1:]}")
+    if reported := beyond(model.ctx_train, request):
+        words.append(f"{reported[0].upper()}{reported[1:]}")
     if verdict == "no":
         words.append(NO_CAPACITY)
     return "".join(f"{sentence}. " for sentence in words).rstrip()

@@ -31,7 +31,7 @@ class Effective(BaseModel):
         description="`default`, `all`, `group NAME`, `host`, or `ssh` (~/.ssh/config)."
     )
     file: str | None = Field(description="File that sets it; null for a default.")
-    line: int | None = Field(description="Line in that file, where it can be told.")
+    line: int | None = Field(description="Line in that file, where it can be determined.")
     pinned: str | None = Field(description="What engine.lock has in its place for this host.")
 
 
@@ -70,9 +70,9 @@ def report(host: Host) -> Report:
         groups=list(host.groups),
         pins=list(sentences(host)),
         warnings=[
-            told
+            reported
             for part in prepared_sections(sections).values()
-            for told in part.warnings(sections, host.name, host.prepared)
+            for reported in part.warnings(sections, host.name, host.prepared)
         ],
         settings=rows,
     )

@@ -132,8 +132,8 @@ def _verified(packed: Path, release: str) -> tuple[dict[str, Any], int]:
             size += member.size
     if manifest is None or manifest["release"] != release:
         raise StoreError(f"the archive holds another release than {release}")
-    told = {f"bin/{name}": wanted for name, wanted in dict(manifest["binaries"]).items()}
-    if odd := sorted(sums.items() ^ told.items()):
+    reported = {f"bin/{name}": wanted for name, wanted in dict(manifest["binaries"]).items()}
+    if odd := sorted(sums.items() ^ reported.items()):
         raise StoreError(f"{odd[0][0]} of release {release} is not what its manifest lists")
     return manifest, size
 

@@ -90,7 +90,7 @@ class GgufError(Exception):
 
 
 class NeedMore(Exception):
-    """The header goes on: at least `size` bytes of the file are needed."""
+    """The header continues: at least `size` bytes of the file are needed."""
 
     def __init__(self, size: int) -> None:
         super().__init__(f"the header takes {size} bytes at least")

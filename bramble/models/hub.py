@@ -100,8 +100,8 @@ class Hub:
                     timeout=TIMEOUT_S,
                 )
                 to = urljoin(url, answer.headers.get("Location", ""))
-                told = "X-Linked-Etag" in answer.headers
-                if not answer.is_redirect or told or not _within(url, to):
+                reported = "X-Linked-Etag" in answer.headers
+                if not answer.is_redirect or reported or not _within(url, to):
                     return answer
                 url = to
         except requests.RequestException as error:
@@ -113,9 +113,11 @@ class Hub:
         path = f"/api/models/{repo}/revision/{quote(revision, safe='')}?blobs=true"
         answer = self._ask("GET", path)
         try:
-            told = answer.json() if answer.ok else {}
-            siblings = {one["rfilename"]: one.get("lfs") or {} for one in told.get("siblings", ())}
-            return str(told.get("sha", "")).lower(), siblings
+            reported = answer.json() if answer.ok else {}
+            siblings = {
+                one["rfilename"]: one.get("lfs") or {} for one in reported.get("siblings", ())
+            }
+            return str(reported.get("sha", "")).lower(), siblings
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise HubError(f"{self.endpoint} gives no list of {repo}'s files: {error!r}") from None
 

@@ -138,10 +138,10 @@ def _size(answer: requests.Response, shown: str) -> int | None:
     """Return the file's size, where the answer has it; raise SourceError for another part of it."""
     code = answer.status_code
     if code == 206:
-        told = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
-        if not told:
+        reported = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+        if not reported:
             raise SourceError(f"{shown} answers with another part than the file's start.")
-        return None if told[1] == "*" else int(told[1])
+        return None if reported[1] == "*" else int(reported[1])
     if code != 200:
         means = _ANSWERS.get(code, "try again, or download the file and name that")
         if code == 429:

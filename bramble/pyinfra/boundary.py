@@ -41,9 +41,9 @@ def attempt(work: Callable[[], T], limit_s: float | None = None) -> T | Problem:
     except EXPECTED as error:
         return Problem(str(error) or type(error).__name__)
     except Exception as error:  # noqa: BLE001 - one host's fault must not end the others' run
-        told = f"{type(error).__name__}: {error}".rstrip(": ")
+        reported = f"{type(error).__name__}: {error}".rstrip(": ")
         return Problem(
-            f"bramble met something that it does not know ({told}); the report has the details. "
+            f"bramble met something that it does not know ({reported}); the report has the details. "
             "Nothing more was done on this host",
             traceback.format_exc(),
         )

@@ -39,12 +39,12 @@ def _part(host: Host, url: str, start: int, size: int) -> tuple[bytes, int | Non
     query = {"url": url, "start": start, "size": size}
     ok, output = connection.run(host, "read_start", query, TIMEOUT_S)
     try:
-        told = remote.answer(output) if ok else {"problem": output.strip()}
-        if "problem" in told:
-            raise SourceError(f"the node cannot read it: {told['problem']}")
-        packed = base64.b64decode(told["data"], validate=True)
+        reported = remote.answer(output) if ok else {"problem": output.strip()}
+        if "problem" in reported:
+            raise SourceError(f"the node cannot read it: {reported['problem']}")
+        packed = base64.b64decode(reported["data"], validate=True)
         unpacked = zlib.decompressobj().decompress(packed, size)
-        whole = told["whole"]
+        whole = reported["whole"]
         return unpacked, whole if isinstance(whole, int) else None
     except (ValueError, LookupError, TypeError, zlib.error) as error:
         raise SourceError(f"the node's answer cannot be read: {error}") from None

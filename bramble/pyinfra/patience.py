@@ -20,14 +20,14 @@ def until(
     Return None where it returns nothing within `limit_s`.
     """
     began = time.monotonic()
-    told: float | None = None
+    reported: float | None = None
     while True:
         waited_s = time.monotonic() - began
         if (found := ask(waited_s)) is not None:
             return found
         if waited_s > limit_s:
             return None
-        if told is None or waited_s - told >= TELL_EVERY_S:
-            told = waited_s
+        if reported is None or waited_s - reported >= TELL_EVERY_S:
+            reported = waited_s
             tell(waited_s)
         time.sleep(ASK_EVERY_S)

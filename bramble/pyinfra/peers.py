@@ -127,13 +127,13 @@ def _taken(host: Host, step: Step, shared: Shared, swarm: Swarm, report: Report)
             continue
         brief = isinstance(choice, Origin) and choice.brief
         more = {"sources": sources, "attempts": BRIEF_ATTEMPTS if brief else None}
-        ok, output, told = connection.followed(host, step, more)
+        ok, output, reported = connection.followed(host, step, more)
         if ok:
-            source = told.get("source", "this node")
+            source = reported.get("source", "this node")
             report.write("fetch", host=host.name, sha256=shared.sha256, source=source)
             return None
         problem = output.strip() or "it failed without a word"
-        if not told.get("no_source"):
+        if not reported.get("no_source"):
             return problem
         if isinstance(choice, Origin):
             swarm.unread[host.name] = problem.splitlines()[-1]

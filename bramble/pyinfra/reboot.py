@@ -51,7 +51,7 @@ def once(
 
 def _wait(host: Host, connector: SSHConnector, before: str, deadline_s: int) -> str | None:
     """Reconnect until another boot answers; return an error message once the deadline has passed."""
-    began = told = time.monotonic()
+    began = reported = time.monotonic()
     while True:
         said = _another_boot(host, connector, before)
         now = time.monotonic()
@@ -64,8 +64,8 @@ def _wait(host: Host, connector: SSHConnector, before: str, deadline_s: int) -> 
                 "at its screen or its power; the text of each boot file before the change is beside "
                 "it, ending in .bak. Allow more time with boot.reboot_deadline_s."
             )
-        if now - told >= TELL_EVERY_S:
-            told = now
+        if now - reported >= TELL_EVERY_S:
+            reported = now
             host.log(f"waiting for the next boot: {now - began:.0f} of {deadline_s} s, {said}")
         time.sleep(TRY_EVERY_S)
 

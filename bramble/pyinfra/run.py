@@ -43,7 +43,7 @@ class PlannedNode:
     prepared: Prepared = field(default_factory=Prepared)
 
     def at(self, snapshot: Snapshot) -> PlannedNode | Problem:
-        """Return the same host at a later look, planned anew: another boot may have other memory."""
+        """Return the same host at a later look, planned again: another boot may have other memory."""
         if self.plan is None or self.settings is None:
             return replace(self, snapshot=snapshot)
         found = board(snapshot)
@@ -276,6 +276,6 @@ def tell_plan(node: PlannedNode) -> None:
     """Report the node's plan, with how it differs from the node now."""
     if node.plan is not None:
         steps = {name: steps_of(node, name) for name in node.plan.roles}
-        told = as_dict(node.plan, steps)
-        refused = dict.fromkeys((*told["refused"], *impossible(node)))
-        this_run().report.write("plan", **{**told, "refused": list(refused)})
+        reported = as_dict(node.plan, steps)
+        refused = dict.fromkeys((*reported["refused"], *impossible(node)))
+        this_run().report.write("plan", **{**reported, "refused": list(refused)})

@@ -183,7 +183,7 @@ def _stopped(_number: int, _frame: FrameType | None) -> None:
     try:
         _end()
         click.echo(
-            "Stopped. What the nodes have under way goes on there; the same run takes it up."
+            "Stopped. What the nodes have under way continues there; the same run takes it up."
         )
         sys.stdout.flush()
     finally:  # who listened may have gone before

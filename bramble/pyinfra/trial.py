@@ -31,7 +31,7 @@ def confirm(host: Host, program: str, query: Mapping[str, Any], timeout_s: int) 
     if refused is not None:
         connector.client = before
         return (
-            f"after this change the node did not let us in anew ({refused}); it takes the change "
+            f"after this change the node did not let us in again ({refused}); it takes the change "
             "back by itself, in two minutes at most. Nothing else was changed."
         )
     if before is not None:

@@ -53,7 +53,7 @@ def run_checks(node: PlannedNode, roles: tuple[str, ...]) -> str | Work:
 
 
 def problem_of(own: Host, node: PlannedNode, roles: tuple[str, ...]) -> Problem | None:
-    """Run the roles' checks; return what fails or could not be told, None when all pass."""
+    """Run the roles' checks; return what fails or could not be determined, None when all pass."""
     bad = [result for result in _results(own, node, roles) if result.status in ("fail", "unknown")]
     return Problem("\n".join(_sentence(result) for result in bad)) if bad else None
 

@@ -123,7 +123,7 @@ def words_of(pid):
 
 def wait(paths, held):
     """Wait while `held` names a holder of any of these locks; return the problem after WAIT_S."""
-    deadline_s, told = time.monotonic() + WAIT_S, set()
+    deadline_s, reported = time.monotonic() + WAIT_S, set()
     while True:
         holders = ((path, held(path)) for path in paths)
         path, who = next((pair for pair in holders if pair[1]), (None, None))
@@ -131,8 +131,8 @@ def wait(paths, held):
             return None
         if time.monotonic() > deadline_s:
             return f"{who} still holds {path} after {WAIT_S} s; let it end, or end it"
-        if (path, who) not in told:
-            told.add((path, who))
+        if (path, who) not in reported:
+            reported.add((path, who))
             print(f":: waiting for {who}, which holds {path}", flush=True)
         time.sleep(1)
 

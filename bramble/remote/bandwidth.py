@@ -49,16 +49,16 @@ def caches_bytes():
         level, kind, size, shared = (
             read(f"{folder}/{name}") for name in ("level", "type", "size", "shared_cpu_list")
         )
-        told = re.fullmatch(r"(\d+)([KMG])", size or "")
-        if told and kind != "Instruction":
-            found[level, kind, shared] = int(told[1]) * UNITS[told[2]]
+        reported = re.fullmatch(r"(\d+)([KMG])", size or "")
+        if reported and kind != "Instruction":
+            found[level, kind, shared] = int(reported[1]) * UNITS[reported[2]]
     return sum(found.values()) or UNKNOWN_BYTES
 
 
 def region_bytes(caches):
     """Return how much to read through: more than the caches, at most a quarter of what is free."""
-    told = re.search(r"^MemAvailable:\s+(\d+) kB", read("/proc/meminfo") or "", re.MULTILINE)
-    free = int(told[1]) << 10 if told else LEAST_BYTES * 4
+    reported = re.search(r"^MemAvailable:\s+(\d+) kB", read("/proc/meminfo") or "", re.MULTILINE)
+    free = int(reported[1]) << 10 if reported else LEAST_BYTES * 4
     size = min(max(LEAST_BYTES, TIMES_CACHES * caches), free // 4)
     if size < 2 * caches:
         raise BandwidthError(

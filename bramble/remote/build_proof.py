@@ -78,12 +78,12 @@ def check_versions(needed, at_most):
             )
 
 
-def check_features(told, wants):
+def check_features(reported, wants):
     """Refuse programs that report that they lack a wanted feature."""
-    missing = [name for name in wants if told is not None and name not in told]
+    missing = [name for name in wants if reported is not None and name not in reported]
     if missing:
         raise build_tools.BuildError(
-            f"the new llama-server has no {', '.join(missing)}, only {list(told)}"
+            f"the new llama-server has no {', '.join(missing)}, only {list(reported)}"
         )
 
 

@@ -118,9 +118,9 @@ def tell(path, position, progress):
         new = log.read()
     whole = new[: new.rfind(b"\n") + 1]
     for line in whole.decode("utf-8", "replace").splitlines():
-        told = condensed(line, progress)
-        if told:
-            print(told, flush=True)
+        reported = condensed(line, progress)
+        if reported:
+            print(reported, flush=True)
     return position + len(whole)
 
 

@@ -129,8 +129,8 @@ def signatures(device):
     found = []
     for path in [device, *partitions(device)]:
         said = run("wipefs", "-n", "-J", path)
-        told = json.loads(said)["signatures"] if said.strip() else []
-        found += [f"{one['type']} at {one['offset']} of {path}" for one in told]
+        reported = json.loads(said)["signatures"] if said.strip() else []
+        found += [f"{one['type']} at {one['offset']} of {path}" for one in reported]
     return found
 
 
@@ -163,8 +163,8 @@ def is_staged(device, staged):
     """Return whether the disk has our unfinished file system, which was never mounted."""
     if probed(device).get("LABEL") != staged:
         return False
-    told = run("dumpe2fs", "-h", device)
-    fields = dict(line.split(":", 1) for line in told.splitlines() if ":" in line)
+    reported = run("dumpe2fs", "-h", device)
+    fields = dict(line.split(":", 1) for line in reported.splitlines() if ":" in line)
     return fields.get("Mount count", "").strip() == "0"
 
 

@@ -81,8 +81,8 @@ def pull(source, archive, wanted, size):
         raise PullError(f"what it gives has sha256 {made.hexdigest()} and the store says {wanted}")
 
 
-def pull_from_any(query, archive, told):
-    """Try the sources in turn; return whether one gave the archive; `told` gets which, or why not."""
+def pull_from_any(query, archive, reported):
+    """Try the sources in turn; return whether one gave the archive, and note in `reported` which."""
     for source in query["sources"]:
         began, name = time.monotonic(), urllib.parse.urlsplit(source["url"]).netloc
         try:
@@ -90,9 +90,9 @@ def pull_from_any(query, archive, told):
         except (PullError, OSError, ValueError, http.client.HTTPException) as error:
             if getattr(error, "errno", None) in DISK_ERRORS:
                 raise
-            told["problems"].append(f"{name}: {str(error) or type(error).__name__}")
+            reported["problems"].append(f"{name}: {str(error) or type(error).__name__}")
         else:
-            told |= {"source": name, "seconds": time.monotonic() - began}
+            reported |= {"source": name, "seconds": time.monotonic() - began}
             return True
     return False
 
@@ -131,7 +131,7 @@ def verify(new, release):
             raise InstallError(f"{name} is not the program that the manifest lists")
 
 
-def install(query, told):
+def install(query, reported):
     """Get the archive, unpack, verify and place it; one at a time on a node."""
     release = query["release"]
     folder = os.path.dirname(release)
@@ -146,8 +146,8 @@ def install(query, told):
             os.makedirs(new)
             if query["upload"]:
                 copy(query["upload"], archive, query["sha256"])
-                told["source"] = "ssh"
-            elif not pull_from_any(query, archive, told):
+                reported["source"] = "ssh"
+            elif not pull_from_any(query, archive, reported):
                 return
             unpack(archive, new)
             verify(new, release)
@@ -159,9 +159,9 @@ def install(query, told):
 
 def main(query):
     """Install `release`, and print where it came from; remove what was sent in any case."""
-    told: dict[str, object] = {"source": None, "seconds": 0.0, "problems": []}
+    reported: dict[str, object] = {"source": None, "seconds": 0.0, "problems": []}
     try:
-        install(query, told)
+        install(query, reported)
     except (InstallError, OSError, ValueError, LookupError) as error:
         name = os.path.basename(query["release"])
         print(f"release {name} was not installed: {error}", file=sys.stderr)
@@ -169,5 +169,5 @@ def main(query):
     finally:
         if query["upload"] and os.path.lexists(query["upload"]):
             os.unlink(query["upload"])
-    print(json.dumps(told))
+    print(json.dumps(reported))
     return 0

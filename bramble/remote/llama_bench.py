@@ -51,8 +51,8 @@ class HeldBackError(BenchError):
 
 def mhz():
     """Return the processor's clock now; None where the kernel does not report it."""
-    told = vitals.read(CLOCK)
-    return int(told) / 1000 if told else None
+    reported = vitals.read(CLOCK)
+    return int(reported) / 1000 if reported else None
 
 
 def check(query):
@@ -113,20 +113,20 @@ def watched(process, watch, ends):
     seen = {"hottest_c": vitals.temperature(), "held_back": [], "mhz": None, "read_mib": None}
     clocks, deadline = [], time.monotonic() + RUN_TIMEOUT_S
     while True:
-        told = read_mib(process.pid)
-        seen["read_mib"] = seen["read_mib"] if told is None else told
+        reported = read_mib(process.pid)
+        seen["read_mib"] = seen["read_mib"] if reported is None else reported
         try:
             out, err = process.communicate(timeout=WATCH_EVERY_S)
         except subprocess.TimeoutExpired:
             out = err = None
             clocks.append(mhz())
-        told = [one for one in (seen["hottest_c"], vitals.temperature()) if one is not None]
-        seen["hottest_c"], seen["held_back"] = max(told, default=None), watch.look()
+        reported = [one for one in (seen["hottest_c"], vitals.temperature()) if one is not None]
+        seen["hottest_c"], seen["held_back"] = max(reported, default=None), watch.look()
         if seen["held_back"] and ends:
             raise HeldBackError(seen["held_back"], seen["hottest_c"])
         if out is not None:
-            told = [one for one in clocks if one is not None]
-            seen["mhz"] = statistics.median(told) if told else None
+            reported = [one for one in clocks if one is not None]
+            seen["mhz"] = statistics.median(reported) if reported else None
             return out, err, seen
         if time.monotonic() > deadline:
             raise BenchError(f"llama-bench did not end within {RUN_TIMEOUT_S} s")

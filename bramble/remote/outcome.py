@@ -16,10 +16,10 @@ def read(output):
     They are none where the program told no outcome, or one that is no JSON object.
     """
     lines = output.splitlines()
-    told = [line for line in lines if line.startswith(PREFIX)]
+    reported = [line for line in lines if line.startswith(PREFIX)]
     rest = "\n".join(line for line in lines if not line.startswith(PREFIX))
     try:
-        fields = json.loads(told[-1].removeprefix(PREFIX)) if told else {}
+        fields = json.loads(reported[-1].removeprefix(PREFIX)) if reported else {}
     except ValueError:
         fields = {}
     return rest, fields if isinstance(fields, dict) else {}

@@ -19,8 +19,8 @@ def problem(query):
 def holder(address, port, unit):
     """Describe who holds the port besides the unit's own processes; return None where nobody does."""
     argv = ["ss", "-Hltnp", f"sport = :{port}"]
-    told = subprocess.run(argv, capture_output=True, text=True).stdout
-    for line in told.splitlines():
+    reported = subprocess.run(argv, capture_output=True, text=True).stdout
+    for line in reported.splitlines():
         bound = line.split()[3].rpartition(":")[0].partition("%")[0]
         several = re.findall(r'\("([^"]*)",pid=(\d+)', line)
         if in_the_way(bound, address) and not any(is_of(pid, unit) for _, pid in several):

@@ -17,8 +17,8 @@ def part(url, start, size):
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-{start + size - 1}"})
     ends, data = time.monotonic() + DEADLINE_S, bytearray()
     with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
-        told = re.fullmatch(r"bytes \d+-\d+/(\d+)", answer.headers.get("Content-Range", ""))
-        length = told[1] if told else answer.headers.get("Content-Length", "")
+        reported = re.fullmatch(r"bytes \d+-\d+/(\d+)", answer.headers.get("Content-Range", ""))
+        length = reported[1] if reported else answer.headers.get("Content-Length", "")
         # A server without ranges sends the whole file.
         first = 0 if answer.status == 206 else start
         while len(data) < first + size and (piece := answer.read1(1 << 16)):

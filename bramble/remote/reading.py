@@ -83,8 +83,8 @@ def cgroup(pid):
 
 def tasks_max(pid):
     """Return the maximum of tasks in its cgroup, as the kernel writes it; None where there is none."""
-    told = read(f"/sys/fs/cgroup{cgroup(pid)}/pids.max")
-    return told and told.strip()
+    reported = read(f"/sys/fs/cgroup{cgroup(pid)}/pids.max")
+    return reported and reported.strip()
 
 
 def programs(names):

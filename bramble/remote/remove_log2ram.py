@@ -123,7 +123,7 @@ def stop(folders):
         others = writing(folders)
         if others:
             raise RefusedError(
-                f"{', '.join(others)} would go on writing to memory that nobody sees; stop it (`sudo "
+                f"{', '.join(others)} would continue writing to memory that nobody sees; stop it (`sudo "
                 "systemctl stop ...`), run again, and start it"
             )
         for folder in folders:

@@ -66,7 +66,7 @@ def gave_up(unit):
 def wait(unit, url, deadline_s):
     """Wait until the server is healthy; raise GateError where it fails to become so."""
     # Older messages are no cause; one second more, as journalctl is asked for whole ones.
-    began, started, told = time.time() - 1, time.monotonic(), 0.0
+    began, started, reported = time.time() - 1, time.monotonic(), 0.0
     while True:
         said, spent = talk.health(url), time.monotonic() - started
         if said == "HTTP 200":
@@ -79,8 +79,8 @@ def wait(unit, url, deadline_s):
             raise GateError(
                 f"{unit} did not answer 200 at {url}/health within {deadline_s} s (last: {said})"
             )
-        if spent - told > TELL_EVERY_S:
-            told = spent
+        if spent - reported > TELL_EVERY_S:
+            reported = spent
             progress.say(f"waiting for {unit}: {said}, {spent:.0f} of {deadline_s} s")
         time.sleep(0.2)
 
@@ -105,10 +105,10 @@ def prove(query, url, floor):
         answer, found, held = measured(query, url)
         if not held:
             break
-        told = f"the board was held back by heat while it computed ({', '.join(held)})"
+        reported = f"the board was held back by heat while it computed ({', '.join(held)})"
         if not left:
-            raise UndecidedError(f"{told}, {TRIES} times; cool it (a heat sink and a fan)")
-        progress.say(f"{told}: it is measured again when it is cool")
+            raise UndecidedError(f"{reported}, {TRIES} times; cool it (a heat sink and a fan)")
+        progress.say(f"{reported}: it is measured again when it is cool")
         vitals.cool(progress.say, COOL_S, WATCH_EVERY_S)
     if floor is not None and found < floor:
         raise GateError(
@@ -306,9 +306,7 @@ def gate(query):
         if good is None or good["unit"] == text_of(query["unit_file"]):
             what = f"release {query['release']} with {query['name']}"
             if isinstance(error, UndecidedError):
-                return (
-                    f"{what} is undecided: {error}; it goes on serving; run again when it is cooler"
-                )
+                return f"{what} is undecided: {error}; it continues serving; run again when it is cooler"
             return f"{what} failed: {error}; there is no other to go back to"
         return go_back(query, good, error)
     remember(query, figures, good)

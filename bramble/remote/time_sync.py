@@ -45,8 +45,8 @@ def states(names):
 def synchronised():
     """Return whether the kernel considers its clock as set; a container may not ask, and sets none."""
     timex = (ctypes.c_long * 64)()
-    told = ctypes.CDLL(None, use_errno=True).adjtimex(timex)
-    return told >= 0 and timex[MAX_ERROR_AT] < MAX_ERROR_US
+    reported = ctypes.CDLL(None, use_errno=True).adjtimex(timex)
+    return reported >= 0 and timex[MAX_ERROR_AT] < MAX_ERROR_US
 
 
 def look():

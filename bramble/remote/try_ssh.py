@@ -116,7 +116,7 @@ def forget_unit():
 
 
 def script(paths):
-    """Return a script that restores the current files at `paths`; on a failure the trial goes on."""
+    """Return a script that restores the current files at `paths`; on a failure the trial continues."""
     lines = ["failed=0"]
     for number, path in enumerate(paths):
         place, beside = shlex.quote(path), shlex.quote(f"{path}.undo")

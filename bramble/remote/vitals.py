@@ -124,15 +124,15 @@ class Watching(threading.Thread):
 
 def cool(say, most_s=COOL_S, every_s=2.0):
     """Wait until the board is cool, up to `most_s`; do not wait for a weak supply."""
-    began, told = time.monotonic(), None
+    began, reported = time.monotonic(), None
     while True:
         warm, held = temperature(), held_back()
         spent = time.monotonic() - began
         cold = not held and (warm is None or warm <= COOL_C)
         if cold or UNDERVOLTAGE in held or spent > most_s:
             return
-        if told is None or spent - told > TELL_EVERY_S:
-            told = spent
+        if reported is None or spent - reported > TELL_EVERY_S:
+            reported = spent
             say(f"{state(warm, held)}: waiting for {COOL_C} °C, {spent:.0f} of {most_s:.0f} s")
         time.sleep(every_s)
 

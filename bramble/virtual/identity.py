@@ -27,7 +27,7 @@ def make_key(path: Path, comment: str) -> None:
 def write(node: spec.Spec, upper: Upper, proxy_url: str) -> None:
     """Write all that may not be the same on two nodes into a new node's files.
 
-    A clone has the files of another node below these; each of them is written anew.
+    A clone has the files of another node below these; each of them is written again.
     """
     name = node.name
     host_key = ensure_host_key(node)
@@ -62,7 +62,7 @@ def known_hosts_line(name: str, public_key: str) -> str:
 
 
 def write_known_hosts() -> None:
-    """Write known_hosts anew from the nodes that exist, so that it never holds an old key."""
+    """Write known_hosts again from the nodes that exist, so that it never holds an old key."""
     lines = []
     for name in spec.all_names():
         public = paths.node_dir(name) / f"{HOST_KEY}.pub"

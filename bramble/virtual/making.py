@@ -33,7 +33,7 @@ def usable(name: str, on_progress: Progress) -> bool:
         return False
     lost = [layer for layer in found.layers if not Path(layer).is_dir()]
     if lost and not found.running():
-        on_progress(f"{name} is made anew: {lost[0]}, which its files stand on, is gone")
+        on_progress(f"{name} is made again: {lost[0]}, which its files stand on, is gone")
     return not lost or found.running() is not None
 
 

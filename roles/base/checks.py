@@ -35,7 +35,7 @@ def system_is_supported(plan: BasePlan, node: Node) -> Finding:
     want = "64-bit userland, Bookworm, no overlay in memory as root"
     if isinstance(node.snapshot.system, Unknown):
         return unknown(want, node.snapshot.system)
-    return expect(want, "; ".join(found) or "as wanted", not found, "Flash the card anew.")
+    return expect(want, "; ".join(found) or "as wanted", not found, "Flash the card again.")
 
 
 @check()
@@ -88,19 +88,19 @@ def upgrades_are_as_planned(plan: BasePlan, node: Node) -> Finding:
     assert not isinstance(packages, Unknown)
     assert not isinstance(timer, Unknown)
     line = _PERIODIC_LINE.search(said.output)
-    told = line is not None and line[1] not in ("", "0")
+    reported = line is not None and line[1] not in ("", "0")
     runs = bool(packages.get(UPGRADES)) and timer.enabled == "enabled"
-    got = "on" if told and runs else "off"
+    got = "on" if reported and runs else "off"
     if plan.unattended_upgrades is None:
         return skip(want, f"base.unattended_upgrades is not set; they are {got}")
-    if told and not runs:
+    if reported and not runs:
         got = (
             f"off: {UPGRADES} is not installed, or {UPGRADES_TIMER} is {timer.enabled or 'absent'}"
         )
     if sleeping and got == "on" == want:
         got = f"off: {sleeping}"
     remedy = f"Deploy again; if it stays, a later file of apt.conf.d says otherwise ({PERIODIC})."
-    return expect(want, got, got == want or (want == "off" and not (told and runs)), remedy)
+    return expect(want, got, got == want or (want == "off" and not (reported and runs)), remedy)
 
 
 @check()

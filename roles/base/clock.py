@@ -31,7 +31,7 @@ def clock(snapshot: Snapshot) -> Clock | Unknown:
             timezone=found["Timezone"],
         )
     except KeyError as error:
-        return Unknown(f"the look did not tell of the clock: {error}")
+        return Unknown(f"the look did not report the clock: {error}")
 
 
 def behind_s(snapshot: Snapshot) -> int | Unknown:

@@ -51,13 +51,15 @@ def release_has_what_was_planned(plan: EnginePlan, node: Node) -> Finding:
     if isinstance(seen := files.get(smoke_path(plan.folder)), Unknown):
         return unknown(want, seen)
     remedy = "Run the deploy again: it tests the release, and says what is missing."
-    record = proof.told(node.snapshot, plan.folder)
+    record = proof.reported(node.snapshot, plan.folder)
     if record is None:
         return expect(want, "no smoke test is recorded", False, remedy)
     info = record.get("system_info")
     if info is None:
         again = f"Remove {smoke_path(plan.folder)} and run the deploy again."
-        return Finding("unknown", want, "llama-server told no system_info at its smoke test", again)
+        return Finding(
+            "unknown", want, "llama-server reported no system_info at its smoke test", again
+        )
     kernels = [f"KleidiAI {name} by {feature}" for name, feature in record["kleidiai"].items()]
     got = f"{' '.join(info)}; {', '.join([*kernels, *record['buffers']])}"
     return expect(want, got, not proof.lacking(plan.wants, record), remedy)
@@ -70,5 +72,5 @@ def releases_belong_to_root(plan: EnginePlan, node: Node) -> Finding:
     if isinstance(found, Unknown):
         return unknown(want, found)
     got = "; ".join(f"{path} {who}" for path, who in found.items())
-    remedy = "Deploy again: it gives them back, and installs anew what others may have changed."
+    remedy = "Deploy again: it gives them back, and installs again what others may have changed."
     return expect(want, got or want, not found, remedy)

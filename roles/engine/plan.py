@@ -283,12 +283,12 @@ def _install(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> Step:
 
 def _rejected(plan: EnginePlan, host: str, snapshot: Snapshot) -> str | None:
     """Return why the release is not retried automatically; None when it may be."""
-    told = note(snapshot, HOME.rejection(plan.release))
-    if not told:
+    reported = note(snapshot, HOME.rejection(plan.release))
+    if not reported:
         return None
     return (
-        f"release {plan.release} was rejected here on {told.get('at')}: {told.get('why')}; mend that "
-        f"and run `bramble upgrade --again {host}`"
+        f"release {plan.release} was rejected here on {reported.get('at')}: {reported.get('why')}; "
+        f"mend that and run `bramble upgrade --again {host}`"
     )
 
 
@@ -316,8 +316,8 @@ def _switch(plan: EnginePlan, snapshot: Snapshot) -> Step:
     name, target = "Make the release current", link_target(plan.release)
     seen = snapshot.file(HOME.current)
     if isinstance(seen, FileState) and seen.target == target:
-        anew = "it is installed anew" if incomplete(plan.folder, snapshot) else None
-        why = anew or proof.unproven(plan.wants, snapshot, plan.folder)
+        again = "it is installed again" if incomplete(plan.folder, snapshot) else None
+        why = again or proof.unproven(plan.wants, snapshot, plan.folder)
         if why is None:
             return Step(name, None)
     else:

@@ -15,7 +15,7 @@ Wants = Mapping[str, Sequence[str]]
 PARTS = {"system_info", "kleidiai", "buffers"}
 
 
-def told(snapshot: Snapshot, folder: str) -> Mapping[str, Any] | None:
+def reported(snapshot: Snapshot, folder: str) -> Mapping[str, Any] | None:
     """Return the record of the last smoke test; None where none can be read."""
     seen = snapshot.file(smoke_path(folder))
     try:
@@ -39,7 +39,7 @@ def lacking(wants: Wants, record: Mapping[str, Any]) -> tuple[str, ...]:
 
 def unproven(wants: Wants, snapshot: Snapshot, folder: str) -> str | None:
     """Return why the release needs a smoke test though it is current; None when it has passed one."""
-    record = told(snapshot, folder)
+    record = reported(snapshot, folder)
     if record is None:
         return "what it computes with was never read back"
     missing = lacking(wants, record)

@@ -16,11 +16,11 @@ def back(settings: Settings, inputs: Inputs, snapshot: Snapshot) -> Prepared | s
     release = linked(snapshot, HOME.previous)
     if not release:
         return "no release ran here before the current one, so there is nothing to go back to"
-    told = note(snapshot, manifest_path(HOME.release(release)))
-    if "build_info" not in told:
+    reported = note(snapshot, manifest_path(HOME.release(release)))
+    if "build_info" not in reported:
         return (
             f"release {release}, which ran here before, is not there any more; nothing was changed. "
             "`bramble upgrade --to COMMIT` installs an older commit"
         )
-    pin = ReleasePin(release=release, build_info=str(told["build_info"]))
+    pin = ReleasePin(release=release, build_info=str(reported["build_info"]))
     return inputs.prepared.with_pin(inputs.host, pin)

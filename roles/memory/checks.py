@@ -179,7 +179,7 @@ def swap_file_fits_the_page_size(plan: MemoryPlan, node: Node) -> Finding:
     if isinstance(found, Unknown):
         return unknown(want, found)
     got = f"{found} bytes" if found else f"{wanted.path} is no swap file"
-    remedy = "Deploy again: it is made anew, as it holds no data."
+    remedy = "Deploy again: it is made again, as it holds no data."
     return expect(want, got, found == system.page_size, remedy)
 
 

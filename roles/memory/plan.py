@@ -214,7 +214,7 @@ def _use_file(plan: MemoryPlan, snapshot: Snapshot, written: Step) -> Step:
     absent = no_place(wanted, snapshot)
     if absent and not wanted.required:
         return Step(USE_FILE, None)
-    changed = "its unit is written anew" if unit_file(wanted.path) in written.writes else None
+    changed = "its unit is written again" if unit_file(wanted.path) in written.writes else None
     why = absent or not_used(wanted, snapshot) or changed
     if not why:
         return Step(USE_FILE, None)

@@ -26,7 +26,7 @@ def model_is_the_pinned_one(plan: ModelPlan, node: Node) -> Finding:
         return unknown(want, stamp)
     problem = unverified(plan, node.snapshot)
     got = problem or ("hashed now" if hashed else "unchanged since it was verified")
-    return expect(want, got, problem is None, "Run the deploy again: it fetches the model anew.")
+    return expect(want, got, problem is None, "Run the deploy again: it fetches the model again.")
 
 
 def _as_read_back(plan: ModelPlan, host: str, want: str, on_disk: str) -> Finding:
@@ -38,7 +38,7 @@ def _as_read_back(plan: ModelPlan, host: str, want: str, on_disk: str) -> Findin
         got,
         ok,
         f"The disk damaged {plan.path}, or somebody changed it: run `bramble model verify {host}`, and "
-        "deploy again, which fetches it anew. Then look after the disk.",
+        "deploy again, which fetches it again. Then look after the disk.",
     )
 
 

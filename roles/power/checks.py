@@ -127,13 +127,13 @@ def supply_is_rated_for_a_pi_5(plan: PowerPlan, node: Node) -> Finding:
     if isinstance(tree, Unknown):
         return unknown(want, tree)
     board = node.plan.board
-    told = tree.psu_ma if isinstance(tree, DeviceTree) else None
-    if told is None and board.kind not in TELLS_SUPPLY:
+    reported = tree.psu_ma if isinstance(tree, DeviceTree) else None
+    if reported is None and board.kind not in TELLS_SUPPLY:
         return skip(want, f"only a Pi 5 tells (this is: {board.model})")
-    if told is None:
+    if reported is None:
         why = "the firmware does not tell what the supply offers"
         return Finding("unknown", want, why, "Update the bootloader: boot.eeprom.")
-    return expect(want, f"{told} mA", told >= plan.psu_warn_ma, SUPPLY)
+    return expect(want, f"{reported} mA", reported >= plan.psu_warn_ma, SUPPLY)
 
 
 @check(severity="warn")
@@ -191,7 +191,7 @@ def nothing_is_overclocked(plan: PowerPlan, node: Node) -> Finding:
     if found.raised:
         return expect(want, _said(found.raised), False, _remedy(found, plan))
     if found.perhaps:
-        got = f"whether these raise anything on this board cannot be told: {_said(found.perhaps)}"
+        got = f"whether these raise anything on this board cannot be determined: {_said(found.perhaps)}"
         return Finding("unknown", want, got, _remedy(found, plan))
     got = f"nothing above it; below it: {_said(found.lowered)}" if found.lowered else want
     return expect(want, got, True, "")

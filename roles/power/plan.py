@@ -139,7 +139,7 @@ def _set(plan: PowerPlan, snapshot: Snapshot, written: Step) -> Step:
     name = "Set the governor"
     if plan.governor is None:
         return Step(name, None)
-    why = not_set(plan, snapshot) or (written.why and "its unit is written anew")
+    why = not_set(plan, snapshot) or (written.why and "its unit is written again")
     if why is None:
         return Step(name, None)
     query = {"unit": UNIT, "reload": True, "enable": True, "restart": True}

@@ -157,8 +157,8 @@ def release_passed_the_gate(plan: ServingPlan, node: Node) -> Finding:
     if isinstance(seen, Unknown):
         return unknown(want, seen)
     problem = unproven(plan, node.snapshot)
-    told = note(node.snapshot, plan.good)
-    got = problem or f"{told.get('tokens_per_second')} tokens/s on {told.get('at')}"
+    reported = note(node.snapshot, plan.good)
+    got = problem or f"{reported.get('tokens_per_second')} tokens/s on {reported.get('at')}"
     return expect(want, got, problem is None, "Run the deploy again: it takes it through the gate.")
 
 

@@ -147,13 +147,13 @@ def again(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, 
 
 def rejected(plan: ServingPlan, host: str, snapshot: Snapshot) -> str | None:
     """Return why the plan is not retried automatically; None when it may be."""
-    told = note(snapshot, plan.rejection)
-    if not told:
+    reported = note(snapshot, plan.rejection)
+    if not reported:
         return None
     return (
-        f"model {told.get('model')} was rejected here, as it was to be served, on {told.get('at')}: "
-        f"{told.get('why')}; set another in the inventory, or mend that and run "
-        f"`bramble upgrade --again {host}`"
+        f"model {reported.get('model')} was rejected here, as it was to be served, on "
+        f"{reported.get('at')}: {reported.get('why')}; set another in the inventory, or mend that "
+        f"and run `bramble upgrade --again {host}`"
     )
 
 
@@ -189,14 +189,14 @@ def own_drop_ins(unit: Unit) -> list[str]:
 
 
 def _run(plan: ServingPlan, snapshot: Snapshot, written: Step) -> Step:
-    """Start what is planned and take it through the gate; what only lacks the gate goes on running.
+    """Start what is planned and take it through the gate; what only lacks the gate continues running.
 
     Where this very plan was rejected, that is said first, and nothing here is carried out.
     """
     name = "Run the service"
     why = not_running(plan, snapshot)
     if why is None and UNIT_FILE in written.writes:
-        why = "systemd must read the unit that is written anew"
+        why = "systemd must read the unit that is written again"
     restart = why is not None
     why = why or unproven(plan, snapshot)
     if why is None:
@@ -225,10 +225,10 @@ def _run(plan: ServingPlan, snapshot: Snapshot, written: Step) -> Step:
 
 def unproven(plan: ServingPlan, snapshot: Snapshot) -> str | None:
     """Return why the release has not passed the gate with this model; None when it has."""
-    told = note(snapshot, plan.good)
-    if told.get("release") != plan.release:
-        return f"the known good release is {told.get('release') or 'none'}, not {plan.release}"
-    if any(told.get(key) != value for key, value in plan.identity.items()):
+    reported = note(snapshot, plan.good)
+    if reported.get("release") != plan.release:
+        return f"the known good release is {reported.get('release') or 'none'}, not {plan.release}"
+    if any(reported.get(key) != value for key, value in plan.identity.items()):
         return "the release passed the gate with another model, other arguments or on another board"
     return None
 
@@ -284,9 +284,9 @@ def not_running(plan: ServingPlan, snapshot: Snapshot) -> str | None:
 
 def otherwise(plan: ServingPlan, process: Process) -> str | None:
     """Return how the process differs from the plan; None when it does not."""
-    told = running.differences(plan.argv, process)
-    if told:
-        return "; ".join(told)
+    reported = running.differences(plan.argv, process)
+    if reported:
+        return "; ".join(reported)
     started_for = process.environ.get("BRAMBLE_PLAN")
     if started_for == plan.plan_id:
         return None

@@ -70,20 +70,22 @@ def _loaded(path: str, text: str, unit: Unit) -> Iterator[str]:
     for name, value in directives(text).items():
         if name in UNTOLD:
             continue
-        told = unit.properties.get(RENAMED.get(name, name), "")
+        reported = unit.properties.get(RENAMED.get(name, name), "")
         if name == CALLS:
-            allowed = [call for call in NO_CALLS if call in told.split()]
-            if allowed or not told or told.startswith("~"):
+            allowed = [call for call in NO_CALLS if call in reported.split()]
+            if allowed or not reported or reported.startswith("~"):
                 yield f"{CALLS} allows {' '.join(allowed) or 'every call'}"
-        elif not _same(name, value, told):
-            yield f"{name} is {told or 'empty'}, planned {value or 'empty'}"
+        elif not _same(name, value, reported):
+            yield f"{name} is {reported or 'empty'}, planned {value or 'empty'}"
 
 
-def _same(name: str, value: str, told: str) -> bool:
+def _same(name: str, value: str, reported: str) -> bool:
     """Tell whether systemd's value of a setting is the unit file's."""
     if name in RENAMED:
-        return timespan_s(f"{value}s" if value.isdecimal() else value) == timespan_s(told or "0")
-    return set(MEANS.get((name, value), value).split()) == set(told.split())
+        return timespan_s(f"{value}s" if value.isdecimal() else value) == timespan_s(
+            reported or "0"
+        )
+    return set(MEANS.get((name, value), value).split()) == set(reported.split())
 
 
 def drop_ins(unit: Unit) -> tuple[str, ...]:
@@ -97,13 +99,13 @@ def not_held(text: str, process: Process) -> tuple[str, ...]:
 
 
 def _not_held(wanted: Mapping[str, str], process: Process) -> Iterator[str]:
-    told = process.status
+    reported = process.status
     for name, value in (("NoNewPrivs", "1"), ("Seccomp", "2"), ("Umask", wanted["UMask"])):
-        if told.get(name) != value:
-            yield f"{name} is {told.get(name, 'not told')}, not {value}"
+        if reported.get(name) != value:
+            yield f"{name} is {reported.get(name, 'not known')}, not {value}"
     for name in ("CapEff", "CapPrm", "CapBnd", "CapAmb"):
-        if told.get(name) != NONE:
-            yield f"{name} is {told.get(name, 'not told')}, not none"
+        if reported.get(name) != NONE:
+            yield f"{name} is {reported.get(name, 'not known')}, not none"
     if str(process.oom_score_adj) != wanted["OOMScoreAdjust"]:
         yield f"oom_score_adj is {process.oom_score_adj}, not {wanted['OOMScoreAdjust']}"
     if process.tasks_max not in (None, wanted["TasksMax"]):

@@ -87,7 +87,7 @@ class Settings(PreparedSection):
     foreign_drop_ins: Literal["set_aside", "refuse"] = option(
         "set_aside",
         help="Drop-ins of the unit that somebody else made (`systemctl edit`): a deploy renames them so "
-        "that systemd does not read them, or refuses to go on.",
+        "that systemd does not read them, or refuses to continue.",
     )
     gate: Gate = option(Gate(), help="The gate that a release passes before it stays.")
 
@@ -97,8 +97,8 @@ class Settings(PreparedSection):
         """Warn of a context that the model was not trained for, where its training context is known."""
         models = (part for part in sections.values() if isinstance(part, ModelSettings))
         known = (part.chosen(host, prepared).fit for part in models)
-        told = (beyond(dims.ctx_train, self.request) for dims in known if dims)
-        return tuple(f"serving.ctx_tokens: {said}" for said in told if said)
+        reported = (beyond(dims.ctx_train, self.request) for dims in known if dims)
+        return tuple(f"serving.ctx_tokens: {said}" for said in reported if said)
 
     @property
     def request(self) -> Request:

@@ -49,7 +49,7 @@ class ServingPlan(RolePlan):
         return (self.fit.refusal,) if self.fit and self.fit.refusal else ()
 
     def warnings(self) -> tuple[str, ...]:
-        """Warn of a fit that cannot be told, and of a context that the model was not trained for."""
+        """Warn of a fit that cannot be determined, and of a context beyond the model's training."""
         return self.fit.warnings if self.fit else ()
 
     @property

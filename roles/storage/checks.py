@@ -79,7 +79,7 @@ def ssd_is_mounted_by_its_uuid(plan: StoragePlan, node: Node) -> Finding:
 
 @check()
 def ssd_options_are_in_force(plan: StoragePlan, node: Node) -> Finding:
-    """The SSD is mounted without access times, a boot without it goes on, and systemd knows its line."""
+    """The SSD is mounted without access times, boots continue without it, and systemd knows its line."""
     want = "noatime; local-fs.target does not require it"
     seen = _mount(plan, node.snapshot, want)
     if isinstance(seen, Finding):
@@ -198,7 +198,7 @@ def _judged(log: kernel_log.Log, want: str, found: str, remedy: str) -> Finding:
     if not found and not log.whole:
         got = "none known, but the journal no longer has the beginning of this boot"
         return expect(
-            want, got, False, "A reboot begins it anew; storage.journal keeps more of it."
+            want, got, False, "A reboot begins it again; storage.journal keeps more of it."
         )
     return expect(want, found or want, not found, remedy)
 
@@ -275,7 +275,7 @@ def root_has_no_access_times(plan: StoragePlan, node: Node) -> Finding:
     if kind:
         return skip(want, f"a container ({kind}): the root is its host's")
     if seen is None:
-        return unknown(want, Unknown("no mount at / is told"))
+        return unknown(want, Unknown("no mount at / is known"))
     remedy = f"Run the deploy again; without a line for / in {fstab.PATH}, add one."
     return expect(want, ",".join(seen.options), "noatime" in seen.options, remedy)
 

@@ -270,19 +270,19 @@ def _blank_or_erase(desired: Desired, disk: Disk) -> str:
 def contents(disk: Disk) -> str:
     """Describe what is on a disk."""
     parts = [part for part in disk.parts if part.kind == "part"]
-    told = [
+    reported = [
         f"{volume.fstype}{f' ({volume.label})' if volume.label else ''}"
         for volume in volumes(disk)
         if volume.fstype
     ]
     # lsblk reports for a partition the table that it is in.
     if disk.table and not parts and disk.kind != "part":
-        told.append(f"a {disk.table} partition table without partitions")
+        reported.append(f"a {disk.table} partition table without partitions")
     elif parts:
-        told = [f"{len(parts)} partition{'s' * (len(parts) > 1)}", *told]
+        reported = [f"{len(parts)} partition{'s' * (len(parts) > 1)}", *reported]
     held = [part for volume in volumes(disk) for part in volume.parts if part.kind != "part"]
-    told += [f"{part.path} ({part.kind}) upon it" for part in held]
-    return ", ".join(told) or "nothing known"
+    reported += [f"{part.path} ({part.kind}) upon it" for part in held]
+    return ", ".join(reported) or "nothing known"
 
 
 def _has_data(disk: Disk, name: str, has_name: bool) -> str:

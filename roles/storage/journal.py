@@ -69,7 +69,7 @@ def facts_needed(settings: Journal) -> FactsNeeded:
 def steps(desired: Desired, snapshot: Snapshot) -> tuple[Step, ...]:
     """Write the drop-in, and restart journald where it uses other values."""
     written = write_files("Write the journal's drop-in", desired.files, snapshot)
-    why = written.why and "its drop-in is written anew"
+    why = written.why and "its drop-in is written again"
     return (
         written,
         systemd("Restart the journal", why or not_in_force(desired, snapshot), restart=UNITS),

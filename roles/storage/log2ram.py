@@ -272,7 +272,7 @@ def _bring(desired: Desired | None, snapshot: Snapshot, why_not: str | None) -> 
     installing = install_packages("Install log2ram", PACKAGES if desired else (), snapshot)
     yield replace(installing, note=why_not)
     unit = snapshot.unit(UNIT)
-    stale = not isinstance(unit, Unknown) and unit.needs_reload and "its files were written anew"
+    stale = not isinstance(unit, Unknown) and unit.needs_reload and "its files were written again"
     yield _reload(
         "Have systemd read log2ram's files", conf.why or (stale if desired else None) or None
     )

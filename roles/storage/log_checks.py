@@ -24,9 +24,9 @@ def journal_is_where_planned(plan: StoragePlan, node: Node) -> Finding:
         return unknown(want, place)
     if isinstance(has, Unknown):
         return unknown(want, has)
-    told = has.get("Storage", "auto")
-    got = place if place == told else f"{place} now, configured: {told}"
-    return expect(want, got, place == told == want, WINS)
+    reported = has.get("Storage", "auto")
+    got = place if place == reported else f"{place} now, configured: {reported}"
+    return expect(want, got, place == reported == want, WINS)
 
 
 @check()
@@ -43,13 +43,13 @@ def journal_keeps_to_its_cap(plan: StoragePlan, node: Node) -> Finding:
     if isinstance(used, Unknown):
         return unknown(want, used)
     name = "SystemMaxUse" if desired.storage == "persistent" else "RuntimeMaxUse"
-    told = has.get(name, "none")
-    got = f"{used / MIB:.0f} MiB, {name}={told}"
+    reported = has.get(name, "none")
+    got = f"{used / MIB:.0f} MiB, {name}={reported}"
     if cap is not None:
         got += f", journald keeps to {cap / MIB:.0f} MiB"
     ok = (
         used <= desired.cap_mib * MIB
-        and told == desired.values[name]
+        and reported == desired.values[name]
         and cap in (None, desired.cap_mib * MIB)
     )
     remedy = f"{WINS} `sudo journalctl --vacuum-size={desired.cap_mib // 2}M` makes room."

@@ -84,7 +84,7 @@ def _arm(plan: WatchdogPlan, snapshot: Snapshot, written: Step) -> Step:
     """Re-execute systemd, also where only the file differed: an earlier reload may have read it."""
     name = "Arm the watchdog"
     why = not_in_force(plan, snapshot) or not_armed(plan, snapshot)
-    why = why or (written.why and "its drop-in is written anew")
+    why = why or (written.why and "its drop-in is written again")
     if why is None:
         return Step(name, None)
     return Step(name, why, "reexec", {"deadline_s": 60})

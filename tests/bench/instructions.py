@@ -33,7 +33,7 @@ BUILD_S, RUN_S = 3600, 900
 FEW, MORE = 16, 48
 PARTS = {"prompt": ("-p", 1), "answer": ("-n", 16)}
 NAMES = {"plain": "", "kleidiai": " with KleidiAI"}
-# KleidiAI's source archive for the rows with it; CONTRIBUTING.md tells of the same variable.
+# KleidiAI's source archive for the rows with it; CONTRIBUTING.md names the same variable.
 ARCHIVE = "BRAMBLE_KLEIDIAI_ARCHIVE"
 NOTES = f"""\
 Millions of instructions per token: of a prompt of {MORE - FEW} tokens, of an answer of

@@ -31,7 +31,7 @@ NOTES = """\
 ratio: Ansible's figure divided by bramble's of the same round; the median (smallest to largest).
 wall: seconds until the command ended, medians. CPU: seconds of the tool's own processes (user and
 system) on this computer, for Ansible with its ssh masters, which are ended after every run: both
-tools connect anew each time. What the nodes compute is in no CPU figure, but they share this
+tools connect again each time. What the nodes compute is in no CPU figure, but they share this
 computer's processors, so it is in the wall figures: real Pis compute beside each other, so do
 not take the wall ratio of many nodes for theirs.
 of pyinfra: what of that pyinfra alone takes, with its own connector and a deploy without an operation.

@@ -132,4 +132,4 @@ def test_a_run_that_was_interrupted_does_not_end_as_one_that_is_done(tmp_path):
             said = process.stdout.read()
             connection.close()
     assert process.returncode == report.STOPPED
-    assert said.endswith("goes on there; the same run takes it up.\n")
+    assert said.endswith("continues there; the same run takes it up.\n")

@@ -25,13 +25,13 @@ def row(**changes):
 @pytest.fixture
 def node(monkeypatch):
     """A host whose programs answer as told, and the report of the run."""
-    told = {
+    reported = {
         "folder": "/m",
         "free_bytes": 5,
         "models": [row(), row(path="/m/mine.gguf", sha256=None)],
     }
     made = SimpleNamespace(
-        answers={"prune_models": (True, json.dumps(told)), "command": (True, "")},
+        answers={"prune_models": (True, json.dumps(reported)), "command": (True, "")},
         asked=[],
         events=[],
         changed=set(),

@@ -136,7 +136,7 @@ def test_without_yes_and_without_an_answer_nothing_changes_and_the_run_fails(pyi
 
 
 def test_deploy_code_sees_yes_and_diff_but_not_dry(yes, dry):
-    """`-y` shows as state.check_for_changes, `--diff` as config.DIFF; nothing tells of `--dry`.
+    """`-y` shows as state.check_for_changes, `--diff` as config.DIFF; nothing reports `--dry`.
 
     A bramble deploy that must know of a dry run has to be told with `--data`.
     """
@@ -236,7 +236,7 @@ def test_a_failing_command_fails_only_its_host(command_fails):
     assert command_fails.failed_hosts == ["@local"]
     assert command_fails.results["Meet the fault"]["error"] == ["@local"]
     assert command_fails.results["Carry on"]["success"] == ["@fake/x"]
-    assert command_fails.notes.count("went on after the fault") == 0
+    assert command_fails.notes.count("continued after the fault") == 0
 
 
 def test_an_exception_in_a_yielded_function_fails_only_its_host(pyinfra):
@@ -266,7 +266,7 @@ def test_an_operation_goes_on_with_the_default_after_its_fact_failed(pyinfra, fa
     run = pyinfra(FLEET, "faults.py", "--data", f"fault={fault}", "-y", "--json")
     assert run.code == 1
     assert run.failed_hosts == ["@local"]
-    assert run.notes.count("went on after the fault") == 1
+    assert run.notes.count("continued after the fault") == 1
     assert run.results["Meet the fault"]["success"] == ["@fake/x", "@local"]
     assert run.results["Carry on"]["success"] == ["@fake/x"]
 
@@ -309,7 +309,7 @@ def test_no_json_when_the_only_host_fails(only_host_fails):
 
 def test_callbacks_of_a_run_whose_only_host_fails(only_host_fails):
     """host_disconnect still comes, so bramble's report is written there; operation_end does not."""
-    assert [line for line in only_host_fails.notes if not line.startswith("went on")] == [
+    assert [line for line in only_host_fails.notes if not line.startswith("continued")] == [
         "operation_start: Meet the fault",
         "operation_host_start @local: Meet the fault",
         "operation_host_error @local: Meet the fault (outcome not known yet)",

@@ -165,8 +165,8 @@ def switched() -> Case:
         "releases/two/bin/llama-bench": bench,
         "releases/two/bin/llama-server": b"#!/bin/sh\n",
     }
-    told = {"system_info": None, "kleidiai": {}, "buffers": []}
-    smoke = json.dumps(told, indent=2, sort_keys=True).encode()
+    reported = {"system_info": None, "kleidiai": {}, "buffers": []}
+    smoke = json.dumps(reported, indent=2, sort_keys=True).encode()
     query = {"path": f"{EXT4}/switch_engine/current", "target": "releases/two", "wants": {}}
     after: dict[str, bytes | None] = {
         "current": LINK + b"releases/two",
@@ -233,7 +233,7 @@ def model() -> Case:
         if stamp is None:
             return None
         true = json.loads(stamp or b"{}").get("sha256") == sha256(tree.get("models/toy.gguf", b""))
-        return None if true else "the stamp tells of another file"
+        return None if true else "the stamp reports another file"
 
     after: dict[str, bytes | None] = {"models/toy.gguf": content}
     text = program("fetch_model", query)
@@ -307,7 +307,7 @@ store.add(pathlib.Path("{EXT4}/store/made"))
 def trial(name: str, folder: str, text: str, new: Tree, on: bool) -> Case:
     """A change of sshd on trial: there are the old files, or a whole trial, or what was confirmed.
 
-    `folder` is where the cases of one trial go on from each other. At its end the trial is `on` or
+    `folder` is where the cases of one trial continue from each other. At its end the trial is `on` or
     not.
     """
 

@@ -119,10 +119,10 @@ def test_all_of_it_is_in_force_and_a_second_run_changes_nothing(fleet, on):
 
 def test_the_look_tells_of_the_clock_what_timedatectl_does(on):
     program = Path(time_sync.__file__).read_text() + "\nimport json\nprint(json.dumps(look()))\n"
-    told = json.loads(on(f"python3 -I - <<'END'\n{program}END"))
+    reported = json.loads(on(f"python3 -I - <<'END'\n{program}END"))
     oracle = dict(line.split("=", 1) for line in on("timedatectl show").splitlines())
-    assert told == {name: oracle[name] for name in told}
-    assert set(told) == {"Timezone", "CanNTP", "NTP", "NTPSynchronized"}
+    assert reported == {name: oracle[name] for name in reported}
+    assert set(reported) == {"Timezone", "CanNTP", "NTP", "NTPSynchronized"}
 
 
 def test_a_half_installed_package_is_found_and_repaired(fleet, on):
@@ -153,10 +153,12 @@ def test_an_apt_of_somebody_elses_is_waited_for_and_a_broken_source_is_told(
         wait_until(lambda: "waiting for PID" in said.read_text(), 120, "the word on the lock")
         on("systemctl stop somebody-elses-apt")
         assert process.wait() == 0, said.read_text()
-    told = said.read_text()
+    reported = said.read_text()
     where = "which holds /var/lib/apt/lists/lock"
-    assert f"waiting for PID {pid} (python3, somebody-elses-apt.service), {where}" in told
-    assert "the package lists could not all be updated: the mirror, or a proxy before it" in told
+    assert f"waiting for PID {pid} (python3, somebody-elses-apt.service), {where}" in reported
+    assert (
+        "the package lists could not all be updated: the mirror, or a proxy before it" in reported
+    )
     assert on("hello") == "Hello, world!"
     on("rm /etc/apt/sources.list.d/none.list; apt-mark hold hello")
     assert fleet.changed() == [], "on hold is installed"
@@ -173,7 +175,7 @@ def test_a_change_that_locks_us_out_is_back_after_a_reboot_without_us(
     done = fleet.deploy()
     fleet.write([NODE], {NODE: {"base": desired_settings}})
     assert done.returncode == 1
-    assert "the node did not let us in anew" in done.stdout
+    assert "the node did not let us in again" in done.stdout
     assert virtual_pis.boot_id(NODE) is None, "we are locked out for now"
     argv = virtual.ssh_argv(lifecycle.running(NODE), "sudo systemctl reboot")
     ours = str(next(word for word in argv if str(word).endswith("id_ed25519")))

@@ -157,7 +157,7 @@ def test_a_node_that_a_firewall_keeps_from_pulling_is_sent_it_over_ssh(fleet, bu
 def test_a_disk_that_is_or_becomes_full_leaves_the_old_release_serving(
     fleet, built, on, options, words
 ):
-    """The small disk hides the release that runs: the node needs it anew and has no room for it."""
+    """The small disk hides the release that runs: the node needs it again and has no room for it."""
     name = NAMES[0]
     fleet.wants(name)
     on(name, f"mount -t tmpfs -o {options} tmpfs {RELEASES}")

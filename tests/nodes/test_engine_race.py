@@ -40,7 +40,7 @@ json.dump(manifest, open(path, "w"))
 
 @pytest.fixture(scope="module")
 def fleet(virtual_pis, tmp_path_factory):
-    """A virtual Pi that serves with the plain release, whose llama-bench tells of too little."""
+    """A virtual Pi that serves with the plain release, whose llama-bench reports too little."""
     virtual_pis.up(NODE, on_progress=print)
     fleet = Fleet(tmp_path_factory.mktemp("fleet"))
     fleet.write([NODE], {NODE: {"node": {"roles": ROLES}}})
@@ -54,7 +54,7 @@ def fleet(virtual_pis, tmp_path_factory):
 
 
 @contextmanager
-def told(virtual_pis, word, text):
+def reported(virtual_pis, word, text):
     """The board says this of itself meanwhile."""
     file = f"/usr/lib/virtual-pi/current/vcgencmd/{word}"
     virtual_pis.said(NODE, f"sudo cp {file} /root/told; echo {shlex.quote(text)} | sudo tee {file}")
@@ -65,7 +65,7 @@ def told(virtual_pis, word, text):
 
 
 def test_a_board_that_is_held_back_decides_nothing(fleet, virtual_pis):
-    with told(virtual_pis, "get_throttled", "throttled=0x4"):
+    with reported(virtual_pis, "get_throttled", "throttled=0x4"):
         done = fleet.bramble(
             "engine", "race", NODE, "--variants", "rpc", "--rounds", "3", "--cool", "2"
         )
@@ -97,7 +97,7 @@ def test_the_winner_is_locked_and_the_next_deploy_brings_it(fleet, virtual_pis):
 
 def test_a_benchmark_notes_what_holds_the_node_back_and_the_server_serves_on(fleet, virtual_pis):
     before = virtual_pis.said(NODE, PID)
-    with told(virtual_pis, "get_throttled", "throttled=0x8"):
+    with reported(virtual_pis, "get_throttled", "throttled=0x8"):
         done = fleet.bramble("bench", NODE, "--rounds", "2", "--cool", "2", "--json")
     assert done.returncode == 0, done.stdout
     (host,) = as_json(done)["hosts"]
@@ -114,7 +114,7 @@ def test_a_benchmark_goes_on_without_its_computer_and_is_taken_up(fleet, virtual
     before = virtual_pis.said(NODE, PID)
     left = "cat /run/bramble/bench-*.json 2>/dev/null || true"
     running = "systemctl list-units --plain --no-legend 'bramble-llama-bench-*'"
-    with told(virtual_pis, "measure_temp", "temp=70.0'C"):  # it waits until the board is cool
+    with reported(virtual_pis, "measure_temp", "temp=70.0'C"):  # it waits until the board is cool
         process = fleet.start_pyinfra("bench", "-y", "--data", "rounds=3", "--limit", NODE)
         wait_until(lambda: virtual_pis.said(NODE, running), 120, "the benchmark's unit")
         process.kill()

@@ -204,7 +204,7 @@ def test_a_program_that_writes_there_is_named_and_nothing_is_ended(fleet, on):
     done = fleet.bramble("revert", "storage", NODE)
     on("systemctl stop writer")
     assert done.returncode == 1
-    assert "would go on writing to memory that nobody sees" in done.stdout
+    assert "would continue writing to memory that nobody sees" in done.stdout
     assert on("findmnt -no SOURCE /var/log") == "log2ram"
     assert fleet.verify(NODE)[1][NODE, "storage.journal_is_where_planned"]["status"] == "pass"
 

@@ -177,8 +177,8 @@ def hand_on(lines, waiting):
 
 def begun(line):
     """The step that a line of a deploy's output says has begun."""
-    told = re.match(rf"\s*\[{NAME}\] ([^:]+): ", line)
-    return told[1] if told else None
+    reported = re.match(rf"\s*\[{NAME}\] ([^:]+): ", line)
+    return reported[1] if reported else None
 
 
 def test_it_is_listed_as_a_machine(pi):

@@ -129,7 +129,7 @@ def test_the_example_of_roles_among_stock_operations_does_what_its_page_says(fle
         assert f"{NODE} runs Linux {on(NODE, 'uname -r')}" in done.stdout
         assert "fail" not in fleet.statuses(NODE).values()
 
-    served = "cat /var/log/served-anew 2>/dev/null | wc -l"
+    served = "cat /var/log/served-again 2>/dev/null | wc -l"
     deployed()
     assert (on(NODE, "cat /etc/motd"), on(NODE, served)) == (
         "Ask the homelab team before you touch it.",
@@ -248,8 +248,8 @@ def test_fit_asks_the_node_for_its_memory(fleet, on):
     done = fleet.bramble("fit", model, "--host", NODE, "--json")
     assert done.returncode == 0, done.stdout
     answer = as_json(done)
-    told = int(on(NODE, "grep MemTotal /proc/meminfo").split()[1]) // 1024
-    assert answer["available_mib"] + answer["reserve_mib"] == told
+    reported = int(on(NODE, "grep MemTotal /proc/meminfo").split()[1]) // 1024
+    assert answer["available_mib"] + answer["reserve_mib"] == reported
     assert answer["flags"][:2] == ["-c", "512"]
 
 

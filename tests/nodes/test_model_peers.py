@@ -78,8 +78,8 @@ def assert_bounded(on, name):
     wanted = {"MemoryMax": str(128 << 20), "LimitDATA": str(128 << 20), "TasksMax": "48"}
     wanted |= {"LimitNOFILE": "128", "LimitCORE": "0", "MemorySwapMax": "0"}
     asked = " ".join(f"-p {name}" for name in wanted)
-    (told,) = on(f"systemctl show {asked} {unit}", [name])
-    assert dict(line.split("=") for line in told.splitlines()) == wanted
+    (reported,) = on(f"systemctl show {asked} {unit}", [name])
+    assert dict(line.split("=") for line in reported.splitlines()) == wanted
     (limits,) = on(f"grep data /proc/$(systemctl show -p MainPID --value {unit})/limits", [name])
     assert limits.split()[3] == str(128 << 20)
 

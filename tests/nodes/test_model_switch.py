@@ -66,8 +66,8 @@ class Switching(Fleet):
         done = self.bramble("up", NODE)
         return done.returncode, done.stdout
 
-    def told(self):
-        """What `bramble model list` tells of each file, by the name of its model."""
+    def reported(self):
+        """What `bramble model list` reports about each file, by the name of its model."""
         said = as_json(self.bramble("model", "list", NODE, "--json"))
         (host,) = said["hosts"]
         return {row["path"].split("/")[-1].rpartition("-")[0]: row for row in host["models"]}
@@ -142,9 +142,9 @@ def test_another_model_is_switched_to_and_gone_back_from(fleet, hub, on):
     assert code == 0, said
     # The header was read here before the node fetched the file.
     assert (hub.heads, len(hub.ranges)) == (1, 1)
-    told = fleet.told()
-    assert told["big"]["what"] == "the planned model, a process runs it"
-    assert told[FIRST]["what"] == "the predecessor, for going back"
+    reported = fleet.reported()
+    assert reported["big"]["what"] == "the planned model, a process runs it"
+    assert reported[FIRST]["what"] == "the predecessor, for going back"
 
     done = fleet.bramble("model", "rollback", NODE)
     assert done.returncode == 0, done.stdout
@@ -171,7 +171,7 @@ def test_another_model_is_switched_to_and_gone_back_from(fleet, hub, on):
     assert done.returncode == 0, done.stdout
     assert engine_lock.read(fleet.folder) == engine_lock.Lock()
     assert fleet.bramble("model", "prune", NODE).returncode == 0
-    assert fleet.told().keys() == {FIRST, "big"}
+    assert fleet.reported().keys() == {FIRST, "big"}
 
 
 def test_a_model_of_an_address_that_does_not_fit_is_refused_by_its_header_alone(fleet, on):
@@ -198,9 +198,12 @@ def test_zeros_at_a_models_end_after_it_was_verified_are_found_and_mended(fleet,
         "touch -r /tmp/then $f; sync; systemctl restart llama-server"
     )
     code, results = fleet.verify()
-    told = {check: entry["status"] for (_, check), entry in results.items()}
-    assert (told["serving.health_is_ok"], told["model.model_is_the_pinned_one"]) == ("pass", "pass")
-    assert (code, told["serving.model_answers"]) == (1, "fail")
+    reported = {check: entry["status"] for (_, check), entry in results.items()}
+    assert (reported["serving.health_is_ok"], reported["model.model_is_the_pinned_one"]) == (
+        "pass",
+        "pass",
+    )
+    assert (code, reported["serving.model_answers"]) == (1, "fail")
     looked = fleet.bramble("model", "verify", NODE)
     assert (looked.returncode, "damaged: on the disk: " in looked.stdout) == (1, True)
     code, said = fleet.up()
@@ -229,7 +232,7 @@ def test_models_move_to_the_ssd_and_what_is_served_follows_them_there_and_back(f
     assert (code, "no changes" in said) == (0, True)
     # Each way back knows where the model before is.
     assert fleet.bramble("model", "rollback", NODE).returncode == 0
-    assert fleet.told()[FIRST]["what"].startswith("the planned model")
+    assert fleet.reported()[FIRST]["what"].startswith("the planned model")
     assert fleet.bramble("model", "rollback", NODE).returncode == 0
     assert len(hub.ranges) == asked
     done = fleet.bramble("revert", "storage", NODE)
@@ -239,4 +242,4 @@ def test_models_move_to_the_ssd_and_what_is_served_follows_them_there_and_back(f
     fleet.wants()
     code, said = fleet.up()
     assert code == 0, said
-    assert FIRST in fleet.told()
+    assert FIRST in fleet.reported()

@@ -325,9 +325,9 @@ def test_four_faulty_nodes_of_eight_are_named_and_the_other_four_serve(fleet, vi
     (end,) = fleet.events("end")
     assert end["failed"] == sorted(TOLD), "".join(said)
     assert end["complete"]
-    for name, told in TOLD.items():
+    for name, reported in TOLD.items():
         lines = [line for line in said if f"[{name}]" in line]
-        assert any(told in line for line in lines), "".join(said)
+        assert any(reported in line for line in lines), "".join(said)
     assert fleet.serves(*SOUND)
     subprocess.run(["ip", "link", "set", f"vb-{GONE}", "up"], check=True)
     virtual_pis.down(*FRESH)

@@ -118,13 +118,13 @@ def test_each_fault_is_told_by_a_double(pis, fault):
     throttled = pis.run(OTHER, "vcgencmd get_throttled")
     temperature = pis.run(OTHER, "vcgencmd measure_temp")
     update = pis.run(OTHER, "sudo rpi-eeprom-update")
-    told = {
+    reported = {
         "throttled": (throttled.returncode, throttled.stdout.strip()) == (0, "throttled=0x50005"),
         "hot": temperature.stdout.strip() == "temp=84.5'C",
         "no-vcgencmd": throttled.returncode == 255 and "/dev/vcio" in throttled.stdout,
         "eeprom-old": update.returncode == 1 and "UPDATE AVAILABLE" in update.stdout,
     }
-    assert [name for name, seen in told.items() if seen] == [fault]
+    assert [name for name, seen in reported.items() if seen] == [fault]
 
 
 def test_the_mirror_is_the_only_way_out(pis):
@@ -178,7 +178,7 @@ def test_a_clone_has_the_files_and_its_own_identity(pis):
     pis.said(FIVE, "sudo rm /etc/rpi-issue; sudo rm -r /etc/cron.daily; sudo mkdir /etc/cron.daily")
     pis.up(CLONE, clone_of=FIVE)
     assert pis.said(CLONE, "cat ~/kept /mnt/ssd/held").split() == ["kept", "held"]
-    # What was removed stays removed, and a folder that was made anew stays empty.
+    # What was removed stays removed, and a folder that was made again stays empty.
     assert (
         pis.said(CLONE, "ls /etc/rpi-issue /etc/cron.daily 2>/dev/null; true") == "/etc/cron.daily:"
     )

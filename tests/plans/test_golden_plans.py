@@ -46,8 +46,8 @@ def test_the_plan_is_the_one_that_was_looked_at(case, request):
         write(folder, found)
     expected = on_disk(folder)
     if expected != found:
-        told = differences(expected, found) or "other files than expected, though empty ones"
-        pytest.fail(f"{told}\npytest tests/plans --regenerate, if it is meant", pytrace=False)
+        reported = differences(expected, found) or "other files than expected, though empty ones"
+        pytest.fail(f"{reported}\npytest tests/plans --regenerate, if it is meant", pytrace=False)
 
 
 @pytest.mark.parametrize("case", CASES)

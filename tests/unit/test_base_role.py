@@ -47,8 +47,8 @@ def steps(look: Snapshot, plan=PLAN, way="steps"):
 
 def times(look: Snapshot, *, ahead_s: int = 0, **changes: str) -> Snapshot:
     """The look with another clock."""
-    told = CLOCK_STATE | {"NTPSynchronized": "no"} | changes
-    return replace(look, clock=told, taken_at_s=look.taken_at_s + ahead_s)
+    reported = CLOCK_STATE | {"NTPSynchronized": "no"} | changes
+    return replace(look, clock=reported, taken_at_s=look.taken_at_s + ahead_s)
 
 
 def keys(text: str, mode: int = 0o600) -> Snapshot:

@@ -23,15 +23,15 @@ def states(found):
 
 
 def test_a_healthy_board_is_plausible_and_nothing_is_found():
-    told = judged(result())
-    assert (told.claim.verdict, told.because) == ("plausible", ())
-    assert told.ok
-    assert told.doubt is None
+    reported = judged(result())
+    assert (reported.claim.verdict, reported.because) == ("plausible", ())
+    assert reported.ok
+    assert reported.doubt is None
     assert set(states(result()).values()) == {"no"}
     # 5.3 GB/s and 1.93 GB for a token.
-    assert told.share == pytest.approx(1.74 * told.speed.bytes_per_token / 5.3e9)
-    assert told.speed.bound_source == "measured on pi4-a at 2026-11-21T10:00:00Z"
-    assert told.prefill == "within the published 2.6 to 3.6 tokens/s"
+    assert reported.share == pytest.approx(1.74 * reported.speed.bytes_per_token / 5.3e9)
+    assert reported.speed.bound_source == "measured on pi4-a at 2026-11-21T10:00:00Z"
+    assert reported.prefill == "within the published 2.6 to 3.6 tokens/s"
 
 
 # Each planted fault with the cause that must be found, and words of it.
@@ -107,13 +107,13 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_explains_a_figure_far_below(fault):
     changes, name, words = FAULTS[fault]
-    told = judged(result(SLOW, **changes))
-    assert told.claim.verdict == "far below"
-    assert words in told.because[0]
-    assert len(told.because) == 1
-    found = [cause.name for cause in told.causes if cause.state != "no"]
+    reported = judged(result(SLOW, **changes))
+    assert reported.claim.verdict == "far below"
+    assert words in reported.because[0]
+    assert len(reported.because) == 1
+    found = [cause.name for cause in reported.causes if cause.state != "no"]
     assert found == [name]
-    assert not told.ok
+    assert not reported.ok
 
 
 def test_every_cause_has_its_fault():
@@ -151,8 +151,8 @@ def test_fewer_threads_than_cores_explain_a_low_figure_and_are_no_finding_otherw
 
 
 def test_what_held_it_back_before_these_runs_is_told_and_no_reason():
-    told = judged(result(in_seen={"held_back_since_boot": ("throttled",)})).causes[0]
-    assert (told.state, told.got) == ("no", "not in these runs; since boot: throttled")
+    reported = judged(result(in_seen={"held_back_since_boot": ("throttled",)})).causes[0]
+    assert (reported.state, reported.got) == ("no", "not in these runs; since boot: throttled")
 
 
 def test_a_load_of_the_weights_is_not_reading_them_again():
@@ -164,11 +164,11 @@ def test_a_load_of_the_weights_is_not_reading_them_again():
 
 
 def test_a_figure_above_what_memory_gives_is_impossible():
-    told = judged(result((3.79, 3.8, 3.81)))
-    assert told.claim.verdict == "impossible"
-    assert "the memory gives 5.3 at most (measured on pi4-a at" in told.claim.sentence
-    assert "One of the two measurements is wrong" in told.claim.sentence
-    assert not told.ok
+    reported = judged(result((3.79, 3.8, 3.81)))
+    assert reported.claim.verdict == "impossible"
+    assert "the memory gives 5.3 at most (measured on pi4-a at" in reported.claim.sentence
+    assert "One of the two measurements is wrong" in reported.claim.sentence
+    assert not reported.ok
 
 
 def test_a_figure_at_the_bound_itself_is_not_impossible():
@@ -192,13 +192,13 @@ DOUBTS = {
 def test_a_bandwidth_in_doubt_is_no_bound(case):
     memory, seen, words = DOUBTS[case]
     found = result(memory=memory, in_seen=seen)
-    told = judged(found)
-    assert words in told.doubt
-    assert told.bandwidth.bound == PUBLISHED["pi4"].bound
+    reported = judged(found)
+    assert words in reported.doubt
+    assert reported.bandwidth.bound == PUBLISHED["pi4"].bound
     assert verdict.latest_bandwidth([found], "pi4", 7800) is None
     high = judged(result((3.8,) * 3, memory=memory, in_seen=seen)).claim
     assert high.verdict == "impossible"
-    assert f"not counted ({told.doubt})" in high.sentence
+    assert f"not counted ({reported.doubt})" in high.sentence
 
 
 def test_one_core_that_reads_as_much_as_all_is_no_doubt():
@@ -217,21 +217,21 @@ def test_the_newest_bandwidth_that_is_in_no_doubt_counts_and_only_for_the_same_b
 
 def test_an_unknown_board_is_bounded_by_what_was_measured_alone():
     other = board(kind="other")
-    told = judged(result(board=other))
-    assert told.speed.bound_gb_s == 5.3
-    assert told.speed.usual[0] < told.speed.most
+    reported = judged(result(board=other))
+    assert reported.speed.bound_gb_s == 5.3
+    assert reported.speed.usual[0] < reported.speed.most
     assert judged(result(board=other, memory={"gb_s": None})).speed is None
 
 
 def test_a_model_that_fits_into_the_caches_has_no_bound():
-    told = judged(result(memory={"caches_bytes": 2 << 30}))
-    assert (told.claim.verdict, told.share) == ("unbounded", None)
-    assert told.ok
+    reported = judged(result(memory={"caches_bytes": 2 << 30}))
+    assert (reported.claim.verdict, reported.share) == ("unbounded", None)
+    assert reported.ok
 
 
 def test_a_model_that_nobody_knows_has_no_bound_and_is_no_failure():
-    told = judged(result(model=Model(name="toy", sha256="d" * 64)))
-    assert (told.claim, told.speed, told.ok) == (None, None, True)
+    reported = judged(result(model=Model(name="toy", sha256="d" * 64)))
+    assert (reported.claim, reported.speed, reported.ok) == (None, None, True)
 
 
 @pytest.mark.parametrize(("prompt", "words"), [(1.0, "below"), (3.0, "within"), (9.0, "above")])
@@ -242,8 +242,8 @@ def test_a_prompts_speed_is_set_beside_the_published_range(prompt, words):
 
 def test_a_benchmark_without_figures_is_not_well():
     dead = run(None, problem="llama-bench ended with SIGILL", prompt_tps=None)
-    told = judged(result(runs=(dead,), problem="llama-bench ended with SIGILL"))
-    assert (told.claim, told.ok) == (None, False)
+    reported = judged(result(runs=(dead,), problem="llama-bench ended with SIGILL"))
+    assert (reported.claim, reported.ok) == (None, False)
     assert not judged(result(problem="it was ended from outside")).ok
 
 
@@ -281,8 +281,8 @@ def board(memory_mib=7800, kind="pi4"):
     ],
 )
 def test_the_last_result_is_compared_where_it_is_comparable(before, word, said):
-    told = judged(result(), before).comparison
-    assert (told.verdict, said in told.sentence) == (word, True)
+    reported = judged(result(), before).comparison
+    assert (reported.verdict, said in reported.sentence) == (word, True)
 
 
 def test_the_ratio_is_that_of_the_medians():
@@ -393,8 +393,8 @@ def test_results_of_another_model_have_no_place_on_the_newest_ones_scale():
 def test_articles_that_say_nearly_the_same_have_a_row_each():
     model = Model(name="llama-3.2-3b-instruct-q4_k_m", sha256="e" * 64, dimensions=dimensions())
     _, drawing = drawn(result(model=model))
-    told = [(element.text, element.get("y")) for element in drawing.iter("text")]
-    figures = [place for place in told if place[0] in ("4.1", "4.3", "2 to 3")]
+    reported = [(element.text, element.get("y")) for element in drawing.iter("text")]
+    figures = [place for place in reported if place[0] in ("4.1", "4.3", "2 to 3")]
     assert len({y for _, y in figures}) == len(figures) == 3
 
 

@@ -200,8 +200,8 @@ def test_json_has_the_result_and_what_is_thought_of_it(fleet):
     fleet.fails["pi4-b"] = "it could not be reached"
     done = bench("pi4-a", "pi4-b", "--json")
     assert done.exit_code == 1
-    told = json.loads(done.stdout)
-    good, bad = told["hosts"]
+    reported = json.loads(done.stdout)
+    good, bad = reported["hosts"]
     assert (good["ok"], good["claim"]["verdict"]) == (False, "far below")
     assert good["answer"] == {"median": 0.61, "low": 0.6, "high": 0.62}
     assert good["result"]["seen"]["desktop"] is True

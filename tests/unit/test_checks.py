@@ -119,14 +119,14 @@ def test_a_release_that_did_not_tell_its_features_is_neither_passed_nor_failed()
     silent = with_file(GOOD, SMOKED, plain(json.dumps(SMOKE | {"system_info": None})))
     finding = found("engine.release_has_what_was_planned", silent)
     assert (finding.status, finding.want) == ("unknown", "system_info with DOTPROD")
-    assert finding.got == "llama-server told no system_info at its smoke test"
+    assert finding.got == "llama-server reported no system_info at its smoke test"
     assert f"Remove {SMOKED} and run the deploy again" in finding.remedy
 
 
 def test_what_a_release_computes_with_is_told_with_the_kernels_that_were_chosen():
-    told = SMOKE | {"kleidiai": {"q4": "DOTPROD"}, "buffers": ["CPU_KLEIDIAI"]}
+    reported = SMOKE | {"kleidiai": {"q4": "DOTPROD"}, "buffers": ["CPU_KLEIDIAI"]}
     finding = found(
-        "engine.release_has_what_was_planned", with_file(GOOD, SMOKED, plain(json.dumps(told)))
+        "engine.release_has_what_was_planned", with_file(GOOD, SMOKED, plain(json.dumps(reported)))
     )
     assert finding.status == "pass"
     assert finding.got.endswith("OPENMP REPACK; KleidiAI q4 by DOTPROD, CPU_KLEIDIAI")

@@ -358,12 +358,12 @@ def test_prune_runs_its_deploy_and_needs_a_host(runs):
 
 
 def on_host(state=None, sha256="d" * 64):
-    """What a host told of its one model."""
+    """What a host reported its one model."""
     row = {"path": "/m/toy.gguf", "size_bytes": 10**9, "what": "the planned model"}
     damaged = None if state is None or state.startswith("unknown") else state != "whole"
     rows = [{**row, "sha256": sha256, "removable": False, "state": state, "damaged": damaged}]
-    told = {"host": "pi5-a", "folder": "/m", "free_bytes": 2 * 10**9, "models": rows}
-    return ("models", told)
+    reported = {"host": "pi5-a", "folder": "/m", "free_bytes": 2 * 10**9, "models": rows}
+    return ("models", reported)
 
 
 def test_the_models_of_a_host_are_listed_with_what_they_are_to_it(runs):
@@ -377,8 +377,8 @@ def test_the_models_of_a_host_are_listed_with_what_they_are_to_it(runs):
 
 
 def test_a_host_without_models_says_so(runs):
-    told = {"host": "pi5-a", "folder": "/m", "free_bytes": 2 * 10**9, "models": []}
-    runs.leaves = outcome(run("pi5-a"), ("models", told), end())
+    reported = {"host": "pi5-a", "folder": "/m", "free_bytes": 2 * 10**9, "models": []}
+    runs.leaves = outcome(run("pi5-a"), ("models", reported), end())
     assert bramble("model", "list", "pi5-a").stdout == (
         "pi5-a: 2.00 GB free\n  no models; `bramble up pi5-a` fetches the planned one\n"
     )

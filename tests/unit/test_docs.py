@@ -297,13 +297,13 @@ def test_the_keys_of_bench_are_documented(tmp_path, monkeypatch):
     made = result((1.7, 1.8), in_runs=busy, in_seen=seen, in_release={"lacks": ("DOTPROD",)})
     file = bench_result.keep(tmp_path, made)
     done = CliRunner().invoke(main, ["bench", "pi4-a", "--kept", "--json"])
-    told = json.loads(done.stdout)
+    reported = json.loads(done.stdout)
     kept = {"chart", "hosts[].result"}
-    found = {key for key in keys(told) if not key.startswith("hosts[].result.")} | kept
+    found = {key for key in keys(reported) if not key.startswith("hosts[].result.")} | kept
     assert found == documented("bramble bench --json")
     whole = json.loads(file.read_text())
     assert whole["model"].pop("dimensions")
-    assert whole == told["hosts"][0]["result"]
+    assert whole == reported["hosts"][0]["result"]
     assert keys(whole) | {"runs[].busiest"} == documented("A kept benchmark")
 
 

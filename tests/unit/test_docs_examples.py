@@ -191,8 +191,10 @@ def test_every_make_target_in_the_docs_is_there():
 
 
 def test_an_example_of_jq_asks_for_events_that_reports_have():
-    told = (ROOT / "docs/reference/json.md").read_text(encoding="utf-8").partition("## Report")[2]
-    known = set(re.findall(r"^\| `(\w+)` \|", told, re.MULTILINE))
+    reported = (
+        (ROOT / "docs/reference/json.md").read_text(encoding="utf-8").partition("## Report")[2]
+    )
+    known = set(re.findall(r"^\| `(\w+)` \|", reported, re.MULTILINE))
     asked = {one for page in WRITTEN for one in re.findall(r'\.event == "(\w+)"', page.read_text())}
     assert asked
     assert asked <= known

@@ -153,8 +153,8 @@ def test_what_cannot_be_told_ends_with_3_and_a_claim_is_judged_all_the_same(tmp_
     assert "does not know the architecture newest, so it would not load the file" in first
     assert any(row.startswith("  at most in all") for row in rows)
     assert "Plausible: 3 tokens/s" in done.stdout
-    told = json.loads(run(file, "--board", "pi4-2g", "--ctx", "131072", "--json").stdout)
-    assert (told["verdict"], bool(told["doubt"])) == ("unknown", True)
+    reported = json.loads(run(file, "--board", "pi4-2g", "--ctx", "131072", "--json").stdout)
+    assert (reported["verdict"], bool(reported["doubt"])) == ("unknown", True)
 
 
 def test_a_context_beyond_the_trained_one_is_told():

@@ -77,11 +77,11 @@ def test_an_upper_bound_refuses_nothing_and_is_told(folder):
     plan = planned(folder, PI4, use, {"ctx_tokens": 32768})
     assert plan.roles["serving"].fit.answer.verdict == "unknown"
     assert plan.refusals == ()
-    (told,) = plan.warnings
-    assert told.startswith(
+    (reported,) = plan.warnings
+    assert reported.startswith(
         "model: Cannot tell: with a context of 32768 tokens the model takes at most"
     )
-    assert "Its windows are not known." in told
+    assert "Its windows are not known." in reported
     finding = model_fits(plan.roles["serving"], SimpleNamespace(plan=plan))
     assert (finding.status, finding.remedy) == (
         "unknown",
@@ -122,11 +122,11 @@ def test_a_context_beyond_the_trained_one_is_told_where_a_conversation_would_get
     if ctx // slots == 32768:
         assert plan.warnings == ()
         return
-    (told,) = plan.warnings
-    assert told.startswith(
+    (reported,) = plan.warnings
+    assert reported.startswith(
         "serving.ctx_tokens: a context of 65536 tokens: the model was trained for 32768"
     )
-    assert "32768 is the most that is of use" in told
+    assert "32768 is the most that is of use" in reported
 
 
 def test_what_is_named_fits(folder):

@@ -107,7 +107,7 @@ SOUND = (
 TIMEOUT = re.compile(r"(^|,)x-systemd\.device-timeout=[^,]*")  # systemd gives it to the device
 
 
-def told(entry):
+def reported(entry):
     """An entry in the one form of several that mean the same."""
     several = filter(None, TIMEOUT.sub("", fstab._plain(",".join(entry.options))).split(","))
     options = ",".join(several)
@@ -119,14 +119,14 @@ def told(entry):
 def same(found):
     """What an oracle said, in that form."""
     target, options = fstab._simple(found.target), tuple(found.options.split(","))
-    return told(fstab.Entry(0, fstab._unquoted(found.source), target, found.fstype, options))
+    return reported(fstab.Entry(0, fstab._unquoted(found.source), target, found.fstype, options))
 
 
 def agree(text):
     """Every entry of ours is what boots, and what mount(8) goes by."""
     at_boot, by_libmount = booted(text), [same(found) for found in mounted(text)]
     for entry in fstab.entries(text):
-        ours = told(entry)
+        ours = reported(entry)
         assert ours in by_libmount
         hidden = any(line.names(entry.target) for line in fstab.broken(text))
         # In a container the generator makes no swap.

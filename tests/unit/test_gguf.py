@@ -1,4 +1,4 @@
-"""The header reader: what it tells of a model, and that nothing in a file can mislead or exhaust it."""
+"""The header reader: what it reports a model, and that nothing in a file can mislead or exhaust it."""
 
 import contextlib
 import struct

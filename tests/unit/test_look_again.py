@@ -1,4 +1,4 @@
-"""What later steps depend on is looked at again, and after another boot all is planned anew."""
+"""What later steps depend on is looked at again, and after another boot all is planned again."""
 
 import time
 from dataclasses import replace

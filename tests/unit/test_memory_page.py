@@ -34,12 +34,12 @@ def test_every_board_has_its_example():
 
 
 def test_the_example_by_hand_is_what_the_planner_says():
-    told = MADE.answer(MADE.model("Qwen2.5-3B", "Q4_K_M"), "pi4-4g", 4096)
+    reported = MADE.answer(MADE.model("Qwen2.5-3B", "Q4_K_M"), "pi4-4g", 4096)
     page = MADE.PAGE.read_text(encoding="utf-8")
-    assert f"{told.total_mib} of {told.available_mib} MiB: **{told.verdict}**" in page
-    assert f"weights: {told.weights_mib} MiB" in page
-    assert f"= {told.kv_mib} MiB" in page
-    assert f"beside them: {told.compute_mib} MiB" in page
+    assert f"{reported.total_mib} of {reported.available_mib} MiB: **{reported.verdict}**" in page
+    assert f"weights: {reported.weights_mib} MiB" in page
+    assert f"= {reported.kv_mib} MiB" in page
+    assert f"beside them: {reported.compute_mib} MiB" in page
 
 
 @pytest.mark.parametrize(

@@ -296,7 +296,7 @@ def test_a_swap_file_that_is_not_wanted_is_not_made():
 
 def test_a_changed_unit_is_read_again():
     look = with_file(GOOD, UNIT_FILE, plain("old\n"))
-    assert due(look) == {WRITE: UNIT_FILE, USE_FILE: "its unit is written anew"}
+    assert due(look) == {WRITE: UNIT_FILE, USE_FILE: "its unit is written again"}
 
 
 # Other owners

@@ -33,7 +33,7 @@ def said(language):
 
 
 def forget():
-    """Have roles loaded anew, as another process would."""
+    """Have roles loaded again, as another process would."""
     registry._all.cache_clear()
     for name in [name for name in sys.modules if name.startswith("bramble_roles_")]:
         del sys.modules[name]
@@ -182,7 +182,7 @@ WRONG = {
 
 @pytest.mark.parametrize("case", WRONG)
 def test_a_role_that_cannot_be_loaded_is_told_by_its_file_and_line(exporter, case):
-    name, text, told = WRONG[case]
+    name, text, reported = WRONG[case]
     (exporter / "roles/exporter" / name).write_text(text)
     for words in (
         ["config", "pi5-a"],
@@ -193,7 +193,7 @@ def test_a_role_that_cannot_be_loaded_is_told_by_its_file_and_line(exporter, cas
     ):
         done = CliRunner().invoke(main, words)
         assert done.exit_code == 2, done.output
-        assert told in done.stderr
+        assert reported in done.stderr
 
 
 def changed(place, name, before, after):

@@ -67,9 +67,9 @@ def test_config_shows_what_is_pinned_beside_what_the_inventory_says(folder):
 
 
 def test_config_for_programs_has_it_too(folder):
-    told = json.loads(bramble("config", "a", "--json").stdout)
-    assert told["pins"] == [AT_RELEASE, AT_MODEL]
-    pinned = {row["setting"]: row["pinned"] for row in told["settings"] if row["pinned"]}
+    reported = json.loads(bramble("config", "a", "--json").stdout)
+    assert reported["pins"] == [AT_RELEASE, AT_MODEL]
+    pinned = {row["setting"]: row["pinned"] for row in reported["settings"] if row["pinned"]}
     assert pinned["model.name"] == "tiny-q4_0"
 
 

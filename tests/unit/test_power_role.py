@@ -152,7 +152,7 @@ def test_less_voltage_is_told_and_is_no_overclocking():
 )
 def test_what_cannot_be_told_is_not_called_fine(config, said):
     found = overclocked(config)
-    assert (found.status, found.got.endswith(f"cannot be told: {said}")) == ("unknown", True)
+    assert (found.status, found.got.endswith(f"cannot be determined: {said}")) == ("unknown", True)
 
 
 def test_the_clocks_of_a_board_in_no_table_are_not_called_fine():

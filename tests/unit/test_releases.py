@@ -131,8 +131,8 @@ def test_taking_the_role_back_takes_the_marks_too():
 
 
 def test_the_predecessor_is_what_the_link_says_and_its_manifest_tells():
-    told = plain(json.dumps({"build_info": "b7-0c1e57098"}))
-    look = with_files(paths={HOME.previous: link(f"releases/{OLD}"), manifest(OLD): told})
+    reported = plain(json.dumps({"build_info": "b7-0c1e57098"}))
+    look = with_files(paths={HOME.previous: link(f"releases/{OLD}"), manifest(OLD): reported})
     found = back(settings()["engine"], Inputs("pi5-a"), look)
     assert found == Prepared().with_pin("pi5-a", PIN)
 
@@ -183,9 +183,9 @@ def refused(look, **changes):
 
 
 def test_a_model_that_was_rejected_here_is_refused_before_its_unit_is_written():
-    told = {"release": ENGINE.release, "model": "tiny", "why": "it answered ''", "at": "noon"}
+    reported = {"release": ENGINE.release, "model": "tiny", "why": "it answered ''", "at": "noon"}
     mark = PLAN.roles["serving"].rejection
-    look = with_files(paths={mark: plain(json.dumps(told))})
+    look = with_files(paths={mark: plain(json.dumps(reported))})
     assert refused(look) == (
         "model tiny was rejected here, as it was to be served, on noon: it answered ''; set another "
         "in the inventory, or mend that and run `bramble upgrade --again pi5-a`"

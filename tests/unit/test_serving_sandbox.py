@@ -24,12 +24,12 @@ def test_every_setting_of_the_unit_is_asked_for_or_told_otherwise(host):
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_setting_that_systemd_has_otherwise_is_found_by_its_name(name):
-    """As systemd 252 told of this unit on a virtual Pi, but for one setting."""
+    """As systemd 252 reported this unit on a virtual Pi, but for one setting."""
     text = PLANS["127.0.0.1"].roles["serving"].unit_text
     unit = good_look(PLANS["127.0.0.1"]).unit(UNIT)
-    told = sandbox.RENAMED.get(name, name)
+    reported = sandbox.RENAMED.get(name, name)
     spoiled = replace(
-        unit, properties={**unit.properties, told: "7min" if name != told else "other"}
+        unit, properties={**unit.properties, reported: "7min" if name != reported else "other"}
     )
     found = sandbox.loaded_otherwise(UNIT_FILE, text, spoiled)
     if name in sandbox.UNTOLD:
@@ -40,11 +40,11 @@ def test_a_setting_that_systemd_has_otherwise_is_found_by_its_name(name):
         assert [words.partition(" is ")[0] for words in found] == [name]
 
 
-@pytest.mark.parametrize("told", ["", "~mount", "read write mount"])
-def test_a_list_of_calls_must_be_one_of_allowed_ones_without_those_of_root(told):
+@pytest.mark.parametrize("reported", ["", "~mount", "read write mount"])
+def test_a_list_of_calls_must_be_one_of_allowed_ones_without_those_of_root(reported):
     plan = PLANS["127.0.0.1"]
     unit = good_look(plan).unit(UNIT)
-    spoiled = replace(unit, properties={**unit.properties, sandbox.CALLS: told})
+    spoiled = replace(unit, properties={**unit.properties, sandbox.CALLS: reported})
     (found,) = sandbox.loaded_otherwise(UNIT_FILE, plan.roles["serving"].unit_text, spoiled)
     assert found.startswith("SystemCallFilter allows")
 

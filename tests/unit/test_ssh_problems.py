@@ -161,5 +161,5 @@ def test_a_key_of_the_inventory_that_opens_nothing_is_told_before_anything_is_co
         keys[0].write_private_key_file(str(file), password="x" if text == "encrypted" else None)
     elif text:
         file.write_text(text)
-    told = key_problem(file)
-    assert told is None if said is None else said in told
+    reported = key_problem(file)
+    assert reported is None if said is None else said in reported

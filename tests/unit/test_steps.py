@@ -352,7 +352,7 @@ DISAGREEMENTS = {
     "a process outside of its sandbox": (
         with_process(GOOD, status={}),
         "Run the service",
-        "NoNewPrivs is not told, not 1",
+        "NoNewPrivs is not known, not 1",
     ),
     "a drop-in of somebody's": (
         with_unit(GOOD, properties={**GOOD.unit(UNIT).properties, "DropInPaths": MINE}),
@@ -452,7 +452,7 @@ def test_one_disagreement_makes_its_step_due_with_the_reason(name):
     look, step, why = DISAGREEMENTS[name]
     found = due(look)
     assert why in found[step]
-    # What is written anew has to be read, and a release that is built has to be tested and run.
+    # What is written again has to be read, and a release that is built has to be tested and run.
     assert set(found) <= {
         step,
         "Make the release current",
@@ -466,7 +466,7 @@ def test_one_disagreement_makes_its_step_due_with_the_reason(name):
 
 def test_a_release_that_is_installed_anew_is_tested_anew():
     look, _, _ = DISAGREEMENTS["a program that is missing"]
-    assert due(look)["Make the release current"] == "it is installed anew"
+    assert due(look)["Make the release current"] == "it is installed again"
 
 
 def test_only_the_missing_packages_are_installed_in_one_run():
@@ -496,7 +496,7 @@ def test_only_differing_files_are_written():
 
 def test_a_unit_that_is_written_is_also_read_by_systemd_in_the_same_run():
     found = due(with_file(GOOD, UNIT_FILE, plain("[Unit]\n")))
-    assert found["Run the service"] == "systemd must read the unit that is written anew"
+    assert found["Run the service"] == "systemd must read the unit that is written again"
 
 
 def test_the_governor_is_left_alone_where_none_is_planned():
@@ -508,7 +508,7 @@ def test_the_governor_is_left_alone_where_none_is_planned():
 
 def test_a_governors_unit_that_is_written_anew_is_started_again():
     found = due(with_file(GOOD, GOVERNOR_FILE, plain("[Unit]\n")))
-    assert found["Set the governor"] == "its unit is written anew"
+    assert found["Set the governor"] == "its unit is written again"
 
 
 def test_a_containers_governor_and_watchdog_are_its_hosts_and_left_alone():

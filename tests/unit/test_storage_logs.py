@@ -92,7 +92,7 @@ def test_the_drop_in_names_the_place_and_the_cap():
             with_command(GOOD, journal.SAID, Output(0, '{"MAX_USE":"506474496"}')),
             "journald keeps to 483 MiB, not 64",
         ),
-        (without(GOOD, journal.DROP_IN), "its drop-in is written anew"),
+        (without(GOOD, journal.DROP_IN), "its drop-in is written again"),
     ],
 )
 def test_the_journal_is_restarted_where_something_else_is_in_force(look, why):
@@ -248,7 +248,7 @@ def test_a_keyring_that_is_gone_brings_the_repository_again():
 def test_units_that_systemd_has_not_read_are_read():
     look = with_unit_named(GOOD, UNIT, needs_reload=True)
     assert due(look, log2ram="on") == {
-        "Have systemd read log2ram's files": "its files were written anew"
+        "Have systemd read log2ram's files": "its files were written again"
     }
 
 

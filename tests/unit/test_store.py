@@ -100,12 +100,12 @@ def test_a_release_whose_archive_is_gone_can_be_removed(folder, built):
 
 @pytest.fixture
 def packed(tmp_path, folder):
-    """Packs what a node might send: the programs that it tells of, and what else is said."""
+    """Packs what a node might send: the programs that it reports, and what else is said."""
 
-    def pack(programs=None, told=None, release="abc", extra=None):
+    def pack(programs=None, reported=None, release="abc", extra=None):
         programs = {"llama-server": b"program"} if programs is None else programs
         sums = {name: hashlib.sha256(data).hexdigest() for name, data in programs.items()}
-        manifest = {"release": release, "built_at": "2026-01-01", "binaries": told or sums}
+        manifest = {"release": release, "built_at": "2026-01-01", "binaries": reported or sums}
         (tmp_path / "sent" / "bin").mkdir(parents=True)
         (tmp_path / "sent" / "manifest.json").write_text(json.dumps(manifest))
         path = tmp_path / "arrived"
@@ -140,11 +140,14 @@ def link(name):
     ("odd", "words"),
     [
         ({"release": "def"}, "holds another release than abc"),
-        ({"told": {"llama-server": "0" * 64}}, "bin/llama-server of release abc is not what"),
-        ({"programs": {}, "told": {"llama-server": "0" * 64}}, "bin/llama-server of release abc"),
+        ({"reported": {"llama-server": "0" * 64}}, "bin/llama-server of release abc is not what"),
+        (
+            {"programs": {}, "reported": {"llama-server": "0" * 64}},
+            "bin/llama-server of release abc",
+        ),
         ({"extra": link("bin/x")}, "holds bin/x"),
         ({"extra": tarfile.TarInfo("../evil")}, r"\.\./evil of release abc is not what"),
-        ({"told": ["llama-server"]}, "is damaged"),
+        ({"reported": ["llama-server"]}, "is damaged"),
     ],
 )
 def test_what_its_manifest_does_not_tell_of_is_not_taken(folder, packed, odd, words):

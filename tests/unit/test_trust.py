@@ -79,8 +79,8 @@ def test_the_offered_key_is_the_servers(folder, server, keys):
 def test_a_closed_port_is_told_with_its_address_and_what_to_do(folder):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    told = rf"pi shows no SSH key: nothing listens at 127\.0\.0\.1:{port}: see that sshd runs"
-    with pytest.raises(SshError, match=told):
+    reported = rf"pi shows no SSH key: nothing listens at 127\.0\.0\.1:{port}: see that sshd runs"
+    with pytest.raises(SshError, match=reported):
         trust.offered_key("pi", ssh(folder, port))
 
 

@@ -55,8 +55,8 @@ def fleet(tmp_path, monkeypatch):
                 events.append({"event": "host", "host": name, "why": made.fails[name], "state": ""})
                 continue
             proof = "9.5 tokens/s on noon"
-            told = {"role": "serving", "check": "release_passed_the_gate", "got": proof}
-            events.append({"event": "result", "host": name, **told})
+            reported = {"role": "serving", "check": "release_passed_the_gate", "got": proof}
+            events.append({"event": "result", "host": name, **reported})
             events.append({"event": "serves", "host": name, "release": "abc"})
         if made.held:
             held = {"host": hosts[0], "release": None, "model": made.held}

@@ -24,7 +24,7 @@ def mount_private() -> None:
 
 
 def make(name: str) -> Path:
-    """Make the node's group anew; move the calling process into a part of its own."""
+    """Make the node's group again; move the calling process into a part of its own."""
     clear(name, PRIVATE)
     group = PRIVATE / _FAMILY / name
     group.mkdir(parents=True)

@@ -26,7 +26,7 @@ def power_on(node: Spec, root: Path) -> str:
 
 
 def write_tree(tree: Mapping[str, bytes], base: Path) -> None:
-    """Write the device tree anew below `base`, readable by all and writable by none."""
+    """Write the device tree again below `base`, readable by all and writable by none."""
     shutil.rmtree(base, ignore_errors=True)
     for path, content in tree.items():
         file = base / path

@@ -31,7 +31,7 @@ def mounted(node: Spec) -> Iterator[Path]:
 
 
 def personalize(node: Spec) -> None:
-    """Give a new machine its identity and its doubles, once; one that was half done begins anew."""
+    """Give a new machine its identity and its doubles, once; one that was half done begins again."""
     done = node.folder / PERSONALIZED
     if done.exists():
         return

@@ -64,7 +64,7 @@ def meet(fault):
         yield FunctionCommand(return_false_about, (), {})
     if fault == "Ctrl-C":
         yield FunctionCommand(interrupt, (), {})
-    yield "echo went on after the fault >> notes"
+    yield "echo continued after the fault >> notes"
 
 
 watch(state)

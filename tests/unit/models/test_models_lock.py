@@ -101,9 +101,9 @@ def test_what_older_rules_read_is_read_anew_by_the_next_lock(model, folder, ther
 
 
 def test_a_lock_without_it_gets_it_with_the_next_lock(model, folder, there):
-    told = model("lock")
-    assert told.exit_code == 0
-    assert "deploys cannot tell whether it fits" in told.output
+    reported = model("lock")
+    assert reported.exit_code == 0
+    assert "deploys cannot tell whether it fits" in reported.output
     assert lock.load(folder)[USE].fit is None
     there.header = QWEN.header()
     assert "cannot tell" not in model("lock").output
@@ -165,11 +165,11 @@ def test_a_file_uploaded_anew_is_told_with_both_hashes_and_only_an_update_takes_
     model("lock")
     before = (folder / "models.lock").read_text()
     there.repos[REPO] = Repo("f" * 40, {"toy-3b-q4_k_m.gguf": (NEW, 5)})
-    told = model("lock")
-    assert told.exit_code == 1
-    assert OLD in told.output
-    assert NEW in told.output
-    assert f"bramble model lock --update {USE}" in told.output
+    reported = model("lock")
+    assert reported.exit_code == 1
+    assert OLD in reported.output
+    assert NEW in reported.output
+    assert f"bramble model lock --update {USE}" in reported.output
     assert (folder / "models.lock").read_text() == before
     assert model("lock", "--update", USE).exit_code == 0
     assert lock.load(folder)[USE].sha256 == NEW

@@ -84,7 +84,7 @@ def serving(
 ) -> Iterator[Server]:
     """Serve `content` while the block runs; the script's steps are used up, then all goes well."""
     server = Server(content)
-    http = _Quiet((listen, 0), type("Scripted", (_Handler,), {"told": server}))
+    http = _Quiet((listen, 0), type("Scripted", (_Handler,), {"reported": server}))
     if tls:
         http.socket = tls.wrap_socket(http.socket, server_side=True)
     server.url = f"http{'s' if tls else ''}://{listen}:{http.server_port}/model.gguf"
@@ -107,24 +107,24 @@ class _Quiet(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    told: Server
+    reported: Server
 
     def log_message(self, format: str, *args: object) -> None:
         """Keep quiet: pytest shows what a test prints."""
 
     def do_GET(self) -> None:
-        told = self.told
+        reported = self.reported
         part = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
-        if part and isinstance((told.script or [Whole()])[0], Whole):
+        if part and isinstance((reported.script or [Whole()])[0], Whole):
             self._part(int(part[1]), int(part[2]))
             return
-        told.ranges.append(self.headers.get("Range"))
-        told.tokens.append(self.headers.get("Authorization"))
-        step = told.script.pop(0) if told.script else Whole()
+        reported.ranges.append(self.headers.get("Range"))
+        reported.tokens.append(self.headers.get("Authorization"))
+        step = reported.script.pop(0) if reported.script else Whole()
         if isinstance(step, Status):
             self._status(step.code, *step.headers)
         elif isinstance(step, Loop):
-            self._status(302, ("Location", told.url))
+            self._status(302, ("Location", reported.url))
         elif isinstance(step, Moved):
             self._status(302, ("Location", step.url))
         elif isinstance(step, Noise):
@@ -136,9 +136,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._file(step)
 
     def _part(self, first: int, last: int) -> None:
-        told = self.told
-        told.heads += first == 0
-        body, size = told.head or (told.content, len(told.content))
+        reported = self.reported
+        reported.heads += first == 0
+        body, size = reported.head or (reported.content, len(reported.content))
         body = body[first : last + 1]
         span = f"bytes {first}-{first + len(body) - 1}/{size}"
         self._head(206, "application/octet-stream", len(body), span=span)
@@ -149,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
         first = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
         if step.ignore_range:
             first = 0
-        content = self.told.content if step.instead is None else step.instead
+        content = self.reported.content if step.instead is None else step.instead
         if first and first >= len(content):
             self._status(416, ("Content-Range", f"bytes */{len(content)}"))
             return
@@ -161,12 +161,12 @@ class _Handler(BaseHTTPRequestHandler):
         )
         sent = body if step.cut_after is None else body[: step.cut_after]
         self.wfile.write(sent)
-        self.told.sent_bytes += len(sent)
-        while step.endless and not self.told.over.is_set():
+        self.reported.sent_bytes += len(sent)
+        while step.endless and not self.reported.over.is_set():
             self.wfile.write(bytes(1024 * 1024))
-            self.told.sent_bytes += 1024 * 1024
+            self.reported.sent_bytes += 1024 * 1024
         if step.stall:
-            self.told.over.wait()
+            self.reported.over.wait()
         elif len(sent) < len(body):
             self.connection.shutdown(socket.SHUT_RDWR)
 

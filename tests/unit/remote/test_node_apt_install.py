@@ -141,11 +141,11 @@ def test_lists_that_could_not_be_updated_are_told_with_their_cause(node, capsys)
     node.updated = [(100, "Err:1 http://x bookworm InRelease\n  Could not resolve 'x'\nE: failed")]
     node.answers = [(100, "E: Unable to locate package curl")]
     assert install("curl") == 100
-    told = capsys.readouterr().out
+    reported = capsys.readouterr().out
     assert (
         ":: the package lists could not all be updated: the mirror's name is not resolved; look at "
         "the node's DNS and network (Could not resolve 'x')"
-    ) in told
+    ) in reported
 
 
 def test_one_source_of_several_that_fails_does_not_stand_in_the_way(node, capsys):
@@ -264,10 +264,10 @@ def test_every_lock_is_waited_for_with_words_until_it_is_free(
         monkeypatch.setattr(apt.time, "sleep", sleep)
         assert apt.run("update") == (0, "done")
     assert len(rounds) == 3
-    told = capsys.readouterr().out
-    assert told.startswith(f":: waiting for PID {pid} (python3")
-    assert told.endswith(f"which holds {tmp_path / name}\n")
-    assert told.count("\n") == 1
+    reported = capsys.readouterr().out
+    assert reported.startswith(f":: waiting for PID {pid} (python3")
+    assert reported.endswith(f"which holds {tmp_path / name}\n")
+    assert reported.count("\n") == 1
 
 
 def test_somebody_who_was_faster_is_waited_for_as_well(monkeypatch):

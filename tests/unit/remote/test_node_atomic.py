@@ -37,7 +37,7 @@ OTHERWISE = {
 def test_no_program_renames_or_links_by_itself():
     texts = {path.name: path.read_text() for path in PROGRAMS.glob("*.py")}
     found = {name for name, text in texts.items() if BY_ITSELF.search(text)}
-    # The links among log2ram's logs, whose copy goes on until it is whole; and a file in /run.
+    # The links among log2ram's logs, whose copy continues until it is whole; and a file in /run.
     assert found == {"atomic.py", "remove_log2ram.py", "start_passing.py"}
 
 

@@ -1,4 +1,4 @@
-"""A build goes on where it was in the same boot, and begins anew after a power cut: with real tools."""
+"""A build continues in the same boot, and begins again after a power cut: with real tools."""
 
 import hashlib
 import os
@@ -105,8 +105,8 @@ def hits(query):
         text=True,
         check=True,
     ).stdout
-    told = dict(line.split("\t") for line in said.splitlines())
-    return int(told["direct_cache_hit"]) + int(told["preprocessed_cache_hit"])
+    reported = dict(line.split("\t") for line in said.splitlines())
+    return int(reported["direct_cache_hit"]) + int(reported["preprocessed_cache_hit"])
 
 
 WHOLE = {"llama-server": b"42\n", "llama-bench": b"42\n"}

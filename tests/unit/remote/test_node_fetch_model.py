@@ -545,11 +545,11 @@ def test_a_disk_without_room_has_none_for_the_next_source_either(
 def test_where_no_source_gives_it_the_last_one_s_reason_is_told(place, server, second, capsys):
     server.script, second.script = [Status(404)] * 9, [Status(410)] * 9
     assert fetch_model.main(query(place, SHA256, None, server.url, second.url)) == 1
-    people, told = outcome.read(capsys.readouterr().out)
+    people, reported = outcome.read(capsys.readouterr().out)
     said = people.splitlines()[-1]
     assert said.startswith(":: the model was not fetched, no source gives it: ")
     assert "answers 410" in said
-    assert told == {"no_source": True}
+    assert reported == {"no_source": True}
 
 
 def test_a_neighbour_is_asked_without_the_proxy(place, server, monkeypatch):

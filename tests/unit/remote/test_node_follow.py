@@ -16,7 +16,7 @@ def clock(monkeypatch):
     return made
 
 
-def told(progress, clock, seconds_and_done, of):
+def reported(progress, clock, seconds_and_done, of):
     lines = []
     for second, done in seconds_and_done:
         clock.now = second
@@ -25,34 +25,34 @@ def told(progress, clock, seconds_and_done, of):
 
 
 def test_counters_become_a_line_for_every_ten_percent(clock):
-    lines = told(follow.Progress(), clock, [(n / 100, n) for n in range(1, 201)], 200)
+    lines = reported(follow.Progress(), clock, [(n / 100, n) for n in range(1, 201)], 200)
     assert [line.split(" %")[0].strip() for line in lines] == [str(n) for n in range(10, 101, 10)]
 
 
 def test_counters_become_a_line_when_it_was_quiet_for_long(clock):
-    lines = told(follow.Progress(), clock, [(0, 0), (16, 2), (17, 3), (32, 4)], 100)
+    lines = reported(follow.Progress(), clock, [(0, 0), (16, 2), (17, 3), (32, 4)], 100)
     assert [line.split(" %")[0].strip() for line in lines] == ["2", "4"]
 
 
 def test_a_counter_that_stands_still_is_not_told_again(clock):
-    assert told(follow.Progress(), clock, [(0, 50), (60, 50), (120, 50)], 100) == [" 50 %"]
+    assert reported(follow.Progress(), clock, [(0, 50), (60, 50), (120, 50)], 100) == [" 50 %"]
 
 
 def test_the_time_left_is_told_once_there_is_a_pace(clock):
     progress = follow.Progress()
-    assert told(progress, clock, [(0, 0), (1, 10)], 100) == [" 10 %"]
-    assert told(progress, clock, [(10, 20)], 100) == [" 20 %, about 40 s left"]
-    assert told(progress, clock, [(100, 40)], 100) == [" 40 %, about 2 min left"]
-    assert told(progress, clock, [(200, 100)], 100) == ["100 %"]
+    assert reported(progress, clock, [(0, 0), (1, 10)], 100) == [" 10 %"]
+    assert reported(progress, clock, [(10, 20)], 100) == [" 20 %, about 40 s left"]
+    assert reported(progress, clock, [(100, 40)], 100) == [" 40 %, about 2 min left"]
+    assert reported(progress, clock, [(200, 100)], 100) == ["100 %"]
 
 
 def test_resumed_work_is_paced_by_what_was_done_now(clock):
-    lines = told(follow.Progress(), clock, [(0, 800), (10, 900)], 1000)
+    lines = reported(follow.Progress(), clock, [(0, 800), (10, 900)], 1000)
     assert lines == [" 80 %", " 90 %, about 10 s left"]
 
 
 def test_a_counter_of_nothing_is_no_error(clock):
-    assert told(follow.Progress(), clock, [(0, 0)], 0) == []
+    assert reported(follow.Progress(), clock, [(0, 0)], 0) == []
 
 
 def test_lines_for_people_pass_and_others_do_not(tmp_path, capsys):
@@ -182,7 +182,7 @@ def test_a_step_under_way_is_followed_and_not_started_again(systemd, tmp_path, c
     (folder / "log").write_text(":: from before\n")
     (folder / "code").write_text("0\n")
     systemd.states = ["active", "inactive"]
-    assert follow.main(query("print(':: anew')")) == 0
+    assert follow.main(query("print(':: again')")) == 0
     assert systemd.started == []
     said = capsys.readouterr().out
     assert "an earlier run's work is still under way" in said
@@ -194,8 +194,8 @@ def test_an_earlier_runs_code_and_log_are_not_taken_for_this_ones(systemd, tmp_p
     folder.mkdir()
     (folder / "log").write_text(":: from before\n")
     (folder / "code").write_text("9\n")
-    assert follow.main(query("print(':: anew')")) == 0
-    assert capsys.readouterr().out == "anew\n"
+    assert follow.main(query("print(':: again')")) == 0
+    assert capsys.readouterr().out == "again\n"
 
 
 def test_the_program_is_readable_by_its_owner_alone(systemd, tmp_path):
@@ -232,7 +232,7 @@ def test_mib_are_told_with_the_rate_and_the_time_left(tmp_path, capsys, clock):
 
 def test_a_counter_that_begins_anew_is_other_work(clock):
     counts = [(0, 50), (1, 100), (2, 5), (3, 50), (4, 100)]
-    told_lines = told(follow.Progress(), clock, counts, 100)
+    told_lines = reported(follow.Progress(), clock, counts, 100)
     assert told_lines == [" 50 %", "100 %", " 50 %", "100 %"]
 
 

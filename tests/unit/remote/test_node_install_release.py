@@ -53,7 +53,7 @@ def pulling(query, *servers):
     return query | {"sources": sources, "upload": None}
 
 
-def told(capsys):
+def reported(capsys):
     """What the program answered."""
     return json.loads(capsys.readouterr().out)
 
@@ -127,7 +127,7 @@ def test_an_archive_without_a_manifest_is_refused(sent, tmp_path, capsys):
 def test_what_is_pulled_is_installed_like_what_is_sent(sent, capsys):
     with serving(Path(sent["upload"]).read_bytes()) as server:
         assert install_release.main(pulling(sent, server)) == 0
-    answer = told(capsys)
+    answer = reported(capsys)
     assert (answer["source"], answer["problems"]) == (server.url.split("/")[2], [])
     assert (Path(sent["release"]) / "bin" / "llama-server").read_bytes() == PROGRAM
     assert left(sent) == ["abc"]
@@ -148,7 +148,7 @@ def test_what_one_source_spoils_is_pulled_from_the_next(sent, capsys, answer, wo
     with serving(Path(sent["upload"]).read_bytes()) as bad, serving(bad.content) as good:
         bad.script = [answer]
         assert install_release.main(pulling(sent, bad, good)) == 0
-    found = told(capsys)
+    found = reported(capsys)
     assert found["source"] == good.url.split("/")[2]
     assert words in found["problems"][0]
     assert bad.url.split("/")[2] in found["problems"][0]
@@ -159,7 +159,7 @@ def test_an_altered_archive_is_not_unpacked_and_no_source_is_an_answer(sent, cap
     data = Path(sent["upload"]).read_bytes()
     with serving(data[:50] + bytes([data[50] ^ 1]) + data[51:]) as server:
         assert install_release.main(pulling(sent, server)) == 0
-    found = told(capsys)
+    found = reported(capsys)
     assert found["source"] is None
     assert f"and the store says {sent['sha256']}" in found["problems"][0]
     assert left(sent) == []
@@ -172,7 +172,7 @@ def test_a_source_that_stands_still_or_is_not_there_is_left(sent, capsys, monkey
     with serving(Path(sent["upload"]).read_bytes()) as server:
         server.script = [Whole(cut_after=100, stall=True)]
         assert install_release.main(pulling(sent, gone, server)) == 0
-    found = told(capsys)
+    found = reported(capsys)
     assert found["source"] is None
     assert "refused" in found["problems"][0]
     assert "timed out" in found["problems"][1]
@@ -182,7 +182,7 @@ def test_a_source_that_is_too_slow_is_left(sent, capsys, monkeypatch):
     monkeypatch.setattr(install_release, "PULL_S", -1)
     with serving(Path(sent["upload"]).read_bytes()) as server:
         assert install_release.main(pulling(sent, server)) == 0
-    assert "bytes in -1 s" in told(capsys)["problems"][0]
+    assert "bytes in -1 s" in reported(capsys)["problems"][0]
 
 
 def test_a_disk_that_fills_while_pulling_is_no_fault_of_the_source(sent, capsys, monkeypatch):

@@ -147,7 +147,7 @@ def test_what_came_and_went_between_two_looks_counts(node, capsys):
 
 def test_a_run_that_heat_ended_is_made_again_and_counts_once(node, capsys):
     now, later = node.tmp / "get_throttled", node.tmp / "later"
-    # It tells of heat once, and then that it was.
+    # It reports heat once, and then that it was.
     (node.tmp / "tools" / "vcgencmd").write_text(
         f'#!/bin/sh\ncat "{node.tmp}/$1"\n'
         f'[ "$1" = get_throttled ] && grep -q 80008 {now} && mv {later} {now}\nexit 0\n'
@@ -172,9 +172,9 @@ def test_a_run_that_heat_ended_is_made_again_and_counts_once(node, capsys):
 def test_a_weak_supply_is_nothing_to_wait_for(node, capsys):
     (node.tmp / "get_throttled").write_text("throttled=0x50005\n")
     assert run(node) == 1
-    told = capsys.readouterr()
-    assert "the supply did not hold its voltage" in told.err
-    assert "waiting for" not in told.out
+    reported = capsys.readouterr()
+    assert "the supply did not hold its voltage" in reported.err
+    assert "waiting for" not in reported.out
     assert ran(node) == ["plain"]
 
 

@@ -97,9 +97,9 @@ def test_a_list_says_what_each_file_is_and_removes_none(folder, home, capsys):
     (folder / "fourth.gguf.json").write_text(json.dumps({"sha256": "d" * 64}))
     with (folder / "fifth.gguf").open():
         assert prune_models.main(query(folder, home, only_list=True)) == 0
-    told = json.loads(capsys.readouterr().out)
-    rows = {os.path.basename(row["path"]): row for row in told["models"]}
-    assert told["free_bytes"] > 0
+    reported = json.loads(capsys.readouterr().out)
+    rows = {os.path.basename(row["path"]): row for row in reported["models"]}
+    assert reported["free_bytes"] > 0
     assert {name: row["what"] for name, row in rows.items()} == {
         "planned.gguf": "the planned model",
         "second.gguf": "neither planned nor running nor a way back",

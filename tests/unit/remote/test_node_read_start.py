@@ -22,7 +22,7 @@ def server():
 
 
 @pytest.fixture
-def told(capsys):
+def reported(capsys):
     """What the program says of a part."""
 
     def ask(url, start, size):
@@ -36,11 +36,11 @@ def data(said):
     return zlib.decompress(base64.b64decode(said["data"]))
 
 
-def test_a_beginning_comes_with_the_files_size(told, server):
-    said = told(server.url, 0, 70_000)
+def test_a_beginning_comes_with_the_files_size(reported, server):
+    said = reported(server.url, 0, 70_000)
     assert data(said) == CONTENT[:70_000]
     assert said["whole"] == len(CONTENT)
-    assert data(told(server.url, 0, 1 << 24)) == CONTENT
+    assert data(reported(server.url, 0, 1 << 24)) == CONTENT
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -50,12 +50,12 @@ class Quiet(SimpleHTTPRequestHandler):
         pass
 
 
-def test_a_server_without_ranges_gives_the_same(told, tmp_path):
+def test_a_server_without_ranges_gives_the_same(reported, tmp_path):
     (tmp_path / "a.gguf").write_bytes(CONTENT)
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path)) as http:
         thread = threading.Thread(target=http.serve_forever, args=(0.01,))
         thread.start()
-        said = told(f"http://127.0.0.1:{http.server_port}/a.gguf", 5, 100_000)
+        said = reported(f"http://127.0.0.1:{http.server_port}/a.gguf", 5, 100_000)
         http.shutdown()
         thread.join()
     assert data(said) == CONTENT[5:100_005]
@@ -63,18 +63,18 @@ def test_a_server_without_ranges_gives_the_same(told, tmp_path):
 
 
 @pytest.mark.parametrize("step", [Status(404), Status(403), Noise()])
-def test_what_cannot_be_read_is_said(told, server, step):
+def test_what_cannot_be_read_is_said(reported, server, step):
     server.script = [step]
-    assert told(server.url, 0, 1 << 24)["problem"]
+    assert reported(server.url, 0, 1 << 24)["problem"]
 
 
-def test_an_address_that_nobody_answers_is_said(told):
+def test_an_address_that_nobody_answers_is_said(reported):
     with serving(b"") as server:
         url = server.url
-    assert "refused" in told(url, 0, 1)["problem"]
-    assert told("no address", 0, 1)["problem"]
+    assert "refused" in reported(url, 0, 1)["problem"]
+    assert reported("no address", 0, 1)["problem"]
 
 
-def test_one_that_sends_a_byte_now_and_then_is_given_up(told, server, monkeypatch):
+def test_one_that_sends_a_byte_now_and_then_is_given_up(reported, server, monkeypatch):
     monkeypatch.setattr(read_start, "DEADLINE_S", -1)
-    assert "not within" in told(server.url, 0, 100)["problem"]
+    assert "not within" in reported(server.url, 0, 100)["problem"]

@@ -30,7 +30,7 @@ def test_nothing_is_removed_when_one_of_them_is_not_ours(tmp_path, capsys):
 
 
 @pytest.fixture
-def told(monkeypatch):
+def reported(monkeypatch):
     """What systemctl is told; the words that fail."""
     made = SimpleNamespace(orders=[], failing=None)
 
@@ -46,18 +46,18 @@ def told(monkeypatch):
     return made
 
 
-def test_what_ends_comes_before_the_reload_and_what_begins_after_it(told):
+def test_what_ends_comes_before_the_reload_and_what_begins_after_it(reported):
     query = {"start": ["c"], "stop": ["a", "b"], "enable": ["c"], "mask": ["a"], "restart": ["d"]}
     assert systemd.main(NOTHING | query | {"reload": True}) == 0
-    assert told.orders == [
+    assert reported.orders == [
         *("stop a b", "mask a", "daemon-reload"),
         *("enable c", "start c", "restart d"),
     ]
 
 
-def test_what_is_not_asked_is_not_done(told):
+def test_what_is_not_asked_is_not_done(reported):
     assert systemd.main(NOTHING) == 0
-    assert told.orders == []
+    assert reported.orders == []
 
 
 @pytest.mark.parametrize(
@@ -68,8 +68,8 @@ def test_what_is_not_asked_is_not_done(told):
         ("start a", {"start": ["a", "b"]}, "systemctl start a: it would not\nno such disk"),
     ],
 )
-def test_the_first_failure_ends_it_with_systemds_words(told, capsys, failing, query, said):
-    told.failing = failing
+def test_the_first_failure_ends_it_with_systemds_words(reported, capsys, failing, query, said):
+    reported.failing = failing
     assert systemd.main(NOTHING | query) == 1
-    assert told.orders[-1] == failing
+    assert reported.orders[-1] == failing
     assert said in capsys.readouterr().err

@@ -615,7 +615,7 @@ def test_an_order_that_systemd_does_not_take_rejects_nothing(node, capsys):
 
 @pytest.mark.parametrize("moment", ["current", UNIT, f"{NEW}.json"])
 def test_a_power_cut_while_going_back_is_mended_by_the_next_run(node, monkeypatch, moment):
-    """Each of the three writes is the last that happens; what a boot then starts goes on to serve."""
+    """Each of the three writes is the last that happens; what a boot then starts continues to serve."""
     known_good(node)
     node.server.answers[NEW] = "five"
     rename = os.rename

@@ -96,13 +96,13 @@ def test_a_release_that_does_not_compute_leaves_the_old_one_current(
     assert "releases/one stays current" in said
 
 
-@pytest.mark.parametrize(("option", "told"), [("ON", True), ("OFF", False)])
-def test_sigill_of_a_build_with_amx_names_its_options(current, capsys, option, told):
+@pytest.mark.parametrize(("option", "reported"), [("ON", True), ("OFF", False)])
+def test_sigill_of_a_build_with_amx_names_its_options(current, capsys, option, reported):
     bench(current, "two").write_text("#!/bin/sh\nkill -ILL $$\n")
     manifest = bench(current, "two").parent.parent / "manifest.json"
     manifest.write_text(json.dumps({"options": {"GGML_AMX_INT8": option}}))
     assert switch(current, "releases/two") == 1
-    assert ('GGML_AMX_INT8: "OFF"' in capsys.readouterr().err) is told
+    assert ('GGML_AMX_INT8: "OFF"' in capsys.readouterr().err) is reported
 
 
 @pytest.mark.fault("F12")
@@ -189,14 +189,14 @@ def test_llama_bench_is_asked_for_a_prompt_and_for_an_answer(current, monkeypatc
 # What was read back
 
 
-def told(current: Path, name: str, text: str) -> None:
+def reported(current: Path, name: str, text: str) -> None:
     """Have a release's llama-bench tell this besides."""
     script = BENCH.replace("echo", f"cat >&2 <<'END'\n{text}END\necho", 1)
     bench(current, name).write_text(script)
 
 
 def test_what_a_release_computes_with_is_kept_in_it(current):
-    told(current, "two", TOLD)
+    reported(current, "two", TOLD)
     wants = {"system_info": ["DOTPROD"], "kleidiai": ["q4"]}
     assert switch(current, "releases/two", wants) == 0
     assert os.readlink(current) == "releases/two"
@@ -217,7 +217,7 @@ def test_what_a_release_computes_with_is_kept_in_it(current):
 def test_a_release_that_lacks_what_is_planned_leaves_the_old_one_current(
     current, capsys, wants, missing
 ):
-    told(current, "two", TOLD)
+    reported(current, "two", TOLD)
     assert switch(current, "releases/two", wants) == 1
     assert os.readlink(current) == "releases/one"
     said = capsys.readouterr().err

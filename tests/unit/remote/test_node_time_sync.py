@@ -1,4 +1,4 @@
-"""What is told of the clock without timedated; on nodes it is compared with timedatectl itself."""
+"""What is reported the clock without timedated; on nodes it is compared with timedatectl itself."""
 
 import pytest
 
@@ -72,14 +72,14 @@ def test_without_a_service_there_is_no_ntp_and_systemd_is_not_asked(node):
 
 
 @pytest.mark.parametrize(
-    ("told", "error_us", "is_set"), [(0, 500, True), (0, 16_000_000, False), (-1, 0, False)]
+    ("reported", "error_us", "is_set"), [(0, 500, True), (0, 16_000_000, False), (-1, 0, False)]
 )
-def test_the_kernel_says_whether_its_clock_is_set(monkeypatch, told, error_us, is_set):
+def test_the_kernel_says_whether_its_clock_is_set(monkeypatch, reported, error_us, is_set):
     class Kernel:
         @staticmethod
         def adjtimex(timex):
             timex[time_sync.MAX_ERROR_AT] = error_us
-            return told
+            return reported
 
     monkeypatch.setattr(time_sync.ctypes, "CDLL", lambda *_a, **_k: Kernel)
     assert time_sync.synchronised() is is_set

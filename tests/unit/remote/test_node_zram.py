@@ -1,4 +1,4 @@
-"""zram is made anew only where nobody else owns it, and the kernel's values are read back."""
+"""zram is made again only where nobody else owns it, and the kernel's values are read back."""
 
 from types import SimpleNamespace
 

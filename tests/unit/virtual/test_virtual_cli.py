@@ -54,5 +54,8 @@ def test_the_list_tells_kind_and_port(monkeypatch):
     assert rows[0][:3] == ["NAME", "KIND", "ADDRESS"]
     assert rows[1][:3] == ["vpi-1", "container", "10.77.0.11"]
     assert rows[2][:3] == ["vpm-1", "machine", "127.0.0.1:2201"]
-    told = json.loads(call("list", "--json").stdout)
-    assert [(node["kind"], node["port"]) for node in told] == [("container", 22), ("machine", 2201)]
+    reported = json.loads(call("list", "--json").stdout)
+    assert [(node["kind"], node["port"]) for node in reported] == [
+        ("container", 22),
+        ("machine", 2201),
+    ]

@@ -56,11 +56,11 @@ def test_ssh_is_strict_and_never_waits_for_ever(monkeypatch, tmp_path):
 def test_a_low_inotify_limit_is_raised_once_and_told(tmp_path):
     limit = tmp_path / "max_user_instances"
     limit.write_text("128\n")
-    told = []
-    limits.ensure(told.append, limit)
-    limits.ensure(told.append, limit)
+    reported = []
+    limits.ensure(reported.append, limit)
+    limits.ensure(reported.append, limit)
     assert limit.read_text() == "1024\n"
-    assert told == ["raised fs.inotify.max_user_instances from 128 to 1024"]
+    assert reported == ["raised fs.inotify.max_user_instances from 128 to 1024"]
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ UPGRADES = "/etc/apt/apt.conf.d/99-bramble-unattended-upgrades"
 
 
 def clock_says(**changes: str) -> Snapshot:
-    """A good look but for what is told of the clock."""
+    """A good look but for what is reported the clock."""
     return replace(GOOD, clock=CLOCK_STATE | changes)
 
 

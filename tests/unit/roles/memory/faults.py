@@ -111,7 +111,7 @@ FAULTS: Cases = {
         "rc.local": maker("rc-local.service", "/etc/rc.local", "modprobe zram"),
         "a line of cron": maker("/etc/crontab", "/etc/crontab", "@reboot root swapon /swap"),
         "a rule of udev": maker("/etc/udev/rules.d/9.rules", "/etc/udev/rules.d/9.rules", "zram0"),
-        "a device that nobody told of": unit(SETUP_UNIT, replace(ENABLED, enabled="static")),
+        "a device that nobody reported": unit(SETUP_UNIT, replace(ENABLED, enabled="static")),
     },
     "swap_file_is_in_use": {
         "none": swaps(ZRAM),

@@ -43,7 +43,7 @@ def _props(serving: Any) -> Mapping[str, Any]:
 
 
 def _service(plan: NodePlan) -> Unit:
-    """The service as systemd and the kernel told of it on a virtual Pi, with this plan's own words."""
+    """The service as systemd and the kernel reported it on a virtual Pi, with this plan's own words."""
     serving = plan.roles["serving"]
     found = read(json.loads(recorded("probe.container-bookworm-amd64-serving.json"))).unit(UNIT)
     assert isinstance(found, Unit)

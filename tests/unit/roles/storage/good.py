@@ -27,7 +27,7 @@ KERNEL_LOG = (
 BEGINNING = "Linux version 6.12.25+rpt-rpi-2712 (serge@raspberrypi.com) (gcc-12) #1 SMP PREEMPT\n"
 SYSFS_USB = "../devices/platform/scb/fd500000.pcie/0000:01:00.0/usb2/2-1"
 OURS = {"fstype": "ext4", "label": "bramble-ssd", "uuid": SSD_UUID}
-"""What lsblk tells of the file system that bramble makes."""
+"""What lsblk reports the file system that bramble makes."""
 SETTINGS = {"log2ram": "on"}
 
 
