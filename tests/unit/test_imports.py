@@ -174,7 +174,7 @@ def test_what_programs_for_nodes_import_of_each_other_goes_with_them():
     "pure",
     [
         *("snapshot", "board", "plan", "steps", "checks", "llama/releases", "models/gguf"),
-        *("system/parse", "system/config_txt", "models/geometry", "fit/memory", "fit/verdict"),
+        *("system/parse", "firmware/config_txt", "models/geometry", "fit/memory", "fit/verdict"),
     ],
 )
 def test_what_decides_is_pure(pure):
