@@ -152,9 +152,9 @@ def main():
         again = run(job["program"])
         if again.stderr.endswith("run again\n"):
             again = run(job["program"])
-        told = {"left": left, "code": done.returncode, "said": done.stdout + done.stderr}
-        told |= {"tree": found, "again": [again.returncode, again.stdout + again.stderr]}
-        print(json.dumps(told | {"then": tree(job)}), flush=True)
+        reported = {"left": left, "code": done.returncode, "said": done.stdout + done.stderr}
+        reported |= {"tree": found, "again": [again.returncode, again.stdout + again.stderr]}
+        print(json.dumps(reported | {"then": tree(job)}), flush=True)
 
 
 main()

@@ -102,7 +102,7 @@ class Matrix:
     def pytest_terminal_summary(self, terminalreporter, config):
         if config.getoption("--thorough"):
             terminalreporter.ensure_newline()
-            for line in (self.line(), *self.told()):
+            for line in (self.line(), *self.reported()):
                 terminalreporter.write_line(line)
 
     def of(self, row):
@@ -144,7 +144,7 @@ class Matrix:
         )
         return f"faults: {proved}/{len(ROWS)}, kill points: {passed}/{points}, {never}"
 
-    def told(self):
+    def reported(self):
         """Return a line for each row that is not proved, with the tests that it is for."""
         for row in ROWS:
             state = self.state(row)

@@ -41,7 +41,7 @@ ROWS = (
         "F2",
         2,
         "The deploying computer is killed in the middle of an upload or of a long step",
-        "the old file is whole; a detached step goes on, and the next run follows it",
+        "the old file is whole; a detached step continues, and the next run follows it",
     ),
     Row(
         "F3",
@@ -59,7 +59,7 @@ ROWS = (
         "F5",
         5,
         "A node vanishes without a word",
-        "it fails within 30 s, the others go on, and the exit code says so",
+        "it fails within 30 s, the others continue, and the exit code says so",
     ),
     Row(
         "F6",
@@ -83,7 +83,7 @@ ROWS = (
         "F9",
         3,
         "A model's server ignores Range, answers 416, tells a wrong size, or stalls",
-        "the part is begun anew, or the fetch fails with the cause; a stall ends within 60 s",
+        "the part is begun again, or the fetch fails with the cause; a stall ends within 60 s",
     ),
     Row(
         "F10",
@@ -156,7 +156,7 @@ ROWS = (
         "F21",
         2,
         "The kernel hangs, and the watchdog resets the board",
-        "it boots, the service is back, and a run can go on",
+        "it boots, the service is back, and a run can continue",
     ),
     Row(
         "F22",

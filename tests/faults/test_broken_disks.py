@@ -65,33 +65,33 @@ def run(case, fault, left):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def files(told):
-    return {path: content.encode("latin-1") for path, content in told.items()}
+def files(reported):
+    return {path: content.encode("latin-1") for path, content in reported.items()}
 
 
-def problems(case, fault, told):
+def problems(case, fault, reported):
     """What is wrong with what a program left on a broken disk."""
-    went_well = told["code"] == 0
-    if problem := case.problem(files(told["tree"]), ended=went_well):
+    went_well = reported["code"] == 0
+    if problem := case.problem(files(reported["tree"]), ended=went_well):
         yield problem
-    if told["code"] == case.code and not case.problem(files(told["tree"]), ended=True):
+    if reported["code"] == case.code and not case.problem(files(reported["tree"]), ended=True):
         return
-    if not re.search(SAID[fault], told["said"]):
-        yield f"it said {told['said']!r}"
-    if "Traceback" in told["said"] and case.name not in NOT_NODES:
+    if not re.search(SAID[fault], reported["said"]):
+        yield f"it said {reported['said']!r}"
+    if "Traceback" in reported["said"] and case.name not in NOT_NODES:
         yield "a traceback"
-    if left := [path for path in told["tree"] if TEMPORARY.search(path)]:
+    if left := [path for path in reported["tree"] if TEMPORARY.search(path)]:
         yield f"left: {left}"
-    if told["again"][0] != case.code:
-        yield f"the next run, on a good disk: {told['again']}"
-    elif problem := case.problem(files(told["then"]), ended=True):
+    if reported["again"][0] != case.code:
+        yield f"the next run, on a good disk: {reported['again']}"
+    elif problem := case.problem(files(reported["then"]), ended=True):
         yield f"after the next run, on a good disk: {problem}"
 
 
 def assert_well(case, fault, left):
-    told = run(case, fault, left)
-    assert len(told) == len(left)
-    wrong = {state["left"]: [*problems(case, fault, state)] for state in told}
+    reported = run(case, fault, left)
+    assert len(reported) == len(left)
+    wrong = {state["left"]: [*problems(case, fault, state)] for state in reported}
     assert not {left: found for left, found in wrong.items() if found}
 
 

@@ -70,19 +70,19 @@ def project(pytester):
 )
 def test_rows_are_proved_red_or_unproved(project, processes):
     done = project.runpytest("--thorough", *processes)
-    told = done.stdout.str()
+    reported = done.stdout.str()
     name = "test_rows_are_proved_red_or_unproved.py"
     assert (
         f"faults: 3/{len(ROWS)}, kill points: 7/10, half-written 0, bricked 2, hangs ?, "
         "leaked secrets ?"
-    ) in told
-    assert f"  F3 red: {fault('F3')} ({name}::test_fails)" in told
-    assert f"  F4 unproved: {fault('F4')} ({name}::test_skips)" in told
-    assert f"  F5 unproved: {fault('F5')} (no test ran)" in told
-    assert f"  F6 red: {fault('F6')} ({name}::test_is_not_taken_down)" in told
-    assert f"  F2 proved in part, skipped: {name}::test_is_skipped_in_part" in told
-    assert "F1 red" not in told
-    assert "F7" not in told
+    ) in reported
+    assert f"  F3 red: {fault('F3')} ({name}::test_fails)" in reported
+    assert f"  F4 unproved: {fault('F4')} ({name}::test_skips)" in reported
+    assert f"  F5 unproved: {fault('F5')} (no test ran)" in reported
+    assert f"  F6 red: {fault('F6')} ({name}::test_is_not_taken_down)" in reported
+    assert f"  F2 proved in part, skipped: {name}::test_is_skipped_in_part" in reported
+    assert "F1 red" not in reported
+    assert "F7" not in reported
 
 
 def fault(row_id):

@@ -181,7 +181,7 @@ def test_a_figure_at_the_bound_itself_is_not_impossible():
 # Why a measured bandwidth is no bound, and the published one counts instead.
 DOUBTS = {
     "not measured": ({"gb_s": None, "problem": "no room"}, {}, "no room"),
-    "above the bus": ({"gb_s": 14.0, "cached_gb_s": 30.0}, {}, "more than the bus gives (12.8)"),
+    "above the bus": ({"gb_s": 14.0, "cached_gb_s": 30.0}, {}, "exceed the bus (12.8)"),
     "the cores are the limit": ({"cached_gb_s": 1.6}, {}, "no faster from their caches"),
     "others computed": ({"others_cores": 1.5}, {}, "other programs took 1.5 cores then"),
     "held back": ({}, {"held_back_now": ("throttled",)}, "was held back then"),
