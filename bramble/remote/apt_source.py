@@ -133,8 +133,10 @@ def update(source):
 def main(query):
     """Add the keyring, the pin and the source, in this order; remove all where one is refused."""
     pin, source = query["pin"], query["source"]
+    paths = (source["path"], pin["path"], query["keyring"])
+    others = next((why for path in paths if (why := atomic.refusal(path))), None)
     try:
-        problem = shared(query)
+        problem = others or shared(query)
         if not problem:
             write(query["keyring"], key(query))
             write(pin["path"], pin["text"].encode())
@@ -147,6 +149,7 @@ def main(query):
         if query["key_file"]:
             remove(query["key_file"])
     if problem:
-        remove(source["path"], pin["path"], query["keyring"])
+        if not others:
+            remove(*paths)
         print(f"log2ram's repository was not added: {problem}.", file=sys.stderr)
     return 1 if problem else 0

@@ -9,6 +9,7 @@ released. (A new name on FAT may be that of an empty file until this returns.)
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import os
 import stat
@@ -24,6 +25,8 @@ def write(
     path: str, content: str | bytes, mode: int | None = None, owner: tuple[int, int] | None = None
 ) -> None:
     """Replace the file at `path`; a new one gets this mode and this owner, as (uid, gid)."""
+    if why := refusal(path):
+        raise FileExistsError(errno.EEXIST, why, path)
     temporary = beside(path)
     stage(temporary, content, mode, owner)
     try:
@@ -31,6 +34,18 @@ def write(
     except OSError:
         unlink(temporary)
         raise
+
+
+def refusal(path: str) -> str | None:
+    """Say why `path` must not be replaced by a plain file; return None where it may."""
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    if stat.S_ISREG(status.st_mode):
+        return None
+    kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "not a plain file"
+    return f"{path} is {kind}; bramble owns it as a plain file. Move it away and run again."
 
 
 def beside(path: str) -> str:

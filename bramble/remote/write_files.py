@@ -3,7 +3,6 @@
 import grp
 import os
 import pwd
-import stat
 import sys
 
 from bramble.remote import atomic
@@ -16,21 +15,9 @@ def replace(path, text, mode, owner, group):
     atomic.write(path, text, mode, ids)
 
 
-def refusal(path):
-    """Say why `path` must not be replaced by a plain file; return None where it may."""
-    try:
-        status = os.lstat(path)
-    except FileNotFoundError:
-        return None
-    if stat.S_ISREG(status.st_mode):
-        return None
-    kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "not a plain file"
-    return f"{path} is {kind}; bramble owns it as a plain file. Move it away and run again."
-
-
 def main(query):
     """Replace every file of `query`, after checking all of them."""
-    refusals = [why for entry in query["files"] if (why := refusal(entry["path"]))]
+    refusals = [why for entry in query["files"] if (why := atomic.refusal(entry["path"]))]
     for why in refusals:
         print(why, file=sys.stderr)
     if refusals:

@@ -3,15 +3,23 @@
 A frozen sshd, a memory stall and a broken disk all look like one of these from the other side.
 """
 
+import json
+import os
 import re
 import socket
 import subprocess
+import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
 
 import paramiko
 
+from bramble import report
+
+ROOT = Path(__file__).parents[2]
+# Ends a hang; whatever is told takes half a minute.
+DEADLINE_S = 300
 KEY = paramiko.ECDSAKey.generate()
 SUDO = re.compile(r"^sudo -H -n ")
 # By how the server misbehaves; "healthy" runs what it is asked to run, on this computer.
@@ -40,7 +48,16 @@ class Node(paramiko.ServerInterface):
         self.server.closing.wait()
 
     def check_auth_publickey(self, username, key):
+        self.server.logins.append(username)
         return paramiko.AUTH_SUCCESSFUL
+
+    def check_auth_none(self, username):
+        self.server.logins.append(username)
+        return paramiko.AUTH_FAILED
+
+    def check_auth_password(self, username, password):
+        self.server.logins.append(username)
+        return paramiko.AUTH_FAILED
 
     def get_allowed_auths(self, username):
         return "publickey"
@@ -102,6 +119,8 @@ class Server:
 
     def __init__(self, faulty):
         self.faulty = faulty
+        # Who tried to log in, by whatever means; and how often somebody connected at all.
+        self.logins, self.connections = [], 0
         self.closing = threading.Event()
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=16)
         self.port = self.socket.getsockname()[1]
@@ -111,6 +130,7 @@ class Server:
         with suppress(OSError):
             while True:
                 client, _ = self.socket.accept()
+                self.connections += 1
                 if self.faulty != "says nothing at all":
                     threading.Thread(target=self.meet, args=(client,), daemon=True).start()
 
@@ -141,3 +161,20 @@ def write_inventory(folder: Path, servers, settings):
     hosts = {server.faulty.replace(" ", "-"): {"ssh": {"port": server.port}} for server in servers}
     fleet = {"settings": {**settings, "ssh": ssh}, "hosts": hosts}
     (folder / "fleet.yml").write_text(yaml.safe_dump(fleet))
+
+
+def run(folder, deploy, *options, **more):
+    """pyinfra on the inventory in `folder`, without a terminal: its code, its words, its events."""
+    file = folder / f"{Path(deploy).stem}.jsonl"
+    done = subprocess.run(
+        [sys.executable, "-m", "pyinfra", "inventory.py", deploy, "-y", *options],
+        cwd=ROOT,
+        env={**os.environ, "BRAMBLE_INVENTORY": str(folder), report.VARIABLE: str(file), **more},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    return done, [json.loads(line) for line in file.read_text().splitlines()]

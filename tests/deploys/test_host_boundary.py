@@ -1,21 +1,15 @@
 """One host's fault stays with that host: SSH servers that misbehave, in one run with a healthy one."""
 
-import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from ssh_double import FAULTS, Server, write_inventory
+from ssh_double import FAULTS, Server, run, write_inventory
 
 import bramble
-from bramble import report
 
 ROOT = Path(bramble.__file__).parents[1]
-# Ends a hang; whatever is told takes half a minute.
-DEADLINE_S = 300
 MODEL = {"name": "toy", "url": "http://models.example.org/toy.gguf", "sha256": "d" * 64}
 HEALTHY = "healthy"
 # What each is told to have, and what to do where that is known.
@@ -37,23 +31,6 @@ def servers():
     yield made
     for server in made:
         server.close()
-
-
-def run(folder, deploy, *options, **more):
-    """pyinfra on the inventory in `folder`, without a terminal: its code, its words, its events."""
-    file = folder / f"{Path(deploy).stem}.jsonl"
-    done = subprocess.run(
-        [sys.executable, "-m", "pyinfra", "inventory.py", deploy, "-y", *options],
-        cwd=ROOT,
-        env={**os.environ, "BRAMBLE_INVENTORY": str(folder), report.VARIABLE: str(file), **more},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=DEADLINE_S,
-        check=False,
-    )
-    return done, [json.loads(line) for line in file.read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 EXT4, FAT, TOOLS, HERE = "/run/ext4", "/run/fat", "/run/tools", pathlib.Path("/run/ext4/filler")
-BLOCK = 4096
+BLOCK, VICTIM = 4096, pathlib.Path("/run/victim")
 ENVIRONMENT = {
     "PATH": f"{TOOLS}:/usr/sbin:/usr/bin:/sbin:/bin",
     "TMPDIR": "/run",
@@ -120,11 +120,60 @@ def remount(option):
     call("mount", "-o", f"remount,{option}", EXT4)
 
 
+def in_its_place(kind, path):
+    """Have something else be where a managed file is, or be about to be."""
+    place = pathlib.Path(path)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    # A program that follows a link finds what it is to replace.
+    VICTIM.write_bytes(place.read_bytes() if place.exists() else b"precious")
+    if kind == "an immutable file":
+        place.touch()
+        call("chattr", "+i", place)
+        return
+    place.unlink(missing_ok=True)
+    if kind == "a link":
+        place.symlink_to(VICTIM)
+    else:
+        place.mkdir()
+        (place / "precious").touch()
+
+
+def is_there(kind, path):
+    """Whether that is still there."""
+    place = pathlib.Path(path)
+    if kind == "an immutable file":
+        flags = subprocess.run(["lsattr", place], capture_output=True, text=True).stdout
+        return "i" in flags.split()[0]
+    return place.is_symlink() if kind == "a link" else (place / "precious").exists()
+
+
+def take_away(kind, path):
+    place = pathlib.Path(path)
+    if kind == "an immutable file":
+        call("chattr", "-i", place)
+    elif kind == "a link":
+        place.unlink()
+    else:
+        shutil.rmtree(place)
+
+
+DISKS = {"full": fill, "inodes": use_up, "read-only": lambda _: remount("ro")}
+
+
 @contextlib.contextmanager
-def broken(fault, left):
-    """The disk in this state, and mended."""
-    {"full": fill, "inodes": use_up, "read-only": lambda _: remount("ro")}[fault](left)
-    yield
+def broken(job, left):
+    """The disk in this state, or something at the path `left`, and mended."""
+    fault = job["fault"]
+    if fault in DISKS:
+        DISKS[fault](left)
+        yield {}
+    else:
+        path, told = pathlib.Path(job["root"], left), {}
+        in_its_place(fault, path)
+        yield told
+        told |= {"kept": is_there(fault, path), "victim": VICTIM.read_bytes().decode("latin-1")}
+        take_away(fault, path)
+        put(job, [name for name in job["before"] if name == left])
     remount("rw")
     HERE.unlink(missing_ok=True)
     shutil.rmtree(f"{EXT4}/inodes", ignore_errors=True)
@@ -144,7 +193,7 @@ def main():
     ready(job)
     for left in job["left"]:
         reset(job)
-        with broken(job["fault"], left):
+        with broken(job, left) as seen:
             done = run(job["program"])
             found = tree(job)
         # What was sent is sent again by the next run.
@@ -153,7 +202,7 @@ def main():
         if again.stderr.endswith("run again\n"):
             again = run(job["program"])
         reported = {"left": left, "code": done.returncode, "said": done.stdout + done.stderr}
-        reported |= {"tree": found, "again": [again.returncode, again.stdout + again.stderr]}
+        reported |= seen | {"tree": found, "again": [again.returncode, again.stdout + again.stderr]}
         print(json.dumps(reported | {"then": tree(job)}), flush=True)
 
 

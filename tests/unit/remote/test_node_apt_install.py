@@ -270,6 +270,19 @@ def test_every_lock_is_waited_for_with_words_until_it_is_free(
     assert reported.count("\n") == 1
 
 
+@pytest.mark.fault("F15")
+def test_a_lock_that_is_never_free_ends_the_wait_with_its_holder(tmp_path, held, monkeypatch):
+    assert apt.WAIT_S <= 600
+    monkeypatch.setattr(apt, "WAIT_S", 1)
+    monkeypatch.setattr(apt, "LOCKS", [str(tmp_path / "lock")])
+    monkeypatch.setattr(apt, "call", lambda *argv: pytest.fail("apt was called"))
+    with held(tmp_path / "lock") as pid:
+        code, said = apt.run("update")
+    assert code == apt.BUSY
+    assert said.startswith(f"E: PID {pid} (python3")
+    assert f"still holds {tmp_path / 'lock'} after 1 s; let it end, or end it" in said
+
+
 def test_somebody_who_was_faster_is_waited_for_as_well(monkeypatch):
     said = "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 7 (apt-get)"
     answers = [(100, said), (0, "done")]

@@ -69,11 +69,23 @@ def test_what_an_earlier_run_left_beside_is_not_written_into(tmp_path):
     assert not (tmp_path / "file").is_symlink()
 
 
-def test_a_rename_that_fails_leaves_nothing_beside(tmp_path):
+def test_a_rename_that_fails_leaves_nothing_beside(tmp_path, monkeypatch):
+    def fail(*names):
+        raise OSError("no")
+
+    monkeypatch.setattr(os, "rename", fail)
+    with pytest.raises(OSError, match="no"):
+        atomic.write(str(tmp_path / "file"), "new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_plain_file_is_not_replaced(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(IsADirectoryError):
-        atomic.write(str(tmp_path / "folder"), b"no")
-    assert os.listdir(tmp_path) == ["folder"]
+    for name, kind in (("link", "a symbolic link"), ("folder", "not a plain file")):
+        with pytest.raises(FileExistsError, match=f"{name} is {kind}"):
+            atomic.write(str(tmp_path / name), "new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "link"]
 
 
 def test_a_link_leads_to_the_new_target(tmp_path):

@@ -113,6 +113,17 @@ def test_a_connection_that_stands_still_is_left_and_resumed_with_little_sent_twi
     assert server.sent_bytes == len(CONTENT)
 
 
+@pytest.mark.fault("F9")
+@pytest.mark.thorough
+def test_a_connection_that_stands_still_is_left_within_a_minute(place, server):
+    """The limit as it is on nodes, and what a busy computer adds."""
+    server.script = [Whole(cut_after=MIB, stall=True)]
+    began = time.monotonic()
+    assert fetch(place, server) == 0
+    assert download.STALL_S <= time.monotonic() - began < 60 + 15
+    assert_installed(place)
+
+
 def test_a_part_of_an_earlier_run_is_resumed(place, server):
     place.parent.mkdir()
     place.with_name(f"{place.name}.part").write_bytes(CONTENT[:MIB])

@@ -75,6 +75,7 @@ def test_a_release_is_installed_and_what_was_sent_is_gone(sent):
     assert not os.path.exists(sent["upload"])
 
 
+@pytest.mark.fault("F7")
 @pytest.mark.parametrize("damage", ["truncated", "altered", "empty"])
 def test_an_archive_that_is_not_the_stored_one_is_refused(sent, capsys, damage):
     data = Path(sent["upload"]).read_bytes()
@@ -155,6 +156,22 @@ def test_what_one_source_spoils_is_pulled_from_the_next(sent, capsys, answer, wo
     assert left(sent) == ["abc"]
 
 
+@pytest.mark.fault("F7")
+@pytest.mark.parametrize("percent", [10, 50, 90, 99])
+def test_a_transfer_that_is_cut_installs_nothing_and_the_next_one_all_of_it(sent, capsys, percent):
+    with serving(Path(sent["upload"]).read_bytes()) as server:
+        cut = len(server.content) * percent // 100
+        server.script = [Whole(cut_after=cut)]
+        assert install_release.main(pulling(sent, server)) == 0
+        found = told(capsys)
+        assert (found["source"], left(sent)) == (None, [])
+        assert f"it ended after {cut} of {len(server.content)} bytes" in found["problems"][0]
+        assert install_release.main(pulling(sent, server)) == 0
+    assert told(capsys)["source"] == server.url.split("/")[2]
+    assert (Path(sent["release"]) / "bin" / "llama-server").read_bytes() == PROGRAM
+
+
+@pytest.mark.fault("F7")
 def test_an_altered_archive_is_not_unpacked_and_no_source_is_an_answer(sent, capsys):
     data = Path(sent["upload"]).read_bytes()
     with serving(data[:50] + bytes([data[50] ^ 1]) + data[51:]) as server:
