@@ -1,4 +1,4 @@
-"""Write the generated pages of docs/reference/ from the settings, checks, commands and plans.
+"""Write the generated pages of docs/ from the settings, checks, commands, plans and the fault matrix.
 
 `make docs` runs this; tests/unit/test_docs.py fails when a page is not what this makes.
 """
@@ -13,6 +13,7 @@ sys.path.append(str(HERE.parent))
 
 from docs.pages.checks import checks_page  # noqa: E402
 from docs.pages.commands import commands_page  # noqa: E402
+from docs.pages.faults import faults_page  # noqa: E402
 from docs.pages.files import files_page  # noqa: E402
 from docs.pages.settings import settings_page  # noqa: E402
 
@@ -20,17 +21,18 @@ NOTICE = "<!-- Written by docs/generate.py (`make docs`): change the code, not t
 
 
 def pages() -> dict[str, str]:
-    """Return every generated page by name."""
+    """Return every generated page by its path in docs/."""
     made = {
-        "settings.md": settings_page(),
-        "checks.md": checks_page(),
-        "commands.md": commands_page(),
-        "files.md": files_page(),
+        "reference/settings.md": settings_page(),
+        "reference/checks.md": checks_page(),
+        "reference/commands.md": commands_page(),
+        "reference/files.md": files_page(),
+        "explanation/faults.md": faults_page(),
     }
     return {name: NOTICE + text for name, text in made.items()}
 
 
 if __name__ == "__main__":
     for page, content in pages().items():
-        (HERE / "reference" / page).write_text(content, encoding="utf-8")
-        print(f"wrote docs/reference/{page}")
+        (HERE / page).write_text(content, encoding="utf-8")
+        print(f"wrote docs/{page}")

@@ -14,7 +14,10 @@ import pytest
 
 from tests.faults.rows import BY_ID, ROWS
 
-MARKER = "fault(row, ...): proves these rows of the fault matrix (tests/faults/rows.py)"
+MARKERS = (
+    "fault(row, ...): proves these rows of the fault matrix (tests/faults/rows.py)",
+    "promise(number): proves a promise of README.md that no row is about",
+)
 NEVER = ("half_written", "bricked", "hangs", "leaked_secrets")
 PROPERTY = "fault_row"
 
@@ -33,7 +36,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", MARKER)
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
     config.pluginmanager.register(Matrix(), "fault-matrix")
 
 

@@ -13,6 +13,7 @@ import yaml
 from bramble import report
 from bramble.llama import store
 from bramble.virtual.model import address_of, port_of
+from bramble.virtual.paths import state_dir
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -81,6 +82,7 @@ class Fleet:
         (self.folder / "groups").mkdir(parents=True, exist_ok=True)
         shipped = ROOT / "inventory" / "groups" / "virtual.yml"
         group = shipped.read_text(encoding="utf-8").replace("../models/", f"{ROOT}/models/")
+        group = group.replace("/var/lib/bramble/virtual", str(state_dir()))
         (self.folder / "groups" / "virtual.yml").write_text(group, encoding="utf-8")
         entries = {
             name: {
