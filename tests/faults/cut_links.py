@@ -1,7 +1,7 @@
 """pyinfra itself, on virtual Pis that each lose their link at one remote command.
 
 CUTS is a JSON object: by host, the number of a command, and `before` it or `during` it. CUT_TIMES is a
-file that gets a line for each: the host, and the seconds from the cut until the command's end was told.
+file that gets a line for each: the host, and the seconds from the cut to the end of that command.
 """
 
 import json

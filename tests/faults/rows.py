@@ -109,7 +109,7 @@ ROWS = (
         "F13",
         1,
         "The disk fills up at any write",
-        "the old file is whole, what came is removed, and the room that is lacking is told",
+        "the old file is whole, what came is removed, and the room that is lacking is reported",
     ),
     Row(
         "F14",
@@ -139,14 +139,14 @@ ROWS = (
         "F18",
         5,
         "The clock stands in 1970, or ten years ahead",
-        "it is told before anything needs a certificate, with what to do",
+        "it is reported before anything needs a certificate, with what to do",
     ),
     Row(
         "F19",
         3,
         "The service runs out of memory while it loads its model",
-        "at most 5 starts in 10 minutes, then it stays failed and the reason is told; a deploy refuses "
-        "what cannot fit",
+        "at most 5 starts in 10 minutes, then it stays failed and the reason is reported; a deploy "
+        "refuses what cannot fit",
     ),
     Row(
         "F20",
@@ -212,7 +212,7 @@ ROWS = (
         "F30",
         3,
         "What a rollback would go back to is broken itself",
-        "one attempt at most, SSH stays, and it is told",
+        "one attempt at most, SSH stays, and it is reported",
     ),
 )
 

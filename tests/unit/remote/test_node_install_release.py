@@ -163,11 +163,11 @@ def test_a_transfer_that_is_cut_installs_nothing_and_the_next_one_all_of_it(sent
         cut = len(server.content) * percent // 100
         server.script = [Whole(cut_after=cut)]
         assert install_release.main(pulling(sent, server)) == 0
-        found = told(capsys)
+        found = reported(capsys)
         assert (found["source"], left(sent)) == (None, [])
         assert f"it ended after {cut} of {len(server.content)} bytes" in found["problems"][0]
         assert install_release.main(pulling(sent, server)) == 0
-    assert told(capsys)["source"] == server.url.split("/")[2]
+    assert reported(capsys)["source"] == server.url.split("/")[2]
     assert (Path(sent["release"]) / "bin" / "llama-server").read_bytes() == PROGRAM
 
 
