@@ -91,7 +91,7 @@ class Clock(Section):
         le=3600,
     )
     wait_s: int = option(
-        120,
+        45,
         help="How long a clock that is further off may wait for NTP, before it is set forward to "
         "this computer's; one that is ahead is refused.",
         unit="s",
