@@ -223,16 +223,18 @@ def _print_plans(outcome: driver.Outcome, diff: bool, as_json: bool) -> int:
         for entry in outcome.of("plan")
     ]
     if as_json:
+        _say_failed(outcome)
         click.echo(json.dumps({"plans": plans}, indent=2))
     else:
-        _show_plans(plans, outcome, diff)
+        for entry in plans:
+            _print_plan(entry, diff)
+        _say_failed(outcome)
     refused = any(entry["refused"] for entry in plans)
     return 1 if refused or outcome.failed or outcome.code else 0
 
 
-def _show_plans(plans: list[dict[str, Any]], outcome: driver.Outcome, diff: bool) -> None:
-    for entry in plans:
-        _print_plan(entry, diff)
+def _say_failed(outcome: driver.Outcome) -> None:
+    """Say why hosts have no plan."""
     for host in outcome.hosts if outcome.failed or outcome.cut_off else ():
         if why := outcome.failed.get(host) or outcome.cut_off:
             say(f"{host}: {why}", err=True)

@@ -345,6 +345,9 @@ def test_a_plan_that_could_not_be_made_is_a_failure(runs):
     )
     done = bramble("plan", "pi5-a")
     assert (done.exit_code, done.stderr) == (1, "pi5-a: 32-bit\n")
+    as_json = bramble("plan", "pi5-a", "--json")
+    assert (as_json.exit_code, json.loads(as_json.stdout)) == (1, {"plans": []})
+    assert "pi5-a: 32-bit" in as_json.stderr
 
 
 def test_prune_runs_its_deploy_and_needs_a_host(runs):
