@@ -157,9 +157,9 @@ def _needs(found: Mapping[str, AnyRole]) -> list[Problem]:
 def in_order(found: Iterable[AnyRole]) -> tuple[AnyRole, ...]:
     """Return the roles, each after those that it needs and those whose outputs it takes.
 
-    Where that leaves a choice, the alphabet decides.
+    Where that leaves a choice, those that are to be last come last, and the alphabet decides.
     """
-    known = {role.name: role for role in sorted(found, key=lambda role: role.name)}
+    known = {role.name: role for role in sorted(found, key=lambda role: (role.last, role.name))}
     done: dict[str, AnyRole] = {}
     way: list[str] = []
 

@@ -27,7 +27,8 @@ class Role(Generic[S, P]):
     """One role.
 
     `gives` is the kind of outputs that its plan has for later roles, `takes` are the kinds that it
-    reads of earlier ones: it comes after all that give them. `prune`, `again` and `candidate` are
+    reads of earlier ones: it comes after all that give them, and where it is `last`, after all roles
+    that are not. `prune`, `again` and `candidate` are
     actions that not every role has. `back` returns what a host is planned by to return to what
     ran there before, or says why it cannot.
     """
@@ -41,6 +42,7 @@ class Role(Generic[S, P]):
     checks: tuple[Check, ...]
     gives: type[Outputs] | None = None
     takes: tuple[type[Outputs], ...] = ()
+    last: bool = False
     prune: Callable[[P, NodePlan, Snapshot], Steps] | None = None
     again: Callable[[P, NodePlan, Snapshot], Steps] | None = None
     candidate: Callable[[P, NodePlan, Snapshot], Steps] | None = None

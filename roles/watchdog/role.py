@@ -11,6 +11,7 @@ ROLE: Role[Settings, WatchdogPlan] = Role(
     name="watchdog",
     settings=Settings,
     takes=(BaseOutputs,),
+    last=True,  # armed before another role has run, it could cut that one's work
     facts_needed=facts_needed,
     plan=plan,
     steps=steps,

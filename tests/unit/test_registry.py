@@ -52,6 +52,16 @@ def test_a_role_comes_after_those_that_it_needs_or_uses_by_name():
     assert [role.name for role in in_order(found)] == ["zebra", "ant", "yak", "bee"]
 
 
+def test_a_role_that_is_to_be_last_comes_after_all_others_whatever_their_names():
+    found = (toy("ant", last=True), toy("bee", last=False), toy("zebra", last=False))
+    assert [role.name for role in in_order(found)] == ["bee", "zebra", "ant"]
+
+
+def test_the_watchdog_is_armed_after_the_roles_of_a_person_too():
+    assert WATCHDOG.last
+    assert CALLED.index("watchdog") > len(CALLED) - 1 - CALLED[::-1].index("own")
+
+
 def test_roles_that_take_of_each_other_are_refused_by_their_names():
     one, other = toy("ant", gives=Toys, takes=(EngineOutputs,)), toy("bee", takes=(Toys,))
     with pytest.raises(InventoryError, match="in a circle: ant -> bee -> ant"):
