@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bramble.snapshot import DeviceTree, Snapshot, System, Unknown
+from bramble.snapshot import Snapshot, System, Unknown
+from bramble.system.devicetree import DeviceTree
 
 SUPPORTED_CODENAMES = ("bookworm",)
 SUPPORTED_ARCHITECTURES = ("arm64", "amd64")

@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from bramble import project
+from bramble.sanitize import clean
 
 STOPPED = 130
 """The exit code of a run that was interrupted, as shells have it."""
@@ -61,7 +62,8 @@ class Report:
     def write_all(self, event: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Append several events of one kind at once."""
         head = {"event": event, "at": round(time.time(), 3)}
-        lines = "".join(f"{json.dumps({**head, **row})}\n" for row in rows)
+        # Commands print what they find here, and nodes say much of it.
+        lines = "".join(f"{json.dumps(clean({**head, **row}))}\n" for row in rows)
         with self.file.open("a", encoding="utf-8") as report:
             report.write(lines)
 

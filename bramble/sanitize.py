@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 LONGEST = 1000
 
 
@@ -13,6 +15,15 @@ def sanitize(text: str, keep: str = "") -> str:
 def sentence(text: str) -> str:
     """Sanitize a text, and cut it to one that does not fill the screen."""
     return sanitize(text[:LONGEST])
+
+
+def clean(value: Any) -> Any:
+    """Return a JSON value with all its texts sanitized, but for the ends of lines and tabs."""
+    if isinstance(value, str):
+        return sanitize(value, "\n\t")
+    if isinstance(value, dict):
+        return {clean(key): clean(inner) for key, inner in value.items()}
+    return [clean(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def address(url: str) -> str:

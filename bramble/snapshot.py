@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
-from bramble.system import parse, process
+from bramble.system import devicetree, parse, process
+from bramble.system.devicetree import DeviceTree
 from bramble.system.process import Process, Program
+from bramble.typed import conforms
 
-T = TypeVar("T")
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+MOST_TEXT = 64 * 1024  # characters of a file: the probe sends no more
 
 
 @dataclass(frozen=True)
@@ -59,20 +63,6 @@ class Boot:
     config_txt: str | None
     cmdline_path: str = "/boot/firmware/cmdline.txt"
     included: Mapping[str, str | None] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class DeviceTree:
-    """What the board says it is; absent properties are None.
-
-    `psu_ma` is the current that the power supply offered to the firmware (Pi 5).
-    """
-
-    model: str | None
-    compatible: tuple[str, ...]
-    revision: int | None
-    psu_ma: int | None = None
-    serial: int | None = None
 
 
 @dataclass(frozen=True)
@@ -194,44 +184,52 @@ class Snapshot:
 
 def read(raw: Mapping[str, Any], asked_at_s: float = 0, answered_at_s: float = 0) -> Snapshot:
     """Parse what the probe printed; a part that cannot be read is Unknown."""
-    taken_at_s = raw.get("taken_at_s")
+    known, taken_at_s = partial(_known, raw), raw.get("taken_at_s")
     return Snapshot(
-        taken_at_s=taken_at_s if isinstance(taken_at_s, int) else 0,
+        taken_at_s=taken_at_s if type(taken_at_s) is int else 0,
         asked_at_s=asked_at_s,
         answered_at_s=answered_at_s,
-        device_tree=_known(raw, "device_tree", _device_tree),
-        system=_known(raw, "system", _system),
-        boot=_known(raw, "boot", _boot),
-        login=_known(raw, "login", _login),
-        clock=_known(raw, "clock", _mapping),
-        memory_kib=_known(raw, "meminfo", parse.meminfo),
-        mounts=_known(raw, "mountinfo", parse.mountinfo),
-        swaps=_known(raw, "swaps", parse.swaps),
-        swap_makers=_known(raw, "swap_makers", parse.swap_makers),
-        disks=_known(raw, "disks", parse.disks),
-        sockets=_known(raw, "sockets", parse.sockets),
-        units=_known(raw, "units", lambda part: {name: _unit(u) for name, u in part.items()}),
-        programs=_known(raw, "programs", _programs),
-        packages=_known(raw, "packages", _mapping),
-        provided=_known(raw, "provided", _mapping),
-        files=_known(raw, "files", _files),
-        users=_known(raw, "users", _mapping),
-        http=_known(raw, "http", _http),
-        commands=_known(raw, "commands", _commands),
-        free_bytes=_known(raw, "free_bytes", _mapping),
+        device_tree=known("device_tree", devicetree.read, DeviceTree | None),
+        system=known("system", _system, System),
+        boot=known("boot", _boot, Boot),
+        login=known("login", _login, Login),
+        clock=known("clock", _mapping, Mapping[str, str]),
+        memory_kib=known("meminfo", parse.meminfo, Mapping[str, int]),
+        mounts=known("mountinfo", parse.mountinfo, tuple[parse.Mount, ...]),
+        swaps=known("swaps", parse.swaps, tuple[parse.Swap, ...]),
+        swap_makers=known("swap_makers", parse.swap_makers, tuple[parse.SwapMaker, ...]),
+        disks=known("disks", parse.disks, tuple[parse.Disk, ...]),
+        sockets=known("sockets", parse.sockets, tuple[parse.Socket, ...]),
+        units=known(
+            "units",
+            lambda part: {name: _unit(one) for name, one in part.items()},
+            Mapping[str, Unit],
+        ),
+        programs=known("programs", _programs, Mapping[str, tuple[Program, ...]]),
+        packages=known("packages", _mapping, Mapping[str, str | None]),
+        provided=known("provided", _mapping, Mapping[str, str]),
+        files=known("files", _files, Mapping[str, FileState | Unknown | None]),
+        users=known("users", _users, Mapping[str, Mapping[str, Any] | None]),
+        http=known("http", _http, Mapping[str, Answer | Unknown]),
+        commands=known("commands", _commands, Mapping[str, Output | Unknown | None]),
+        free_bytes=known("free_bytes", _mapping, Mapping[str, int]),
     )
 
 
-def _known(raw: Mapping[str, Any], key: str, reader: Callable[[Any], T]) -> T | Unknown:
-    """Read one part of the raw look; what the node did not say or we cannot read is Unknown."""
+def _known(raw: Mapping[str, Any], key: str, reader: Callable[[Any], Any], kind: Any) -> Any:
+    """Read one part of the raw look as a `kind`; what the node did not say or is none is Unknown."""
     part = raw.get(key)
     if not isinstance(part, dict) or "ok" not in part:
         why = part.get("unknown") if isinstance(part, dict) else None
         return Unknown(str(why or "the probe did not say"))
     try:
-        return reader(part["ok"])
-    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
-        return Unknown(f"could not read the node's {key}: {error!r}")
+        found = reader(part["ok"])
+        if conforms(found, kind):
+            return found
+        error: Exception = TypeError("a value in it is of the wrong kind")
+    except UNREADABLE as unreadable:
+        error = unreadable
+    return Unknown(f"could not read the node's {key}: {error!r}")
 
 
 def _mapping(part: Any) -> dict[str, Any]:
@@ -245,27 +243,6 @@ def _boot(part: Mapping[str, Any]) -> Boot:
     if not isinstance(part["proc_cmdline"], str):
         raise TypeError("no text in /proc/cmdline")
     return Boot(**part)
-
-
-def _device_tree(part: Mapping[str, str] | None) -> DeviceTree | None:
-    if part is None:
-        return None
-    text = {
-        name: bytes.fromhex(value).rstrip(b"\0").decode("utf-8", "replace")
-        for name, value in part.items()
-    }
-    return DeviceTree(
-        model=text.get("model"),
-        compatible=tuple(filter(None, text.get("compatible", "").split("\0"))),
-        revision=_number(part.get("system/linux,revision", "")),
-        psu_ma=_number(part.get("chosen/power/max_current", "")),
-        serial=int(text["serial-number"], 16) if text.get("serial-number") else None,
-    )
-
-
-def _number(digits: str) -> int | None:
-    """Return a device tree's number from big-endian bytes; None for none."""
-    return int.from_bytes(bytes.fromhex(digits), "big") if digits else None
 
 
 def _system(part: Mapping[str, Any]) -> System:
@@ -289,6 +266,10 @@ def _system(part: Mapping[str, Any]) -> System:
     )
 
 
+def _units(part: Mapping[str, Any]) -> Mapping[str, Unit]:
+    return {name: _unit(one) for name, one in part.items()}
+
+
 def _unit(part: Mapping[str, Any]) -> Unit:
     properties = part["properties"]
     return Unit(
@@ -299,7 +280,7 @@ def _unit(part: Mapping[str, Any]) -> Unit:
         needs_reload=properties.get("NeedDaemonReload") == "yes",
         restarts=int(properties.get("NRestarts", 0)),
         result=properties.get("Result", ""),
-        process=_known(part, "process", process.read),
+        process=_known(part, "process", process.read, Process | None),
         properties=properties,
     )
 
@@ -309,14 +290,23 @@ def _programs(part: Mapping[str, Any]) -> Mapping[str, tuple[Program, ...]]:
 
 
 def _files(part: Mapping[str, Any]) -> Mapping[str, FileState | Unknown | None]:
-    return {path: _known(part, path, _file) for path in _mapping(part)}
+    return {path: _known(part, path, _file, FileState | None) for path in _mapping(part)}
 
 
 def _file(part: Mapping[str, Any] | None) -> FileState | None:
     if part is None:
         return None
     renamed = {"size_bytes" if key == "size" else key: value for key, value in part.items()}
+    if len(renamed.get("text") or "") > MOST_TEXT:
+        raise ValueError(f"a text of more than {MOST_TEXT} characters")
     return FileState(**renamed)
+
+
+def _users(part: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any] | None]:
+    for user in filter(None, _mapping(part).values()):
+        if not (conforms(user["uid"], int) and conforms(user["shell"], str)):
+            raise TypeError("no number and shell of a user")
+    return part
 
 
 def _login(part: Mapping[str, Any]) -> Login:
@@ -324,12 +314,11 @@ def _login(part: Mapping[str, Any]) -> Login:
 
 
 def _commands(part: Mapping[str, Any]) -> Mapping[str, Output | Unknown | None]:
-    return {line: _known(part, line, _output) for line in _mapping(part)}
+    def read(said: Mapping[str, Any] | None) -> Output | None:
+        return None if said is None else Output(**said)
 
-
-def _output(part: Mapping[str, Any] | None) -> Output | None:
-    return None if part is None else Output(**part)
+    return {line: _known(part, line, read, Output | None) for line in _mapping(part)}
 
 
 def _http(part: Mapping[str, Any]) -> Mapping[str, Answer | Unknown]:
-    return {url: _known(part, url, lambda answer: Answer(**answer)) for url in _mapping(part)}
+    return {url: _known(part, url, lambda said: Answer(**said), Answer) for url in _mapping(part)}

@@ -12,11 +12,12 @@ import statistics
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from bramble.models.dims import Dims
+from bramble.sanitize import clean
 
 FOLDER = "bench"
 VERSION = 1
@@ -24,6 +25,12 @@ VERSION = 1
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_node(cls, said: Any) -> Any:
+        """Sanitize what a node says: it is shown in terminals and pages."""
+        return clean(said)
 
 
 class Board(_Frozen):

@@ -9,7 +9,11 @@ from typing import Any
 
 import click
 
+from bramble import strict_json
 from bramble.sanitize import sanitize
+
+# What reading an event may raise that is none of llama-server's.
+ODD = (ValueError, LookupError, TypeError, AttributeError)
 
 
 @click.command("ask")
@@ -49,7 +53,7 @@ def ask(question: str, host: str | None, max_tokens: int, as_json: bool) -> None
     except SshError as error:
         click.echo(sanitize(str(error)), err=True)
         raise click.exceptions.Exit(1) from None
-    except (OSError, EOFError, http.client.HTTPException, ValueError) as error:
+    except (OSError, EOFError, http.client.HTTPException, *ODD) as error:
         said = str(error) or "the connection ended"
         click.echo(sanitize(f"{chosen.name}: no answer: {said}"), err=True)
         raise click.exceptions.Exit(1) from None
@@ -79,7 +83,7 @@ def answer(client: Any, port: int, question: str, max_tokens: int) -> Iterator[s
         if data == "[DONE]":
             return
         if data.startswith("{"):
-            event = json.loads(data)
+            event = strict_json.loads(data)
             if "error" in event:
                 raise ValueError(event["error"].get("message", data))
             choices = event.get("choices") or [{}]

@@ -15,8 +15,12 @@ from bramble import durable
 from bramble.documents.problems import Keys, Problem, dotted, shown
 
 _TAG = "tag:yaml.org,2002:"
-# Anchors may say much with little text; no inventory has so many values.
-_MOST_VALUES = 200_000
+# What no inventory has: PyYAML takes time by the square of the depth, and anchors may say much with
+# little text.
+_MOST_BYTES = 1 << 20
+_DEEPEST = 50
+_MOST_VALUES = 50_000
+_MOST_DIGITS = 40
 
 
 @dataclass(frozen=True)
@@ -50,18 +54,25 @@ class Document:
 def read(file: Path) -> Document:
     """Read a file; what is wrong with it as YAML is among the problems of the document."""
     try:
-        return _document(file, yaml.compose(file.read_text(encoding="utf-8"), _Loader))
+        return _document(file, yaml.compose(_text(file), _Loader))
     except OSError as error:
         return Document(file, problems=(Problem(shown(file), None, f"{error.strerror}"),))
-    except UnicodeDecodeError:
-        return Document(file, problems=(Problem(shown(file), None, "not text in UTF-8"),))
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        return Document(file, problems=(Problem(shown(file), line, "not text in UTF-8"),))
     except yaml.YAMLError as error:
         return Document(file, problems=(_syntax(file, error),))
-    except RecursionError:
-        return Document(file, problems=(Problem(shown(file), None, "nested too deeply"),))
-    except _TooMuch:
-        words = f"more than {_MOST_VALUES} values, with what anchors repeat"
-        return Document(file, problems=(Problem(shown(file), None, words),))
+    except _TooMuch as much:
+        return Document(file, problems=(Problem(shown(file), much.line, str(much)),))
+
+
+def _text(file: Path) -> str:
+    """Return a file's text; raise _TooMuch for one that is longer than any inventory."""
+    with file.open("rb") as stream:
+        content = stream.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise _TooMuch(None, f"longer than {_MOST_BYTES >> 20} MiB")
+    return content.decode()
 
 
 def _document(file: Path, root: yaml.Node | None) -> Document:
@@ -82,13 +93,28 @@ def write(file: Path, text: str) -> None:
 
 
 class _TooMuch(Exception):
-    """More values than are believed."""
+    """More than is believed, and the line where it is too much."""
+
+    def __init__(self, line: int | None, message: str) -> None:
+        super().__init__(message)
+        self.line = line
 
 
 class _Loader(yaml.SafeLoader):
     """Reads plain scalars as YAML 1.2 and editors do: `off` and `22:30` and `0644` are text."""
 
     yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 - PyYAML's own interface
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Compose a node, and refuse one that is nested too deeply before it is read."""
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            events: Any = self
+            raise _TooMuch(events.peek_event().start_mark.line + 1, "nested too deeply")
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
 
 for _kind, _words, _first in (
@@ -130,7 +156,8 @@ class _Tree:
         """Return the plain value of a node."""
         self.lines.setdefault(keys, node.start_mark.line + 1)
         if next(self._numbers) >= _MOST_VALUES:
-            raise _TooMuch
+            words = f"more than {_MOST_VALUES} values, with what anchors repeat"
+            raise _TooMuch(node.start_mark.line + 1, words)
         if any(node is outer for outer in self._inside):
             self.problem(node, f"{dotted(keys)}: an anchor that contains itself")
             return None
@@ -153,6 +180,12 @@ class _Tree:
 
     def _scalar(self, node: yaml.ScalarNode, keys: Keys) -> Any:
         kind = node.tag.removeprefix(_TAG)
+        if kind == "str" and not _is_text(node.value):
+            self.problem(node, f"{dotted(keys)}: {_NO_TEXT}")
+            return None
+        if kind == "int" and len(node.value) > _MOST_DIGITS:
+            self.problem(node, f"{dotted(keys)}: a number of more than {_MOST_DIGITS} digits")
+            return None
         try:
             return _SCALARS[kind](node.value)
         except ValueError:  # only an explicit tag on other text, such as `!!int x`
@@ -167,6 +200,9 @@ class _Tree:
                 continue
             if not isinstance(key, yaml.ScalarNode):
                 self.problem(key, f"{dotted(keys)}: a key must be a word")
+                continue
+            if not _is_text(key.value):
+                self.problem(key, f"{dotted(keys)}: a key of {_NO_TEXT}")
                 continue
             line = key.start_mark.line + 1
             if key.value in first:
@@ -198,6 +234,14 @@ class _Tree:
                 way = (*keys, name)
                 inner = {k: n for k, n in apart.lines.items() if k[: len(way)] == way}
                 self.lines.update(inner)
+
+
+_NO_TEXT = "half a surrogate pair (\\ud800 to \\udfff), which is no text"
+
+
+def _is_text(value: str) -> bool:
+    """Tell whether a text can be written as UTF-8: escapes of YAML make others too."""
+    return not any("\ud800" <= c <= "\udfff" for c in value)
 
 
 def _whole_number(text: str) -> int:

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bramble.sanitize import sanitize
+
 Keys = tuple[str | int, ...]
 """The path to a value: keys of mappings and indexes of lists."""
 
@@ -17,7 +19,10 @@ _SECRET = re.compile(r"(?i)passw|passphrase|secret|credential|private|(^|[_-])(t
 # A key itself, or an address with a name and password in it.
 _SECRET_IN = re.compile(r"PRIVATE KEY|://[^/\s]*@")
 _LONGEST = 40
+_LONGEST_KEY, _LONGEST_MESSAGE = 100, 1000
 _MOST_MEANT = 3
+MOST_PROBLEMS = 200
+"""How many problems are told at once: nobody mends more, and each takes a search for what was meant."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,8 @@ class Problem:
 
     def __str__(self) -> str:
         where = self.file if self.line is None else f"{self.file}:{self.line}"
-        return f"{where}: {self.message}"
+        # Names of files, hosts and settings are in it, and those may hold anything.
+        return sanitize(f"{where}: {self.message[:_LONGEST_MESSAGE]}")
 
 
 class InventoryError(Exception):
@@ -39,7 +45,11 @@ class InventoryError(Exception):
     def __init__(self, problems: Iterable[Problem]) -> None:
         once = dict.fromkeys(problems)
         self.problems = tuple(sorted(once, key=lambda p: (p.file, p.line or 0)))
-        super().__init__("\n".join(map(str, self.problems)))
+        more = len(self.problems) - MOST_PROBLEMS
+        told = [str(problem) for problem in self.problems[:MOST_PROBLEMS]]
+        if more > 0:
+            told[-1] += "; correct these first, there are more"
+        super().__init__("\n".join(told))
 
 
 def shown(file: Path) -> str:
@@ -50,7 +60,8 @@ def shown(file: Path) -> str:
 
 def dotted(keys: Keys) -> str:
     """Write the path to a value as `storage.mounts[0].path`."""
-    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
+    cut = (key if isinstance(key, int) else key[:_LONGEST_KEY] for key in keys)
+    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in cut)
     return text.removeprefix(".")
 
 
@@ -80,6 +91,7 @@ def unknown(word: str, known: Iterable[str], elsewhere: Iterable[str] = ()) -> s
     near, after those that are known here.
     """
     names = list(known)
+    word = word[:_LONGEST]
     near = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.6)
     best = _likeness(word, near[0]) if near else 0.6
     there = [(_likeness(word, path.rpartition(".")[2]), path) for path in elsewhere]

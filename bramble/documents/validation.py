@@ -7,13 +7,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from bramble.documents.problems import Keys, dotted, found, is_secret, unknown
+from bramble.documents.problems import MOST_PROBLEMS, Keys, dotted, found, is_secret, unknown
 from bramble.documents.wording import (
     Schema,
     allowed,
@@ -69,7 +70,8 @@ def _faults(
     by_place: dict[Keys, list[ErrorDetails]] = {}
     for detail in error.errors(include_url=False):
         by_place.setdefault(_place(values, detail), []).append(detail)
-    return tuple(_fault(name, schema, values, keys, at) for keys, at in by_place.items())
+    told = islice(by_place.items(), MOST_PROBLEMS + 1)
+    return tuple(_fault(name, schema, values, keys, at) for keys, at in told)
 
 
 def _place(values: Mapping[str, Any], detail: ErrorDetails) -> Keys:

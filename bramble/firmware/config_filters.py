@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bramble.board import board_type
-from bramble.snapshot import DeviceTree
+from bramble.system.devicetree import DeviceTree
 
 # By the board type of the revision code; a Pi 400 also reads what is for a Pi 4, and so on.
 _SEEN_BY = {

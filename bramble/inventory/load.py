@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from bramble.documents.document import Document
-from bramble.documents.problems import InventoryError, Keys, Problem, dotted, shown
+from bramble.documents.problems import MOST_PROBLEMS, InventoryError, Keys, Problem, dotted, shown
 from bramble.documents.validation import Fault, unknown_section, validate
 from bramble.inventory import choice
 from bramble.inventory.choice import Sections
@@ -56,12 +57,15 @@ def load(folder: Path, sections: Sections, prepare: Prepare) -> Inventory:
     `prepare` reads what lies beside the settings, once for all hosts.
     """
     files = read_files(folder)
-    problems = list(inconsistencies(files, tuple(sections)))
+    problems = list(islice(inconsistencies(files, tuple(sections)), MOST_PROBLEMS + 1))
+    _end_if_many(problems)
     bad: set[tuple[int, str]] = set()
     for owner, document in files.parts():
-        for section, problem in _problems_inside(owner, document, sections, folder):
+        found = _problems_inside(owner, document, sections, folder)
+        for section, problem in islice(found, MOST_PROBLEMS + 1):
             problems.append(problem)
             bad.add((id(document), section))
+        _end_if_many(problems)
     settings: dict[str, dict[str, Section]] = {}
     merged = {}
     for name in files.hosts:
@@ -69,6 +73,7 @@ def load(folder: Path, sections: Sections, prepare: Prepare) -> Inventory:
         good = {s: sections[s] for s in sections if not any((id(d), s) in bad for d in documents)}
         settings[name], merged[name], wrong = _host(files, name, good, sections)
         problems += wrong
+        _end_if_many(problems)
     prepared = prepare(folder, settings.values())
     problems += prepared.problems
     for name, (_, sources) in merged.items():
@@ -83,6 +88,11 @@ def load(folder: Path, sections: Sections, prepare: Prepare) -> Inventory:
         raise InventoryError(problems)
     groups = {name: tuple(h for h in hosts if name in hosts[h].groups) for name in files.groups}
     return Inventory(folder, hosts, groups)
+
+
+def _end_if_many(problems: list[Problem]) -> None:
+    if len(problems) > MOST_PROBLEMS:
+        raise InventoryError(problems)
 
 
 def from_data(

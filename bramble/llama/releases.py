@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bramble import strict_json
 from bramble.remote import engine_home
 from bramble.snapshot import FileState, Snapshot, Unknown
 
@@ -84,7 +84,7 @@ def note(snapshot: Snapshot, path: str) -> Mapping[str, Any]:
     if not isinstance(seen, FileState) or not seen.text:
         return {}
     try:
-        said = json.loads(seen.text)
+        said = strict_json.loads(seen.text)
     except ValueError:
         return {}
     return said if isinstance(said, dict) else {}

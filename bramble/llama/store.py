@@ -11,17 +11,24 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import tarfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bramble import durable
+from bramble import durable, strict_json
 from bramble.remote.engine_home import MANIFEST
+from bramble.sanitize import clean, sentence
 
 VARIABLE = "BRAMBLE_STORE"
+MOST_BYTES, MOST_MANIFEST = 1 << 30, 1 << 20
+"""The most that a release unpacks to, and that its manifest is long."""
+_PLAIN = re.compile(rf"{re.escape(MANIFEST)}|bin/[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 class StoreError(Exception):
@@ -110,30 +117,38 @@ def take(packed: Path, release: str, digest: str) -> StoredRelease:
             raise StoreError(f"what arrived has sha256 {found} and the node packed {digest}")
         manifest, size = _verified(packed, release)
         return _list(packed, manifest, size)
-    except (tarfile.TarError, EOFError, ValueError, LookupError, TypeError) as error:
+    except (tarfile.TarError, EOFError, zlib.error, *_UNREADABLE) as error:
         raise StoreError(f"the archive of release {release} is damaged: {error}") from error
     finally:
         packed.unlink(missing_ok=True)
 
 
 def _verified(packed: Path, release: str) -> tuple[dict[str, Any], int]:
-    """Return an archive's manifest and unpacked size; raise StoreError for unlisted content."""
-    sums, size, manifest = {}, 0, None
+    """Return an archive's manifest and unpacked size; raise StoreError for unlisted content.
+
+    Other nodes unpack it as root: it holds plain files in `bin` and the manifest, each once.
+    """
+    sums: dict[str, str] = {}
+    size, manifest = 0, None
     with tarfile.open(packed, "r:gz") as archive:
         for member in archive:
-            file = archive.extractfile(member) if member.isreg() else None
-            if file is None:
-                if not (member.isdir() and member.name == "bin"):
-                    raise StoreError(f"the archive of release {release} holds {member.name}")
-            elif member.name == MANIFEST:
-                manifest = json.load(file)
-            else:
-                sums[member.name] = hashlib.sha256(file.read()).hexdigest()
             size += member.size
+            if size > MOST_BYTES:
+                raise StoreError(f"release {release} unpacks to more than {MOST_BYTES >> 20} MiB")
+            if member.isdir() and member.name == "bin":
+                continue
+            file: Any = archive.extractfile(member) if member.isreg() else None
+            if file is None or member.name in sums or not _PLAIN.fullmatch(member.name):
+                raise StoreError(f"the archive of release {release} holds {sentence(member.name)}")
+            if member.name == MANIFEST:
+                manifest = strict_json.loads(file.read(MOST_MANIFEST).decode())
+                sums[member.name] = ""
+            else:
+                sums[member.name] = hashlib.file_digest(file, "sha256").hexdigest()
     if manifest is None or manifest["release"] != release:
         raise StoreError(f"the archive holds another release than {release}")
     reported = {f"bin/{name}": wanted for name, wanted in dict(manifest["binaries"]).items()}
-    if odd := sorted(sums.items() ^ reported.items()):
+    if odd := sorted(sums.items() ^ (reported | {MANIFEST: ""}).items()):
         raise StoreError(f"{odd[0][0]} of release {release} is not what its manifest lists")
     return manifest, size
 
@@ -217,7 +232,10 @@ def _read(path: Path) -> StoredRelease:
             about["sha256"],
             size,
             about["unpacked_size"],
-            {"built_at": "", **about["manifest"]},
+            {
+                **(manifest := clean(about["manifest"])),
+                "built_at": str(manifest.get("built_at", "")),
+            },
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except _UNREADABLE as error:
         raise StoreError(f"{path} is damaged ({error}); remove it") from error

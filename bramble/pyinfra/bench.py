@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-import click
 from pyinfra.api import Host
 from pyinfra.context import host, state
 
-from bramble import registry, remote
+from bramble import registry, remote, strict_json
 from bramble.bench import gather, result
 from bramble.bench.race import COOL_S, NEEDED, as_served
 from bramble.outputs import EngineOutputs, ModelOutputs
@@ -21,6 +19,7 @@ from bramble.pyinfra import connection
 from bramble.pyinfra.boundary import Problem
 from bramble.pyinfra.run import PlannedNode
 from bramble.pyinfra.session import Work, in_words, on_host, refuse, this_run
+from bramble.pyinfra.telling import say
 from bramble.snapshot import FileState, Snapshot
 from bramble.steps import Step
 
@@ -99,7 +98,7 @@ def _measure(host: Host, node: PlannedNode, release: str, step: Step) -> bool:
         connection.run(host, "remove_files", {"paths": [step.query["result"]]}, 60)
         problem = found.problem
     if problem:
-        host.log(click.style(problem, "red"))
+        say(host, problem, "red")
     return this_run().stepped(host, step, problem)
 
 
@@ -115,10 +114,11 @@ def _bandwidth(host: Host) -> dict[str, Any]:
         found: dict[str, Any] = remote.answer(output) if ok else {"problem": output.strip()}
     except ValueError as error:
         found = {"problem": f"the node's answer cannot be read: {error}"}
-    host.log(
+    say(
+        host,
         f"memory: {found['gb_s']:.2f} GB/s with {found['threads']} thread(s)"
         if found.get("gb_s")
-        else f"memory: not measured: {found['problem']}"
+        else f"memory: not measured: {found['problem']}",
     )
     return found
 
@@ -143,5 +143,5 @@ def _left(seen: Snapshot, step: Step) -> Mapping[str, Any]:
     file = seen.file(step.query["result"])
     if not isinstance(file, FileState) or not file.text:
         return {}
-    found: dict[str, Any] = json.loads(file.text)
+    found: dict[str, Any] = strict_json.loads(file.text)
     return found if found["id"] == step.query["id"] else {}

@@ -14,6 +14,7 @@ from pyinfra.connectors.util import SUDO_PASSWORD_REQUIRED_LINES
 from bramble import remote
 from bramble.checks import ASK_TIMEOUT_S, ask_query
 from bramble.plan import NodePlan
+from bramble.pyinfra.telling import say
 from bramble.remote import outcome
 from bramble.snapshot import Snapshot, Unknown
 from bramble.snapshot import read as read_snapshot
@@ -140,7 +141,7 @@ class Live:
             answer: Mapping[str, Any] = remote.answer(output)
         except ValueError as error:
             return Unknown(f"the node's answer cannot be read: {error}")
-        self.host.log(f"{question} {answer.get('answer', answer.get('problem', ''))}")
+        say(self.host, f"{question} {answer.get('answer', answer.get('problem', ''))}")
         return answer
 
     def read_back(self, path: str) -> str | Unknown | None:

@@ -29,6 +29,7 @@ from bramble.for_pyinfra import NameData, prepared
 from bramble.inventory.load import from_data
 from bramble.pyinfra.boundary import EXPECTED, Overdue, Problem, attempt
 from bramble.remote import outcome
+from bramble.sanitize import sanitize, sentence
 from bramble.settings import SshSettings
 from bramble.ssh.problems import key_problem, why
 
@@ -39,7 +40,8 @@ HANDSHAKE_S = 15
 """What keys, login and channel of a new connection may take, besides reaching the node."""
 DEAD_AFTER_MS = 15_000
 LARGEST_ANSWER = 32 * 2**20
-"""Bytes that a command may print: more is no answer to anything that is asked."""
+MOST_LINES = 100_000
+"""Bytes and lines that a command may print: more is no answer to anything that is asked."""
 
 unreachable: dict[str, str] = {}
 """Why hosts could not be connected to, for the report: pyinfra keeps no record of it."""
@@ -97,8 +99,9 @@ class NodeConnector(SSHConnector):
         _ask_nobody_about_keys()
         done = attempt(lambda: self._connected(ssh))
         if isinstance(done, Problem):
-            unreachable[self.host.name] = done.why
-            raise ConnectError(done.why)
+            # What answers there may have said some of it.
+            unreachable[self.host.name] = sentence(done.why)
+            raise ConnectError(unreachable[self.host.name])
 
     def _connected(self, ssh: SshSettings) -> None:
         """Connect and watch the connection; raise ConnectError with what to do."""
@@ -164,7 +167,9 @@ class NodeConnector(SSHConnector):
                 channel.close()
         except (EOFError, SSHException) as error:
             raise OSError(self._why(transport, error)) from error
-        return code in codes, CommandOutput(said.lines)
+        ok = code in codes
+        # pyinfra prints what a failed command said, and takes facts from what others said.
+        return ok, CommandOutput(said.lines if ok else said.shown())
 
     def _transport(self) -> Transport:
         """Return the open connection; raise OSError where there is none any more."""
@@ -259,43 +264,58 @@ class _Said:
         self._heard_at_s = time.monotonic()
 
     def read(self, channel: Channel, limit_s: float | None, silence_s: float | None) -> None:
-        """Read until both outputs end; TimeoutError after `limit_s`, or `silence_s` of silence."""
+        """Read until both outputs end, or one must not go on; TimeoutError after a limit."""
         began_s = self._heard_at_s
-        readers = [
+        left = readers = [
             gevent.spawn(attempt, lambda: self._listen("stdout", channel.recv)),
             gevent.spawn(attempt, lambda: self._listen("stderr", channel.recv_stderr)),
         ]
         try:
-            while not all(reader.ready() for reader in readers):
+            while left and not _problem(readers):
                 left_s = _left(began_s, limit_s, "it took longer than")
                 last = f" after {self.lines[-1].line!r}" if self.lines else ""
                 silent_s = _left(self._heard_at_s, silence_s, f"it said nothing{last} for")
-                gevent.joinall(readers, min(left_s, silent_s))
+                gevent.joinall(left, min(left_s, silent_s), count=1)
+                left = [reader for reader in left if not reader.ready()]
         finally:
             gevent.killall(readers, block=False)
-        for reader in readers:
-            if isinstance(reader.value, Problem):
-                raise OSError(reader.value.why)
+        if problem := _problem(readers):
+            raise OSError(problem.why)
+
+    def shown(self) -> list[OutputLine]:
+        """Return the lines as they may be printed."""
+        return [OutputLine(line.buffer_name, sanitize(line.line, "\t")) for line in self.lines]
 
     def _listen(self, name: str, receive: Callable[[int], bytes]) -> None:
-        rest = b""
+        begun: list[bytes] = []
         while data := receive(2**16):
             self._heard_at_s = time.monotonic()
             self._size += len(data)
             if self._size > LARGEST_ANSWER:
                 raise OSError(f"it printed more than {LARGEST_ANSWER >> 20} MiB")
-            *whole, rest = (rest + data).split(b"\n")
-            for line in whole:
-                self._say(name, line)
-        if rest:
+            first, *others = data.split(b"\n")
+            begun.append(first)
+            for other in others:
+                self._say(name, b"".join(begun))
+                begun = [other]
+        if rest := b"".join(begun):
             self._say(name, rest)
 
     def _say(self, name: str, line: bytes) -> None:
         text = line.decode("utf-8", "replace")
         self.lines.append(OutputLine(name, text))
+        if len(self.lines) > MOST_LINES:
+            raise OSError(f"it printed more than {MOST_LINES} lines")
         if self._prefix is not None and not text.startswith(outcome.PREFIX):
-            shown = format_text(text, "red") if name == "stderr" else text
-            echo(f"{self._prefix}{shown}", err=True)
+            shown = sentence(text)
+            echo(
+                f"{self._prefix}{format_text(shown, 'red') if name == 'stderr' else shown}",
+                err=True,
+            )
+
+
+def _problem(readers: list[Any]) -> Problem | None:
+    return next((each.value for each in readers if isinstance(each.value, Problem)), None)
 
 
 def _left(since_s: float, limit_s: float | None, complaint: str) -> float:

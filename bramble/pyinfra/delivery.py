@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import click
 from paramiko import SSHException
 from pyinfra.api import Host
 
 from bramble.llama.store import StoredRelease, StoreError
 from bramble.pyinfra import connection, peers, releases, transfer, trial
+from bramble.pyinfra.telling import say
 from bramble.report import Report
 from bramble.steps import Step, Stored, Upload
 
@@ -40,7 +40,7 @@ def _from_store(host: Host, step: Step, stored: Stored, report: Report) -> str |
             return found
         installed, problem = transfer.pulled(host, stored, found, report)
     except (StoreError, OSError) as error:
-        host.log(click.style(str(error), "red"))
+        say(host, str(error), "red")
         return str(error)
     if installed or problem:
         return problem
@@ -51,7 +51,7 @@ def _upload(host: Host, step: Step) -> str | None:
     """Send the step's files; return an error message or None."""
     for upload in step.uploads:
         if problem := _send(host, upload):
-            host.log(click.style(problem, "red"))
+            say(host, problem, "red")
             return problem
     return None
 
@@ -82,7 +82,7 @@ def _run(host: Host, step: Step) -> str | None:
     problem = output.strip() or "it failed without a word"
     if not step.detached:  # a detached step's lines were shown as they came
         for line in problem.splitlines():
-            host.log(click.style(line, "red"))
+            say(host, line, "red")
     return problem
 
 
@@ -97,5 +97,5 @@ def _confirm(host: Host, step: Step) -> str | None:
         return None
     problem = trial.confirm(host, step.program, step.confirm, step.timeout_s)
     if problem:
-        host.log(click.style(problem, "red"))
+        say(host, problem, "red")
     return problem

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import click
 from pyinfra.api import Host
 
 from bramble import remote
@@ -18,6 +17,7 @@ from bramble.models import cache
 from bramble.models.swarm import From, Member, Origin, Refused, Swarm
 from bramble.plan import identity
 from bramble.pyinfra import connection, patience, sharing
+from bramble.pyinfra.telling import say
 from bramble.remote.follow import STEPS
 from bramble.report import Report
 from bramble.sanitize import address
@@ -107,13 +107,13 @@ def _taken(host: Host, step: Step, shared: Shared, swarm: Swarm, report: Report)
         return swarm.choose(host.name, tried, patient=waited_s < COMES_FIRST_S)
 
     def tell(waited_s: float) -> None:
-        host.log(f"waiting for its turn to get the model ({waited_s:.0f} s so far)")
+        say(host, f"waiting for its turn to get the model ({waited_s:.0f} s so far)")
 
     while True:
         choice = patience.until(ask, tell, step.timeout_s)
         if choice is None or isinstance(choice, Refused):
             problem = choice.why if choice else "its turn to get the model did not come"
-            host.log(click.style(problem, "red"))
+            say(host, problem, "red")
             return problem
         sources = (
             _of_hosts(choice, swarm, shared)
@@ -138,7 +138,7 @@ def _taken(host: Host, step: Step, shared: Shared, swarm: Swarm, report: Report)
         if isinstance(choice, Origin):
             swarm.unread[host.name] = problem.splitlines()[-1]
             return problem
-        host.log("no node can give it the model")
+        say(host, "no node can give it the model")
         swarm.settle(host.name, "needs")
 
 
@@ -163,10 +163,10 @@ def _of_origin(host: Host, shared: Shared, swarm: Swarm) -> list[Source]:
             url = sharing.url(host, kept)
             sources.append({"url": url, "name": "your computer", "direct": True})
         except sharing.SharingError as error:
-            host.log(click.style(f"it cannot have it from your computer: {error}", "yellow"))
+            say(host, f"it cannot have it from your computer: {error}", "yellow")
     sources += [{"url": url, "name": address(url), "direct": False} for url in shared.sources]
     others = len(swarm.needs_more(host.name))
-    host.log(f"reads {sources[0]['name']}" + (f", also for {others} others" if others else ""))
+    say(host, f"reads {sources[0]['name']}" + (f", also for {others} others" if others else ""))
     return sources
 
 
@@ -177,7 +177,7 @@ def _start(name: str, swarm: Swarm, wanted: Shared) -> None:
         address = sharing.address_of(host)
     except sharing.SharingError as error:
         member.passes = False
-        host.log(click.style(f"it cannot pass the model on: {error}", "yellow"))
+        say(host, f"it cannot pass the model on: {error}", "yellow")
         return
     unit = _unit(shared)
     peers = f"{STEPS}/{unit}/peers"
@@ -201,7 +201,7 @@ def _start(name: str, swarm: Swarm, wanted: Shared) -> None:
         output = f"its answer cannot be read: {error}"
     if member.url is None:
         member.passes = False
-        host.log(click.style(f"it cannot pass the model on: {output.strip()}", "yellow"))
+        say(host, f"it cannot pass the model on: {output.strip()}", "yellow")
 
 
 def _addresses(swarm: Swarm, shared: Shared) -> list[str]:

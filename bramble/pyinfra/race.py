@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import click
 from pyinfra.api import Host
 from pyinfra.context import host, state
 
-from bramble import fleet, registry
+from bramble import fleet, registry, strict_json
 from bramble.bench.race import COOL_S, NEEDED, as_served
 from bramble.documents.problems import InventoryError
 from bramble.outputs import EngineOutputs, EngineSettings, ModelOutputs
@@ -19,6 +17,7 @@ from bramble.pyinfra import connection
 from bramble.pyinfra.boundary import Problem
 from bramble.pyinfra.run import PlannedNode, execute
 from bramble.pyinfra.session import Work, in_words, on_host, refuse, this_run
+from bramble.pyinfra.telling import say
 from bramble.snapshot import FileState
 from bramble.steps import Step
 
@@ -94,7 +93,7 @@ def _run(host: Host, step: Step, plans: Mapping[str, NodePlan]) -> bool:
     found = _result(host, step) if ok else None
     if ok and found is None:
         problem = f"the node left no figures at {RESULT}; race again"
-        host.log(click.style(problem, "red"))
+        say(host, problem, "red")
     plain = plans["plain"]
     if found is not None:
         this_run().report.write(
@@ -133,5 +132,5 @@ def _result(host: Host, step: Step) -> list[dict[str, Any]] | None:
     seen = connection.look(host, {"files": [RESULT]}).file(RESULT)
     if not isinstance(seen, FileState) or not seen.text:
         return None
-    found = json.loads(seen.text)
+    found = strict_json.loads(seen.text)
     return found["runs"] if found["id"] == step.query["id"] else None

@@ -17,6 +17,7 @@ from pyinfra.connectors.ssh import SSHConnector
 
 from bramble import remote
 from bramble.pyinfra import connection
+from bramble.pyinfra.telling import say
 
 BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
 SETTLE_S = 180
@@ -43,7 +44,7 @@ def once(
     except ValueError as error:
         return f"the node's answer cannot be read: {error}"
     if not asked["rebooting"]:
-        host.log("nothing is left to reboot for")
+        say(host, "nothing is left to reboot for")
         return None
     _drop(host, host.connector)
     return _wait(host, host.connector, asked["boot_id"], deadline_s)
@@ -56,7 +57,7 @@ def _wait(host: Host, connector: SSHConnector, before: str, deadline_s: int) -> 
         said = _another_boot(host, connector, before)
         now = time.monotonic()
         if said is None:
-            host.log(f"rebooted in {now - began:.0f} s")
+            say(host, f"rebooted in {now - began:.0f} s")
             return _settle(host)
         if now - began > deadline_s:
             return (
@@ -66,7 +67,7 @@ def _wait(host: Host, connector: SSHConnector, before: str, deadline_s: int) -> 
             )
         if now - reported >= TELL_EVERY_S:
             reported = now
-            host.log(f"waiting for the next boot: {now - began:.0f} of {deadline_s} s, {said}")
+            say(host, f"waiting for the next boot: {now - began:.0f} of {deadline_s} s, {said}")
         time.sleep(TRY_EVERY_S)
 
 
@@ -77,7 +78,7 @@ def _settle(host: Host) -> str | None:
     except (TimeoutError, OSError, EOFError, SSHException) as error:
         return f"the node answered after its reboot, and then no more: {error}"
     if output.stdout.strip() not in ("running", "degraded"):
-        host.log(f"its boot is not through after {SETTLE_S} s; going on with what there is")
+        say(host, f"its boot is not through after {SETTLE_S} s; going on with what there is")
     return None
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from io import FileIO
+from typing import Any
 
-import click
 from paramiko import SSHException
 from pyinfra.api import Host
 from pyinfra.api.exceptions import ConnectError
@@ -19,12 +20,24 @@ from bramble import remote
 from bramble.llama import store
 from bramble.llama.store import StoredRelease, StoreError, Turn
 from bramble.pyinfra import connection, patience
+from bramble.pyinfra.telling import say
 from bramble.report import Report
 from bramble.steps import Step, Stored
 
 # How long hosts leave a build to the one that was making it when an earlier run was killed.
 COMES_FIRST_S = 15
 PACK_TIMEOUT_S = 600
+MOST_BYTES = 256 << 20
+"""A release is a few MiB: a node that sends more fills this computer's disk."""
+
+
+class _Limited(FileIO):
+    """A file that takes no more than MOST_BYTES."""
+
+    def write(self, data: Any) -> int:
+        if self.tell() + len(data) > MOST_BYTES:
+            raise OSError(f"it sends more than {MOST_BYTES >> 20} MiB")
+        return super().write(data)
 
 
 @dataclass
@@ -73,7 +86,9 @@ def have(
 
     def tell(waited_s: float) -> None:
         maker = store.builder(stored.key) or "another run"
-        host.log(f"waiting for release {stored.key}, which {maker} makes ({waited_s:.0f} s so far)")
+        say(
+            host, f"waiting for release {stored.key}, which {maker} makes ({waited_s:.0f} s so far)"
+        )
 
     if found := patience.until(ask, tell, step.timeout_s):
         return found[0]
@@ -101,7 +116,7 @@ def _elected(
 
 
 def _refused(host: Host, problem: str) -> str:
-    host.log(click.style(problem, "red"))
+    say(host, problem, "red")
     return problem
 
 
@@ -109,11 +124,11 @@ def _from_another(host: Host, stored: Stored) -> StoredRelease | None:
     """Return the release of another host of this run; None where no host has it."""
     fleet = _fleets.get(stored.key, _Fleet())
     for other in [host for host in fleet.have if host not in host.state.failed_hosts]:
-        host.log(f"{other.name} has release {stored.key}: fetching it into the store")
+        say(host, f"{other.name} has release {stored.key}: fetching it into the store")
         entry = _fetched(other, stored)
         if isinstance(entry, StoredRelease):
             return entry
-        host.log(click.style(f"{other.name} cannot give it: {entry}", "yellow"))
+        say(host, f"{other.name} cannot give it: {entry}", "yellow")
     return None
 
 
@@ -121,7 +136,7 @@ def _built(
     host: Host, stored: Stored, turn: Turn, build: Callable[[], str | None], report: Report
 ) -> str | None:
     """Build on this host, and fetch the release into the store; return an error message or None."""
-    host.log(f"building release {stored.key} for all that need it")
+    say(host, f"building release {stored.key} for all that need it")
     report.write("build", host=host.name, release=stored.key, state="begun", problem=None)
     problem = build()
     state = "failed" if problem else "done"
@@ -130,7 +145,7 @@ def _built(
         _fleets.setdefault(stored.key, _Fleet()).have.append(host)
         entry = _fetched(host, stored)
         if not isinstance(entry, StoredRelease):
-            host.log(click.style(f"it cannot be fetched into the store: {entry}", "yellow"))
+            say(host, f"it cannot be fetched into the store: {entry}", "yellow")
     turn.end()
     return problem
 
@@ -148,7 +163,8 @@ def _fetched(host: Host, stored: Stored) -> StoredRelease | str:
         return f"its answer cannot be read: {error}"
     arrived = store.folder() / f"{stored.key}.fetched"
     try:
-        host.get_file(path, str(arrived))
+        with _Limited(arrived, "wb") as file:
+            host.get_file(path, file)
         return store.take(arrived, stored.key, sha256)
     except (OSError, SSHException, ConnectError, StoreError) as error:
         return str(error) or type(error).__name__

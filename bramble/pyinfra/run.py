@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import click
 from pyinfra.api import Host
@@ -19,7 +20,9 @@ from bramble.prepared import Prepared
 from bramble.pyinfra import connection, delivery, model_header, peers, reboot, releases
 from bramble.pyinfra.boundary import Problem
 from bramble.pyinfra.session import Work, in_words, nothing_done, on_host, refuse, this_run
+from bramble.pyinfra.telling import say
 from bramble.role import Action
+from bramble.sanitize import sanitize
 from bramble.settings import Section
 from bramble.snapshot import Snapshot, Unknown
 from bramble.steps import Step, as_dict, at_once
@@ -90,7 +93,7 @@ def _gathered(amend: Amend | None) -> PlannedNode:
             prepared = amended
     if not reasons:
         by_node = model_header.by_node(own)
-        prepared = with_header(own.name, settings, prepared, snapshot, own.log, by_node)
+        prepared = with_header(own.name, settings, prepared, snapshot, partial(say, own), by_node)
     run.report.write(
         "host", host=own.name, state="refused" if reasons else "connected", why=" ".join(reasons)
     )
@@ -107,7 +110,7 @@ def accept(node: PlannedNode) -> None:
     if node.plan is None:
         return
     for warning in node.plan.warnings:
-        host.log(click.style(warning, "yellow"))
+        say(host, warning, "yellow")
     if node.plan.refusals:
         refuse(name="Refuse the plan", problem=Problem("\n".join(node.plan.refusals)))
     elif node.plan is not None and node.plan.pins:
@@ -211,10 +214,10 @@ def carry_out(node: PlannedNode, role: str, action: Action) -> str | Work:
 
 
 def _tell(own: Host, step: Step) -> None:
-    own.log(f"{step.name}: {step.why}")
+    say(own, f"{step.name}: {step.why}")
     if state.config.DIFF:
         for difference in step.diffs:
-            click.echo(difference.unified, err=True, nl=False)
+            click.echo(sanitize(difference.unified, "\n\t"), err=True, nl=False)
 
 
 def _executed(own: Host, node: PlannedNode, role: str, action: Action) -> bool | Problem:
@@ -247,7 +250,7 @@ def _carried_out(own: Host, now: PlannedNode, step: Step) -> bool | Problem:
     if step.reboot_deadline_s is not None:
         problem = reboot.once(own, step.program, step.query, step.timeout_s, step.reboot_deadline_s)
         if problem:
-            own.log(click.style(problem, "red"))
+            say(own, problem, "red")
     else:
         problem = delivery.deliver(own, step, this_run().report)
     return this_run().stepped(own, step, problem)

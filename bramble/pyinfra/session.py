@@ -28,6 +28,7 @@ from pyinfra.context import ctx_host, ctx_state, state
 from bramble import report
 from bramble.pyinfra.boundary import Problem, attempt
 from bramble.pyinfra.connector import unreachable
+from bramble.pyinfra.telling import say
 from bramble.snapshot import Snapshot
 from bramble.steps import Step
 
@@ -120,7 +121,7 @@ class Run:
         """Report why a host failed, in the terminal and in the report."""
         reasons = problem.why.splitlines()
         for reason in reasons:
-            host.log(click.style(reason, "red"))
+            say(host, reason, "red")
         self.report.write(
             "host", host=host.name, state="failed", why=" ".join(reasons), details=problem.details
         )

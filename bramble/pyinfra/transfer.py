@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import click
 from pyinfra.api import Host
 
 from bramble import remote
 from bramble.llama.store import StoredRelease
 from bramble.pyinfra import connection, sharing
+from bramble.pyinfra.telling import say
 from bramble.report import Report
 from bramble.steps import Step, Stored, Upload
 
@@ -32,25 +32,26 @@ def pulled(
         sources.append({"url": sharing.url(host, entry.path), "direct": True})
     except sharing.SharingError as error:
         if not stored.mirror:
-            host.log(f"it cannot pull: {error}")
+            say(host, f"it cannot pull: {error}")
             return False, None
     query = _query(stored, entry) | {"sources": sources, "upload": None}
     ok, output = connection.run(host, stored.program, query, TIMEOUT_S)
     if not ok:
         problem = output.strip() or "it could not be installed"
-        host.log(click.style(problem, "red"))
+        say(host, problem, "red")
         return False, problem
     try:
         answer = remote.answer(output)
     except ValueError as error:
         answer = {"source": None, "problems": [f"the node's answer cannot be read: {error}"]}
     for reason in answer["problems"]:
-        host.log(click.style(f"not pulled: {reason}", "yellow"))
+        say(host, f"not pulled: {reason}", "yellow")
     if answer["source"] is None:
         return False, None
-    host.log(
+    say(
+        host,
         f"pulled release {stored.key} from {answer['source']}: "
-        f"{entry.size / 2**20:.1f} MiB in {answer['seconds']:.1f} s"
+        f"{entry.size / 2**20:.1f} MiB in {answer['seconds']:.1f} s",
     )
     report.write(
         "transfer", host=host.name, release=stored.key, way="pulled", source=answer["source"]
@@ -60,7 +61,7 @@ def pulled(
 
 def sent(host: Host, step: Step, stored: Stored, entry: StoredRelease, report: Report) -> Step:
     """Return the step that installs an archive sent over the open connection."""
-    host.log(f"sending release {stored.key} from the store ({entry.size >> 20} MiB)")
+    say(host, f"sending release {stored.key} from the store ({entry.size >> 20} MiB)")
     report.write("transfer", host=host.name, release=stored.key, way="sent", source=None)
     query = _query(stored, entry) | {"sources": [], "upload": stored.remote}
     return replace(

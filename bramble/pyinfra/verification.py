@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import click
 from pyinfra.api import Host
 from pyinfra.api.operation import OperationMeta
 from pyinfra.context import ctx_host, state
@@ -15,6 +14,7 @@ from bramble.pyinfra import connection
 from bramble.pyinfra.boundary import Problem
 from bramble.pyinfra.run import PlannedNode, as_it_is, seen_anew, unknown_roles
 from bramble.pyinfra.session import Work, in_words, nothing_done, on_host, refuse, this_run
+from bramble.pyinfra.telling import say
 
 
 @in_words
@@ -71,10 +71,12 @@ def _results(own: Host, node: PlannedNode, roles: tuple[str, ...]) -> tuple[Resu
     passed, skipped = (
         sum(result.status == status for result in results) for status in ("pass", "skip")
     )
-    own.log(f"{passed} of {len(results)} checks pass" + (f", {skipped} skipped" if skipped else ""))
+    say(
+        own, f"{passed} of {len(results)} checks pass" + (f", {skipped} skipped" if skipped else "")
+    )
     for result in results:
         if result.status == "warn":
-            own.log(click.style(_sentence(result), "yellow"))
+            say(own, _sentence(result), "yellow")
     return results
 
 

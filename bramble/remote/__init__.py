@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bramble import strict_json
+
 COMMAND = "python3 -Iu -"
 """The interpreter's command line: isolated from the user's environment, and unbuffered."""
 
@@ -26,6 +28,7 @@ try:
 except OSError as error:
     code = f"it was not done, or not all of it: {{error}}"
 raise SystemExit(code)"""
+
 _HERE = Path(__file__).parent
 _IMPORT = re.compile(r"^from bramble\.remote import (\w+(?:, \w+)*|\([\w,\s]+\))$", re.MULTILINE)
 _NAME = re.compile(r"\w+")
@@ -80,7 +83,7 @@ def _module(name: str) -> str:
 def answer(output: str) -> dict[str, Any]:
     """Return the JSON object in a program's last line of output; raise ValueError where it is none."""
     lines = output.strip().splitlines()
-    found = json.loads(lines[-1] if lines else "")
+    found = strict_json.loads(lines[-1] if lines else "")
     if not isinstance(found, dict):
         raise ValueError(f"{type(found).__name__} and not an object")
     return found

@@ -20,6 +20,6 @@ def read(output):
     rest = "\n".join(line for line in lines if not line.startswith(PREFIX))
     try:
         fields = json.loads(reported[-1].removeprefix(PREFIX)) if reported else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         fields = {}
     return rest, fields if isinstance(fields, dict) else {}

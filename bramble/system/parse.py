@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from bramble import strict_json
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,11 @@ def cpuinfo(text: str) -> Cpu:
     features = fields.get("Features") or fields.get("flags")
     if features is None:
         raise ValueError("no features in /proc/cpuinfo")
-    return Cpu(fields.get("CPU part"), frozenset(features.split()))
+    part = fields.get("CPU part")
+    # It stands in engine.lock, and in what is said of releases.
+    if part is not None and not re.fullmatch(r"0x[0-9a-f]{1,4}", part):
+        raise ValueError(f"no part number of a processor: {part[:40]!r}")
+    return Cpu(part, frozenset(features.split()))
 
 
 def meminfo(text: str) -> Mapping[str, int]:
@@ -227,7 +232,7 @@ def status(text: str) -> dict[str, str]:
 
 def default_device(text: str) -> str | None:
     """Return the default route's interface, by the least metric (`ip -json route show default`)."""
-    routes = json.loads(text) if text else []
+    routes = strict_json.loads(text) if text else []
     if not isinstance(routes, list) or not all(isinstance(route, dict) for route in routes):
         raise ValueError("no list of routes")
     found = [

@@ -8,9 +8,9 @@ another one, as on a card that was copied.
 
 from __future__ import annotations
 
-import json
 import re
 
+from bramble import strict_json
 from bramble.plan import FactsNeeded
 from bramble.snapshot import FileState, Snapshot, Unknown
 
@@ -47,6 +47,6 @@ def own_name(snapshot: Snapshot) -> str | Unknown | None:
     if not isinstance(seen, FileState):
         return seen or Unknown(f"cloud-init writes /etc/hosts, and there is no {INSTANCE}")
     try:
-        return str(json.loads(seen.text or "")["v1"]["local_hostname"])
+        return str(strict_json.loads(seen.text or "")["v1"]["local_hostname"])
     except (ValueError, LookupError, TypeError) as error:
         return Unknown(f"{INSTANCE} does not tell cloud-init's name for this node: {error!r}")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bramble import strict_json
 from bramble.llama.releases import smoke_path
 from bramble.snapshot import FileState, Snapshot
 
@@ -19,7 +19,7 @@ def reported(snapshot: Snapshot, folder: str) -> Mapping[str, Any] | None:
     """Return the record of the last smoke test; None where none can be read."""
     seen = snapshot.file(smoke_path(folder))
     try:
-        found = json.loads(seen.text) if isinstance(seen, FileState) and seen.text else None
+        found = strict_json.loads(seen.text) if isinstance(seen, FileState) and seen.text else None
     except ValueError:
         return None
     whole = isinstance(found, dict) and found.keys() >= PARTS

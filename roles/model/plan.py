@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from bramble import strict_json
 from bramble.board import Board
 from bramble.llama.lock import Held
 from bramble.llama.releases import Home, note
@@ -296,7 +296,7 @@ def unverified(plan: ModelPlan, snapshot: Snapshot) -> str | None:
         return f"{plan.path} was never verified"
     wanted = {"sha256": plan.sha256, "size": seen.size_bytes, "mtime_ns": seen.mtime_ns}
     try:
-        verified = json.loads(stamp.text) == wanted
+        verified = strict_json.loads(stamp.text) == wanted
     except ValueError:
         verified = False
     return None if verified else f"{plan.path} changed after it was verified"

@@ -23,7 +23,8 @@ from bramble.roles.power.plan import (
     steps,
     words,
 )
-from bramble.snapshot import DeviceTree, FileState, Unknown
+from bramble.snapshot import FileState, Unknown
+from bramble.system.devicetree import DeviceTree
 
 NOTHING_TELLS = "neither vcgencmd nor sysfs tells"
 SUPPLY = "Use the official supply (Pi 4: 5.1 V, 3 A; Pi 5: 5.1 V, 5 A) and a short, thick cable."

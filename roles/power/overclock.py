@@ -10,7 +10,7 @@ from bramble.board import Board
 from bramble.firmware import config_txt
 from bramble.firmware.config_filters import machine
 from bramble.firmware.config_txt import Included, Word
-from bramble.snapshot import DeviceTree
+from bramble.system.devicetree import DeviceTree
 
 # MHz, by the documentation's table of defaults (raspberrypi/documentation, overclocking.adoc).
 _PI4 = {

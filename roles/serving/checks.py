@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from bramble import strict_json
 from bramble.checks import Finding, Node, check, expect, skip, unknown
 from bramble.fit.verdict import NO_CAPACITY, SERVER_MIB, room_of
 from bramble.llama.releases import built_sha256, note
@@ -240,7 +240,7 @@ def process_is_unprivileged(plan: ServingPlan, node: Node) -> Finding:
 def _props(body: str, *keys: str) -> Any:
     """Return the value below these keys of /props."""
     try:
-        found = json.loads(body)
+        found = strict_json.loads(body)
         for key in keys:
             found = found[key]
     except (ValueError, KeyError, TypeError):

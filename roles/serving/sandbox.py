@@ -82,9 +82,11 @@ def _loaded(path: str, text: str, unit: Unit) -> Iterator[str]:
 def _same(name: str, value: str, reported: str) -> bool:
     """Tell whether systemd's value of a setting is the unit file's."""
     if name in RENAMED:
-        return timespan_s(f"{value}s" if value.isdecimal() else value) == timespan_s(
-            reported or "0"
-        )
+        wanted_s = timespan_s(f"{value}s" if value.isdecimal() else value)
+        try:
+            return wanted_s == timespan_s(reported or "0")
+        except ValueError:  # no span of systemd's
+            return False
     return set(MEANS.get((name, value), value).split()) == set(reported.split())
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from bramble import strict_json
 from bramble.plan import FactsNeeded, File
 from bramble.render import render
 from bramble.roles.storage.log_settings import Journal
@@ -119,7 +119,7 @@ def cap_bytes(snapshot: Snapshot) -> int | Unknown | None:
     if isinstance(said, Unknown) or not said.strip():
         return said if isinstance(said, Unknown) else None
     try:
-        return int(json.loads(said)["MAX_USE"])
+        return int(strict_json.loads(said)["MAX_USE"])
     except (ValueError, LookupError, TypeError):
         return Unknown(f"journald's word on its cap could not be read: {said.strip()[:80]}")
 

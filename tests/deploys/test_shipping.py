@@ -100,7 +100,7 @@ class Host(FakeHost):
     """One that files go to and come from."""
 
     def get_file(self, remote, local):
-        Path(local).write_bytes(Path(remote).read_bytes())
+        local.write(Path(remote).read_bytes())
 
     def put_file(self, local, remote):
         assert Path(local).exists()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tests.faults import fuzz
 from tests.faults.rows import BY_ID, ROWS
 
 MARKERS = (
@@ -38,6 +39,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
+    fuzz.TIMES = 20 if config.getoption("--thorough") else 1
     config.pluginmanager.register(Matrix(), "fault-matrix")
 
 

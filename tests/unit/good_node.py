@@ -17,8 +17,9 @@ from bramble import registry
 from bramble.board import Board
 from bramble.fleet import prepare
 from bramble.plan import NodePlan, make
-from bramble.snapshot import DeviceTree, Output, Snapshot, System
+from bramble.snapshot import Output, Snapshot, System
 from bramble.system import parse
+from bramble.system.devicetree import DeviceTree
 from tests.unit.looks import DETECT, card, plain, together
 
 FOLDERS = Path(__file__).parent / "roles"

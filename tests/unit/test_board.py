@@ -6,8 +6,9 @@ import pytest
 
 from bramble import snapshot
 from bramble.board import Board, board, refusals
-from bramble.snapshot import Boot, DeviceTree, Snapshot, Unknown
+from bramble.snapshot import Boot, Snapshot, Unknown
 from bramble.system import parse
+from bramble.system.devicetree import DeviceTree
 from bramble.system.parse import Mount
 from tests.unit.good_node import good_look, node_plan
 from tests.unit.looks import recorded, recorded_look

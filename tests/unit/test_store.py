@@ -1,6 +1,7 @@
 """The store lists whole releases only, and gives none whose archive was altered."""
 
 import hashlib
+import io
 import json
 import os
 import subprocess
@@ -102,10 +103,18 @@ def test_a_release_whose_archive_is_gone_can_be_removed(folder, built):
 def packed(tmp_path, folder):
     """Packs what a node might send: the programs that it reports, and what else is said."""
 
-    def pack(programs=None, reported=None, release="abc", extra=None):
+    def pack(programs=None, reported=None, release="abc", extra=None, also=(), listed=()):
         programs = {"llama-server": b"program"} if programs is None else programs
-        sums = {name: hashlib.sha256(data).hexdigest() for name, data in programs.items()}
-        manifest = {"release": release, "built_at": "2026-01-01", "binaries": reported or sums}
+        listed = dict(listed)
+        sums = {
+            name: hashlib.sha256(data).hexdigest() for name, data in {**programs, **listed}.items()
+        }
+        manifest = {
+            "release": release,
+            "built_at": "2026-01-01",
+            "binaries": reported or sums,
+            **dict(also),
+        }
         (tmp_path / "sent" / "bin").mkdir(parents=True)
         (tmp_path / "sent" / "manifest.json").write_text(json.dumps(manifest))
         path = tmp_path / "arrived"
@@ -114,6 +123,10 @@ def packed(tmp_path, folder):
             for name, data in programs.items():
                 (tmp_path / "sent" / "bin" / name).write_bytes(data)
                 archive.add(tmp_path / "sent" / "bin" / name, f"bin/{name}")
+            for name, data in listed.items():
+                member = tarfile.TarInfo(f"bin/{name}")
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
             archive.add(tmp_path / "sent" / "manifest.json", "manifest.json")
             if extra:
                 archive.addfile(extra)
@@ -146,7 +159,10 @@ def link(name):
             "bin/llama-server of release abc",
         ),
         ({"extra": link("bin/x")}, "holds bin/x"),
-        ({"extra": tarfile.TarInfo("../evil")}, r"\.\./evil of release abc is not what"),
+        ({"extra": tarfile.TarInfo("../evil")}, r"holds \.\./evil"),
+        ({"extra": tarfile.TarInfo("bin/../../evil")}, r"holds bin/\.\./\.\./evil"),
+        ({"extra": tarfile.TarInfo("bin/llama-server")}, "holds bin/llama-server"),
+        ({"extra": tarfile.TarInfo("bin/\x1b[2J")}, r"holds bin/\?\[2J"),
         ({"reported": ["llama-server"]}, "is damaged"),
     ],
 )
@@ -156,6 +172,52 @@ def test_what_its_manifest_does_not_tell_of_is_not_taken(folder, packed, odd, wo
         store.take(path, "abc", store.sha256(path))
     assert store.entries() == ()
     assert not path.exists()
+
+
+@pytest.mark.parametrize("name", ["../../evil", "../../../etc/cron.d/evil", "a/b", ".", "-rf"])
+def test_a_program_that_leads_elsewhere_is_not_taken_though_its_manifest_lists_it(packed, name):
+    """Other nodes would unpack it as root."""
+    path = packed(listed={name: b"program"})
+    with pytest.raises(StoreError, match=r"the archive of release abc holds bin/"):
+        store.take(path, "abc", store.sha256(path))
+    assert store.entries() == ()
+
+
+def members(path, *several):
+    """An archive of members that tell what sizes they like, and have no content."""
+    with tarfile.open(path, "w:gz") as archive:
+        for member in several:
+            archive.fileobj.write(member.tobuf())
+    return path
+
+
+def test_an_archive_that_unpacks_to_more_than_a_release_is_not_unpacked(folder, tmp_path):
+    """What is said is believed before anything is read, and reading ends at the limit."""
+    huge = tarfile.TarInfo("bin/llama-server")
+    huge.size = 1 << 60
+    path = members(tmp_path / "told", huge)
+    with pytest.raises(StoreError, match="unpacks to more than 1024 MiB"):
+        store.take(path, "abc", store.sha256(path))
+
+
+@pytest.mark.parametrize("manifest", ["[" * 10_000, "[]", "1", "", '{"release": "abc"}', "\xff"])
+def test_a_manifest_that_is_none_is_not_taken(folder, tmp_path, manifest):
+    path = tmp_path / "arrived"
+    with tarfile.open(path, "w:gz") as archive:
+        member = tarfile.TarInfo("manifest.json")
+        member.size = len(manifest.encode("latin-1"))
+        archive.addfile(member, io.BytesIO(manifest.encode("latin-1")))
+    with pytest.raises(StoreError, match="is damaged"):
+        store.take(path, "abc", store.sha256(path))
+    assert store.entries() == ()
+
+
+def test_what_a_manifest_says_besides_is_listed_without_harm(packed):
+    """A date that is none must not end each listing of the store, nor a name move the cursor."""
+    path = packed(also={"built_at": {"a": 1}, "soc": "\x1b[2J"})
+    entry = store.take(path, "abc", store.sha256(path))
+    assert store.entries() == (entry,)
+    assert entry.manifest["soc"] == "?[2J"
 
 
 def test_what_changed_on_its_way_is_not_taken(packed):

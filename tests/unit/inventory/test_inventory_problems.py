@@ -126,9 +126,9 @@ FLEETS = {
     "hosts: {a: *nobody}": ["inv/fleet.yml:1: not valid YAML: found undefined alias 'nobody'"],
     "hosts: {a: !vault x}": ["inv/fleet.yml:1: hosts.a: the tag !vault has no meaning here"],
     "hosts: &self {a: *self}": ["inv/fleet.yml:1: hosts.a: an anchor that contains itself"],
-    f"hosts: {'[' * 5000}": ["inv/fleet.yml: nested too deeply"],
-    DOUBLED_30_TIMES: ["inv/fleet.yml: more than 200000 values, with what anchors repeat"],
-    MERGED_30_TIMES: ["inv/fleet.yml: more than 200000 values, with what anchors repeat"],
+    f"hosts: {'[' * 5000}": ["inv/fleet.yml:1: nested too deeply"],
+    DOUBLED_30_TIMES: ["inv/fleet.yml:1: more than 50000 values, with what anchors repeat"],
+    MERGED_30_TIMES: ["inv/fleet.yml:1: more than 50000 values, with what anchors repeat"],
     "hosts: {a: , [b]: }": ["inv/fleet.yml:1: hosts: a key must be a word"],
     "hosts: {a: {<<: 5}}": ["inv/fleet.yml:1: hosts.a: `<<` takes a mapping or a list of mappings"],
 }
@@ -219,7 +219,7 @@ def test_files_that_are_not_read_or_not_there(refused, tmp_path):
         "inv/fleet.yml:1: a: groups: 'latin' is there twice",
         "inv/groups/all.yml: found the group name 'all', allowed: lower-case letters, digits, "
         "'-' and '_', such as pi5, but not 'all'",
-        "inv/groups/latin.yml: not text in UTF-8",
+        "inv/groups/latin.yml:1: not text in UTF-8",
         "inv/groups/pi5.yaml: not read; name it pi5.yml",
         "inv/hosts/a.yml: Is a directory",
     ]
