@@ -5,10 +5,12 @@ once on this computer; the store lies in virtual Pis' cache and lasts: a release
 source, options and processor, so what is there is what would be built. With an empty cache the build is
 ten minutes of one processor.
 
-`--thorough` cuts the power ten times in place of once, builds llama.cpp for another processor too, and
+`--thorough` interrupts the first deploy ten times in place of once, by power cuts and by reboots, and a
+later one by a kernel that hangs; it sets wrong clocks, builds llama.cpp for another processor too, and
 reverts every role.
 """
 
+import base64
 import contextlib
 import itertools
 import json
@@ -23,14 +25,17 @@ import subprocess
 import tarfile
 import threading
 import time
+from dataclasses import dataclass
 
 import pytest
 
 from bramble import registry, virtual
 from bramble.llama import store
-from bramble.virtual import paths, processes, source
+from bramble.virtual import paths, processes, source, spec
+from bramble.virtual.machine import disk, image, qemu
 from bramble.virtual.spec import SSD_BYTES
 from bramble.virtual.waiting import answers
+from tests.nodes import disks, recorded
 from tests.nodes.fleet import NO_LOG2RAM, NOT_WANTED, Fleet, as_json
 
 pytestmark = [pytest.mark.nodes, pytest.mark.machine]
@@ -39,10 +44,16 @@ NAME = "vpm-92"
 PORT = 2292
 BOARD = {"board": "pi4", "fault": "eeprom-old", "kind": "machine"}
 CUTS, CUTS_THOROUGH = 1, 10
+INSTANTS = 400
+"""How many power cuts are made of what was recorded."""
 BACK_S = 300
 """How long a boot may take; half a minute where little else runs."""
 TREE = "/proc/device-tree"
 CHECKS = [f"{role.name}.{check.name}" for role in registry.roles() for check in role.checks]
+GIVEN_UP_S = 900
+"""When a run whose node vanished has long ended; it may wait for a reboot of its own."""
+RESET = f"{NAME} was reset by its watchdog"
+TRACED = "../tests/nodes/traced_node"
 WATCHDOG_S = 60
 OWN = {
     # As long as the default, a bite would take minutes to wait for.
@@ -60,6 +71,13 @@ SKIPPED = (
 WELL = {name: "skip" if name in SKIPPED else "pass" for name in CHECKS}
 # What containers cannot take back, as they have no kernel of their own.
 TWICE = ("memory", "storage", "boot")
+# What is not what its manifest or its stamp says.
+PLANTED = {
+    f"{disks.RELEASES}/abc/bin/llama-server": "half",
+    f"{disks.RELEASES}/abc/manifest.json": json.dumps({"binaries": {"llama-server": "0" * 64}}),
+    f"{disks.MODELS}/toy.gguf": "half",
+    f"{disks.MODELS}/toy.gguf.json": json.dumps({"sha256": "0" * 64}),
+}
 # An instruction that a Cortex-A76 has and a Cortex-A72 has not.
 DOTPROD = 'int main(void) { __asm__ volatile("udot v0.4s, v1.16b, v2.16b"); }'
 
@@ -70,6 +88,14 @@ class Crossed(Fleet):
     @property
     def store(self):
         return paths.cache_dir() / "engine"
+
+    @property
+    def sent(self):
+        """Where a traced deploy writes what it sends."""
+        return self.folder / "sent.jsonl"
+
+    def environment(self, **more):
+        return super().environment(BRAMBLE_SENT=str(self.sent), **more)
 
     def name(self, **engine):
         """The machine in the inventory, with these settings of its engine too."""
@@ -102,7 +128,17 @@ def built(fleet):
 
 
 @pytest.fixture(scope="module")
-def pi(virtual_pis):
+def recording(thorough, tmp_path_factory):
+    """Where it is recorded what the machine gives its boot card, with --thorough."""
+    folder = tmp_path_factory.mktemp("recording")
+    with pytest.MonkeyPatch.context() as patch:
+        if thorough:
+            patch.setenv("PATH", recorded.install(folder, os.environ["PATH"]))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def pi(virtual_pis, recording):
     """A fresh Pi 4 whose EEPROM is old."""
     virtual_pis.up(NAME, **BOARD)
     return virtual_pis
@@ -114,26 +150,70 @@ def root(pi):
     return lambda script: pi.said(NAME, f"sudo sh -ec {shlex.quote(script)}")
 
 
+@dataclass
+class Provisioning:
+    """The first run that ended, after others that were interrupted: its words, and what those left."""
+
+    said: str
+    left: list[disks.Left]
+    reboots: int
+    first: disks.Tree
+    last: disks.Tree
+    sent: set[bytes]
+
+
 @pytest.fixture(scope="module")
-def provisioned(fleet, built, pi, thorough):
-    """What the first run said that ended, after the power was cut in one or several of its steps."""
+def provisioned(fleet, built, pi, thorough, tmp_path_factory):
+    """The machine as the first run left it that was not interrupted in one of its steps."""
+    scratch, first = tmp_path_factory.mktemp("disks"), at_rest(pi)
     steps = {entry["step"] for entry in plan_of(fleet)["steps"] if entry["why"]}
     cut: list[str] = []
+    left, reboots = [], 0
     cuts = CUTS_THOROUGH if thorough else CUTS
     moments = random.Random()
     while len(cut) < cuts:
         # Not the first steps alone; those at the end may be due no longer.
         later = moments.randrange(len(steps) * 3 // 4 // cuts)
-        step, moment = deploy_until(fleet, steps, cut, later, round(moments.uniform(0, 3), 1))
-        assert step, f"the deploy ended before {cuts} of its steps began: {cut}"
-        pi.cut_power(NAME)
-        print(f"power cut {moment} of {step!r}")
-        cut.append(step)
-        virtual.up([NAME], **BOARD)
-    done = fleet.pyinfra("node", "-y")
+        rebooted = len(cut) % 2 == 1
+        left_out = {*cut, "Reboot"} if rebooted else {*cut}
+        deploy = Interrupted(fleet, steps - left_out, later, round(moments.uniform(0, 3), 1))
+        with deploy as (step, moment):
+            assert step, f"the deploy ended before {cuts} of its steps began: {cut}"
+            cut.append(step)
+            if not rebooted:
+                print(f"power cut {moment} of {step!r}")
+                deploy.kill()
+                pi.cut_power(NAME)
+                left.append(
+                    disks.left(qemu.files_of(spec.load(NAME)), f"{moment} of {step!r}", scratch)
+                )
+                virtual.up([NAME], **BOARD)
+            else:
+                print(f"rebooted {moment} of {step!r}")
+                before = pi.boot_id(NAME)
+                in_a_moment(pi, "systemctl reboot -f")
+                deploy.wait()
+                pi.wait_for_another_boot(NAME, before, deadline_s=BACK_S)
+                reboots += 1
+    done = fleet.pyinfra(TRACED, "-y")
     assert done.returncode == 0, done.stdout
     assert fleet.statuses(NAME) == WELL
-    return done.stdout
+    sent = fleet.sent.read_text(encoding="utf-8").splitlines()
+    queries = set().union(*(disks.texts(json.loads(line)["query"]) for line in sent))
+    return Provisioning(done.stdout, left, reboots, first, at_rest(pi), queries)
+
+
+def at_rest(pi):
+    """The machine's files, as it reads them itself."""
+    folders = f"{' '.join(disks.KEPT)} boot/firmware/cmdline.txt boot/firmware/config.txt"
+    leave = "--exclude=*.gguf --exclude=opt/bramble/engine/releases/*/bin"
+    pack = f"cd /; ls -d {folders} 2>/dev/null | xargs tar --create {leave} | base64 --wrap=0"
+    return disks.of_a_node(base64.b64decode(pi.said(NAME, f"sudo sh -c {shlex.quote(pack)}")))
+
+
+def in_a_moment(pi, command):
+    """Have root run a command that the connection may not survive."""
+    pi.said(NAME, f"sudo sh -c '(sleep 1; {command}) >/dev/null 2>&1 &'")
 
 
 def plan_of(fleet):
@@ -143,29 +223,43 @@ def plan_of(fleet):
     return plan
 
 
-def deploy_until(fleet, steps, cut, later, delay_s):
-    """Deploys until a step not cut before has run for this long or is over; the step, and the moment.
+class Interrupted:
+    """A deploy, until one of these steps has run for so long or is over; then the step and the moment.
 
-    So many other steps begin before it. The laptop's side ends then too. Never waiting longer than the
-    step leaves the steps after it to be cut, however fast this computer is.
+    So many others of these begin before it. Never waiting longer than the step leaves the steps after
+    it to be interrupted, however fast this computer is.
     """
-    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    with fleet.start_pyinfra("node", "-y", stdout=subprocess.PIPE) as process:
-        reader = threading.Thread(target=hand_on, args=(process.stdout, lines))
-        reader.start()
-        due = (s for s in map(begun, iter(lines.get, None)) if s in steps - set(cut))
-        step = next(itertools.islice(due, later, None), None)
-        end = time.monotonic() + delay_s
-        moment = f"{delay_s} s after the start"
+
+    def __init__(self, fleet, steps, later, delay_s):
+        self.steps, self.later, self.delay_s = steps, later, delay_s
+        self.lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self.process = fleet.start_pyinfra(TRACED, "-y", stdout=subprocess.PIPE)
+        self.reader = threading.Thread(target=hand_on, args=(self.process.stdout, self.lines))
+
+    def __enter__(self):
+        self.reader.start()
+        due = (s for s in map(begun, iter(self.lines.get, None)) if s in self.steps)
+        step = next(itertools.islice(due, self.later, None), None)
+        end = time.monotonic() + self.delay_s
         while step and (left_s := end - time.monotonic()) > 0:
             with contextlib.suppress(queue.Empty):
-                line = lines.get(timeout=left_s)
-                if line is None or begun(line) in steps - {step}:
-                    moment = "at the end"
-                    break
-        process.kill()
-        reader.join()
-    return step, moment
+                line = self.lines.get(timeout=left_s)
+                if line is None or begun(line) in self.steps - {step}:
+                    return step, "at the end"
+        return step, f"{self.delay_s} s after the start"
+
+    def kill(self):
+        """End the laptop's side too."""
+        self.process.kill()
+
+    def wait(self):
+        """Have it end by itself, as it does where its node vanishes."""
+        self.process.wait(timeout=GIVEN_UP_S)
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.reader.join()
+        self.process.wait()
 
 
 def hand_on(lines, waiting):
@@ -223,6 +317,28 @@ def test_the_mirror_is_the_only_way_out(pi):
     pi.said(NAME, "cd /tmp && apt-get -q download hello-traditional && ls hello-traditional_*.deb")
 
 
+def test_what_a_power_cut_must_not_leave_is_found_on_a_disk(pi, tmp_path):
+    card = tmp_path / "card.img"
+    base = qemu.files_of(spec.load(NAME)).image / image.DISK
+    subprocess.run(["cp", "--sparse=always", base, card], check=True)
+    first = disks.read(card, "new", tmp_path)
+    assert (first.problems, "/etc/fstab" in first.files) == ([], True)
+    with disks.writable(card, tmp_path / "root") as root:
+        (root / "etc/fstab").write_bytes(first.files["/etc/fstab"][:40])
+        for path, text in PLANTED.items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(text)
+    with card.open("r+b") as file:
+        file.seek(disk.BOOT.offset_bytes + 32 * disk.SECTOR_BYTES)  # its first table
+        file.write(bytes(64 * disk.SECTOR_BYTES))
+    left = disks.read(card, "planted", tmp_path)
+    assert "abc has its manifest and not llama-server" in left.problems
+    assert "toy.gguf has its stamp and is another file" in left.problems
+    assert "planted: fsck.fat changes cmdline.txt" in left.problems
+    (half,) = disks.half_written(left, first.files, first.files, {b"/etc/fstab"})
+    assert "/etc/fstab is neither old nor new" in half
+
+
 def test_a_build_is_what_its_processor_wants(built):
     manifest = built["manifest"]
     assert (manifest["soc"], manifest["recipe"]) == ("cortex-a72", "cross")
@@ -235,10 +351,55 @@ def test_what_is_stored_is_not_built_again(fleet, built):
     assert fleet.build("cortex-a72") == built
 
 
+@pytest.mark.fault("F3")
+def test_a_power_cut_leaves_clean_file_systems_and_whole_files(provisioned, record_property):
+    wrong = [problem for left in provisioned.left for problem in left.problems]
+    trees = provisioned.first, provisioned.last, provisioned.sent
+    half = [problem for left in provisioned.left for problem in disks.half_written(left, *trees)]
+    record_property("kill_points", len(provisioned.left))
+    record_property("half_written", len(half))
+    record_property("bricked", len(wrong))
+    assert provisioned.left
+    assert (wrong, half) == ([], [])
+
+
+@pytest.mark.fault("F3", "F4")
+@pytest.mark.thorough
+def test_a_power_cut_at_any_instant_leaves_clean_file_systems_and_whole_files(
+    provisioned, recording, tmp_path, record_property
+):
+    """All that the machine wrote since it was new: what any power cut may have left of that."""
+    trees = provisioned.first, provisioned.last, provisioned.sent
+    wrong, half, cuts = [], [], 0
+    image = tmp_path / "card.img"
+    for when, card in recorded.power_cuts(recording, image, INSTANTS, random.Random(0)):
+        left = disks.read(card, when, tmp_path)
+        cuts += 1
+        wrong += left.problems
+        half += disks.half_written(left, *trees)
+    recorded.stop(recording)
+    record_property("kill_points", cuts)
+    record_property("half_written", len(half))
+    record_property("bricked", len(wrong))
+    assert cuts > INSTANTS // 2
+    assert (wrong, half) == ([], [])
+
+
+@pytest.mark.fault("F22")
+@pytest.mark.thorough
+def test_a_reboot_in_the_middle_hangs_no_run_and_the_next_one_converges(
+    provisioned, record_property
+):
+    record_property("kill_points", provisioned.reboots)
+    record_property("hangs", 0)
+    assert provisioned.reboots == CUTS_THOROUGH // 2
+
+
+@pytest.mark.fault("F3")
 def test_after_a_power_cut_the_next_run_converges_without_a_compile_and_it_answers(
     fleet, provisioned, pi, root
 ):
-    assert "compiling" not in provisioned
+    assert "compiling" not in provisioned.said
     assert pi.run(NAME, "command -v g++ || command -v cmake").returncode != 0
     assert "BOOTLOADER: up to date" in root("rpi-eeprom-update")
     assert pi.run(NAME, "test -e /boot/firmware/pieeprom.upd").returncode != 0
@@ -276,6 +437,7 @@ def test_the_kernel_enforces_memory_limits_and_tells_pressure(provisioned, root)
     assert "some avg10" in root("cat /proc/pressure/memory")
 
 
+@pytest.mark.fault("F12")
 def test_a_release_for_another_processor_is_refused_and_the_old_one_serves(
     fleet, provisioned, pi, built, thorough, tmp_path, monkeypatch
 ):
@@ -315,24 +477,86 @@ def compile_for_a76(program):
     subprocess.run(argv, input=DOTPROD, text=True, check=True)
 
 
-def test_all_of_it_survives_a_reboot(provisioned, fleet, pi, root):
-    root("echo 1 > /root/kept; sync")
-    pi.reboot(NAME, deadline_s=BACK_S)
-    pi.said(NAME, "systemctl is-system-running --wait")
+@pytest.mark.fault("F18")
+@pytest.mark.thorough
+def test_a_clock_of_1970_is_set_before_anything_else_is_done(provisioned, fleet, root):
+    root("date --set '1970-01-02'")
+    done = fleet.pyinfra("node", "-y")
+    assert done.returncode == 0, done.stdout
+    steps = [event["step"] for event in fleet.events("step")]
+    assert steps[:1] == ["Set the clock"]
+    assert abs(int(root("date +%s")) - time.time()) < 60
     assert verified(fleet) == WELL
 
 
-def test_a_hung_kernel_is_reset_by_the_armed_watchdog(provisioned, fleet, pi, root):
+@pytest.mark.fault("F18")
+@pytest.mark.thorough
+def test_a_clock_ten_years_ahead_is_reported_with_what_to_do_and_nothing_else_is_done(
+    provisioned, fleet, root
+):
+    root("date --set '+10 years'")
+    done = fleet.pyinfra("node", "-y")
+    steps = [(event["step"], event["state"]) for event in fleet.events("step")]
+    root(f"date --set @{time.time():.0f}")
+    assert (done.returncode, steps) == (1, [("Set the clock", "failed")]), done.stdout
+    assert "ahead of the computer that deploys" in done.stdout
+    assert "sudo date -s" in done.stdout
+    assert fleet.pyinfra("node", "-y").returncode == 0
+    assert fleet.events("end")[0]["changed"] == []
+
+
+@pytest.mark.fault("F21")
+def test_a_hung_kernel_is_reset_by_the_armed_watchdog_and_all_of_it_survives(
+    provisioned, fleet, pi, root, record_property
+):
     watchdog = "/sys/class/watchdog/watchdog0"
     assert root(f"cat {watchdog}/state {watchdog}/timeout").split() == ["active", str(WATCHDOG_S)]
+    root("echo 1 > /root/kept; sync")
     before = pi.boot_id(NAME)
-    # In the background: the connection would hang with the kernel.
-    root("sysctl -q kernel.panic=0; (sleep 1; echo c > /proc/sysrq-trigger) >/dev/null 2>&1 &")
+    hang(pi)
     pi.wait_for_another_boot(NAME, before, deadline_s=BACK_S)
-    log = (paths.node_dir(NAME) / "console.log").read_text(errors="replace")
-    assert f"{NAME} was reset by its watchdog" in log
+    assert RESET in console()
     pi.said(NAME, "systemctl is-system-running --wait")
     assert verified(fleet) == WELL
+    record_property("kill_points", 1)
+    record_property("bricked", 0)
+
+
+@pytest.mark.fault("F21")
+@pytest.mark.thorough
+def test_a_run_in_which_the_kernel_hung_goes_on_after_the_reset(
+    provisioned, fleet, pi, record_property
+):
+    done = fleet.bramble("revert", "serving", NAME)
+    assert done.returncode == 0, done.stdout
+    for which in (0, -1):
+        due = [entry["step"] for entry in plan_of(fleet)["steps"] if entry["why"]]
+        before, resets = pi.boot_id(NAME), console().count(RESET)
+        deploy = Interrupted(fleet, {due[which]}, 0, 0)
+        with deploy as (step, _):
+            assert step == due[which]
+            hang(pi)
+            deploy.wait()
+        pi.wait_for_another_boot(NAME, before, deadline_s=BACK_S)
+        pi.said(NAME, "systemctl is-system-running --wait")
+        assert console().count(RESET) == resets + 1
+    done = fleet.pyinfra("node", "-y")
+    assert done.returncode == 0, done.stdout
+    assert fleet.statuses(NAME) == WELL
+    assert fleet.pyinfra("node", "-y").returncode == 0
+    assert fleet.events("end")[0]["changed"] == []
+    record_property("kill_points", 2)
+    record_property("bricked", 0)
+    record_property("hangs", 0)
+
+
+def hang(pi):
+    """Have the kernel stop."""
+    in_a_moment(pi, "sysctl -q kernel.panic=0; echo c > /proc/sysrq-trigger")
+
+
+def console():
+    return (paths.node_dir(NAME) / "console.log").read_text(errors="replace")
 
 
 @pytest.mark.thorough
