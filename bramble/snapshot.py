@@ -17,6 +17,7 @@ from bramble.system.process import Process, Program
 from bramble.typed import conforms
 
 UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+MOST_OUTPUT = 1 << 20  # characters of a command: those that are run print a tenth of it
 MOST_TEXT = 64 * 1024  # characters of a file: the probe sends no more
 
 
@@ -315,7 +316,10 @@ def _login(part: Mapping[str, Any]) -> Login:
 
 def _commands(part: Mapping[str, Any]) -> Mapping[str, Output | Unknown | None]:
     def read(said: Mapping[str, Any] | None) -> Output | None:
-        return None if said is None else Output(**said)
+        found = None if said is None else Output(**said)
+        if found and len(found.output) > MOST_OUTPUT:
+            raise ValueError(f"an output of more than {MOST_OUTPUT} characters")
+        return found
 
     return {line: _known(part, line, read, Output | None) for line in _mapping(part)}
 

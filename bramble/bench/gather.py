@@ -12,6 +12,7 @@ from bramble.node import vitals
 from bramble.node.container import COMMAND, container
 from bramble.outputs import EngineOutputs, ModelOutputs, ServingOutputs
 from bramble.plan import FactsNeeded, NodePlan
+from bramble.sanitize import number
 from bramble.snapshot import FileState, Snapshot, Unknown
 
 DESKTOP = "display-manager.service"
@@ -105,7 +106,7 @@ def _seen(unit: str, snapshot: Snapshot, made: Mapping[str, Any]) -> result.Seen
     throttled, kind = vitals.throttled(snapshot), container(snapshot)
     desktop, server = snapshot.unit(DESKTOP), snapshot.unit(unit)
     known = throttled if isinstance(throttled, vitals.Throttled) else None
-    highest = _text(snapshot, MAX_CLOCK)
+    highest_khz = number(_text(snapshot, MAX_CLOCK) or "")
     return result.Seen(
         held_back_now=known.now if known else None,
         held_back_since_boot=known.since_boot if known else None,
@@ -113,7 +114,7 @@ def _seen(unit: str, snapshot: Snapshot, made: Mapping[str, Any]) -> result.Seen
         server_swap_mib=made.get("server_swap_mib"),
         desktop=None if isinstance(desktop, Unknown) else desktop.active == "active",
         governor=_text(snapshot, GOVERNOR),
-        max_mhz=int(highest) / 1000 if highest and highest.isdecimal() else None,
+        max_mhz=highest_khz / 1000 if highest_khz else None,
         container=None if isinstance(kind, Unknown) else kind,
     )
 

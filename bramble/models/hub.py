@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import difflib
 import re
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urljoin, urlsplit
 
+from bramble import strict_json
 from bramble.models.catalogue import Place
 from bramble.models.lock import Locked
+from bramble.sanitize import number
 
 if TYPE_CHECKING:
     import requests
 
 ENDPOINT = "https://huggingface.co"
 TIMEOUT_S = (10, 30)
+CHUNK_BYTES, MOST_BYTES, ANSWER_S = 1 << 16, 16 << 20, 120
 _HOPS = 5
 # The answers of servers without HEAD.
 _NO_HEAD = (405, 501)
@@ -77,7 +81,7 @@ class Hub:
             raise HubError(self._no_hub(answer, place))
         sha256 = _unquoted(answer.headers.get("X-Linked-Etag", ""))
         size = answer.headers.get("X-Linked-Size", "")
-        if not _SHA256.fullmatch(sha256) or not size.isdecimal():
+        if not _SHA256.fullmatch(sha256) or (number(size) or 0) < 1:
             return self._of_listing(place, commit)
         return _locked(place, commit, size, sha256)
 
@@ -97,6 +101,7 @@ class Hub:
                     auth=self.auth,
                     headers={"Accept-Encoding": "identity", "User-Agent": "bramble"},
                     allow_redirects=False,
+                    stream=True,
                     timeout=TIMEOUT_S,
                 )
                 to = urljoin(url, answer.headers.get("Location", ""))
@@ -110,14 +115,19 @@ class Hub:
 
     def _listing(self, repo: str, revision: str) -> tuple[str, Mapping[str, Mapping[str, Any]]]:
         """Return a repository's commit, and its files by name, with size and sha256 of those in LFS."""
+        import requests
+
         path = f"/api/models/{repo}/revision/{quote(revision, safe='')}?blobs=true"
         answer = self._ask("GET", path)
         try:
-            reported = answer.json() if answer.ok else {}
+            reported = strict_json.loads(_body(answer).decode()) if answer.ok else {}
             siblings = {
-                one["rfilename"]: one.get("lfs") or {} for one in reported.get("siblings", ())
+                str(one["rfilename"]): dict(one.get("lfs") or {})
+                for one in reported.get("siblings", ())
             }
             return str(reported.get("sha", "")).lower(), siblings
+        except requests.RequestException as error:
+            raise HubUnreachable(f"{self.endpoint} ended its answer: {why(error)}") from None
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise HubError(f"{self.endpoint} gives no list of {repo}'s files: {error!r}") from None
 
@@ -128,7 +138,9 @@ class Hub:
         lfs = files.get(place.file, {})
         sha256 = str(lfs.get("sha256") or lfs.get("oid") or "").removeprefix("sha256:").lower()
         size = str(lfs.get("size", ""))
-        if not _COMMIT.fullmatch(commit) or not _SHA256.fullmatch(sha256) or not size.isdecimal():
+        if not (
+            _COMMIT.fullmatch(commit) and _SHA256.fullmatch(sha256) and (number(size) or 0) > 0
+        ):
             raise HubError(
                 f"{self.endpoint} gives no commit, size and sha256 of {place.file} in {place.repo}: the "
                 "file is not in LFS, or the mirror does not know it; set model.name, model.url and "
@@ -193,6 +205,16 @@ class Hub:
         return f"{place.repo} has no file {place.file} at {place.revision}; {advice}"
 
 
+def _body(answer: requests.Response) -> bytes:
+    """Return an answer's content; raise ValueError for more, or slower, than any hub's list."""
+    content, until_s = bytearray(), time.monotonic() + ANSWER_S
+    for chunk in answer.iter_content(CHUNK_BYTES):
+        content += chunk
+        if len(content) > MOST_BYTES or time.monotonic() > until_s:
+            raise ValueError(f"more than {MOST_BYTES >> 20} MiB, or longer than {ANSWER_S} s")
+    return bytes(content)
+
+
 def _locked(place: Place, commit: str, size: str, sha256: str) -> Locked:
     return Locked(
         repo=place.repo, revision=commit, file=place.file, size_bytes=int(size), sha256=sha256
@@ -215,8 +237,8 @@ def _within(url: str, to: str) -> bool:
 
 def later(answer: requests.Response) -> str:
     """Return when to ask again, from Retry-After where the answer has it."""
-    seconds = answer.headers.get("Retry-After", "")
-    if seconds.isdecimal() and 0 < int(seconds) <= 86400:
+    seconds = number(answer.headers.get("Retry-After", ""))
+    if seconds and 0 < seconds <= 86400:
         return f"in {seconds} s"
     return "in five minutes"
 

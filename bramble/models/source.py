@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from bramble.models import gguf
 from bramble.models.gguf import Header, NeedMore
 from bramble.models.hub import TIMEOUT_S, later, why
+from bramble.sanitize import number
 
 if TYPE_CHECKING:
     import requests
@@ -150,7 +151,7 @@ def _size(answer: requests.Response, shown: str) -> int | None:
     length = answer.headers.get("Content-Length", "")
     # The length of compressed content is not the file's.
     packed = answer.headers.get("Content-Encoding", "identity") not in ("", "identity")
-    return int(length) if length.isdecimal() and not packed else None
+    return number(length) if not packed else None
 
 
 def _parse(read: Callable[[int], bytes], limit: int) -> Header:

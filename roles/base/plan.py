@@ -185,7 +185,8 @@ def half_installed(snapshot: Snapshot) -> str | Unknown | None:
         return Unknown("there is no dpkg")
     if any(seen and path.startswith(JOURNAL.rstrip("*")) for path, seen in files.items()):
         return "dpkg was killed at its work"
-    names = [line.split()[0] for line in said.output.splitlines() if line.startswith(" ")]
+    lines = (line.split() for line in said.output.splitlines() if line.startswith(" "))
+    names = [words[0] for words in lines if words]
     if names:
         return f"half installed: {' '.join(names)}"
     return said.output.strip() or f"`{AUDIT}` ended with {said.code}" if said.code else None

@@ -17,9 +17,9 @@ State = Literal["up_to_date", "update_available", "pending_reboot", "not_applica
 
 # Bookworm's script; 2020's wrote "up-to-date".
 _CURRENT, _OLD = re.compile("up[ -]to[ -]date"), "update available"
-_SENTENCE = re.compile(rf"^BOOTLOADER:\s*({_CURRENT.pattern}|{_OLD})\s*$", re.M)
+_SENTENCE = re.compile(rf"^BOOTLOADER:[ \t]*({_CURRENT.pattern}|{_OLD})[ \t]*$", re.M)
 # The USB controller of a Pi 4 has firmware of its own, until revision 1.3 in an EEPROM of its own.
-_USB = re.compile(r"^\s*VL805:\s*(.*?)\s*$", re.M)
+_USB = re.compile(r"^[ \t]*VL805:[ \t]*(.*)$", re.M)
 _PENDING = re.compile(r"EEPROM updates? pending", re.I)
 _NONE = re.compile(
     r"No Raspberry Pi board info found|Skipping bootloader update|not enabled by default on CM4",
@@ -70,20 +70,25 @@ def _told(seen: Output) -> Eeprom:
     said = f"{sentence[1]}: {current_s}, latest {latest_s}"
     if sentence[1] == _OLD:
         return Eeprom("update_available", said, current_s, latest_s)
-    usb = _USB.search(text)
-    if usb and usb[1] == _OLD:
-        said = f"the bootloader is {said}; but the USB controller's firmware (VL805): {usb[1]}"
+    line = _USB.search(text)
+    usb = line[1].strip() if line else None
+    if usb == _OLD:
+        said = f"the bootloader is {said}; but the USB controller's firmware (VL805): {usb}"
         return Eeprom("update_available", said, current_s, latest_s)
-    if (usb and not _CURRENT.fullmatch(usb[1])) or seen.code == 1:
+    if (usb is not None and not _CURRENT.fullmatch(usb)) or seen.code == 1:
         # Exit code 1 says that something is to be updated, whatever it is.
-        what = f"the USB controller's firmware (VL805): {usb[1]}" if usb else text.strip()[:200]
+        what = (
+            f"the USB controller's firmware (VL805): {usb}"
+            if usb is not None
+            else text.strip()[:200]
+        )
         return Eeprom("unknown", f"rpi-eeprom-update ended with {seen.code}; {what}")
     return Eeprom("up_to_date", said, current_s, latest_s)
 
 
 def _epoch(text: str, name: str) -> int | None:
     """Return the seconds in parentheses of the first line of this name: later ones are the VL805's."""
-    found = re.search(rf"^\s*{name}:.*\((\d+)\)\s*$", text, re.M)
+    found = re.search(rf"^[ \t]*{name}:.*\((\d{{1,12}})\)[ \t]*$", text, re.M)
     return int(found[1]) if found else None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from bramble.sanitize import number
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.system import parse
 
@@ -48,11 +49,11 @@ def zrams(snapshot: Snapshot) -> dict[str, Zram] | Unknown:
             if isinstance(seen, Unknown):
                 return seen
             texts[name] = _text(seen)
-        if texts["disksize"].isdecimal() and int(texts["disksize"]):
+        if size := number(texts["disksize"]):
             name = folder.rsplit("/", 1)[1]
             found[name] = Zram(
                 name,
-                int(texts["disksize"]),
+                size,
                 chosen(texts["comp_algorithm"]),
                 None if texts["backing_dev"] in ("", "none") else texts["backing_dev"],
             )
@@ -61,7 +62,7 @@ def zrams(snapshot: Snapshot) -> dict[str, Zram] | Unknown:
 
 def chosen(algorithms: str) -> str:
     """Return the algorithm in use: the kernel puts it in brackets, unless it is the only one."""
-    bracketed = re.search(r"\[([^\]]+)\]", algorithms)
+    bracketed = re.search(r"\[([^\[\]]+)\]", algorithms)
     return bracketed[1] if bracketed else algorithms
 
 
@@ -107,7 +108,7 @@ def dphys_file(snapshot: Snapshot) -> str | None:
     seen = snapshot.file(DPHYS_CONF)
     if isinstance(seen, Unknown):
         return None
-    lines = re.findall(r"(?m)^\s*CONF_SWAPFILE=(.*)$", _text(seen))
+    lines = re.findall(r"(?m)^[ \t]*CONF_SWAPFILE=(.*)$", _text(seen))
     if not lines:
         return DPHYS_DEFAULT
     found = re.fullmatch(r"([\"']?)(/[A-Za-z0-9._/-]+)\1\s*(?:#.*)?", lines[-1])
@@ -117,7 +118,7 @@ def dphys_file(snapshot: Snapshot) -> str | None:
 def log2ram_has_zram(snapshot: Snapshot) -> bool:
     """Tell whether log2ram is configured to use a zram device of its own."""
     seen = snapshot.file(LOG2RAM_CONF)
-    return bool(re.search(r"(?m)^\s*ZL2R\s*=\s*[\"']?true", _text(seen)))
+    return bool(re.search(r"(?m)^[ \t]*ZL2R[ \t]*=[ \t]*[\"']?true", _text(seen)))
 
 
 def owners(snapshot: Snapshot) -> tuple[str, ...] | Unknown:

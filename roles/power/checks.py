@@ -23,6 +23,7 @@ from bramble.roles.power.plan import (
     steps,
     words,
 )
+from bramble.sanitize import number
 from bramble.snapshot import FileState, Unknown
 from bramble.system.devicetree import DeviceTree
 
@@ -157,7 +158,7 @@ def fan_has_its_temperatures(plan: PowerPlan, node: Node) -> Finding:
                 if not isinstance(file, FileState):
                     return unknown(want, file)
                 texts[pattern].append((file.text or "").strip())
-    trips = sorted(int(text) for text in texts[TRIPS] if text.lstrip("-").isdecimal())
+    trips = sorted(mc for mc in map(number, texts[TRIPS]) if mc is not None)
     got = ", ".join(f"{trip / 1000:g} °C" for trip in trips) or "none"
     ok = set(plan.fan_mc) <= set(trips)
     if node.plan.board.kind in WITH_PIN and "gpio-fan" not in texts[COOLERS]:

@@ -233,7 +233,7 @@ def pinned(repository: Repository, snapshot: Snapshot) -> str | Unknown | None:
     open_to_all = [row[0] for row in ours if int(row[0]) >= 0]
     if open_to_all:
         return f"apt takes any package from {repository.url}, with priority {open_to_all[0]}"
-    if not re.search(r"^\s+log2ram -> \S+ with priority \d+$", exceptions, re.MULTILINE):
+    if not re.search(r"^[ \t]+log2ram -> \S+ with priority \d+$", exceptions, re.MULTILINE):
         return f"apt takes nothing from {repository.url}"
     return None
 

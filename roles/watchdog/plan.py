@@ -9,6 +9,7 @@ from bramble.node import container
 from bramble.plan import FactsNeeded, File, Inputs, NodePlan, RolePlan
 from bramble.render import render
 from bramble.roles.watchdog.settings import Settings
+from bramble.sanitize import number
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step, remove_files, write_files
 from bramble.system import parse
@@ -144,9 +145,10 @@ def device(snapshot: Snapshot) -> Device | Unknown | None:
         if isinstance(seen, Unknown):
             return seen
     texts = [_text(seen) for seen in (state, timeout, identity)]
-    if not texts[1].isdecimal():
+    timeout_s = number(texts[1])
+    if timeout_s is None:
         return Unknown(f"{TIMEOUT} holds {texts[1]!r}")
-    return Device(texts[0], int(texts[1]), texts[2])
+    return Device(texts[0], timeout_s, texts[2])
 
 
 def _text(seen: FileState | Unknown | None) -> str:

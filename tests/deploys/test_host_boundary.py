@@ -57,6 +57,7 @@ def test_every_host_that_fails_is_named_at_the_end(verified):
     assert done.returncode == 1
 
 
+@pytest.mark.fault("F5")
 @pytest.mark.parametrize("faulty", TOLD)
 def test_each_fault_is_told_of_its_own_host(verified, faulty):
     done, _ = verified

@@ -34,7 +34,7 @@ MUTATIONS = (
         "bramble/remote/atomic.py",
         "                os.fchmod(file.fileno(), mode)\n            os.fsync(file.fileno())\n",
         "                os.fchmod(file.fileno(), mode)\n",
-        (f"{POWER_CUT}[files]",),
+        (f"{POWER_CUT}[write_files]",),
         "F4",
     ),
     Mutation(
@@ -52,7 +52,7 @@ MUTATIONS = (
         "        rename(temporary, path)\n    except OSError:",
         '        with open(temporary, "rb") as new, open(path, "wb") as file:\n'
         "            file.write(new.read())\n        unlink(temporary)\n    except OSError:",
-        ("tests/faults/test_broken_disks.py::test_a_disk_that_is_full_at_any_write[files]",),
+        ("tests/faults/test_broken_disks.py::test_a_disk_that_is_full_at_any_write[write_files]",),
         "F13",
     ),
     Mutation(
@@ -129,9 +129,10 @@ MUTATIONS = (
     ),
     Mutation(
         "a link in the place of a file is written over",
-        "bramble/remote/write_files.py",
-        "    if stat.S_ISREG(status.st_mode):\n        return None\n",
-        "    if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):\n        return None\n",
+        "bramble/remote/atomic.py",
+        "    if stat.S_ISREG(status.st_mode):\n        return None\n    kind =",
+        "    if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):\n"
+        "        return None\n    kind =",
         (f"{REMOTE}/test_node_write_files.py::test_a_symbolic_link_is_refused_and_left_alone",),
         "F29",
     ),

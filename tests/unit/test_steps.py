@@ -595,6 +595,7 @@ def test_a_changed_mode_is_shown_alone():
     )
 
 
+@pytest.mark.fault("F28")
 @pytest.mark.parametrize(
     "seen", [None, Unknown("no"), plain("swordfish\n", 0o600), replace(plain("x"), sha256=None)]
 )
