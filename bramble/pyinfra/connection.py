@@ -52,7 +52,7 @@ def run(
         ok, output = host.run_shell_command(
             remote.COMMAND,
             print_output=live,
-            **_privileges(host, as_root=as_root),
+            **privileges(host, as_root=as_root),
             _stdin=StringIO(remote.program(program, query)),
             _timeout=timeout_s,
             _silence=silence_s,
@@ -65,7 +65,7 @@ def run(
     return False, _remedy(host, said) or said
 
 
-def _privileges(host: Host, *, as_root: bool) -> dict[str, Any]:
+def privileges(host: Host, *, as_root: bool) -> dict[str, Any]:
     """Return pyinfra's arguments that make a command root's: what the host's data say, else sudo."""
     said = {name: host.data.get(name) for name in ("_sudo", "_doas", "_su_user")}
     if not as_root:

@@ -155,7 +155,7 @@ class NodeConnector(SSHConnector):
         unix_command = make_unix_command_for_host(self.state, self.host, command, **arguments)
         if print_input:
             echo(f"{self.host.print_prefix}>>> {unix_command}", err=True)
-        transport = self._transport()
+        transport = self.open_transport()
         try:
             with gevent.Timeout(SILENT_S, Overdue(f"it opened no channel within {SILENT_S} s")):
                 channel = _begun(transport, unix_command.get_raw_value(), stdin, pty=pty)
@@ -171,7 +171,15 @@ class NodeConnector(SSHConnector):
         # pyinfra prints what a failed command said, and takes facts from what others said.
         return ok, CommandOutput(said.lines if ok else said.shown())
 
-    def _transport(self) -> Transport:
+    def begun(self, command: StringCommand, **arguments: Any) -> Channel:
+        """Start a command, and return its channel, whose input stays open."""
+        unix_command = make_unix_command_for_host(self.state, self.host, command, **arguments)
+        with gevent.Timeout(SILENT_S, Overdue(f"it opened no channel within {SILENT_S} s")):
+            channel = self.open_transport().open_session()
+            channel.exec_command(unix_command.get_raw_value())
+        return channel
+
+    def open_transport(self) -> Transport:
         """Return the open connection; raise OSError where there is none any more."""
         transport = self.client.get_transport() if self.client is not None else None
         if transport is None or not transport.is_active():
@@ -208,7 +216,7 @@ class NodeConnector(SSHConnector):
         def moved(_done: int, _size: int) -> None:
             self._moved_at_s = time.monotonic()
 
-        transport = self._transport()
+        transport = self.open_transport()
         moving = gevent.spawn(attempt, lambda: move(self.get_file_transfer_connection(), moved))
         while not moving.ready():
             still_s = time.monotonic() - self._moved_at_s

@@ -17,7 +17,7 @@ from bramble.documents.problems import unknown
 from bramble.fit.ahead import with_header
 from bramble.plan import Inputs, NodePlan, look_at, make
 from bramble.prepared import Prepared
-from bramble.pyinfra import connection, delivery, model_header, peers, reboot, releases
+from bramble.pyinfra import alone, connection, delivery, model_header, peers, reboot, releases
 from bramble.pyinfra.boundary import Problem
 from bramble.pyinfra.session import Work, in_words, nothing_done, on_host, refuse, this_run
 from bramble.pyinfra.telling import say
@@ -222,7 +222,11 @@ def _tell(own: Host, step: Step) -> None:
 
 def _executed(own: Host, node: PlannedNode, role: str, action: Action) -> bool | Problem:
     """Execute a role's steps by the latest look; return False when one failed, which was reported."""
-    now = as_it_is(own, node)
+    held = alone.hold(own)
+    if isinstance(held, Problem):
+        return held
+    # Whom this run waited for may have changed the node.
+    now = seen_anew(own, node) if held else as_it_is(own, node)
     if isinstance(now, Problem):
         return now
     steps = steps_of(now, role, action)
@@ -247,6 +251,9 @@ def _executed(own: Host, node: PlannedNode, role: str, action: Action) -> bool |
 
 def _carried_out(own: Host, now: PlannedNode, step: Step) -> bool | Problem:
     """Upload and run a step, or reboot; return whether it succeeded."""
+    # A connection of before a reboot holds nothing any more.
+    if isinstance(held := alone.hold(own), Problem):
+        return held
     if step.reboot_deadline_s is not None:
         problem = reboot.once(own, step.program, step.query, step.timeout_s, step.reboot_deadline_s)
         if problem:

@@ -127,8 +127,10 @@ def script(paths):
         lines.append(f"{{ {steps}; }} || failed=1")
     lines += [
         "sync",
-        # At boot ssh has not been started yet, so the script must not wait for it.
-        "systemctl --no-block try-reload-or-restart ssh.service",
+        # At boot ssh has not been started yet, so the script must not wait for it. An sshd that did
+        # not survive the change is started again.
+        "systemctl -q is-failed ssh.service && verb=restart || verb=try-reload-or-restart",
+        "systemctl --no-block $verb ssh.service",
         '[ "$failed" = 0 ] || exit 1',
         f"systemctl --no-block stop {TIMER}",
         f"rm -rf {UNDO}.done && mv -T {UNDO} {UNDO}.done && sync",

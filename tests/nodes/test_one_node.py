@@ -3,7 +3,7 @@
 The node gets the role base alone: these faults are those of every role's programs.
 """
 
-import hashlib
+import re
 import shlex
 import subprocess
 import time
@@ -185,13 +185,57 @@ def test_a_mirror_that_fails_is_told_and_nothing_unsigned_is_installed(fleet, no
     fleet.wants()
 
 
+HOLD = (
+    "import fcntl, time; lock = open('/var/lib/apt/lists/lock', 'wb'); "
+    "fcntl.lockf(lock, fcntl.LOCK_EX); time.sleep(3600)"
+)
+
+
+@pytest.mark.fault("F25")
+def test_of_two_runs_at_once_the_second_one_changes_nothing_and_names_the_first(fleet, on):
+    """The first one waits for a lock in the middle of its steps."""
+    on("dpkg --purge hello; rm -f /var/lib/apt/lists/*_Packages*")
+    on(f"systemd-run --quiet --unit=somebody python3 -c {shlex.quote(HOLD)}")
+    fleet.wants(packages=["hello"])
+    said = fleet.folder / "said"
+    with said.open("w") as output:
+        first = fleet.start_pyinfra("node", "-y", stdout=output)
+    wait_until(lambda: "waiting for PID" in said.read_text(), 120, "the first run's wait")
+    fleet.wants(packages=["hello", "sl"], timezone="Asia/Tokyo")
+    code, second = fleet.deploy()
+    assert code == 1
+    assert re.search(rf"@\S+, process {first.pid} \(since .*\) is changing this node", second)
+    assert on("date +%Z") != "JST"
+    on("systemctl stop somebody")
+    assert first.wait() == 0, said.read_text()
+    assert fleet.converges()
+    assert on("date +%Z") == "JST"
+
+
+@pytest.mark.fault("F25")
+def test_a_run_that_was_killed_lets_go_of_the_node(fleet, on):
+    on("dpkg --purge hello")
+    on(f"systemd-run --quiet --unit=somebody python3 -c {shlex.quote(HOLD)}")
+    on("rm -f /var/lib/apt/lists/*_Packages*")
+    fleet.wants(packages=["hello"])
+    said = fleet.folder / "said"
+    with said.open("w") as output:
+        first = fleet.start_pyinfra("node", "-y", stdout=output)
+    wait_until(lambda: "waiting for PID" in said.read_text(), 120, "the first run's wait")
+    first.kill()
+    first.wait()
+    on("systemctl stop somebody")
+    assert fleet.converges()
+    fleet.wants()
+
+
 # What `sshd -t` has nothing against, and what people cannot log in with.
 LOCKED_OUT = {
     "nobody is let in": (DROP_IN, "AllowUsers nobody\n"),
     "no key is left": (KEYS, "# none\n"),
     "sshd ends": (DROP_IN, "ListenAddress 192.0.2.1\n"),
 }
-BACK_AFTER_S = 10
+BACK_AFTER_S = 60
 
 
 @pytest.mark.fault("F23")
@@ -203,7 +247,7 @@ def test_a_change_that_locks_everybody_out_is_taken_back_by_the_node(
     assert UNDO_AFTER_S <= 120
     path, text = LOCKED_OUT[how]
     before = on(f"sha256sum {DROP_IN} {KEYS}; stat -c '%a %U' {DROP_IN} {KEYS}")
-    was = hashlib.sha256(f"{on(f'cat {path}')}\n".encode()).hexdigest()
+    was = on(f"sha256sum {path}").split()[0]
     owner = "pi" if path == KEYS else "root"
     file = {"path": path, "was_sha256": was, "text": text, "mode": 0o600, "owner": owner}
     query = {"confirm": False, "files": [file], "keys": None, "undo_after_s": BACK_AFTER_S}
