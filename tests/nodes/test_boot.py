@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.nodes.fleet import SKIPPED, Fleet, wait_until
+from tests.nodes.fleet import SKIPPED, Fleet
 
 pytestmark = pytest.mark.nodes
 
-NODE, OLD, OTHER, KILLED = "vpi-131", "vpi-132", "vpi-133", "vpi-134"
+NODE, OLD, OTHER = "vpi-131", "vpi-132", "vpi-133"
 # The configuration that this test sets is the one skipped check of the main job that is none here.
 IN_A_CONTAINER = dict.fromkeys(SKIPPED, "skip") | {"boot.config_txt_has_the_planned_values": "pass"}
-OWN = {"Set the kernel's parameters", "Set the firmware's options", "Reboot"}
 CONFIG = {"arm_freq": "2000", "dtparam=pciex1_gen": "3"}
 
 
@@ -184,30 +183,3 @@ def test_a_host_that_does_not_come_back_fails_alone(fleet, on, virtual_pis):
     assert ends[NODE]["at"] < ends[OTHER]["at"] - 5, "one waited for the other"
     assert fleet.statuses(NODE)["boot.no_reboot_is_pending"] == "pass"
     virtual_pis.down(OTHER)
-
-
-def test_a_deploy_killed_before_and_during_its_reboot_converges(fleet, virtual_pis):
-    virtual_pis.up(KILLED)
-    fleet.write([KILLED])
-    before = virtual_pis.boot_id(KILLED)
-    process = fleet.start_pyinfra("system", "-y")
-    wait_until(
-        lambda: "Set the kernel's parameters" in {e["step"] for e in fleet.events("step")},
-        120,
-        "the edit of cmdline.txt",
-    )
-    process.kill()
-    process.wait()
-    if virtual_pis.boot_id(KILLED) == before:  # it may have been asked for already
-        process = fleet.start_pyinfra("system", "-y")
-        wait_until(lambda: virtual_pis.boot_id(KILLED) != before, 120, "the reboot")
-        process.kill()
-        process.wait()
-    wait_until(lambda: virtual_pis.boot_id(KILLED) not in (None, before), 60, "the next boot")
-    done = fleet.pyinfra("system", "-y")
-    assert done.returncode == 0, done.stdout
-    assert OWN.isdisjoint(event["step"] for event in fleet.events("step"))
-    assert fleet.statuses(KILLED)["boot.kernel_has_its_parameters"] == "pass"
-    assert fleet.pyinfra("system", "-y").returncode == 0
-    assert fleet.events("end")[0]["changed"] == []
-    virtual_pis.down(KILLED)

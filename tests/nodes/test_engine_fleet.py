@@ -3,7 +3,9 @@
 import re
 import shlex
 import shutil
+import signal
 import subprocess
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,9 +13,10 @@ import pytest
 
 from bramble import report
 from bramble.llama import store
+from bramble.pyinfra.connector import ALIVE_EVERY_S, SILENT_S
 from bramble.virtual import source
 from bramble.virtual.model import GATEWAY, address_of
-from tests.nodes.fleet import Fleet, wait_until
+from tests.nodes.fleet import MAIN_JOB_TIMEOUT_S, Fleet, wait_until
 from tests.unit.remote.scripted_server import Whole, serving
 
 pytestmark = pytest.mark.nodes
@@ -209,13 +212,21 @@ def builders(path: Path) -> list[str]:
     ]
 
 
-def test_a_builder_that_dies_is_followed_by_another_and_a_killed_run_by_its_builder(
-    fleet, built, on
-):
+@pytest.fixture
+def compiles(on):
+    """Whether a node compiles at this moment."""
+
     def compiles(name):
         units = on(name, f"systemctl list-units --plain --no-legend {BUILD}")
         return "running" in units and "compiling" in on(name, "cat /run/bramble/steps/*/log")
 
+    return compiles
+
+
+@pytest.mark.fault("F2")
+def test_a_builder_that_dies_is_followed_by_another_and_a_killed_run_by_its_builder(
+    fleet, built, on, compiles
+):
     fleet.wants(*NAMES, build_number=2)
     run = fleet.start_pyinfra("node", "-y")
     live = fleet.reports[-1]
@@ -236,3 +247,31 @@ def test_a_builder_that_dies_is_followed_by_another_and_a_killed_run_by_its_buil
     others = [(name, "pulled") for name in NAMES if name != second]
     assert sorted(fleet.happened("transfer")) == others
     assert fleet.all_answer()
+
+
+@pytest.mark.thorough
+@pytest.mark.fault("F26")
+@pytest.mark.parametrize(("build_number", "ends"), [(3, "wakes up"), (4, "is killed")])
+def test_a_compile_ends_while_this_computer_sleeps_and_nothing_is_compiled_again(
+    fleet, built, on, compiles, build_number, ends
+):
+    name = NAMES[0]
+    fleet.wants(name, build_number=build_number)
+    run = fleet.start_pyinfra("node", "-y")
+    wait_until(lambda: compiles(name), 120, "the compile")
+    run.send_signal(signal.SIGSTOP)
+    wait_until(
+        lambda: not on(name, f"systemctl list-units --plain --no-legend {BUILD}"),
+        MAIN_JOB_TIMEOUT_S,
+        "the end of the compile",
+    )
+    # Longer than the run waits for any answer.
+    time.sleep(ALIVE_EVERY_S + SILENT_S + 1)
+    run.send_signal(signal.SIGCONT if ends == "wakes up" else signal.SIGKILL)
+    assert run.wait(timeout=300) == (0 if ends == "wakes up" else -signal.SIGKILL)
+    for _ in range(2):
+        done = fleet.pyinfra("node", "-y")
+        assert done.returncode == 0, done.stdout
+        assert fleet.happened("build") == []
+    assert fleet.events("end")[0]["changed"] == []
+    assert fleet.verify()[0] == 0

@@ -2,12 +2,10 @@
 
 import hashlib
 import json
-import random
 import re
 import shlex
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -28,7 +26,7 @@ from tests.unit.remote.scripted_server import Whole, serving
 
 pytestmark = pytest.mark.nodes
 
-NODE, SECOND, KILLED = "vpi-121", "vpi-122", "vpi-123"
+NODE, SECOND = "vpi-121", "vpi-122"
 CHECKS = [f"{role.name}.{c.name}" for role in registry.roles() for c in role.checks]
 WELL = {name: "skip" if name in SKIPPED else "pass" for name in CHECKS}
 # Of a run with nothing to do.
@@ -611,31 +609,6 @@ def test_a_clone_of_a_node_needs_no_change(fleet, virtual_pis):
     assert end["changed"] == []
     fleet.write([NODE])
     virtual_pis.down(SECOND)
-
-
-def test_a_deploy_killed_three_times_converges(virtual_pis, tmp_path):
-    virtual_pis.up(KILLED)
-    fleet = Fleet(tmp_path)  # its store is empty, so that it compiles
-    fleet.write([KILLED])
-    moments = random.Random()
-    delays_s = [round(moments.uniform(2, 40), 1) for _ in range(3)]
-    print(f"killing after {delays_s} s")
-    for delay_s in delays_s:
-        process = fleet.start_pyinfra("node", "-y")
-        began = time.monotonic()
-        wait_until(
-            lambda p=process, b=began, d=delay_s: p.poll() is not None or time.monotonic() - b > d,
-            delay_s + 5,
-            "the moment to kill",
-        )
-        process.kill()
-        process.wait()
-    done = fleet.pyinfra("node", "-y")
-    assert done.returncode == 0, done.stdout
-    again = fleet.pyinfra("node", "-y")
-    assert again.returncode == 0
-    assert fleet.events("end")[0]["changed"] == []
-    virtual_pis.down(KILLED)
 
 
 def test_a_wrong_key_is_refused_before_any_connection(fleet):
