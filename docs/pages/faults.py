@@ -18,7 +18,7 @@ real: links that go down, full file systems, killed processes, power that is cut
 all and ends with one line:
 
 ```text
-faults: 30/30, kill points: N/N, half-written 0, bricked 0, hangs 0, leaked secrets 0
+faults: N/30, kill points: N/N, half-written 0, bricked 0, hangs 0, leaked secrets 0
 ```
 
 A row counts where at least one of its tests ran and all that ran passed. What is red or was skipped is

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bramble.pyinfra.connection import _privileges
+from bramble.pyinfra.connection import privileges
 
 NONE = {"_sudo": None, "_doas": None, "_su_user": None}
 
@@ -21,5 +21,5 @@ NONE = {"_sudo": None, "_doas": None, "_su_user": None}
 )
 def test_the_hosts_data_say_how_a_program_becomes_root(data, arguments):
     host = SimpleNamespace(data=data)
-    assert _privileges(host, as_root=True) == arguments
-    assert _privileges(host, as_root=False) == NONE
+    assert privileges(host, as_root=True) == arguments
+    assert privileges(host, as_root=False) == NONE

@@ -62,7 +62,7 @@ def query(place, tmp_path):
 )
 @pytest.mark.parametrize("kind", ["-s", "-P"])
 def test_a_link_that_was_planted_before_root_had_the_folder_is_not_written_through(
-    place, tmp_path, secret, name, kind
+    place, tmp_path, secret, capsys, name, kind
 ):
     opened_to_others(place)
     os.chown(place, NOBODY, NOBODY)
@@ -71,7 +71,11 @@ def test_a_link_that_was_planted_before_root_had_the_folder_is_not_written_throu
     else:
         os.link(secret, place / name)
     os.chown(place, 0, 0)
-    assert fetch_model.main(query(place, tmp_path)) == 0
+    refused = (kind, name) == ("-s", "toy.gguf.json")
+    assert fetch_model.main(query(place, tmp_path)) == refused
+    assert (
+        "is a symbolic link; bramble owns it as a plain file" in capsys.readouterr().out
+    ) == refused
     assert secret.read_text() == "root's own"
     assert secret.stat().st_mode & 0o777 == 0o600
     assert (place / "toy.gguf").read_bytes() == CONTENT
