@@ -237,12 +237,17 @@ def test_a_builder_that_dies_is_followed_by_another_and_a_killed_run_by_its_buil
     wait_until(lambda: len(builders(live)) == 2, 60, "the second election")
     second = builders(live)[1]
     wait_until(lambda: compiles(second), 60, "the second build")
+    # It waits for the next run, however fast this computer compiles.
+    on(second, f"systemctl kill --signal=STOP {BUILD}")
     run.kill()
     run.wait()
-    done = fleet.pyinfra("node", "-y")
-    assert done.returncode == 0, done.stdout
+    said = fleet.folder / "second.txt"
+    with said.open("w") as file, fleet.start_pyinfra("node", "-y", stdout=file) as run:
+        followed = f"[{second}] an earlier run's work is still under way"
+        wait_until(lambda: followed in said.read_text(), 120, "the next run's following")
+        on(second, f"systemctl kill --signal=CONT {BUILD}")
+        assert run.wait(timeout=MAIN_JOB_TIMEOUT_S) == 0, said.read_text()
     assert second != first
-    assert f"[{second}] an earlier run's work is still under way" in done.stdout
     assert fleet.happened("build") == [(second, "begun"), (second, "done")]
     others = [(name, "pulled") for name in NAMES if name != second]
     assert sorted(fleet.happened("transfer")) == others
