@@ -177,12 +177,12 @@ def as_it_is(own: Host, node: PlannedNode) -> PlannedNode | Problem:
     """Return the node at its latest look; look again where another's operation has changed it since."""
     run = this_run()
     if run.others_changed(own):
-        return seen_anew(own, node)
+        return seen_again(own, node)
     seen = run.of(own).snapshot
     return node if seen is None else node.at(seen)
 
 
-def seen_anew(own: Host, node: PlannedNode) -> PlannedNode | Problem:
+def seen_again(own: Host, node: PlannedNode) -> PlannedNode | Problem:
     """Look at the node again, and return it with its new plan."""
     seen = connection.look(own, node.query)
     if isinstance(seen.system, Unknown):
@@ -226,7 +226,7 @@ def _executed(own: Host, node: PlannedNode, role: str, action: Action) -> bool |
     if isinstance(held, Problem):
         return held
     # Whom this run waited for may have changed the node.
-    now = seen_anew(own, node) if held else as_it_is(own, node)
+    now = seen_again(own, node) if held else as_it_is(own, node)
     if isinstance(now, Problem):
         return now
     steps = steps_of(now, role, action)
@@ -265,7 +265,7 @@ def _carried_out(own: Host, now: PlannedNode, step: Step) -> bool | Problem:
 
 def _after(own: Host, node: PlannedNode, before: PlannedNode) -> PlannedNode | Problem | None:
     """Return the node after a step that later ones depend on; None where a role then failed."""
-    now = seen_anew(own, node)
+    now = seen_again(own, node)
     if isinstance(now, Problem) or _boot(now) == _boot(before):
         return now
     before_it, this_run().of(own).executed = this_run().of(own).executed, []

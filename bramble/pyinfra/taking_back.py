@@ -7,7 +7,7 @@ from pyinfra.context import ctx_host, host, state
 from bramble import registry
 from bramble.documents.problems import unknown
 from bramble.pyinfra.boundary import Problem
-from bramble.pyinfra.run import PlannedNode, execute, seen_anew, steps_of
+from bramble.pyinfra.run import PlannedNode, execute, seen_again, steps_of
 from bramble.pyinfra.session import Work, in_words, on_host, refuse, this_run
 
 
@@ -34,7 +34,7 @@ def nothing_left(node: PlannedNode, roles: tuple[str, ...]) -> str | Work:
     own = ctx_host.get()
     if not state.is_executing or not this_run().is_stale(own):
         return "nothing was changed"
-    now = seen_anew(own, node)
+    now = seen_again(own, node)
     if isinstance(now, Problem):
         return lambda _host: now
     left = [

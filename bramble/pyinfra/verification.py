@@ -12,7 +12,7 @@ from bramble.llama.releases import linked
 from bramble.outputs import EngineOutputs
 from bramble.pyinfra import connection
 from bramble.pyinfra.boundary import Problem
-from bramble.pyinfra.run import PlannedNode, as_it_is, seen_anew, unknown_roles
+from bramble.pyinfra.run import PlannedNode, as_it_is, seen_again, unknown_roles
 from bramble.pyinfra.session import Work, in_words, nothing_done, on_host, refuse, this_run
 from bramble.pyinfra.telling import say
 
@@ -45,7 +45,7 @@ def run_checks(node: PlannedNode, roles: tuple[str, ...]) -> str | Work:
         return "the checks run at the end"
     own = ctx_host.get()
     # A host on which nothing was changed is still as the first look saw it.
-    now = seen_anew(own, node) if this_run().is_stale(own) else as_it_is(own, node)
+    now = seen_again(own, node) if this_run().is_stale(own) else as_it_is(own, node)
     if isinstance(now, Problem):
         return lambda _host: now
     problem = problem_of(own, now, roles)

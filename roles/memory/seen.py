@@ -49,7 +49,7 @@ def zrams(snapshot: Snapshot) -> dict[str, Zram] | Unknown:
             if isinstance(seen, Unknown):
                 return seen
             texts[name] = _text(seen)
-        if size := number(texts["disksize"]):
+        if (size := number(texts["disksize"])) and size > 0:
             name = folder.rsplit("/", 1)[1]
             found[name] = Zram(
                 name,

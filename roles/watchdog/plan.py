@@ -146,7 +146,7 @@ def device(snapshot: Snapshot) -> Device | Unknown | None:
             return seen
     texts = [_text(seen) for seen in (state, timeout, identity)]
     timeout_s = number(texts[1])
-    if timeout_s is None:
+    if timeout_s is None or timeout_s < 0:
         return Unknown(f"{TIMEOUT} holds {texts[1]!r}")
     return Device(texts[0], timeout_s, texts[2])
 

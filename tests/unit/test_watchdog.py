@@ -75,7 +75,9 @@ def test_a_containers_host_may_have_a_device_and_the_container_has_none():
     assert watchdog.device(in_container(GOOD)) is None
 
 
-@pytest.mark.parametrize("seen", [plain("soon\n"), None, FileState("link", 0, "", "", 0, 0)])
+@pytest.mark.parametrize(
+    "seen", [plain("soon\n"), plain("-5\n"), None, FileState("link", 0, "", "", 0, 0)]
+)
 def test_a_device_without_a_readable_time_is_unknown(seen):
     found = watchdog.device(with_file(GOOD, f"{WATCHDOG}/timeout", seen))
     assert isinstance(found, Unknown)

@@ -3,7 +3,7 @@
 import pytest
 from toy_sections import SECTIONS, Needy
 
-from bramble.documents.problems import InventoryError, Problem
+from bramble.documents.problems import MOST_PROBLEMS, InventoryError, Problem
 from bramble.fleet import prepare
 from bramble.inventory.load import load
 
@@ -267,3 +267,12 @@ def test_secrets_are_not_printed(refused, setting):
 def test_long_values_are_cut(refused):
     (line,) = refused(fleet=f"hosts: {{a: }}\nsettings: {{serving: {{port: {'x' * 500}}}}}")
     assert len(line) < 140
+
+
+def test_of_many_problems_the_first_are_told_and_that_there_are_more():
+    error = InventoryError(Problem("fleet.yml", line, "odd") for line in range(MOST_PROBLEMS + 1))
+    lines = str(error).splitlines()
+    assert len(lines) == MOST_PROBLEMS
+    assert lines[-1].endswith("; correct these first, there are more")
+    few = InventoryError(Problem("fleet.yml", line, "odd") for line in range(MOST_PROBLEMS))
+    assert "there are more" not in str(few)

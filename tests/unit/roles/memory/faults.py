@@ -99,6 +99,7 @@ FAULTS: Cases = {
     "zram_is_alone": {
         "one more": another_device("zram1"),
         "none": with_file(GOOD, f"{BLOCK}/disksize", plain("0\n")),
+        "a size that is none": with_file(GOOD, f"{BLOCK}/disksize", plain("-1\n")),
         "a writeback file": with_file(GOOD, f"{BLOCK}/backing_dev", plain("/dev/loop0\n")),
     },
     "swap_has_no_other_owner": {
