@@ -12,6 +12,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from bramble import sudo_password
 from bramble.documents.problems import InventoryError
 from bramble.fleet import load
 from bramble.inventory import presence
@@ -21,6 +22,7 @@ from bramble.project import INVENTORY, VARIABLE, folder
 from bramble.settings import SshSettings
 from bramble.ssh import known_hosts
 from bramble.ssh.config import ConfigError, target
+from bramble.sudo_password import PasswordError
 
 NameData = tuple[str, dict[str, Any], list[str]]
 """A host's name, its data and its groups, as a connector of pyinfra's gives them."""
@@ -37,8 +39,10 @@ def groups_or_exit(entry: str) -> dict[str, list[str]]:
     if not os.environ.get(VARIABLE):
         os.environ[VARIABLE] = str(Path(entry).absolute().parent / INVENTORY)
     try:
+        sudo_password.take()
+        sudo_password.command()
         inventory = load(folder())
-    except InventoryError as error:
+    except (InventoryError, PasswordError) as error:
         print(error, file=sys.stderr)
         sys.exit(2)
     absent = presence.absent(inventory.hosts)

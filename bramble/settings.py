@@ -141,7 +141,7 @@ class SshSettings(Section):
     )
     user: str | None = option(
         None,
-        help="Account to log in to; it needs sudo without a password; not set: as in ~/.ssh/config, "
+        help="Account to log in to, which becomes root by sudo; not set: as in ~/.ssh/config, "
         "else pi.",
         pattern=ACCOUNT,
     )

@@ -5,6 +5,7 @@ import os
 import click
 
 import bramble
+from bramble import sudo_password
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -15,6 +16,11 @@ def main(context: click.Context) -> None:
     # https://no-color.org: any value that is not empty.
     if os.environ.get("NO_COLOR"):
         context.color = False
+    try:
+        sudo_password.take()
+        sudo_password.command()
+    except sudo_password.PasswordError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _add_commands() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bramble.cli import driver
-from bramble.cli.options import AS_JSON, COOL
+from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD, COOL
 
 if TYPE_CHECKING:
     from bramble.bench.verdict import Judged
@@ -50,6 +50,7 @@ class _Row:
     type=click.Path(dir_okay=False, path_type=Path),
     help="File for the chart; default: beside the run's report.",
 )
+@ASK_SUDO_PASSWORD
 @AS_JSON
 def bench(
     hosts: tuple[str, ...],

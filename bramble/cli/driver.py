@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bramble import computer, project, report
+from bramble import computer, project, report, sudo_password
+from bramble.cli import options as common
 from bramble.cli.terminal import say
 from bramble.sanitize import sanitize
 
@@ -127,6 +128,7 @@ def run(
     Run the project's own inventory.py and deploy, or bramble's where it has none.
     """
     check_hosts(hosts)
+    common.ask_sudo_password()
     root = project.root(project.folder())
     stamp = time.strftime("%Y%m%d-%H%M%S")
     file = project.reports() / f"{stamp}-{os.getpid()}-{deploy}.jsonl"
@@ -163,10 +165,12 @@ def _call(
     }
     with (
         log.open("w", encoding="utf-8") as text,
+        sudo_password.handed_on() as (variables, descriptors),
         subprocess.Popen(
             argv,
             cwd=root,
-            env=environment,
+            env=environment | variables,
+            pass_fds=descriptors,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bramble.cli.inventory import refuse, tell_folder
+from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD
 from bramble.fit.verdict import BOARDS, Room
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ def _number(
     metavar="TOKENS_PER_S",
     help="A claimed speed of generation, to judge.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
+@ASK_SUDO_PASSWORD
+@AS_JSON
 def fit(
     model: str,
     board: str | None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bramble.cli import driver
-from bramble.cli.options import AS_JSON, HOSTS
+from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD, HOSTS
 from bramble.cli.terminal import say
 from bramble.sanitize import sanitize
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @HOSTS
 @click.option("--dry", is_flag=True, help="Show what would change, without changing it.")
 @click.option("--diff", is_flag=True, help="Show the differences of files.")
+@ASK_SUDO_PASSWORD
 @AS_JSON
 def up(hosts: tuple[str, ...], dry: bool, diff: bool, as_json: bool) -> None:
     """Bring HOSTs (all by default) to their planned state, then check them.
@@ -87,6 +88,7 @@ def _summary_line(entry: dict[str, Any]) -> str:
 @click.command("revert")
 @click.argument("role")
 @HOSTS
+@ASK_SUDO_PASSWORD
 @AS_JSON
 def revert(role: str, hosts: tuple[str, ...], as_json: bool) -> None:
     """Revert what ROLE set on HOSTs (all by default), and leave data alone.
@@ -137,6 +139,7 @@ def print_outcome(outcome: driver.Outcome, as_json: bool, done: str, nothing: st
 @click.option(
     "-v", "--verbose", is_flag=True, help="Also show the checks that pass or are skipped."
 )
+@ASK_SUDO_PASSWORD
 @AS_JSON
 def verify(hosts: tuple[str, ...], deep: bool, verbose: bool, as_json: bool) -> None:
     """Check HOSTs (all by default) as they are, without changing them.
@@ -209,6 +212,7 @@ def _print_result(result: Result) -> None:
 
 @click.command("plan")
 @click.argument("host")
+@ASK_SUDO_PASSWORD
 @AS_JSON
 def plan(host: str, as_json: bool) -> None:
     """Show what a deploy would change on HOST, from its settings and one look at it."""

@@ -11,7 +11,7 @@ import click
 
 from bramble.cli import hub, model_files
 from bramble.cli.inventory import existing_folder, refuse, tell_folder, tell_pins
-from bramble.cli.options import AS_JSON
+from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD
 from bramble.sanitize import sanitize
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def _files() -> tuple[Path, dict[str, Place], dict[str, Locked]]:
 
 @model.command("list")
 @click.argument("host", required=False, metavar="[HOST]")
+@ASK_SUDO_PASSWORD
 @AS_JSON
 def list_models(host: str | None, as_json: bool) -> None:
     """List the models of models.yml and their locks, or the files on HOST."""
@@ -68,6 +69,7 @@ def list_models(host: str | None, as_json: bool) -> None:
 
 @model.command("verify")
 @click.argument("hosts", nargs=-1, required=True, metavar="HOST...")
+@ASK_SUDO_PASSWORD
 @AS_JSON
 def verify(hosts: tuple[str, ...], as_json: bool) -> None:
     """Read every model of HOSTs back from the disk, and compare it with its sha256.
@@ -171,6 +173,7 @@ def _chosen(
 
 @model.command("prune")
 @click.argument("hosts", nargs=-1, required=True, metavar="HOST...")
+@ASK_SUDO_PASSWORD
 @AS_JSON
 def prune(hosts: tuple[str, ...], as_json: bool) -> None:
     """Remove from HOSTs the models that nothing needs.
@@ -187,6 +190,7 @@ def prune(hosts: tuple[str, ...], as_json: bool) -> None:
 
 @model.command("rollback")
 @click.argument("host")
+@ASK_SUDO_PASSWORD
 @AS_JSON
 def rollback(host: str, as_json: bool) -> None:
     """Roll HOST back to the model that served there before, and pin it there.

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
+
+from bramble import sudo_password
+
+_ASK = "bramble.ask_sudo_password"
 
 HOSTS = click.argument("hosts", nargs=-1, metavar="[HOST]...")
 AS_JSON = click.option(
@@ -14,3 +20,34 @@ COOL = click.option(
     metavar="SECONDS",
     help="How long a board may cool before each run; default: five minutes.",
 )
+
+
+def _wanted(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    """Remember that sudo's password is to be asked for; refuse it where nobody can be asked."""
+    if value and not sys.stdin.isatty():
+        raise click.UsageError(
+            f"{sudo_password.OPTION} needs a terminal to ask on; without one, give the password by "
+            f"{sudo_password.COMMAND} or {sudo_password.VARIABLE}"
+        )
+    context.meta[_ASK] = value
+
+
+ASK_SUDO_PASSWORD = click.option(
+    sudo_password.OPTION,
+    is_flag=True,
+    expose_value=False,
+    callback=_wanted,
+    help="Ask for sudo's password on the nodes.",
+)
+
+
+def ask_sudo_password() -> None:
+    """Ask on the terminal, once for all runs of a command, where that is wanted."""
+    context = click.get_current_context(silent=True)
+    if context is None or not context.meta.pop(_ASK, False):
+        return
+    password = click.prompt("Password of sudo on the nodes", hide_input=True, err=True)
+    try:
+        sudo_password.keep(password, sudo_password.OPTION)
+    except sudo_password.PasswordError as error:
+        raise click.UsageError(str(error)) from error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bramble.cli import driver
-from bramble.cli.options import AS_JSON, COOL
+from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD, COOL
 
 if TYPE_CHECKING:
     from bramble.bench.race import Verdict
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     help="Runs of each variant.",
 )
 @COOL
+@ASK_SUDO_PASSWORD
 @AS_JSON
 def race(host: str, variants: str | None, rounds: int, cool: int | None, as_json: bool) -> None:
     """Run variants of llama.cpp in turn on HOST, with its own model, and lock the fastest.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from bramble.cli import driver
-from bramble.cli.options import AS_JSON, HOSTS
+from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD, HOSTS
 
 if TYPE_CHECKING:
     from bramble.inventory.load import Inventory
@@ -32,6 +32,7 @@ GATE = "release_passed_the_gate"
 )
 @click.option("--to", metavar="COMMIT", help="Commit of llama.cpp (40 digits) for the fleet.")
 @click.option("--again", is_flag=True, help="Retry a release or model that a host rejected before.")
+@ASK_SUDO_PASSWORD
 @AS_JSON
 def upgrade(
     hosts: tuple[str, ...],
@@ -236,6 +237,7 @@ def _tell(rows: Sequence[dict[str, Any]], lock: Lock, as_json: bool) -> None:
 
 @click.command("rollback")
 @click.argument("host")
+@ASK_SUDO_PASSWORD
 @AS_JSON
 def rollback(host: str, as_json: bool) -> None:
     """Roll HOST back to the release that ran there before, and pin it there.

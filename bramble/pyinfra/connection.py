@@ -14,6 +14,8 @@ from pyinfra.connectors.util import SUDO_PASSWORD_REQUIRED_LINES
 from bramble import remote
 from bramble.checks import ASK_TIMEOUT_S, ask_query
 from bramble.plan import NodePlan
+from bramble.pyinfra import sudo
+from bramble.pyinfra.sudo import SudoError
 from bramble.pyinfra.telling import say
 from bramble.remote import outcome
 from bramble.snapshot import Snapshot, Unknown
@@ -42,12 +44,15 @@ def run(
     live: bool = False,
     silence_s: int | None = None,
     as_root: bool = True,
+    without_password: bool = False,
 ) -> tuple[bool, str]:
     """Run a program of `bramble/remote/`; return whether it succeeded, and its output.
 
     With `live` its lines are shown as they arrive; with `silence_s` it may not be silent for longer.
-    A connection that fails is a failed program.
+    A connection that fails is a failed program, and so is a sudo that asks `without_password` being
+    allowed one.
     """
+    more = {"_without_password": True} if without_password else {}
     try:
         ok, output = host.run_shell_command(
             remote.COMMAND,
@@ -56,13 +61,16 @@ def run(
             _stdin=StringIO(remote.program(program, query)),
             _timeout=timeout_s,
             _silence=silence_s,
+            **more,
         )
+    except SudoError as error:
+        return False, str(error)
     except (OSError, SSHException) as error:
         return False, f"the connection failed: {str(error) or type(error).__name__}"
     if ok:
         return True, output.stdout
     said = output.stderr or output.stdout
-    return False, _remedy(host, said) or said
+    return False, (None if without_password else _remedy(host, said)) or said
 
 
 def privileges(host: Host, *, as_root: bool) -> dict[str, Any]:
@@ -70,17 +78,16 @@ def privileges(host: Host, *, as_root: bool) -> dict[str, Any]:
     said = {name: host.data.get(name) for name in ("_sudo", "_doas", "_su_user")}
     if not as_root:
         return dict.fromkeys(said)
-    return said if any(said.values()) or said["_sudo"] is False else {"_sudo": True}
+    if not any(said.values()) and said["_sudo"] is not False:
+        said = {"_sudo": True}
+    password = host.data.get("_sudo_password")
+    return said | {"_sudo_password": password} if password else said
 
 
 def _remedy(host: Host, said: str) -> str | None:
     """Say what to do where a node cannot run programs as root at all; None where it can."""
     if any(line.strip() in SUDO_PASSWORD_REQUIRED_LINES for line in said.splitlines()):
-        user = host.data.get("ssh_user") or "USER"
-        return (
-            f"sudo asks {user} for a password; on the node, allow {user} to do without one: "
-            f"echo '{user} ALL=(ALL) NOPASSWD: ALL' | sudo tee /etc/sudoers.d/010_{user}-nopasswd"
-        )
+        return sudo.told(host.data.get("ssh_user") or "USER")
     if "python3: not found" in said:
         return "there is no python3; on the node: sudo apt-get install python3"
     if "sudo: not found" in said:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -18,18 +17,19 @@ import gevent
 from paramiko import Channel, SSHException, Transport
 from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import ConnectError, NoConnectorError
-from pyinfra.api.output import echo, format_text
+from pyinfra.api.output import echo
 from pyinfra.api.util import get_file_io
 from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.sshuserclient import client as user_client
-from pyinfra.connectors.util import CommandOutput, OutputLine, make_unix_command_for_host
+from pyinfra.connectors.util import CommandOutput, make_unix_command_for_host
 
 from bramble import computer, registry
 from bramble.for_pyinfra import NameData, prepared
 from bramble.inventory.load import from_data
 from bramble.pyinfra.boundary import EXPECTED, Overdue, Problem, attempt
-from bramble.remote import outcome
-from bramble.sanitize import sanitize, sentence
+from bramble.pyinfra.output import Said
+from bramble.pyinfra.sudo import Dialogue, Sudo
+from bramble.sanitize import sentence
 from bramble.settings import SshSettings
 from bramble.ssh.problems import key_problem, why
 
@@ -39,9 +39,6 @@ SILENT_S = 15
 HANDSHAKE_S = 15
 """What keys, login and channel of a new connection may take, besides reaching the node."""
 DEAD_AFTER_MS = 15_000
-LARGEST_ANSWER = 32 * 2**20
-MOST_LINES = 100_000
-"""Bytes and lines that a command may print: more is no answer to anything that is asked."""
 
 unreachable: dict[str, str] = {}
 """Why hosts could not be connected to, for the report: pyinfra keeps no record of it."""
@@ -75,6 +72,7 @@ class NodeConnector(SSHConnector):
     def __init__(self, state: Any, host: Any) -> None:
         super().__init__(state, host)
         self._lost: WeakKeyDictionary[Transport, str] = WeakKeyDictionary()
+        self._sudo = Sudo(host)
 
     @staticmethod
     def make_names_data(name: str) -> Iterator[NameData]:
@@ -145,39 +143,56 @@ class NodeConnector(SSHConnector):
         """Run a command, as pyinfra's own does, within `_timeout` seconds and without asking anybody.
 
         With `_silence` it may also print nothing for at most so many seconds. A command that is Bounded
-        says both for itself where nothing else is said.
+        says both for itself where nothing else is said. With `_without_password` sudo is given none.
         """
         timeout_s, silence_s = arguments.pop("_timeout", None), arguments.pop("_silence", None)
         if isinstance(command, Bounded):
             timeout_s, silence_s = timeout_s or command.timeout_s, silence_s or command.silence_s
-        stdin, pty = arguments.pop("_stdin", None), arguments.pop("_get_pty", False)
+        stdin, pty = _text(arguments.pop("_stdin", None)), arguments.pop("_get_pty", False)
         codes = arguments.pop("_success_exit_codes", None) or (0,)
-        unix_command = make_unix_command_for_host(self.state, self.host, command, **arguments)
-        if print_input:
-            echo(f"{self.host.print_prefix}>>> {unix_command}", err=True)
-        transport = self.open_transport()
-        try:
-            with gevent.Timeout(SILENT_S, Overdue(f"it opened no channel within {SILENT_S} s")):
-                channel = _begun(transport, unix_command.get_raw_value(), stdin, pty=pty)
+        without = arguments.pop("_without_password", False)
+
+        def ran(dialogue: Dialogue | None) -> tuple[int, Said]:
+            line = self._line(command, arguments, dialogue)
+            if print_input:
+                echo(f"{self.host.print_prefix}>>> {line}", err=True)
+            transport = self.open_transport()
+            said = Said(self.host.print_prefix if print_output else None)
             try:
-                said = _Said(self.host.print_prefix if print_output else None)
-                said.read(channel, timeout_s, silence_s)
-                code = self._exit_code(transport, channel)
-            finally:
-                channel.close()
-        except (EOFError, SSHException) as error:
-            raise OSError(self._why(transport, error)) from error
+                channel, early = _begun(transport, line, stdin, pty=pty, dialogue=dialogue)
+                try:
+                    said.read(channel, timeout_s, silence_s, {"stdout" if pty else "stderr": early})
+                    return self._exit_code(transport, channel), said
+                finally:
+                    channel.close()
+            except (EOFError, SSHException) as error:
+                raise OSError(self._why(transport, error)) from error
+
+        dialogue = None if without else self._sudo.dialogue(command, arguments)
+        code, said = ran(dialogue)
+        if code and not dialogue and not without and self._sudo.asked(said.lines, arguments):
+            dialogue = self._sudo.dialogue(command, arguments, must=True)
+            code, said = ran(dialogue) if dialogue else (code, said)
         ok = code in codes
         # pyinfra prints what a failed command said, and takes facts from what others said.
         return ok, CommandOutput(said.lines if ok else said.shown())
 
     def begun(self, command: StringCommand, **arguments: Any) -> Channel:
         """Start a command, and return its channel, whose input stays open."""
-        unix_command = make_unix_command_for_host(self.state, self.host, command, **arguments)
-        with gevent.Timeout(SILENT_S, Overdue(f"it opened no channel within {SILENT_S} s")):
-            channel = self.open_transport().open_session()
-            channel.exec_command(unix_command.get_raw_value())
+        dialogue = self._sudo.dialogue(command, arguments)
+        line = self._line(command, arguments, dialogue)
+        channel, _ = _begun(self.open_transport(), line, None, dialogue=dialogue)
         return channel
+
+    def _line(
+        self, command: StringCommand, arguments: Mapping[str, Any], dialogue: Dialogue | None
+    ) -> StringCommand:
+        """Return the shell's command line."""
+        if dialogue:
+            return dialogue.line
+        # With a password pyinfra would put it there.
+        others = {name: value for name, value in arguments.items() if name != "_sudo_password"}
+        return make_unix_command_for_host(self.state, self.host, command, **others)
 
     def open_transport(self) -> Transport:
         """Return the open connection; raise OSError where there is none any more."""
@@ -241,96 +256,51 @@ def _refuse_key(_policy: Any, _client: Any, hostname: str, _key: Any) -> None:
     )
 
 
-def _begun(transport: Transport, command: str, stdin: Any, *, pty: bool) -> Channel:
-    """Start a command in a channel, and give it its input."""
-    channel = transport.open_session()
-    if pty:
-        channel.get_pty()
-    channel.exec_command(command)
-    # A command that ends without reading its input says why on its outputs.
-    with suppress(OSError, EOFError):
-        if stdin:
-            channel.sendall(_text(stdin).encode())
+def _begun(
+    transport: Transport,
+    line: StringCommand,
+    stdin: str | None,
+    *,
+    pty: bool = False,
+    dialogue: Dialogue | None = None,
+) -> tuple[Channel, bytes]:
+    """Start a command in a channel, and give it its input, which stays open where that is None.
+
+    Return the channel, and what the command has said already.
+    """
+    early = b""
+    with gevent.Timeout(SILENT_S, Overdue(f"it opened no channel within {SILENT_S} s")):
+        channel = transport.open_session()
+        if pty:
+            channel.get_pty()
+        channel.exec_command(line.get_raw_value())
+    try:
+        if dialogue:
+            early = dialogue.hold(channel, pty=pty)
+        if stdin is not None:
+            with gevent.Timeout(SILENT_S, Overdue(f"it took no input within {SILENT_S} s")):
+                _feed(channel, stdin)
+    except BaseException:
+        channel.close()
+        raise
+    return channel, early
+
+
+def _feed(channel: Channel, stdin: str) -> None:
+    """Give a command its input; one that ends without reading it says why on its outputs."""
+    try:
+        channel.sendall(stdin.encode())
         channel.shutdown_write()
-    return channel
+    except Overdue:
+        raise
+    except (OSError, EOFError):
+        return
 
 
 def _text(stdin: Any) -> str:
     """Return pyinfra's input (a file, a text or several) as one text of whole lines."""
+    if not stdin:
+        return ""
     pieces = stdin.readlines() if hasattr(stdin, "readlines") else stdin
     several = pieces if isinstance(pieces, (list, tuple)) else [pieces]
     return "".join(piece if piece.endswith("\n") else f"{piece}\n" for piece in several)
-
-
-class _Said:
-    """What a command says on both of its outputs, line by line as it arrives."""
-
-    def __init__(self, prefix: str | None) -> None:
-        self.lines: list[OutputLine] = []
-        self._prefix = prefix
-        self._size = 0
-        self._heard_at_s = time.monotonic()
-
-    def read(self, channel: Channel, limit_s: float | None, silence_s: float | None) -> None:
-        """Read until both outputs end, or one must not go on; TimeoutError after a limit."""
-        began_s = self._heard_at_s
-        left = readers = [
-            gevent.spawn(attempt, lambda: self._listen("stdout", channel.recv)),
-            gevent.spawn(attempt, lambda: self._listen("stderr", channel.recv_stderr)),
-        ]
-        try:
-            while left and not _problem(readers):
-                left_s = _left(began_s, limit_s, "it took longer than")
-                last = f" after {self.lines[-1].line!r}" if self.lines else ""
-                silent_s = _left(self._heard_at_s, silence_s, f"it said nothing{last} for")
-                gevent.joinall(left, min(left_s, silent_s), count=1)
-                left = [reader for reader in left if not reader.ready()]
-        finally:
-            gevent.killall(readers, block=False)
-        if problem := _problem(readers):
-            raise OSError(problem.why)
-
-    def shown(self) -> list[OutputLine]:
-        """Return the lines as they may be printed."""
-        return [OutputLine(line.buffer_name, sanitize(line.line, "\t")) for line in self.lines]
-
-    def _listen(self, name: str, receive: Callable[[int], bytes]) -> None:
-        begun: list[bytes] = []
-        while data := receive(2**16):
-            self._heard_at_s = time.monotonic()
-            self._size += len(data)
-            if self._size > LARGEST_ANSWER:
-                raise OSError(f"it printed more than {LARGEST_ANSWER >> 20} MiB")
-            first, *others = data.split(b"\n")
-            begun.append(first)
-            for other in others:
-                self._say(name, b"".join(begun))
-                begun = [other]
-        if rest := b"".join(begun):
-            self._say(name, rest)
-
-    def _say(self, name: str, line: bytes) -> None:
-        text = line.decode("utf-8", "replace")
-        self.lines.append(OutputLine(name, text))
-        if len(self.lines) > MOST_LINES:
-            raise OSError(f"it printed more than {MOST_LINES} lines")
-        if self._prefix is not None and not text.startswith(outcome.PREFIX):
-            shown = sentence(text)
-            echo(
-                f"{self._prefix}{format_text(shown, 'red') if name == 'stderr' else shown}",
-                err=True,
-            )
-
-
-def _problem(readers: list[Any]) -> Problem | None:
-    return next((each.value for each in readers if isinstance(each.value, Problem)), None)
-
-
-def _left(since_s: float, limit_s: float | None, complaint: str) -> float:
-    """Return the remaining seconds of a limit (at most a minute); raise TimeoutError when none are."""
-    if limit_s is None:
-        return 60
-    left_s = since_s + limit_s - time.monotonic()
-    if left_s <= 0:
-        raise Overdue(f"{complaint} {limit_s:.0f} s")
-    return min(left_s, 60)

@@ -1,4 +1,4 @@
-"""A change of the SSH configuration, which a new connection must prove before it may stay."""
+"""A change of how the node lets us in, which a new connection must prove before it may stay."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ from bramble.pyinfra import connection
 # sshd that reloads resets connections for a moment, on a slow board for seconds.
 CONNECT_WITHIN_S = 30
 TRY_EVERY_S = 2
+TAKEN_BACK = (
+    "What is not confirmed the node takes back by itself, in two minutes at most. Nothing else was "
+    "changed."
+)
 
 
 def confirm(host: Host, program: str, query: Mapping[str, Any], timeout_s: int) -> str | None:
@@ -30,14 +34,15 @@ def confirm(host: Host, program: str, query: Mapping[str, Any], timeout_s: int) 
     refused = _connect(connector)
     if refused is not None:
         connector.client = before
-        return (
-            f"after this change the node did not let us in again ({refused}); it takes the change "
-            "back by itself, in two minutes at most. Nothing else was changed."
-        )
+        return f"after this change the node did not let us in again ({refused}). {TAKEN_BACK}"
     if before is not None:
         before.close()
-    ok, output = connection.run(host, program, query, timeout_s)
-    return None if ok else output.strip() or "the change could not be confirmed"
+    alone = bool(query.get("without_password"))
+    ok, output = connection.run(host, program, query, timeout_s, without_password=alone)
+    if ok:
+        return None
+    said = output.strip() or "the change could not be confirmed"
+    return f"{said}. {TAKEN_BACK}"
 
 
 def _connect(connector: SSHConnector) -> str | None:

@@ -1,4 +1,6 @@
-"""Change how this node lets people in, on trial: what is not confirmed in time is reverted.
+"""Change how this node lets us in, on trial: what is not confirmed in time is reverted.
+
+That is sshd's options and keys, or the rule by which sudo asks for no password.
 
 The old files are saved on disk with a script that restores them. A timer runs it, and so does the
 next boot, so neither a lost connection nor a power cut in the middle leaves a node that nobody can
@@ -25,8 +27,11 @@ UNIT = "bramble-ssh-undo.service"
 TIMER = "bramble-ssh-undo.timer"
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
 WANTED = f"/etc/systemd/system/multi-user.target.wants/{UNIT}"
+# Of a file that is named, visudo does not judge the mode: sudo takes more of them than it does.
+CHECKS = {"sshd": ("sshd", "-t"), "sudo": ("visudo", "-cf", "/etc/sudoers")}
+"""What finds the configuration valid, before and after a trial, by what that is of."""
 UNIT_TEXT = f"""[Unit]
-Description=Take back what was changed of sshd on trial
+Description=Take back what was changed of sshd or sudo on trial
 Before=ssh.service
 ConditionPathExists={SCRIPT}
 
@@ -39,9 +44,9 @@ WantedBy=multi-user.target
 """
 
 
-def run(*argv):
-    """Run a command; return its words where it failed, else None."""
-    done = subprocess.run(argv, capture_output=True, text=True)
+def run(*argv, text=None):
+    """Run a command, with `text` as its input; return its words where it failed, else None."""
+    done = subprocess.run(argv, capture_output=True, text=True, input=text)
     return (
         None
         if done.returncode == 0
@@ -163,16 +168,19 @@ def locked_out(keys):
 
 
 def begin(query):
-    """Write or remove `files`, have sshd check and reload them; return the problem, or None."""
+    """Write or remove `files`, have them checked and in force; return the problem, or None."""
     if os.path.exists(SCRIPT):
         problem = take_back()
         return problem or "an earlier change was still on trial and was taken back; run again"
-    problem = run("sshd", "-t") or (query["keys"] and locked_out(query["keys"]))
+    of = query.get("of", "sshd")
+    problem = run(*CHECKS[of]) or (query["keys"] and locked_out(query["keys"]))
     if problem:
         return problem
     files = query["files"]
     for file in files:
         problem = changed(file["path"], file["was_sha256"])
+        if of == "sudo" and not problem and file["text"] is not None:
+            problem = run("visudo", "-cf", "-", text=file["text"])
         if problem:
             return problem
     problem = arm([file["path"] for file in files], query["undo_after_s"])
@@ -185,7 +193,9 @@ def begin(query):
                 atomic.remove(file["path"])
             else:
                 write(file["path"], file["text"], file["mode"], file["owner"])
-        problem = run("sshd", "-t") or run("systemctl", "try-reload-or-restart", "ssh.service")
+        problem = run(*CHECKS[of])
+        if of == "sshd" and not problem:
+            problem = run("systemctl", "try-reload-or-restart", "ssh.service")
     if problem is None:
         return None
     failed = take_back()

@@ -20,7 +20,7 @@ from bramble.inventory import presence
 from bramble.inventory.load import Host, Inventory
 from bramble.settings import SshSettings
 from bramble.testing import RUN, preflight
-from bramble.testing.testinfra_node import TestinfraNode, ssh_config
+from bramble.testing.testinfra_node import NodeError, TestinfraNode, ssh_config
 
 ALL = "all"
 
@@ -51,6 +51,8 @@ class HostsRun:
     def _look(self, connection: Connection, host: Host) -> TestinfraNode:
         try:
             return TestinfraNode(connection, host)
+        except NodeError as error:
+            pytest.fail(f"{host.name} cannot be looked at: {error}", pytrace=False)
         except RuntimeError as error:  # of testinfra, with what ssh said
             said = getattr(error.args[0], "stderr", error) if error.args else error
             pytest.fail(f"{host.name} cannot be reached: {str(said).strip()}", pytrace=False)

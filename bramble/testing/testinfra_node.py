@@ -19,6 +19,12 @@ from bramble.settings import SshSettings
 from bramble.snapshot import Snapshot, Unknown, read
 from bramble.ssh.config import target
 
+WITHOUT = "set base.passwordless_sudo (docs/how-to/sudo-password.md)"
+
+
+class NodeError(Exception):
+    """A host that is reached, and cannot be looked at."""
+
 
 class TestinfraNode:
     """A node that checks look at through testinfra: one look, taken once."""
@@ -40,8 +46,15 @@ class TestinfraNode:
         text = remote.program(program, query)
         command = f"{remote.COMMAND} <<'BRAMBLE_END'\n{text}\nBRAMBLE_END"
         with self._connection.sudo():
-            output: str = self._connection.check_output(command)
-        return output
+            done = self._connection.run(command)
+        if done.rc == 0:
+            output: str = done.stdout
+            return output
+        said = (done.stderr or done.stdout).strip()
+        # sudo alone has said something, whatever the language.
+        if said and all(line.startswith("sudo: ") for line in said.splitlines()):
+            said += f"; pytest gives it no password: {WITHOUT}"
+        raise NodeError(said or f"the look ended with exit code {done.rc}")
 
     def _plan(self) -> NodePlan:
         found = board(self.snapshot)

@@ -6,6 +6,7 @@ import hashlib
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bramble.difference import Difference
@@ -73,7 +74,7 @@ def problem_with_keys(login: Login, keys: Sequence[str], *, exclusive: bool) -> 
 
 def end_trial(snapshot: Snapshot) -> Step:
     """Take back what an earlier run left on trial: what it changed is there now and goes by itself."""
-    name = "Take back an unconfirmed change of SSH"
+    name = "Take back an unconfirmed change of access"
     if not isinstance(snapshot.file(TRIAL), FileState):
         return Step(name, None)
     why = "a run that was cut off left it on trial"
@@ -86,28 +87,28 @@ def set_keys(keys: Sequence[str], *, exclusive: bool, snapshot: Snapshot) -> Ste
     if not keys:
         return Step(name, None)
     if isinstance(login, Unknown):
-        return _blind(name, login)
+        return blind(name, login)
     if login.keys and login.keys.text is None:
-        return _blind(name, Unknown(f"{login.path} is not a plain text file"))
+        return blind(name, Unknown(f"{login.path} is not a plain text file"))
     why = problem_with_keys(login, keys, exclusive=exclusive)
     if why is None:
         return Step(name, None)
     text = with_keys((login.keys.text or "") if login.keys else "", keys, exclusive=exclusive)
-    return _trial(name, why, login.path, login.keys, text, mode=0o600, owner=login.user)
+    return trial(name, why, login.path, login.keys, text, mode=0o600, owner=login.user)
 
 
 def set_sshd(text: str | None, snapshot: Snapshot, *, keys_needed: bool) -> Step:
     """Write our drop-in of sshd, or remove it where there is nothing for it to say, on trial."""
     name, seen = "Set sshd's options", snapshot.file(DROP_IN)
     if isinstance(seen, Unknown):
-        return Step(name, None) if text is None else _blind(name, seen)
+        return Step(name, None) if text is None else blind(name, seen)
     if (seen is None and text is None) or (seen and text is not None and _stands(seen, text)):
         return Step(name, None)
     login = snapshot.login
     if isinstance(login, Unknown):
-        return _blind(name, login)
+        return blind(name, login)
     keys = login.path if keys_needed else None
-    return _trial(name, DROP_IN, DROP_IN, seen, text, mode=0o644, owner="root", keys=keys)
+    return trial(name, DROP_IN, DROP_IN, seen, text, mode=0o644, owner="root", keys=keys)
 
 
 def _stands(seen: FileState, text: str) -> bool:
@@ -115,7 +116,7 @@ def _stands(seen: FileState, text: str) -> bool:
     return (seen.text, seen.mode, seen.owner) == (text, 0o644, "root")
 
 
-def _trial(
+def trial(
     name: str,
     why: str,
     path: str,
@@ -125,17 +126,15 @@ def _trial(
     mode: int,
     owner: str,
     keys: str | None = None,
+    more: Mapping[str, Any] | None = None,
+    confirm: Mapping[str, Any] | None = None,
 ) -> Step:
+    """Return a step that writes a file, or removes it where `text` is None, on trial."""
     was_sha256 = seen.sha256 if seen else None
     file = {"path": path, "was_sha256": was_sha256, "text": text, "mode": mode, "owner": owner}
     before = (seen.text or "") if seen else None
-    return _step(
-        name,
-        why,
-        [file],
-        keys,
-        (Difference(path, before, text),),
-    )
+    step = _step(name, why, [file], keys, (Difference(path, before, text),))
+    return replace(step, query={**step.query, **(more or {})}, confirm=confirm or step.confirm)
 
 
 def _step(
@@ -149,10 +148,10 @@ def _step(
     return Step(name, why, "try_ssh", query, diffs=diffs, confirm={"confirm": True})
 
 
-def _blind(name: str, found: Unknown) -> Step:
+def blind(name: str, found: Unknown, path: str = DROP_IN) -> Step:
     """Return a step for a file that could not be read: the program refuses it, as the text differs."""
     file = {
-        "path": DROP_IN,
+        "path": path,
         "was_sha256": hashlib.sha256(b"").hexdigest(),
         "text": None,
         "mode": 0o644,

@@ -7,7 +7,7 @@ import re
 from bramble.board import refusals
 from bramble.checks import Finding, Node, check, expect, skip, unknown
 from bramble.owned import as_written
-from bramble.roles.base import access, cloud
+from bramble.roles.base import access, cloud, sudo
 from bramble.roles.base import clock as clocks
 from bramble.roles.base.plan import (
     HOSTS,
@@ -21,7 +21,7 @@ from bramble.roles.base.plan import (
     not_started,
     steps,
 )
-from bramble.snapshot import Unknown
+from bramble.snapshot import Login, Unknown
 from bramble.steps import lacking
 
 DEPLOY = "Run the deploy again."
@@ -202,10 +202,31 @@ def sshd_has_its_options(plan: BasePlan, node: Node) -> Finding:
 
 
 @check()
+def sudo_asks_as_planned(plan: BasePlan, node: Node) -> Finding:
+    """sudo asks bramble's account for a password, or does not, as the person set it."""
+    words = {True: "it asks for none", False: "it asks for one", None: "the system's own"}
+    want, login = words[plan.passwordless_sudo], node.snapshot.login
+    if plan.passwordless_sudo is None:
+        return skip(want, "base.passwordless_sudo is not set")
+    if isinstance(login, Login) and login.user == sudo.ROOT:
+        return skip(want, "bramble logs in as root")
+    found = sudo.asks(node.snapshot)
+    if isinstance(found, Unknown):
+        return unknown(want, found)
+    remedy = (
+        f"Deploy again; if it stays, another rule comes after {sudo.RULE} or allows it: `sudo grep -r "
+        "PASSWD /etc/sudoers /etc/sudoers.d`."
+    )
+    return expect(want, words[not found], found is not plan.passwordless_sudo, remedy)
+
+
+@check()
 def files_are_as_written(plan: BasePlan, node: Node) -> Finding:
     """Each file and line that this role writes stands as it was written: text, mode and owner."""
     look = node.snapshot
     judged_by: list[object] = [look.file(access.DROP_IN), look.file(UPGRADES_FILE)]
     judged_by += [look.login] if plan.keys or plan.sshd_text else []
+    if plan.passwordless_sudo is not None:
+        judged_by += [look.login, look.file(sudo.RULE)]
     judged_by += [look.file(HOSTS), look.system] if plan.hostname else []
     return as_written(plan, steps(plan, node.plan, look), look, *judged_by)

@@ -11,7 +11,7 @@ from bramble.difference import Difference
 from bramble.node import container
 from bramble.plan import FactsNeeded, File, Inputs, NodePlan, RolePlan
 from bramble.render import render
-from bramble.roles.base import access, cloud, hosts
+from bramble.roles.base import access, cloud, hosts, sudo
 from bramble.roles.base import clock as clocks
 from bramble.roles.base.outputs import BaseOutputs
 from bramble.roles.base.settings import Settings, Sshd
@@ -45,6 +45,7 @@ class BasePlan(RolePlan):
     sshd: Mapping[str, str]
     sshd_text: str | None
     keys_needed: bool
+    passwordless_sudo: bool | None
 
 
 def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
@@ -58,6 +59,7 @@ def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
             access.DROP_IN,
             access.TRIAL,
             access.DEFAULTS,
+            sudo.RULE,
             *cloud.FACTS_NEEDED.files,
         ),
         units=(*TIMERS, access.SERVICE, *cloud.FACTS_NEEDED.units),
@@ -67,6 +69,7 @@ def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
             PERIODIC,
             access.EFFECTIVE,
             container.COMMAND,
+            *((sudo.ASKS,) if settings.passwordless_sudo is not None else ()),
         ),
     )
 
@@ -88,6 +91,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> BasePlan:
         sshd={name.lower(): value for name, value in _options(settings.ssh)},
         sshd_text=_sshd_text(settings.ssh),
         keys_needed=settings.ssh.password_authentication is False,
+        passwordless_sudo=settings.passwordless_sudo,
     )
 
 
@@ -122,7 +126,7 @@ def _sshd_text(ssh: Sshd) -> str | None:
 
 
 def steps(plan: BasePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """Set the clock first, which apt needs, and SSH last, which all else goes through."""
+    """Set the clock first, which apt needs, and SSH and sudo last, which all else goes through."""
     unwanted = () if plan.files else (UPGRADES_FILE,)
     return (
         _set_clock(plan, snapshot),
@@ -136,6 +140,7 @@ def steps(plan: BasePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...
         access.end_trial(snapshot),
         access.set_keys(plan.keys, exclusive=plan.exclusive_keys, snapshot=snapshot),
         access.set_sshd(plan.sshd_text, snapshot, keys_needed=plan.keys_needed),
+        sudo.set_rule(plan.passwordless_sudo, snapshot),
     )
 
 
@@ -145,6 +150,7 @@ def revert(plan: BasePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ..
         remove_files("Remove apt's settings", (UPGRADES_FILE,), snapshot),
         access.end_trial(snapshot),
         access.set_sshd(None, snapshot, keys_needed=False),
+        sudo.remove_rule(snapshot),
     )
 
 

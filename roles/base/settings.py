@@ -143,6 +143,11 @@ class Settings(Section):
         help="Remove all other keys of that account; taken back when bramble then cannot log in.",
     )
     ssh: Sshd = option(Sshd(), help="sshd's options; not set: as the system has them.")
+    passwordless_sudo: bool | None = option(
+        None,
+        help="Whether sudo asks the account that bramble logs in to for no password: true writes a "
+        "rule for it, false removes that rule; not set: as the system has it.",
+    )
 
     @model_validator(mode="after")
     def _never_none(self) -> Settings:

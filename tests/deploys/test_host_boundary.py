@@ -14,7 +14,7 @@ MODEL = {"name": "toy", "url": "http://models.example.org/toy.gguf", "sha256": "
 HEALTHY = "healthy"
 # What each is told to have, and what to do where that is known.
 TOLD = {
-    "wants a sudo password": "sudo asks pi for a password; .*NOPASSWD",
+    "wants a sudo password": "sudo asks pi for a password, .*base.passwordless_sudo",
     "says nothing at all": "takes connections and then says nothing",
     "opens no channel": "opened no channel within 15 s",
     "closes as a channel opens": "the connection was closed",

@@ -17,6 +17,7 @@ NONE = {"_sudo": None, "_doas": None, "_su_user": None}
         ({"_sudo": False}, NONE | {"_sudo": False}),
         ({"_doas": True}, NONE | {"_doas": True}),
         ({"_su_user": "root"}, NONE | {"_su_user": "root"}),
+        ({"_sudo_password": "x"}, {"_sudo": True, "_sudo_password": "x"}),
     ],
 )
 def test_the_hosts_data_say_how_a_program_becomes_root(data, arguments):

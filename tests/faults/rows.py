@@ -169,7 +169,7 @@ ROWS = (
     Row(
         "F23",
         4,
-        "A change of sshd's options or of keys would lock everybody out",
+        "A change of sshd's options, of keys or of sudo's rule would lock everybody out",
         "the node takes it back by itself within 120 s; bramble changes no firewall yet",
     ),
     Row(
@@ -199,7 +199,7 @@ ROWS = (
     Row(
         "F28",
         7,
-        "A secret is used: the token of a model hub (bramble has no API keys yet)",
+        "A secret is used: the token of a model hub, sudo's password (bramble has no API keys yet)",
         "it is in no argv, environment of others, log, difference, JSON, /tmp, journal or unit",
     ),
     Row(

@@ -22,6 +22,7 @@ NOT_WANTED = (
     "base.upgrades_are_as_planned",
     "base.keys_are_there",
     "base.sshd_has_its_options",
+    "base.sudo_asks_as_planned",
     "power.fan_has_its_temperatures",
     "boot.config_txt_has_the_planned_values",
 )

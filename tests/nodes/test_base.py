@@ -80,6 +80,7 @@ def desired_settings(second_key):
         "unattended_upgrades": False,
         "authorized_keys": [second_key.with_suffix(".pub").read_text().strip()],
         "ssh": {"password_authentication": False},
+        "passwordless_sudo": True,
     }
 
 

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from bramble import registry
-from bramble.roles.base import access, checks, clock, cloud, hosts
+from bramble.roles.base import access, checks, clock, cloud, hosts, sudo
 from bramble.snapshot import Login, Output, Snapshot, Unknown
 from tests.unit.good_node import good_look, node_plan, settings
 from tests.unit.looks import in_container, plain, with_command, with_file, with_unit_named
@@ -36,6 +36,7 @@ NOTHING = {
     "timezone": None,
     "authorized_keys": [],
     "ssh": {},
+    "passwordless_sudo": None,
 }
 
 
@@ -308,10 +309,40 @@ def test_what_is_not_set_is_left_alone():
 
 def test_our_files_are_taken_back_and_nothing_else():
     taken = steps(GOOD, way="revert")
-    assert list(taken) == ["Remove apt's settings", SSHD]
+    assert list(taken) == ["Remove apt's settings", SSHD, sudo.STEP], "what we need ourselves last"
     assert taken[SSHD].query["files"][0]["text"] is None
-    gone = with_file(with_file(GOOD, CONF, None), DROP_IN, None)
+    assert taken[sudo.STEP].query["files"][0]["text"] is None
+    gone = with_file(with_file(with_file(GOOD, CONF, None), DROP_IN, None), sudo.RULE, None)
     assert steps(gone, way="revert") == {}
+
+
+# sudo
+
+
+def test_the_rule_is_on_trial_and_must_be_confirmed_without_a_password():
+    step = steps(with_file(GOOD, sudo.RULE, None))[sudo.STEP]
+    (file,) = step.query["files"]
+    assert file["text"].endswith("\npi ALL=(ALL:ALL) NOPASSWD: ALL\n")
+    assert (file["mode"], file["owner"], step.query["of"]) == (0o440, "root", "sudo")
+    assert step.confirm == {"confirm": True, "without_password": True}
+
+
+def test_the_rule_is_removed_where_sudo_is_to_ask_and_left_where_nothing_is_said():
+    step = steps(GOOD, node_plan(base={"passwordless_sudo": False}))[sudo.STEP]
+    assert (step.query["files"][0]["text"], step.confirm) == (None, {"confirm": True})
+    assert steps(GOOD, node_plan(base={"passwordless_sudo": None})) == {}
+
+
+@pytest.mark.parametrize(
+    ("user", "written"), [("first.last", "first.last"), ("a@b", r"a\@b"), ("#1", r"\#1")]
+)
+def test_an_account_is_named_as_sudoers_reads_it(user, written):
+    assert sudo.rule(user).splitlines()[-1].split(" ")[0] == written
+
+
+def test_root_needs_no_rule():
+    look = replace(with_file(GOOD, sudo.RULE, None), login=Login("root", "/root/keys", None))
+    assert sudo.STEP not in steps(look)
 
 
 # Settings

@@ -79,7 +79,7 @@ def test_the_checks_run_beside_the_projects_own_tests(project):
             "test_hosts.py::test_no_role_brings_a_compiler[[]ssh://pi5-a[]] PASSED*",
         ]
     )
-    done.assert_outcomes(passed=3, deselected=11)
+    done.assert_outcomes(passed=3, deselected=12)
     calls = (project.path / "calls").read_text().splitlines()
     assert all("ConnectTimeout=7" in call for call in calls)
     assert sum(call.startswith("look") for call in calls) == 1
@@ -105,7 +105,7 @@ def test_an_inventory_that_is_named_is_found_from_anywhere(project, tmp_path, mo
     monkeypatch.chdir(tmp_path)
     inventory = project.path / "inventory"
     done = ran(project, f"--inventory={inventory}", "--hosts=pi5-a", "-k", "supported", tmp_path)
-    done.assert_outcomes(passed=1, deselected=11)
+    done.assert_outcomes(passed=1, deselected=12)
 
 
 def test_names_that_are_no_hosts_are_refused_with_those_that_were_meant(project):

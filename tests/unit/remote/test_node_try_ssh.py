@@ -28,7 +28,7 @@ def node(monkeypatch, tmp_path):
     made.orders, made.failing = [], []
     real = try_ssh.run
 
-    def run(*argv):
+    def run(*argv, text=None):
         line = " ".join(argv)
         if argv[0] == "cp":
             return real(*argv)
@@ -60,11 +60,11 @@ def sha256(path: Path):
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
 
 
-def tried(path, text, *, keys=None, was="now"):
+def tried(path, text, *, keys=None, was="now", **more):
     was_sha256 = sha256(path) if was == "now" else was
     file = {"path": str(path), "was_sha256": was_sha256, "text": text, "mode": 0o600, "owner": ME}
     query = {"confirm": False, "files": [file], "keys": keys, "undo_after_s": 60}
-    return try_ssh.main(query)
+    return try_ssh.main({**query, **more})
 
 
 def test_a_change_is_armed_before_it_is_made_and_stays_once_confirmed(node):
@@ -132,6 +132,45 @@ def test_a_configuration_that_is_broken_already_is_left_alone(node, capsys):
     assert tried(path, "new") == 1
     assert not path.exists()
     assert "sshd -t: no" in capsys.readouterr().err
+
+
+def test_a_rule_of_sudo_is_valid_before_it_lands_and_sshd_is_left_alone(node):
+    path = node.folder / "rule"
+    assert tried(path, "pi ALL=(ALL) NOPASSWD: ALL\n", of="sudo") == 0
+    assert node.orders == [
+        "visudo -cf /etc/sudoers",
+        "visudo -cf -",
+        "systemctl daemon-reload",
+        f"systemd-run --quiet --on-active=60 --unit={try_ssh.UNIT}",
+        "visudo -cf /etc/sudoers",
+    ]
+    node.bring_back()
+    assert not path.exists()
+
+
+def test_a_rule_that_visudo_does_not_take_lands_nowhere(node, capsys):
+    path = node.folder / "rule"
+    node.failing = ["visudo -cf -"]
+    assert tried(path, "pi ALL=\n", of="sudo") == 1
+    assert "visudo -cf -: no" in capsys.readouterr().err
+    assert not path.exists()
+    assert not node.undo.exists()
+
+
+def test_a_rule_that_spoils_the_whole_is_taken_back_at_once(node, capsys, monkeypatch):
+    path = node.folder / "rule"
+    path.write_text("old")
+    run = try_ssh.run
+
+    def spoilt(*argv, **more):
+        if argv[0] == "visudo" and path.read_text() == "new":
+            return "visudo: no"
+        return run(*argv, **more)
+
+    monkeypatch.setattr(try_ssh, "run", spoilt)
+    assert tried(path, "new", of="sudo") == 1
+    assert path.read_text() == "old"
+    assert "visudo: no. It was taken back" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", [None, "", "# ssh-ed25519 AAAA me\n"])

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from bramble.roles.base.sudo import ASKS, rule
 from bramble.snapshot import Boot, Login, Output, Snapshot
 from bramble.system.parse import Mount
 from tests.unit.good_node import node_plan
@@ -15,6 +16,7 @@ from tests.unit.roles.base.good import (
     PERIODIC,
     SSHD_FILE,
     SSHD_PROCESS,
+    SUDO_FILE,
     TRIAL,
     UPGRADES_TIMER,
 )
@@ -127,6 +129,10 @@ FAULTS: Cases = {
             GOOD, "/etc/default/ssh", plain("SSHD_OPTS='-oPasswordAuthentication=yes -4'\n")
         ),
     },
+    "sudo_asks_as_planned": {
+        "it asks": with_command(GOOD, ASKS, Output(1, "sudo: a password is required\n")),
+        "it does not, and is to": Node(GOOD, plan=node_plan(base={"passwordless_sudo": False})),
+    },
     "files_are_as_written": {
         "apt told otherwise": edited(UPGRADES, "1", "0"),
         "sshd's options removed": with_file(GOOD, SSHD_FILE, None),
@@ -137,6 +143,9 @@ FAULTS: Cases = {
             GOOD, "/etc/hosts", plain("127.0.0.1 localhost\n")
         ),
         "a key removed": replace(GOOD, login=Login("pi", KEYS, None)),
+        "sudo's rule removed": with_file(GOOD, SUDO_FILE, None),
+        "sudo's rule of another": with_file(GOOD, SUDO_FILE, plain(rule("me"), 0o440)),
+        "sudo's rule open to all": with_file(GOOD, SUDO_FILE, plain(rule("pi"), 0o666)),
         "sshd's options on trial": with_file(GOOD, TRIAL, plain("failed=0\n", 0o600)),
     },
 }
@@ -169,6 +178,11 @@ BLIND: Cases = {
     "timezone_is_as_planned": {"no answer": replace(GOOD, clock=WHY)},
     "keys_are_there": {"no login": replace(GOOD, login=WHY)},
     "sshd_configuration_is_valid": {"no answer": with_command(GOOD, "sshd -T", WHY)},
+    "sudo_asks_as_planned": {
+        "no answer": with_command(GOOD, ASKS, WHY),
+        "root by another way": with_command(GOOD, ASKS, Output(2, WHY.why)),
+        "no setpriv": with_command(GOOD, ASKS, Output(127, WHY.why)),
+    },
     "sshd_has_its_options": {
         "no answer": with_command(GOOD, "sshd -T", WHY),
         "a broken configuration": with_command(GOOD, "sshd -T", Output(255, WHY.why)),
@@ -193,5 +207,9 @@ SKIPPED: Exceptions = {
     ),
     "keys_are_there": ((Node(GOOD, plan=node_plan(base={"authorized_keys": []})), "empty"),),
     "sshd_configuration_is_valid": ((with_command(GOOD, "sshd -T", None), "no sshd"),),
+    "sudo_asks_as_planned": (
+        (Node(GOOD, plan=node_plan(base={"passwordless_sudo": None})), "is not set"),
+        (replace(GOOD, login=Login("root", "/root/.ssh/authorized_keys", None)), "as root"),
+    ),
     "sshd_has_its_options": ((Node(GOOD, plan=node_plan(base={"ssh": {}})), "sets nothing"),),
 }

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from bramble.plan import NodePlan
+from bramble.roles.base.sudo import ASKS, rule
 from bramble.snapshot import Login, Output, Snapshot
 from bramble.system.parse import Socket
 from bramble.system.process import Process
@@ -12,6 +13,7 @@ from tests.unit.looks import plain
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMRsTu0eTyjs6XYFjKNEtbOmOlEdWAIMxuzt3pL22Tvm me"
 KEYS = "/home/pi/.ssh/authorized_keys"
 SSHD_FILE = "/etc/ssh/sshd_config.d/00-bramble.conf"
+SUDO_FILE = "/etc/sudoers.d/zz-bramble"
 TRIAL = "/var/lib/bramble/ssh-undo/undo.sh"
 CLOCK_STATE = {"Timezone": "Europe/Vienna", "CanNTP": "yes", "NTP": "yes", "NTPSynchronized": "yes"}
 PERIODIC = "apt-config dump APT::Periodic"
@@ -35,6 +37,7 @@ SETTINGS = {
     "timezone": "Europe/Vienna",
     "authorized_keys": [KEY],
     "ssh": {"password_authentication": False},
+    "passwordless_sudo": True,
 }
 
 
@@ -53,6 +56,7 @@ def look(plan: NodePlan) -> Snapshot:
         files={
             SSHD_FILE: plain(plan.roles["base"].sshd_text or ""),
             TRIAL: None,
+            SUDO_FILE: replace(plain(rule("pi")), mode=0o440),
             "/etc/default/ssh": plain("# Options to pass to sshd\nSSHD_OPTS=\n"),
             CLOUD_INSTANCE: plain('{"v1": {"local_hostname": "pi5-a"}}'),
             "/etc/cloud/cloud-init.disabled": None,
@@ -60,6 +64,7 @@ def look(plan: NodePlan) -> Snapshot:
         },
         commands={
             "dpkg --audit": Output(0, ""),
+            ASKS: Output(0, ""),
             CLOUD_SETTINGS: Output(0, "manage_etc_hosts: true\n"),
             PERIODIC: Output(0, 'APT::Periodic "";\nAPT::Periodic::Unattended-Upgrade "1";\n'),
             "sshd -T": Output(0, "passwordauthentication no\nkbdinteractiveauthentication no\n"),
