@@ -109,6 +109,14 @@ MUTATIONS = (
         "F28",
     ),
     Mutation(
+        "sudo's password stays in the environment, where all that is started has it",
+        "bramble/sudo_password.py",
+        'if given := os.environ.pop(VARIABLE, "")',
+        'if given := os.environ.get(VARIABLE, "")',
+        ("tests/unit/test_sudo_password.py::test_it_is_taken_out_of_the_environment",),
+        "F28",
+    ),
+    Mutation(
         "what a node says is printed as it is",
         "bramble/pyinfra/telling.py",
         "        shown = sanitize(line[:LONGEST])\n",

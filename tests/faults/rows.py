@@ -25,8 +25,8 @@ PROMISES = {
     2: "After a kill or a power cut at any step the node boots and accepts SSH, one run converges, "
     "and the one after it changes nothing.",
     3: "What serves was verified and passed its gate; otherwise its predecessor serves again.",
-    4: "You are not locked out: what a deploy changes of sshd and of keys, the node takes back by "
-    "itself unless a new login confirms it.",
+    4: "You are not locked out: what a deploy changes of sshd, of keys and of sudo's rule, the node "
+    "takes back by itself unless a new login confirms it.",
     5: "No run hangs, and one bad host costs the others nothing.",
     6: "Plan, verify and dry runs write nothing.",
     7: "Secrets appear nowhere but where they are used.",

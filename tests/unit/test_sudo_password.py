@@ -21,6 +21,7 @@ def nothing_kept(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.mark.fault("F28")
 def test_it_is_taken_out_of_the_environment(monkeypatch):
     monkeypatch.setenv(VARIABLE, SECRET)
     sudo_password.take()
