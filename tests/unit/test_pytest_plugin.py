@@ -96,6 +96,25 @@ def test_a_host_that_fails_does_not_hold_up_the_others(project):
     )
 
 
+ASKING = """\
+#!/bin/sh
+# As sudo 1.9.13 says it without a terminal.
+echo "sudo: a terminal is required to read the password; either use the -S option to read from \
+standard input or configure an askpass helper" >&2
+echo "sudo: a password is required" >&2
+exit 1
+"""
+
+
+def test_a_host_whose_sudo_asks_is_told_with_what_to_do(project):
+    (project.path / "bin" / "ssh").write_text(ASKING)
+    done = ran(project, "--hosts=pi5-a", "-m", "preflight", "-k", "supported")
+    done.assert_outcomes(errors=1, deselected=12)
+    said = "sudo: a password is required; pytest gives it no password: set base.passwordless_sudo *"
+    done.stdout.fnmatch_lines([said])
+    assert "import" not in done.stdout.str(), "the whole program"
+
+
 def test_the_workers_of_xdist_know_the_hosts_too(project):
     done = ran(project, "-n", "2", "--hosts=pi5-a", "-k", "supported or packages_are_installed")
     done.assert_outcomes(passed=2)
