@@ -14,8 +14,9 @@ from bramble.virtual import (
     VirtualNode,
     VirtualPiError,
     boards,
-    doubles,
+    faults,
     lifecycle,
+    releases,
     source,
     ssh_argv,
 )
@@ -32,8 +33,8 @@ def _errors_reported() -> Iterator[None]:
 
 
 def _fault_help() -> str:
-    names = sorted({fault for board in boards.BOARDS for fault in doubles.faults(board)})
-    return f"A fault that its doubles report: {', '.join(names)}."
+    names = sorted({fault for board in boards.BOARDS for fault in faults.names(board)})
+    return f"A fault that it has: {', '.join(names)}."
 
 
 @click.group()
@@ -52,6 +53,11 @@ def virtual() -> None:
     show_default=True,
     help="The board that they imitate.",
 )
+@click.option(
+    "--release",
+    type=click.Choice(releases.RELEASES),
+    help=f"The Debian release of new ones.  [default: {releases.DEFAULT}; of a clone its source's]",
+)
 @click.option("--fault", metavar="FAULT", help=_fault_help())
 @click.option("--clone", "clone_of", metavar="NAME", help="Start as copies of this node's files.")
 @click.option("--no-ccache", is_flag=True, help="Do not share this machine's compiler cache.")
@@ -60,6 +66,7 @@ def up(
     count: int | None,
     machine: bool,
     board: str,
+    release: str | None,
     fault: str | None,
     clone_of: str | None,
     no_ccache: bool,
@@ -81,6 +88,7 @@ def up(
             ccache=not no_ccache,
             on_progress=lambda line: click.echo(line, err=True),
             kind=kind,
+            release=release,
         )
     _print_table(found)
 
@@ -101,7 +109,7 @@ def list_nodes(as_json: bool) -> None:
 
 def _print_table(found: list[VirtualNode]) -> None:
     rows = [
-        ("NAME", "KIND", "ADDRESS", "BOARD", "FAULT", "STATE", "PID", "UPTIME"),
+        ("NAME", "KIND", "ADDRESS", "BOARD", "RELEASE", "FAULT", "STATE", "PID", "UPTIME"),
         *map(_row, found),
     ]
     for line in table(rows, width()):
@@ -115,6 +123,7 @@ def _row(node: VirtualNode) -> tuple[str, ...]:
         node.kind,
         node.address if node.port == SSH_PORT else f"{node.address}:{node.port}",
         node.board,
+        node.release,
         node.fault or "-",
         node.state,
         str(node.pid or "-"),

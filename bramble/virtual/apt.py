@@ -1,4 +1,4 @@
-"""The Debian bookworm sources of this machine, read from its own apt configuration.
+"""The Debian sources of this machine, read from its own apt configuration.
 
 A virtual Pi uses the mirror that its host uses, so nothing here names a mirror.
 """
@@ -12,9 +12,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bramble.virtual.errors import VirtualPiError
+from bramble.virtual.releases import RELEASES
 
-SUITE = "bookworm"
-SUITES = (SUITE, f"{SUITE}-updates", f"{SUITE}-security")
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 _DEBIAN_SUITE = re.compile(
     r"^(?P<name>bullseye|bookworm|trixie|forky|sid|unstable|testing|stable|oldstable)"
@@ -45,14 +45,21 @@ class Source:
 class AptHost:
     """What this machine's apt knows that its virtual Pis need: sources, proxy, clock rules."""
 
-    sources: tuple[Source, ...]
+    found: tuple[Source, ...]
+    """Every source of this machine, Debian's and others'."""
     http_proxy: str | None
     https_proxy: str | None
     options: tuple[tuple[str, str], ...]
 
+    def sources(self, release: str) -> tuple[Source, ...]:
+        """Return the sources of a node of this release."""
+        return debian_sources(self.found, release)
+
     @property
     def mirror_hosts(self) -> tuple[str, ...]:
-        return tuple(sorted({source.host for source in self.sources}))
+        """Return the hosts of every release's sources: nodes of all of them share one proxy."""
+        hosts = {source.host for release in RELEASES for source in self.sources(release)}
+        return tuple(sorted(hosts))
 
 
 def parse_one_line(text: str) -> Iterator[Source]:
@@ -94,8 +101,8 @@ def _fields(stanza: str) -> dict[str, str]:
     return fields
 
 
-def bookworm_sources(found: Iterable[Source]) -> tuple[Source, ...]:
-    """Return the three bookworm suites, from the archives that the host has for its own Debian.
+def debian_sources(found: Iterable[Source], release: str) -> tuple[Source, ...]:
+    """Return the three suites of a release, from the archives that the host has for its own Debian.
 
     A host of another Debian release contributes its mirror and its security archive, with the
     suite's name replaced. Third-party repositories (no Debian suite, no `main`) are left out.
@@ -107,21 +114,40 @@ def bookworm_sources(found: Iterable[Source]) -> tuple[Source, ...]:
             continue
         if "main" not in source.components or _FOREIGN_PATH.search(source.uri):
             continue
-        wanted = SUITE + (suite["part"] or "")
-        # An exact bookworm entry beats one derived from another release.
+        wanted = release + (suite["part"] or "")
+        # An exact entry beats one derived from another release.
         if wanted not in chosen or source.suite == wanted:
             kept = tuple(c for c in source.components if c in {"main", "contrib", "non-free"})
             chosen[wanted] = Source(source.uri, wanted, kept)
-    if SUITE not in chosen:
+    if release not in chosen:
         raise VirtualPiError(
             "no Debian mirror over http or https was found in /etc/apt/sources.list and "
             "/etc/apt/sources.list.d; a virtual Pi needs one: add a line such as "
-            "'deb http://<your mirror>/debian bookworm main' and try again"
+            f"'deb http://<your mirror>/debian {release} main' and try again"
         )
-    base = chosen[SUITE]
-    updates = f"{SUITE}-updates"
+    base = chosen[release]
+    updates = f"{release}-updates"
     chosen.setdefault(updates, Source(base.uri, updates, base.components))
-    return tuple(chosen[suite] for suite in SUITES if suite in chosen)
+    suites = (release, updates, f"{release}-security")
+    return tuple(chosen[suite] for suite in suites if suite in chosen)
+
+
+def one_line_text(sources: Iterable[Source]) -> str:
+    """Return sources as a classic sources.list has them."""
+    return "".join(f"{source.line}\n" for source in sources)
+
+
+def deb822_text(sources: Iterable[Source]) -> str:
+    """Return sources as debian.sources has them: one stanza for each archive, with its suites."""
+    suites: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for source in sources:
+        suites.setdefault((source.uri, source.components), []).append(source.suite)
+    stanzas = (
+        f"Types: deb\nURIs: {uri}\nSuites: {' '.join(names)}\n"
+        f"Components: {' '.join(components)}\nSigned-By: {KEYRING}\n"
+        for (uri, components), names in suites.items()
+    )
+    return "\n".join(stanzas)
 
 
 def parse_config_dump(text: str) -> dict[str, str]:
@@ -155,7 +181,7 @@ def read_host(root: Path = Path("/")) -> AptHost:
         if name in config
     )
     return AptHost(
-        sources=bookworm_sources(found),
+        found=tuple(found),
         http_proxy=host_proxy(config, os.environ, "http"),
         https_proxy=host_proxy(config, os.environ, "https"),
         options=options,

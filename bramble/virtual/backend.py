@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from bramble.virtual import releases
 from bramble.virtual.apt import AptHost
 from bramble.virtual.spec import Spec
 
@@ -22,6 +23,7 @@ class Desired:
     fault: str | None
     clone_of: str | None
     ccache: bool
+    release: str = releases.DEFAULT
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Backend(Protocol):
     def check(self, desired: Desired) -> None:
         """Refuse what a node of this kind cannot be."""
 
-    def ensure_image(self, host: AptHost, on_progress: Progress) -> Path:
+    def ensure_image(self, host: AptHost, release: str, on_progress: Progress) -> Path:
         """Ensure the cache has what new nodes start from; return its place."""
 
     def make(self, names: Sequence[str], desired: Desired, base: Path) -> None:

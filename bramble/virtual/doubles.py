@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from bramble.virtual.errors import VirtualPiError
 from bramble.virtual.layers import Upper
 
 TOOLS = ("vcgencmd", "rpi-eeprom-update", "rpi-eeprom-config")
@@ -15,17 +14,10 @@ _HERE = Path(__file__).parent
 RECORDED = _HERE / "recorded"
 
 
-def faults(board: str) -> list[str]:
+def recorded_faults(board: str) -> list[str]:
     """Return the faults that were recorded for a board."""
     cases = (path.name for path in (RECORDED / board).iterdir() if path.is_dir())
     return sorted(name for name in cases if name not in {HEALTHY, AFTER_UPDATE})
-
-
-def check_fault(board: str, fault: str) -> None:
-    """Raise VirtualPiError for a fault that was not recorded for the board."""
-    if fault not in faults(board):
-        known = ", ".join(faults(board))
-        raise VirtualPiError(f"fault {fault!r} is not known of a {board}: allowed are {known}")
 
 
 def recordings(board: str, case: str) -> dict[str, bytes]:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -40,12 +41,32 @@ class Upper:
         found = (layer / path for layer in self._layers)
         return next((place for place in found if place.is_dir()), None)
 
-    def write(self, path: str, content: bytes, *, mode: int = 0o644, owner: int = 0) -> None:
-        """Write one whole file, owned by `owner` and the group of the same number."""
+    def read(self, path: str) -> bytes:
+        """Return a file as the node sees it."""
+        found = (place / path for place in (self._upper, *self._layers))
+        return next(file for file in found if file.is_file()).read_bytes()
+
+    def remove(self, path: str) -> None:
+        """Remove a file; over one in a layer goes the mark by which an overlay hides it."""
+        file = self.folder(str(Path(path).parent)) / Path(path).name
+        file.unlink(missing_ok=True)
+        if any((layer / path).exists() for layer in self._layers):
+            os.mknod(file, stat.S_IFCHR, os.makedev(0, 0))
+
+    def write(
+        self,
+        path: str,
+        content: bytes,
+        *,
+        mode: int = 0o644,
+        owner: int = 0,
+        group: int | None = None,
+    ) -> None:
+        """Write one whole file, owned by `owner` and, without a group, that of the same number."""
         file = self.folder(str(Path(path).parent)) / Path(path).name
         file.unlink(missing_ok=True)
         file.write_bytes(content)
-        os.chown(file, owner, owner)
+        os.chown(file, owner, owner if group is None else group)
         file.chmod(mode)
 
     def link(self, path: str, target: str) -> None:

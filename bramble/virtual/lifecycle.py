@@ -44,17 +44,22 @@ def up(
     ccache: bool = True,
     on_progress: Progress = quiet,
     kind: Kind = "container",
+    release: str | None = None,
 ) -> list[VirtualNode]:
-    """Start virtual Pis and wait until each answers on ssh; those that run are left alone."""
+    """Start virtual Pis and wait until each answers on ssh; those that run are left alone.
+
+    Without a release, clones have that of their source, and other new nodes Bookworm.
+    """
     wanted = names_for(names, kind) if isinstance(names, int) else list(in_order(names))
     check_kind(wanted, kind)
     require(kind)
-    backend, desired = kinds.BACKENDS[kind], Desired(board, fault, clone_of, ccache)
+    backend = kinds.BACKENDS[kind]
+    desired = Desired(board, fault, clone_of, ccache, making.release_of(release, clone_of))
     making.check(desired)
     backend.check(desired)
     host = apt.read_host()
     # Before the lock: an image can take minutes, and other nodes come and go meanwhile.
-    base = backend.ensure_image(host, on_progress)
+    base = backend.ensure_image(host, desired.release, on_progress)
     with _locked(on_progress):
         for name in wanted:
             if not spec.runs(name):
@@ -143,6 +148,7 @@ def _node(made: spec.Spec) -> VirtualNode:
         uptime=uptime,
         kind=made.kind,
         port=port_of(made.name),
+        release=made.release,
     )
 
 

@@ -3,15 +3,29 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from bramble.virtual import boards, doubles, identity, spec
+from bramble.virtual import boards, faults, identity, releases, spec
 from bramble.virtual.backend import Backend, Desired, Progress
+from bramble.virtual.errors import VirtualPiError
 
 
 def check(desired: Desired) -> None:
-    """Refuse a board or a fault that nobody recorded."""
+    """Refuse a board, a fault or a release that is not known."""
     boards.board(desired.board)
+    releases.check(desired.release)
     if desired.fault:
-        doubles.check_fault(desired.board, desired.fault)
+        faults.check(desired.board, desired.fault)
+
+
+def release_of(asked: str | None, clone_of: str | None) -> str:
+    """Return the release of new nodes: the one asked for, of a clone that of its source."""
+    if clone_of is None:
+        return asked or releases.DEFAULT
+    source = spec.load(clone_of).release
+    if asked not in (None, source):
+        raise VirtualPiError(
+            f"{clone_of} is of {source}, and so are its clones: leave out --release {asked}"
+        )
+    return source
 
 
 def make_new(

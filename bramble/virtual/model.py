@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from bramble.virtual import releases
 from bramble.virtual.errors import VirtualPiError
 
 NETWORK = "10.77.0"
@@ -44,6 +45,7 @@ class VirtualNode:
     kind: Kind = "container"
     port: int = SSH_PORT
     """Where its SSH answers at that address."""
+    release: str = releases.DEFAULT
 
 
 def is_name(name: str) -> bool:

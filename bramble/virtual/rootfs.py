@@ -15,12 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bramble import computer
-from bramble.virtual import paths
-from bramble.virtual.apt import SUITE, AptHost
+from bramble.virtual import paths, releases
+from bramble.virtual.apt import AptHost, deb822_text, one_line_text
 from bramble.virtual.backend import Progress
 from bramble.virtual.errors import VirtualPiError
 
-RECIPE = Path(__file__).parent / "rootfs"
 FLAGS = (
     "--variant=minbase",
     "--mode=root",
@@ -37,22 +36,13 @@ _MAKING_BYTES = 2 << 30
 _TMPFS = Path("/dev/shm")
 
 
-def packages() -> tuple[str, ...]:
-    """Return the packages that make a fresh node."""
-    return lines_of(RECIPE / "packages.txt")
-
-
-def lines_of(file: Path) -> tuple[str, ...]:
-    """Return a list in a file, one item to a line, without its comments."""
-    lines = file.read_text().splitlines()
-    return tuple(line for line in lines if line and not line.startswith("#"))
-
-
-def cache_key(apt: AptHost, recipe: Path = RECIPE) -> str:
-    """Name a root file system by all that goes into it: recipe, flags, sources, rules."""
+def cache_key(apt: AptHost, release: str, recipe: Path = releases.SHARED) -> str:
+    """Name a root file system by all that goes into it: recipes, flags, sources, rules."""
     digest = hashlib.sha256()
-    add_files(digest, recipe)
-    for line in (*FLAGS, source_lines(apt), apt_rules(apt)):
+    for folder in (recipe, *releases.more(release)):
+        add_files(digest, folder)
+    _, sources = source_file(apt, release)
+    for line in (*FLAGS, sources, apt_rules(apt)):
         digest.update(f"{line}\0".encode())
     return digest.hexdigest()[:16]
 
@@ -90,13 +80,17 @@ def work_parent() -> Path:
 
 def command(
     apt: AptHost,
+    release: str,
     fresh: Path,
     *,
     architecture: Sequence[str] = (),
     include: Sequence[str] = (),
-    customize: Path = RECIPE / "customize.sh",
+    recipe: Path = releases.SHARED,
 ) -> list[str]:
-    """Return the mmdebstrap call, through the host's proxy if it has one."""
+    """Return the mmdebstrap call, through the host's proxy if it has one.
+
+    `recipe` is in the place of the shared one; what a release has besides follows it.
+    """
     options = [f'{name} "{value}"' for name, value in apt.options]
     if apt.http_proxy:
         options.append(f'Acquire::http::Proxy "{apt.http_proxy}"')
@@ -108,13 +102,23 @@ def command(
         "mmdebstrap",
         *FLAGS,
         *architecture,
-        f"--include={','.join(include or packages())}",
+        f"--include={','.join(include or releases.packages(release))}",
         *(f"--aptopt={option}" for option in options),
-        f'--customize-hook=sh {shlex.quote(str(customize))} "$1"',
-        SUITE,
+        *(
+            f'--customize-hook=sh {shlex.quote(str(script))} "$1"'
+            for script in scripts(release, recipe)
+        ),
+        release,
         str(fresh),
-        *(source.line for source in apt.sources),
+        *(source.line for source in apt.sources(release)),
     ]
+
+
+def scripts(release: str, recipe: Path) -> Iterator[Path]:
+    """Yield the scripts that turn Debian's tree into a node's, in turn."""
+    own = releases.more(release)
+    yield from (folder / "prepare.sh" for folder in own)
+    yield from (folder / "customize.sh" for folder in (recipe, *own))
 
 
 def run_mmdebstrap(argv: list[str], work: str, on_progress: Progress) -> None:
@@ -162,9 +166,12 @@ def _report_every(
         reporter.join()
 
 
-def source_lines(apt: AptHost) -> str:
-    """Return the sources in one classic file, as Pi OS Bookworm has them."""
-    return "".join(f"{source.line}\n" for source in apt.sources)
+def source_file(apt: AptHost, release: str) -> tuple[str, str]:
+    """Return the file below /etc/apt that names the sources, and its text, as Pi OS has them."""
+    sources = apt.sources(release)
+    if release == "bookworm":
+        return "sources.list", one_line_text(sources)
+    return "sources.list.d/debian.sources", deb822_text(sources)
 
 
 def apt_rules(apt: AptHost) -> str:
@@ -173,6 +180,8 @@ def apt_rules(apt: AptHost) -> str:
     return "".join(f'{name} "{value}";\n' for name, value in rules)
 
 
-def write_apt_settings(apt: AptHost, fresh: Path) -> None:
-    (fresh / "etc/apt/sources.list").write_text(source_lines(apt))
+def write_apt_settings(apt: AptHost, release: str, fresh: Path) -> None:
+    (fresh / "etc/apt/sources.list").write_text("")
+    name, text = source_file(apt, release)
+    (fresh / "etc/apt" / name).write_text(text)
     (fresh / "etc/apt/apt.conf.d/01host").write_text(apt_rules(apt))

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bramble.virtual import paths, processes
+from bramble.virtual import paths, processes, releases
 from bramble.virtual.errors import VirtualPiError
 from bramble.virtual.model import Kind, in_order, is_name, kind_of, up_command
 
@@ -14,13 +14,14 @@ SSD_BYTES = 16 << 30
 
 @dataclass(frozen=True)
 class Spec:
-    """A node's make: board and fault, the read-only layers below its own files, top first."""
+    """A node's make: board, fault and release, the read-only layers below its own files, top first."""
 
     name: str
     board: str
     fault: str | None
     layers: tuple[str, ...]
     ccache: bool
+    release: str = releases.DEFAULT
 
     @property
     def kind(self) -> Kind:

@@ -125,7 +125,7 @@ def debian(folder: Path, suite: str) -> list[Peer]:
             *("unshare", "--mount", "--propagation", "private"),
             *("mmdebstrap", "--variant=extract", "--mode=root", "--architectures=amd64"),
             *("--skip=check/empty", f"--include={PACKAGES}", *options, suite, root),
-            f"deb {apt.sources[0].uri} {suite} main",
+            f"deb {apt.sources(suite)[0].uri} {suite} main",
         ],
         DEBIAN_S,
     )

@@ -36,7 +36,7 @@ def log2ram(architecture):
     if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    base = next(s.uri for s in apt.read_host().sources if s.suite == apt.SUITE)
+    base = apt.read_host().sources("trixie")[0].uri
     url = f"{base}/{POOL}/{name.replace('+', '%2b')}"
     call("/usr/lib/apt/apt-helper", "download-file", url, path, f"SHA256:{sha256}")
     return path

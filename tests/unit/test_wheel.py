@@ -42,6 +42,9 @@ def test_what_is_run_as_a_program_can_be_run(installed):
     for name in (
         "rootfs/customize.sh",
         "rootfs/files/etc/systemd/system-generators/virtual-pi-fstab",
+        "trixie/files/etc/systemd/system-generators/virtual-pi-devices",
+        "trixie/stand-ins/rpi-swap/usr/lib/rpi-swap/bin/rpi-resize-swap-file",
+        "trixie/stand-ins/rpi-swap/usr/lib/systemd/system-generators/rpi-swap-generator",
     ):
         assert modes[f"bramble/virtual/{name}"] & 0o111
 

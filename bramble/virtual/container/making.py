@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from bramble.virtual import doubles, identity, layers, paths, spec
+from bramble.virtual import faults, identity, layers, paths, spec
 from bramble.virtual.backend import Desired
 from bramble.virtual.container import clones, network
 from bramble.virtual.errors import VirtualPiError
@@ -28,13 +28,13 @@ def make(names: Sequence[str], desired: Desired, base: Path) -> None:
 
 def _make(name: str, desired: Desired, frozen: clones.Frozen | None, base: Path) -> None:
     below = frozen.layers if frozen else (str(base),)
-    node = spec.Spec(name, desired.board, desired.fault, below, desired.ccache)
+    node = spec.Spec(name, desired.board, desired.fault, below, desired.ccache, desired.release)
     layers.discard(node.folder)
     upper = layers.Upper(node.upper, [Path(layer) for layer in below])
     # In it are set-user-id programs and keys of another system: nothing for the host's users.
     node.folder.chmod(0o700)
     identity.write(node, upper, network.PROXY.url)
-    doubles.install(upper, desired.board, desired.fault)
+    faults.install(upper, desired.board, desired.fault)
     if frozen:
         frozen.copy_disk_to(node)
     node.save()

@@ -61,8 +61,8 @@ class Machines(Backend):
     def check(self, desired: Desired) -> None:
         making.check(desired)
 
-    def ensure_image(self, host: AptHost, on_progress: Progress) -> Path:
-        return image.ensure(host, on_progress)
+    def ensure_image(self, host: AptHost, release: str, on_progress: Progress) -> Path:
+        return image.ensure(host, release, on_progress)
 
     def make(self, names: Sequence[str], desired: Desired, base: Path) -> None:
         making.make(names, desired, base)

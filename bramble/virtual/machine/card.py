@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bramble.virtual import doubles, identity
+from bramble.virtual import doubles, faults, identity
 from bramble.virtual.commands import run
 from bramble.virtual.layers import Upper
 from bramble.virtual.machine import disk, qemu
@@ -38,7 +38,7 @@ def personalize(node: Spec) -> None:
     with mounted(node) as root:
         upper = Upper(root, [])
         identity.write(node, upper, qemu.PROXY_URL)
-        doubles.install(upper, node.board, node.fault)
+        faults.install(upper, node.board, node.fault)
     done.touch()
 
 

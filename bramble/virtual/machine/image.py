@@ -7,7 +7,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from bramble.virtual import paths, rootfs
+from bramble.virtual import paths, releases, rootfs
 from bramble.virtual.apt import AptHost
 from bramble.virtual.backend import Progress
 from bramble.virtual.machine import binfmt, disk, initrd
@@ -18,16 +18,16 @@ _MAKERS = ("disk.py", "initrd.py")
 """The modules whose code decides what an image is."""
 
 
-def packages() -> tuple[str, ...]:
+def packages(release: str) -> tuple[str, ...]:
     """Return the packages of a container, without what no test on a machine needs, and a kernel."""
-    absent = rootfs.lines_of(RECIPE / "absent.txt")
-    shared = (package for package in rootfs.packages() if package not in absent)
-    return (*shared, *rootfs.lines_of(RECIPE / "packages.txt"))
+    absent = releases.lines_of(RECIPE / "absent.txt")
+    shared = (package for package in releases.packages(release) if package not in absent)
+    return (*shared, *releases.lines_of(RECIPE / "packages.txt"))
 
 
-def cache_key(apt: AptHost, recipe: Path = RECIPE) -> str:
+def cache_key(apt: AptHost, release: str, recipe: Path = RECIPE) -> str:
     """Name an image by all that goes into it; the kernel's version is the mirror's of that day."""
-    digest = hashlib.sha256(rootfs.cache_key(apt).encode())
+    digest = hashlib.sha256(rootfs.cache_key(apt, release).encode())
     rootfs.add_files(digest, recipe)
     for maker in _MAKERS:
         digest.update(_code_of(Path(__file__).parent / maker).encode())
@@ -45,36 +45,37 @@ def _code_of(module: Path) -> str:
     return ast.unparse(tree)
 
 
-def ensure(apt: AptHost, on_progress: Progress) -> Path:
-    """Return the folder of the image for these sources; make it first if the cache does not have it."""
-    target = paths.cache_dir() / "machine" / cache_key(apt)
-    return rootfs.made_once(target, partial(_make, apt, on_progress))
+def ensure(apt: AptHost, release: str, on_progress: Progress) -> Path:
+    """Return the folder of a release's image; make it first if the cache does not have it."""
+    target = paths.cache_dir() / "machine" / cache_key(apt, release)
+    return rootfs.made_once(target, partial(_make, apt, release, on_progress))
 
 
-def _make(apt: AptHost, on_progress: Progress, target: Path) -> None:
-    on_progress("making the image of machines (about 7 minutes on a quiet machine)")
+def _make(apt: AptHost, release: str, on_progress: Progress, target: Path) -> None:
+    on_progress(f"making the {release} image of machines (about 7 minutes on a quiet machine)")
     target.mkdir()
     binfmt.ensure()
     with tempfile.TemporaryDirectory(prefix="bramble-image-", dir=rootfs.work_parent()) as work:
         # apt downloads as the user _apt, who must be able to get there.
         Path(work).chmod(0o755)
         tree = Path(work) / "root"
-        rootfs.run_mmdebstrap(command(apt, tree), work, on_progress)
-        rootfs.write_apt_settings(apt, tree)
+        rootfs.run_mmdebstrap(command(apt, release, tree), work, on_progress)
+        rootfs.write_apt_settings(apt, release, tree)
         on_progress("making the initramfs and the boot card")
         shutil.copy(tree / f"boot/vmlinuz-{initrd.kernel_of(tree)}", target / KERNEL)
         initrd.make(tree, target / INITRD)
         disk.make(target / DISK, tree)
 
 
-def command(apt: AptHost, tree: Path) -> list[str]:
+def command(apt: AptHost, release: str, tree: Path) -> list[str]:
     """Return the mmdebstrap call for arm64, whose packages configure themselves under emulation."""
     making = rootfs.command(
         apt,
+        release,
         tree,
         architecture=("--architectures=arm64",),
-        include=packages(),
-        customize=RECIPE / "customize.sh",
+        include=packages(release),
+        recipe=RECIPE,
     )
     # The kernel's package must not make an initramfs: that is emulated, and takes for ever.
     return ["env", "INITRD=No", *making]

@@ -1,12 +1,15 @@
 """What a virtual Pi says that it is: device tree, block devices, firmware, doubles."""
 
+import json
 import os
 import re
+import stat
 import subprocess
 
 import pytest
 
-from bramble.virtual import boards, devicetree, doubles, spec
+from bramble.virtual import boards, devicetree, doubles, faults, making, spec
+from bramble.virtual.backend import Desired
 from bramble.virtual.container import blocktree, firmware
 from bramble.virtual.errors import VirtualPiError
 from bramble.virtual.layers import Upper
@@ -75,10 +78,12 @@ def test_the_disk_is_a_usb_disk_called_sda():
 
 @pytest.mark.parametrize("board", ["pi4", "pi5"])
 def test_both_boards_know_the_faults(board):
-    assert {"throttled", "eeprom-old", "hot", "no-vcgencmd"} <= set(doubles.faults(board))
-    assert "after-update" not in doubles.faults(board)
+    assert {"throttled", "eeprom-old", "hot", "no-vcgencmd", "sudo-password"} <= set(
+        faults.names(board)
+    )
+    assert "after-update" not in faults.names(board)
     with pytest.raises(VirtualPiError, match=r"'melted' is not known .* allowed are eeprom-old"):
-        doubles.check_fault(board, "melted")
+        faults.check(board, "melted")
 
 
 @pytest.mark.parametrize("board", ["pi4", "pi5"])
@@ -152,8 +157,60 @@ def test_a_half_made_node_is_no_node(tmp_path, monkeypatch):
     assert spec.all_specs() == []
     (folder / "node.json").write_text("")
     assert spec.find("vpi-3") is None
-    made = spec.Spec("vpi-3", "pi4", None, ("/a", "/b"), True)
+    made = spec.Spec("vpi-3", "pi4", None, ("/a", "/b"), True, "trixie")
     made.save()
     assert spec.load("vpi-3") == made
     with pytest.raises(VirtualPiError, match=r"no virtual Pi vpi-4: .*list.*up vpi-4"):
         spec.load("vpi-4")
+
+
+def test_a_node_whose_file_names_no_release_is_of_bookworm(tmp_path, monkeypatch):
+    monkeypatch.setenv("BRAMBLE_STATE", str(tmp_path))
+    spec.Spec("vpi-3", "pi4", None, ("/a",), True, "trixie").save()
+    file = tmp_path / "virtual/nodes/vpi-3/node.json"
+    found = json.loads(file.read_text())
+    del found["release"]
+    file.write_text(json.dumps(found))
+    assert spec.load("vpi-3").release == "bookworm"
+
+
+def test_a_clone_is_of_its_sources_release(tmp_path, monkeypatch):
+    monkeypatch.setenv("BRAMBLE_STATE", str(tmp_path))
+    spec.Spec("vpi-3", "pi4", None, ("/a",), True, "trixie").save()
+    assert making.release_of(None, "vpi-3") == making.release_of("trixie", "vpi-3") == "trixie"
+    with pytest.raises(VirtualPiError, match=r"vpi-3 is of trixie.*leave out --release bookworm"):
+        making.release_of("bookworm", "vpi-3")
+    assert (making.release_of(None, None), making.release_of("trixie", None)) == (
+        "bookworm",
+        "trixie",
+    )
+
+
+def test_an_unknown_release_is_refused_with_those_allowed():
+    with pytest.raises(VirtualPiError, match="'sid' is not known: allowed are bookworm, trixie"):
+        making.check(Desired("pi5", None, None, True, "sid"))
+
+
+def test_a_password_is_set_for_user_pi_alone():
+    shadow = "root:*:20000:0:99999:7:::\npi:!:20000:0:99999:7:::\n"
+    root, pi = faults.with_password(shadow).splitlines()
+    assert root == "root:*:20000:0:99999:7:::"
+    assert re.fullmatch(r"pi:\$6\$virtualpi\$[^:]{86}:20000:0:99999:7:::", pi)
+    asked = ["openssl", "passwd", "-6", "-salt", "virtualpi", faults.PASSWORD]
+    hashed = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    assert pi.split(":")[1] == hashed
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes the mark of an overlay: root only")
+def test_a_file_of_a_layer_is_hidden_and_one_of_the_node_removed(tmp_path):
+    layer, upper = tmp_path / "layer", Upper(tmp_path / "upper", [tmp_path / "layer"])
+    (layer / "etc").mkdir(parents=True)
+    (layer / "etc/rule").write_text("below")
+    assert upper.read("etc/rule") == b"below"
+    upper.write("etc/own", b"1")
+    for name in ("rule", "own"):
+        upper.remove(f"etc/{name}")
+    status = (tmp_path / "upper/etc/rule").lstat()
+    assert stat.S_ISCHR(status.st_mode)
+    assert status.st_rdev == 0
+    assert not (tmp_path / "upper/etc/own").exists()

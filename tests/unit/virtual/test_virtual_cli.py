@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from click.testing import CliRunner
 
 from bramble.cli.virtual import virtual
@@ -40,22 +41,39 @@ def test_an_empty_machine_says_how_to_begin(monkeypatch, tmp_path):
     assert "virtual up --machine vpm-9' makes it" in call("ssh", "vpm-9").stderr
 
 
+def test_an_unknown_release_is_refused_with_those_allowed():
+    result = call("up", "--release", "bullseye")
+    assert result.exit_code == 2
+    assert "'bullseye' is not one of 'bookworm', 'trixie'" in result.stderr
+
+
+@pytest.mark.parametrize(("words", "release"), [((), None), (("--release", "trixie"), "trixie")])
+def test_the_release_asked_for_is_the_one_that_is_made(monkeypatch, words, release):
+    asked = {}
+    monkeypatch.setattr(lifecycle, "require", lambda kind: None)
+    monkeypatch.setattr(lifecycle, "up", lambda names, **options: asked.update(options) or [])
+    assert call("up", "--machine", "vpm-9", *words).exit_code == 0
+    assert (asked["release"], asked["kind"]) == (release, "machine")
+
+
 def test_a_name_of_the_other_kind_is_refused():
     assert "vpi-1 is the name of a container" in call("up", "--machine", "vpi-1").stderr
 
 
-def test_the_list_tells_kind_and_port(monkeypatch):
+def test_the_list_tells_kind_port_and_release(monkeypatch):
     found = [
         VirtualNode("vpi-1", "10.77.0.11", "pi5", None, "running", 1, 1.0),
-        VirtualNode("vpm-1", "127.0.0.1", "pi4", None, "stopped", None, None, "machine", 2201),
+        VirtualNode(
+            "vpm-1", "127.0.0.1", "pi4", None, "stopped", None, None, "machine", 2201, "trixie"
+        ),
     ]
     monkeypatch.setattr(lifecycle, "nodes", lambda: found)
     rows = [line.split() for line in call("list").stdout.splitlines()]
     assert rows[0][:3] == ["NAME", "KIND", "ADDRESS"]
-    assert rows[1][:3] == ["vpi-1", "container", "10.77.0.11"]
-    assert rows[2][:3] == ["vpm-1", "machine", "127.0.0.1:2201"]
+    assert rows[1][:5] == ["vpi-1", "container", "10.77.0.11", "pi5", "bookworm"]
+    assert rows[2][:5] == ["vpm-1", "machine", "127.0.0.1:2201", "pi4", "trixie"]
     reported = json.loads(call("list", "--json").stdout)
-    assert [(node["kind"], node["port"]) for node in reported] == [
-        ("container", 22),
-        ("machine", 2201),
+    assert [(node["kind"], node["port"], node["release"]) for node in reported] == [
+        ("container", 22, "bookworm"),
+        ("machine", 2201, "trixie"),
     ]

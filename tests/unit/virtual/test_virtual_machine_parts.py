@@ -12,6 +12,7 @@ from bramble.virtual import (
     identity,
     model,
     proxy,
+    releases,
     requirements,
     rootfs,
     spec,
@@ -20,7 +21,16 @@ from bramble.virtual import (
 from bramble.virtual.backend import Desired
 from bramble.virtual.container.backend import Containers
 from bramble.virtual.errors import VirtualPiError
-from bramble.virtual.machine import binfmt, disk, dtb, events, firmware, image, initrd, qemu
+from bramble.virtual.machine import (
+    binfmt,
+    disk,
+    dtb,
+    events,
+    firmware,
+    image,
+    initrd,
+    qemu,
+)
 from bramble.virtual.machine.backend import Machines
 
 CMDLINE = (
@@ -39,8 +49,7 @@ def node(monkeypatch, tmp_path):
 @pytest.fixture
 def host():
     lines = "deb http://mirror.example/debian bookworm main\n"
-    sources = apt.bookworm_sources(apt.parse_one_line(lines))
-    return apt.AptHost(sources, None, None, ())
+    return apt.AptHost(tuple(apt.parse_one_line(lines)), None, None, ())
 
 
 def test_the_name_tells_kind_address_and_port():
@@ -68,7 +77,7 @@ def test_known_hosts_and_ssh_name_the_port(monkeypatch, tmp_path):
 
 
 def test_the_partitions_are_those_of_fstab_and_fill_the_disk():
-    fstab = (rootfs.RECIPE / "files/etc/fstab").read_text()
+    fstab = (releases.SHARED / "files/etc/fstab").read_text()
     assert f"PARTUUID={disk.BOOT.uuid} " in fstab
     assert f"PARTUUID={disk.ROOT.uuid} " in fstab
     assert disk.BOOT.size_kib == 512 * 1024
@@ -89,26 +98,31 @@ def test_both_file_systems_are_made_at_their_places():
     assert root[-2:] == ["/d.img", f"{disk.ROOT.size_kib}k"]
 
 
-def test_the_image_holds_a_kernel_and_lacks_what_the_real_one_lacks(host, tmp_path):
-    names = image.packages()
+@pytest.mark.parametrize("release", releases.RELEASES)
+def test_the_image_holds_a_kernel_and_lacks_what_the_real_one_lacks(host, tmp_path, release):
+    names = image.packages(release)
     assert {"linux-image-arm64", "systemd", "python3"} <= set(names)
     assert not {"git", "cmake", "zram-tools", "build-essential", "initramfs-tools"} & set(names)
-    argv = image.command(host, tmp_path / "root")
+    argv = image.command(host, release, tmp_path / "root")
     assert argv[:2] == ["env", "INITRD=No"]
     assert "--architectures=arm64" in argv
     assert f"--include={','.join(names)}" in argv
-    assert any(str(image.RECIPE / "customize.sh") in word for word in argv)
+    hooks = [word for word in argv if word.startswith("--customize-hook=")]
+    scripts = list(rootfs.scripts(release, image.RECIPE))
+    assert image.RECIPE / "customize.sh" in scripts
+    assert hooks == [f'--customize-hook=sh {script} "$1"' for script in scripts]
 
 
 def test_the_images_key_follows_its_recipe_and_the_containers(host, tmp_path, monkeypatch):
     (tmp_path / "init").write_text("1")
-    key = image.cache_key(host, tmp_path)
-    assert key == image.cache_key(host, tmp_path)
+    key = image.cache_key(host, "bookworm", tmp_path)
+    assert key == image.cache_key(host, "bookworm", tmp_path)
     (tmp_path / "init").write_text("2")
-    changed = image.cache_key(host, tmp_path)
+    changed = image.cache_key(host, "bookworm", tmp_path)
     assert key != changed
     monkeypatch.setattr(rootfs, "FLAGS", (*rootfs.FLAGS, "--more"))
-    assert changed != image.cache_key(host, tmp_path)
+    assert changed != image.cache_key(host, "bookworm", tmp_path)
+    assert image.cache_key(host, "bookworm") != image.cache_key(host, "trixie")
 
 
 @pytest.mark.parametrize(
@@ -123,9 +137,9 @@ def test_words_about_a_modules_code_change_no_images_key(
 ):
     monkeypatch.setattr(image, "_MAKERS", (tmp_path / "maker.py",))
     (tmp_path / "maker.py").write_text('"""Make."""\n\n\ndef make(a):\n    return a\n')
-    key = image.cache_key(host)
+    key = image.cache_key(host, "bookworm")
     (tmp_path / "maker.py").write_text(text)
-    assert (image.cache_key(host) != key) == changes
+    assert (image.cache_key(host, "bookworm") != key) == changes
 
 
 def test_the_modules_of_the_initramfs_come_once_and_in_order():
@@ -243,6 +257,7 @@ def test_the_proxy_of_machines_listens_on_the_loopback_only(host, tmp_path):
     [
         (Desired("pi4", None, "vpi-1", ccache=True), "--clone"),
         (Desired("pi4", None, None, ccache=False), "--no-ccache"),
+        (Desired("pi4", None, None, ccache=True, release="trixie"), "--release trixie"),
     ],
 )
 def test_what_only_containers_can_is_refused(desired, option):
