@@ -1,8 +1,10 @@
 """The command that prints sudo's password: run as a shell would run it, and told of in words."""
 
 import time
+from types import SimpleNamespace
 
 import pytest
+from pyinfra.connectors.util import OutputLine
 
 from bramble import sudo_password
 from bramble.pyinfra import sudo
@@ -68,3 +70,22 @@ def test_it_is_ended_where_it_takes_too_long_and_so_is_nobody_who_waits(ask, mon
         # What it has started keeps its output open.
         ask("sh -c 'sleep 100 & wait'")
     assert time.monotonic() - began_s < 60
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        (["sudo: a password is required"], True),
+        (["sudo-rs: interactive authentication is required"], True),
+        (["sudo: Ein Passwort ist notwendig"], True),
+        (["welcome", "sudo: a password is required"], True),
+        (["half of it", "sudo: Ein Passwort ist notwendig"], False),
+        (["E: no such package"], False),
+        ([], False),
+    ],
+)
+def test_a_sudo_that_began_nothing_is_known_by_its_words_or_by_nobody_elses(said, asked):
+    lines = [OutputLine("stderr", line) for line in said]
+    known = sudo.Sudo(SimpleNamespace(data={}))
+    assert known.asked(lines, {"_sudo": True}) is asked
+    assert not known.asked(lines, {})
