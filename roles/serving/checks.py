@@ -31,6 +31,7 @@ CONTEXT_KIB = 128
 COMPUTE_MIB = 300
 DEPLOY = "Run the deploy again."
 JOURNAL = f"sudo journalctl -u {UNIT} says why."
+OUT_OF_MEMORY = "It took more memory than it may: choose a smaller model or context (bramble fit)."
 
 
 @check()
@@ -40,7 +41,12 @@ def unit_is_active(plan: ServingPlan, node: Node) -> Finding:
     if isinstance(unit, Unknown):
         return unknown("active (running)", unit)
     got = f"{unit.active} ({unit.sub})"
-    return expect("active (running)", got, got == "active (running)", JOURNAL)
+    if got == "active (running)":
+        return expect(got, got, True, "")
+    if unit.result not in ("", "success"):
+        got = f"{got}, result {unit.result} after {unit.restarts + 1} starts"
+    remedy = f"{OUT_OF_MEMORY} {JOURNAL}" if unit.result == "oom-kill" else JOURNAL
+    return expect("active (running)", got, False, remedy)
 
 
 @check()

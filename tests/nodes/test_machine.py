@@ -36,7 +36,7 @@ from bramble.virtual.machine import disk, image, qemu
 from bramble.virtual.spec import SSD_BYTES
 from bramble.virtual.waiting import answers
 from tests.nodes import disks, recorded
-from tests.nodes.fleet import NO_LOG2RAM, NOT_WANTED, Fleet, as_json
+from tests.nodes.fleet import NO_LOG2RAM, NOT_WANTED, Fleet, as_json, wait_until
 
 pytestmark = [pytest.mark.nodes, pytest.mark.machine]
 
@@ -78,6 +78,7 @@ PLANTED = {
     f"{disks.MODELS}/toy.gguf": "half",
     f"{disks.MODELS}/toy.gguf.json": json.dumps({"sha256": "0" * 64}),
 }
+DROP_INS = "/etc/systemd/system/llama-server.service.d"
 # An instruction that a Cortex-A76 has and a Cortex-A72 has not.
 DOTPROD = 'int main(void) { __asm__ volatile("udot v0.4s, v1.16b, v2.16b"); }'
 
@@ -475,6 +476,31 @@ def compile_for_a76(program):
     assert compiler
     argv = [compiler, "-march=armv8.2-a+dotprod", "-static", "-x", "c", "-", "-o", str(program)]
     subprocess.run(argv, input=DOTPROD, text=True, check=True)
+
+
+@pytest.mark.fault("F19")
+@pytest.mark.thorough
+def test_a_server_that_runs_out_of_memory_as_it_loads_stays_failed_and_the_reason_is_reported(
+    provisioned, fleet, root
+):
+    show = "systemctl show --value llama-server -p"
+    own_kib = int(root(f"grep RssAnon /proc/$({show} MainPID)/status").split()[1])
+    root(
+        f"mkdir -p {DROP_INS}; systemctl reset-failed llama-server; "
+        f"printf '[Service]\\nMemoryMax={own_kib // 2}K\\nMemorySwapMax=0\\n' >{DROP_INS}/less.conf; "
+        "systemctl daemon-reload; systemctl restart --no-block llama-server"
+    )
+    wait_until(lambda: root(f"{show} ActiveState") == "failed", BACK_S, "the last start")
+    starts = int(root(f"{show} NRestarts"))
+    code, results = fleet.verify()
+    unit = results[NAME, "serving.unit_is_active"]
+    assert (code, unit["status"]) == (1, "fail")
+    assert unit["got"] == f"failed (failed), result oom-kill after {starts + 1} starts"
+    assert starts < 5
+    assert "bramble fit" in unit["remedy"]
+    done = fleet.pyinfra("node", "-y")
+    assert done.returncode == 0, done.stdout
+    assert verified(fleet) == WELL
 
 
 @pytest.mark.fault("F18")

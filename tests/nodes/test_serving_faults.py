@@ -1,16 +1,27 @@
-"""A node that serves, and whose server is killed: it serves again."""
+"""Faults of a node that serves: other files than the model, releases that end, kills.
 
+What serves was verified, or what was good before serves again.
+"""
+
+import hashlib
 import shlex
 import shutil
 
 import pytest
 
 from bramble.virtual import paths
-from tests.nodes.test_upgrade import Rolling
+from bramble.virtual.model import GATEWAY
+from tests.nodes.fleet import ROOT
+from tests.nodes.test_upgrade import Rolling, stock
+from tests.unit.remote.scripted_server import Page, Whole, serving
 
 pytestmark = [pytest.mark.nodes, pytest.mark.thorough]
 
 NODE, PORT = "vpi-67", 8077
+FIRST = "bramble-demo-q8_0"
+FOLDER = "/var/lib/bramble/models"
+MODEL = (ROOT / "models" / f"{FIRST}.gguf").read_bytes()
+ZEROED = MODEL[: len(MODEL) // 2] + bytes(len(MODEL) - len(MODEL) // 2)
 # Runs on the node: does something to the server, and prints how long it takes to serve again.
 TIMED = f"""
 import subprocess, sys, time, urllib.request
@@ -33,10 +44,23 @@ print(time.monotonic() - began)
 class Serving(Rolling):
     """A node that serves the demo model, with the release that this computer's cache has."""
 
-    def wants(self):
-        roles = {"roles": ["base", "engine", "model", "serving"]}
-        serving = {"port": PORT, "start_deadline_s": 60}
-        self.write([NODE], {NODE: {"node": roles, "serving": serving}})
+    def wants(self, model=None, content=None, url=None, engine=None, **serving):
+        own = {
+            "node": {"roles": ["base", "engine", "model", "serving"]},
+            "engine": engine or {},
+            "serving": {"port": PORT, "start_deadline_s": 60, **serving},
+        }
+        if content is not None:
+            file = self.folder / f"{model}.gguf"
+            file.write_bytes(content)
+            own["model"] = {"name": model, "path": None if url else str(file)}
+            own["model"] |= {"url": url} if url else {}
+            own["model"]["sha256"] = hashlib.sha256(content).hexdigest()
+        self.write([NODE], {NODE: own})
+
+    def up(self):
+        done = self.bramble("up", NODE)
+        return done.returncode, done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +71,10 @@ def fleet(virtual_pis, tmp_path_factory):
     if kept.exists():
         shutil.copytree(kept, fleet.store)
     fleet.wants()
-    done = fleet.bramble("up", NODE)
-    assert done.returncode == 0, done.stdout
+    release = fleet.planned(NODE)
+    code, said = fleet.up()
+    assert code == 0, said
+    (fleet.compiled,) = [entry for entry in fleet.stored() if entry.release == release]
     yield fleet
     virtual_pis.down(NODE)
 
@@ -57,6 +83,67 @@ def fleet(virtual_pis, tmp_path_factory):
 def on(virtual_pis):
     """A command on the node as root: on(command) is what it printed."""
     return lambda command: virtual_pis.said(NODE, f"sudo sh -c {shlex.quote(command)}")
+
+
+@pytest.fixture
+def started(on):
+    """When the server that runs was started, and as which process."""
+    return lambda: on("systemctl show -p MainPID -p ExecMainStartTimestampMonotonic llama-server")
+
+
+@pytest.fixture
+def again(fleet):
+    """The node as it was, whatever a test made of it."""
+    yield
+    fleet.wants()
+    fleet.bramble("model", "verify", NODE)  # what was damaged is trusted no longer
+    code, said = fleet.up()
+    assert code == 0, said
+
+
+@pytest.mark.fault("F10")
+@pytest.mark.parametrize(
+    ("step", "why"),
+    [
+        (Whole(instead=b"GGUF" + bytes(len(MODEL) - 4)), "sha256"),
+        (Page(), "answers with a web page, not a file"),
+        (
+            Whole(instead=b"version https://git-lfs.github.com/spec/v1\noid sha256:ab"),
+            "answers with a git-lfs pointer, not a file",
+        ),
+    ],
+    ids=["another content", "a web page", "a Git LFS pointer"],
+)
+def test_what_is_not_the_model_stops_no_service(fleet, again, started, step, why):
+    before = started()
+    wanted = MODEL + bytes(32)
+    with serving(wanted, GATEWAY) as server:
+        server.script = [step] * 99
+        fleet.wants("other", wanted, server.url)
+        code, said = fleet.up()
+    assert code == 1, said
+    assert why in said
+    if why == "sha256":
+        assert hashlib.sha256(step.instead).hexdigest() in said
+        assert hashlib.sha256(wanted).hexdigest() in said
+    assert started() == before
+    assert fleet.answers(NODE)
+
+
+@pytest.mark.fault("F12")
+@pytest.mark.parametrize("number", range(3), ids=["SIGILL", "exits", "hangs"])
+def test_a_server_that_ends_or_hangs_gives_way_to_the_release_of_before(fleet, on, again, number):
+    script = ("kill -ILL $$", "exit 3", "exec sleep infinity")[number]
+    old = on("readlink /opt/bramble/engine/current")
+    engine = {"options": {"GGML_LTO": f"FAULT{number}"}}
+    fleet.wants(engine=engine, start_deadline_s=10)
+    new = stock(fleet, f"#!/bin/sh\n{script}\n", NODE)
+    code, said = fleet.up()
+    assert code == 1, said
+    assert f"release {new} was rejected: " in said
+    assert f"; {old.split('/')[-1]} serves again" in said
+    assert on("readlink /opt/bramble/engine/current") == old
+    assert fleet.answers(NODE)
 
 
 @pytest.mark.fault("F20")
@@ -70,3 +157,51 @@ def test_a_server_that_is_killed_serves_again_within_a_load_and_ten_seconds(flee
     killed_s = timed("kill", f"--signal={signal}", "--kill-who=main")
     assert killed_s <= load_s + 10
     assert fleet.answers(NODE)
+
+
+@pytest.mark.fault("F30")
+def test_a_model_to_go_back_to_that_is_damaged_is_tried_once_and_reported(
+    fleet, on, again, started
+):
+    """The stamp of the damaged one is believed: only its answer tells."""
+    fleet.wants("second", MODEL + bytes(32))
+    code, said = fleet.up()
+    assert code == 0, said
+    damage(on, FIRST)
+    starts = "systemctl show -p NRestarts --value llama-server"
+    done = fleet.bramble("model", "rollback", NODE)
+    assert done.returncode == 1, done.stdout
+    assert f"model {FIRST} was rejected: " in done.stdout
+    assert "; second serves again" in done.stdout
+    assert fleet.answers(NODE)
+    before = started()
+    again_done = fleet.bramble("model", "rollback", NODE)
+    assert again_done.returncode == 1
+    assert (started(), on(starts)) == (before, "0"), again_done.stdout
+    assert fleet.answers(NODE)
+
+
+@pytest.mark.fault("F30")
+def test_a_model_that_fails_where_the_one_before_is_damaged_is_tried_once_and_reported(
+    fleet, on, again, started
+):
+    damage(on, FIRST)
+    fleet.wants("third", ZEROED)
+    code, said = fleet.up()
+    assert code == 1, said
+    assert "model third was rejected: " in said
+    assert f"; {FIRST} was put back and fails too: " in said
+    assert on("systemctl show -p NRestarts --value llama-server") == "0"
+    before = started()
+    code, said = fleet.up()
+    assert (code, started()) == (1, before), said
+
+
+def damage(on, name):
+    """Zeros in a model's second half, with its old time: its stamp is believed."""
+    half = len(MODEL) // 2 // 1000
+    on(
+        f"f=$(ls {FOLDER}/{name}-*.gguf); touch -r $f /tmp/then; "
+        f"dd if=/dev/zero of=$f bs=1000 seek={half} count={half} conv=notrunc status=none; "
+        "touch -r /tmp/then $f; sync"
+    )

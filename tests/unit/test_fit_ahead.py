@@ -60,6 +60,7 @@ def planned(sections, look, board=PI4, folder=Path("/inventory")):
     return make("pi4", sections, board, registry.roles_of(sections), prepared), said
 
 
+@pytest.mark.fault("F19")
 def test_a_model_that_does_not_fit_is_refused_with_the_numbers_and_the_nearest(server, tmp_path):
     small = dims_of(geometry(gguf.read(all_shapes()["qwen2.5-3b-q2_k"].header())))
     entry = lock.Locked(

@@ -102,6 +102,9 @@ FAULTS: Cases = {
     "unit_is_active": {
         "stopped": with_unit(GOOD, active="inactive", sub="dead", process=None),
         "failed": with_unit(GOOD, active="failed", sub="failed", process=None),
+        "out of memory": with_unit(
+            GOOD, active="failed", sub="failed", result="oom-kill", restarts=4, process=None
+        ),
         "restarting": with_unit(GOOD, active="activating", sub="auto-restart", process=None),
         "over": with_unit(GOOD, active="active", sub="exited", process=None),
     },
