@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bramble.snapshot import Snapshot, System, Unknown
+from bramble.system import debian
 from bramble.system.devicetree import DeviceTree
 
-SUPPORTED_CODENAMES = ("bookworm",)
 SUPPORTED_ARCHITECTURES = ("arm64", "amd64")
 
 # The board type field of the revision code (raspberrypi/documentation, revision-codes.adoc). A CM4S
@@ -167,9 +167,15 @@ def _userland(system: System) -> Iterator[str]:
             f"{' or '.join(SUPPORTED_ARCHITECTURES)} is needed. Flash Raspberry Pi OS Lite (64-bit): "
             "a 32-bit system cannot be converted in place."
         )
-    if system.codename not in SUPPORTED_CODENAMES:
+    if system.codename not in debian.RELEASES:
         yield (
             f"The release is {system.os_id} {system.codename}; "
-            f"{' or '.join(SUPPORTED_CODENAMES)} is supported. Flash Raspberry Pi OS Lite (64-bit) "
-            "Bookworm."
+            f"{' or '.join(debian.RELEASES)} is supported. Flash Raspberry Pi OS Lite (64-bit) of "
+            "one of them."
+        )
+    elif left := debian.foreign(system.codename, system.versions):
+        yield (
+            f"The release is {system.codename}, and {'; '.join(left)}: an upgrade to another release "
+            "was begun and not finished, or packages of two releases are mixed. Finish it (`sudo apt "
+            "full-upgrade`, then reboot), or flash the card again."
         )

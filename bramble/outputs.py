@@ -77,7 +77,7 @@ class Buildable(Protocol):
     def refusal(self) -> str | None:
         """Why it is not built; None where it may be."""
 
-    def build(self, codename: str) -> Mapping[str, Any]:
+    def build(self) -> Mapping[str, Any]:
         """Return the query of the program build_engine, without its working folders."""
 
 

@@ -33,7 +33,8 @@ class System:
     """Userland, kernel and processor.
 
     `machine` is what the kernel says (aarch64 also under a 32-bit userland); `architecture` and
-    `long_bit` are the userland's and decide. `page_size` is in bytes.
+    `long_bit` are the userland's and decide. `page_size` is in bytes. `versions` are those of the
+    packages that tell releases apart, None for one that is not there.
     """
 
     os_id: str
@@ -49,6 +50,7 @@ class System:
     cpu_features: frozenset[str]
     boot_id: str
     hostname: str
+    versions: Mapping[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -264,6 +266,7 @@ def _system(part: Mapping[str, Any]) -> System:
         cpu_features=cpu.features,
         boot_id=part["boot_id"].strip(),
         hostname=part["hostname"],
+        versions=part["versions"],
     )
 
 

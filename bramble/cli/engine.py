@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import platform
@@ -15,6 +16,7 @@ from bramble import computer
 from bramble.cli.inventory import tell_pins
 from bramble.cli.options import AS_JSON, HOSTS
 from bramble.cli.race import race
+from bramble.system.debian import BOOKWORM, RELEASES
 
 if TYPE_CHECKING:
     from bramble.llama.store import StoredRelease
@@ -43,8 +45,15 @@ def engine() -> None:
 @click.option(
     "--soc", help="Processor to build for: cortex-a72, cortex-a76, arm64-generic, x86-64."
 )
+@click.option(
+    "--codename",
+    type=click.Choice(tuple(RELEASES)),
+    default=BOOKWORM.codename,
+    show_default=True,
+    help="Release of Debian that the nodes have.",
+)
 @AS_JSON
-def build(hosts: tuple[str, ...], soc: str | None, as_json: bool) -> None:
+def build(hosts: tuple[str, ...], soc: str | None, codename: str, as_json: bool) -> None:
     """Build what HOSTs (all by default) would install on a processor, unless the store has it.
 
     The default processors are cortex-a72 and cortex-a76. An Arm host's releases can be built here if its
@@ -56,13 +65,13 @@ def build(hosts: tuple[str, ...], soc: str | None, as_json: bool) -> None:
     with _errors_reported():
         made: list[StoredRelease] = []
         refused = []
-        for plan, architecture in _wanted(hosts, [soc] if soc else _known()):
+        for plan, architecture in _wanted(hosts, [soc] if soc else _known(), [codename]):
             if plan.refusal:
                 refused.append(f"{plan.soc}: {plan.refusal}")
                 continue
             found = store.find(plan.release)
             if found is None:
-                query = plan.build(builder.CODENAME)
+                query = plan.build()
                 click.echo(
                     f"building {query['manifest']['release']} for {query['manifest']['soc']}",
                     err=True,
@@ -99,7 +108,6 @@ def prune(releases: tuple[str, ...], as_json: bool) -> None:
     """Remove RELEASEs from the store; by default those that no host of the inventory would install."""
     from bramble.llama import lock as engine_lock
     from bramble.llama import store
-    from bramble.llama.builder import CODENAME
     from bramble.project import folder
 
     with _errors_reported():
@@ -113,8 +121,8 @@ def prune(releases: tuple[str, ...], as_json: bool) -> None:
                 *(["x86-64"] if computer.is_linux() and platform.machine() == "x86_64" else []),
             ]
             wanted = [
-                _like(plan.build(CODENAME)["manifest"])
-                for plan, _ in _wanted((), keys, also_native=True)
+                _like(plan.build()["manifest"])
+                for plan, _ in _wanted((), keys, tuple(RELEASES), also_native=True)
             ]
             gone = {e.release for e in store.entries() if _like(e.manifest) not in wanted}
             gone -= {pin.release for pin in engine_lock.read(folder()).hosts.values()}
@@ -147,9 +155,13 @@ def _known() -> list[str]:
 
 
 def _wanted(
-    hosts: Sequence[str], keys: Sequence[str], *, also_native: bool = False
+    hosts: Sequence[str],
+    keys: Sequence[str],
+    codenames: Sequence[str],
+    *,
+    also_native: bool = False,
 ) -> Iterator[tuple[Buildable, str]]:
-    """Yield each release that these hosts would install on these processors, if it can be built here.
+    """Yield each release that these hosts would install on these systems, if it can be built here.
 
     `also_native` includes those that nodes build for themselves and others like them.
     """
@@ -174,11 +186,11 @@ def _wanted(
         if engine.name in host.settings
     ]
     seen = set()
-    for key in keys:
+    for key, codename in itertools.product(keys, codenames):
         part = ARMS[key].part if key in ARMS else None
         if part is None and key not in ("arm64-generic", "x86-64"):
             refuse(f"no processor '{key}'; known: {', '.join([*ARMS, 'arm64-generic', 'x86-64'])}")
-        board = board_for(key, part, os.cpu_count() or 1, computer.memory_mib())
+        board = board_for(key, part, os.cpu_count() or 1, computer.memory_mib(), codename)
         for settings, inputs in with_engine:
             native = board.architecture == "arm64" and settings.recipe != "cross"
             if native and not also_native:

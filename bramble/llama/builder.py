@@ -16,6 +16,7 @@ from bramble import computer
 from bramble.board import Board
 from bramble.llama import store
 from bramble.remote import program
+from bramble.system.debian import BOOKWORM
 from bramble.system.parse import cpuinfo
 
 # CMake needs the processor's name besides the compilers', as it selects Arm's sources by it. It finds
@@ -31,7 +32,6 @@ set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
 """
 TOOLCHAIN = {"prefix": "aarch64-linux-gnu-", "text": _TOOLCHAIN}
-CODENAME = "bookworm"
 _MACHINES = {"aarch64": "arm64", "x86_64": "amd64"}
 
 
@@ -39,8 +39,10 @@ class BuilderError(Exception):
     """A build that this computer cannot make; the text says what to do."""
 
 
-def board_for(soc: str, part: str | None, cores: int, memory_mib: int) -> Board:
-    """Return a board with this processor, as far as the engine's plan depends on it.
+def board_for(
+    soc: str, part: str | None, cores: int, memory_mib: int, codename: str = BOOKWORM.codename
+) -> Board:
+    """Return a board of this processor and release of Debian, as far as the engine's plan needs it.
 
     An Arm part number stands for all boards that have it. x86-64 is described by its features, which
     are this computer's: a node with other features gets another release. Raise BuilderError for a
@@ -55,7 +57,7 @@ def board_for(soc: str, part: str | None, cores: int, memory_mib: int) -> Board:
         model=soc,
         kind="other",
         architecture="arm64" if arm else "amd64",
-        codename=CODENAME,
+        codename=codename,
         cpu_part=part,
         cpu_features=features,
         cores=cores,

@@ -9,9 +9,6 @@ TARGETS = ("llama-server", "llama-bench", "llama-fit-params")
 RUN_PACKAGES = ("libgomp1",)
 BUILD_PACKAGES = ("build-essential", "ccache", "cmake", *RUN_PACKAGES, "ninja-build")
 
-# The newest symbols of the C and C++ libraries that a codename has (glibc 2.36, gcc 12.2).
-LIBRARIES = {"bookworm": {"GLIBC": "2.36", "GLIBCXX": "3.4.30"}}
-
 # Static and offline: no libraries to find at run time, no downloads during the build, and neither
 # the RPC server nor TLS, which a node does not need.
 OPTIONS = {

@@ -33,6 +33,9 @@ UNIT_PROPERTIES = (
     "DropInPaths",
 )
 
+# Their versions tell how far an upgrade to another release of Debian came.
+RELEASE_PACKAGES = ("libc6", "apt", "systemd")
+
 # All that a look may raise; what listens on a port may not speak HTTP.
 UNKNOWN = (OSError, ValueError, LookupError, subprocess.SubprocessError)
 
@@ -92,6 +95,7 @@ def system():
         "cores": len(os.sched_getaffinity(0)),
         "boot_id": reading.read("/proc/sys/kernel/random/boot_id"),
         "hostname": os.uname().nodename,
+        "versions": dpkg.installed(RELEASE_PACKAGES),
     }
 
 

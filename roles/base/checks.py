@@ -23,6 +23,7 @@ from bramble.roles.base.plan import (
 )
 from bramble.snapshot import Login, Unknown
 from bramble.steps import lacking
+from bramble.system.debian import RELEASES
 
 DEPLOY = "Run the deploy again."
 _PERIODIC_LINE = re.compile(r'^APT::Periodic::Unattended-Upgrade "([^"]*)";$', re.M)
@@ -30,12 +31,15 @@ _PERIODIC_LINE = re.compile(r'^APT::Periodic::Unattended-Upgrade "([^"]*)";$', r
 
 @check()
 def system_is_supported(plan: BasePlan, node: Node) -> Finding:
-    """The node runs a 64-bit Bookworm that keeps its changes."""
+    """The node runs a whole 64-bit Bookworm or Trixie that keeps its changes."""
     found = refusals(node.snapshot)
-    want = "64-bit userland, Bookworm, no overlay in memory as root"
+    names = " or ".join(release.name for release in RELEASES.values())
+    want = f"64-bit userland, {names}, no overlay in memory as root"
     if isinstance(node.snapshot.system, Unknown):
         return unknown(want, node.snapshot.system)
-    return expect(want, "; ".join(found) or "as wanted", not found, "Flash the card again.")
+    return expect(
+        want, "; ".join(found) or "as wanted", not found, "Mend that, or flash the card again."
+    )
 
 
 @check()

@@ -16,8 +16,11 @@ RELEASES = "https://github.com/ARM-software/kleidiai/releases/download"
 # crashes at one file of it with -O3 (internal compiler error in vect_transform_reduction), and does
 # not without this pass; the file packs bfloat16, which nothing for Q4_0 and Q8_0 calls.
 HOOK = """\
-file(GLOB_RECURSE crashing "${CMAKE_CURRENT_SOURCE_DIR}/kai/*/kai_lhs_quant_pack_qai8dxp_bf16_neon.c")
-set_source_files_properties(${crashing} PROPERTIES COMPILE_FLAGS -fno-tree-loop-vectorize)
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU" AND CMAKE_C_COMPILER_VERSION VERSION_LESS 13)
+  file(GLOB_RECURSE crashing
+    "${CMAKE_CURRENT_SOURCE_DIR}/kai/*/kai_lhs_quant_pack_qai8dxp_bf16_neon.c")
+  set_source_files_properties(${crashing} PROPERTIES COMPILE_FLAGS -fno-tree-loop-vectorize)
+endif()
 """
 
 

@@ -10,7 +10,6 @@ from bramble.board import Board
 from bramble.llama import processor
 from bramble.llama.recipe import (
     BUILD_PACKAGES,
-    LIBRARIES,
     OPTIONS,
     RUN_PACKAGES,
     TARGETS,
@@ -35,6 +34,7 @@ from bramble.roles.engine.whole import HOME, TRUSTED, incomplete
 from bramble.roles.storage.outputs import StorageOutputs
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step, Stored, Upload, install_packages, remove_files
+from bramble.system.debian import RELEASES
 
 # One unity object of llama.cpp takes up to 632 MiB to compile (measured with gcc 12, -O3), and the
 # rest of the system wants some too.
@@ -49,6 +49,7 @@ class EnginePlan(RolePlan):
     source: Mapping[str, Any]
     options: Mapping[str, str]
     targets: tuple[str, ...]
+    codename: str
     recipe: str
     variant: str
     pinned: bool
@@ -82,7 +83,7 @@ class EnginePlan(RolePlan):
         """What says of the release that it is whole and computes here."""
         return (manifest_path(self.folder), smoke_path(self.folder))
 
-    def build(self, codename: str) -> dict[str, Any]:
+    def build(self) -> dict[str, Any]:
         """Return the query of the program build_engine, except for its folders."""
         return {
             "release": self.folder,
@@ -90,7 +91,7 @@ class EnginePlan(RolePlan):
             "options": self.options,
             "targets": self.targets,
             "jobs": self.jobs,
-            "needs_at_most": LIBRARIES[codename],
+            "needs_at_most": RELEASES[self.codename].libraries,
             "kleidiai": self.kleidiai,
             "hook": self.hook,
             "wants": self.wants.get("system_info", ()),
@@ -101,7 +102,7 @@ class EnginePlan(RolePlan):
                 "recipe": self.recipe,
                 "variant": self.variant,
                 **({"kleidiai": _pin(self.kleidiai)} if self.kleidiai else {}),
-                "codename": codename,
+                "codename": self.codename,
                 "soc": self.soc,
                 "build_info": self.outputs.build_info,
             },
@@ -156,6 +157,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> EnginePlan:
         source=source,
         options=options,
         targets=TARGETS + variant.get("targets", ()),
+        codename=board.codename,
         recipe=settings.recipe,
         variant=name,
         pinned=pin is not None,
@@ -273,7 +275,7 @@ def _install(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> Step:
         name,
         why,
         "build_engine",
-        plan.build(node.board.codename) | place(plan.ssd, HOME.path, snapshot),
+        plan.build() | place(plan.ssd, HOME.path, snapshot),
         detached=True,
         timeout_s=6 * 3600,
         uploads=plan.uploads,
@@ -303,7 +305,8 @@ def _not_stored(plan: EnginePlan, host: str) -> str | None:
         return None
     return (
         f"engine.recipe is cross, and this computer's store has no release {plan.release} for "
-        f"{plan.soc}: run `bramble engine build --soc {plan.soc}`, or set engine.recipe to native"
+        f"{plan.soc} and {plan.codename}: run `bramble engine build --soc {plan.soc} --codename "
+        f"{plan.codename}`, or set engine.recipe to native"
     )
 
 

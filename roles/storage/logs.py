@@ -12,6 +12,7 @@ from bramble.roles.storage.log_settings import Repository
 from bramble.roles.storage.settings import Settings
 from bramble.snapshot import Snapshot
 from bramble.steps import Step, Upload
+from bramble.system.debian import RELEASES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,9 @@ def desired(settings: Settings, board: Board) -> Desired:
             folders=settings.log_folders,
             journal_mib=kept.cap_mib if kept.storage == "persistent" else 0,
             repository=(
-                _repository(settings.log2ram_repository) if board.codename == "bookworm" else None
+                None
+                if RELEASES[board.codename].has_log2ram
+                else _repository(settings.log2ram_repository)
             ),
         ),
     )

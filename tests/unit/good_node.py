@@ -19,6 +19,7 @@ from bramble.fleet import prepare
 from bramble.plan import NodePlan, make
 from bramble.snapshot import Output, Snapshot, System
 from bramble.system import parse
+from bramble.system.debian import RELEASES
 from bramble.system.devicetree import DeviceTree
 from tests.unit.looks import DETECT, card, plain, together
 
@@ -102,6 +103,7 @@ def _system(board: Board) -> System:
     return System(
         os_id="debian",
         codename=board.codename,
+        versions=RELEASES[board.codename].versions,
         rpi_issue="Raspberry Pi reference 2025-05-13",
         architecture=board.architecture,
         long_bit=64,

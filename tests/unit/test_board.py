@@ -6,8 +6,9 @@ import pytest
 
 from bramble import snapshot
 from bramble.board import Board, board, refusals
+from bramble.remote import probe
 from bramble.snapshot import Boot, Snapshot, Unknown
-from bramble.system import parse
+from bramble.system import debian, parse
 from bramble.system.devicetree import DeviceTree
 from bramble.system.parse import Mount
 from tests.unit.good_node import good_look, node_plan
@@ -158,16 +159,57 @@ def test_a_foreign_architecture_is_refused(pi5):
     assert why.startswith("The userland is 64-bit (riscv64); arm64 or amd64 is needed.")
 
 
-def test_trixie_is_refused(pi5):
-    system = replace(pi5.system, codename="trixie")
+@pytest.mark.parametrize("codename", ["bullseye", "forky"])
+def test_another_release_is_refused(pi5, codename):
+    system = replace(pi5.system, codename=codename)
     assert refusals(replace(pi5, system=system)) == (
-        "The release is debian trixie; bookworm is supported. "
-        "Flash Raspberry Pi OS Lite (64-bit) Bookworm.",
+        f"The release is debian {codename}; bookworm or trixie is supported. "
+        "Flash Raspberry Pi OS Lite (64-bit) of one of them.",
     )
 
 
+OF_BOOKWORM = {"libc6": "2.36-9+rpt2+deb12u13", "apt": "2.6.1", "systemd": "252.39-1~deb12u1"}
+OF_TRIXIE = {"libc6": "2.41-12+rpt1+deb13u1", "apt": "3.0.3", "systemd": "257.13-1~deb13u1"}
+
+
+@pytest.mark.parametrize(
+    ("codename", "versions"),
+    [
+        ("bookworm", OF_BOOKWORM),
+        ("trixie", OF_TRIXIE),
+        # of backports
+        ("bookworm", OF_BOOKWORM | {"systemd": "254.26-1~bpo12+1"}),
+        ("trixie", OF_TRIXIE | {"systemd": "2520.1"}),
+        ("bookworm", OF_BOOKWORM | {"apt": None}),
+    ],
+)
+def test_a_whole_release_is_supported(pi5, codename, versions):
+    system = replace(pi5.system, codename=codename, versions=versions)
+    assert refusals(replace(pi5, system=system)) == ()
+
+
+@pytest.mark.parametrize(
+    ("codename", "versions", "why"),
+    [
+        ("bookworm", OF_BOOKWORM | {"libc6": "2.41-12"}, "libc6 2.41-12 is of trixie"),
+        ("trixie", OF_TRIXIE | {"systemd": "252.39-1"}, "systemd 252.39-1 is of bookworm"),
+        ("trixie", OF_TRIXIE | {"apt": "1:2.6.1"}, "apt 1:2.6.1 is of bookworm"),
+    ],
+)
+def test_an_upgrade_that_was_not_finished_is_refused(pi5, codename, versions, why):
+    system = replace(pi5.system, codename=codename, versions=versions)
+    (said,) = refusals(replace(pi5, system=system))
+    assert said.startswith(f"The release is {codename}, and {why}: an upgrade")
+    assert "sudo apt full-upgrade" in said
+
+
+def test_what_tells_releases_apart_is_what_a_look_asks_for():
+    assert probe.RELEASE_PACKAGES == debian.MARKERS
+    assert {tuple(release.versions) for release in debian.RELEASES.values()} == {debian.MARKERS}
+
+
 def test_every_reason_is_told_at_once(pi5):
-    system = replace(pi5.system, architecture="armhf", long_bit=32, codename="trixie")
+    system = replace(pi5.system, architecture="armhf", long_bit=32, codename="bullseye")
     assert len(refusals(replace(pi5, system=system))) == 2
 
 

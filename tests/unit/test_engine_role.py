@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 
-from bramble.board import SUPPORTED_CODENAMES, Board
+from bramble.board import Board
 from bramble.fleet import prepare
 from bramble.llama import lock as engine_lock
 from bramble.llama import processor, recipe
@@ -17,6 +17,7 @@ from bramble.roles.engine.settings import RENAMED, Settings
 from bramble.roles.engine.whole import HOME
 from bramble.snapshot import Snapshot
 from bramble.system import parse
+from bramble.system.debian import RELEASES
 from tests.unit.good_node import A76, PI5, node_plan
 from tests.unit.looks import link, plain, recorded
 from tests.unit.roles.engine.good import SMOKE
@@ -146,8 +147,13 @@ def test_a_native_release_that_is_not_stored_is_built_on_the_node():
     assert (step.program, step.query["work"]) == ("build_engine", "/opt/bramble/engine/work")
 
 
-def test_every_codename_has_the_versions_of_its_libraries():
-    assert set(recipe.LIBRARIES) == set(SUPPORTED_CODENAMES)
+def test_each_release_of_debian_has_a_release_of_its_own_which_needs_no_newer_libraries():
+    plans = {name: planned(replace(PI5, codename=name)) for name in RELEASES}
+    assert len({plan.release for plan in plans.values()}) == len(RELEASES)
+    for name, plan in plans.items():
+        query = plan.build()
+        assert query["manifest"]["codename"] == name
+        assert query["needs_at_most"] == RELEASES[name].libraries
 
 
 # The variant that a processor gets
@@ -327,7 +333,7 @@ ARCHIVE = {"path": "/k.tar", "sha256": "b" * 64, "subdir": "kleidiai-1.24.0"}
 
 def test_kleidiai_is_a_pinned_source_of_its_own_and_the_build_fetches_nothing_else():
     plan = planned(PI5, variant="kleidiai")
-    query = plan.build("bookworm")
+    query = plan.build()
     assert plan.options["GGML_CPU_KLEIDIAI"] == "ON"
     assert plan.wants["kleidiai"] == ("q4", "q8")
     assert query["kleidiai"]["url"].endswith("/v1.24.0/kleidiai-v1.24.0-src.tar.gz")
@@ -335,7 +341,7 @@ def test_kleidiai_is_a_pinned_source_of_its_own_and_the_build_fetches_nothing_el
     assert query["manifest"]["kleidiai"] == {
         key: query["kleidiai"][key] for key in ("kind", "url", "md5")
     }
-    assert "kleidiai" not in planned(PI5).build("bookworm")["manifest"]
+    assert "kleidiai" not in planned(PI5).build()["manifest"]
 
 
 def test_kleidiai_may_be_a_local_archive_which_is_sent_beside_llama_cpps():
@@ -343,7 +349,7 @@ def test_kleidiai_may_be_a_local_archive_which_is_sent_beside_llama_cpps():
     plan = planned(PI5, variant="kleidiai", kleidiai={"archive": ARCHIVE}, source=own)
     assert [str(upload.local) for upload in plan.uploads] == ["/l.tar", "/k.tar"]
     assert plan.uploads[1].remote == plan.kleidiai["upload"]
-    assert "upload" not in plan.build("bookworm")["manifest"]["kleidiai"]
+    assert "upload" not in plan.build()["manifest"]["kleidiai"]
 
 
 def test_another_pin_of_kleidiai_is_another_release_where_it_is_compiled_in():

@@ -50,7 +50,8 @@ def with_sshd(words: str) -> Snapshot:
 
 FAULTS: Cases = {
     "system_is_supported": {
-        "trixie": replace(GOOD, system=replace(GOOD.system, codename="trixie")),
+        "forky": replace(GOOD, system=replace(GOOD.system, codename="forky")),
+        "half-upgraded": replace(GOOD, system=replace(GOOD.system, codename="trixie")),
         "32 bits": replace(GOOD, system=replace(GOOD.system, architecture="armhf", long_bit=32)),
         "overlayroot": replace(GOOD, boot=Boot("overlayroot=tmpfs", None, None)),
         "an overlay in memory": replace(
