@@ -22,11 +22,13 @@ LOCKS = (
 FLOCK = "hhqqi"  # struct flock of a 64-bit Linux
 BUSY = 75
 
-# apt-listchanges and debconf would ask questions that nobody answers here.
+# apt-listchanges and debconf would ask questions that nobody answers here; needrestart may say what
+# should be restarted, and restarts nothing.
 ENVIRONMENT = {
     **os.environ,
     "DEBIAN_FRONTEND": "noninteractive",
     "APT_LISTCHANGES_FRONTEND": "none",
+    "NEEDRESTART_MODE": "l",
     "LC_ALL": "C.UTF-8",
 }
 # Options on the command line have precedence over the node's apt.conf.

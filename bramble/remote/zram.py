@@ -34,13 +34,6 @@ def read(path):
 
 def other_owner(ours):
     """Say who else owns zram by what is installed, configured and run at boot; None for nobody."""
-    # The first letter is the desired state ("h": hold), the second the actual one.
-    if run("dpkg-query", "-W", "-f", "${db:Status-Abbrev}", "rpi-swap").stdout[1:2] == "i":
-        return (
-            "the package rpi-swap is installed, which makes zram and swap of its own at every boot. "
-            "Remove it (sudo apt-get purge rpi-swap), reboot, and run again; or leave swap to it: "
-            "take memory out of node.roles"
-        )
     if re.search(r"(?m)^\s*ZL2R\s*=\s*[\"']?true", read(LOG2RAM)):
         return (
             f"log2ram keeps logs on a zram device of its own (ZL2R=true in {LOG2RAM}). "
@@ -48,6 +41,8 @@ def other_owner(ours):
         )
     for maker in swap_makers.look():
         is_rival = maker["name"] not in ours and not maker["name"].endswith(".swap")
+        # What rpi-swap makes is for the role to say, and gone once systemd has read that.
+        is_rival = is_rival and not maker["name"].startswith("rpi-")
         if is_rival and "zram" in maker["line"]:
             return (
                 f"{maker['name']} makes zram of its own at every boot "
@@ -93,8 +88,8 @@ def is_anothers():
     )
 
 
-def take_down():
-    """Stop using the device as swap and reset it; return the reason where that fails."""
+def take_down(ends):
+    """Stop using the device as swap, reset it, and stop `ends`; return the reason where that fails."""
     if is_anothers():
         return (
             f"{DEVICE} is in use, and zram-generator did not make it: it is left alone. See `zramctl`, "
@@ -112,6 +107,9 @@ def take_down():
                 file.write("1")
         except OSError as error:
             return f"{DEVICE} is held by something and was left alone: {error}"
+    if ends:
+        # Patterns of names, of which those count that systemd has loaded.
+        run("systemctl", "stop", *ends)
     return None
 
 
@@ -130,7 +128,7 @@ def main(query):
     problem = other_owner(query["ours"]) or unusable(query["algorithm"])
     if problem is None and query["make"]:
         run("systemctl", "daemon-reload")
-        problem = take_down() or put_up()
+        problem = take_down(query["ends"]) or put_up()
     if problem:
         print(problem, file=sys.stderr)
     return 1 if problem else 0

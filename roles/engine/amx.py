@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-# Run by CMake at the end of each project() call. gcc 12.2, Debian 12's, says that `_tile_loadconfig` reads
-# 8 of its 64 bytes and drops the stores of the others (GCC PR target/114098): the first tile instruction
-# then dies with SIGILL. So the one file that calls it gets the instruction with all of its operand.
+# Run by CMake at the end of each project() call. gcc 12.2, Debian 12's, says that `_tile_loadconfig`
+# reads 8 of its 64 bytes and drops the stores of the others (GCC PR target/114098): the first tile
+# instruction then dies with SIGILL. So the one file that calls it gets it with all of its operand.
 # The file's target is made in a folder below ggml's, hence the deferral.
 HOOK = r"""
 if(PROJECT_NAME STREQUAL "ggml" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU"

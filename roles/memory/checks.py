@@ -68,19 +68,24 @@ def zram_comes_first(plan: MemoryPlan, node: Node) -> Finding:
 
 @check()
 def zram_is_alone(plan: MemoryPlan, node: Node) -> Finding:
-    """There is one zram device, and it writes nothing back to a disk."""
-    want = "zram0 alone, without writeback"
+    """There is one zram device, and it writes nothing back to a disk, unless rpi-swap's is left so."""
+    left = plan.rpi_swap == "leave"
+    want = "zram0 alone" if left else "zram0 alone, without writeback"
     stop, found = _elsewhere(want, node.snapshot), seen.zrams(node.snapshot)
     if stop:
         return stop
     if isinstance(found, Unknown):
         return unknown(want, found)
     odd = [name for name in found if name != "zram0"]
-    odd += [f"{zram.name} writes back to {zram.backing}" for zram in found.values() if zram.backing]
-    got = ", ".join(odd) or (want if found else "no zram device")
+    backed = [
+        f"{zram.name} writes back to {zram.backing}" for zram in found.values() if zram.backing
+    ]
+    odd += [] if left else backed
+    got = ", ".join(odd or backed) or (want if found else "no zram device")
     remedy = (
         "See `zramctl`, and who makes the device: log2ram's ZL2R=true, another section of "
-        "zram-generator's configuration, rpi-swap. Take it away there, and reboot."
+        "zram-generator's configuration, a drop-in of rpi-swap's after ours. Take it away there, and "
+        "reboot."
     )
     return expect(want, got, not odd and bool(found), remedy)
 
@@ -89,25 +94,25 @@ def zram_is_alone(plan: MemoryPlan, node: Node) -> Finding:
 def swap_has_no_other_owner(plan: MemoryPlan, node: Node) -> Finding:
     """Nothing else that a boot runs would make zram or swap: no unit, script, cron line or udev rule."""
     want, look = "none", node.snapshot
-    stop, retired, packages = _elsewhere(want, look), seen.owners(look), look.packages
+    stop, retired = _elsewhere(want, look), seen.owners(look)
     others, made = seen.others(look, steps.units_of(plan)), seen.is_made_by(look, SETUP_UNIT)
     if stop:
         return stop
     if isinstance(retired, Unknown):
         return unknown(want, retired)
-    if isinstance(packages, Unknown):
-        return unknown(want, packages)
     if isinstance(others, Unknown):
         return unknown(want, others)
     if isinstance(made, Unknown):
         return unknown(want, made)
-    left = [*retired, *([seen.RPI_SWAP] if packages.get(seen.RPI_SWAP) else [])]
+    too_much = seen.makes_too_much(plan, look)
+    left = [*retired, *([too_much] if too_much else [])]
     left += [f"{maker.name} ({maker.path}: {maker.line})" for maker in others]
     if not made and seen.swap_at(look, ZRAM) is not None:
         left.append(f"{ZRAM}, which zram-generator did not make")
     remedy = (
-        "Deploy again, which retires dphys-swapfile and zram-tools; take anything else away there "
-        "(`sudo systemctl disable --now ...`; rpi-swap: remove the package), and reboot."
+        "Deploy again, which retires dphys-swapfile and zram-tools and says to rpi-swap what it is to "
+        "make; take anything else away there (`sudo systemctl disable --now ...`; a drop-in of "
+        "/etc/rpi/swap.conf.d after ours), and reboot."
     )
     paths = (ZRAM, plan.swap_file.path if plan.swap_file else "")
     kept = ", ".join(seen.left_alone(look, paths))

@@ -10,7 +10,7 @@ from bramble.node import container
 from bramble.node.ssd import open_to_others
 from bramble.plan import FactsNeeded, File, Inputs, NodePlan
 from bramble.render import render
-from bramble.roles.memory import seen, zram_state
+from bramble.roles.memory import rpi_swap, seen, zram_state
 from bramble.roles.memory.settings import Settings
 from bramble.roles.memory.wanted import (
     KERNEL_DEFAULTS,
@@ -45,14 +45,14 @@ def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
     path = settings.swap_file.path
     return FactsNeeded(
         files=(
-            *(ZRAM_CONF, SYSCTL_CONF, unit_file(path), path, unfinished(path)),
+            *(ZRAM_CONF, SYSCTL_CONF, rpi_swap.CONF, unit_file(path), path, unfinished(path)),
             *(seen.DISKSIZES, seen.ALGORITHMS, seen.BACKINGS),
             *(seen.DPHYS_CONF, seen.DPHYS_DEFAULT, seen.LOG2RAM_CONF),
             *(note(name) for name in seen.OWNERS),
             *(seen.proc_sys(name) for name in KERNEL_DEFAULTS),
         ),
         units=(*seen.OWNERS, unit_of(path), SETUP_UNIT),
-        packages=(PACKAGE, seen.RPI_SWAP),
+        packages=(PACKAGE, rpi_swap.PACKAGE),
         commands=(
             *(seen.signature_command(path, size) for size in seen.PAGE_SIZES),
             container.COMMAND,
@@ -88,6 +88,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> MemoryPlan:
         packages=(PACKAGE,),
         files=_files(settings, values, None if never else swap_file),
         zram_percent=zram.percent,
+        rpi_swap=settings.rpi_swap,
         algorithm=zram.algorithm,
         priority=zram.priority,
         swap_file=None if never else swap_file,
@@ -127,7 +128,7 @@ def steps(plan: MemoryPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, .
         written,
         _retire(plan, snapshot),
         _set_values(plan, snapshot),
-        _use_zram(plan, snapshot),
+        _use_zram(plan, snapshot, written),
         _use_file(plan, snapshot, written),
     )
 
@@ -143,7 +144,8 @@ def _see(plan: MemoryPlan, snapshot: Snapshot, written: Step) -> Step:
 
 def _zram_query(plan: MemoryPlan, *, make: bool) -> dict[str, object]:
     ours = [*units_of(plan), *seen.OWNERS, seen.LOG2RAM]
-    return {"algorithm": plan.algorithm, "make": make, "ours": ours}
+    ends = [] if plan.rpi_swap == "leave" else list(rpi_swap.WRITEBACK_UNITS)
+    return {"algorithm": plan.algorithm, "make": make, "ours": ours, "ends": ends}
 
 
 def units_of(plan: MemoryPlan) -> tuple[str, ...]:
@@ -158,7 +160,8 @@ def _write(plan: MemoryPlan, snapshot: Snapshot) -> Step:
     # What refuses the swap file does so before its unit is there.
     placed = placed and not seen.is_in_the_way(snapshot, plan.path)
     files = [file for file in plan.files if file.path != unit or placed]
-    return write_files(WRITE, files, snapshot)
+    own = [rpi_swap.conf(plan.rpi_swap)] if rpi_swap.is_there(snapshot) else []
+    return write_files(WRITE, [*files, *own], snapshot)
 
 
 def _retire(plan: MemoryPlan, snapshot: Snapshot) -> Step:
@@ -186,8 +189,10 @@ def _set_values(plan: MemoryPlan, snapshot: Snapshot) -> Step:
     return Step(VALUES, why, "kernel_values", {"values": dict(plan.values), "remove": None})
 
 
-def _use_zram(plan: MemoryPlan, snapshot: Snapshot) -> Step:
-    why = zram_state.wrong(plan, snapshot)
+def _use_zram(plan: MemoryPlan, snapshot: Snapshot, written: Step) -> Step:
+    why = zram_state.wrong(plan, snapshot) or seen.makes_too_much(plan, snapshot)
+    if rpi_swap.CONF in written.writes:
+        why = why or "rpi-swap is told otherwise"
     if why is None:
         return Step(USE_ZRAM, None)
     return Step(USE_ZRAM, why, "zram", _zram_query(plan, make=True), timeout_s=300)
@@ -199,9 +204,6 @@ def conflict(plan: MemoryPlan, snapshot: Snapshot) -> str | None:
     for maker in () if isinstance(makers, Unknown) else makers:
         if "zram" in maker.line:
             return f"{maker.name} makes zram ({maker.path})"
-    packages = {} if isinstance(snapshot.packages, Unknown) else snapshot.packages
-    if packages.get(seen.RPI_SWAP):
-        return "rpi-swap is installed"
     if seen.log2ram_has_zram(snapshot):
         return "log2ram has a zram device (ZL2R=true)"
     return None
@@ -271,7 +273,7 @@ def revert(plan: MemoryPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, 
     units = [name for name in seen.OWNERS if isinstance(snapshot.file(note(name)), FileState)]
     ours = remove_files(
         "Remove memory's files",
-        (ZRAM_CONF, unit_file(plan.path), unfinished(plan.path)),
+        (ZRAM_CONF, rpi_swap.CONF, unit_file(plan.path), unfinished(plan.path)),
         snapshot,
     )
     reasons = (
@@ -289,7 +291,10 @@ def revert(plan: MemoryPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, 
             "; ".join(reasons) or None,
             reload=True,
             enable=[name for name in units if _there(name, snapshot)],
-            start=[name for name in units if _there(name, snapshot)],
+            start=[
+                *(name for name in units if _there(name, snapshot)),
+                *([ZRAM_UNIT] if ours.why and rpi_swap.is_there(snapshot) else []),
+            ],
         ),
         remove_files("Forget what was retired", [note(name) for name in seen.OWNERS], snapshot),
     )
@@ -320,10 +325,14 @@ def _end_zram(snapshot: Snapshot) -> Step:
 
 
 def _remove_generator(snapshot: Snapshot) -> Step:
-    """Remove zram-generator where it has our configuration, without which it makes its own device."""
+    """Remove zram-generator where it has our configuration, without which it makes its own device.
+
+    rpi-swap depends on it, and keeps it from that.
+    """
     name = "Remove zram-generator"
     packages = {} if isinstance(snapshot.packages, Unknown) else snapshot.packages
-    if not packages.get(PACKAGE) or not isinstance(snapshot.file(ZRAM_CONF), FileState):
+    own = packages.get(PACKAGE) and not rpi_swap.is_there(snapshot)
+    if not own or not isinstance(snapshot.file(ZRAM_CONF), FileState):
         return Step(name, None)
     # Not detached: run as a unit, it was followed by zram in use again, on an emulated machine.
     return Step(name, PACKAGE, "apt_remove", {"packages": [PACKAGE]}, timeout_s=3600)

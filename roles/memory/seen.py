@@ -7,6 +7,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from bramble.roles.memory import rpi_swap
+from bramble.roles.memory.wanted import ZRAM_UNIT, MemoryPlan
 from bramble.sanitize import number
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.system import parse
@@ -20,7 +22,6 @@ OWNERS = (DPHYS, ZRAMSWAP)
 LOG2RAM = "log2ram.service"
 DPHYS_CONF, LOG2RAM_CONF = "/etc/dphys-swapfile", "/etc/log2ram.conf"
 DPHYS_DEFAULT = "/var/swap"
-RPI_SWAP = "rpi-swap"
 PAGE_SIZES = (4096, 16384, 65536)
 SIGNATURE = b"SWAPSPACE2"
 
@@ -144,8 +145,19 @@ def others(snapshot: Snapshot, ours: Collection[str]) -> tuple[parse.SwapMaker, 
         return makers
     known = {*ours, *OWNERS, *(() if log2ram_has_zram(snapshot) else (LOG2RAM,))}
     return tuple(
-        maker for maker in makers if maker.name not in known and not maker.name.endswith(".swap")
+        maker
+        for maker in makers
+        if maker.name not in known
+        and not maker.name.endswith(".swap")
+        and not rpi_swap.makes(maker)
     )
+
+
+def makes_too_much(plan: MemoryPlan, snapshot: Snapshot) -> str | None:
+    """Return what rpi-swap makes that it is not to make; None for nothing, or where that is unknown."""
+    makers = () if isinstance(snapshot.swap_makers, Unknown) else snapshot.swap_makers
+    units = rpi_swap.too_much(plan.rpi_swap, makers, ZRAM_UNIT)
+    return f"rpi-swap makes {', '.join(units)}" if units else None
 
 
 def is_made_by(snapshot: Snapshot, unit: str) -> bool | Unknown:

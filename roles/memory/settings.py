@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from bramble.roles.memory.rpi_swap import PRIORITY, RpiSwap
 from bramble.settings import Section, option
 
 SwapPath = Annotated[
@@ -84,10 +85,22 @@ class Settings(Section):
 
     zram: Zram = option(Zram(), help="Compressed swap in RAM.")
     swap_file: SwapFile = option(SwapFile(), help="Swap on the SSD.")
+    rpi_swap: RpiSwap = option(
+        "replace",
+        help="Where Raspberry Pi OS has swap of its own (rpi-swap, from Trixie on): `replace`: it makes "
+        "none, all swap is what this section says; `zram`: it makes zram of the size and algorithm "
+        "said here, and no file; `leave`: that zram writes idle pages to its file on the card too.",
+    )
     kernel: Kernel = option(Kernel(), help="The kernel's values.")
 
     @model_validator(mode="after")
     def _zram_first(self) -> Settings:
+        if self.rpi_swap != "replace" and self.zram.priority != PRIORITY:
+            raise ValueError(
+                f"zram.priority is {self.zram.priority}, and rpi_swap is {self.rpi_swap}: rpi-swap's "
+                f"zram has priority {PRIORITY} always. Leave zram.priority out, or set "
+                "rpi_swap to replace"
+            )
         if self.swap_file.priority >= self.zram.priority:
             raise ValueError(
                 f"swap_file.priority is {self.swap_file.priority} and zram.priority "

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bramble.plan import RolePlan
+from bramble.roles.memory.rpi_swap import RpiSwap
 from bramble.system import fstab
 
 PACKAGE = "systemd-zram-generator"
@@ -50,6 +51,7 @@ class MemoryPlan(RolePlan):
     """
 
     zram_percent: int
+    rpi_swap: RpiSwap
     algorithm: str
     priority: int
     swap_file: SwapFile | None

@@ -25,7 +25,9 @@ def wrong(plan: MemoryPlan, snapshot: Snapshot) -> str | None:
     device = devices.get("zram0")
     if device is None or device.algorithm != plan.algorithm:
         return f"{ZRAM} compresses by {device.algorithm if device else 'nothing'}"
-    return f"{ZRAM} writes back to {device.backing}" if device.backing else None
+    if plan.rpi_swap == "leave" or not device.backing:
+        return None
+    return f"{ZRAM} writes back to {device.backing}"
 
 
 def wanted_kib(plan: MemoryPlan, snapshot: Snapshot) -> int | Unknown:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from bramble.plan import FactsNeeded, File
 from bramble.render import render
+from bramble.roles.storage import log_rotation
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step, Upload, install_packages, remove_files, systemd, write_files
 from bramble.system import parse
@@ -105,7 +106,7 @@ class Verdict:
 def facts_needed(folders: tuple[str, ...]) -> FactsNeeded:
     """Ask for log2ram's files, packages and unit, other loggers, and free memory."""
     return FactsNeeded(
-        files=(CONF, STOP, DAILY, SOURCE, PIN, KEYRINGS, *folders),
+        files=(CONF, STOP, DAILY, SOURCE, PIN, KEYRINGS, *log_rotation.FILES, *folders),
         packages=(*PACKAGES, "rsyslog"),
         units=(UNIT,),
         free=(LOGS,),
@@ -271,11 +272,12 @@ def _bring(desired: Desired | None, snapshot: Snapshot, why_not: str | None) -> 
     yield conf
     installing = install_packages("Install log2ram", PACKAGES if desired else (), snapshot)
     yield replace(installing, note=why_not)
+    of_debian = desired is not None and desired.repository is None
+    yield from log_rotation.steps(snapshot, of_debian=of_debian)
     unit = snapshot.unit(UNIT)
     stale = not isinstance(unit, Unknown) and unit.needs_reload and "its files were written again"
-    yield _reload(
-        "Have systemd read log2ram's files", conf.why or (stale if desired else None) or None
-    )
+    why = conf.why or (stale if desired else None) or None
+    yield systemd("Have systemd read log2ram's files", why, reload=True)
 
 
 def _repository(repository: Repository | None, snapshot: Snapshot) -> Step:
@@ -320,7 +322,7 @@ def our_files(snapshot: Snapshot) -> tuple[str, ...]:
     keyrings = (path for path in snapshot.files if fnmatchcase(path, KEYRINGS))
     conf = snapshot.file(CONF)
     written = isinstance(conf, FileState) and "bramble owns this file" in (conf.text or "")
-    paths = (SOURCE, PIN, *keyrings, STOP, DAILY, *((CONF,) if written else ()))
+    paths = (SOURCE, PIN, *keyrings, log_rotation.RULE, STOP, DAILY, *((CONF,) if written else ()))
     return tuple(path for path in paths if isinstance(snapshot.file(path), FileState))
 
 
@@ -334,12 +336,12 @@ def _take_back(why: str | None, snapshot: Snapshot) -> tuple[Step, Step, Step]:
         if ours and (installed or query["folders"])
         else Step(name, None),
         remove_files("Remove log2ram's files", ours, snapshot),
-        _reload("Have systemd forget log2ram", why if {STOP, DAILY} & set(ours) else None),
+        systemd(
+            "Have systemd forget log2ram",
+            why if {STOP, DAILY} & set(ours) else None,
+            reload=True,
+        ),
     )
-
-
-def _reload(name: str, why: str | None) -> Step:
-    return systemd(name, why, reload=True)
 
 
 def _held(snapshot: Snapshot) -> list[str]:

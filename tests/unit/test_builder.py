@@ -270,7 +270,8 @@ def test_prune_removes_what_no_host_would_install_and_keeps_the_rest(compiles, t
         ({"options": {"GGML_AVX2": "OFF", "GGML_AVX512": "OFF"}}, True),
         ({"options": {"GGML_LTO": "ON"}}, False),
         ({"source": {"kind": "archive", "sha256": "b" * 64, "subdir": ""}}, False),
-        ({"codename": "trixie"}, False),
+        ({"codename": "trixie"}, True),
+        ({"codename": "bullseye"}, False),
     ],
 )
 def test_prune_keeps_what_a_node_built_for_its_like(compiles, tmp_path, change, kept):

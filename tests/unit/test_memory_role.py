@@ -173,10 +173,6 @@ def test_another_algorithm_or_a_writeback_file_is_mended():
     ("look", "why"),
     [
         (
-            replace(GOOD, packages={**GOOD.packages, "rpi-swap": "1.2.1"}),
-            "rpi-swap is installed",
-        ),
-        (
             with_file(GOOD, "/etc/log2ram.conf", plain('SIZE=128M\nZL2R="true"\n')),
             "log2ram has a zram device (ZL2R=true)",
         ),

@@ -6,12 +6,12 @@ import pytest
 from pydantic import ValidationError
 
 from bramble.plan import together
-from bramble.roles.storage import journal, log2ram, logs
+from bramble.roles.storage import journal, log2ram, log_rotation, logs
 from bramble.roles.storage.settings import Settings
-from bramble.snapshot import Output, Snapshot, Unknown
+from bramble.snapshot import FileState, Output, Snapshot, Unknown
 from bramble.system.parse import Disk, Mount
-from tests.unit.good_node import good_look, node_plan
-from tests.unit.looks import plain, with_command, with_unit_named, without
+from tests.unit.good_node import PI5, good_look, node_plan
+from tests.unit.looks import plain, with_command, with_file, with_unit_named, without
 from tests.unit.roles.storage.logs import IN_MEMORY, MEMORY, UNIT, remounted
 
 PLAN = node_plan()
@@ -22,6 +22,7 @@ BARE = without(
     PLAN.roles["storage"].logs.log2ram.repository.keyring,
 )
 WITH_RSYSLOG = replace(BARE, packages={**BARE.packages, "rsyslog": "8.2302.0-1"})
+NO_RULE = (log_rotation.RULE, None)
 PERSISTENT = {"journal": {"storage": "persistent"}}
 
 
@@ -211,12 +212,38 @@ def test_a_bare_node_gets_the_repository_before_the_package_and_the_room_is_seen
 
 
 def test_debian_needs_no_repository_from_trixie_on():
-    from tests.unit.good_node import PI5
-
     trixie = node_plan(replace(PI5, codename="trixie"), storage={"log2ram": "on"})
     found = {step.name: step.why for step in logs.steps(trixie.roles["storage"].logs, BARE)}
     assert found["Add log2ram's repository"] is None
     assert found["Install log2ram"] == "log2ram"
+
+
+@pytest.mark.parametrize(
+    ("codename", "own", "step"),
+    [
+        ("trixie", None, "Have log2ram's log rotated"),  # it is to be installed
+        (
+            "trixie",
+            FileState("directory", 0o755, "root", "root", 0, 1),
+            "Have log2ram's log rotated",
+        ),
+        ("trixie", plain("/var/log/log2ram.log {}"), "Leave log2ram's log to its package"),
+        ("bookworm", None, None),
+        ("bookworm", plain("/var/log/log2ram.log {}"), "Leave log2ram's log to its package"),
+    ],
+)
+def test_log2rams_log_is_rotated_once_whoever_has_the_rule(codename, own, step):
+    """Debian's package has its rule where logrotate does not look."""
+    plan = node_plan(replace(PI5, codename=codename), storage={"log2ram": "on"})
+    look = with_file(with_file(BARE, *NO_RULE), log_rotation.PACKAGES_OWN, own)
+    names = set(log_rotation.NAMES)
+    without, with_rule = (
+        {s.name for s in logs.steps(plan.roles["storage"].logs, seen) if s.why} & names
+        for seen in (look, with_file(look, log_rotation.RULE, plain(log_rotation.rule().text)))
+    )
+    wanted = step == log_rotation.NAMES[0]
+    assert without == ({step} if wanted else set())
+    assert with_rule == (set() if wanted or own is None else {step})
 
 
 def test_the_configuration_takes_no_zram_and_holds_the_folders_once():

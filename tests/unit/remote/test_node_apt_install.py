@@ -75,6 +75,7 @@ def test_apt_asks_nothing_and_takes_nothing_unsigned_whatever_the_node_says(node
     assert "Acquire::AllowInsecureRepositories=false" in argv
     assert not [word for word in argv if word.startswith("--allow")]
     assert apt.ENVIRONMENT["DEBIAN_FRONTEND"] == "noninteractive"
+    assert apt.ENVIRONMENT["NEEDRESTART_MODE"] == "l"
     assert apt.ENVIRONMENT["APT_LISTCHANGES_FRONTEND"] == "none"
 
 

@@ -23,12 +23,10 @@ def node(monkeypatch, tmp_path):
     made = SimpleNamespace(
         block=block, swaps=swaps, mounts=mounts, log2ram=log2ram, orders=[], failing=None
     )
-    made.rpi_swap, made.setup, made.makers = "", "active", []
+    made.setup, made.makers = "active", []
 
     def run(*argv):
         words = " ".join(argv[:3])
-        if argv[0] == "dpkg-query":
-            return SimpleNamespace(returncode=0, stdout=made.rpi_swap, stderr="")
         if words == "systemctl show -p":
             return SimpleNamespace(returncode=0, stdout=f"{made.setup}\n", stderr="")
         made.orders.append(words)
@@ -49,8 +47,9 @@ def node(monkeypatch, tmp_path):
     return made
 
 
-def made(algorithm="lzo-rle"):
-    return zram.main({"algorithm": algorithm, "make": True, "ours": ["zramswap.service"]})
+def made(algorithm="lzo-rle", ends=()):
+    query = {"algorithm": algorithm, "make": True, "ours": ["zramswap.service"], "ends": ends}
+    return zram.main(query)
 
 
 def changed(node):
@@ -73,8 +72,8 @@ def test_zram_is_taken_down_before_it_is_made_anew(node):
 
 
 def test_a_look_at_what_is_in_the_way_changes_nothing(node):
-    assert zram.main({"algorithm": "zstd", "make": False, "ours": []}) == 0
-    assert zram.main({"algorithm": "lz5", "make": False, "ours": []}) == 1
+    assert zram.main({"algorithm": "zstd", "make": False, "ours": [], "ends": []}) == 0
+    assert zram.main({"algorithm": "lz5", "make": False, "ours": [], "ends": []}) == 1
     assert changed(node) == []
 
 
@@ -92,19 +91,16 @@ def test_a_kernel_without_zram_is_refused(node, capsys):
     assert "no module zram: it would not" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("state", ["ii ", "hi "])
-def test_trixies_own_swap_is_not_fought(node, capsys, state):
-    node.rpi_swap = state
-    assert made() == 1
-    said = capsys.readouterr().err
-    assert "rpi-swap is installed" in said
-    assert "apt-get purge rpi-swap" in said
-    assert node.orders == []
-
-
-def test_rpi_swap_that_was_removed_is_no_owner(node):
-    node.rpi_swap = "rc "
-    assert made() == 0
+def test_the_file_that_zram_wrote_back_to_is_let_go_after_zram(node):
+    node.makers = [
+        {"name": "rpi-zram-writeback.service", "path": "/usr/lib/x", "line": "echo idle > zram0"}
+    ]
+    assert made(ends=["rpi-setup-loop@*.service"]) == 0
+    stopped = [order for order in node.orders if order.startswith("systemctl stop")]
+    assert stopped == [
+        "systemctl stop systemd-zram-setup@zram0.service",
+        "systemctl stop rpi-setup-loop@*.service",
+    ]
 
 
 @pytest.mark.parametrize("line", ["ZL2R=true", ' ZL2R = "true"'])

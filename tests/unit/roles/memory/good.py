@@ -25,6 +25,7 @@ ABSENT = (
     "/etc/dphys-swapfile",
     "/var/swap",
     "/etc/log2ram.conf",
+    "/etc/rpi/swap.conf.d/99-bramble-memory.conf",
     "/mnt/ssd/.swapfile.bramble",
     f"/var/lib/bramble/memory/{DPHYS}",
     f"/var/lib/bramble/memory/{ZRAMSWAP}",

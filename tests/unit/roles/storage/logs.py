@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bramble.plan import NodePlan
-from bramble.roles.storage import journal, log2ram
+from bramble.roles.storage import journal, log2ram, log_rotation
 from bramble.snapshot import FileState, Output, Snapshot
 from bramble.system.parse import Mount
 from bramble.testing.roles import unit
@@ -55,6 +55,12 @@ def look(plan: NodePlan) -> Snapshot:
     files = {file.path: plain(file.text) for file in owned}
     if desired.repository:
         files[desired.repository.keyring] = plain("")
+    rule = plain("/var/log/log2ram.log {}")
+    files |= {log_rotation.PACKAGES_OWN: rule, log_rotation.RULE: None}
+    if desired.repository is None:  # Debian's has it in a folder
+        folder = FileState("directory", 0o755, "root", "root", 4096, 1)
+        text = log_rotation.rule().text
+        files |= {log_rotation.PACKAGES_OWN: folder, log_rotation.RULE: plain(text)}
     files[IN_MEMORY] = FileState("directory", 0o2755, "root", "systemd-journal", 60, 1)
     return Snapshot(
         files=files,
