@@ -537,7 +537,6 @@ def test_a_hung_kernel_is_reset_by_the_armed_watchdog_and_all_of_it_survives(
 ):
     watchdog = "/sys/class/watchdog/watchdog0"
     assert root(f"cat {watchdog}/state {watchdog}/timeout").split() == ["active", str(WATCHDOG_S)]
-    root("echo 1 > /root/kept; sync")
     before = pi.boot_id(NAME)
     hang(pi)
     pi.wait_for_another_boot(NAME, before, deadline_s=BACK_S)
@@ -611,7 +610,9 @@ def test_every_role_is_taken_back_and_brought_again_to_a_boot_with_less_memory(
     assert root("cat /mnt/ssd/mine/file") == "kept"
 
 
+@pytest.mark.thorough
 def test_one_that_powered_off_starts_again_with_its_files(pi, root):
+    root("echo 1 > /root/kept; sync")
     pi.run(NAME, "sudo systemctl poweroff")
     assert processes.wait_until(lambda: state() == "stopped", deadline_s=BACK_S)
     virtual.up([NAME], **BOARD)
