@@ -126,15 +126,17 @@ def _sshd_text(ssh: Sshd) -> str | None:
 
 
 def steps(plan: BasePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """Set the clock first, which apt needs, and SSH and sudo last, which all else goes through."""
+    """Wait for cloud-init, set the clock, which apt needs; SSH and sudo come last."""
     unwanted = () if plan.files else (UPGRADES_FILE,)
     return (
+        cloud.wait(snapshot),
         _set_clock(plan, snapshot),
         _repair(snapshot),
         install_packages("Install packages", node.packages, snapshot),
         write_files("Write apt's settings", plan.files, snapshot),
         remove_files("Remove apt's settings", unwanted, snapshot),
         _start_timers(plan, snapshot),
+        cloud.keep_name(plan.hostname, snapshot),
         _set_hostname(plan, snapshot),
         _set_timezone(plan, snapshot),
         access.end_trial(snapshot),
@@ -148,6 +150,7 @@ def revert(plan: BasePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ..
     """Remove our files; packages, name, time zone and keys stay, as what was before is not known."""
     return (
         remove_files("Remove apt's settings", (UPGRADES_FILE,), snapshot),
+        cloud.give_back(snapshot),
         access.end_trial(snapshot),
         access.set_sshd(None, snapshot, keys_needed=False),
         sudo.remove_rule(snapshot),

@@ -4,6 +4,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from bramble import registry
@@ -197,6 +198,30 @@ def test_cloud_init_has_the_last_word_on_hosts_where_it_says_so(said, name):
 def test_metadata_that_tells_no_name_is_not_taken_for_ours(text):
     assert isinstance(cloud.own_name(with_file(GOOD, CLOUD_INSTANCE, plain(text))), Unknown)
     assert isinstance(cloud.own_name(with_file(GOOD, CLOUD_INSTANCE, None)), Unknown)
+
+
+@pytest.mark.parametrize("unit_name", cloud.UNITS)
+def test_cloud_init_is_told_to_leave_the_name_where_it_runs(unit_name):
+    plan = node_plan()
+    bare = with_file(GOOD, cloud.OVERRIDE, None)
+    for name in cloud.UNITS:
+        load = "loaded" if name == unit_name else "not-found"
+        bare = with_unit_named(bare, name, load=load, enabled="enabled" if load == "loaded" else "")
+    step = steps(bare, plan)["Have cloud-init leave the name"]
+    (file,) = step.query["files"]
+    assert yaml.safe_load(file["text"]) == {"preserve_hostname": True, "manage_etc_hosts": False}
+    without = with_unit_named(bare, unit_name, enabled="masked")
+    assert steps(without, plan) == {}
+    assert steps(bare, node_plan(base={"hostname": None})) == {}
+
+
+def test_cloud_init_that_works_is_waited_for_before_anything_else():
+    busy = with_command(GOOD, cloud.STATUS, Output(0, "\nstatus: running\n"))
+    (name,) = steps(busy)
+    assert name == "Wait for cloud-init"
+    for said in ("status: done\n", "status: error\n", "status: disabled\n", ""):
+        assert steps(with_command(GOOD, cloud.STATUS, Output(0, said))) == {}
+    assert steps(with_command(GOOD, cloud.STATUS, None)) == {}
 
 
 def test_another_time_zone_is_set():

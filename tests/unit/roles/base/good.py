@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 from bramble.plan import NodePlan
+from bramble.render import render
+from bramble.roles.base import cloud
 from bramble.roles.base.sudo import ASKS, rule
 from bramble.snapshot import Login, Output, Snapshot
 from bramble.system.parse import Socket
@@ -29,6 +31,7 @@ CLOUD_SETTINGS = (
     "sh -c 'grep -Ehs ^manage_etc_hosts: /etc/cloud/cloud.cfg /etc/cloud/cloud.cfg.d/*.cfg "
     "/var/lib/cloud/instance/cloud-config.txt'"
 )
+CLOUD_STATUS = "cloud-init status"
 CLOUD_INSTANCE = "/run/cloud-init/instance-data.json"
 SETTINGS = {
     "packages": ["htop"],
@@ -51,6 +54,7 @@ def look(plan: NodePlan) -> Snapshot:
             **dict.fromkeys(("apt-daily.timer", UPGRADES_TIMER), unit(sub="waiting")),
             "ssh.service": unit(process=SSHD_PROCESS),
             "cloud-init.service": unit(sub="exited"),
+            "cloud-init-network.service": unit("inactive", "", load="not-found"),
         },
         packages={"unattended-upgrades": "1.0-1"},
         files={
@@ -60,12 +64,14 @@ def look(plan: NodePlan) -> Snapshot:
             "/etc/default/ssh": plain("# Options to pass to sshd\nSSHD_OPTS=\n"),
             CLOUD_INSTANCE: plain('{"v1": {"local_hostname": "pi5-a"}}'),
             "/etc/cloud/cloud-init.disabled": None,
+            cloud.OVERRIDE: plain(render("base/cloud-init.cfg.j2")),
             "/etc/hosts": plain("127.0.0.1\tlocalhost\n127.0.1.1\tpi5-a\n"),
         },
         commands={
             "dpkg --audit": Output(0, ""),
             ASKS: Output(0, ""),
             CLOUD_SETTINGS: Output(0, "manage_etc_hosts: true\n"),
+            CLOUD_STATUS: Output(0, "\nstatus: done\n"),
             PERIODIC: Output(0, 'APT::Periodic "";\nAPT::Periodic::Unattended-Upgrade "1";\n'),
             "sshd -T": Output(0, "passwordauthentication no\nkbdinteractiveauthentication no\n"),
         },
