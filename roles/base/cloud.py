@@ -29,6 +29,7 @@ SETTINGS = (
 )
 STATUS = "cloud-init status"
 DEADLINE_S = 600
+GIVE_BACK = "Let cloud-init have the name"
 FACTS_NEEDED = FactsNeeded(
     files=(OFF, INSTANCE, OVERRIDE), units=UNITS, commands=(SETTINGS, STATUS)
 )
@@ -60,17 +61,20 @@ def wait(snapshot: Snapshot) -> Step:
     )
 
 
-def keep_name(hostname: str | None, snapshot: Snapshot) -> Step:
-    """Have it leave the names alone, where it runs and the name is planned."""
+def keep_name(hostname: str | None, snapshot: Snapshot) -> tuple[Step, Step]:
+    """Have it leave the names alone where it runs and the name is planned, and only there."""
     wanted = hostname is not None and runs(snapshot) is True
     text = render("base/cloud-init.cfg.j2")
     files = (File(path=OVERRIDE, text=text),) if wanted else ()
-    return write_files("Have cloud-init leave the name", files, snapshot)
+    return (
+        write_files("Have cloud-init leave the name", files, snapshot),
+        give_back(snapshot) if hostname is None else Step(GIVE_BACK, None),
+    )
 
 
 def give_back(snapshot: Snapshot) -> Step:
     """Remove the drop-in."""
-    return remove_files("Let cloud-init have the name", (OVERRIDE,), snapshot)
+    return remove_files(GIVE_BACK, (OVERRIDE,), snapshot)
 
 
 def own_name(snapshot: Snapshot) -> str | Unknown | None:

@@ -136,7 +136,7 @@ def steps(plan: BasePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...
         write_files("Write apt's settings", plan.files, snapshot),
         remove_files("Remove apt's settings", unwanted, snapshot),
         _start_timers(plan, snapshot),
-        cloud.keep_name(plan.hostname, snapshot),
+        *cloud.keep_name(plan.hostname, snapshot),
         _set_hostname(plan, snapshot),
         _set_timezone(plan, snapshot),
         access.end_trial(snapshot),

@@ -99,7 +99,9 @@ def test_what_differs_between_cases_is_why_they_are_there():
     x86 = engines["mini-pc-amd64"].options
     assert (x86["GGML_NATIVE"], x86["GGML_AVX2"], x86["GGML_AVX512"]) == ("OFF", "ON", "OFF")
     governors = {case for case, plan in plans.items() if plan.roles["power"].governor}
-    assert governors == {"pi5-8g"}
+    assert governors == {"pi5-8g", "pi5-trixie"}
+    assert engines["pi5-trixie"].release != engines["pi5-8g"].release
+    assert plans["pi5-trixie"].roles["storage"].logs.log2ram.repository is None
     watchdogs = {case: plan.roles["watchdog"].runtime_s for case, plan in plans.items()}
     assert (watchdogs["pi4-4g"], watchdogs["pi5-8g"]) == (15, 300)
     assert plans["lan-exposed"].roles["serving"].host == "0.0.0.0"

@@ -11,7 +11,14 @@ from bramble import registry
 from bramble.roles.base import access, checks, clock, cloud, hosts, sudo
 from bramble.snapshot import Login, Output, Snapshot, Unknown
 from tests.unit.good_node import good_look, node_plan, settings
-from tests.unit.looks import in_container, plain, with_command, with_file, with_unit_named
+from tests.unit.looks import (
+    in_container,
+    plain,
+    with_command,
+    with_file,
+    with_unit_named,
+    without,
+)
 from tests.unit.roles.base.good import (
     CLOCK_STATE,
     CLOUD_INSTANCE,
@@ -212,7 +219,9 @@ def test_cloud_init_is_told_to_leave_the_name_where_it_runs(unit_name):
     assert yaml.safe_load(file["text"]) == {"preserve_hostname": True, "manage_etc_hosts": False}
     without = with_unit_named(bare, unit_name, enabled="masked")
     assert steps(without, plan) == {}
-    assert steps(bare, node_plan(base={"hostname": None})) == {}
+    unnamed = node_plan(base={"hostname": None})
+    assert steps(bare, unnamed) == {}
+    assert set(steps(GOOD, unnamed)) == {"Let cloud-init have the name"}
 
 
 def test_cloud_init_that_works_is_waited_for_before_anything_else():
@@ -327,17 +336,18 @@ def test_another_configuration_file_of_sshd_is_not_taken_for_ours():
 
 
 def test_what_is_not_set_is_left_alone():
-    look = with_file(with_file(GOOD, CONF, None), DROP_IN, None)
+    look = without(GOOD, CONF, DROP_IN, cloud.OVERRIDE)
     look = replace(look, system=replace(look.system, hostname="raspberrypi"))
     assert steps(times(look, Timezone="Etc/UTC"), node_plan(base=NOTHING)) == {}
 
 
 def test_our_files_are_taken_back_and_nothing_else():
     taken = steps(GOOD, way="revert")
-    assert list(taken) == ["Remove apt's settings", SSHD, sudo.STEP], "what we need ourselves last"
+    own = ["Remove apt's settings", "Let cloud-init have the name", SSHD]
+    assert list(taken) == [*own, sudo.STEP], "what we need ourselves last"
     assert taken[SSHD].query["files"][0]["text"] is None
     assert taken[sudo.STEP].query["files"][0]["text"] is None
-    gone = with_file(with_file(with_file(GOOD, CONF, None), DROP_IN, None), sudo.RULE, None)
+    gone = without(GOOD, CONF, DROP_IN, cloud.OVERRIDE, sudo.RULE)
     assert steps(gone, way="revert") == {}
 
 
