@@ -55,7 +55,8 @@ test: system setup lint ## Everything: lint, fast tests, then the tests on virtu
 
 .PHONY: faults
 faults: system setup ## The fault matrix: each way to fail, each point to be killed at, and the longer proofs
-	$(BIN)/pytest -q -n $$(nproc) --dist loadfile --no-loadscope-reorder -m 'fault or thorough or untrusted' \
+	@# Twice as many as there are processors: much of the time is limits that are waited for.
+	$(BIN)/pytest -q -n $$(($$(nproc) * 2)) --dist loadfile --no-loadscope-reorder -m 'fault or thorough or untrusted' \
 	  --thorough --every-fault --durations 20
 
 .PHONY: quick

@@ -5,27 +5,19 @@ once on this computer; the store lies in virtual Pis' cache and lasts: a release
 source, options and processor, so what is there is what would be built. With an empty cache the build is
 ten minutes of one processor.
 
-`--thorough` interrupts the first deploy ten times in place of once, by power cuts and by reboots, and a
-later one by a kernel that hangs; it sets wrong clocks, builds llama.cpp for another processor too, and
-reverts every role.
+`--thorough` interrupts a later deploy by a kernel that hangs too; it has the server run out of memory,
+sets wrong clocks, and reverts every role. More power cuts of the first deploy: test_machine_cuts.py.
 """
 
-import base64
-import contextlib
-import itertools
 import json
 import os
 import platform
-import queue
-import random
 import re
 import shlex
 import shutil
 import subprocess
 import tarfile
-import threading
 import time
-from dataclasses import dataclass
 
 import pytest
 
@@ -35,40 +27,26 @@ from bramble.virtual import paths, processes, source, spec
 from bramble.virtual.machine import disk, image, qemu
 from bramble.virtual.spec import SSD_BYTES
 from bramble.virtual.waiting import answers
-from tests.nodes import disks, recorded
-from tests.nodes.fleet import NO_LOG2RAM, NOT_WANTED, Fleet, as_json, wait_until
+from tests.nodes import disks
+from tests.nodes.fleet import wait_until
+from tests.nodes.machines import (
+    BACK_S,
+    BOARD,
+    WATCHDOG_S,
+    WELL,
+    Crossed,
+    Interrupted,
+    in_a_moment,
+    plan_of,
+    provision,
+)
 
 pytestmark = [pytest.mark.nodes, pytest.mark.machine]
 
 NAME = "vpm-92"
 PORT = 2292
-BOARD = {"board": "pi4", "fault": "eeprom-old", "kind": "machine"}
-CUTS, CUTS_THOROUGH = 1, 10
-INSTANTS = 400
-"""How many power cuts are made of what was recorded."""
-BACK_S = 300
-"""How long a boot may take; half a minute where little else runs."""
 TREE = "/proc/device-tree"
-CHECKS = [f"{role.name}.{check.name}" for role in registry.roles() for check in role.checks]
-GIVEN_UP_S = 900
-"""When a run whose node vanished has long ended; it may wait for a reboot of its own."""
 RESET = f"{NAME} was reset by its watchdog"
-TRACED = "../tests/nodes/traced_node"
-WATCHDOG_S = 60
-OWN = {
-    # As long as the default, a bite would take minutes to wait for.
-    "watchdog": {"runtime_s": WATCHDOG_S},
-    "base": {"hostname": "inventory", "timezone": "Europe/Vienna"},
-    "boot": {"eeprom": {"update": True}},
-}
-SKIPPED = (
-    *NOT_WANTED,
-    *NO_LOG2RAM,
-    "base.cloud_init_keeps_the_name",  # there is none
-    "power.governor_is_in_force",  # a machine's kernel scales no clock
-    "power.supply_is_rated_for_a_pi_5",  # it is a Pi 4
-)
-WELL = {name: "skip" if name in SKIPPED else "pass" for name in CHECKS}
 # What containers cannot take back, as they have no kernel of their own.
 TWICE = ("memory", "storage", "boot")
 # What is not what its manifest or its stamp says.
@@ -83,42 +61,10 @@ DROP_INS = "/etc/systemd/system/llama-server.service.d"
 DOTPROD = 'int main(void) { __asm__ volatile("udot v0.4s, v1.16b, v2.16b"); }'
 
 
-class Crossed(Fleet):
-    """A fleet whose store lasts."""
-
-    @property
-    def store(self):
-        return paths.cache_dir() / "engine"
-
-    @property
-    def sent(self):
-        """Where a traced deploy writes what it sends."""
-        return self.folder / "sent.jsonl"
-
-    def environment(self, **more):
-        return super().environment(BRAMBLE_SENT=str(self.sent), **more)
-
-    def name(self, **engine):
-        """The machine in the inventory, with these settings of its engine too."""
-        self.write([NAME], {NAME: OWN | {"engine": {"recipe": "cross", **engine}}})
-
-    def build(self, soc):
-        """What `bramble engine build` says of a processor's release, from the store or built now."""
-        done = self.bramble("engine", "build", "--soc", soc, NAME, "--json")
-        assert done.returncode == 0, done.stdout
-        (entry,) = as_json(done)["releases"]
-        return entry
-
-
-@pytest.fixture(scope="module")
-def thorough(request):
-    return request.config.getoption("--thorough")
-
-
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory):
     source.fetch(print)
-    fleet = Crossed(tmp_path_factory.mktemp("fleet"))
+    fleet = Crossed(tmp_path_factory.mktemp("fleet"), machine=NAME)
     fleet.name()
     return fleet
 
@@ -129,17 +75,7 @@ def built(fleet):
 
 
 @pytest.fixture(scope="module")
-def recording(thorough, tmp_path_factory):
-    """Where it is recorded what the machine gives its boot card, with --thorough."""
-    folder = tmp_path_factory.mktemp("recording")
-    with pytest.MonkeyPatch.context() as patch:
-        if thorough:
-            patch.setenv("PATH", recorded.install(folder, os.environ["PATH"]))
-        yield folder
-
-
-@pytest.fixture(scope="module")
-def pi(virtual_pis, recording):
+def pi(virtual_pis):
     """A fresh Pi 4 whose EEPROM is old."""
     virtual_pis.up(NAME, **BOARD)
     return virtual_pis
@@ -151,129 +87,10 @@ def root(pi):
     return lambda script: pi.said(NAME, f"sudo sh -ec {shlex.quote(script)}")
 
 
-@dataclass
-class Provisioning:
-    """The first run that ended, after others that were interrupted: its words, and what those left."""
-
-    said: str
-    left: list[disks.Left]
-    reboots: int
-    first: disks.Tree
-    last: disks.Tree
-    sent: set[bytes]
-
-
 @pytest.fixture(scope="module")
-def provisioned(fleet, built, pi, thorough, tmp_path_factory):
-    """The machine as the first run left it that was not interrupted in one of its steps."""
-    scratch, first = tmp_path_factory.mktemp("disks"), at_rest(pi)
-    steps = {entry["step"] for entry in plan_of(fleet)["steps"] if entry["why"]}
-    cut: list[str] = []
-    left, reboots = [], 0
-    cuts = CUTS_THOROUGH if thorough else CUTS
-    moments = random.Random()
-    while len(cut) < cuts:
-        # Not the first steps alone; those at the end may be due no longer.
-        later = moments.randrange(len(steps) * 3 // 4 // cuts)
-        rebooted = len(cut) % 2 == 1
-        left_out = {*cut, "Reboot"} if rebooted else {*cut}
-        deploy = Interrupted(fleet, steps - left_out, later, round(moments.uniform(0, 3), 1))
-        with deploy as (step, moment):
-            assert step, f"the deploy ended before {cuts} of its steps began: {cut}"
-            cut.append(step)
-            if not rebooted:
-                print(f"power cut {moment} of {step!r}")
-                deploy.kill()
-                pi.cut_power(NAME)
-                left.append(
-                    disks.left(qemu.files_of(spec.load(NAME)), f"{moment} of {step!r}", scratch)
-                )
-                virtual.up([NAME], **BOARD)
-            else:
-                print(f"rebooted {moment} of {step!r}")
-                before = pi.boot_id(NAME)
-                in_a_moment(pi, "systemctl reboot -f")
-                deploy.wait()
-                pi.wait_for_another_boot(NAME, before, deadline_s=BACK_S)
-                reboots += 1
-    done = fleet.pyinfra(TRACED, "-y")
-    assert done.returncode == 0, done.stdout
-    assert fleet.statuses(NAME) == WELL
-    sent = fleet.sent.read_text(encoding="utf-8").splitlines()
-    queries = set().union(*(disks.texts(json.loads(line)["query"]) for line in sent))
-    return Provisioning(done.stdout, left, reboots, first, at_rest(pi), queries)
-
-
-def at_rest(pi):
-    """The machine's files, as it reads them itself."""
-    folders = f"{' '.join(disks.KEPT)} boot/firmware/cmdline.txt boot/firmware/config.txt"
-    leave = "--exclude=*.gguf --exclude=opt/bramble/engine/releases/*/bin"
-    pack = f"cd /; ls -d {folders} 2>/dev/null | xargs tar --create {leave} | base64 --wrap=0"
-    return disks.of_a_node(base64.b64decode(pi.said(NAME, f"sudo sh -c {shlex.quote(pack)}")))
-
-
-def in_a_moment(pi, command):
-    """Have root run a command that the connection may not survive."""
-    pi.said(NAME, f"sudo sh -c '(sleep 1; {command}) >/dev/null 2>&1 &'")
-
-
-def plan_of(fleet):
-    done = fleet.bramble("plan", NAME, "--json")
-    assert done.returncode == 0, done.stdout
-    (plan,) = as_json(done)["plans"]
-    return plan
-
-
-class Interrupted:
-    """A deploy, until one of these steps has run for so long or is over; then the step and the moment.
-
-    So many others of these begin before it. Never waiting longer than the step leaves the steps after
-    it to be interrupted, however fast this computer is.
-    """
-
-    def __init__(self, fleet, steps, later, delay_s):
-        self.steps, self.later, self.delay_s = steps, later, delay_s
-        self.lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self.process = fleet.start_pyinfra(TRACED, "-y", stdout=subprocess.PIPE)
-        self.reader = threading.Thread(target=hand_on, args=(self.process.stdout, self.lines))
-
-    def __enter__(self):
-        self.reader.start()
-        due = (s for s in map(begun, iter(self.lines.get, None)) if s in self.steps)
-        step = next(itertools.islice(due, self.later, None), None)
-        end = time.monotonic() + self.delay_s
-        while step and (left_s := end - time.monotonic()) > 0:
-            with contextlib.suppress(queue.Empty):
-                line = self.lines.get(timeout=left_s)
-                if line is None or begun(line) in self.steps - {step}:
-                    return step, "at the end"
-        return step, f"{self.delay_s} s after the start"
-
-    def kill(self):
-        """End the laptop's side too."""
-        self.process.kill()
-
-    def wait(self):
-        """Have it end by itself, as it does where its node vanishes."""
-        self.process.wait(timeout=GIVEN_UP_S)
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.reader.join()
-        self.process.wait()
-
-
-def hand_on(lines, waiting):
-    """Each line as it comes, then None."""
-    for line in lines:
-        waiting.put(line)
-    waiting.put(None)
-
-
-def begun(line):
-    """The step that a line of a deploy's output says has begun."""
-    reported = re.match(rf"\s*\[{NAME}\] ([^:]+): ", line)
-    return reported[1] if reported else None
+def provisioned(fleet, built, pi, tmp_path_factory):
+    """The machine after a first run, and another one that a power cut interrupted."""
+    return provision(fleet, pi, tmp_path_factory.mktemp("disks"), cuts=1)
 
 
 def test_it_is_listed_as_a_machine(pi):
@@ -364,38 +181,6 @@ def test_a_power_cut_leaves_clean_file_systems_and_whole_files(provisioned, reco
     assert (wrong, half) == ([], [])
 
 
-@pytest.mark.fault("F3", "F4")
-@pytest.mark.thorough
-def test_a_power_cut_at_any_instant_leaves_clean_file_systems_and_whole_files(
-    provisioned, recording, tmp_path, record_property
-):
-    """All that the machine wrote since it was new: what any power cut may have left of that."""
-    trees = provisioned.first, provisioned.last, provisioned.sent
-    wrong, half, cuts = [], [], 0
-    image = tmp_path / "card.img"
-    for when, card in recorded.power_cuts(recording, image, INSTANTS, random.Random(0)):
-        left = disks.read(card, when, tmp_path)
-        cuts += 1
-        wrong += left.problems
-        half += disks.half_written(left, *trees)
-    recorded.stop(recording)
-    record_property("kill_points", cuts)
-    record_property("half_written", len(half))
-    record_property("bricked", len(wrong))
-    assert cuts > INSTANTS // 2
-    assert (wrong, half) == ([], [])
-
-
-@pytest.mark.fault("F22")
-@pytest.mark.thorough
-def test_a_reboot_in_the_middle_hangs_no_run_and_the_next_one_converges(
-    provisioned, record_property
-):
-    record_property("kill_points", provisioned.reboots)
-    record_property("hangs", 0)
-    assert provisioned.reboots == CUTS_THOROUGH // 2
-
-
 @pytest.mark.fault("F3")
 def test_after_a_power_cut_the_next_run_converges_without_a_compile_and_it_answers(
     fleet, provisioned, pi, root
@@ -440,22 +225,20 @@ def test_the_kernel_enforces_memory_limits_and_tells_pressure(provisioned, root)
 
 @pytest.mark.fault("F12")
 def test_a_release_for_another_processor_is_refused_and_the_old_one_serves(
-    fleet, provisioned, pi, built, thorough, tmp_path, monkeypatch
+    fleet, provisioned, pi, built, tmp_path, monkeypatch
 ):
     """It has the name that the Pi 4 asks for, and starts, but cannot compute."""
     monkeypatch.setenv(store.VARIABLE, str(fleet.store))
     before = pi.said(NAME, "readlink /opt/bramble/engine/current")
-    wrong = fleet.build("cortex-a76") if thorough else built
     fleet.name(build_number=7)
     planned = fleet.bramble("plan", NAME).stdout
     release = re.search(r"release (\w{12}) is not there", planned)[1]
-    with tarfile.open(wrong["path"]) as archive:
+    with tarfile.open(built["path"]) as archive:
         archive.extractall(tmp_path, filter="data")
-    manifest = wrong["manifest"] | {"release": release}
-    if not thorough:
-        bench = tmp_path / "bin" / "llama-bench"
-        compile_for_a76(bench)
-        manifest["binaries"] = manifest["binaries"] | {bench.name: store.sha256(bench)}
+    bench = tmp_path / "bin" / "llama-bench"
+    compile_for_a76(bench)
+    binaries = built["manifest"]["binaries"] | {bench.name: store.sha256(bench)}
+    manifest = built["manifest"] | {"release": release, "binaries": binaries}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     store.add(tmp_path)
     try:
@@ -577,7 +360,7 @@ def test_a_run_in_which_the_kernel_hung_goes_on_after_the_reset(
 
 def hang(pi):
     """Have the kernel stop."""
-    in_a_moment(pi, "sysctl -q kernel.panic=0; echo c > /proc/sysrq-trigger")
+    in_a_moment(pi, NAME, "sysctl -q kernel.panic=0; echo c > /proc/sysrq-trigger")
 
 
 def console():
