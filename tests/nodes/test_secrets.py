@@ -4,19 +4,17 @@ All processes of this computer, and with them the node's, are looked at 50 times
 """
 
 import hashlib
-import os
 import random
 import shlex
 import subprocess
-import threading
-from pathlib import Path
 
 import pytest
 
 from bramble.models import cache, lock
 from bramble.virtual import paths
 from bramble.virtual.model import GATEWAY
-from tests.nodes.fleet import Fleet
+from tests.nodes.fleet import BIN, Fleet
+from tests.nodes.leaks import Watch, files_with
 from tests.unit.remote.scripted_server import Status, serving
 
 pytestmark = [pytest.mark.nodes, pytest.mark.thorough, pytest.mark.fault("F28")]
@@ -25,53 +23,8 @@ NODE = "vpi-66"
 CONTENT = b"GGUF" + random.Random(1).randbytes(5 << 20)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 TOKEN = "hf_CanaryOfThisVeryTest"
-CANARY = TOKEN.encode()
-EVERY_S = 0.02
-
-
-class Watch(threading.Thread):
-    """Looks for the secret in every argv, and in the environments of all but our own processes."""
-
-    def __init__(self):
-        super().__init__()
-        self.over, self.found, self.looks = threading.Event(), set(), 0
-
-    def run(self):
-        while not self.over.wait(EVERY_S):
-            self.looks += 1
-            for process in Path("/proc").glob("[0-9]*"):
-                self.look(process)
-
-    def look(self, process):
-        try:
-            argv = (process / "cmdline").read_bytes()
-            environment = (process / "environ").read_bytes()
-        except OSError:
-            return  # it has ended
-        if CANARY in argv:
-            self.found.add(("argv", argv.decode(errors="replace")))
-        if CANARY in environment and not ours(process):
-            self.found.add(("environment", argv.decode(errors="replace")))
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *error):
-        self.over.set()
-        self.join()
-
-
-def ours(process):
-    """Whether this test started a process, or one that started it."""
-    number = process.name
-    while number not in ("0", str(os.getpid())):
-        try:
-            status = Path("/proc", number, "stat").read_text().rpartition(")")[2]
-        except OSError:
-            return True  # it has ended
-        number = status.split()[1]
-    return number != "0"
+# What is given the token in its environment, and hands it to nobody on a node.
+OURS = (str(BIN / "bramble"), "pyinfra")
 
 
 class Gated(Fleet):
@@ -112,7 +65,11 @@ def login(request, fleet, tmp_path):
 
 def test_the_token_of_a_hub_appears_nowhere(fleet, login, virtual_pis, record_property):
     said = []
-    with Watch() as watch, serving(CONTENT, GATEWAY) as hub, serving(CONTENT, "127.0.0.1") as here:
+    with (
+        Watch(TOKEN, OURS) as watch,
+        serving(CONTENT, GATEWAY) as hub,
+        serving(CONTENT, "127.0.0.1") as here,
+    ):
         fleet.wants(hub)
         hub.script = [Status(401)] * 999
         endpoint = here.url.rpartition("/")[0]
@@ -131,6 +88,7 @@ def test_the_token_of_a_hub_appears_nowhere(fleet, login, virtual_pis, record_pr
         (fleet.folder / "kept").rename(fleet.folder / f"kept-{len(fleet.reports)}")
     found = {
         *watch.found,
+        *(("here", path) for path in files_with(TOKEN, fleet.folder)),
         *written(virtual_pis),
         *(("output", text) for text in said if TOKEN in text),
     }
@@ -154,14 +112,11 @@ def written(virtual_pis):
         ("journal", line)
         for line in virtual_pis.said(NODE, f"sudo sh -c {shlex.quote(journal)}").splitlines()
     )
-    places = [paths.node_dir(NODE), *Path("/tmp").glob("pyinfra-*")]
-    argv = ["grep", "-rl", "--devices=skip", TOKEN, *map(str, places)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    yield from (("here", line) for line in done.stdout.splitlines())
+    yield from (("here", path) for path in files_with(TOKEN, paths.node_dir(NODE)))
 
 
 def test_what_would_leak_is_seen(virtual_pis, fleet):
-    with Watch() as watch:
+    with Watch(TOKEN) as watch:
         subprocess.run(["sh", "-c", f"sleep 1; : {TOKEN}"], check=True)
         argv = "sudo systemd-run -q --wait -p Environment=X=" + TOKEN + " sleep 1"
         virtual_pis.said(NODE, argv)
