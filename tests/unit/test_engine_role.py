@@ -137,7 +137,8 @@ def install(**settings: object):
 def test_a_crossed_release_that_is_not_stored_is_refused_with_the_command_that_makes_it():
     plan, step = install(recipe="cross")
     assert step.stored.key == plan.release
-    assert "run `bramble engine build --soc cortex-a72`" in step.stored.otherwise
+    said = "run `bramble engine build --soc cortex-a72 --codename bookworm`"
+    assert said in step.stored.otherwise
     assert step.stored.query["release"] == plan.folder
 
 
