@@ -51,6 +51,7 @@ FRESH = {
         "Set the time zone",
         "Set the user's keys",
         "Set sshd's options",
+        "Set sudo's rule",
     ],
     "storage": [
         "Write the journal's drop-in",
