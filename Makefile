@@ -49,7 +49,8 @@ try: system setup ## A virtual Pi from nothing to an answer (root on Debian)
 test faults: PACKAGES += ccache cmake g++-aarch64-linux-gnu gcc gnupg libc6-dev ninja-build $(MACHINE_PACKAGES)
 test faults: PACKAGES += $(DURABILITY_PACKAGES)
 test: system setup lint ## Everything: lint, fast tests, then the tests on virtual Pis
-	$(BIN)/pytest -q -n auto -m 'not nodes' --durations 10
+	@# Twice as many as there are processors: tests wait for programs, and for limits to pass.
+	$(BIN)/pytest -q -n $$(($$(nproc) * 2)) -m 'not nodes' --durations 10
 	@# One more than there are processors: nodes boot and wait much of their time.
 	$(BIN)/pytest -q -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder -m nodes --durations 20
 

@@ -5,8 +5,9 @@ once on this computer; the store lies in virtual Pis' cache and lasts: a release
 source, options and processor, so what is there is what would be built. With an empty cache the build is
 ten minutes of one processor.
 
-`--thorough` interrupts a later deploy by a kernel that hangs too; it has the server run out of memory,
-sets wrong clocks, and reverts every role. More power cuts of the first deploy: test_machine_cuts.py.
+`--thorough` interrupts a later deploy by a kernel that hangs too; it sends a release for another
+processor, has the server run out of memory, sets wrong clocks, and reverts every role. More power cuts
+of the first deploy: test_machine_cuts.py.
 """
 
 import json
@@ -224,6 +225,7 @@ def test_the_kernel_enforces_memory_limits_and_tells_pressure(provisioned, root)
 
 
 @pytest.mark.fault("F12")
+@pytest.mark.thorough
 def test_a_release_for_another_processor_is_refused_and_the_old_one_serves(
     fleet, provisioned, pi, built, tmp_path, monkeypatch
 ):

@@ -589,14 +589,21 @@ def test_a_failing_host_does_not_stop_the_other_and_is_named(fleet):
     fleet.write([NODE])
 
 
-def test_an_unsupported_release_is_refused_in_a_sentence(fleet, on):
-    on(NODE, "sed -i s/bookworm/trixie/ /usr/lib/os-release")
+@pytest.mark.parametrize(
+    ("codename", "why"),
+    [
+        ("forky", "bookworm or trixie is supported. Flash Raspberry Pi OS Lite"),
+        ("trixie", "is of bookworm: an upgrade to another release was begun and not finished"),
+    ],
+)
+def test_an_unsupported_release_is_refused_in_a_sentence(fleet, on, codename, why):
+    on(NODE, f"sed -i s/bookworm/{codename}/ /usr/lib/os-release")
     try:
         done = fleet.pyinfra("node", "-y")
     finally:
-        on(NODE, "sed -i s/trixie/bookworm/ /usr/lib/os-release")
+        on(NODE, f"sed -i s/{codename}/bookworm/ /usr/lib/os-release")
     assert done.returncode == 1
-    assert "bookworm is supported. Flash Raspberry Pi OS Lite" in done.stdout
+    assert why in done.stdout
     assert fleet.events("step") == []
 
 

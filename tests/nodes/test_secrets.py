@@ -7,13 +7,14 @@ import hashlib
 import random
 import shlex
 import subprocess
+import sys
 
 import pytest
 
 from bramble.models import cache, lock
 from bramble.virtual import paths
 from bramble.virtual.model import GATEWAY
-from tests.nodes.fleet import BIN, Fleet
+from tests.nodes.fleet import Fleet
 from tests.nodes.leaks import Watch, files_with
 from tests.unit.remote.scripted_server import Status, serving
 
@@ -23,8 +24,8 @@ NODE = "vpi-66"
 CONTENT = b"GGUF" + random.Random(1).randbytes(5 << 20)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 TOKEN = "hf_CanaryOfThisVeryTest"
-# What is given the token in its environment, and hands it to nobody on a node.
-OURS = (str(BIN / "bramble"), "pyinfra")
+# Our own programs of this computer, which inherit the environment, and hand it to nobody on a node.
+OURS = (sys.executable,)
 
 
 class Gated(Fleet):

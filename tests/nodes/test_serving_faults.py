@@ -19,9 +19,7 @@ pytestmark = [pytest.mark.nodes, pytest.mark.thorough]
 
 NODE, PORT = "vpi-67", 8077
 FIRST = "bramble-demo-q8_0"
-FOLDER = "/var/lib/bramble/models"
 MODEL = (ROOT / "models" / f"{FIRST}.gguf").read_bytes()
-ZEROED = MODEL[: len(MODEL) // 2] + bytes(len(MODEL) - len(MODEL) // 2)
 # Runs on the node: does something to the server, and prints how long it takes to serve again.
 TIMED = f"""
 import subprocess, sys, time, urllib.request
@@ -157,51 +155,3 @@ def test_a_server_that_is_killed_serves_again_within_a_load_and_ten_seconds(flee
     killed_s = timed("kill", f"--signal={signal}", "--kill-who=main")
     assert killed_s <= load_s + 10
     assert fleet.answers(NODE)
-
-
-@pytest.mark.fault("F30")
-def test_a_model_to_go_back_to_that_is_damaged_is_tried_once_and_reported(
-    fleet, on, again, started
-):
-    """The stamp of the damaged one is believed: only its answer tells."""
-    fleet.wants("second", MODEL + bytes(32))
-    code, said = fleet.up()
-    assert code == 0, said
-    damage(on, FIRST)
-    starts = "systemctl show -p NRestarts --value llama-server"
-    done = fleet.bramble("model", "rollback", NODE)
-    assert done.returncode == 1, done.stdout
-    assert f"model {FIRST} was rejected: " in done.stdout
-    assert "; second serves again" in done.stdout
-    assert fleet.answers(NODE)
-    before = started()
-    again_done = fleet.bramble("model", "rollback", NODE)
-    assert again_done.returncode == 1
-    assert (started(), on(starts)) == (before, "0"), again_done.stdout
-    assert fleet.answers(NODE)
-
-
-@pytest.mark.fault("F30")
-def test_a_model_that_fails_where_the_one_before_is_damaged_is_tried_once_and_reported(
-    fleet, on, again, started
-):
-    damage(on, FIRST)
-    fleet.wants("third", ZEROED)
-    code, said = fleet.up()
-    assert code == 1, said
-    assert "model third was rejected: " in said
-    assert f"; {FIRST} was put back and fails too: " in said
-    assert on("systemctl show -p NRestarts --value llama-server") == "0"
-    before = started()
-    code, said = fleet.up()
-    assert (code, started()) == (1, before), said
-
-
-def damage(on, name):
-    """Zeros in a model's second half, with its old time: its stamp is believed."""
-    half = len(MODEL) // 2 // 1000
-    on(
-        f"f=$(ls {FOLDER}/{name}-*.gguf); touch -r $f /tmp/then; "
-        f"dd if=/dev/zero of=$f bs=1000 seek={half} count={half} conv=notrunc status=none; "
-        "touch -r /tmp/then $f; sync"
-    )
