@@ -163,7 +163,7 @@ def _fetch(plan: ModelPlan, host: str, snapshot: Snapshot) -> Step:
         return Step(name, None, shared=shared, note=_held(plan, host))
     if not plan.sources and plan.upload is None:
         why = (
-            f"{host} went back to {plan.name}, which is neither there any more nor in models.lock: "
+            f"{host} went back to {plan.name}, which is neither whole there ({why}) nor in models.lock: "
             f"name another model for {host}, or delete its lines below models in engine.lock"
         )
         return Step(name, why, "refuse", {"why": why}, at_once=True)

@@ -155,3 +155,26 @@ def test_a_server_that_is_killed_serves_again_within_a_load_and_ten_seconds(flee
     killed_s = timed("kill", f"--signal={signal}", "--kill-who=main")
     assert killed_s <= load_s + 10
     assert fleet.answers(NODE)
+
+
+@pytest.mark.fault("F30")
+def test_a_model_to_go_back_to_that_is_damaged_is_reported_and_the_new_one_serves_on(
+    fleet, on, again, started
+):
+    fleet.wants("second", MODEL + bytes(32))
+    code, said = fleet.up()
+    assert code == 0, said
+    half = len(MODEL) // 2 // 1000
+    on(
+        f"f=$(ls /var/lib/bramble/models/{FIRST}-*.gguf); touch -r $f /tmp/then; "
+        f"dd if=/dev/zero of=$f bs=1000 seek={half} count={half} conv=notrunc status=none; "
+        "touch -r /tmp/then $f; sync"
+    )
+    before = started()
+    for _ in range(2):
+        done = fleet.bramble("model", "rollback", NODE)
+        assert done.returncode == 1, done.stdout
+        assert f"went back to {FIRST}, which is neither whole there (" in done.stdout
+        assert "has sha256" in done.stdout
+        assert started() == before
+        assert fleet.answers(NODE)

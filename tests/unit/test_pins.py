@@ -114,7 +114,7 @@ def test_a_plan_says_it_and_refuses_a_model_that_is_nowhere(folder):
     gone = replace(look, files={**look.files, path: None})
     lacking = {"model": model.steps(plan.roles["model"], plan, gone)}
     (why,) = as_dict(plan, lacking)["refused"]
-    assert why.startswith("a went back to tiny-q4_0, which is neither there any more")
+    assert why.startswith("a went back to tiny-q4_0, which is neither whole there (")
     # A deploy knows it before it changes anything.
     assert impossible(PlannedNode(plan, gone, {})) == (why,)
     assert impossible(PlannedNode(plan, look, {})) == ()
