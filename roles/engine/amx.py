@@ -1,4 +1,4 @@
-"""AMX, the matrix instructions of Intel's servers: what gcc before 13.3 needs to use them."""
+"""AMX, the matrix instructions of Intel's servers: what gcc before 14 needs to use them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Mapping
 # Run by CMake at the end of each project() call. gcc 12.2, Debian 12's, says that `_tile_loadconfig`
 # reads 8 of its 64 bytes and drops the stores of the others (GCC PR target/114098): the first tile
 # instruction then dies with SIGILL. So the one file that calls it gets it with all of its operand.
-# The file's target is made in a folder below ggml's, hence the deferral.
+# gcc 14.2, Debian 13's, stores them all. The file's target is made in a folder below ggml's, hence the
+# deferral.
 HOOK = r"""
 if(PROJECT_NAME STREQUAL "ggml" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU"
-    AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13.3)
+    AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 14)
   file(WRITE "${CMAKE_BINARY_DIR}/tile.h" [[
 #include <immintrin.h>
 #define _tile_loadconfig(config) \
