@@ -41,8 +41,6 @@ def other_owner(ours):
         )
     for maker in swap_makers.look():
         is_rival = maker["name"] not in ours and not maker["name"].endswith(".swap")
-        # What rpi-swap makes is for the role to say, and gone once systemd has read that.
-        is_rival = is_rival and not maker["name"].startswith("rpi-")
         if is_rival and "zram" in maker["line"]:
             return (
                 f"{maker['name']} makes zram of its own at every boot "

@@ -100,6 +100,8 @@ def swap_has_no_other_owner(plan: MemoryPlan, node: Node) -> Finding:
         return stop
     if isinstance(retired, Unknown):
         return unknown(want, retired)
+    if isinstance(look.packages, Unknown):
+        return unknown(want, look.packages)
     if isinstance(others, Unknown):
         return unknown(want, others)
     if isinstance(made, Unknown):

@@ -18,7 +18,8 @@ PACKAGE = "rpi-swap"
 CONF = "/etc/rpi/swap.conf.d/99-bramble-memory.conf"
 # Its generator names this file as the source of each swap that it makes.
 SOURCE = "/etc/rpi/swap.conf"
-PREFIX = "rpi-"
+UNITS = ("rpi-resize-swap-file.service", "rpi-zram-writeback.service")
+"""The services with which it makes swap, or writes zram back."""
 PRIORITY = 100
 """The priority of its swap, which cannot be set."""
 WRITEBACK_UNITS = ("rpi-zram-writeback.timer", "rpi-setup-loop@*.service")
@@ -42,7 +43,7 @@ def is_there(snapshot: Snapshot) -> bool:
 
 def makes(maker: parse.SwapMaker) -> bool:
     """Tell whether it is what makes this swap."""
-    return maker.path == SOURCE or maker.name.startswith(PREFIX)
+    return maker.path == SOURCE or maker.name in UNITS
 
 
 def too_much(use: RpiSwap, makers: Iterable[parse.SwapMaker], zram_unit: str) -> tuple[str, ...]:

@@ -125,3 +125,6 @@ def test_its_units_are_known_by_their_source_and_by_their_names():
     assert rpi_swap.makes(ZRAM_OF_RPI)
     assert rpi_swap.makes(WRITEBACK)
     assert not any(map(rpi_swap.makes, OURS))
+    own = SwapMaker("rpi-memory.service", "/usr/local/bin/memory", "modprobe zram")
+    assert not rpi_swap.makes(own)
+    assert conflict(plan_of("replace").roles["memory"], after("replace", own)[0])

@@ -92,9 +92,6 @@ def test_a_kernel_without_zram_is_refused(node, capsys):
 
 
 def test_the_file_that_zram_wrote_back_to_is_let_go_after_zram(node):
-    node.makers = [
-        {"name": "rpi-zram-writeback.service", "path": "/usr/lib/x", "line": "echo idle > zram0"}
-    ]
     assert made(ends=["rpi-setup-loop@*.service"]) == 0
     stopped = [order for order in node.orders if order.startswith("systemctl stop")]
     assert stopped == [

@@ -166,6 +166,7 @@ BLIND: Cases = {
     "swap_has_no_other_owner": PERHAPS
     | {
         "no units": replace(GOOD, units=WHY),
+        "no packages": replace(GOOD, packages=WHY),
         "one unit": unit(DPHYS, WHY),
         "no makers": replace(GOOD, swap_makers=WHY),
         "no setup": unit(SETUP_UNIT, WHY),
