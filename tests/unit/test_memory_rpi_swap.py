@@ -93,6 +93,12 @@ def test_what_it_is_not_to_make_is_ended(use, maker, why):
     assert steps(look, plan)[USE_ZRAM].query["ends"] == list(rpi_swap.WRITEBACK_UNITS)
 
 
+def test_what_it_is_told_anew_is_put_in_force_even_where_all_is_right_for_now():
+    look, plan = after("replace", *OURS[:1])
+    found = due(with_file(look, rpi_swap.CONF, None), plan)
+    assert found[USE_ZRAM] == "rpi-swap is told otherwise"
+
+
 def test_the_file_that_is_left_to_it_is_not_ended():
     look, plan = after("leave", ZRAM_OF_RPI)
     look = replace(look, swaps=())
