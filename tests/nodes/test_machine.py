@@ -5,7 +5,7 @@ once on this computer; the store lies in virtual Pis' cache and lasts: a release
 source, options and processor, so what is there is what would be built. With an empty cache the build is
 ten minutes of one processor.
 
-`--thorough` interrupts a later deploy by a kernel that hangs too; it sends a release for another
+`--thorough` has the kernel hang, at rest and in the middle of a deploy; it sends a release for another
 processor, has the server run out of memory, sets wrong clocks, and reverts every role. More power cuts
 of the first deploy: test_machine_cuts.py.
 """
@@ -317,6 +317,7 @@ def test_a_clock_ten_years_ahead_is_reported_with_what_to_do_and_nothing_else_is
 
 
 @pytest.mark.fault("F21")
+@pytest.mark.thorough
 def test_a_hung_kernel_is_reset_by_the_armed_watchdog_and_all_of_it_survives(
     provisioned, fleet, pi, root, record_property
 ):
