@@ -1,5 +1,6 @@
 """The initramfs of machines, made natively: busybox, a few modules and one script."""
 
+import lzma
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -27,6 +28,15 @@ def module_files(listings: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(words[1] for words in lines if words and words[0] == "insmod"))
 
 
+def copy_module(file: Path, target: Path) -> None:
+    """Copy a module as busybox loads it; Debian 13 compresses them, `target` names it without .xz."""
+    if file.suffix != ".xz":
+        shutil.copy(file, target)
+        return
+    with lzma.open(file) as source, target.open("wb") as module:
+        shutil.copyfileobj(source, module)
+
+
 def make(tree: Path, target: Path) -> None:
     """Write the initramfs for the kernel of a root tree."""
     kernel = kernel_of(tree)
@@ -42,6 +52,7 @@ def make(tree: Path, target: Path) -> None:
         shutil.copy(RECIPE / "init", base / "init")
         (base / "init").chmod(0o755)
         for turn, file in enumerate(module_files(listings)):
-            shutil.copy(file, base / f"modules/{turn:02d}-{Path(file).name}")
+            name = Path(file).name.removesuffix(".xz")
+            copy_module(Path(file), base / f"modules/{turn:02d}-{name}")
         pack = 'cd "$1" && find . | cpio --quiet -o -H newc -R 0:0 | gzip -1 > "$2"'
         run("sh", "-c", pack, "sh", folder, str(target))

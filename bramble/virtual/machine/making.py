@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from bramble.virtual import identity, layers, releases, spec
+from bramble.virtual import identity, layers, spec
 from bramble.virtual.backend import Desired
 from bramble.virtual.commands import run
 from bramble.virtual.errors import VirtualPiError
@@ -14,10 +14,6 @@ def check(desired: Desired) -> None:
     """Refuse what only containers can do."""
     if desired.clone_of:
         raise VirtualPiError("a machine cannot be a clone: --clone is for containers, vpi-N")
-    if desired.release != releases.DEFAULT:
-        raise VirtualPiError(
-            f"a machine is of {releases.DEFAULT}: --release {desired.release} is for containers, vpi-N"
-        )
     if not desired.ccache:
         raise VirtualPiError(
             "a machine has no compiler cache: --no-ccache is for containers, vpi-N"

@@ -1,5 +1,6 @@
 """The machine kind's pure parts: its disk, its device tree, its command lines, its end."""
 
+import lzma
 import subprocess
 from pathlib import Path
 
@@ -147,6 +148,13 @@ def test_the_modules_of_the_initramfs_come_once_and_in_order():
     assert initrd.module_files(shown) == ["/m/crc16.ko", "/m/ext4.ko"]
 
 
+@pytest.mark.parametrize(("name", "pack"), [("a.ko", bytes), ("a.ko.xz", lzma.compress)])
+def test_a_module_is_brought_as_busybox_loads_it(tmp_path, name, pack):
+    (tmp_path / name).write_bytes(pack(b"\x7fELF"))
+    initrd.copy_module(tmp_path / name, tmp_path / "00-a.ko")
+    assert (tmp_path / "00-a.ko").read_bytes() == b"\x7fELF"
+
+
 def test_a_tree_without_one_kernel_is_refused(tmp_path):
     (tmp_path / "usr/lib/modules").mkdir(parents=True)
     with pytest.raises(VirtualPiError, match="must hold one kernel, found are none"):
@@ -257,7 +265,6 @@ def test_the_proxy_of_machines_listens_on_the_loopback_only(host, tmp_path):
     [
         (Desired("pi4", None, "vpi-1", ccache=True), "--clone"),
         (Desired("pi4", None, None, ccache=False), "--no-ccache"),
-        (Desired("pi4", None, None, ccache=True, release="trixie"), "--release trixie"),
     ],
 )
 def test_what_only_containers_can_is_refused(desired, option):
