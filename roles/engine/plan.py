@@ -30,7 +30,7 @@ from bramble.plan import FactsNeeded, Inputs, NodePlan, RolePlan, identity
 from bramble.roles.engine import amx, kleidiai, proof
 from bramble.roles.engine.place import place
 from bramble.roles.engine.settings import Git, Settings
-from bramble.roles.engine.whole import HOME, TRUSTED, incomplete
+from bramble.roles.engine.whole import HOME, TRUSTED, built_elsewhere, incomplete
 from bramble.roles.storage.outputs import StorageOutputs
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step, Stored, Upload, install_packages, remove_files
@@ -273,7 +273,7 @@ def _install(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> Step:
         return Step(name, None, stored=stored)
     return Step(
         name,
-        why,
+        why + built_elsewhere(plan.codename, snapshot),
         "build_engine",
         plan.build() | place(plan.ssd, HOME.path, snapshot),
         detached=True,

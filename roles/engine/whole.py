@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from bramble.llama.releases import Home, all_built, link_target, manifest_path
+from bramble.llama.releases import (
+    Home,
+    all_built,
+    link_target,
+    linked,
+    manifest_path,
+    note,
+)
 from bramble.node.roots import above
 from bramble.snapshot import FileState, Snapshot, Unknown
 
@@ -31,6 +38,15 @@ def incomplete(folder: str, snapshot: Snapshot) -> str | None:
         if not isinstance(seen, FileState) or seen.sha256 != built.get(name, "none"):
             return f"{name} of release {release} is not the one that was built"
     return None
+
+
+def built_elsewhere(codename: str, snapshot: Snapshot) -> str:
+    """Say that the current release was built on another Debian release; nothing where it was not."""
+    current = linked(snapshot, HOME.current)
+    built = note(snapshot, manifest_path(HOME.release(current))).get("codename")
+    if not isinstance(built, str) or built == codename:
+        return ""
+    return f"; {current}, which is current, was built on {built}, and this is {codename}"
 
 
 def programs(snapshot: Snapshot) -> dict[str, FileState | Unknown]:

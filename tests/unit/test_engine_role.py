@@ -157,6 +157,31 @@ def test_each_release_of_debian_has_a_release_of_its_own_which_needs_no_newer_li
         assert query["needs_at_most"] == RELEASES[name].libraries
 
 
+@pytest.mark.parametrize(
+    ("built", "words"),
+    [
+        ("bookworm", "; {old}, which is current, was built on bookworm, and this is trixie"),
+        ("trixie", ""),
+        (None, ""),
+    ],
+)
+def test_a_node_of_another_release_now_says_that_its_engine_was_built_on_the_one_before(
+    built, words
+):
+    old = planned(PI5).release
+    plan = node_plan(replace(PI5, codename="trixie"), engine={"build_number": 1})
+    manifest = json.dumps({"binaries": {}, "codename": built})
+    look = Snapshot(
+        files={
+            HOME.current: link(f"releases/{old}"),
+            f"{HOME.release(old)}/manifest.json": plain(manifest),
+        }
+    )
+    wanted = plan.roles["engine"]
+    why = engine.steps(wanted, plan, look)[1].why
+    assert why == f"release {wanted.release} is not there{words.format(old=old)}"
+
+
 # The variant that a processor gets
 
 
