@@ -65,9 +65,10 @@ class Crossed(Fleet):
         """The machine in the inventory, with these settings of its engine too."""
         self.write([self.machine], {self.machine: OWN | {"engine": {"recipe": "cross", **engine}}})
 
-    def build(self, soc):
+    def build(self, soc, codename="bookworm"):
         """What `bramble engine build` says of a processor's release, from the store or built now."""
-        done = self.bramble("engine", "build", "--soc", soc, self.machine, "--json")
+        which = ["--soc", soc, "--codename", codename]
+        done = self.bramble("engine", "build", *which, self.machine, "--json")
         assert done.returncode == 0, done.stdout
         (entry,) = as_json(done)["releases"]
         return entry

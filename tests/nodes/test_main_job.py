@@ -40,12 +40,15 @@ def on(virtual_pis):
     return lambda name, command: virtual_pis.said(name, f"sudo sh -c {shlex.quote(command)}")
 
 
-@pytest.fixture(scope="module")
-def fleet(virtual_pis, tmp_path_factory):
+@pytest.fixture(
+    scope="module", params=["bookworm", pytest.param("trixie", marks=pytest.mark.thorough)]
+)
+def fleet(request, virtual_pis, tmp_path_factory):
     """One fresh virtual Pi, provisioned by the real deploy with the shipped settings."""
     source.fetch(print)
-    virtual_pis.up(NODE, on_progress=print)
+    virtual_pis.up(NODE, release=request.param, on_progress=print)
     fleet = Fleet(tmp_path_factory.mktemp("fleet"))
+    fleet.release = request.param
     fleet.write([NODE])
     done = fleet.pyinfra("node", "-y")
     assert done.returncode == 0, done.stdout
@@ -589,21 +592,25 @@ def test_a_failing_host_does_not_stop_the_other_and_is_named(fleet):
     fleet.write([NODE])
 
 
+OTHER = {"bookworm": "trixie", "trixie": "bookworm"}
+
+
 @pytest.mark.parametrize(
-    ("codename", "why"),
+    ("to", "why"),
     [
         ("forky", "bookworm or trixie is supported. Flash Raspberry Pi OS Lite"),
-        ("trixie", "is of bookworm: an upgrade to another release was begun and not finished"),
+        (None, "is of {}: an upgrade to another release was begun and not finished"),
     ],
 )
-def test_an_unsupported_release_is_refused_in_a_sentence(fleet, on, codename, why):
-    on(NODE, f"sed -i s/bookworm/{codename}/ /usr/lib/os-release")
+def test_an_unsupported_release_is_refused_in_a_sentence(fleet, on, to, why):
+    codename = to or OTHER[fleet.release]
+    on(NODE, f"sed -i s/{fleet.release}/{codename}/ /usr/lib/os-release")
     try:
         done = fleet.pyinfra("node", "-y")
     finally:
-        on(NODE, f"sed -i s/{codename}/bookworm/ /usr/lib/os-release")
+        on(NODE, f"sed -i s/{codename}/{fleet.release}/ /usr/lib/os-release")
     assert done.returncode == 1
-    assert why in done.stdout
+    assert why.format(fleet.release) in done.stdout
     assert fleet.events("step") == []
 
 
