@@ -15,6 +15,9 @@ MACHINE_PACKAGES := arch-test cpio device-tree-compiler dosfstools e2fsprogs fdi
 # What the tests of power cuts boot: Debian has it for x86 alone.
 DURABILITY_PACKAGES := $(if $(filter x86_64,$(shell uname -m)),user-mode-linux)
 
+# Where it is set, each worker would rewrite and compile all tests for itself.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help
 help: ## List these commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -52,7 +55,8 @@ test: system setup lint ## Everything: lint, fast tests, then the tests on virtu
 	@# Twice as many as there are processors: tests wait for programs, and for limits to pass.
 	$(BIN)/pytest -q -n $$(($$(nproc) * 2)) -m 'not nodes' --durations 10
 	@# One more than there are processors: nodes boot and wait much of their time.
-	$(BIN)/pytest -q -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder -m nodes --durations 20
+	$(BIN)/pytest -q -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder -m nodes --durations 20 \
+	  tests/nodes tests/faults
 
 .PHONY: faults
 faults: system setup ## The fault matrix: each way to fail, each point to be killed at, and the longer proofs

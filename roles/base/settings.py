@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import zoneinfo
+from functools import cache
 from typing import Annotated
 
 from pydantic import (
@@ -50,12 +51,20 @@ def _one_label(name: str, info: ValidationInfo) -> str:
     )
 
 
+@cache
+def _zones() -> frozenset[str]:
+    """Return the names of this computer's time zone database, each file of which is opened for it."""
+    return frozenset(zoneinfo.available_timezones())
+
+
 def _known_zone(name: str) -> str:
     """Take only names of the time zone database."""
-    known = zoneinfo.available_timezones()
+    known = _zones()
+    if name in known or not known:
+        return name
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
     # Debian 13 has names of before, such as US/Pacific, in tzdata-legacy alone; Bookworm has them.
-    if name in known or not known or ("US/Pacific" not in known and not near):
+    if "US/Pacific" not in known and not near:
         return name
     meant = f"; did you mean '{near[0]}'?" if near else ""
     raise ValueError(
