@@ -94,17 +94,19 @@ def provision(fleet, pi, scratch, cuts):
     name, first = fleet.machine, at_rest(pi, fleet.machine)
     steps = {entry["step"] for entry in plan_of(fleet)["steps"] if entry["why"]}
     cut: list[str] = []
+    begun: set[str] = set()
     left, reboots = [], 0
     moments = random.Random()
     while len(cut) < cuts:
-        # Not the first steps alone; those at the end may be due no longer.
-        later = moments.randrange(len(steps) * 3 // 4 // cuts)
+        # Not the first steps alone, and enough are left for the cuts that follow: what began may be done.
+        later = moments.randrange(max(1, len(steps - begun) * 3 // 4 // (cuts - len(cut))))
         rebooted = len(cut) % 2 == 1
         left_out = {*cut, "Reboot"} if rebooted else {*cut}
         deploy = Interrupted(fleet, steps - left_out, later, round(moments.uniform(0, 3), 1))
         with deploy as (step, moment):
             assert step, f"the deploy ended before {cuts} of its steps began: {cut}"
             cut.append(step)
+            begun |= deploy.seen
             if not rebooted:
                 print(f"power cut {moment} of {step!r}")
                 deploy.kill()
@@ -159,6 +161,7 @@ class Interrupted:
         self.machine = fleet.machine
         self.steps, self.later, self.delay_s = steps, later, delay_s
         self.lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self.seen: set[str] = set()
         self.process = fleet.start_pyinfra(TRACED, "-y", stdout=subprocess.PIPE)
         self.reader = threading.Thread(target=hand_on, args=(self.process.stdout, self.lines))
 
@@ -177,7 +180,10 @@ class Interrupted:
     def begun(self, line):
         """The step that a line of a deploy's output says has begun."""
         reported = re.match(rf"\s*\[{self.machine}\] ([^:]+): ", line)
-        return reported[1] if reported else None
+        if not reported:
+            return None
+        self.seen.add(reported[1])
+        return reported[1]
 
     def kill(self):
         """End the laptop's side too."""
