@@ -98,7 +98,7 @@ def provision(fleet, pi, scratch, cuts):
     left, reboots = [], 0
     moments = random.Random()
     while len(cut) < cuts:
-        # Not the first steps alone, and enough are left for the cuts that follow: what began may be done.
+        # Not the first steps alone; enough are left for the cuts that follow, as what began may be done.
         later = moments.randrange(max(1, len(steps - begun) * 3 // 4 // (cuts - len(cut))))
         rebooted = len(cut) % 2 == 1
         left_out = {*cut, "Reboot"} if rebooted else {*cut}
