@@ -296,6 +296,3 @@ def _named(name: str, rows: list[dict[str, str]]) -> list[dict[str, str]]:
     if name.partition(".")[0] in known:
         refuse(f"no check '{name}'; {unknown(name, dotted)}")
     refuse(f"no role or check '{name}'; {unknown(name.rpartition('.')[2], known, dotted)}")
-
-
-commands = (up, revert, verify, plan, checks)

@@ -294,6 +294,3 @@ def _bad(option: str, message: str) -> NoReturn:
 def _key_path(key: str | None) -> str | None:
     """Make a key's path independent of the working directory; leave a `~` for whoever reads it."""
     return key if key is None or key.startswith("~") else str(Path(key).absolute())
-
-
-commands = (init, config, schema)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bramble.cli import hub, model_files
+from bramble.cli import hub, model_files, pull
 from bramble.cli.inventory import existing_folder, refuse, tell_folder, tell_pins
 from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD
 from bramble.sanitize import sanitize
@@ -213,3 +213,6 @@ def _tell(outcomes: list[Outcome], file: Path, changed: bool, as_json: bool) -> 
         click.echo("nothing to lock: no host sets model.use; `bramble model list` has the names")
     else:
         click.echo(f"{'wrote' if changed else 'nothing to change in'} {shown(file)}")
+
+
+model.add_command(pull.pull)

@@ -274,6 +274,3 @@ def _tell_rollback(
     if outcome.code:
         click.echo(f"The whole log: {outcome.log}", err=True)
     raise click.exceptions.Exit(1 if outcome.failed or outcome.code else 0)
-
-
-commands = (upgrade, rollback)

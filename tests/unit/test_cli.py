@@ -895,6 +895,11 @@ def test_ask_of_a_host_that_cannot_be_reached_ends_with_code_1(tmp_path):
 # The command itself
 
 
+def test_a_command_that_is_close_to_one_is_suggested():
+    done = CliRunner().invoke(main, ["verfy"])
+    assert (done.exit_code, "Did you mean 'verify'?" in done.output) == (2, True), done.output
+
+
 def test_help_needs_neither_pydantic_nor_paramiko_nor_pyinfra():
     code = (
         "import sys; from click.testing import CliRunner; from bramble.cli import main;"
