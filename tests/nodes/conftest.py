@@ -77,9 +77,9 @@ class Nodes:
         ), f"{name} did not come back within {deadline_s} s"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def virtual_pis():
-    """A factory of fresh virtual Pis; all that it made are gone at the end."""
+    """A factory of fresh virtual Pis; all that it made are gone at the end of the module."""
     nodes = Nodes()
     yield nodes
     if nodes.names:

@@ -40,14 +40,16 @@ SKIPPED = (
     "power.governor_is_in_force",  # a machine's kernel scales no clock
     "power.supply_is_rated_for_a_pi_5",  # it is a Pi 4
 )
-WELL = {name: "skip" if name in SKIPPED else "pass" for name in CHECKS}
+SYSTEM = ("base", "storage", "memory", "power", "boot", "watchdog")
+"""The roles of deploys/system.py, which want no llama.cpp."""
 
 
 @dataclass
 class Crossed(Fleet):
-    """A fleet of one machine, whose store lasts."""
+    """A fleet of one machine, whose store lasts; it gets these roles."""
 
     machine: str = ""
+    roles: tuple[str, ...] = tuple(role.name for role in registry.roles())
 
     @property
     def store(self):
@@ -63,7 +65,14 @@ class Crossed(Fleet):
 
     def name(self, **engine):
         """The machine in the inventory, with these settings of its engine too."""
-        self.write([self.machine], {self.machine: OWN | {"engine": {"recipe": "cross", **engine}}})
+        own = {"node": {"roles": [*self.roles]}, "engine": {"recipe": "cross", **engine}}
+        self.write([self.machine], {self.machine: OWN | own})
+
+    @property
+    def well(self):
+        """The results of its checks where all is well, by check."""
+        checks = [name for name in CHECKS if name.partition(".")[0] in self.roles]
+        return {name: "skip" if name in SKIPPED else "pass" for name in checks}
 
     def build(self, soc, codename="bookworm"):
         """What `bramble engine build` says of a processor's release, from the store or built now."""
@@ -124,7 +133,7 @@ def provision(fleet, pi, scratch, cuts):
                 reboots += 1
     done = fleet.pyinfra(TRACED, "-y")
     assert done.returncode == 0, done.stdout
-    assert fleet.statuses(name) == WELL
+    assert fleet.statuses(name) == fleet.well
     sent = fleet.sent.read_text(encoding="utf-8").splitlines()
     queries = set().union(*(disks.texts(json.loads(line)["query"]) for line in sent))
     return Provisioning(done.stdout, left, reboots, first, at_rest(pi, name), queries)

@@ -86,9 +86,9 @@ def test_a_card_flashed_anew_is_trusted_by_its_new_key_and_gets_engine_and_model
     virtual_pis.up(FLASHED, release="trixie")
     code, words = fleet.planned(FLASHED)
     assert code == 1
-    assert f"bramble trust --replace {FLASHED}" in words
+    assert f"bramble trust {FLASHED} --replace" in words
     key = root(FLASHED, "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub").split()[1]
-    trusted = fleet.bramble("trust", "--replace", FLASHED, "--fingerprint", key)
+    trusted = fleet.bramble("trust", FLASHED, "--replace", "--fingerprint", key)
     assert trusted.returncode == 0, trusted.stdout
     code, words = fleet.planned(FLASHED)
     assert (code, "Install llama.cpp: release" in words) == (0, True), words

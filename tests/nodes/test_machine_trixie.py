@@ -5,7 +5,7 @@ import shlex
 import pytest
 
 from bramble.virtual import source
-from tests.nodes.machines import BACK_S, BOARD, OWN, WELL, Crossed
+from tests.nodes.machines import BACK_S, BOARD, OWN, Crossed
 
 pytestmark = [pytest.mark.nodes, pytest.mark.machine, pytest.mark.thorough]
 
@@ -50,14 +50,14 @@ def deploy(fleet, **memory):
     fleet.write([NAME], {NAME: OWN | {"engine": {"recipe": "cross"}, "memory": memory}})
     done = fleet.pyinfra("node", "-y")
     assert done.returncode == 0, done.stdout
-    assert fleet.statuses(NAME) == WELL
+    assert fleet.statuses(NAME) == fleet.well
 
 
 def settled_after_a_boot(fleet, pi):
     pi.reboot(NAME, BACK_S)
     assert pi.said(NAME, "systemctl is-system-running --wait") == "running"
     _, results = fleet.verify(NAME)
-    assert {check: entry["status"] for (_, check), entry in results.items()} == WELL
+    assert {check: entry["status"] for (_, check), entry in results.items()} == fleet.well
     done = fleet.pyinfra("node", "-y")
     assert done.returncode == 0, done.stdout
     (end,) = fleet.events("end")

@@ -30,7 +30,8 @@ FRESH = tuple(f"vpi-{number}" for number in range(171, 179))
 *SOUND, FROZEN, PASSWORD, FULL, GONE = FRESH
 # What is said of each faulty node.
 TOLD = {
-    FROZEN: "the node has answered nothing for 15 s",
+    # While it answers a step, or as the next one begins.
+    FROZEN: " 15 s",
     PASSWORD: "sudo asks pi for a password",
     FULL: "MiB",
     GONE: "the connection failed",
