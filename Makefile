@@ -51,8 +51,8 @@ try: system setup ## A virtual Pi from nothing to an answer (root on Debian)
 .PHONY: test
 # The tests of the build program want a real CMake on this machine too, those of log2ram a gpg, those
 # of power cuts a kernel of their own, and the machine's llama.cpp is compiled here.
-test faults: PACKAGES += ccache cmake g++-aarch64-linux-gnu gcc gnupg libc6-dev ninja-build $(MACHINE_PACKAGES)
-test faults: PACKAGES += $(DURABILITY_PACKAGES)
+test faults trixie: PACKAGES += ccache cmake g++-aarch64-linux-gnu gcc gnupg libc6-dev ninja-build $(MACHINE_PACKAGES)
+test faults trixie: PACKAGES += $(DURABILITY_PACKAGES)
 test: system setup lint ## Everything: lint, fast tests, then the tests on virtual Pis
 	@# Twice as many as there are processors: tests wait for programs, and for limits to pass.
 	$(BIN)/pytest -q -n $$(($$(nproc) * 2)) -m 'not nodes' --durations 10
@@ -63,8 +63,13 @@ test: system setup lint ## Everything: lint, fast tests, then the tests on virtu
 .PHONY: faults
 faults: system setup ## The fault matrix: each way to fail, each point to be killed at, and the longer proofs
 	@# Twice as many as there are processors: much of the time is limits that are waited for.
-	$(BIN)/pytest -q -n $$(($$(nproc) * 2)) --dist loadfile --no-loadscope-reorder -m 'fault or thorough or untrusted' \
-	  --thorough --every-fault --durations 20
+	$(BIN)/pytest -q -n $$(($$(nproc) * 2)) --dist loadfile --no-loadscope-reorder \
+	  -m '(fault or thorough or untrusted) and not trixie' --thorough --every-fault --durations 20
+
+.PHONY: trixie
+trixie: system setup ## On Trixie what make test and make faults prove on Bookworm, and the way from one to the other
+	$(BIN)/pytest -q -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder -m trixie --thorough \
+	  --durations 20 tests/nodes
 
 .PHONY: quick
 quick: setup lint ## Lint and the fast tests

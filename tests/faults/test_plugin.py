@@ -69,7 +69,7 @@ def project(pytester):
     "processes", [(), ("-p", "xdist", "-n", "2")], ids=["one process", "xdist"]
 )
 def test_rows_are_proved_red_or_unproved(project, processes):
-    done = project.runpytest("--thorough", *processes)
+    done = project.runpytest("--thorough", "--every-fault", *processes)
     reported = done.stdout.str()
     name = "test_rows_are_proved_red_or_unproved.py"
     assert (
@@ -90,8 +90,8 @@ def fault(row_id):
     return found
 
 
-def test_without_thorough_nothing_is_told(project):
-    assert "faults:" not in project.runpytest().stdout.str()
+def test_where_it_is_not_asked_for_nothing_is_told(project):
+    assert "faults:" not in project.runpytest("--thorough").stdout.str()
 
 
 ALL = "\n".join(

@@ -7,7 +7,7 @@ from bramble.virtual.model import GATEWAY, address_of
 from tests.nodes.fleet import ROOT, SKIPPED, Fleet
 from tests.unit.remote.scripted_server import serving
 
-pytestmark = [pytest.mark.nodes, pytest.mark.thorough]
+pytestmark = [pytest.mark.nodes, pytest.mark.thorough, pytest.mark.trixie]
 
 STAYS, FLASHED, UPGRADED = NODES = ("vpi-71", "vpi-72", "vpi-73")
 MODEL = ROOT / "models" / "bramble-demo-q8_0.gguf"

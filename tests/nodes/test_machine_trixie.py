@@ -7,7 +7,7 @@ import pytest
 from bramble.virtual import source
 from tests.nodes.machines import BACK_S, BOARD, OWN, Crossed
 
-pytestmark = [pytest.mark.nodes, pytest.mark.machine, pytest.mark.thorough]
+pytestmark = [pytest.mark.nodes, pytest.mark.machine, pytest.mark.thorough, pytest.mark.trixie]
 
 NAME = "vpm-94"
 SSD = "/mnt/ssd/"

@@ -41,7 +41,11 @@ def on(virtual_pis):
 
 
 @pytest.fixture(
-    scope="module", params=["bookworm", pytest.param("trixie", marks=pytest.mark.thorough)]
+    scope="module",
+    params=[
+        "bookworm",
+        pytest.param("trixie", marks=[pytest.mark.thorough, pytest.mark.trixie]),
+    ],
 )
 def fleet(request, virtual_pis, tmp_path_factory):
     """One fresh virtual Pi, provisioned by the real deploy with the shipped settings."""

@@ -5,7 +5,7 @@ import pytest
 from bramble.virtual import source
 from tests.nodes.fleet import SKIPPED, Fleet
 
-pytestmark = [pytest.mark.nodes, pytest.mark.thorough]
+pytestmark = [pytest.mark.nodes, pytest.mark.thorough, pytest.mark.trixie]
 
 NODES = {"vpi-61": "bookworm", "vpi-62": "bookworm", "vpi-63": "trixie", "vpi-64": "trixie"}
 
