@@ -107,8 +107,8 @@ def need(words):
 def command_of(words):
     """The command that these words begin with, and the words that it gets."""
     found, context, rest = main, click.Context(main, info_name="bramble"), list(words)
-    while isinstance(found, click.Group) and rest and rest[0] in found.commands:
-        found = found.commands[rest.pop(0)]
+    while isinstance(found, click.Group) and rest and rest[0] in found.list_commands(context):
+        found = found.get_command(context, rest.pop(0))
         context = click.Context(found, parent=context)
     return found, context, rest
 

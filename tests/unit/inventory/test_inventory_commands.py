@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from toy_sections import SECTIONS, Needy
 
 import bramble.registry
-from bramble.cli.inventory import commands
+from bramble.cli.inventory import config, init, schema
 from bramble.fleet import prepare
 from bramble.for_pyinfra import hosts_for_pyinfra
 from bramble.inventory.load import load
@@ -31,7 +31,7 @@ def run(monkeypatch, tmp_path):
     monkeypatch.setattr(bramble.registry, "sections", lambda: SECTIONS)
     monkeypatch.delenv("BRAMBLE_INVENTORY", raising=False)
     monkeypatch.chdir(tmp_path)
-    group = click.Group("bramble", commands={command.name: command for command in commands})
+    group = click.Group("bramble", commands=[init, config, schema])
     return lambda *arguments: CliRunner().invoke(group, arguments)
 
 
