@@ -41,12 +41,12 @@ def incomplete(folder: str, snapshot: Snapshot) -> str | None:
 
 
 def built_elsewhere(codename: str, snapshot: Snapshot) -> str:
-    """Say that the current release was built on another Debian release; nothing where it was not."""
+    """Say that the current release was built for another Debian release; nothing where it was not."""
     current = linked(snapshot, HOME.current)
     built = note(snapshot, manifest_path(HOME.release(current))).get("codename")
     if not isinstance(built, str) or built == codename:
         return ""
-    return f"; {current}, which is current, was built on {built}, and this is {codename}"
+    return f"; {current}, which is current, was built for {built}, and this is {codename}"
 
 
 def programs(snapshot: Snapshot) -> dict[str, FileState | Unknown]:

@@ -111,7 +111,7 @@ def test_one_upgraded_in_place_says_what_will_change_and_gets_the_engine_of_its_
     root(UPGRADED, f"{APT} update && {APT} full-upgrade && {APT} autoremove", UPGRADE_S)
     code, words = fleet.planned(UPGRADED)
     assert code == 0, words
-    assert f"; {old}, which is current, was built on bookworm, and this is trixie" in words
+    assert f"; {old}, which is current, was built for bookworm, and this is trixie" in words
     done = fleet.bramble("up", UPGRADED)
     assert done.returncode == 0, done.stdout
     assert ": compiling " not in done.stdout

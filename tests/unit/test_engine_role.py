@@ -160,12 +160,12 @@ def test_each_release_of_debian_has_a_release_of_its_own_which_needs_no_newer_li
 @pytest.mark.parametrize(
     ("built", "words"),
     [
-        ("bookworm", "; {old}, which is current, was built on bookworm, and this is trixie"),
+        ("bookworm", "; {old}, which is current, was built for bookworm, and this is trixie"),
         ("trixie", ""),
         (None, ""),
     ],
 )
-def test_a_node_of_another_release_now_says_that_its_engine_was_built_on_the_one_before(
+def test_a_node_of_another_release_now_says_that_its_engine_was_built_for_the_one_before(
     built, words
 ):
     old = planned(PI5).release
