@@ -67,7 +67,9 @@ def _wait(host: Host, connector: SSHConnector, before: str, deadline_s: int) -> 
             )
         if now - reported >= TELL_EVERY_S:
             reported = now
-            say(host, f"waiting for the next boot: {now - began:.0f} of {deadline_s} s, {said}")
+            # What to do about it comes after a colon, and is not called for yet.
+            found = said.partition(": ")[0]
+            say(host, f"waiting for the next boot: {now - began:.0f} of {deadline_s} s, {found}")
         time.sleep(TRY_EVERY_S)
 
 

@@ -90,6 +90,13 @@ def test_waiting_is_told_every_now_and_then():
     ]
 
 
+def test_what_to_do_is_said_once_the_deadline_has_passed():
+    refused = "pi@node does not take id_ed25519: put the public key there (`ssh-copy-id pi@node`)"
+    host = Host(ConnectError(refused))
+    assert refused in once(host, deadline_s=30)
+    assert host.lines == ["waiting for the next boot: 16 of 30 s, pi@node does not take id_ed25519"]
+
+
 def test_a_boot_that_is_not_through_is_told_and_gone_on_from():
     host = Host("two")
     host.boot_is = ""  # what timeout ended
