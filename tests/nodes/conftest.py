@@ -13,9 +13,15 @@ from bramble.virtual.waiting import answers, ssh_banner
 
 
 def pytest_collection_modifyitems(items):
-    """Start what takes longest first, machines before all."""
+    """Start what takes longest first: machines, then the fault matrix, whose tests are few and long."""
     counts = Counter(item.path for item in items)
-    items.sort(key=lambda item: (not item.get_closest_marker("machine"), -counts[item.path]))
+    items.sort(
+        key=lambda item: (
+            not item.get_closest_marker("machine"),
+            item.path.parent.name != "faults",
+            -counts[item.path],
+        )
+    )
 
 
 class Nodes:
