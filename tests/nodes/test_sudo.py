@@ -17,7 +17,8 @@ from bramble.remote import try_ssh
 from bramble.roles.base.sudo import RULE
 from bramble.sudo_password import COMMAND, OPTION, VARIABLE
 from bramble.virtual import lifecycle, paths
-from tests.nodes.fleet import BIN, ROOT, Fleet
+from bramble.virtual.waiting import ssh_banner
+from tests.nodes.fleet import BIN, ROOT, Fleet, wait_until
 from tests.nodes.leaks import Watch, files_with
 
 pytestmark = pytest.mark.nodes
@@ -146,8 +147,15 @@ def test_a_rule_of_ours_that_another_beats_is_not_kept(fleet, on):
     assert done.returncode == 1
     assert "a password is required. What is not confirmed the node takes back" in done.stdout
     on(f"systemctl start {try_ssh.UNIT}; rm /etc/sudoers.d/zzz-mine")
+    wait_for_sshd()
     assert on(f"ls {RULE} 2>&1; true").endswith("No such file or directory")
     assert fleet.pyinfra("node", "-y", **{VARIABLE: PASSWORD}).returncode == 0
+
+
+def wait_for_sshd():
+    """Wait until sshd listens again, which was told to read its options anew."""
+    node = lifecycle.running(NODE)
+    wait_until(lambda: ssh_banner(node.address, node.port), 30, "an sshd that listens")
 
 
 @pytest.mark.fault("F23")
@@ -156,6 +164,7 @@ def test_the_rule_is_taken_back_last_by_who_has_the_password_and_by_nobody_else(
     assert done.returncode == 1
     assert ASKED in done.stdout
     on(f"systemctl start {try_ssh.UNIT}")
+    wait_for_sshd()
     assert on(f"ls {RULE}") == RULE
     code, said = fleet.on_a_terminal("revert", "base", NODE, OPTION, answer=PASSWORD)
     assert (code, "reverted (Set sudo's rule)" in said) == (0, True), said
