@@ -212,6 +212,7 @@ def test_zeros_at_a_models_end_after_it_was_verified_are_found_and_mended(fleet,
     assert fleet.bramble("verify", NODE, "--deep").returncode == 0
 
 
+@pytest.mark.thorough
 def test_models_move_to_the_ssd_and_what_is_served_follows_them_there_and_back(fleet, hub, on):
     fleet.wants("big", url=hub.url)
     code, said = fleet.up()

@@ -253,7 +253,11 @@ def stopped(name):
 
 @pytest.mark.parametrize(
     ("steps", "option", "server"),
-    [(1, "ON1", None), (2, "ON2", None), (2, "ON3", SLEEPER)],
+    [
+        (1, "ON1", None),
+        (2, "ON2", None),
+        pytest.param(2, "ON3", SLEEPER, marks=pytest.mark.thorough),
+    ],
     ids=["unpacked and not linked", "linked and not restarted", "linked, and never healthy"],
 )
 def test_a_power_cut_on_the_way_ends_with_the_node_serving(
