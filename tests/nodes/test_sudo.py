@@ -17,7 +17,6 @@ from bramble.remote import try_ssh
 from bramble.roles.base.sudo import RULE
 from bramble.sudo_password import COMMAND, OPTION, VARIABLE
 from bramble.virtual import lifecycle, paths
-from bramble.virtual.waiting import ssh_banner
 from tests.nodes.fleet import BIN, ROOT, Fleet, wait_until
 from tests.nodes.leaks import Watch, files_with
 
@@ -101,9 +100,17 @@ def on():
     def said(command):
         asked = f"sudo -S -k -p '' sh -c {shlex.quote(command)}"
         argv = virtual.ssh_argv(lifecycle.running(NODE), asked)
-        done = subprocess.run(argv, input=f"{PASSWORD}\n", text=True, capture_output=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
+
+        def done():
+            nonlocal ended
+            ended = subprocess.run(argv, input=f"{PASSWORD}\n", text=True, capture_output=True)
+            return "Connection refused" not in ended.stderr
+
+        ended = None
+        # An sshd that reads its options anew listens to nobody for a moment.
+        wait_until(done, 30, "an sshd that listens")
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout.strip()
 
     return said
 
@@ -147,15 +154,8 @@ def test_a_rule_of_ours_that_another_beats_is_not_kept(fleet, on):
     assert done.returncode == 1
     assert "a password is required. What is not confirmed the node takes back" in done.stdout
     on(f"systemctl start {try_ssh.UNIT}; rm /etc/sudoers.d/zzz-mine")
-    wait_for_sshd()
     assert on(f"ls {RULE} 2>&1; true").endswith("No such file or directory")
     assert fleet.pyinfra("node", "-y", **{VARIABLE: PASSWORD}).returncode == 0
-
-
-def wait_for_sshd():
-    """Wait until sshd listens again, which was told to read its options anew."""
-    node = lifecycle.running(NODE)
-    wait_until(lambda: ssh_banner(node.address, node.port), 30, "an sshd that listens")
 
 
 @pytest.mark.fault("F23")
@@ -164,7 +164,6 @@ def test_the_rule_is_taken_back_last_by_who_has_the_password_and_by_nobody_else(
     assert done.returncode == 1
     assert ASKED in done.stdout
     on(f"systemctl start {try_ssh.UNIT}")
-    wait_for_sshd()
     assert on(f"ls {RULE}") == RULE
     code, said = fleet.on_a_terminal("revert", "base", NODE, OPTION, answer=PASSWORD)
     assert (code, "reverted (Set sudo's rule)" in said) == (0, True), said
