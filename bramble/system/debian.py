@@ -12,7 +12,7 @@ class Release:
 
     `versions` begin those of the packages that an upgrade brings: their presence tells how far it came.
     `libraries` are the newest symbol versions of the C and C++ libraries. `has_log2ram` tells whether
-    log2ram is in Debian's own archive.
+    log2ram is in Debian's own archive. `zram_algorithm` is one that the kernels of all its images have.
     """
 
     codename: str
@@ -20,6 +20,7 @@ class Release:
     versions: Mapping[str, str]
     libraries: Mapping[str, str]
     has_log2ram: bool
+    zram_algorithm: str
 
 
 BOOKWORM = Release(
@@ -28,6 +29,7 @@ BOOKWORM = Release(
     versions={"libc6": "2.36", "apt": "2.6", "systemd": "252"},
     libraries={"GLIBC": "2.36", "GLIBCXX": "3.4.30"},
     has_log2ram=False,
+    zram_algorithm="lzo-rle",
 )
 TRIXIE = Release(
     codename="trixie",
@@ -35,6 +37,8 @@ TRIXIE = Release(
     versions={"libc6": "2.41", "apt": "3.0", "systemd": "257"},
     libraries={"GLIBC": "2.41", "GLIBCXX": "3.4.33"},
     has_log2ram=True,
+    # Debian's own 6.12 has no lzo-rle; Raspberry Pi's has both, and rpi-swap takes zstd.
+    zram_algorithm="zstd",
 )
 RELEASES = {release.codename: release for release in (BOOKWORM, TRIXIE)}
 """The releases that bramble knows, by codename, the oldest first."""

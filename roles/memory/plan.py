@@ -31,6 +31,7 @@ from bramble.roles.memory.wanted import (
 from bramble.roles.storage.outputs import StorageOutputs
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step, remove_files, systemd, write_files
+from bramble.system.debian import RELEASES
 
 SEE = "See what zram the kernel has"
 WRITE = "Write memory's files"
@@ -83,13 +84,14 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> MemoryPlan:
         if value is not None
     }
     never = wanted.on_ssd == "never"
+    algorithm = zram.algorithm or RELEASES[board.codename].zram_algorithm
     return MemoryPlan(
         outputs=AtBoot(),
         packages=(PACKAGE,),
-        files=_files(settings, values, None if never else swap_file),
+        files=_files(settings, algorithm, values, None if never else swap_file),
         zram_percent=zram.percent,
         rpi_swap=settings.rpi_swap,
-        algorithm=zram.algorithm,
+        algorithm=algorithm,
         priority=zram.priority,
         swap_file=None if never else swap_file,
         values=values,
@@ -98,9 +100,9 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> MemoryPlan:
 
 
 def _files(
-    settings: Settings, values: Mapping[str, str], swap_file: SwapFile | None
+    settings: Settings, algorithm: str, values: Mapping[str, str], swap_file: SwapFile | None
 ) -> tuple[File, ...]:
-    zram = settings.zram.model_dump()
+    zram = settings.zram.model_dump() | {"algorithm": algorithm}
     texts = {
         ZRAM_CONF: render("memory/zram-generator.conf.j2", **zram),
         SYSCTL_CONF: render("memory/sysctl.conf.j2", values=values),

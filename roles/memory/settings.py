@@ -25,11 +25,12 @@ class Zram(Section):
         ge=5,
         le=100,
     )
-    algorithm: str = option(
-        "lzo-rle",
-        help="How it is compressed; the node's kernel must have it (on a Pi mostly lzo, lzo-rle, lz4 "
-        "and zstd): a deploy refuses another one and says which there are.",
-        example="zstd",
+    algorithm: str | None = option(
+        None,
+        help="How it is compressed; null: lzo-rle on Bookworm, zstd on Trixie. The node's kernel must "
+        "have it (on a Pi mostly lzo, lzo-rle, lz4 and zstd): a deploy refuses another one and says "
+        "which there are.",
+        example="lz4",
         pattern=r"^[a-z0-9][a-z0-9-]{1,15}$",
     )
     priority: int = option(

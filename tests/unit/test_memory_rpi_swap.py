@@ -30,6 +30,16 @@ def plan_of(use):
     return node_plan(TRIXIE, memory={"rpi_swap": use})
 
 
+@pytest.mark.parametrize(
+    ("board", "zram", "algorithm"),
+    [(PI5, {}, "lzo-rle"), (TRIXIE, {}, "zstd"), (TRIXIE, {"algorithm": "lz4"}, "lz4")],
+)
+def test_zram_is_compressed_by_what_the_releases_kernels_have(board, zram, algorithm):
+    plan = node_plan(board, memory={"zram": zram}).roles["memory"]
+    (conf,) = [file.text for file in plan.files if "zram-generator" in file.path]
+    assert (plan.algorithm, f"compression-algorithm = {algorithm}\n" in conf) == (algorithm, True)
+
+
 def after(use, *makers, backing="none\n"):
     """A node on which the plan was carried out, and what its boot makes besides our own."""
     plan = plan_of(use)

@@ -52,7 +52,9 @@ def look(plan: NodePlan) -> Snapshot:
             **dict.fromkeys(ABSENT),
             PATH: FileState("file", 0o600, "root", "root", 2048 * 1024 * 1024, 7),
             f"{BLOCK}/disksize": plain(f"{4031 * 1024 * 1024}\n"),
-            f"{BLOCK}/comp_algorithm": plain("[lzo-rle] lzo lz4 zstd \n"),
+            f"{BLOCK}/comp_algorithm": plain(
+                f"[{plan.roles['memory'].algorithm}] lzo lz4 deflate\n"
+            ),
             f"{BLOCK}/backing_dev": plain("none\n"),
             "/proc/sys/vm/swappiness": plain("133\n"),
             "/proc/sys/vm/page-cluster": plain("0\n"),
