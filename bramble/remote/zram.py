@@ -4,6 +4,7 @@ Another owner of zram is not fought but named, and an algorithm that the kernel 
 anything is changed.
 """
 
+import contextlib
 import os
 import re
 import subprocess
@@ -122,9 +123,12 @@ def put_up():
 
 
 def main(query):
-    """Check what may block `algorithm`, and with `make` create the device again."""
+    """Check what may block `algorithm`; with `make` create the device again, without `stale` files."""
     problem = other_owner(query["ours"]) or unusable(query["algorithm"])
     if problem is None and query["make"]:
+        for path in query["stale"]:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
         run("systemctl", "daemon-reload")
         problem = take_down(query["ends"]) or put_up()
     if problem:

@@ -146,8 +146,9 @@ def _see(plan: MemoryPlan, snapshot: Snapshot, written: Step) -> Step:
 
 def _zram_query(plan: MemoryPlan, *, make: bool) -> dict[str, object]:
     ours = [*units_of(plan), *seen.OWNERS, seen.LOG2RAM, *rpi_swap.UNITS]
-    ends = [] if plan.rpi_swap == "leave" else list(rpi_swap.WRITEBACK_UNITS)
-    return {"algorithm": plan.algorithm, "make": make, "ours": ours, "ends": ends}
+    own = plan.rpi_swap == "leave"
+    gone = {"ends": [], "stale": []} if own else rpi_swap.GONE
+    return {"algorithm": plan.algorithm, "make": make, "ours": ours, **gone}
 
 
 def units_of(plan: MemoryPlan) -> tuple[str, ...]:

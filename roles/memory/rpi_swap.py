@@ -22,8 +22,12 @@ UNITS = ("rpi-resize-swap-file.service", "rpi-zram-writeback.service")
 """The services with which it makes swap, or writes zram back."""
 PRIORITY = 100
 """The priority of its swap, which cannot be set."""
+MADE_AT_BOOT = "/run/systemd/zram-generator.conf.d/20-rpi-swap-zram0-ctrl.conf"
+"""What it had zram-generator make at this boot, which stays until the next one, whatever it is told."""
 WRITEBACK_UNITS = ("rpi-zram-writeback.timer", "rpi-setup-loop@*.service")
 """The units of the file that its zram writes back to."""
+GONE = {"ends": list(WRITEBACK_UNITS), "stale": [MADE_AT_BOOT]}
+"""What ends once it is to write nothing back: units, and files that a reload would read again."""
 
 RpiSwap = Literal["replace", "zram", "leave"]
 MECHANISMS: dict[RpiSwap, str | None] = {"replace": "none", "zram": "zram", "leave": None}

@@ -100,7 +100,11 @@ def test_once_it_makes_what_it_may_nothing_is_left_to_do(use, makers, backing):
 def test_what_it_is_not_to_make_is_ended(use, maker, why):
     look, plan = after(use, maker)
     assert due(look, plan) == {USE_ZRAM: why}
-    assert steps(look, plan)[USE_ZRAM].query["ends"] == list(rpi_swap.WRITEBACK_UNITS)
+    query = steps(look, plan)[USE_ZRAM].query
+    assert (query["ends"], query["stale"]) == (
+        list(rpi_swap.WRITEBACK_UNITS),
+        [rpi_swap.MADE_AT_BOOT],
+    )
 
 
 def test_what_it_is_told_anew_is_put_in_force_even_where_all_is_right_for_now():
@@ -112,7 +116,8 @@ def test_what_it_is_told_anew_is_put_in_force_even_where_all_is_right_for_now():
 def test_the_file_that_is_left_to_it_is_not_ended():
     look, plan = after("leave", ZRAM_OF_RPI)
     look = replace(look, swaps=())
-    assert steps(look, plan)[USE_ZRAM].query["ends"] == []
+    query = steps(look, plan)[USE_ZRAM].query
+    assert (query["ends"], query["stale"]) == ([], [])
 
 
 def test_a_node_without_it_is_told_nothing():

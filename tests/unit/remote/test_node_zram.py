@@ -47,9 +47,9 @@ def node(monkeypatch, tmp_path):
     return made
 
 
-def made(algorithm="lzo-rle", ends=()):
-    query = {"algorithm": algorithm, "make": True, "ours": ["zramswap.service"], "ends": ends}
-    return zram.main(query)
+def made(algorithm="lzo-rle", ends=(), stale=()):
+    query = {"algorithm": algorithm, "make": True, "ours": ["zramswap.service"]}
+    return zram.main(query | {"ends": ends, "stale": stale})
 
 
 def changed(node):
@@ -71,9 +71,22 @@ def test_zram_is_taken_down_before_it_is_made_anew(node):
     assert (node.block / "reset").read_text() == "1"
 
 
+def test_what_another_left_for_this_boot_is_gone_before_systemd_reads_again(
+    node, tmp_path, monkeypatch
+):
+    left, never = tmp_path / "20-rpi-swap.conf", tmp_path / "none.conf"
+    left.write_text("writeback-device=/dev/disk/by-backingfile/var-swap\n")
+    seen, run = [], zram.run
+    monkeypatch.setattr(
+        zram, "run", lambda *argv: (seen.append((argv[-1], left.exists())), run(*argv))[1]
+    )
+    assert made(stale=[str(left), str(never)]) == 0
+    assert ("daemon-reload", False) in seen
+
+
 def test_a_look_at_what_is_in_the_way_changes_nothing(node):
-    assert zram.main({"algorithm": "zstd", "make": False, "ours": [], "ends": []}) == 0
-    assert zram.main({"algorithm": "lz5", "make": False, "ours": [], "ends": []}) == 1
+    assert zram.main({"algorithm": "zstd", "make": False, "ours": [], "ends": [], "stale": []}) == 0
+    assert zram.main({"algorithm": "lz5", "make": False, "ours": [], "ends": [], "stale": []}) == 1
     assert changed(node) == []
 
 
