@@ -12,7 +12,8 @@ class Release:
 
     `versions` begin those of the packages that an upgrade brings: their presence tells how far it came.
     `libraries` are the newest symbol versions of the C and C++ libraries. `has_log2ram` tells whether
-    log2ram is in Debian's own archive. `zram_algorithm` is one that the kernels of all its images have.
+    log2ram is in Debian's own archive. `zram_algorithm` is one that its kernels have, as
+    far as they are known.
     """
 
     codename: str

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from bramble.roles.memory.rpi_swap import PRIORITY, RpiSwap
 from bramble.settings import Section, option
+from bramble.system.debian import RELEASES
 
 SwapPath = Annotated[
     str, Field(pattern=r"^/(mnt|srv|media|data)(/[A-Za-z0-9_][A-Za-z0-9_.-]*)+$", max_length=96)
@@ -27,9 +28,10 @@ class Zram(Section):
     )
     algorithm: str | None = option(
         None,
-        help="How it is compressed; null: lzo-rle on Bookworm, zstd on Trixie. The node's kernel must "
-        "have it (on a Pi mostly lzo, lzo-rle, lz4 and zstd): a deploy refuses another one and says "
-        "which there are.",
+        help="How it is compressed; null: "
+        f"{', '.join(f'{r.zram_algorithm} on {r.name}' for r in RELEASES.values())}. The node's kernel "
+        "must have it (on a Pi mostly lzo, lzo-rle, lz4 and zstd): a deploy refuses another one and "
+        "says which there are.",
         example="lz4",
         pattern=r"^[a-z0-9][a-z0-9-]{1,15}$",
     )
