@@ -11,7 +11,7 @@ from pyinfra.context import ctx_host
 from bramble import registry, remote
 from bramble.models import beside
 from bramble.outputs import ModelOutputs
-from bramble.pyinfra import connection
+from bramble.pyinfra import alone, connection
 from bramble.pyinfra.boundary import Problem
 from bramble.pyinfra.run import PlannedNode
 from bramble.pyinfra.session import Work, in_words, on_host, refuse, this_run
@@ -77,9 +77,21 @@ def _read_back(
         return None, f"unknown: {on_disk.why if on_disk else 'it was not read'}"
     if on_disk == row["sha256"]:
         return False, "whole"
+    said = f"damaged: on the disk: {on_disk}"
+    problem = _noted(host, path)
+    return True, f"{said}; that could not be noted: {problem}" if problem else said
+
+
+def _noted(host: Host, path: str) -> str | None:
+    """Turn the stamp into the note while this run holds the node; return why not, or None."""
+    held = alone.hold(host)
+    if isinstance(held, Problem):
+        return held.why
+    if held:
+        return "another run changed the node meanwhile, perhaps this file; verify it again"
     query = {"argv": ["mv", beside.stamp(path), beside.damaged(path)]}
     ok, output = connection.run(host, "command", query, TIMEOUT_S)
     if not ok:
-        return True, f"damaged: on the disk: {on_disk}; that could not be noted: {output.strip()}"
+        return output.strip()
     this_run().touched(host)
-    return True, f"damaged: on the disk: {on_disk}"
+    return None
