@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import platform
 import re
 import shutil
@@ -104,6 +105,7 @@ def _build(
     whole = {
         **query,
         **{name: _here(query[name], copies) for name in ("source", "kleidiai") if query.get(name)},
+        "parent": os.getpid(),
         "work": str(work),
         "ccache": str(home / "ccache"),
         "release": str(unpacked),

@@ -188,7 +188,9 @@ def tidy_up(query):
 
 
 def main(query):
-    """Build and install the release of `query`."""
+    """Build and install the release of `query`; with `parent`, the build ends with that process."""
+    if query.get("parent"):
+        build_tools.end_with(query["parent"])
     try:
         build(query)
     except (build_tools.BuildError, OSError, subprocess.SubprocessError) as error:
