@@ -12,15 +12,21 @@ import statistics
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bramble.models.dims import Dims
-from bramble.sanitize import clean
+from bramble.sanitize import clean, sanitize
 
 FOLDER = "bench"
 VERSION = 1
+
+# What is divided by, and what is multiplied, stays a number: nodes write what they like.
+Count = Annotated[int, Field(ge=0, le=2**63)]
+Amount = Annotated[float, Field(ge=0, le=1e15)]
+Speed = Annotated[float, Field(ge=0.01, le=1e9)]
+Celsius = Annotated[float, Field(ge=-300, le=1000)]
 
 
 class _Frozen(BaseModel):
@@ -38,8 +44,8 @@ class Board(_Frozen):
 
     model: str
     kind: str
-    memory_mib: int
-    cores: int
+    memory_mib: Count
+    cores: Count
 
 
 class Release(_Frozen):
@@ -64,28 +70,28 @@ class Model(_Frozen):
 class Bandwidth(_Frozen):
     """The read bandwidth of memory, and what decides whether that figure can be a bound."""
 
-    gb_s: float | None = None
-    threads: int = 0
-    cached_gb_s: float = 0
-    caches_bytes: int = 0
-    region_bytes: int = 0
-    others_cores: float = 0
+    gb_s: Speed | None = None
+    threads: Count = 0
+    cached_gb_s: Amount = 0
+    caches_bytes: Count = 0
+    region_bytes: Count = 0
+    others_cores: Amount = 0
     problem: str | None = None
 
 
 class BenchRun(_Frozen):
     """One prompt and one answer: their speeds, and what the node showed meanwhile."""
 
-    prompt_tps: float | None = None
-    answer_tps: float | None = None
+    prompt_tps: Speed | None = None
+    answer_tps: Speed | None = None
     problem: str | None = None
-    hottest_c: float | None = None
+    hottest_c: Celsius | None = None
     held_back: tuple[str, ...] = ()
-    mhz: float | None = None
-    read_mib: float | None = None
-    swapped_mib: float | None = None
-    others_cores: float | None = None
-    busiest: dict[str, float] = {}
+    mhz: Amount | None = None
+    read_mib: Amount | None = None
+    swapped_mib: Amount | None = None
+    others_cores: Amount | None = None
+    busiest: dict[str, Amount] = {}
 
 
 class Seen(_Frozen):
@@ -94,10 +100,10 @@ class Seen(_Frozen):
     held_back_now: tuple[str, ...] | None = None
     held_back_since_boot: tuple[str, ...] | None = None
     server: str | None = None
-    server_swap_mib: float | None = None
+    server_swap_mib: Amount | None = None
     desktop: bool | None = None
     governor: str | None = None
-    max_mhz: float | None = None
+    max_mhz: Amount | None = None
     container: str | None = None
 
 
@@ -111,10 +117,10 @@ class Result(_Frozen):
     board: Board
     release: Release
     model: Model
-    threads: int
-    ubatch_tokens: int
-    prompt_tokens: int
-    answer_tokens: int
+    threads: Count
+    ubatch_tokens: Count
+    prompt_tokens: Count
+    answer_tokens: Count
     bandwidth: Bandwidth
     runs: tuple[BenchRun, ...]
     problem: str | None = None
@@ -184,11 +190,15 @@ def read(file: Path) -> Result:
     try:
         return Result.model_validate_json(file.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
         raise ValueError(
-            f"{file} is no result of a benchmark ({where}: {first['msg']}); move it away"
+            f"{file} is no result of a benchmark ({first_fault(error)}); move it away"
         ) from None
+
+
+def first_fault(error: ValidationError) -> str:
+    """Say where the first fault is, and what."""
+    first = error.errors()[0]
+    return sanitize(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
 
 
 def kept(inventory: Path, host: str) -> Iterator[Result]:

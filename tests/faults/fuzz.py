@@ -46,6 +46,7 @@ TEXTS = (
     "<script>alert(1)</script>",
 )
 NUMBERS = (0, -1, 1, 2**31, 2**63, -(2**63), 2**64 - 1)
+EXTREMES = (*NUMBERS, 10**400, 1e308, -1e308, 5e-324, 0.0, -0.5)
 
 
 def examples(number: int) -> settings:
@@ -84,3 +85,31 @@ def spoiled(draw, whole):
     if isinstance(whole, frozenset):
         return whole | {draw(some.sampled_from(TEXTS))}
     return draw(hostile(whole)) if isinstance(whole, str | int | float) or whole is None else whole
+
+
+scalars = (
+    some.none() | some.booleans() | some.sampled_from((*EXTREMES, *TEXTS)) | some.text(max_size=5)
+)
+trees = some.recursive(
+    scalars,
+    lambda inner: (
+        some.lists(inner, max_size=3)
+        | some.dictionaries(some.sampled_from(TEXTS[:6]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+"""JSON values of every type, with what is strange in them."""
+
+
+@some.composite
+def mangled(draw, whole):
+    """Return a JSON value in which one value is another, of whatever type, or is missing."""
+    if not isinstance(whole, dict | list) or not whole or draw(some.integers(0, 9)) == 0:
+        return draw(trees)
+    inner = dict(whole) if isinstance(whole, dict) else list(whole)
+    at = draw(some.sampled_from(sorted(inner) if isinstance(inner, dict) else range(len(inner))))
+    if draw(some.integers(0, 9)) == 0:
+        del inner[at]
+    else:
+        inner[at] = draw(mangled(inner[at]))
+    return inner
