@@ -46,8 +46,8 @@ def result_of(
     plan: NodePlan,
     snapshot: Snapshot,
     release: str,
-    made: Mapping[str, Any],
-    bandwidth: Mapping[str, Any],
+    made: result.Recorded,
+    bandwidth: result.Bandwidth,
     query: Mapping[str, Any],
     problem: str | None,
 ) -> result.Result:
@@ -70,8 +70,8 @@ def result_of(
         ubatch_tokens=query["ubatch_tokens"],
         prompt_tokens=query["prompt_tokens"],
         answer_tokens=query["answer_tokens"],
-        bandwidth=result.Bandwidth.model_validate(bandwidth),
-        runs=tuple(result.BenchRun.model_validate(run) for run in made.get("runs", ())),
+        bandwidth=bandwidth,
+        runs=made.runs,
         problem=problem,
         seen=_seen(serving.unit, snapshot, made),
     )
@@ -101,7 +101,7 @@ def lacks(shown: object, board: Board) -> tuple[str, ...] | None:
     return tuple(name for name in possible if name not in shown)
 
 
-def _seen(unit: str, snapshot: Snapshot, made: Mapping[str, Any]) -> result.Seen:
+def _seen(unit: str, snapshot: Snapshot, made: result.Recorded) -> result.Seen:
     """Return what the node reports of itself; None for what it does not report."""
     throttled, kind = vitals.throttled(snapshot), container(snapshot)
     desktop, server = snapshot.unit(DESKTOP), snapshot.unit(unit)
@@ -111,7 +111,7 @@ def _seen(unit: str, snapshot: Snapshot, made: Mapping[str, Any]) -> result.Seen
         held_back_now=known.now if known else None,
         held_back_since_boot=known.since_boot if known else None,
         server=None if isinstance(server, Unknown) else server.active,
-        server_swap_mib=made.get("server_swap_mib"),
+        server_swap_mib=made.server_swap_mib,
         desktop=None if isinstance(desktop, Unknown) else desktop.active == "active",
         governor=_text(snapshot, GOVERNOR),
         max_mhz=highest_khz / 1000 if highest_khz else None,

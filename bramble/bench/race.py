@@ -90,9 +90,9 @@ def entries(runs: Iterable[Mapping[str, Any]]) -> tuple[Contestant, ...]:
             tuple(
                 RaceRun(run["prompt_tps"], run["answer_tps"])
                 for run in made
-                if "problem" not in run
+                if not run.get("problem")
             ),
-            next((run["problem"] for run in made if "problem" in run), None),
+            next((run["problem"] for run in made if run.get("problem")), None),
         )
         for variant, made in found.items()
     )

@@ -12,12 +12,12 @@ import statistics
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bramble.models.dims import Dims
-from bramble.sanitize import clean, sanitize
+from bramble.sanitize import clean, sentence
 
 FOLDER = "bench"
 VERSION = 1
@@ -37,6 +37,9 @@ class _Frozen(BaseModel):
     def _of_node(cls, said: Any) -> Any:
         """Sanitize what a node says: it is shown in terminals and pages."""
         return clean(said)
+
+
+M = TypeVar("M", bound=_Frozen)
 
 
 class Board(_Frozen):
@@ -92,6 +95,34 @@ class BenchRun(_Frozen):
     swapped_mib: Amount | None = None
     others_cores: Amount | None = None
     busiest: dict[str, Amount] = {}
+
+
+class RacedRun(BenchRun):
+    """One run of a variant in a race."""
+
+    variant: str
+    round: Count = 0
+
+    @model_validator(mode="after")
+    def _tells(self) -> RacedRun:
+        if not self.problem and not (self.prompt_tps and self.answer_tps):
+            raise ValueError(f"a run of {self.variant} has neither figures nor a problem")
+        return self
+
+
+class Recorded(_Frozen):
+    """What the runs left on the node, complete or not, and which work it was."""
+
+    id: str
+    runs: tuple[BenchRun, ...] = ()
+    server_swap_mib: Amount | None = None
+
+
+class Raced(_Frozen):
+    """What a race left on the node."""
+
+    id: str
+    runs: tuple[RacedRun, ...]
 
 
 class Seen(_Frozen):
@@ -195,10 +226,19 @@ def read(file: Path) -> Result:
         ) from None
 
 
+def of_node(kind: type[M], said: Any) -> M:
+    """Return what a node says of itself; raise ValueError with the first value that is not so."""
+    try:
+        return kind.model_validate(said)
+    except ValidationError as error:
+        raise ValueError(first_fault(error)) from None
+
+
 def first_fault(error: ValidationError) -> str:
     """Say where the first fault is, and what."""
     first = error.errors()[0]
-    return sanitize(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+    where = ".".join(map(str, first["loc"]))
+    return sentence(f"{where}: {first['msg']}" if where else first["msg"])
 
 
 def kept(inventory: Path, host: str) -> Iterator[Result]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -84,10 +83,10 @@ def _measure(host: Host, node: PlannedNode, release: str, step: Step) -> bool:
     ok, output = connection.follow(host, step)
     problem = None if ok else output.strip() or "it failed without a word"
     seen = connection.look(host, _query(node, step.query["result"]))
-    made = _left(seen, step)
-    if ok and not made.get("runs"):
-        problem = "the node left no figures; bench again"
-    if made.get("runs"):
+    made, unread = _left(seen, step)
+    if unread or (ok and not made):
+        problem = unread or "the node left no figures; bench again"
+    if made:
         bandwidth = _best(first, _bandwidth(host))
         found = gather.result_of(
             node.plan, seen, release, made, bandwidth, step.query, problem or _broken(made)
@@ -102,30 +101,31 @@ def _measure(host: Host, node: PlannedNode, release: str, step: Step) -> bool:
     return this_run().stepped(host, step, problem)
 
 
-def _broken(made: Mapping[str, Any]) -> str | None:
+def _broken(made: result.Recorded) -> str | None:
     """Return the first run's problem, where llama-bench itself failed."""
-    return next((run["problem"] for run in made["runs"] if "problem" in run), None)
+    return next((run.problem for run in made.runs if run.problem), None)
 
 
-def _bandwidth(host: Host) -> dict[str, Any]:
+def _bandwidth(host: Host) -> result.Bandwidth:
     """Measure the memory's read bandwidth, or return why that failed."""
     ok, output = connection.run(host, "bandwidth", {}, BANDWIDTH_TIMEOUT_S)
     try:
-        found: dict[str, Any] = remote.answer(output) if ok else {"problem": output.strip()}
+        said = remote.answer(output) if ok else {"problem": output.strip()}
+        found = result.of_node(result.Bandwidth, said)
     except ValueError as error:
-        found = {"problem": f"the node's answer cannot be read: {error}"}
+        found = result.Bandwidth(problem=f"the node's answer cannot be read: {error}")
     say(
         host,
-        f"memory: {found['gb_s']:.2f} GB/s with {found['threads']} thread(s)"
-        if found.get("gb_s")
-        else f"memory: not measured: {found['problem']}",
+        f"memory: {found.gb_s:.2f} GB/s with {found.threads} thread(s)"
+        if found.gb_s
+        else f"memory: not measured: {found.problem or 'the node did not say why'}",
     )
     return found
 
 
-def _best(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+def _best(first: result.Bandwidth, second: result.Bandwidth) -> result.Bandwidth:
     """Return the higher of two measurements: it is an upper bound, and a disturbed one is too low."""
-    return max(first, second, key=lambda found: found.get("gb_s") or 0)
+    return max(first, second, key=lambda found: found.gb_s or 0)
 
 
 def _query(node: PlannedNode, results: str) -> dict[str, Any]:
@@ -138,10 +138,13 @@ def _query(node: PlannedNode, results: str) -> dict[str, Any]:
     return query
 
 
-def _left(seen: Snapshot, step: Step) -> Mapping[str, Any]:
-    """Return what the program recorded for this very step, complete or not."""
+def _left(seen: Snapshot, step: Step) -> tuple[result.Recorded | None, str | None]:
+    """Return the runs that the node recorded for this very step, complete or not; or why not."""
     file = seen.file(step.query["result"])
     if not isinstance(file, FileState) or not file.text:
-        return {}
-    found: dict[str, Any] = strict_json.loads(file.text)
-    return found if found["id"] == step.query["id"] else {}
+        return None, None
+    try:
+        found = result.of_node(result.Recorded, strict_json.loads(file.text))
+    except ValueError as error:
+        return None, f"the figures that the node left cannot be read ({error}); bench again"
+    return (found if found.runs and found.id == step.query["id"] else None), None

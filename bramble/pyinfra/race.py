@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pyinfra.api import Host
 from pyinfra.context import host, state
 
 from bramble import fleet, registry, strict_json
+from bramble.bench import result
 from bramble.bench.race import COOL_S, NEEDED, as_served
 from bramble.documents.problems import InventoryError
 from bramble.outputs import EngineOutputs, EngineSettings, ModelOutputs
@@ -90,12 +91,13 @@ def run_in_turn(plans: Mapping[str, NodePlan], rounds: int, cool_s: int) -> str 
 def _run(host: Host, step: Step, plans: Mapping[str, NodePlan]) -> bool:
     ok, output = connection.follow(host, step)
     problem = None if ok else output.strip() or "it failed without a word"
-    found = _result(host, step) if ok else None
-    if ok and found is None:
-        problem = f"the node left no figures at {RESULT}; race again"
-        say(host, problem, "red")
+    found: list[dict[str, Any]] = []
+    if ok:
+        found, problem = _result(host, step, plans)
+        if problem:
+            say(host, problem, "red")
     plain = plans["plain"]
-    if found is not None:
+    if found:
         this_run().report.write(
             "race",
             host=host.name,
@@ -127,10 +129,18 @@ def step_of(plans: Mapping[str, NodePlan], rounds: int, cool_s: int) -> Step:
     return Step("Race", why, "llama_bench", query, detached=True, timeout_s=TIMEOUT_S)
 
 
-def _result(host: Host, step: Step) -> list[dict[str, Any]] | None:
-    """Return the runs that the node recorded for this race."""
+def _result(
+    host: Host, step: Step, variants: Collection[str]
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Return the runs that the node recorded for this race, or why there are none."""
     seen = connection.look(host, {"files": [RESULT]}).file(RESULT)
-    if not isinstance(seen, FileState) or not seen.text:
-        return None
-    found = strict_json.loads(seen.text)
-    return found["runs"] if found["id"] == step.query["id"] else None
+    text = seen.text if isinstance(seen, FileState) else None
+    try:
+        found = result.of_node(result.Raced, strict_json.loads(text)) if text else None
+        if found and {run.variant for run in found.runs} - {*variants}:
+            raise ValueError("they are of other variants")
+    except ValueError as error:
+        return [], f"the figures at {RESULT} cannot be read ({error}); race again"
+    if found is None or not found.runs or found.id != step.query["id"]:
+        return [], f"the node left no figures at {RESULT}; race again"
+    return [run.model_dump(mode="json", exclude_none=True) for run in found.runs], None

@@ -1,10 +1,12 @@
 """The order of a benchmark on a node, and that no figure goes before it is kept."""
 
 import json
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import example, given
 
 from bramble import registry
 from bramble.bench import gather, result
@@ -13,6 +15,7 @@ from bramble.inventory.load import from_data
 from bramble.plan import look_at, make
 from bramble.pyinfra import bench, connection
 from bramble.snapshot import FileState, Snapshot
+from tests.faults.fuzz import examples, mangled
 
 PI5 = Board(
     model="Raspberry Pi 5 Model B Rev 1.0",
@@ -28,6 +31,7 @@ PI5 = Board(
 MODEL = {"name": "toy", "url": "http://models.example.org/toy.gguf", "sha256": "d" * 64}
 GOOD = {"prompt_tps": 15.0, "answer_tps": 6.0}
 DEAD = {"problem": "llama-bench ended with SIGILL"}
+LEFT = {"id": "this work", "runs": [GOOD, GOOD], "server_swap_mib": 1.0}
 
 
 @pytest.fixture
@@ -50,7 +54,8 @@ def pi5(tmp_path, monkeypatch):
     def run(host, program, query, timeout_s):
         made.asked.append((program, query))
         if program == "bandwidth":
-            return True, json.dumps({"problem": None, **made.memory.pop(0)})
+            said = made.memory.pop(0)
+            return True, json.dumps({"problem": None, **said} if isinstance(said, dict) else said)
         return True, ""
 
     def follow(host, step):
@@ -138,6 +143,43 @@ def test_memory_that_cannot_be_measured_is_told_and_does_not_end_it(pi5):
     assert measure(pi5)
     assert kept(pi5)[0].bandwidth.problem == "no room"
     assert ("say", "memory: not measured: no room") in pi5.asked
+
+
+@pytest.mark.untrusted
+@examples(60)
+@given(mangled(LEFT))
+@example([])
+@example({**LEFT, "runs": [{"answer_tps": "much"}]})
+@example({**LEFT, "runs": 7})
+@example({"runs": [GOOD]})
+def test_whatever_a_node_recorded_is_kept_or_is_a_problem_in_words(pi5, left):
+    again(pi5)
+    pi5.left = {**left, "id": pi5.step.query["id"]} if own(left) else left
+    assert measure(pi5) is (pi5.problem is None)
+    assert kept(pi5) or "bench again" in pi5.problem
+
+
+def again(pi5):
+    """The same node before anything was measured."""
+    shutil.rmtree(pi5.folder / "bench", ignore_errors=True)
+    pi5.memory, pi5.problem = [{"gb_s": 13.0, "threads": 2}] * 2, None
+
+
+def own(left):
+    return isinstance(left, dict) and left.get("id") == LEFT["id"]
+
+
+@pytest.mark.untrusted
+@examples(60)
+@given(mangled({"problem": None, "gb_s": 14.0, "threads": 4, "cached_gb_s": 40.0}))
+@example({"gb_s": "fast", "threads": 4})
+@example({"gb_s": 14.0, "threads": []})
+@example({})
+def test_whatever_a_node_says_of_its_memory_ends_no_benchmark(pi5, memory):
+    again(pi5)
+    pi5.memory = [memory] * 2
+    assert measure(pi5)
+    assert kept(pi5)[0].bandwidth.gb_s is None or 0 < kept(pi5)[0].bandwidth.gb_s < 1e9
 
 
 def test_the_runs_are_as_the_server_computes_and_are_taken_up(pi5):

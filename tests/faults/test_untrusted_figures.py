@@ -8,7 +8,10 @@ from click.testing import CliRunner
 from hypothesis import example, given
 
 from bramble.bench import result
+from bramble.bench.race import decide, entries, table
 from bramble.cli import main
+from bramble.pyinfra import connection, race
+from bramble.snapshot import FileState, Snapshot
 from tests.faults.fuzz import examples, mangled
 from tests.unit import good_result
 
@@ -58,3 +61,32 @@ def test_a_stored_result_is_judged_or_refused_with_its_file(fleet, stored):
         return
     assert "<script" not in chart.read_text()
     json.loads(shown(fleet, "--json").stdout)
+
+
+GOOD = {"variant": "plain", "round": 1, "prompt_tps": 15.0, "answer_tps": 6.0, "mhz": 1800.0}
+RACED = {"id": "this race", "whole": True, "runs": [GOOD, {**GOOD, "variant": "rpc"}]}
+
+
+@examples(150)
+@given(mangled(RACED))
+@example([])
+@example({**RACED, "runs": [{**GOOD, "answer_tps": 0}]})
+@example({**RACED, "runs": [{**GOOD, "problem": ""}, {"variant": "rpc", "problem": ""}]})
+@example({**RACED, "runs": [{**GOOD, "variant": "../x"}]})
+@example({**RACED, "runs": [{"variant": "plain"}]})
+def test_whatever_a_race_left_is_decided_or_is_a_problem_in_words(left):
+    text = json.dumps(left)
+    state = FileState("file", 0o644, "root", "root", len(text), 0, text=text)
+    step = SimpleNamespace(query={"id": RACED["id"]})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connection, "look", lambda *_: Snapshot(files={race.RESULT: state}))
+        runs, problem = race._result(None, step, ("plain", "rpc"))
+    assert bool(runs) is (problem is None)
+    if problem:
+        assert problem.endswith("; race again")
+        assert problem.isprintable()
+        return
+    found = entries(runs)
+    verdict = decide(found)
+    assert verdict is None or verdict.winner in ("plain", "rpc")
+    assert table(found)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bramble.bench import gather
-from bramble.bench.result import Seen
+from bramble.bench.result import Bandwidth, Recorded, Seen
 from bramble.node import container
 from bramble.snapshot import Output, Unit, Unknown
 from tests.unit.good_node import PI5, good_look, node_plan
@@ -32,9 +32,8 @@ def look(desktop="inactive"):
 
 def made(seen, **changes):
     measured = {"gb_s": 14.0, "threads": 4, "cached_gb_s": 40.0, "others_cores": 0.0}
-    return gather.result_of(
-        PLAN, seen, RELEASE, {**MADE, **changes}, {**measured, "problem": None}, QUERY, None
-    )
+    left = Recorded.model_validate({**MADE, **changes})
+    return gather.result_of(PLAN, seen, RELEASE, left, Bandwidth(**measured), QUERY, None)
 
 
 def test_a_good_node_gives_a_whole_result():
