@@ -23,6 +23,8 @@ def conforms(value: object, kind: Any) -> bool:
         return any(conforms(value, one) for one in inner)
     if origin is tuple:
         return isinstance(value, tuple) and all(conforms(one, inner[0]) for one in value)
+    if origin is list:
+        return isinstance(value, list) and all(conforms(one, inner[0]) for one in value)
     if origin is frozenset:
         return isinstance(value, frozenset) and all(conforms(one, inner[0]) for one in value)
     if origin is Mapping:

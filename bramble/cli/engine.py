@@ -16,6 +16,7 @@ from bramble import computer
 from bramble.cli.inventory import tell_pins
 from bramble.cli.options import AS_JSON, HOSTS
 from bramble.cli.race import race
+from bramble.sanitize import sanitize
 from bramble.system.debian import BOOKWORM, RELEASES
 
 if TYPE_CHECKING:
@@ -142,9 +143,10 @@ def _like(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a release is made of, whatever the processor of the node that built it."""
     from bramble.llama.processor import X86_OPTIONS
 
-    names = set(X86_OPTIONS)
-    options = {key: value for key, value in manifest["options"].items() if key not in names}
-    return {"source": manifest["source"], "codename": manifest["codename"], "options": options}
+    names, said = set(X86_OPTIONS), _part(manifest, "options")
+    options = {key: value for key, value in said.items() if key not in names}
+    same = {name: manifest.get(name) for name in ("source", "codename")}
+    return {**same, "options": options}
 
 
 def _known() -> list[str]:
@@ -218,22 +220,41 @@ def _print(found: Sequence[StoredRelease], as_json: bool) -> None:
         click.echo(json.dumps({"releases": rows}, indent=2))
         return
     for entry in found:
-        reported = entry.manifest
-        compiled = reported["compiled_in"]
-        click.echo(
-            f"{entry.release}  {reported['soc']}  {reported['codename']}  {reported['variant']}  "
-            f"{reported['build_info']}  {entry.size / 2**20:.1f} MiB  {reported['built_at']}\n"
-            f"    {compiled['cpu_flags']} with {', '.join(compiled['parts'])}\n"
-            f"    {_shown(compiled)}\n"
-            f"    {reported['compiler']}, on {reported['builder']}; archive {entry.sha256}"
-        )
+        click.echo(sanitize(_described(entry), "\n"))
     if not found:
         click.echo("The store is empty; `bramble engine build` fills it.")
 
 
+def _described(entry: StoredRelease) -> str:
+    """Return a release with its origin; what its builder, perhaps a node, did not say is a "?"."""
+    said = {
+        name: str(entry.manifest.get(name, "?"))
+        for name in ("soc", "codename", "variant", "build_info", "compiler", "builder")
+    }
+    compiled = _part(entry.manifest, "compiled_in")
+    return (
+        f"{entry.release}  {said['soc']}  {said['codename']}  {said['variant']}  "
+        f"{said['build_info']}  {entry.size / 2**20:.1f} MiB  {entry.manifest['built_at']}\n"
+        f"    {compiled.get('cpu_flags', '?')} with {', '.join(_words(compiled.get('parts')))}\n"
+        f"    {_shown(compiled)}\n"
+        f"    {said['compiler']}, on {said['builder']}; archive {entry.sha256}"
+    )
+
+
+def _part(manifest: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a part of a manifest; empty where its builder wrote another thing there."""
+    part = manifest.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def _words(said: Any) -> list[str]:
+    """Return a list's values, or a mapping's names, as text."""
+    return [str(one) for one in said] if isinstance(said, list | dict) else []
+
+
 def _shown(compiled_in: Mapping[str, Any]) -> str:
     """Format what the built program reported of itself, in one line."""
-    info = compiled_in.get("system_info")
+    info = _words(compiled_in.get("system_info"))
     kernels = compiled_in.get("kleidiai_kernels")
     reported = (
         f"system_info: {' '.join(info)}" if info else "system_info: not run where it was built"

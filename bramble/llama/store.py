@@ -221,9 +221,20 @@ def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
     return member
 
 
+def _refuse_odd(about: Mapping[str, Any], release: str) -> None:
+    """Raise ValueError for a listing that names another release or archive than a file of the store."""
+    if about["release"] != release:
+        raise ValueError(f"it lists release {sentence(str(about['release']))}")
+    if not re.fullmatch("[0-9a-f]{64}", about["sha256"]):
+        raise ValueError(f"{sentence(about['sha256'])} is no sha256")
+    if type(about["unpacked_size"]) is not int or not 0 <= about["unpacked_size"] <= MOST_BYTES:
+        raise ValueError(f"it unpacks to {sentence(str(about['unpacked_size']))} bytes")
+
+
 def _read(path: Path) -> StoredRelease:
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
+        about = strict_json.loads(path.read_text(encoding="utf-8"))
+        _refuse_odd(about, path.stem)
         archive = path.with_name(f"{about['sha256']}.tar.gz")
         size = archive.stat().st_size if archive.exists() else 0
         return StoredRelease(

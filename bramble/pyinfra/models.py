@@ -16,8 +16,17 @@ from bramble.pyinfra.boundary import Problem
 from bramble.pyinfra.run import PlannedNode
 from bramble.pyinfra.session import Work, in_words, on_host, refuse, this_run
 from bramble.snapshot import Unknown
+from bramble.typed import conforms
 
 TIMEOUT_S = 120
+ROW = {
+    "path": str,
+    "size_bytes": int,
+    "sha256": str | None,
+    "what": str,
+    "removable": bool,
+}
+"""What a node tells of each model file."""
 
 
 @in_words
@@ -43,12 +52,15 @@ def look_through(query: Mapping[str, Any], live: connection.Live) -> Work:
 
 def _look_through(host: Host, query: Mapping[str, Any], live: connection.Live) -> bool | Problem:
     ok, output = connection.run(host, "prune_models", query, TIMEOUT_S)
-    try:
-        found = remote.answer(output) if ok else None
-    except ValueError:
-        found = None
-    if found is None:
+    if not ok:
         return Problem(output.strip() or "the node did not tell its models")
+    try:
+        found = remote.answer(output, folder=str, free_bytes=int, models=list[Mapping[str, Any]])
+        for row in found["models"]:
+            if not all(conforms(row.get(name), kind) for name, kind in ROW.items()):
+                raise ValueError("a model is not told as models are")
+    except ValueError as error:
+        return Problem(f"what the node tells of its models cannot be read: {error}")
     for row in found["models"]:
         unread = (None, None)
         row["damaged"], row["state"] = (

@@ -6,6 +6,7 @@ The nodes do the work: each that has the file, or is receiving it, serves it by 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -20,7 +21,7 @@ from bramble.pyinfra import connection, patience, sharing
 from bramble.pyinfra.telling import say
 from bramble.remote.follow import STEPS
 from bramble.report import Report
-from bramble.sanitize import address
+from bramble.sanitize import address, sentence
 from bramble.steps import Shared, Step, systemd
 
 # How long the origin is left to a host that has a part of the file already, or a wire.
@@ -196,12 +197,20 @@ def _start(name: str, swarm: Swarm, wanted: Shared) -> None:
     }
     ok, output = connection.run(host, "start_passing", query, START_TIMEOUT_S)
     try:
-        member.url = str(remote.answer(output)["url"]) if ok else None
-    except (ValueError, LookupError) as error:
+        member.url = _at(address, remote.answer(output, url=str)["url"]) if ok else None
+    except ValueError as error:
         output = f"its answer cannot be read: {error}"
     if member.url is None:
         member.passes = False
         say(host, f"it cannot pass the model on: {output.strip()}", "yellow")
+
+
+def _at(address: str, url: str) -> str:
+    """Return where a node serves the file; raise ValueError for a place that is not on that node."""
+    shown = f"[{address}]" if ":" in address else address
+    if not re.fullmatch(rf"http://{re.escape(shown)}:[0-9]{{1,5}}/[A-Za-z0-9_-]+", url):
+        raise ValueError(f"{sentence(url)} is not at {shown}")
+    return url
 
 
 def _addresses(swarm: Swarm, shared: Shared) -> list[str]:

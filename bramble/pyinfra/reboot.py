@@ -40,7 +40,7 @@ def once(
     if not ok:
         return output.strip() or "the reboot was refused without a word"
     try:
-        asked = remote.answer(output)
+        asked = remote.answer(output, rebooting=bool, boot_id=str)
     except ValueError as error:
         return f"the node's answer cannot be read: {error}"
     if not asked["rebooting"]:

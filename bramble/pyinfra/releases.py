@@ -157,10 +157,10 @@ def _fetched(host: Host, stored: Stored) -> StoredRelease | str:
     if not ok:
         return output.strip() or "it could not be packed"
     try:
-        packed = remote.answer(output)
-        path, sha256 = str(packed["path"]), str(packed["sha256"])
-    except (ValueError, LookupError) as error:
+        packed = remote.answer(output, path=str, sha256=str)
+    except ValueError as error:
         return f"its answer cannot be read: {error}"
+    path, sha256 = packed["path"], packed["sha256"]
     arrived = store.folder() / f"{stored.key}.fetched"
     try:
         with _Limited(arrived, "wb") as file:

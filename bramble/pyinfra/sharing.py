@@ -6,6 +6,7 @@ offered to, and what it offers has a name that nobody can guess. It ends with th
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import secrets
 import subprocess
@@ -93,9 +94,18 @@ def address_of(host: Host) -> str:
     """Return the node's own address in the connection to it, which its neighbours reach too."""
     said, _ = _connection(host)
     # Four words: this computer's address and port, then the node's.
-    if len(said) != 4 or "%" in said[2]:
+    if len(said) != 4 or "%" in said[2] or not _is_address(said[2]):
         raise SharingError(f"it does not say by which address it is reached ({' '.join(said)})")
     return said[2]
+
+
+def _is_address(text: str) -> bool:
+    """Tell whether a node's word is an IP address, which other nodes can be sent to."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _connection(host: Host) -> tuple[list[str], list[str]]:

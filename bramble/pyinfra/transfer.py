@@ -41,7 +41,7 @@ def pulled(
         say(host, problem, "red")
         return False, problem
     try:
-        answer = remote.answer(output)
+        answer = remote.answer(output, source=str | None, seconds=float | int, problems=list[str])
     except ValueError as error:
         answer = {"source": None, "problems": [f"the node's answer cannot be read: {error}"]}
     for reason in answer["problems"]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bramble import strict_json
+from bramble.typed import conforms
 
 COMMAND = "python3 -Iu -"
 """The interpreter's command line: isolated from the user's environment, and unbuffered."""
@@ -80,10 +81,17 @@ def _module(name: str) -> str:
     return f"{made}\nexec({_text(name)!r}, {name}.__dict__)\n"
 
 
-def answer(output: str) -> dict[str, Any]:
-    """Return the JSON object in a program's last line of output; raise ValueError where it is none."""
+def answer(output: str, **kinds: Any) -> dict[str, Any]:
+    """Return the JSON object in a program's last line of output; raise ValueError where it is none.
+
+    What is named with its type must be of that type: the node that answers may not be ours any more.
+    """
     lines = output.strip().splitlines()
     found = strict_json.loads(lines[-1] if lines else "")
     if not isinstance(found, dict):
         raise ValueError(f"{type(found).__name__} and not an object")
+    found = dict.fromkeys(kinds) | found
+    for name, kind in kinds.items():
+        if not conforms(found[name], kind):
+            raise ValueError(f"'{name}' is {type(found[name]).__name__}, or holds what it cannot")
     return found

@@ -124,6 +124,8 @@ def verify(new, release):
     """Refuse an archive with another release, or with programs other than the recorded ones."""
     with open(os.path.join(new, engine_home.MANIFEST), encoding="utf-8") as file:
         manifest = json.load(file)
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("binaries"), dict):
+        raise InstallError("its manifest lists no programs")
     if manifest["release"] != os.path.basename(release):
         raise InstallError(f"the archive holds release {manifest['release']}")
     for name, wanted in manifest["binaries"].items():

@@ -77,7 +77,7 @@ class Fleet:
         self.started.append(host.name)
         if host.name in self.mute:
             return False, "cannot assign requested address"
-        return True, json.dumps({"url": f"http://{host.name}/secret"})
+        return True, json.dumps({"url": f"http://10.0.0.1:8000/secret-{host.name}"})
 
     def followed(self, host, step, more):
         names = [source["name"] for source in more["sources"]]
