@@ -101,19 +101,21 @@ def check_hosts(names: Sequence[str]) -> None:
 def key_problems(hosts: Mapping[str, Host]) -> str:
     """Return what is wrong with the private keys of these hosts, with the lines that name them."""
     from bramble.documents.problems import Problem, shown
+    from bramble.ssh import openssh
 
     named: dict[tuple[Any, Path], str] = {}
     for name, host in hosts.items():
         ssh: Any = host.settings["ssh"]
         if (source := host.sources.get(("ssh", "key"))) and ssh.key:
             named.setdefault((source, ssh.key), name if source.layer == "host" else "")
-    if not named:
+    doubtful = {each: name for each, name in named.items() if not openssh.is_whole(each[1])}
+    if not doubtful:
         return ""
     # Importing paramiko is slow.
     from bramble.ssh.problems import key_problem
 
     problems = []
-    for (source, key), name in named.items():
+    for (source, key), name in doubtful.items():
         if said := key_problem(key):
             message = f"{name}: ssh.key: {said}" if name else f"ssh.key: {said}"
             problems.append(Problem(shown(source.file), source.line, message))

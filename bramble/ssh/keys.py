@@ -7,6 +7,8 @@ from pathlib import Path
 import paramiko
 
 _KINDS = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
+# With damaged ones paramiko runs into its own assertions, and past the ends of what it reads.
+_NO_KEY = (paramiko.SSHException, ValueError, LookupError, AssertionError)
 
 
 def load(path: Path) -> paramiko.PKey | None:
@@ -20,7 +22,7 @@ def load(path: Path) -> paramiko.PKey | None:
             key = kind.from_private_key_file(str(path))
         except paramiko.PasswordRequiredException:
             raise
-        except (paramiko.SSHException, ValueError):
+        except _NO_KEY:
             continue
         certificate = path.with_name(f"{path.name}-cert.pub")
         if certificate.is_file():
