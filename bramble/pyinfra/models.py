@@ -57,7 +57,7 @@ def _look_through(host: Host, query: Mapping[str, Any], live: connection.Live) -
     try:
         found = remote.answer(output, folder=str, free_bytes=int, models=list[Mapping[str, Any]])
         for row in found["models"]:
-            if not all(conforms(row.get(name), kind) for name, kind in ROW.items()):
+            if not all(name in row and conforms(row[name], ROW[name]) for name in ROW):
                 raise ValueError("a model is not told as models are")
     except ValueError as error:
         return Problem(f"what the node tells of its models cannot be read: {error}")

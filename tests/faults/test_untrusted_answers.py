@@ -106,6 +106,8 @@ def test_whatever_a_node_says_of_a_pull_it_pulled_or_is_sent_the_archive(said):
 @example({**LISTED, "free_bytes": "much"})
 @example({**LISTED, "models": [{"path": "/m/a.gguf"}]})
 @example({**LISTED, "models": 7})
+@example({**LISTED, "models": [{**LISTED["models"][0], "what": None}]})
+@example({**LISTED, "models": [{"path": "/m", "size_bytes": 4, "what": "", "removable": True}]})
 @example({})
 def test_whatever_a_node_says_of_its_models_is_listed_or_is_a_problem(capsys, said):
     events = []
