@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bramble import project, registry
+from bramble.access import certificates
+from bramble.access import keys as client_keys
 from bramble.documents.problems import InventoryError, Problem
 from bramble.inventory import load as loading
 from bramble.inventory.load import Inventory, faults_beside, from_data
@@ -46,8 +48,9 @@ def of_data(name: str, data: Mapping[str, Any]) -> tuple[dict[str, Section], Pre
 
 def prepare(folder: Path, hosts: Iterable[Mapping[str, Section]]) -> Prepared:
     """Read the locks of an inventory, and the model files that the settings of its hosts name."""
-    files = (engine_lock.FILE, models_lock.FILE)
-    versions = (*(folder / name for name in files), catalogue.file_of(folder))
+    files = (engine_lock.FILE, models_lock.FILE, client_keys.FILE)
+    pems = certificates.files(folder)
+    versions = (*(folder / name for name in files), catalogue.file_of(folder), *pems)
     read = _read(folder, tuple(catalogue.identity(file) for file in versions))
     sections = (section for settings in hosts for section in settings.values())
     models = (section for section in sections if isinstance(section, ModelSettings))
@@ -68,6 +71,12 @@ def _read(folder: Path, _versions: tuple[tuple[int, ...], ...]) -> Prepared:
         made = replace(made, models=models_lock.load(folder))
     except InventoryError as error:
         made = replace(made, models_error=str(error))
+    try:
+        made = replace(made, clients=client_keys.load(folder))
+    except InventoryError as error:
+        made = replace(made, clients_error=str(error))
+    pems, authority = certificates.read(folder)
+    made = replace(made, certificates=pems, authority=authority)
     try:
         return replace(made, catalogue=catalogue.places(catalogue.load(folder)))
     except InventoryError as error:

@@ -113,6 +113,10 @@ class ModelFile(Protocol):
     """The one file that a model's settings select."""
 
     @property
+    def name(self) -> str:
+        """The name by which clients ask for it."""
+
+    @property
     def sha256(self) -> str:
         """Its sha256."""
 

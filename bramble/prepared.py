@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from bramble.access.keys import Client
 from bramble.documents.problems import Problem
 from bramble.llama.lock import Held, Lock, ReleasePin
 from bramble.models.catalogue import Place
@@ -28,7 +29,9 @@ class Prepared:
 
     `headers` are dimensions by sha256 of models that were read where a node would fetch them from.
     `problems` are those of engine.lock. What is wrong with models.lock or models.yml counts only for a
-    host that uses one of their names: `models_error` and `catalogue_error`.
+    host that uses one of their names: `models_error` and `catalogue_error`; what is wrong with keys.lock
+    for one that clients may use: `clients_error`. `clients` are those with a key. `certificates` are PEM
+    texts by host, each with its private key, and `authority` the certificate of the fleet's own.
     """
 
     engine: Lock = field(default_factory=Lock)
@@ -39,6 +42,10 @@ class Prepared:
     problems: tuple[Problem, ...] = ()
     models_error: str | None = None
     catalogue_error: str | None = None
+    clients: Mapping[str, Client] = field(default_factory=dict)
+    clients_error: str | None = None
+    certificates: Mapping[str, str] = field(default_factory=dict, repr=False)
+    authority: str | None = None
 
     def with_pin(self, host: str, pin: ReleasePin | None) -> Prepared:
         """Return the same for a host that stays at this release, or at none."""

@@ -87,6 +87,9 @@ reports/
 pyinfra-debug.log
 __pycache__/
 .venv/
+# Private keys of certificates (bramble tls issue).
+inventory/tls/*.key
+inventory/tls/*.pem
 """
 
 LEFT_ALONE = ("README.md", ".gitignore")

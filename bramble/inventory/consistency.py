@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from bramble.access.keys import SHAPES
 from bramble.documents.document import Document
 from bramble.documents.problems import Problem, dotted, found, shown, unknown
 from bramble.inventory.files import Files
@@ -36,6 +37,31 @@ def inconsistencies(files: Files, sections: tuple[str, ...]) -> Iterator[Problem
     if not files.fleet.problems:
         yield from _apart(files)
     yield from _said_twice(files)
+    yield from _secrets(files)
+
+
+def _secrets(files: Files) -> Iterator[Problem]:
+    """Find what looks like a key: an inventory is kept in git, and its values are shown."""
+    for document in (files.fleet, *files.groups.values(), *files.hosts_apart.values()):
+        for keys, value in _texts(document.values):
+            if SHAPES.search(value):
+                message = (
+                    f"{dotted(keys)}: found what looks like a key (not shown); an inventory has none. "
+                    "Take it out, have it revoked where it is from, and see docs/explanation/security.md"
+                )
+                yield document.problem(keys, message)
+
+
+def _texts(value: Any, keys: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """Yield each text in a value, with the path to it."""
+    if isinstance(value, str):
+        yield keys, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _texts(inner, (*keys, key))
+    elif isinstance(value, list):
+        for at, inner in enumerate(value):
+            yield from _texts(inner, (*keys, at))
 
 
 def _endings(files: Files) -> Iterator[Problem]:

@@ -56,6 +56,7 @@ WRITTEN: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("path", "", "the swap file, mode 0600; beside it `.NAME.bramble` while it is being made"),
     ),
     "write_files": (),
+    "serve_edge": (),
     "switch_engine": (("path", "", "link to the current release, in which `smoke.json` is"),),
     "build_engine": (
         (

@@ -20,7 +20,7 @@ from bramble.roles.serving.plan import (
     stale_model,
     unproven,
 )
-from bramble.roles.serving.wanted import UNIT, UNIT_FILE, ServingPlan
+from bramble.roles.serving.wanted import LOOPBACK, UNIT, UNIT_FILE, ServingPlan
 from bramble.snapshot import FileState, Unknown
 from bramble.steps import write_files
 
@@ -171,7 +171,7 @@ def release_passed_the_gate(plan: ServingPlan, node: Node) -> Finding:
 @check()
 def port_is_bound_as_planned(plan: ServingPlan, node: Node) -> Finding:
     """The planned port is listened on by the service alone, on the planned address and on no other."""
-    want, sockets = f"{plan.host}:{plan.port}", node.snapshot.sockets
+    want, sockets = f"{LOOPBACK}:{plan.port}", node.snapshot.sockets
     if isinstance(sockets, Unknown):
         return unknown(want, sockets)
     there, unit = [one for one in sockets if one.port == plan.port], node.snapshot.unit(UNIT)

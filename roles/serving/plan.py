@@ -11,12 +11,12 @@ from bramble.fit.verdict import room_of
 from bramble.llama.releases import built_sha256, note
 from bramble.node.ssd import clear_card, left_on_card
 from bramble.outputs import EngineOutputs, ModelOutputs, ServingOutputs
-from bramble.plan import FactsNeeded, File, Inputs, NodePlan, identity
+from bramble.plan import FactsNeeded, File, Inputs, NodePlan, identity, together
 from bramble.remote import serve_release
 from bramble.render import render
-from bramble.roles.serving import running, sandbox
+from bramble.roles.serving import edge, running, sandbox
 from bramble.roles.serving.settings import Settings
-from bramble.roles.serving.wanted import UNIT, UNIT_FILE, ServingPlan
+from bramble.roles.serving.wanted import LOOPBACK, UNIT, UNIT_FILE, ServingPlan
 from bramble.snapshot import Snapshot, Unit, Unknown
 from bramble.steps import Step, remove_files, systemd, write_files
 from bramble.system.fstab import unit_of
@@ -38,9 +38,9 @@ STRAY_CONFIG = "/etc/llama.cpp/config.ini"
 
 
 def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
-    """Ask for the unit with its process, the user, and the server's answers."""
-    url = f"http://127.0.0.1:{settings.port}"
-    return FactsNeeded(
+    """Ask for the unit with its process, the user, and the server's answers, and for the way in."""
+    url = f"http://{LOOPBACK}:{settings.port}"
+    own = FactsNeeded(
         files=(UNIT_FILE, SYSUSERS_FILE, STRAY_CONFIG),
         units=(UNIT,),
         users=(USER,),
@@ -48,6 +48,7 @@ def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
         properties=sandbox.PROPERTIES,
         programs=(SERVER,),
     )
+    return together((own, edge.facts_needed(settings, inputs.host)))
 
 
 def plan(settings: Settings, board: Board, inputs: Inputs) -> ServingPlan:
@@ -65,22 +66,24 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ServingPlan:
         user=USER,
         plan_id=plan_id,
         argv=argv,
-        loopback=settings.host == "127.0.0.1",
         model_name=model.name,
         model_folder=model.folder,
         ssd_unit=unit_of(model.ssd) if model.ssd else None,
     )
     # The unit's own text counts too, but for the line that holds the identity made from it.
     plan_id, draft = identity([plan_id, unit]), plan_id
+    way_in = edge.plan(settings, inputs.host, inputs.prepared)
     return ServingPlan(
         outputs=outputs,
+        packages=edge.packages(settings),
         files=(
             File(path=SYSUSERS_FILE, text=render("serving/sysusers.conf.j2", user=USER)),
             File(path=UNIT_FILE, text=unit.replace(draft, plan_id)),
+            *way_in.files,
         ),
+        edge=way_in,
         plan_id=plan_id,
         argv=argv,
-        host=settings.host,
         port=settings.port,
         model_name=model.name,
         model_sha256=model.sha256,
@@ -116,10 +119,11 @@ def steps(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, 
     if refused := rejected(plan, node.host, snapshot):
         written = Step(name, refused, "refuse", {"why": refused})
     else:
-        written = write_files(name, plan.files, snapshot)
+        written = write_files(name, plan.own_files, snapshot)
     aside = _set_aside(plan, node.host, snapshot)
     cleared = clear_card(plan.model_folder, snapshot)
-    return (written, _have_user(snapshot), aside, _run(plan, snapshot, written), cleared)
+    served = (written, _have_user(snapshot), aside, _run(plan, snapshot, written), cleared)
+    return (*served, *edge.steps(plan.edge, snapshot))
 
 
 def revert(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
@@ -132,8 +136,11 @@ def revert(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step,
     )
     why = f"{UNIT} is there" if there else None
     return (
+        *edge.revert(snapshot),
         systemd("End the service", None if ended else why, stop=(UNIT,), disable=(UNIT,)),
-        remove_files("Remove the service's files", [file.path for file in plan.files], snapshot),
+        remove_files(
+            "Remove the service's files", [file.path for file in plan.own_files], snapshot
+        ),
         systemd("Forget the service", why, reload=True),
     )
 
@@ -206,7 +213,7 @@ def _run(plan: ServingPlan, snapshot: Snapshot, written: Step) -> Step:
         "unit_file": UNIT_FILE,
         "restart": restart,
         "url": plan.url,
-        "host": plan.host,
+        "host": LOOPBACK,
         "deadline_s": plan.start_deadline_s,
         "home": plan.engine_home.path,
         "release": plan.release,

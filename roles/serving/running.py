@@ -25,7 +25,7 @@ def command_line(
         f"{engine.home.programs}/llama-server",
         f"--model {model.path}",
         f"--alias {model.name}",
-        f"--host {settings.host}",
+        "--host 127.0.0.1",
         f"--port {settings.port}",
         f"--ctx-size {settings.ctx_tokens}",
         f"--parallel {settings.slots}",

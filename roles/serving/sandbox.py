@@ -19,12 +19,13 @@ MEANS = {
     ("IPAddressDeny", "any"): "0.0.0.0/0 ::/0",
     ("IPAddressAllow", "localhost"): "127.0.0.0/8 ::1/128",
     ("SystemCallErrorNumber", "EPERM"): "1",
+    ("MemoryMax", "256M"): str(256 << 20),
 }
 # What it does not tell in a form that can be compared; arguments and variables the process itself tells.
 UNTOLD = frozenset(
     {
-        *("After", "CacheDirectory", "Description", "Documentation", "Environment", "ExecStart"),
-        *("RequiresMountsFor", "Wants", "WantedBy"),
+        *("After", "CacheDirectory", "Description", "Documentation", "Environment", "ExecReload"),
+        *("ExecStart", "ExecStartPre", "RequiresMountsFor", "Wants", "WantedBy"),
     }
 )
 # A list of hundreds of names: some of the groups that the unit takes away.
@@ -35,12 +36,20 @@ PROPERTIES = (
     *("StartLimitIntervalUSec", "StartLimitBurst", "OOMPolicy", "OOMScoreAdjust", "TasksMax"),
     *("AmbientCapabilities", "CapabilityBoundingSet", "DevicePolicy", "KeyringMode"),
     *("LockPersonality", "MemoryDenyWriteExecute", "NoNewPrivileges", "PrivateDevices"),
+    "PrivateMounts",
     *("PrivateTmp", "PrivateUsers", "ProcSubset", "ProtectClock", "ProtectControlGroups"),
     *("ProtectHome", "ProtectHostname", "ProtectKernelLogs", "ProtectKernelModules"),
     *("ProtectKernelTunables", "ProtectProc", "ProtectSystem", "RemoveIPC"),
     *("RestrictAddressFamilies", "RestrictNamespaces", "RestrictRealtime", "RestrictSUIDSGID"),
     *("SystemCallArchitectures", "SystemCallErrorNumber", CALLS, "UMask"),
-    *("IPAddressDeny", "IPAddressAllow"),
+    *(
+        "IPAddressDeny",
+        "IPAddressAllow",
+        "KillMode",
+        "LimitNOFILE",
+        "MemoryMax",
+        "SuccessExitStatus",
+    ),
 )
 NONE = "0" * 16
 INACCESSIBLE = ("/home", "/root")

@@ -9,8 +9,10 @@ from typing import Literal
 from bramble.fit.deploy import Judged
 from bramble.llama.releases import Home
 from bramble.outputs import ServingOutputs
-from bramble.plan import RolePlan
+from bramble.plan import File, RolePlan
+from bramble.roles.serving.edge import EdgePlan
 
+LOOPBACK = "127.0.0.1"
 UNIT = "llama-server.service"
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
 
@@ -22,7 +24,6 @@ class ServingPlan(RolePlan):
     outputs: ServingOutputs
     plan_id: str
     argv: tuple[str, ...]
-    host: str
     port: int
     model_name: str
     model_sha256: str
@@ -43,14 +44,21 @@ class ServingPlan(RolePlan):
     identity: Mapping[str, str]
     attempt: str
     foreign_drop_ins: Literal["set_aside", "refuse"]
+    edge: EdgePlan
 
     def refusals(self) -> tuple[str, ...]:
-        """Refuse a model that does not fit the node, where that is known before it is fetched."""
-        return (self.fit.refusal,) if self.fit and self.fit.refusal else ()
+        """Refuse a model that does not fit the node, and an exposure without keys or a certificate."""
+        fit = (self.fit.refusal,) if self.fit and self.fit.refusal else ()
+        return (*fit, *self.edge.refusals)
 
     def warnings(self) -> tuple[str, ...]:
         """Warn of a fit that cannot be determined, and of a context beyond the model's training."""
         return self.fit.warnings if self.fit else ()
+
+    @property
+    def own_files(self) -> tuple[File, ...]:
+        """The files of the service itself, without those of the way in."""
+        return tuple(file for file in self.files if file not in self.edge.files)
 
     @property
     def unit_text(self) -> str:
@@ -75,4 +83,4 @@ class ServingPlan(RolePlan):
     @property
     def url(self) -> str:
         """The server's address as the node itself reaches it."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{LOOPBACK}:{self.port}"

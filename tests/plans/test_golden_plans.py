@@ -16,8 +16,10 @@ import pytest
 import yaml
 
 from bramble import registry
+from bramble.access import certificates, keys
 from bramble.board import Board
 from bramble.plan import File, NodePlan, make
+from bramble.prepared import Prepared
 from bramble.testing.golden import SECRET, differences, on_disk, tree, write
 
 HERE = Path(__file__).parent
@@ -36,7 +38,9 @@ def planned(case: Path) -> NodePlan:
     assert values == {}, "settings of a role that there is not"
     facts = yaml.safe_load((case / "board.yml").read_text())
     board = Board(**facts | {"cpu_features": frozenset(facts["cpu_features"].split())})
-    return make(case.name, settings, board, roles)
+    pems, authority = certificates.read(case)
+    beside = Prepared(clients=keys.load(case), certificates=pems, authority=authority)
+    return make(case.name, settings, board, roles, beside)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -104,4 +108,7 @@ def test_what_differs_between_cases_is_why_they_are_there():
     assert plans["pi5-trixie"].roles["storage"].logs.log2ram.repository is None
     watchdogs = {case: plan.roles["watchdog"].runtime_s for case, plan in plans.items()}
     assert (watchdogs["pi4-4g"], watchdogs["pi5-8g"]) == (15, 300)
-    assert plans["lan-exposed"].roles["serving"].host == "0.0.0.0"
+    exposed = {case: plan.roles["serving"].edge.expose for case, plan in plans.items()}
+    assert {case for case, how in exposed.items() if how == "local"} == {*CASES} - {"lan", "tls"}
+    assert (exposed["lan"], exposed["tls"]) == ("lan", "tls")
+    assert not any("PRIVATE KEY" in text for text in tree(plans["tls"]).values())

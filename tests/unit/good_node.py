@@ -8,12 +8,14 @@ to have others than its own. A role without that file is none of this node's.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from bramble import registry
+from bramble.access.keys import Client, Hash
 from bramble.board import Board
 from bramble.fleet import prepare
 from bramble.plan import NodePlan, make
@@ -60,10 +62,19 @@ def settings(**changes: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+CLIENTS = {"laptop": Client(key=Hash(sha256="a" * 64, created="2026-11-30"))}
+PEM = (
+    "-----BEGIN CERTIFICATE-----\nbm9uZQ==\n-----END CERTIFICATE-----\n"
+    "-----BEGIN PRIVATE KEY-----\nbm9uZQ==\n-----END PRIVATE KEY-----\n"
+)
+
+
 def node_plan(board: Board = PI5, **changes: Mapping[str, Any]) -> NodePlan:
-    """The plan of a node with these settings."""
+    """The plan of a node with these settings, beside a client's key and a certificate."""
     sections = settings(**changes)
-    return make("pi5-a", sections, board, ROLES, prepare(Path("/inventory"), (sections,)))
+    beside = prepare(Path("/inventory"), (sections,))
+    beside = replace(beside, clients=CLIENTS, certificates={"pi5-a": PEM})
+    return make("pi5-a", sections, board, ROLES, beside)
 
 
 def good_look(plan: NodePlan) -> Snapshot:
@@ -91,7 +102,7 @@ def _machine(plan: NodePlan) -> Snapshot:
         disks=(card(),),
         packages=dict.fromkeys(plan.packages, "1.0-1"),
         files={
-            file.path: plain(file.text, file.mode)
+            file.path: plain(file.text, file.mode, group=file.group)
             for role in plan.roles.values()
             for file in role.files
         },

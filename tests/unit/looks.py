@@ -31,10 +31,10 @@ def recorded_look() -> dict[str, Any]:
     return look
 
 
-def plain(text: str, mode: int = 0o644) -> FileState:
+def plain(text: str, mode: int = 0o644, group: str = "root") -> FileState:
     """The state of a plain file of root's."""
     size, sha256 = len(text.encode()), File(path="", text=text).sha256
-    return FileState("file", mode, "root", "root", size, 1, sha256=sha256, text=text)
+    return FileState("file", mode, "root", group, size, 1, sha256=sha256, text=text)
 
 
 def link(target: str) -> FileState:

@@ -176,10 +176,24 @@ def test_no_two_checks_have_the_same_name():
     assert len(every) == len(CATALOGUE)
 
 
-def test_the_port_may_be_open_where_the_plan_says_so():
-    plan = node_plan(serving={"host": "0.0.0.0"})
-    one = CATALOGUE["serving.port_is_bound_as_planned"]
-    assert one.run(plan.roles["serving"], Node(good_look(plan))).status == "pass"
+@pytest.mark.parametrize("how", ["local", "lan", "tls"])
+def test_a_node_is_good_by_each_exposure(how):
+    plan = node_plan(serving={"expose": how})
+    good = Node(good_look(plan), plan=plan)
+    found = {
+        one.name: one.run(plan.roles["serving"], good) for one in registry.role("serving").checks
+    }
+    assert {finding.status for finding in found.values()} <= {"pass", "skip"}
+    skipped = {name for name, finding in found.items() if finding.status == "skip"}
+    of_edge = {name for name in found if name.startswith("edge_")}
+    assert (
+        skipped
+        == {
+            "local": of_edge - {"edge_is_as_exposed"},
+            "lan": {"edge_certificate_lasts"},
+            "tls": set(),
+        }[how]
+    )
 
 
 def test_an_answer_that_is_not_the_expected_one_may_be_right_and_the_expectation_wrong():

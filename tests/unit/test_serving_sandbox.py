@@ -4,34 +4,43 @@ from dataclasses import replace
 
 import pytest
 
-from bramble.roles.serving import sandbox
+from bramble.roles.serving import edge, sandbox
 from bramble.roles.serving.wanted import UNIT_FILE
 from tests.unit.good_node import good_look, node_plan
 from tests.unit.roles.serving.good import UNIT
 
-PLANS = {host: node_plan(serving={"host": host}) for host in ("127.0.0.1", "0.0.0.0")}
-SETTINGS = sorted(sandbox.directives(PLANS["127.0.0.1"].roles["serving"].unit_text))
+PLAN = node_plan()
+SERVING = PLAN.roles["serving"]
+UNITS = {
+    UNIT: (UNIT_FILE, SERVING.unit_text),
+    edge.UNIT: (edge.UNIT_FILE, SERVING.edge.unit_text),
+}
+SETTINGS = [(unit, name) for unit in UNITS for name in sorted(sandbox.directives(UNITS[unit][1]))]
 
 
-@pytest.mark.parametrize("host", PLANS)
-def test_every_setting_of_the_unit_is_asked_for_or_told_otherwise(host):
-    text = PLANS[host].roles["serving"].unit_text
-    names = {sandbox.RENAMED.get(name, name) for name in sandbox.directives(text)}
+def test_every_setting_of_the_units_is_asked_for_or_told_otherwise():
+    settings = {name for _, text in UNITS.values() for name in sandbox.directives(text)}
+    names = {sandbox.RENAMED.get(name, name) for name in settings}
     assert names <= {*sandbox.PROPERTIES, *sandbox.UNTOLD}
     # What no unit has any more need not be asked for.
-    assert sandbox.directives(text).keys() >= sandbox.UNTOLD
+    assert settings >= sandbox.UNTOLD
 
 
-@pytest.mark.parametrize("name", SETTINGS)
-def test_a_setting_that_systemd_has_otherwise_is_found_by_its_name(name):
-    """As systemd 252 reported this unit on a virtual Pi, but for one setting."""
-    text = PLANS["127.0.0.1"].roles["serving"].unit_text
-    unit = good_look(PLANS["127.0.0.1"]).unit(UNIT)
+def test_the_units_that_are_looked_for_are_loaded_as_written():
+    for name, (file, text) in UNITS.items():
+        assert sandbox.loaded_otherwise(file, text, good_look(PLAN).unit(name)) == ()
+
+
+@pytest.mark.parametrize(("of", "name"), SETTINGS)
+def test_a_setting_that_systemd_has_otherwise_is_found_by_its_name(of, name):
+    """As systemd 252 reported these units on a virtual Pi, but for one setting."""
+    file, text = UNITS[of]
+    unit = good_look(PLAN).unit(of)
     reported = sandbox.RENAMED.get(name, name)
     spoiled = replace(
         unit, properties={**unit.properties, reported: "7min" if name != reported else "other"}
     )
-    found = sandbox.loaded_otherwise(UNIT_FILE, text, spoiled)
+    found = sandbox.loaded_otherwise(file, text, spoiled)
     if name in sandbox.UNTOLD:
         assert found == ()
     elif name == sandbox.CALLS:
@@ -42,15 +51,13 @@ def test_a_setting_that_systemd_has_otherwise_is_found_by_its_name(name):
 
 @pytest.mark.parametrize("reported", ["", "~mount", "read write mount"])
 def test_a_list_of_calls_must_be_one_of_allowed_ones_without_those_of_root(reported):
-    plan = PLANS["127.0.0.1"]
-    unit = good_look(plan).unit(UNIT)
+    unit = good_look(PLAN).unit(UNIT)
     spoiled = replace(unit, properties={**unit.properties, sandbox.CALLS: reported})
-    (found,) = sandbox.loaded_otherwise(UNIT_FILE, plan.roles["serving"].unit_text, spoiled)
+    (found,) = sandbox.loaded_otherwise(UNIT_FILE, SERVING.unit_text, spoiled)
     assert found.startswith("SystemCallFilter allows")
 
 
 def test_a_span_is_compared_as_a_time():
-    plan = PLANS["127.0.0.1"]
-    unit = good_look(plan).unit(UNIT)
+    unit = good_look(PLAN).unit(UNIT)
     same = replace(unit, properties={**unit.properties, "StartLimitIntervalUSec": "600s"})
-    assert sandbox.loaded_otherwise(UNIT_FILE, plan.roles["serving"].unit_text, same) == ()
+    assert sandbox.loaded_otherwise(UNIT_FILE, SERVING.unit_text, same) == ()

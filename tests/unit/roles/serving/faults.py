@@ -4,11 +4,20 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from bramble.snapshot import Answer, FileState, Snapshot
+from bramble.snapshot import Answer, FileState, Output, Snapshot
 from bramble.system.parse import Socket
 from bramble.system.process import Program
 from tests.unit.good_node import PI5, good_look, node_plan
-from tests.unit.looks import WHY, link, plain, with_answer, with_file
+from tests.unit.looks import (
+    WHY,
+    link,
+    plain,
+    with_answer,
+    with_command,
+    with_file,
+    with_unit_named,
+)
+from tests.unit.roles.serving.good import EDGE as EDGE_UNIT
 from tests.unit.roles.serving.good import GATE, STRAY, UNIT, with_process, with_unit
 from tests.unit.spoiled import GOOD, NO_FILES, PLAN, RIGHT_ANSWER, Cases, Exceptions, Node, edited
 
@@ -80,7 +89,77 @@ def of_size(size: int) -> FileState:
     return replace(plain(""), size_bytes=size, sha256=None, text=None)
 
 
+EDGE = SERVING.edge
+HEALTHY, NAMED = EDGE.asks("/health"), EDGE.asks("/v1/models")
+LOCAL, LAN = (node_plan(serving={"expose": how}) for how in ("local", "lan"))
+
+
+def with_edge(**changes: object) -> Snapshot:
+    """A good look but for the unit of the way in."""
+    return with_unit_named(GOOD, EDGE_UNIT, **changes)
+
+
+def edge_process(**changes: object) -> Snapshot:
+    """A good look but for the process of the way in."""
+    return with_edge(process=replace(GOOD.process(EDGE_UNIT), **changes))
+
+
+def edge_properties(**changes: str) -> Snapshot:
+    """A good look but for what systemd has of the way in in memory."""
+    return with_edge(properties={**GOOD.unit(EDGE_UNIT).properties, **changes})
+
+
+def edge_sockets(*sockets: Socket) -> Snapshot:
+    """A good look but for who listens on the way in."""
+    others = tuple(one for one in GOOD.sockets if one.port != EDGE.port)
+    return replace(GOOD, sockets=(*others, *sockets))
+
+
 FAULTS: Cases = {
+    "edge_is_as_exposed": {
+        "stopped": with_edge(active="inactive", sub="dead", process=None),
+        "failed": with_edge(active="failed", sub="failed", process=None),
+        "not at boot": with_edge(enabled="disabled"),
+        "not there": with_edge(load="not-found", active="inactive", enabled=""),
+        "there, where nothing is exposed": Node(GOOD, plan=LOCAL),
+    },
+    "edge_answers_as_planned": {
+        "another configuration": with_command(GOOD, HEALTHY, Output(0, "0123456789ab ok\n200")),
+        "somebody else": with_command(GOOD, HEALTHY, Output(0, "<html>\n200")),
+        "no model": with_command(GOOD, HEALTHY, Output(0, f"{EDGE.plan_id} no model\n503")),
+        "nothing": with_command(GOOD, HEALTHY, Output(7, "curl: (7) refused\n\n000")),
+        "a certificate of another name": with_command(GOOD, HEALTHY, Output(60, "curl: (60)\n000")),
+    },
+    "edge_asks_for_a_key": {
+        "no key needed": with_command(GOOD, NAMED, Output(0, '{"data": []}\n200')),
+        "another answer": with_command(GOOD, NAMED, Output(0, "\n403")),
+        "nothing": with_command(GOOD, NAMED, Output(7, "")),
+    },
+    "edge_is_bound_as_planned": {
+        "nothing listens": edge_sockets(),
+        "one address alone": edge_sockets(Socket("127.0.0.1", EDGE.port, (812,))),
+        "somebody else": edge_sockets(Socket("*", EDGE.port, (99,))),
+        "somebody else too": edge_sockets(
+            Socket("*", EDGE.port, (812,)), Socket("192.168.1.9", EDGE.port, (99,))
+        ),
+        "one port more": edge_sockets(
+            Socket("*", EDGE.port, (812,)), Socket("0.0.0.0", 9000, (815,))
+        ),
+    },
+    "edge_is_held_by_its_sandbox": {
+        "a drop-in": edge_properties(DropInPaths=f"/etc/systemd/system/{EDGE_UNIT}.d/x.conf"),
+        "root": edge_properties(User="root"),
+        "homes": edge_properties(ProtectHome="no"),
+        "no limit": edge_properties(MemoryMax="infinity"),
+        "a capability": edge_process(
+            status={**GOOD.process(EDGE_UNIT).status, "CapEff": "0000000000000400"}
+        ),
+        "last to be killed": edge_process(oom_score_adj=-900),
+        "no process": with_edge(process=None),
+    },
+    "edge_certificate_lasts": {
+        "a week": with_command(GOOD, EDGE.lasts, Output(1, "Certificate will expire\n")),
+    },
     "model_fits": {
         "by its file's size": with_file(GOOD, MODEL.path, of_size(9 * 10**9)),
         "by its dimensions": Node(GOOD, plan=SMALL),
@@ -236,6 +315,21 @@ FAULTS: Cases = {
 }
 
 BLIND: Cases = {
+    "edge_is_as_exposed": {"no units": replace(GOOD, units=WHY)},
+    "edge_answers_as_planned": {"no answer": with_command(GOOD, HEALTHY, WHY)},
+    "edge_asks_for_a_key": {"no answer": with_command(GOOD, NAMED, WHY)},
+    "edge_is_bound_as_planned": {
+        "no sockets": replace(GOOD, sockets=WHY),
+        "no programs": replace(GOOD, programs=WHY),
+    },
+    "edge_is_held_by_its_sandbox": {
+        "no units": replace(GOOD, units=WHY),
+        "no process": with_edge(process=WHY),
+    },
+    "edge_certificate_lasts": {
+        "no answer": with_command(GOOD, EDGE.lasts, WHY),
+        "no certificate": with_command(GOOD, EDGE.lasts, Output(2, WHY.why)),
+    },
     "files_are_as_written": {"no files": NO_FILES},
     "model_fits": {"no model": with_file(GOOD, MODEL.path, WHY)},
     "memory_is_enough": {
@@ -289,7 +383,17 @@ BLIND: Cases = {
     },
 }
 
+NOT_EXPOSED = (Node(good_look(LOCAL), plan=LOCAL), "serving.expose is local")
+
 SKIPPED: Exceptions = {
+    "edge_answers_as_planned": (NOT_EXPOSED,),
+    "edge_asks_for_a_key": (NOT_EXPOSED,),
+    "edge_is_bound_as_planned": (NOT_EXPOSED,),
+    "edge_is_held_by_its_sandbox": (NOT_EXPOSED,),
+    "edge_certificate_lasts": (
+        NOT_EXPOSED,
+        (Node(good_look(LAN), plan=LAN), "serving.expose is lan"),
+    ),
     "model_fits": (
         (with_file(GOOD, MODEL.path, None), "there is no"),
         (Node(GOOD, plan=WARNED), "model.fit is warn; it takes"),

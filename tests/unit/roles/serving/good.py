@@ -6,16 +6,22 @@ from dataclasses import replace
 from typing import Any
 
 from bramble.plan import NodePlan
-from bramble.snapshot import Answer, Snapshot, Unit, read
+from bramble.roles.serving.settings import PRIVATE
+from bramble.snapshot import Answer, Output, Snapshot, Unit, read
 from bramble.system.parse import Socket
 from bramble.system.process import Process, Program
-from tests.unit.looks import plain, recorded, with_unit_named
+from tests.unit.looks import plain, recorded, together, with_unit_named
 from tests.unit.roles.engine.good import SERVER_SHA256
 
 UNIT = "llama-server.service"
 GATE = "/opt/bramble/engine/good.json"
 STRAY = "/etc/llama.cpp/config.ini"
-SETTINGS = {"question": "What is 2+2?", "expect": "4"}
+EDGE = "bramble-edge.service"
+EVER = (
+    *(f"/etc/bramble/edge/{name}" for name in ("haproxy.cfg", "keys.map", "edge.pem", "ca.crt")),
+    f"/etc/systemd/system/{EDGE}",
+)
+SETTINGS = {"question": "What is 2+2?", "expect": "4", "expose": "tls"}
 
 
 def look(plan: NodePlan) -> Snapshot:
@@ -23,9 +29,9 @@ def look(plan: NodePlan) -> Snapshot:
     release, serving = plan.roles["engine"].release, plan.roles["serving"]
     good = {"release": release, **serving.identity, "tokens_per_second": 9.5, "at": "then"}
     running = Program(4711, f"{serving.program}", "llama", f"/system.slice/{UNIT}")
-    return Snapshot(
+    own = Snapshot(
         programs={"llama-server": (running,)},
-        sockets=(Socket(serving.host, serving.port),),
+        sockets=(Socket("127.0.0.1", serving.port),),
         units={UNIT: _service(plan)},
         files={GATE: plain(json.dumps(good)), STRAY: None},
         users={"llama": {"uid": 998, "home": "/", "shell": "/usr/sbin/nologin"}},
@@ -34,6 +40,55 @@ def look(plan: NodePlan) -> Snapshot:
             f"{serving.url}/props": Answer(200, json.dumps(_props(serving))),
         },
     )
+    return together([own, _way_in(plan)])
+
+
+def _way_in(plan: NodePlan) -> Snapshot:
+    """What shows of the way in from the network; without one, that its unit is not there."""
+    edge, pids = plan.roles["serving"].edge, (812, 815)
+    config = plain("global\ndefaults\n")
+    if not edge.there:
+        gone = Unit("not-found", "inactive", "dead", "", False, 0, "success", None)
+        return Snapshot(units={EDGE: gone}, programs={"haproxy": ()}, files=dict.fromkeys(EVER))
+    cgroup = f"/system.slice/{EDGE}"
+    running = tuple(Program(pid, "/usr/sbin/haproxy", "haproxy", cgroup) for pid in pids)
+    off = Unit("loaded", "inactive", "dead", "disabled", False, 0, "success", None)
+    return Snapshot(
+        programs={"haproxy": running},
+        sockets=(Socket(edge.address or "*", edge.port, pids),),
+        units={EDGE: _edge_unit(plan), "haproxy.service": off},
+        files=dict.fromkeys(EVER)
+        | {"/etc/haproxy/haproxy.cfg": config}
+        | {file.path: plain(file.text, file.mode, group=file.group) for file in edge.files},
+        commands={
+            edge.asks("/health"): Output(0, f"{edge.plan_id} ok\n200"),
+            edge.asks("/v1/models"): Output(0, '{"error":{"message":"Invalid API key."}}\n401'),
+            edge.lasts: Output(0, "Certificate will not expire\n"),
+        },
+    )
+
+
+def _edge_unit(plan: NodePlan) -> Unit:
+    """Its unit as systemd has it: the sandbox is the service's."""
+    service = _service(plan)
+    assert isinstance(service.process, Process)
+    properties = {
+        **service.properties,
+        "FragmentPath": f"/etc/systemd/system/{EDGE}",
+        "Type": "notify",
+        "User": "haproxy",
+        "Group": "haproxy",
+        "KillMode": "mixed",
+        "RestartUSec": "2s",
+        "SuccessExitStatus": "143",
+        "LimitNOFILE": "4096",
+        "TasksMax": "64",
+        "MemoryMax": str(256 << 20),
+        "OOMScoreAdjust": "400",
+        "IPAddressAllow": " ".join(("127.0.0.0/8", "::1/128", *PRIVATE)),
+    }
+    process = replace(service.process, oom_score_adj=400, tasks_max="64")
+    return replace(service, properties=properties, process=process)
 
 
 def _props(serving: Any) -> Mapping[str, Any]:
@@ -56,7 +111,8 @@ def _service(plan: NodePlan) -> Unit:
         argv=tuple(word for flag in serving.argv for word in flag.split()),
         environ={"BRAMBLE_PLAN": serving.plan_id},
     )
-    return replace(found, process=process)
+    properties = {**found.properties, "PrivateMounts": "yes"}
+    return replace(found, process=process, properties=properties)
 
 
 def with_unit(look: Snapshot, **changes: Any) -> Snapshot:

@@ -1,0 +1,233 @@
+"""`bramble key`: who may use the models of the fleet, by a key that is shown once and kept nowhere."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import shlex
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bramble.cli.inventory import existing_folder, refuse, tell_folder
+from bramble.cli.options import AS_JSON
+
+if TYPE_CHECKING:
+    from bramble.access.keys import Client, Hash
+
+COMMAND_TIMEOUT_S = 60
+NEXT = "`bramble up` brings it to the nodes."
+
+Given = tuple[str, bool]
+"""A key, and whether it was made here: only such a one is shown."""
+
+
+@click.group("key")
+def key() -> None:
+    """Create, list, rotate and revoke the keys of clients.
+
+    A key opens every model of the fleet that serving.expose lets clients use. The inventory's
+    keys.lock holds the sha256 of each, and nodes get nothing else.
+    """
+
+
+def _sources(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say where a key comes from, which is made here by default."""
+    for option in (
+        click.option("--from-env", metavar="VARIABLE", help="Take the key from the environment."),
+        click.option(
+            "--from-file",
+            metavar="FILE",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="Take the key from a file's only line.",
+        ),
+        click.option(
+            "--from-command",
+            metavar="COMMAND",
+            help="Take the key from what a command prints, such as 'pass show llm'.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+@key.command("create")
+@click.argument("name")
+@_sources
+def create(name: str, **sources: Any) -> None:
+    """Give the client NAME a key, and print it: once, as it is kept nowhere.
+
+    \b
+    bramble key create laptop
+    bramble key create phone --from-command 'pass show llm/phone'
+    """
+    from bramble.access.keys import NAME, NAMES, Client
+
+    folder, clients = _clients()
+    if not NAME.fullmatch(name):
+        refuse(f"the client's name {name[:60]!r} is not allowed: {NAMES}")
+    if name in clients:
+        refuse(f"{name} has a key already; `bramble key rotate {name}` gives it another one")
+    given, made = _given(**sources)
+    _keep(folder, clients, name, Client(key=_hash(given)))
+    _tell(name, given, made)
+
+
+@key.command("rotate")
+@click.argument("name")
+@_sources
+def rotate(name: str, **sources: Any) -> None:
+    """Give the client NAME another key; the one that it has stays valid until it is revoked.
+
+    \b
+    bramble key rotate laptop && bramble up
+    bramble key revoke laptop --before && bramble up      once the client uses the new one
+    """
+    from bramble.access.keys import Client
+
+    folder, clients = _clients()
+    client = _known(clients, name)
+    if client.before is not None:
+        refuse(
+            f"{name} has two valid keys already; `bramble key revoke {name} --before` ends the older"
+        )
+    given, made = _given(**sources)
+    _keep(folder, clients, name, Client(key=_hash(given), before=client.key))
+    _tell(name, given, made)
+
+
+@key.command("revoke")
+@click.argument("name")
+@click.option("--before", is_flag=True, help="End only the key that was replaced.")
+def revoke(name: str, before: bool) -> None:
+    """End the keys of the client NAME; nodes learn it by the next `bramble up`."""
+    from bramble.access.keys import Client
+
+    folder, clients = _clients()
+    client = _known(clients, name)
+    if before and client.before is None:
+        refuse(f"{name} has one valid key; without --before this ends it")
+    left = {other: kept for other, kept in clients.items() if other != name}
+    _write(folder, left | ({name: Client(key=client.key)} if before else {}))
+    what = "the older key of" if before else "every key of"
+    click.echo(f"{what} {name} is revoked here; nodes accept it until `bramble up`", err=True)
+
+
+@key.command("list")
+@AS_JSON
+def list_keys(as_json: bool) -> None:
+    """List clients with the days and the beginnings of the sha256 of their keys."""
+    import json
+
+    _, clients = _clients()
+    rows = [
+        {"client": name, "created": one.created, "sha256": one.sha256, "valid": kind}
+        for name in sorted(clients)
+        for kind, one in zip(("yes", "until it is revoked"), clients[name].valid, strict=False)
+    ]
+    if as_json:
+        click.echo(json.dumps({"keys": rows}, indent=2))
+        return
+    tell_folder()
+    for row in rows:
+        click.echo(
+            f"{row['client']:<20} {row['created']}  {row['sha256'][:12]}  valid: {row['valid']}"
+        )
+    if not rows:
+        click.echo("no client has a key; `bramble key create NAME` makes one", err=True)
+
+
+def _clients() -> tuple[Path, dict[str, Client]]:
+    """Return the inventory's folder and its clients, or end the command with every problem."""
+    from bramble.access.keys import load
+    from bramble.documents.problems import InventoryError
+
+    folder = existing_folder()
+    try:
+        return folder, load(folder)
+    except InventoryError as error:
+        refuse(str(error))
+
+
+def _known(clients: Mapping[str, Client], name: str) -> Client:
+    from bramble.documents.problems import unknown
+
+    if name not in clients:
+        refuse(f"no client {name[:60]!r} has a key; {unknown(name, clients)}")
+    return clients[name]
+
+
+def _given(from_env: str | None, from_file: Path | None, from_command: str | None) -> Given:
+    """Return the key that the options name, or a new one, or end the command."""
+    from bramble.access.keys import generate
+
+    if sum(source is not None for source in (from_env, from_file, from_command)) > 1:
+        refuse("give one of --from-env, --from-file and --from-command")
+    if from_env is not None:
+        if from_env not in os.environ:
+            refuse(f"--from-env: {from_env} is not set in the environment")
+        return os.environ[from_env], False
+    if from_file is not None:
+        try:
+            return from_file.read_text(encoding="utf-8").rstrip("\r\n"), False
+        except (OSError, UnicodeDecodeError) as error:
+            refuse(f"--from-file: {from_file}: {getattr(error, 'strerror', None) or 'not UTF-8'}")
+    if from_command is not None:
+        return _printed(from_command), False
+    return generate(), True
+
+
+def _printed(command: str) -> str:
+    """Return the only line that a command prints, or end this one; what it prints is never shown."""
+    try:
+        words = shlex.split(command)
+        done = subprocess.run(
+            words, stdout=subprocess.PIPE, text=True, timeout=COMMAND_TIMEOUT_S, check=True
+        )
+    except (ValueError, IndexError) as error:
+        refuse(f"--from-command cannot be read: {error}")
+    except (OSError, UnicodeDecodeError) as error:
+        refuse(f"--from-command: {words[0]}: {getattr(error, 'strerror', None) or 'not UTF-8'}")
+    except subprocess.CalledProcessError as error:
+        refuse(f"--from-command: {words[0]} ended with exit code {error.returncode}")
+    except subprocess.TimeoutExpired:
+        refuse(f"--from-command: {words[0]} took longer than {COMMAND_TIMEOUT_S} s")
+    return done.stdout.rstrip("\r\n")
+
+
+def _hash(given: str) -> Hash:
+    from bramble.access.keys import KeyRefused, kept
+
+    try:
+        return kept(given, datetime.datetime.now(datetime.UTC).date())
+    except KeyRefused as error:
+        refuse(f"{error}; nothing was changed")
+
+
+def _keep(folder: Path, clients: Mapping[str, Client], name: str, client: Client) -> None:
+    """Write the clients with this one, whose key no other may have."""
+    for other, kept in clients.items():
+        if client.key.sha256 in {one.sha256 for one in kept.valid}:
+            refuse(f"that is a key of {other}; each client has its own")
+    _write(folder, {**clients, name: client})
+
+
+def _write(folder: Path, clients: Mapping[str, Client]) -> None:
+    from bramble.access.keys import FILE, write
+
+    try:
+        write(folder, clients)
+    except OSError as error:
+        refuse(f"{folder / FILE}: {error.strerror}; nothing was changed")
+
+
+def _tell(name: str, given: str, made: bool) -> None:
+    if made:
+        click.echo(f"The key of {name}, which is shown this once:", err=True)
+        click.echo(given)
+    else:
+        click.echo(f"{name} has the key that was given.", err=True)
+    click.echo(NEXT, err=True)
