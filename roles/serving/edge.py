@@ -101,6 +101,7 @@ def facts_needed(settings: Settings, host: str) -> FactsNeeded:
         commands += (found.lasts,)
     return FactsNeeded(
         files=(*EVER, DEBIANS_CONFIG),
+        packages=packages(settings),
         secret=(CERTIFICATE,),
         units=(UNIT, DEBIANS),
         commands=commands,
@@ -248,6 +249,10 @@ def _rest(plan: EdgePlan, snapshot: Snapshot) -> Step:
     """Stop Debian's unit where its configuration listens to nothing: somebody's own may stay."""
     name, unit = "Leave Debian's HAProxy off", snapshot.unit(DEBIANS)
     config = snapshot.file(DEBIANS_CONFIG)
+    if plan.there and config is None:
+        # What the role base has just installed, after the look.
+        why = "its package starts it when it is installed"
+        return systemd(name, why, stop=(DEBIANS,), disable=(DEBIANS,))
     if not plan.there or isinstance(unit, Unknown) or not isinstance(config, FileState):
         return Step(name, None)
     words = {line.split()[0] for line in (config.text or "").splitlines() if line.split()}

@@ -18,16 +18,17 @@ import yaml
 from bramble import registry
 from bramble.access import certificates, keys
 from bramble.board import Board
-from bramble.plan import File, NodePlan, make
+from bramble.plan import File, NodePlan, look_at, make
 from bramble.prepared import Prepared
+from bramble.settings import Section
 from bramble.testing.golden import SECRET, differences, on_disk, tree, write
 
 HERE = Path(__file__).parent
 CASES = sorted(path.parent.name for path in HERE.glob("*/settings.yml"))
 
 
-def planned(case: Path) -> NodePlan:
-    """The plan of a case; nothing of this machine is in it, not even its working directory."""
+def read(case: Path) -> tuple[dict[str, Section], tuple[registry.AnyRole, ...], Prepared]:
+    """The settings of a case, its roles, and what lies beside them."""
     values = yaml.safe_load((case / "settings.yml").read_text())
     context = {"folder": Path("/inventory"), "host": case.name}
     roles = registry.in_order(registry.role(name) for name in values.pop("roles"))
@@ -36,10 +37,16 @@ def planned(case: Path) -> NodePlan:
         for role in roles
     }
     assert values == {}, "settings of a role that there is not"
-    facts = yaml.safe_load((case / "board.yml").read_text())
-    board = Board(**facts | {"cpu_features": frozenset(facts["cpu_features"].split())})
     pems, authority = certificates.read(case)
     beside = Prepared(clients=keys.load(case), certificates=pems, authority=authority)
+    return settings, roles, beside
+
+
+def planned(case: Path) -> NodePlan:
+    """The plan of a case; nothing of this machine is in it, not even its working directory."""
+    settings, roles, beside = read(case)
+    facts = yaml.safe_load((case / "board.yml").read_text())
+    board = Board(**facts | {"cpu_features": frozenset(facts["cpu_features"].split())})
     return make(case.name, settings, board, roles, beside)
 
 
@@ -52,6 +59,14 @@ def test_the_plan_is_the_one_that_was_looked_at(case, request):
     if expected != found:
         reported = differences(expected, found) or "other files than expected, though empty ones"
         pytest.fail(f"{reported}\npytest tests/plans --regenerate, if it is meant", pytrace=False)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_package_of_a_plan_is_looked_for(case):
+    """Else it would be missing at every look, and installed in every run."""
+    settings, roles, beside = read(HERE / case)
+    query = look_at(case, settings, roles, beside)
+    assert {*planned(HERE / case).packages} <= {*query["packages"]}
 
 
 @pytest.mark.parametrize("case", CASES)
