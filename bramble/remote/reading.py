@@ -63,7 +63,8 @@ def process(pid):
         "oom_score_adj": int(read(f"/proc/{pid}/oom_score_adj") or 0),
         "mountinfo": read(f"/proc/{pid}/mountinfo"),
         "own_namespaces": own_namespaces(pid),
-        "tasks_max": tasks_max(pid),
+        "tasks_max": limit(pid, "pids.max"),
+        "memory_max": limit(pid, "memory.max"),
     }
 
 
@@ -81,9 +82,9 @@ def cgroup(pid):
     return next((line[3:] for line in lines if line.startswith("0::")), "")
 
 
-def tasks_max(pid):
-    """Return the maximum of tasks in its cgroup, as the kernel writes it; None where there is none."""
-    reported = read(f"/sys/fs/cgroup{cgroup(pid)}/pids.max")
+def limit(pid, name):
+    """Return a limit of its cgroup, as the kernel writes it; None where there is none."""
+    reported = read(f"/sys/fs/cgroup{cgroup(pid)}/{name}")
     return reported and reported.strip()
 
 

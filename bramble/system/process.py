@@ -17,7 +17,7 @@ class Process:
     files that it has mapped and that exist, by the kernel's paths; `variables` the names of its whole
     environment. `status` holds the fields of /proc/PID/status, `mounts` its mount table,
     `own_namespaces` the namespaces that it does not share with systemd (None: unknown), and
-    `tasks_max` its cgroup's limit, None where there is none.
+    `tasks_max` and `memory_max` its cgroup's limits, None where the kernel keeps none.
     """
 
     exe: str
@@ -32,6 +32,7 @@ class Process:
     mounts: tuple[parse.Mount, ...] = ()
     own_namespaces: tuple[str, ...] | None = None
     tasks_max: str | None = None
+    memory_max: str | None = None
     models: tuple[str, ...] = ()
 
 
@@ -63,4 +64,5 @@ def read(part: Mapping[str, Any] | None) -> Process | None:
         mounts=parse.mountinfo(part["mountinfo"]),
         own_namespaces=None if own is None else tuple(own),
         tasks_max=part["tasks_max"],
+        memory_max=part.get("memory_max"),
     )

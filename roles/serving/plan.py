@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from bramble.board import Board
 from bramble.fit.deploy import judged
-from bramble.fit.verdict import room_of
+from bramble.fit.verdict import SERVER_MIB, room_of
 from bramble.llama.releases import built_sha256, note
 from bramble.node.ssd import clear_card, left_on_card
 from bramble.outputs import EngineOutputs, ModelOutputs, ServingOutputs
@@ -66,6 +66,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ServingPlan:
         user=USER,
         plan_id=plan_id,
         argv=argv,
+        memory_mib=room_of(board, settings.reserve_mib).available_mib + SERVER_MIB,
         model_name=model.name,
         model_folder=model.folder,
         ssd_unit=unit_of(model.ssd) if model.ssd else None,

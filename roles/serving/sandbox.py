@@ -14,12 +14,12 @@ RENAMED = {
     "StartLimitIntervalSec": "StartLimitIntervalUSec",
     "TimeoutStopSec": "TimeoutStopUSec",
 }
+BYTES = ("MemoryHigh", "MemoryMax")
 # How it spells a value of a unit file.
 MEANS = {
     ("IPAddressDeny", "any"): "0.0.0.0/0 ::/0",
     ("IPAddressAllow", "localhost"): "127.0.0.0/8 ::1/128",
     ("SystemCallErrorNumber", "EPERM"): "1",
-    ("MemoryMax", "256M"): str(256 << 20),
 }
 # What it does not tell in a form that can be compared; arguments and variables the process itself tells.
 UNTOLD = frozenset(
@@ -36,20 +36,20 @@ PROPERTIES = (
     *("StartLimitIntervalUSec", "StartLimitBurst", "OOMPolicy", "OOMScoreAdjust", "TasksMax"),
     *("AmbientCapabilities", "CapabilityBoundingSet", "DevicePolicy", "KeyringMode"),
     *("LockPersonality", "MemoryDenyWriteExecute", "NoNewPrivileges", "PrivateDevices"),
-    "PrivateMounts",
-    *("PrivateTmp", "PrivateUsers", "ProcSubset", "ProtectClock", "ProtectControlGroups"),
-    *("ProtectHome", "ProtectHostname", "ProtectKernelLogs", "ProtectKernelModules"),
-    *("ProtectKernelTunables", "ProtectProc", "ProtectSystem", "RemoveIPC"),
+    *(
+        "PrivateMounts",
+        "PrivateTmp",
+        "PrivateUsers",
+        "ProcSubset",
+        "ProtectClock",
+        "ProtectControlGroups",
+    ),
+    *("ProtectHome", "ProtectHostname", "ProtectKernelLogs"),
+    *("ProtectKernelModules", "ProtectKernelTunables", "ProtectProc", "ProtectSystem", "RemoveIPC"),
     *("RestrictAddressFamilies", "RestrictNamespaces", "RestrictRealtime", "RestrictSUIDSGID"),
     *("SystemCallArchitectures", "SystemCallErrorNumber", CALLS, "UMask"),
-    *(
-        "IPAddressDeny",
-        "IPAddressAllow",
-        "KillMode",
-        "LimitNOFILE",
-        "MemoryMax",
-        "SuccessExitStatus",
-    ),
+    *("IPAddressDeny", "IPAddressAllow", "KillMode", "LimitNOFILE", "SuccessExitStatus"),
+    *("CPUWeight", "IOWeight", "MemoryHigh", "MemoryMax"),
 )
 NONE = "0" * 16
 INACCESSIBLE = ("/home", "/root")
@@ -96,7 +96,14 @@ def _same(name: str, value: str, reported: str) -> bool:
             return wanted_s == timespan_s(reported or "0")
         except ValueError:  # no span of systemd's
             return False
+    if name in BYTES:
+        return str(bytes_of(value)) == reported
     return set(MEANS.get((name, value), value).split()) == set(reported.split())
+
+
+def bytes_of(value: str) -> int:
+    """Return a limit of a unit file, which our units give in MiB, in bytes."""
+    return int(value.removesuffix("M")) << 20
 
 
 def drop_ins(unit: Unit) -> tuple[str, ...]:
@@ -121,6 +128,9 @@ def _not_held(wanted: Mapping[str, str], process: Process) -> Iterator[str]:
         yield f"oom_score_adj is {process.oom_score_adj}, not {wanted['OOMScoreAdjust']}"
     if process.tasks_max not in (None, wanted["TasksMax"]):
         yield f"it may have {process.tasks_max} tasks, not {wanted['TasksMax']}"
+    most = str(bytes_of(wanted["MemoryMax"])) if "MemoryMax" in wanted else None
+    if most and process.memory_max not in (None, most):
+        yield f"it may have {process.memory_max} bytes of memory, not {most}"
     shared = {"mnt", "user", "uts"} - set(process.own_namespaces or ("mnt", "user", "uts"))
     yield from (f"it shares the {name} namespace with systemd" for name in sorted(shared))
     yield from _sees(process)

@@ -234,6 +234,7 @@ FAULTS: Cases = {
         "not told": with_process(GOOD, status={}),
         "last to be killed": with_process(GOOD, oom_score_adj=-900),
         "many tasks": with_process(GOOD, tasks_max="max"),
+        "all of the memory": with_process(GOOD, memory_max="max"),
         "systemd's own users": with_process(GOOD, own_namespaces=("mnt", "uts")),
         "no file system of its own": with_process(GOOD, mounts=GOOD.mounts),
         "homes": without_mount("/home"),

@@ -1,6 +1,7 @@
 """What a good node shows of serving: the service as planned, which answers."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -41,6 +42,12 @@ def look(plan: NodePlan) -> Snapshot:
         },
     )
     return together([own, _way_in(plan)])
+
+
+def _mib(unit_text: str, name: str) -> int:
+    """What a unit's file says of a limit."""
+    (found,) = re.findall(rf"^{name}=(\d+)M$", unit_text, re.M)
+    return int(found)
 
 
 def _way_in(plan: NodePlan) -> Snapshot:
@@ -87,7 +94,7 @@ def _edge_unit(plan: NodePlan) -> Unit:
         "OOMScoreAdjust": "400",
         "IPAddressAllow": " ".join(("127.0.0.0/8", "::1/128", *PRIVATE)),
     }
-    process = replace(service.process, oom_score_adj=400, tasks_max="64")
+    process = replace(service.process, oom_score_adj=400, tasks_max="64", memory_max=str(256 << 20))
     return replace(service, properties=properties, process=process)
 
 
@@ -110,8 +117,15 @@ def _service(plan: NodePlan) -> Unit:
         uid=998,
         argv=tuple(word for flag in serving.argv for word in flag.split()),
         environ={"BRAMBLE_PLAN": serving.plan_id},
+        memory_max=str(_mib(serving.unit_text, "MemoryMax") << 20),
     )
-    properties = {**found.properties, "PrivateMounts": "yes"}
+    properties = {
+        **found.properties,
+        "PrivateMounts": "yes",
+        "CPUWeight": "20",
+        "IOWeight": "20",
+        **{name: str(_mib(serving.unit_text, name) << 20) for name in ("MemoryHigh", "MemoryMax")},
+    }
     return replace(found, process=process, properties=properties)
 
 
