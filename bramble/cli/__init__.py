@@ -19,6 +19,7 @@ _COMMANDS = {
     "fit": "fit:fit",
     "init": "inventory:init",
     "key": "key:key",
+    "logs": "logs:logs",
     "model": "model:model",
     "plan": "fleet:plan",
     "revert": "fleet:revert",
