@@ -48,7 +48,10 @@ class Exposed(Fleet):
             {
                 NODE: {
                     "node": {"roles": ["base", "engine", "model", "serving"]},
-                    "serving": {"expose": expose, "edge": edge},
+                    "serving": {
+                        "expose": expose,
+                        "edge": {"requests_per_minute": 100_000} | edge,
+                    },
                 }
             },
         )
@@ -187,15 +190,12 @@ def test_its_checks_pass_and_a_second_run_changes_nothing(exposed):
     code, results = exposed.verify(NODE)
     assert {results[NODE, name]["status"] for name in CHECKS} == {"pass"}
     assert code == 0, results
-    exposed.up()
-    (end,) = exposed.events("end")
-    assert (end["changed"], end["failed"]) == ([], [])
+    assert f"{NODE}: no changes; " in exposed.up()
 
 
 def test_both_units_are_as_confined_as_the_docs_say(exposed, on):
     for unit in (EDGE, "llama-server.service"):
-        said = on(f"systemd-analyze security --threshold=15 {unit} | tail -1")
-        assert "OK" in said, said
+        on(f"systemd-analyze security --threshold=10 {unit}")
 
 
 STRANGERS = {
@@ -387,8 +387,8 @@ def test_an_address_that_is_not_allowed_is_refused_whatever_key_it_has(exposed, 
 FAULTS = {
     "edge_is_as_exposed": f"systemctl disable --now {EDGE}",
     "edge_answers_as_planned": (
-        f"sed -i 's/^laptop//; $d' {FOLDER}/keys.map; sed -i 's/string .............ok/string x/' "
-        f"{FOLDER}/haproxy.cfg; systemctl reload {EDGE}"
+        f"sed -i \"s/string '[0-9a-f]* ok'/string '000000000000 ok'/\" {FOLDER}/haproxy.cfg; "
+        f"systemctl reload {EDGE}"
     ),
     "edge_asks_for_a_key": (
         f"sed -i '/status 401/d; /set-var(txn.client)/d; /Too many wrong/d' {FOLDER}/haproxy.cfg; "
@@ -431,12 +431,6 @@ def test_who_does_not_trust_it_or_speaks_something_else_gets_nothing(sealed):
         openai.OpenAI(
             base_url=f"https://{HERE}:{TLS}/v1", api_key=sealed.laptop, max_retries=0
         ).models.list()
-    old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
-    old.set_ciphers("ALL:@SECLEVEL=0")
-    old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
-    with socket.create_connection((HERE, TLS), 10) as connection, pytest.raises(ssl.SSLError):
-        old.wrap_socket(connection)
     assert said_to(head("GET", "/health"), TLS) in (None, 400)
 
 
