@@ -79,6 +79,12 @@ def serving() -> OperationMeta:
 
 
 @deploy(NAME)
+def firewall() -> OperationMeta:
+    """Load bramble's table of nftables, on trial; return the operation's meta."""
+    return run.execute(run.accepted(), "firewall")
+
+
+@deploy(NAME)
 def watchdog() -> OperationMeta:
     """Arm the hardware watchdog; return the operation's meta."""
     return run.execute(run.accepted(), "watchdog")

@@ -36,11 +36,16 @@ class EngineOutputs(Outputs):
 
 @dataclass(frozen=True, kw_only=True)
 class ServingOutputs(Outputs):
-    """The service that answers, and its computing parameters."""
+    """The service that answers, its computing parameters, and the port and networks of its clients.
+
+    `exposed_port` is None where the model is for the node itself alone.
+    """
 
     unit: str
     threads: int
     ubatch_tokens: int
+    exposed_port: int | None = None
+    allow: tuple[str, ...] = ()
 
 
 class EngineSettings(Protocol):

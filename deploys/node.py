@@ -4,6 +4,7 @@ from bramble.deploys import (
     base,
     boot,
     engine,
+    firewall,
     memory,
     model,
     own,
@@ -23,6 +24,7 @@ boot()
 engine()
 model()
 serving()
+firewall()
 own(after="boot")
 watchdog()
 verify()

@@ -57,6 +57,7 @@ WRITTEN: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     ),
     "write_files": (),
     "serve_edge": (),
+    "try_firewall": (("listed", "", "the table as the kernel listed it when it was confirmed"),),
     "switch_engine": (("path", "", "link to the current release, in which `smoke.json` is"),),
     "build_engine": (
         (

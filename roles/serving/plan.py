@@ -58,6 +58,8 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ServingPlan:
         unit=UNIT,
         threads=settings.threads or board.cores,
         ubatch_tokens=settings.ubatch_tokens,
+        exposed_port=None if settings.expose == "local" else settings.edge_port,
+        allow=settings.edge.allow,
     )
     argv = running.command_line(settings, engine, model, outputs)
     plan_id = identity([engine.release, model.sha256, argv])

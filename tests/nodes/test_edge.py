@@ -42,12 +42,13 @@ CHECKS = (
 class Exposed(Fleet):
     """A node that serves the demo model, exposed as told."""
 
-    def wants(self, expose, **edge):
+    def wants(self, expose, firewall="fence", **edge):
         self.write(
             [NODE],
             {
                 NODE: {
-                    "node": {"roles": ["base", "engine", "model", "serving"]},
+                    "node": {"roles": ["base", "engine", "model", "serving", "firewall"]},
+                    "firewall": {"mode": firewall},
                     "serving": {
                         "expose": expose,
                         "edge": {"requests_per_minute": 100_000} | edge,
@@ -71,6 +72,11 @@ class Exposed(Fleet):
             check=True,
         )
         return done.stdout.strip()
+
+    @staticmethod
+    def rules(on):
+        """The firewall's table as the kernel has it."""
+        return on("nft list table inet bramble")
 
     @property
     def authority(self):
@@ -372,13 +378,15 @@ def test_a_rotation_drops_no_request_and_both_keys_open_until_one_is_revoked(exp
 
 
 def test_an_address_that_is_not_allowed_is_refused_whatever_key_it_has(exposed, on):
-    exposed.wants("lan", allow=["192.0.2.0/24"])
-    exposed.up()
-    assert said_to(chat({"messages": QUESTION}, exposed.laptop)) == 403
-    assert said_to(head("GET", "/health")) == 403
-    # The node itself may ask, so that its checks can.
-    code, _ = exposed.verify(NODE)
-    assert code == 0
+    for firewall, status in (("off", 403), ("fence", None)):
+        exposed.wants("lan", firewall, allow=["192.0.2.0/24"])
+        exposed.up()
+        assert answered(chat({"messages": QUESTION}, exposed.laptop)) == status
+        assert answered(head("GET", "/health")) == status
+        # The node itself may ask, so that its checks can.
+        code, _ = exposed.verify(NODE)
+        assert code == 0
+    assert "bramble refused: " in exposed.rules(on)
     exposed.wants("lan")
     exposed.up()
     assert said_to(head("GET", "/health")) == 200
@@ -454,5 +462,6 @@ def test_local_again_closes_every_port_and_leaves_no_key_behind(sealed, on):
     assert not any(listens(port) for port in (8080, LAN, TLS))
     assert on(f"ls {FOLDER} 2>/dev/null || true") == ""
     assert on(f"systemctl show -p LoadState --value {EDGE}") == "not-found"
+    assert "bramble" not in on("nft list tables")
     code, _ = sealed.verify(NODE)
     assert code == 0

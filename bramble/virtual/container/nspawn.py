@@ -60,6 +60,8 @@ def command(
         "--register=no",
         "--keep-unit",
         f"--network-namespace-path={namespace}",
+        # A firewall of its own; without it nft's units in the node may not even look.
+        "--capability=CAP_NET_ADMIN",
         "--resolv-conf=off",
         "--timezone=off",
         "--link-journal=no",

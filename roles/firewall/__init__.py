@@ -1,0 +1,1 @@
+"""firewall: a table of nftables around what bramble serves, or around the whole node."""

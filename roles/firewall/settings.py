@@ -1,0 +1,30 @@
+"""Settings of the role firewall."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Ge, Le, MinLen
+
+from bramble.settings import Section, option
+
+Port = Annotated[int, Ge(1), Le(65535)]
+
+
+class Settings(Section):
+    """nftables: who reaches the node, before any program there reads a byte."""
+
+    # What is fenced is what serving exposes.
+    uses: ClassVar[tuple[str, ...]] = ("serving",)
+
+    mode: Literal["off", "fence", "deny"] = option(
+        "fence",
+        help="fence: the port that serving exposes is for its serving.edge.allow alone, all else is "
+        "as it was; deny: besides, whatever is not SSH, firewall.ports, DHCP, mDNS or ICMP is dropped.",
+    )
+    ssh_ports: Annotated[tuple[Port, ...], MinLen(1)] = option(
+        (22,), help="TCP ports of the node's SSH server, with deny.", example=[22]
+    )
+    ports: tuple[Port, ...] = option(
+        (), help="More TCP ports that everybody may reach, with deny.", example=[9100]
+    )
