@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bramble.checks import Finding, Node, check, expect, skip, unknown
 from bramble.owned import as_written
-from bramble.roles.firewall.plan import UNIT, FirewallPlan, locks_out, not_in_force, table
+from bramble.roles.firewall.plan import TRIAL, UNIT, FirewallPlan, locks_out, not_in_force, table
 from bramble.snapshot import Unknown
 from bramble.steps import write_files
 
@@ -15,9 +15,12 @@ DEPLOY = "Run the deploy again."
 def table_is_in_force(plan: FirewallPlan, node: Node) -> Finding:
     """The kernel has bramble's table as a new connection confirmed it, or none where none is planned."""
     want = "the confirmed table" if plan.there else "no table of bramble's"
-    found = table(node.snapshot)
-    if isinstance(found, Unknown):
-        return unknown(want, found)
+    found, trial = table(node.snapshot), node.snapshot.file(TRIAL)
+    for seen in (found, trial):
+        if isinstance(seen, Unknown):
+            return unknown(want, seen)
+    if trial is not None:
+        return expect(want, "one that is still on trial", False, DEPLOY)
     if not plan.there:
         return expect(want, want if found is None else "a table", found is None, DEPLOY)
     unit = node.snapshot.unit(UNIT)

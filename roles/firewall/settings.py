@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from annotated_types import Ge, Le, MinLen
+from pydantic import Field
 
 from bramble.settings import Section, option
 
-Port = Annotated[int, Ge(1), Le(65535)]
+Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class Settings(Section):
@@ -22,7 +22,7 @@ class Settings(Section):
         help="fence: the port that serving exposes is for its serving.edge.allow alone, all else is "
         "as it was; deny: besides, whatever is not SSH, firewall.ports, DHCP, mDNS or ICMP is dropped.",
     )
-    ssh_ports: Annotated[tuple[Port, ...], MinLen(1)] = option(
+    ssh_ports: Annotated[tuple[Port, ...], Field(min_length=1)] = option(
         (22,), help="TCP ports of the node's SSH server, with deny.", example=[22]
     )
     ports: tuple[Port, ...] = option(

@@ -17,7 +17,7 @@ from bramble.render import render
 from bramble.roles.serving import sandbox
 from bramble.roles.serving.settings import Settings, bracketed
 from bramble.snapshot import FileState, Snapshot, Unknown
-from bramble.steps import Step, remove_files, systemd, write_files
+from bramble.steps import Step, lacking, remove_files, systemd, write_files
 
 Expose = Literal["local", "lan", "tls"]
 UNIT = "bramble-edge.service"
@@ -247,20 +247,34 @@ def _ended(there: bool, snapshot: Snapshot) -> Step:
 
 def _rest(plan: EdgePlan, snapshot: Snapshot) -> Step:
     """Stop Debian's unit where its configuration listens to nothing: somebody's own may stay."""
-    name, unit = "Leave Debian's HAProxy off", snapshot.unit(DEBIANS)
-    config = snapshot.file(DEBIANS_CONFIG)
-    if plan.there and config is None:
-        # What the role base has just installed, after the look.
-        why = "its package starts it when it is installed"
-        return systemd(name, why, stop=(DEBIANS,), disable=(DEBIANS,))
-    if not plan.there or isinstance(unit, Unknown) or not isinstance(config, FileState):
+    name = "Leave Debian's HAProxy off"
+    if not plan.there:
         return Step(name, None)
-    words = {line.split()[0] for line in (config.text or "").splitlines() if line.split()}
-    if words & {"frontend", "listen", "bind"}:
+    if lacking((PROGRAM,), snapshot):
+        # The role base has just installed it, after the look.
+        why: str | None = "its package starts it when it is installed"
+    elif listening(snapshot):
         return Step(name, None, note=f"{DEBIANS_CONFIG} listens: it is left to whoever wrote it")
-    if (unit.active, unit.enabled) == ("inactive", "disabled") or unit.load == "not-found":
-        return Step(name, None)
-    return systemd(name, f"{DEBIANS} is {unit.active}", stop=(DEBIANS,), disable=(DEBIANS,))
+    else:
+        why = debians_runs(snapshot)
+    return systemd(name, why, stop=(DEBIANS,), disable=(DEBIANS,))
+
+
+def listening(snapshot: Snapshot) -> bool:
+    """Tell whether Debian's configuration listens to something, which then is somebody's."""
+    config = snapshot.file(DEBIANS_CONFIG)
+    text = (config.text or "") if isinstance(config, FileState) else ""
+    words = {line.split()[0] for line in text.splitlines() if line.split()}
+    return bool(words & {"frontend", "listen", "bind"})
+
+
+def debians_runs(snapshot: Snapshot) -> str | None:
+    """Return that Debian's own unit runs or will; None where it is off, or not known."""
+    unit = snapshot.unit(DEBIANS)
+    if isinstance(unit, Unknown) or unit.load == "not-found":
+        return None
+    off = (unit.active, unit.enabled) == ("inactive", "disabled")
+    return None if off else f"{DEBIANS} is {unit.active} and {unit.enabled}"
 
 
 def _run(plan: EdgePlan, snapshot: Snapshot) -> Step:

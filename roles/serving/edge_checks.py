@@ -7,6 +7,7 @@ from bramble.roles.serving import edge, sandbox
 from bramble.roles.serving.settings import bracketed
 from bramble.roles.serving.wanted import ServingPlan
 from bramble.snapshot import Output, Unknown
+from bramble.steps import lacking
 
 DEPLOY = "Run the deploy again."
 JOURNAL = f"sudo journalctl -u {edge.UNIT} says why."
@@ -99,6 +100,22 @@ def edge_is_held_by_its_sandbox(plan: ServingPlan, node: Node) -> Finding:
         *sandbox.not_held(plan.edge.unit_text, unit.process),
     )
     return expect(want, "; ".join(problems) or want, not problems, DEPLOY)
+
+
+@check(severity="warn")
+def debians_haproxy_is_off(plan: ServingPlan, node: Node) -> Finding:
+    """Debian's own unit of HAProxy does not run beside the way in, unless somebody configured it."""
+    want, look = "off", node.snapshot
+    if not plan.edge.there:
+        return skip(want, LOCAL)
+    if isinstance(look.units, Unknown):
+        return unknown(want, look.units)
+    if lacking((edge.PROGRAM,), look):
+        return expect(want, f"{edge.PROGRAM} is not installed", False, DEPLOY)
+    if edge.listening(look):
+        return skip(want, f"{edge.DEBIANS_CONFIG} listens, and is somebody's own")
+    problem = edge.debians_runs(look)
+    return expect(want, problem or want, problem is None, DEPLOY)
 
 
 @check(severity="warn")

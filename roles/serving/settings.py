@@ -17,7 +17,7 @@ from bramble.settings import Section, option
 # What a home or an office has: private networks (RFC 1918, RFC 4193), and a link's own addresses.
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10")
 PORTS = {"lan": 8081, "tls": 8443}
-SIGNS = r"^[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?$"
+SIGNS = r"^[A-Za-z0-9][A-Za-z0-9.:-]{0,252}$"
 
 
 def bracketed(address: str) -> str:

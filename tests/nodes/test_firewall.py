@@ -1,5 +1,6 @@
 """bramble's table of nftables on a virtual Pi: SSH stays, others' tables stay, and a lock-out ends."""
 
+import contextlib
 import shlex
 import socket
 import subprocess
@@ -141,8 +142,8 @@ def test_a_table_that_shuts_us_out_is_taken_back_by_the_node_itself(fleet, on):
     query = {"rules_text": SHUT, "undo_after_s": 8}
     argv = virtual.ssh_argv(lifecycle.running(NODE), "sudo python3 -Iu -")
     text = program("try_firewall", query)
-    # The node cannot answer any more: what ends is this computer's patience.
-    with pytest.raises(subprocess.TimeoutExpired):
+    # It may be that the node cannot even say that it is done.
+    with contextlib.suppress(subprocess.TimeoutExpired):
         subprocess.run(argv, input=text, text=True, capture_output=True, timeout=5)
     assert not reached(22)
     wait_until(lambda: reached(22), 60, "a new connection")

@@ -70,8 +70,8 @@ PEM = (
 
 
 def node_plan(board: Board = PI5, **changes: Mapping[str, Any]) -> NodePlan:
-    """The plan of a node with these settings, beside a client's key and a certificate."""
-    sections = settings(**changes)
+    """The plan of a node with these settings, which clients with a key use by TLS."""
+    sections = settings(**changes | {"serving": {"expose": "tls", **changes.get("serving", {})}})
     beside = prepare(Path("/inventory"), (sections,))
     beside = replace(beside, clients=CLIENTS, certificates={"pi5-a": PEM})
     return make("pi5-a", sections, board, ROLES, beside)

@@ -35,7 +35,7 @@ FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # What a test that runs anywhere in no time has not: the first pattern that a command matches says why
 # it is not run. Each stands for at least one example.
 NEEDS = {
-    r"(up|plan|verify|revert|ask|bench|upgrade|rollback|trust)\b": "a node",
+    r"(up|plan|verify|revert|ask|bench|logs|upgrade|rollback|trust)\b": "a node",
     r"model (list \S|verify|prune|rollback)": "a node",
     r"engine race\b": "a node",
     r"fit .*--host\b": "a node",
@@ -176,7 +176,8 @@ def test_every_deploy_and_path_in_the_docs_is_there():
         text = page.read_text(encoding="utf-8")
         for path in {*re.findall(ours, text), *re.findall(r"\b(?:deploys|tests)/[\w/]+\.py", text)}:
             if not re.search(
-                "NAME|ROLE|exporter|deploys/(mixed|own).py|bramble/(models|work|ccache)$|models.lock$",
+                "NAME|ROLE|exporter|deploys/(mixed|own).py|bramble/(models|work|ccache)$|models.lock$"
+                "|inventory/tls/",
                 path,
             ):
                 assert list(ROOT.glob(path.rstrip("/."))), f"{page.relative_to(ROOT)}: {path}"

@@ -22,7 +22,7 @@ from tests.unit.looks import (
 )
 from tests.unit.roles.model.good import ADDRESSES, ROUTE
 from tests.unit.roles.power.good import GOVERNOR, GOVERNOR_UNIT
-from tests.unit.roles.serving.good import UNIT, with_process, with_unit
+from tests.unit.roles.serving.good import EDGE, UNIT, with_process, with_unit
 from tests.unit.roles.watchdog.good import SHOW, WATCHDOG
 
 PLAN = node_plan()
@@ -88,6 +88,11 @@ FRESH = {
         "Write the service's files",
         "Create the service's user",
         "Run the service",
+        "Leave Debian's HAProxy off",
+        "Let clients with a key in",
+    ],
+    "firewall": [
+        "Load the firewall, on trial",
     ],
     "watchdog": [
         "Write the watchdog's drop-in",
@@ -139,7 +144,7 @@ def test_there_are_always_as_many_steps(name):
 
 def test_the_look_asks_for_all_that_the_steps_read():
     """Every file, unit, user and URL of a good look is one that the roles asked to see."""
-    query = look_at("pi5-a", settings(), ROLES)
+    query = look_at("pi5-a", settings(serving={"expose": "tls"}), ROLES)
     patterns = [Path(pattern) for pattern in query["files"]]
     unasked = [path for path in GOOD.files if not any(Path(path).match(str(p)) for p in patterns)]
     assert unasked == []
@@ -462,6 +467,9 @@ def test_one_disagreement_makes_its_step_due_with_the_reason(name):
         "Start apt's timers",
         "Arm the watchdog",
         "Use a swap file on the SSD",
+        "Leave Debian's HAProxy off",
+        "Let clients with a key in",
+        "Load the firewall, on trial",
     }
 
 
@@ -677,7 +685,12 @@ def taken_back(look: Snapshot) -> dict[str, dict[str, Step]]:
 
 def test_the_service_is_ended_before_its_files_go():
     steps = taken_back(GOOD)["serving"]
-    assert list(steps) == ["End the service", "Remove the service's files", "Forget the service"]
+    assert list(steps)[:3] == ["End the way in", "Remove the way in's files", "Forget the way in"]
+    assert list(steps)[3:] == [
+        "End the service",
+        "Remove the service's files",
+        "Forget the service",
+    ]
     assert steps["End the service"].query["disable"] == [UNIT]
     assert UNIT_FILE in steps["Remove the service's files"].query["paths"]
     removed = steps["Remove the service's files"].diffs[-1].removed
@@ -686,6 +699,7 @@ def test_the_service_is_ended_before_its_files_go():
 
 def test_a_service_that_is_gone_leaves_nothing_to_take_back():
     gone = with_unit(GOOD, load="not-found", active="inactive", enabled="", process=None)
+    gone = with_unit_named(gone, EDGE, load="not-found", active="inactive", enabled="")
     for file in SERVING.files:
         gone = with_file(gone, file.path, None)
     assert taken_back(gone)["serving"] == {}
@@ -693,7 +707,7 @@ def test_a_service_that_is_gone_leaves_nothing_to_take_back():
 
 def test_an_ended_service_still_has_files_to_remove():
     ended = with_unit(GOOD, active="inactive", enabled="disabled", process=None)
-    assert list(taken_back(ended)["serving"]) == [
+    assert list(taken_back(ended)["serving"])[3:] == [
         "Remove the service's files",
         "Forget the service",
     ]

@@ -6,7 +6,7 @@ from bramble.snapshot import Output
 from bramble.system.parse import Socket
 from tests.unit.good_node import good_look, node_plan
 from tests.unit.looks import WHY, plain, with_command, with_file, with_unit_named
-from tests.unit.roles.firewall.good import LIST, LISTED, NONE, TABLE, UNIT
+from tests.unit.roles.firewall.good import LIST, LISTED, NONE, TABLE, TRIAL, UNIT
 from tests.unit.spoiled import GOOD, NO_FILES, Cases, Exceptions, Node, edited
 
 RULES = "/etc/bramble/firewall.nft"
@@ -20,6 +20,7 @@ FAULTS: Cases = {
         "never confirmed": with_file(GOOD, LISTED, None),
         "not at boot": with_unit_named(GOOD, UNIT, enabled="disabled"),
         "ended": with_unit_named(GOOD, UNIT, active="inactive"),
+        "on trial": with_file(GOOD, TRIAL, plain("table inet bramble\n")),
         "there, where none is planned": Node(GOOD, plan=OFF),
     },
     "files_are_as_written": {
@@ -37,6 +38,7 @@ BLIND: Cases = {
         "no answer": with_command(GOOD, LIST, WHY),
         "another error": with_command(GOOD, LIST, Output(1, WHY.why)),
         "no units": replace(GOOD, units=WHY),
+        "no files": NO_FILES,
     },
     "files_are_as_written": {"no files": NO_FILES},
     "ssh_is_let_in": {

@@ -157,6 +157,11 @@ FAULTS: Cases = {
         "last to be killed": edge_process(oom_score_adj=-900),
         "no process": with_edge(process=None),
     },
+    "debians_haproxy_is_off": {
+        "running": with_unit_named(GOOD, "haproxy.service", active="active"),
+        "at boot": with_unit_named(GOOD, "haproxy.service", enabled="enabled"),
+        "not installed": replace(GOOD, packages={**GOOD.packages, "haproxy": None}),
+    },
     "edge_certificate_lasts": {
         "a week": with_command(GOOD, EDGE.lasts, Output(1, "Certificate will expire\n")),
     },
@@ -327,6 +332,7 @@ BLIND: Cases = {
         "no units": replace(GOOD, units=WHY),
         "no process": with_edge(process=WHY),
     },
+    "debians_haproxy_is_off": {"no units": replace(GOOD, units=WHY)},
     "edge_certificate_lasts": {
         "no answer": with_command(GOOD, EDGE.lasts, WHY),
         "no certificate": with_command(GOOD, EDGE.lasts, Output(2, WHY.why)),
@@ -391,6 +397,13 @@ SKIPPED: Exceptions = {
     "edge_asks_for_a_key": (NOT_EXPOSED,),
     "edge_is_bound_as_planned": (NOT_EXPOSED,),
     "edge_is_held_by_its_sandbox": (NOT_EXPOSED,),
+    "debians_haproxy_is_off": (
+        NOT_EXPOSED,
+        (
+            with_file(GOOD, "/etc/haproxy/haproxy.cfg", plain("frontend shop\n  bind :80\n")),
+            "is somebody's own",
+        ),
+    ),
     "edge_certificate_lasts": (
         NOT_EXPOSED,
         (Node(good_look(LAN), plan=LAN), "serving.expose is lan"),

@@ -22,7 +22,7 @@ EVER = (
     *(f"/etc/bramble/edge/{name}" for name in ("haproxy.cfg", "keys.map", "edge.pem", "ca.crt")),
     f"/etc/systemd/system/{EDGE}",
 )
-SETTINGS = {"question": "What is 2+2?", "expect": "4", "expose": "tls"}
+SETTINGS = {"question": "What is 2+2?", "expect": "4"}
 
 
 def look(plan: NodePlan) -> Snapshot:
