@@ -87,7 +87,7 @@ def wired(place):
     )
     deploys.write_text(deploys.read_text().replace(one, f"{more}{call}{one}"))
     text = node.read_text().replace("    model,\n", "    model,\n    newrole,\n")
-    node.write_text(text.replace("\nmodel()\n", "\nmodel()\nnewrole()\n"))
+    node.write_text(text.replace("\nfirewall()\n", "\nfirewall()\nnewrole()\n"))
 
 
 def test_a_new_role_fails_its_own_tests_alone_and_none_when_it_is_whole(checkout, tmp_path):
