@@ -30,6 +30,8 @@ def command_line(
         f"--ctx-size {settings.ctx_tokens}",
         f"--parallel {settings.slots}",
         f"--threads {outputs.threads}",
+        # A client that leaves frees its slot between batches alone (tools/server/server-context.cpp).
+        f"--batch-size {settings.ubatch_tokens}",
         f"--ubatch-size {settings.ubatch_tokens}",
         f"--cache-ram {settings.cache_ram_mib}",
         f"--ctx-checkpoints {settings.ctx_checkpoints}",
