@@ -13,7 +13,7 @@ import pytest
 
 from bramble import registry, report, virtual
 from bramble.fit import memory
-from bramble.llama import store
+from bramble.llama import arguments, store
 from bramble.models import gguf, lock
 from bramble.models.dims import dims_of
 from bramble.models.geometry import geometry
@@ -246,6 +246,14 @@ def test_the_planner_says_what_the_built_llama_fit_params_says(fleet, on, virtua
     expected = sum(map(int, truth))
     assert abs(total - expected) <= 0.03 * expected
     assert total > expected - 64
+
+
+def test_the_arguments_that_bramble_knows_are_those_of_the_built_server(fleet, on):
+    said = on(NODE, "/opt/bramble/engine/current/bin/llama-server --help 2>/dev/null")
+    known = arguments.known()
+    found = arguments.of_help(said, known.commit, known.version)
+    assert found.arguments == known.arguments
+    assert found.chat_templates == known.chat_templates
 
 
 def test_fit_asks_the_node_for_its_memory(fleet, on):
