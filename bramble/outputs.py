@@ -33,6 +33,11 @@ class EngineOutputs(Outputs):
         """The release's own folder."""
         return self.home.release(self.release)
 
+    @property
+    def commit(self) -> str:
+        """The first digits of the commit that it is built of."""
+        return self.build_info.rpartition("-")[2]
+
 
 @dataclass(frozen=True, kw_only=True)
 class ServingOutputs(Outputs):
@@ -48,8 +53,12 @@ class ServingOutputs(Outputs):
     allow: tuple[str, ...] = ()
 
 
+@runtime_checkable
 class EngineSettings(Protocol):
-    """What a race and a build on this computer ask of an engine's settings."""
+    """What a race, a build on this computer and other roles ask of an engine's settings."""
+
+    def commit(self, host: str, prepared: Prepared) -> str:
+        """Return the commit that a host runs, or its first digits."""
 
     @property
     def recipe(self) -> str:

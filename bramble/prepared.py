@@ -72,8 +72,10 @@ class Pinned:
 class PreparedSection(Section):
     """Settings of a role that mean something only with what is read beside them."""
 
-    def faults(self, host: str, prepared: Prepared) -> Iterator[str]:
-        """Find what is wrong with these settings by the locks and files that they name."""
+    def faults(
+        self, sections: Mapping[str, Section], host: str, prepared: Prepared
+    ) -> Iterator[str]:
+        """Find what is wrong with these settings by the others, and the locks and files they name."""
         yield from ()
 
     def pins(self, host: str, prepared: Prepared) -> tuple[Pinned, ...]:

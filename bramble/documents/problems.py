@@ -16,8 +16,11 @@ Keys = tuple[str | int, ...]
 
 # `ctx_tokens` is a number of tokens; a key is a secret where it ends a name (`api_key`).
 _SECRET = re.compile(r"(?i)passw|passphrase|secret|credential|private|(^|[_-])(token|(api)?keys?)$")
-# A key itself, or an address with a name and password in it.
-_SECRET_IN = re.compile(r"PRIVATE KEY|://[^/\s]*@")
+# A key itself, by its form or an argument's name, or an address with a name and password in it.
+_SECRET_IN = re.compile(
+    r"PRIVATE KEY|://[^/\s]*@|\b(hf_|gh[pousr]_|sk-)[\w-]{16}"
+    r"|(?i:(^|\s)--?([\w-]*[_-])?(token|hft|secret|passw(or)?d|(api[_-]?)?key)[\s=])"
+)
 _LONGEST = 40
 _LONGEST_KEY, _LONGEST_MESSAGE = 100, 1000
 _MOST_MEANT = 3
@@ -70,13 +73,18 @@ def is_secret(keys: Keys) -> bool:
     return any(isinstance(key, str) and _SECRET.search(key) for key in keys)
 
 
+def holds_secret(text: str) -> bool:
+    """Tell whether a text has the form of a secret, or of an argument that is followed by one."""
+    return _SECRET_IN.search(text) is not None
+
+
 def found(keys: Keys, value: object) -> str:
     """Name the value that was found, in YAML's terms, unless it may be a secret."""
     if isinstance(value, dict):
         return "found a mapping"
     if isinstance(value, list):
         return "found a list"
-    if isinstance(value, str) and (is_secret(keys) or _SECRET_IN.search(value)):
+    if isinstance(value, str) and (is_secret(keys) or holds_secret(value)):
         return "found a value (not shown: it may be a secret)"
     text = json.dumps(value, ensure_ascii=False)
     if len(text) > _LONGEST:

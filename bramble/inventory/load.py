@@ -121,7 +121,7 @@ def faults_beside(
 ) -> Iterator[Fault]:
     """Find what is wrong with a host's settings by what was read beside them."""
     for section, typed in prepared_sections(settings).items():
-        for message in typed.faults(name, prepared):
+        for message in typed.faults(settings, name, prepared):
             yield Fault((section,), f"{section}: {message}", whole=True)
 
 

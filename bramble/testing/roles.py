@@ -47,8 +47,9 @@ def planned(
     if settings is None:
         raise ValueError("\n".join(fault.message for fault in faults))
     prepared = prepare(place, ({name: settings},))
-    parts = prepared_sections({name: settings}).values()
-    if wrong := [fault for part in parts for fault in part.faults(HOST, prepared)]:
+    sections = {name: settings}
+    parts = prepared_sections(sections).values()
+    if wrong := [fault for part in parts for fault in part.faults(sections, HOST, prepared)]:
         raise ValueError("\n".join(wrong))
     part = role.plan(settings, board, Inputs(HOST, tuple(given), role.takes, prepared))
     return NodePlan(HOST, board, {name: part})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
@@ -175,7 +175,9 @@ class Settings(PreparedSection):
         said = f"{host} gets {what} by `bramble upgrade --to` (engine.lock), and not {set_here}"
         return (Pinned(self._says_commit, what, said),)
 
-    def faults(self, host: str, prepared: Prepared) -> Iterator[str]:
+    def faults(
+        self, sections: Mapping[str, Section], host: str, prepared: Prepared
+    ) -> Iterator[str]:
         """Find winners of races in engine.lock that are no variants."""
         known = [name for name in get_args(VariantName) if name != "auto"]
         for soc, won in prepared.engine.variants.items():
@@ -190,6 +192,14 @@ class Settings(PreparedSection):
         """The setting that names the commit."""
         kind = "archive" if self.source.archive else "git"
         return f"source.{kind}.commit" if getattr(self.source, kind) else f"source.{kind}"
+
+    def commit(self, host: str, prepared: Prepared) -> str:
+        """Return the commit that a host runs, or its first digits where the host was rolled back."""
+        if pin := prepared.engine.hosts.get(host):
+            return pin.build_info.rpartition("-")[2]
+        if self.source.archive:
+            return self.source.archive.commit
+        return prepared.engine.commit_of(host) or (self.source.git or Git()).commit
 
     @property
     def from_archive(self) -> bool:

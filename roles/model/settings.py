@@ -19,7 +19,7 @@ from bramble.models.dims import Dims
 from bramble.models.hub import ENDPOINT
 from bramble.models.lock import Locked
 from bramble.prepared import Pinned, Prepared, PreparedSection
-from bramble.settings import LocalPath, option
+from bramble.settings import LocalPath, Section, option
 from bramble.snapshot import FileState, Snapshot
 
 _HUB_URL = re.compile(r"https?://[^/]+/[^/]+/[^/]+/(?P<kind>resolve|blob|raw)/(?P<revision>[^/]+)/")
@@ -150,7 +150,9 @@ class Settings(PreparedSection):
         model = replace(model, others=own.others, unlocked=own.unlocked)
         return _with_dims(model, prepared)
 
-    def faults(self, host: str, prepared: Prepared) -> Iterator[str]:
+    def faults(
+        self, sections: Mapping[str, Section], host: str, prepared: Prepared
+    ) -> Iterator[str]:
         """Find a name that is not locked, and a file that is too large to be sent."""
         try:
             self.own(prepared)

@@ -14,7 +14,7 @@ from bramble.outputs import EngineOutputs, ModelOutputs, ServingOutputs
 from bramble.plan import FactsNeeded, File, Inputs, NodePlan, identity, together
 from bramble.remote import serve_release
 from bramble.render import render
-from bramble.roles.serving import edge, running, sandbox
+from bramble.roles.serving import edge, flags, running, sandbox
 from bramble.roles.serving.settings import Settings
 from bramble.roles.serving.wanted import LOOPBACK, UNIT, UNIT_FILE, ServingPlan
 from bramble.snapshot import Snapshot, Unit, Unknown
@@ -67,7 +67,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ServingPlan:
         "serving/llama-server.service.j2",
         user=USER,
         plan_id=plan_id,
-        argv=argv,
+        argv=[flags.unit_word(word) for word in argv],
         memory_mib=room_of(board, settings.reserve_mib).available_mib + SERVER_MIB,
         model_name=model.name,
         model_folder=model.folder,
@@ -100,6 +100,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ServingPlan:
         question=settings.question,
         expect=settings.expect,
         reserve_mib=settings.reserve_mib,
+        unsure=flags.not_known(settings.extra_args, engine.commit),
         fit=judged(model, room_of(board, settings.reserve_mib), settings.request),
         speed_share=settings.gate.speed_share,
         foreign_drop_ins=settings.foreign_drop_ins,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bramble.outputs import EngineOutputs, ModelOutputs, ServingOutputs
+from bramble.roles.serving import flags
 from bramble.roles.serving.settings import Settings
 from bramble.system.parse import Socket
 from bramble.system.process import Process, Program
@@ -43,6 +44,7 @@ def command_line(
         "--no-ui",
         "--no-slots",
         "--metrics",
+        *flags.words(settings.extra_args),
     )
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator
 
 from bramble.fit.memory import CacheType, Request
 from bramble.fit.verdict import beyond
-from bramble.outputs import ModelSettings
+from bramble.outputs import EngineSettings, ModelSettings
 from bramble.prepared import Prepared, PreparedSection
+from bramble.roles.serving import flags
+from bramble.roles.serving.flags import ExtraArgument
 from bramble.settings import Section, option
 
 # What a home or an office has: private networks (RFC 1918, RFC 4193), and a link's own addresses.
@@ -139,6 +141,12 @@ class Settings(PreparedSection):
         "f16", help="Type of the context's keys; q8_0 takes about half of f16."
     )
     cache_type_v: CacheType = option("f16", help="Type of the context's values.")
+    extra_args: tuple[ExtraArgument, ...] = option(
+        (),
+        help="Arguments of llama-server that have no setting, each with its value: `--FLAG`, "
+        "`--FLAG VALUE` or `--FLAG=VALUE`.",
+        example=["--top-k 20", "--no-warmup"],
+    )
     reserve_mib: int = option(
         0,
         help="Memory kept for other programs of the node, such as an agent, when it is told whether "
@@ -166,10 +174,29 @@ class Settings(PreparedSection):
     gate: Gate = option(Gate(), help="The gate that a release passes before it stays.")
     edge: Edge = option(Edge(), help="What meets clients, where they are let in.")
 
+    def faults(
+        self, sections: Mapping[str, Section], host: str, prepared: Prepared
+    ) -> Iterator[str]:
+        """Find arguments that the planned build would not start with, where it is the known one."""
+        yield from flags.twice(self.extra_args)
+        if self._unsure(sections, host, prepared) is None:
+            yield from flags.wrong(self.extra_args)
+
     def warnings(
         self, sections: Mapping[str, Section], host: str, prepared: Prepared
     ) -> tuple[str, ...]:
-        """Warn of a context that the model was not trained for, where its training context is known."""
+        """Warn of a context beyond the model's training, and of arguments that nobody can tell of."""
+        unsure = self._unsure(sections, host, prepared)
+        return (*self._beyond(sections, host, prepared), *((unsure,) if unsure else ()))
+
+    def _unsure(self, sections: Mapping[str, Section], host: str, prepared: Prepared) -> str | None:
+        engines = (part for part in sections.values() if isinstance(part, EngineSettings))
+        commits = (engine.commit(host, prepared) for engine in engines)
+        return next((flags.not_known(self.extra_args, commit) for commit in commits), None)
+
+    def _beyond(
+        self, sections: Mapping[str, Section], host: str, prepared: Prepared
+    ) -> tuple[str, ...]:
         models = (part for part in sections.values() if isinstance(part, ModelSettings))
         known = (part.chosen(host, prepared).fit for part in models)
         reported = (beyond(dims.ctx_train, self.request) for dims in known if dims)

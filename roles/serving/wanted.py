@@ -37,6 +37,7 @@ class ServingPlan(RolePlan):
     question: str
     expect: str | None
     reserve_mib: int
+    unsure: str | None
     fit: Judged | None
     speed_share: float
     engine_home: Home
@@ -52,8 +53,9 @@ class ServingPlan(RolePlan):
         return (*fit, *self.edge.refusals)
 
     def warnings(self) -> tuple[str, ...]:
-        """Warn of a fit that cannot be determined, and of a context beyond the model's training."""
-        return self.fit.warnings if self.fit else ()
+        """Warn of arguments and of a fit that nobody can tell of, and of a context that is too long."""
+        unsure = (self.unsure,) if self.unsure else ()
+        return (*unsure, *(self.fit.warnings if self.fit else ()))
 
     @property
     def own_files(self) -> tuple[File, ...]:

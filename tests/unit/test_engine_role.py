@@ -216,7 +216,7 @@ def test_what_cannot_be_crossed_is_plain_where_it_is_crossed(tmp_path):
 
 def test_a_winner_that_is_no_variant_is_refused_with_what_to_do(tmp_path):
     prepared = lock_with(tmp_path, cortex_a76="fastest")
-    (said,) = Settings().faults("pi5-a", prepared)
+    (said,) = Settings().faults({}, "pi5-a", prepared)
     assert "'fastest' for cortex-a76" in said
     assert "race again" in said
 

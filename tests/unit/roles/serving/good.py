@@ -115,7 +115,7 @@ def _service(plan: NodePlan) -> Unit:
         exe=f"{serving.release_folder}/bin/llama-server",
         exe_sha256=SERVER_SHA256,
         uid=998,
-        argv=tuple(word for flag in serving.argv for word in flag.split()),
+        argv=tuple(word for flag in serving.argv for word in flag.split(" ", 1)),
         environ={"BRAMBLE_PLAN": serving.plan_id},
         memory_max=str(_mib(serving.unit_text, "MemoryMax") << 20),
     )

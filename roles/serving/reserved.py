@@ -1,0 +1,104 @@
+"""Arguments of llama-server that are not given beside bramble's own, and what to do instead.
+
+Each goes by the name that the pinned build's help has for it; `*` stands for any end of a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+
+SET_BY: Mapping[str, str] = {
+    "--model": "model.name",
+    "--alias": "model.name",
+    "--host": "serving.host",
+    "--port": "serving.port",
+    "--ctx-size": "serving.ctx_tokens",
+    "--parallel": "serving.slots",
+    "--threads": "serving.threads",
+    "--batch-size": "serving.ubatch_tokens",
+    "--ubatch-size": "serving.ubatch_tokens",
+    "--cache-ram": "serving.cache_ram_mib",
+    "--ctx-checkpoints": "serving.ctx_checkpoints",
+    "--cache-type-k": "serving.cache_type_k",
+    "--cache-type-v": "serving.cache_type_v",
+}
+"""The settings that give these arguments."""
+
+_WHY: Mapping[str, tuple[str, ...]] = {
+    "bramble gives it always, as the fit, the gate and the checks count on it": (
+        *("--load-mode", "--fit", "--offline", "--metrics", "--slots"),
+    ),
+    "models are fetched and proved by their sha256: name one in `model`": (
+        *("--model-url", "--docker-repo", "--hf-repo*", "--hf-file*", "--embd-gemma-default"),
+        *("--fim-*", "--gpt-oss-*", "--vision-*"),
+    ),
+    "a node serves the one model that `model` names": ("--models-*",),
+    "what it takes is not counted, so nothing would tell whether the model fits": (
+        *("--lora*", "--control-vector*", "--mmproj*", "--override-kv", "--swa-full"),
+        *("--lazy-mode", "--kv-unified*", "--lookup-cache-*", "--spec-*", "--draft*"),
+    ),
+    "it sends the weights to other computers, without any authentication": ("--rpc",),
+    "a key in it would stand in the unit, in reports and in every list of processes": (
+        *("--api-key*", "--hf-token"),
+    ),
+    "who reaches the server, and how, is what serving.host and serving.port say": (
+        *("--ssl-*", "--cors-*", "--api-prefix", "--reuse-port"),
+    ),
+    "it would have the server run programs, or hand out and write files, for whoever asks": (
+        *("--tools*", "--agent", "--mcp-*", "--path", "--media-path", "--slot-save-path"),
+    ),
+    "it would let whoever asks change how the server works": ("--props",),
+    "the server has no page for browsers: a client talks to its API": ("--ui*",),
+    "the gate and `bramble verify` read the journal: journalctl -u llama-server": (
+        *("--log-file", "--log-disable", "--log-prompts-dir"),
+    ),
+    "llama-server prints something and ends with it, and serves nobody": (
+        *("--help", "--version", "--cache-list", "--completion-bash", "--list-devices"),
+    ),
+    "llama-server ignores it: leave it out": ("--defrag-thold",),
+}
+
+_MAPPED = "bramble maps the weights (--load-mode mmap), which is what the fit counts: leave it out"
+_OF_COMPLETION = (
+    "it is an argument of llama-completion; a server keeps prompts in memory, by "
+    "serving.cache_ram_mib"
+)
+_OF_CHAT = "it is an argument of programs that talk in a terminal: leave it out"
+
+STALE: Mapping[str, str] = {
+    "--mlock": "today it is --load-mode mmap+mlock",
+    "--mmap": _MAPPED,
+    "--no-mmap": _MAPPED,
+    "--direct-io": _MAPPED,
+    "-dio": _MAPPED,
+    "--prompt-cache": _OF_COMPLETION,
+    "--prompt-cache-all": _OF_COMPLETION,
+    "--prompt-cache-ro": _OF_COMPLETION,
+    "--memory-f32": "set serving.cache_type_k and serving.cache_type_v to f32",
+    "--system-prompt-file": "clients send the system prompt: leave it out",
+    "--slots-endpoint-disable": "today it is --no-slots, which bramble gives",
+    "--log-format": "today there is --log-jsonl",
+    "--n-gqa": "the model's file says it: leave it out",
+    "--penalize-nl": "leave it out",
+    "--tfs": "leave it out",
+    "--interactive": _OF_CHAT,
+    "--color": _OF_CHAT,
+    "--prompt": _OF_CHAT,
+    "--file": _OF_CHAT,
+    "-i": _OF_CHAT,
+    "-p": _OF_CHAT,
+    "-f": _OF_CHAT,
+    "-cnv": _OF_CHAT,
+}
+"""Arguments of older llama.cpp, or of its other programs, that articles give to llama-server."""
+
+
+def why_not(name: str) -> str | None:
+    """Return why an argument is not given, and what to do; None where it may be."""
+    if name in SET_BY:
+        return f"{SET_BY[name]} sets it"
+    for why, names in _WHY.items():
+        if any(fnmatchcase(name, pattern) for pattern in names):
+            return why
+    return None
