@@ -19,6 +19,9 @@ CELLS = 256
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"]
 """The values that the pinned llama-server accepts for -ctk and -ctv."""
 
+NARROWEST_HEAD = 32
+"""The width of the narrowest heads of published models; a header's number of heads is not kept."""
+
 _BY_NAME = {kind.name.lower(): kind for kind in TYPES.values()}
 _F32 = 4
 _MASK = 2
@@ -35,6 +38,7 @@ class Request:
     type_v: CacheType = "f16"
     cache_ram_mib: int = 0
     checkpoints: int = 4
+    flash: bool = True
 
     @property
     def cells(self) -> int:
@@ -73,7 +77,9 @@ def compute_bytes(model: Geometry, request: Request) -> int:
         used = max(model.experts_used, 1)
         scattered = used * wide if model.experts_used else 0
         moments.append(mask + 4 * wide + scattered + 3 * row * layer.feed_forward * used)
-        moments.append(mask + 2 * wide + row * (3 * layer.query + layer.key + layer.value))
+        scores = 0 if request.flash else row * _cells(model, layer, request) * _heads(layer)
+        attended = 3 * layer.query + layer.key + layer.value
+        moments.append(mask + 2 * wide + row * attended + scores)
     return max(moments)
 
 
@@ -96,6 +102,11 @@ def _cells(model: Geometry, layer: Layer, request: Request) -> int:
     if not layer.windowed:
         return request.cells
     return _padded(min(request.cells, model.window + request.ubatch))
+
+
+def _heads(layer: Layer) -> int:
+    """Return the most heads that a layer's queries can be of."""
+    return -(-layer.query // NARROWEST_HEAD) if layer.key else 0
 
 
 def _state_bytes(model: Geometry) -> int:

@@ -14,7 +14,14 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from bramble.board import Board
-from bramble.fit.memory import CELLS, Request, checkpoint_bytes, compute_bytes, kv_bytes
+from bramble.fit.memory import (
+    CELLS,
+    NARROWEST_HEAD,
+    Request,
+    checkpoint_bytes,
+    compute_bytes,
+    kv_bytes,
+)
 from bramble.models.geometry import Geometry
 
 SYSTEM_MIB = 256
@@ -115,7 +122,7 @@ def fit(model: Geometry, room: Room, request: Request) -> Fit:
     """Decide whether the model fits this node, served like this."""
     parts = _parts(model, request)
     total, largest = sum(parts), max_ctx(model, room, request)
-    verdict = _verdict(model, room, total)
+    verdict = _verdict(model, room, request, total)
     weights, kv, compute, cache = parts
     return Fit(
         verdict=verdict,
@@ -129,7 +136,7 @@ def fit(model: Geometry, room: Room, request: Request) -> Fit:
         available_mib=room.available_mib,
         max_ctx=largest,
         flags=() if verdict == "no" else _flags(room, request, cache),
-        doubt=model.doubt,
+        doubt=_doubt(model, request),
         beyond=beyond(model.ctx_train, request),
     )
 
@@ -178,10 +185,20 @@ def _parts(model: Geometry, request: Request) -> tuple[int, int, int, int]:
     )
 
 
-def _verdict(model: Geometry, room: Room, total: int) -> Verdict:
+def _doubt(model: Geometry, request: Request) -> str:
+    """Return why the figures are upper bounds; empty where they are what is taken."""
+    if model.doubt or request.flash:
+        return model.doubt
+    return (
+        "without flash attention what it takes depends on the number of heads, which is not kept: "
+        f"heads are counted as {NARROWEST_HEAD} wide, the narrowest of published models"
+    )
+
+
+def _verdict(model: Geometry, room: Room, request: Request, total: int) -> Verdict:
     if total > room.available_mib:
         needed = model.weights.file_bytes - model.weights.lazy_bytes
-        sure = not model.doubt or _mib(needed) > room.available_mib
+        sure = not _doubt(model, request) or _mib(needed) > room.available_mib
         return "no" if sure else "unknown"
     # The kernel may drop the file's copy of a tied embedding, but only under memory pressure.
     twice = _mib(model.weights.twice_bytes) if room.repacks else 0
@@ -201,14 +218,15 @@ _WORDS: Mapping[Verdict, str] = {
 def _sentence(
     model: Geometry, room: Room, request: Request, verdict: Verdict, total: int, largest: int
 ) -> str:
-    most = "at most " if model.doubt else ""
+    doubt = _doubt(model, request)
+    most = "at most " if doubt else ""
     takes = (
         f"{_WORDS[verdict]}: with a context of {request.ctx} tokens the model takes {most}{total} MiB, "
         f"and the node has {room.available_mib} MiB for it"
     )
     words = [f"{takes}{_contexts(verdict, largest)}{_uncompared(model)}"]
-    if model.doubt:
-        words.append(f"{model.doubt[0].upper()}{model.doubt[1:]}")
+    if doubt:
+        words.append(f"{doubt[0].upper()}{doubt[1:]}")
     if reported := beyond(model.ctx_train, request):
         words.append(f"{reported[0].upper()}{reported[1:]}")
     if verdict == "no":
@@ -244,6 +262,7 @@ def _flags(room: Room, request: Request, cache_mib: int) -> tuple[str, ...]:
         **({"--ctx-checkpoints": request.checkpoints} if cache_mib else {}),
         "-ctk": request.type_k,
         "-ctv": request.type_v,
+        **({} if request.flash else {"-fa": "off"}),
         "--load-mode": "mmap",
     }
     return tuple(str(word) for pair in flags.items() for word in pair)

@@ -98,14 +98,15 @@ def _lacks(flag: str) -> str:
     return f"llama-server of {build.commit[:9]} has no {flag}: {what}"
 
 
-def not_known(texts: Sequence[str], commit: str) -> str | None:
+def not_known(texts: Sequence[str], template: str | None, commit: str) -> str | None:
     """Return what to say where another commit is built than the one whose arguments are known."""
     build = known()
-    if not texts or build.is_of(commit):
+    names = [parted(text)[0] for text in texts]
+    names += [f"the chat template {template}"] if template else []
+    if not names or build.is_of(commit):
         return None
-    names = ", ".join(parted(text)[0] for text in texts)
     return (
-        f"serving.extra_args: whether llama-server of commit {commit[:9]} takes {names} is not known "
+        f"serving: whether llama-server of commit {commit[:9]} takes {', '.join(names)} is not known "
         f"before it starts: bramble knows the arguments of {build.commit[:9]}"
     )
 

@@ -14,7 +14,7 @@ from bramble.outputs import EngineOutputs, ModelOutputs, ServingOutputs
 from bramble.plan import FactsNeeded, File, Inputs, NodePlan, identity, together
 from bramble.remote import serve_release
 from bramble.render import render
-from bramble.roles.serving import edge, flags, running, sandbox
+from bramble.roles.serving import chat, edge, flags, running, sandbox
 from bramble.roles.serving.settings import Settings
 from bramble.roles.serving.wanted import LOOPBACK, UNIT, UNIT_FILE, ServingPlan
 from bramble.snapshot import Snapshot, Unit, Unknown
@@ -41,7 +41,7 @@ def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
     """Ask for the unit with its process, the user, and the server's answers, and for the way in."""
     url = f"http://{LOOPBACK}:{settings.port}"
     own = FactsNeeded(
-        files=(UNIT_FILE, SYSUSERS_FILE, STRAY_CONFIG),
+        files=(UNIT_FILE, SYSUSERS_FILE, STRAY_CONFIG, chat.PATTERN),
         units=(UNIT,),
         users=(USER,),
         http=(f"{url}/health", f"{url}/props"),
@@ -81,6 +81,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ServingPlan:
         packages=edge.packages(settings),
         files=(
             File(path=SYSUSERS_FILE, text=render("serving/sysusers.conf.j2", user=USER)),
+            *settings.chat.files(),
             File(path=UNIT_FILE, text=unit.replace(draft, plan_id)),
             *way_in.files,
         ),
@@ -100,7 +101,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ServingPlan:
         question=settings.question,
         expect=settings.expect,
         reserve_mib=settings.reserve_mib,
-        unsure=flags.not_known(settings.extra_args, engine.commit),
+        unsure=settings.unsure(engine.commit),
         fit=judged(model, room_of(board, settings.reserve_mib), settings.request),
         speed_share=settings.gate.speed_share,
         foreign_drop_ins=settings.foreign_drop_ins,
@@ -125,8 +126,10 @@ def steps(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, 
     else:
         written = write_files(name, plan.own_files, snapshot)
     aside = _set_aside(plan, node.host, snapshot)
-    cleared = clear_card(plan.model_folder, snapshot)
-    served = (written, _have_user(snapshot), aside, _run(plan, snapshot, written), cleared)
+    run, cleared = _run(plan, snapshot, written), clear_card(plan.model_folder, snapshot)
+    old = chat.superfluous(plan.files, plan.good, snapshot)
+    tidied = remove_files("Remove chat templates that nothing reads", old, snapshot)
+    served = (written, _have_user(snapshot), aside, run, tidied, cleared)
     return (*served, *edge.steps(plan.edge, snapshot))
 
 
@@ -139,12 +142,11 @@ def revert(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step,
         "disabled",
     )
     why = f"{UNIT} is there" if there else None
+    all_files = [*(file.path for file in plan.own_files), *chat.superfluous(plan.files, "", snapshot)]
     return (
         *edge.revert(snapshot),
         systemd("End the service", None if ended else why, stop=(UNIT,), disable=(UNIT,)),
-        remove_files(
-            "Remove the service's files", [file.path for file in plan.own_files], snapshot
-        ),
+        remove_files("Remove the service's files", all_files, snapshot),
         systemd("Forget the service", why, reload=True),
     )
 

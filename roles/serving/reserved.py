@@ -22,6 +22,12 @@ SET_BY: Mapping[str, str] = {
     "--ctx-checkpoints": "serving.ctx_checkpoints",
     "--cache-type-k": "serving.cache_type_k",
     "--cache-type-v": "serving.cache_type_v",
+    "--flash-attn": "serving.flash_attention",
+    "--jinja": "serving.chat.jinja",
+    "--chat-template": "serving.chat.template",
+    "--chat-template-file": "serving.chat.template",
+    "--reasoning-budget": "serving.chat.reasoning_budget",
+    "--cache-reuse": "serving.chat.cache_reuse",
 }
 """The settings that give these arguments."""
 

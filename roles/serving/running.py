@@ -38,12 +38,14 @@ def command_line(
         f"--ctx-checkpoints {settings.ctx_checkpoints}",
         f"--cache-type-k {settings.cache_type_k}",
         f"--cache-type-v {settings.cache_type_v}",
+        f"--flash-attn {settings.flash_attention}",
         "--load-mode mmap",
         "--fit off",
         "--offline",
         "--no-ui",
         "--no-slots",
         "--metrics",
+        *settings.chat.arguments(),
         *flags.words(settings.extra_args),
     )
 

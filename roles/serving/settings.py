@@ -8,11 +8,14 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator
 
+from pydantic import model_validator
+
 from bramble.fit.memory import CacheType, Request
 from bramble.fit.verdict import beyond
 from bramble.outputs import EngineSettings, ModelSettings
 from bramble.prepared import Prepared, PreparedSection
 from bramble.roles.serving import flags
+from bramble.roles.serving.chat import Chat
 from bramble.roles.serving.flags import ExtraArgument
 from bramble.settings import Section, option
 
@@ -141,6 +144,12 @@ class Settings(PreparedSection):
         "f16", help="Type of the context's keys; q8_0 takes about half of f16."
     )
     cache_type_v: CacheType = option("f16", help="Type of the context's values.")
+    flash_attention: Literal["auto", "on", "off"] = option(
+        "auto",
+        help="Whether attention is computed without a matrix of its own; off takes more memory, by "
+        "context x micro-batch, and forbids a quantized `cache_type_v`.",
+    )
+    chat: Chat = option(Chat(), help="How conversations are taken.")
     extra_args: tuple[ExtraArgument, ...] = option(
         (),
         help="Arguments of llama-server that have no setting, each with its value: `--FLAG`, "
@@ -179,8 +188,10 @@ class Settings(PreparedSection):
     ) -> Iterator[str]:
         """Find arguments that the planned build would not start with, where it is the known one."""
         yield from flags.twice(self.extra_args)
+        yield from self.chat.disagreements()
         if self._unsure(sections, host, prepared) is None:
             yield from flags.wrong(self.extra_args)
+            yield from self.chat.unknown_template()
 
     def warnings(
         self, sections: Mapping[str, Section], host: str, prepared: Prepared
@@ -192,7 +203,20 @@ class Settings(PreparedSection):
     def _unsure(self, sections: Mapping[str, Section], host: str, prepared: Prepared) -> str | None:
         engines = (part for part in sections.values() if isinstance(part, EngineSettings))
         commits = (engine.commit(host, prepared) for engine in engines)
-        return next((flags.not_known(self.extra_args, commit) for commit in commits), None)
+        return next((self.unsure(commit) for commit in commits), None)
+
+    def unsure(self, commit: str) -> str | None:
+        """Return what to say where nobody knows what llama-server of this commit would take."""
+        return flags.not_known(self.extra_args, self.chat.template_name, commit)
+
+    @model_validator(mode="after")
+    def _values_can_be_kept(self) -> Settings:
+        if self.flash_attention == "off" and self.cache_type_v not in ("f32", "f16", "bf16"):
+            raise ValueError(
+                f"cache_type_v {self.cache_type_v} needs flash attention, or llama-server does not "
+                "start: leave flash_attention at auto, or set cache_type_v to f16"
+            )
+        return self
 
     def _beyond(
         self, sections: Mapping[str, Section], host: str, prepared: Prepared
@@ -226,4 +250,5 @@ class Settings(PreparedSection):
             type_v=self.cache_type_v,
             cache_ram_mib=self.cache_ram_mib,
             checkpoints=self.ctx_checkpoints,
+            flash=self.flash_attention != "off",
         )

@@ -167,8 +167,12 @@ def test_a_small_file_of_this_computer_is_known_by_its_header():
     assert plan.roles["serving"].fit.answer.verdict == "yes"
 
 
-def test_what_is_counted_is_what_the_server_is_told(folder):
-    plan = planned(folder, PI5, "qwen2.5-3b:q2_k", {"cache_type_k": "q8_0", "ctx_tokens": 8192})
+@pytest.mark.parametrize(
+    "serving",
+    [{"cache_type_k": "q8_0", "ctx_tokens": 8192}, {"flash_attention": "off", "ubatch_tokens": 64}],
+)
+def test_what_is_counted_is_what_the_server_is_told(folder, serving):
+    plan = planned(folder, PI5, "qwen2.5-3b:q2_k", serving)
     flags = dict(zip(*[iter(plan.roles["serving"].fit.answer.flags)] * 2, strict=True))
     argv = " ".join(plan.roles["serving"].argv)
     names = {
@@ -178,6 +182,7 @@ def test_what_is_counted_is_what_the_server_is_told(folder):
         "-t": "--threads",
         "-ctk": "--cache-type-k",
         "-ctv": "--cache-type-v",
+        "-fa": "--flash-attn",
     }
     for flag, value in flags.items():
         assert f"{names.get(flag, flag)} {value} " in f"{argv} "

@@ -123,3 +123,35 @@ def test_the_usual_context_is_no_longer_than_the_one_trained_for():
 def test_a_node_with_less_than_the_reserve_has_nothing_for_a_model():
     assert Room(300).available_mib == 0
     assert answer("qwen2.5-3b-q4_k_m", Room(300)).verdict == "no"
+
+
+# `llama-fit-params -np 1 -ub 128 -fa off --no-repack` of the pinned commit: the compute buffer in MiB.
+WITHOUT_FLASH = [
+    ("tinyllama-1.1b-q4_k_m", 8192, 137),
+    ("smollm2-135m-q8_0", 8192, 41),
+    ("llama-3.1-8b-q4_k_m", 8192, 143),
+    ("qwen2.5-7b-q4_k_m", 8192, 125),
+    ("phi-3-mini-q4_k_m", 8192, 139),
+    ("gemma-3-1b-q4_k_m", 8192, 129),
+]
+
+
+@pytest.mark.parametrize(("name", "ctx", "taken_mib"), WITHOUT_FLASH)
+def test_without_flash_attention_no_less_is_counted_than_is_taken(name, ctx, taken_mib):
+    model = model_of(name)
+    request = memory.Request(ctx=ctx, flash=False)
+    assert memory.compute_bytes(model, request) >= taken_mib << 20
+    assert memory.compute_bytes(model, request) >= memory.compute_bytes(
+        model, memory.Request(ctx=ctx)
+    )
+
+
+def test_what_is_an_upper_bound_without_flash_attention_is_told_and_refuses_nothing():
+    model = model_of("llama-3.1-8b-q4_k_m")
+    room = Room(6500, cores=4)
+    request = memory.Request(ctx=8192)
+    assert fit(model, room, request).verdict in ("yes", "tight")
+    found = fit(model, room, replace(request, flash=False))
+    assert found.verdict == "unknown"
+    assert "takes at most" in found.sentence
+    assert "heads are counted as 32 wide" in found.doubt

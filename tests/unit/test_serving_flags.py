@@ -105,6 +105,9 @@ def test_what_has_no_setting_and_breaks_no_promise_is_taken(entry):
         ("-c=4096", "-c (--ctx-size) is not given here: serving.ctx_tokens sets it"),
         ("--ctx_size 1", "--ctx_size (--ctx-size) is not given here: serving.ctx_tokens"),
         ("-b 2048", "serving.ubatch_tokens sets it"),
+        ("-fa", "-fa (--flash-attn) is not given here: serving.flash_attention sets it"),
+        ("--no-jinja", "serving.chat.jinja sets it"),
+        ("--chat-template-file /x", "serving.chat.template sets it"),
         ("--host 0.0.0.0", "serving.host sets it"),
         ("--port 1", "serving.port sets it"),
         ("-m /x.gguf", "model.name sets it"),
@@ -178,7 +181,7 @@ def test_what_is_no_argument_is_refused_with_how_one_is_written(entry, said):
         ("--prompt-cache-ro", "an argument of llama-completion"),
         ("--memory-f32", "set serving.cache_type_k and serving.cache_type_v to f32"),
         ("--top-kk 20", "has no --top-kk: did you mean '--top-k'?"),
-        ("-fa", "-fa wants a value ([on|off|auto])"),
+        ("--numa", "--numa wants a value (TYPE)"),
         ("--top-k=", "--top-k wants a value (N)"),
         ("--no-perf false", "--no-perf takes no value; its other names are --perf"),
     ],
@@ -196,7 +199,7 @@ def test_one_that_is_given_twice_by_whichever_name_is_refused(tmp_path):
     assert "--top_k is given twice (as --top-k)" in problems(tmp_path, "--top_k 30")
 
 
-@pytest.mark.parametrize("entry", ["--mlock", "-fa", "--top-kk 20", "--no-perf false"])
+@pytest.mark.parametrize("entry", ["--mlock", "--numa", "--top-kk 20", "--no-perf false"])
 def test_of_another_commit_it_is_told_that_nobody_knows(tmp_path, entry):
     host = inventory(tmp_path, entry, commit=OTHER).hosts["pi5-a"]
     serving = host.settings["serving"]
