@@ -39,6 +39,7 @@ class Request:
     cache_ram_mib: int = 0
     checkpoints: int = 4
     flash: bool = True
+    locked: bool = False
 
     @property
     def cells(self) -> int:

@@ -200,8 +200,9 @@ def _verdict(model: Geometry, room: Room, request: Request, total: int) -> Verdi
         needed = model.weights.file_bytes - model.weights.lazy_bytes
         sure = not _doubt(model, request) or _mib(needed) > room.available_mib
         return "no" if sure else "unknown"
-    # The kernel may drop the file's copy of a tied embedding, but only under memory pressure.
-    twice = _mib(model.weights.twice_bytes) if room.repacks else 0
+    # The kernel may drop the file's copy of a tied embedding, but only under memory pressure. Locked
+    # weights are not copied (--no-repack).
+    twice = _mib(model.weights.twice_bytes) if room.repacks and not request.locked else 0
     spare = room.available_mib - total - twice
     roomy = spare * 100 >= room.memory_mib * TIGHT_PERCENT
     return "yes" if roomy and model.compared else "tight"
@@ -263,7 +264,7 @@ def _flags(room: Room, request: Request, cache_mib: int) -> tuple[str, ...]:
         "-ctk": request.type_k,
         "-ctv": request.type_v,
         **({} if request.flash else {"-fa": "off"}),
-        "--load-mode": "mmap",
+        "--load-mode": "mmap+mlock" if request.locked else "mmap",
     }
     return tuple(str(word) for pair in flags.items() for word in pair)
 

@@ -69,6 +69,15 @@ def twice(texts: Sequence[str]) -> Iterator[str]:
         seen.setdefault(name, flag)
 
 
+def against(texts: Sequence[str], names: Sequence[str], setting: str) -> Iterator[str]:
+    """Find arguments of these names, which would undo what a setting does."""
+    for text in texts:
+        flag, _ = parted(text)
+        argument = known().find(flag)
+        if argument and argument.name in names:
+            yield f"extra_args: {flag} would undo what {setting} does: give one of the two"
+
+
 def wrong(texts: Sequence[str]) -> Iterator[str]:
     """Find what the build that bramble knows would not start with."""
     for at, text in enumerate(texts):

@@ -14,7 +14,7 @@ from bramble.outputs import EngineOutputs, ModelOutputs, ServingOutputs
 from bramble.plan import FactsNeeded, File, Inputs, NodePlan, identity, together
 from bramble.remote import serve_release
 from bramble.render import render
-from bramble.roles.serving import chat, edge, flags, running, sandbox
+from bramble.roles.serving import chat, edge, flags, locking, running, sandbox
 from bramble.roles.serving.settings import Settings
 from bramble.roles.serving.wanted import LOOPBACK, UNIT, UNIT_FILE, ServingPlan
 from bramble.snapshot import Snapshot, Unit, Unknown
@@ -69,6 +69,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ServingPlan:
         plan_id=plan_id,
         argv=[flags.unit_word(word) for word in argv],
         memory_mib=room_of(board, settings.reserve_mib).available_mib + SERVER_MIB,
+        lock_weights=settings.lock_weights,
         model_name=model.name,
         model_folder=model.folder,
         ssd_unit=unit_of(model.ssd) if model.ssd else None,
@@ -76,6 +77,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ServingPlan:
     # The unit's own text counts too, but for the line that holds the identity made from it.
     plan_id, draft = identity([plan_id, unit]), plan_id
     way_in = edge.plan(settings, inputs.host, inputs.prepared)
+    fit = judged(model, room_of(board, settings.reserve_mib), settings.request)
     return ServingPlan(
         outputs=outputs,
         packages=edge.packages(settings),
@@ -102,7 +104,8 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ServingPlan:
         expect=settings.expect,
         reserve_mib=settings.reserve_mib,
         unsure=settings.unsure(engine.commit),
-        fit=judged(model, room_of(board, settings.reserve_mib), settings.request),
+        fit=fit,
+        locked=locking.locked(model, fit) if settings.lock_weights else None,
         speed_share=settings.gate.speed_share,
         foreign_drop_ins=settings.foreign_drop_ins,
         engine_home=engine.home,
@@ -142,7 +145,10 @@ def revert(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step,
         "disabled",
     )
     why = f"{UNIT} is there" if there else None
-    all_files = [*(file.path for file in plan.own_files), *chat.superfluous(plan.files, "", snapshot)]
+    all_files = [
+        *(file.path for file in plan.own_files),
+        *chat.superfluous(plan.files, "", snapshot),
+    ]
     return (
         *edge.revert(snapshot),
         systemd("End the service", None if ended else why, stop=(UNIT,), disable=(UNIT,)),

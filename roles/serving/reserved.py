@@ -22,6 +22,7 @@ SET_BY: Mapping[str, str] = {
     "--ctx-checkpoints": "serving.ctx_checkpoints",
     "--cache-type-k": "serving.cache_type_k",
     "--cache-type-v": "serving.cache_type_v",
+    "--load-mode": "serving.lock_weights",
     "--flash-attn": "serving.flash_attention",
     "--jinja": "serving.chat.jinja",
     "--chat-template": "serving.chat.template",
@@ -33,7 +34,7 @@ SET_BY: Mapping[str, str] = {
 
 _WHY: Mapping[str, tuple[str, ...]] = {
     "bramble gives it always, as the fit, the gate and the checks count on it": (
-        *("--load-mode", "--fit", "--offline", "--metrics", "--slots"),
+        *("--fit", "--offline", "--metrics", "--slots"),
     ),
     "models are fetched and proved by their sha256: name one in `model`": (
         *("--model-url", "--docker-repo", "--hf-repo*", "--hf-file*", "--embd-gemma-default"),
@@ -73,7 +74,7 @@ _OF_COMPLETION = (
 _OF_CHAT = "it is an argument of programs that talk in a terminal: leave it out"
 
 STALE: Mapping[str, str] = {
-    "--mlock": "today it is --load-mode mmap+mlock",
+    "--mlock": "set serving.lock_weights (today it is --load-mode mmap+mlock)",
     "--mmap": _MAPPED,
     "--no-mmap": _MAPPED,
     "--direct-io": _MAPPED,

@@ -3,7 +3,7 @@
 from bramble.checks import checks_of
 from bramble.outputs import EngineOutputs, ModelOutputs, ServingOutputs
 from bramble.role import Role
-from bramble.roles.serving import checks, edge_checks
+from bramble.roles.serving import checks, edge_checks, memory_checks
 from bramble.roles.serving.plan import again, facts_needed, plan, revert, steps
 from bramble.roles.serving.settings import Settings
 from bramble.roles.serving.wanted import ServingPlan
@@ -21,5 +21,7 @@ ROLE: Role[Settings, ServingPlan] = Role(
     steps=steps,
     revert=revert,
     again=again,
-    checks=(*checks_of("serving", checks), *checks_of("serving", edge_checks)),
+    checks=tuple(
+        one for part in (checks, memory_checks, edge_checks) for one in checks_of("serving", part)
+    ),
 )

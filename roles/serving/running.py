@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bramble.outputs import EngineOutputs, ModelOutputs, ServingOutputs
-from bramble.roles.serving import flags
+from bramble.roles.serving import flags, locking
 from bramble.roles.serving.settings import Settings
 from bramble.system.parse import Socket
 from bramble.system.process import Process, Program
@@ -39,7 +39,7 @@ def command_line(
         f"--cache-type-k {settings.cache_type_k}",
         f"--cache-type-v {settings.cache_type_v}",
         f"--flash-attn {settings.flash_attention}",
-        "--load-mode mmap",
+        *(locking.ARGUMENTS if settings.lock_weights else ("--load-mode mmap",)),
         "--fit off",
         "--offline",
         "--no-ui",

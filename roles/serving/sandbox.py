@@ -34,6 +34,7 @@ NO_CALLS = ("bpf", "chroot", "init_module", "mount", "ptrace", "reboot", "setuid
 PROPERTIES = (
     *("Type", "User", "Group", "Restart", "RestartUSec", "TimeoutStopUSec"),
     *("StartLimitIntervalUSec", "StartLimitBurst", "OOMPolicy", "OOMScoreAdjust", "TasksMax"),
+    "LimitMEMLOCK",
     *("AmbientCapabilities", "CapabilityBoundingSet", "DevicePolicy", "KeyringMode"),
     *("LockPersonality", "MemoryDenyWriteExecute", "NoNewPrivileges", "PrivateDevices"),
     *(

@@ -6,9 +6,7 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator
-
-from pydantic import model_validator
+from pydantic import AfterValidator, model_validator
 
 from bramble.fit.memory import CacheType, Request
 from bramble.fit.verdict import beyond
@@ -17,6 +15,7 @@ from bramble.prepared import Prepared, PreparedSection
 from bramble.roles.serving import flags
 from bramble.roles.serving.chat import Chat
 from bramble.roles.serving.flags import ExtraArgument
+from bramble.roles.serving.locking import DISTURBING
 from bramble.settings import Section, option
 
 # What a home or an office has: private networks (RFC 1918, RFC 4193), and a link's own addresses.
@@ -149,6 +148,11 @@ class Settings(PreparedSection):
         help="Whether attention is computed without a matrix of its own; off takes more memory, by "
         "context x micro-batch, and forbids a quantized `cache_type_v`.",
     )
+    lock_weights: bool = option(
+        False,
+        help="Whether the kernel keeps the weights in memory, whatever else wants some; prompts compute "
+        "slower on a processor with dotprod (Pi 5), as weights that are copied cannot be locked.",
+    )
     chat: Chat = option(Chat(), help="How conversations are taken.")
     extra_args: tuple[ExtraArgument, ...] = option(
         (),
@@ -188,6 +192,8 @@ class Settings(PreparedSection):
     ) -> Iterator[str]:
         """Find arguments that the planned build would not start with, where it is the known one."""
         yield from flags.twice(self.extra_args)
+        if self.lock_weights:
+            yield from flags.against(self.extra_args, DISTURBING, "serving.lock_weights")
         yield from self.chat.disagreements()
         if self._unsure(sections, host, prepared) is None:
             yield from flags.wrong(self.extra_args)
@@ -251,4 +257,5 @@ class Settings(PreparedSection):
             cache_ram_mib=self.cache_ram_mib,
             checkpoints=self.ctx_checkpoints,
             flash=self.flash_attention != "off",
+            locked=self.lock_weights,
         )

@@ -11,6 +11,7 @@ from bramble.llama.releases import Home
 from bramble.outputs import ServingOutputs
 from bramble.plan import File, RolePlan
 from bramble.roles.serving.edge import EdgePlan
+from bramble.roles.serving.locking import Locked
 
 LOOPBACK = "127.0.0.1"
 UNIT = "llama-server.service"
@@ -39,6 +40,7 @@ class ServingPlan(RolePlan):
     reserve_mib: int
     unsure: str | None
     fit: Judged | None
+    locked: Locked | None
     speed_share: float
     engine_home: Home
     release: str
@@ -48,9 +50,9 @@ class ServingPlan(RolePlan):
     edge: EdgePlan
 
     def refusals(self) -> tuple[str, ...]:
-        """Refuse a model that does not fit the node, and an exposure without keys or a certificate."""
-        fit = (self.fit.refusal,) if self.fit and self.fit.refusal else ()
-        return (*fit, *self.edge.refusals)
+        """Refuse a model that does not fit, weights that may not stay, an exposure without keys."""
+        several = (self.fit and self.fit.refusal, self.locked and self.locked.refusal)
+        return (*(why for why in several if why), *self.edge.refusals)
 
     def warnings(self) -> tuple[str, ...]:
         """Warn of arguments and of a fit that nobody can tell of, and of a context that is too long."""

@@ -382,13 +382,16 @@ FAULTS = {
     "the unit edited and restarted, and lines of the next boot": [
         (
             "sed -i 's/--ctx-size 512/--ctx-size 256/; s/ProtectHome=yes/ProtectHome=no/; "
-            "s/OOMScoreAdjust=500/OOMScoreAdjust=-900/; s/Restart=on-failure/Restart=no/' "
+            "s/OOMScoreAdjust=500/OOMScoreAdjust=-900/; s/Restart=on-failure/Restart=no/; "
+            "s/--load-mode mmap/--load-mode mmap+mlock/; "
+            "s/TasksMax=128/TasksMax=128\\nLimitMEMLOCK=infinity/' "
             f"{UNIT_FILE}; {RESTART}",
             {
                 "serving.files_are_as_written": "`Restart=no`",
                 "serving.process_runs_the_plan": "--ctx-size is 256, planned 512",
                 "serving.unit_is_loaded_as_written": "ProtectHome is no, planned yes",
                 "serving.sandbox_holds_the_process": "it sees /home",
+                "serving.memory_is_locked_as_planned": "KiB locked",
             },
         ),
         (

@@ -114,7 +114,7 @@ def test_what_has_no_setting_and_breaks_no_promise_is_taken(entry):
         ("-hf ggml-org/x", "name one in `model`"),
         ("--fim-qwen-3b-default", "name one in `model`"),
         ("-fit on", "bramble gives it always"),
-        ("-lm none", "bramble gives it always"),
+        ("-lm none", "serving.lock_weights sets it"),
         ("--slots", "bramble gives it always"),
         ("--rpc 10.0.0.1:50052", "without any authentication"),
         ("--ssl-cert-file x", "serving.host and serving.port"),
@@ -174,7 +174,7 @@ def test_what_is_no_argument_is_refused_with_how_one_is_written(entry, said):
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        ("--mlock", "has no --mlock: today it is --load-mode mmap+mlock"),
+        ("--mlock", "has no --mlock: set serving.lock_weights (today"),
         ("--no-mmap", "has no --no-mmap: bramble maps the weights"),
         ("--no_mmap", "has no --no_mmap: bramble maps the weights"),
         ("--prompt-cache /x", "an argument of llama-completion"),

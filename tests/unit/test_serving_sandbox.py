@@ -11,6 +11,7 @@ from tests.unit.roles.serving.good import UNIT
 
 PLAN = node_plan()
 SERVING = PLAN.roles["serving"]
+LOCKED = node_plan(serving={"lock_weights": True})
 UNITS = {
     UNIT: (UNIT_FILE, SERVING.unit_text),
     edge.UNIT: (edge.UNIT_FILE, SERVING.edge.unit_text),
@@ -19,7 +20,8 @@ SETTINGS = [(unit, name) for unit in UNITS for name in sorted(sandbox.directives
 
 
 def test_every_setting_of_the_units_is_asked_for_or_told_otherwise():
-    settings = {name for _, text in UNITS.values() for name in sandbox.directives(text)}
+    texts = (*(text for _, text in UNITS.values()), LOCKED.roles["serving"].unit_text)
+    settings = {name for text in texts for name in sandbox.directives(text)}
     names = {sandbox.RENAMED.get(name, name) for name in settings}
     assert names <= {*sandbox.PROPERTIES, *sandbox.UNTOLD}
     # What no unit has any more need not be asked for.

@@ -89,6 +89,16 @@ def of_size(size: int) -> FileState:
     return replace(plain(""), size_bytes=size, sha256=None, text=None)
 
 
+LOCKED = node_plan(model=DEMO, serving={"lock_weights": True})
+LOCKED_LOOK = good_look(LOCKED)
+
+
+def locking(said: str) -> Node:
+    """A node that is to lock its weights, and what its kernel says of that."""
+    status = {**LOCKED_LOOK.process(UNIT).status, "VmLck": said}
+    return Node(with_process(LOCKED_LOOK, status=status), plan=LOCKED)
+
+
 EDGE = SERVING.edge
 HEALTHY, NAMED = EDGE.asks("/health"), EDGE.asks("/v1/models")
 LOCAL, LAN = (node_plan(serving={"expose": how}) for how in ("local", "lan"))
@@ -164,6 +174,12 @@ FAULTS: Cases = {
     },
     "edge_certificate_lasts": {
         "a week": with_command(GOOD, EDGE.lasts, Output(1, "Certificate will expire\n")),
+    },
+    "memory_is_locked_as_planned": {
+        "nothing": locking("0 kB"),
+        "without a plan": with_status(VmLck="4 kB"),
+        "some": locking("2000 kB"),
+        "no process": Node(with_unit(LOCKED_LOOK, process=None), plan=LOCKED),
     },
     "model_fits": {
         "by its file's size": with_file(GOOD, MODEL.path, of_size(9 * 10**9)),
@@ -336,6 +352,9 @@ BLIND: Cases = {
     "edge_certificate_lasts": {
         "no answer": with_command(GOOD, EDGE.lasts, WHY),
         "no certificate": with_command(GOOD, EDGE.lasts, Output(2, WHY.why)),
+    },
+    "memory_is_locked_as_planned": {
+        "no units": Node(replace(LOCKED_LOOK, units=WHY), plan=LOCKED),
     },
     "files_are_as_written": {"no files": NO_FILES},
     "model_fits": {"no model": with_file(GOOD, MODEL.path, WHY)},

@@ -118,15 +118,22 @@ def _service(plan: NodePlan) -> Unit:
         argv=tuple(word for flag in serving.argv for word in flag.split(" ", 1)),
         environ={"BRAMBLE_PLAN": serving.plan_id},
         memory_max=str(_mib(serving.unit_text, "MemoryMax") << 20),
+        status={**found.process.status, "VmLck": f"{_locked_kib(serving)} kB"},
     )
     properties = {
         **found.properties,
+        "LimitMEMLOCK": "infinity" if serving.locked else "8388608",
         "PrivateMounts": "yes",
         "CPUWeight": "20",
         "IOWeight": "20",
         **{name: str(_mib(serving.unit_text, name) << 20) for name in ("MemoryHigh", "MemoryMax")},
     }
     return replace(found, process=process, properties=properties)
+
+
+def _locked_kib(serving: Any) -> int:
+    """What llama-server locks: the weights, and what the file has before them."""
+    return (serving.locked.size_bytes >> 10) + 24 if serving.locked else 0
 
 
 def with_unit(look: Snapshot, **changes: Any) -> Snapshot:
