@@ -21,6 +21,22 @@ Severity = Literal["stop", "warn"]
 ASK_TIMEOUT_S = 300
 
 
+@dataclass(frozen=True)
+class Task:
+    """What a server is asked for: an answer (chat), vectors (embeddings) or scores (reranking).
+
+    Of vectors and scores, `expect` is to be nearer to the question than another text, and a vector is to
+    have `dimensions` numbers where that is known.
+    """
+
+    name: str = "chat"
+    expect: str | None = None
+    dimensions: int | None = None
+
+
+CHAT = Task()
+
+
 class Node(Protocol):
     """A node that checks look at."""
 
@@ -32,16 +48,24 @@ class Node(Protocol):
     def snapshot(self) -> Snapshot:
         """What one look saw."""
 
-    def ask(self, url: str, question: str) -> Mapping[str, Any] | Unknown:
+    def ask(self, url: str, question: str, task: Task = CHAT) -> Mapping[str, Any] | Unknown:
         """Return the model's answer to `question`, as bramble/remote/ask.py gives it."""
 
     def read_back(self, path: str) -> str | Unknown | None:
         """Return the sha256 of the file on disk, or why it cannot be read; None when not asked to."""
 
 
-def ask_query(url: str, question: str) -> dict[str, Any]:
+def ask_query(url: str, question: str, task: Task) -> dict[str, Any]:
     """Return the query of bramble/remote/ask.py for one question."""
-    return {"url": url, "question": question, "max_tokens": 64, "timeout_s": ASK_TIMEOUT_S}
+    return {
+        "url": url,
+        "question": question,
+        "max_tokens": 64,
+        "timeout_s": ASK_TIMEOUT_S,
+        "task": task.name,
+        "expect": task.expect,
+        "dimensions": task.dimensions,
+    }
 
 
 @dataclass(frozen=True)

@@ -35,9 +35,18 @@ def ask(question: str, host: str | None, max_tokens: int, as_json: bool) -> None
     from bramble.ssh.client import SshError, connect
 
     inventory, role = loaded_inventory(), giving(ServingOutputs).name
-    serve = [name for name, entry in inventory.hosts.items() if role in entry.settings]
+    tasks = {
+        name: getattr(entry.settings[role], "task", "chat")
+        for name, entry in inventory.hosts.items()
+        if role in entry.settings
+    }
+    serve = [name for name, task in tasks.items() if task == "chat"]
+    if host in tasks and host not in serve:
+        refuse(f"{host} is for {tasks[host]} and answers no questions")
     if not serve:
-        refuse(f"no host of the inventory gets the role {role}, so there is no model to ask")
+        refuse(
+            f"no host of the inventory gets the role {role} for chat, so there is no model to ask"
+        )
     chosen = chosen_host(inventory, host or serve[0])
     if chosen.name not in serve:
         refuse(f"{chosen.name} does not get the role {role}; known: {', '.join(serve)}")

@@ -40,6 +40,7 @@ class Request:
     checkpoints: int = 4
     flash: bool = True
     locked: bool = False
+    vectors: bool = False
 
     @property
     def cells(self) -> int:
@@ -82,6 +83,16 @@ def compute_bytes(model: Geometry, request: Request) -> int:
         attended = 3 * layer.query + layer.key + layer.value
         moments.append(mask + 2 * wide + row * attended + scores)
     return max(moments)
+
+
+def output_bytes(model: Geometry, request: Request) -> int:
+    """Return the results of a batch beside the compute buffer: of vectors, those of each token.
+
+    llama_context::output_reserve of src/llama-context.cpp has room for logits too, which nobody reads.
+    """
+    if not request.vectors:
+        return 0
+    return _F32 * request.ubatch * (model.vocabulary + model.embedding)
 
 
 def checkpoint_bytes(model: Geometry, request: Request) -> int:

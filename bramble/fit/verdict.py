@@ -21,6 +21,7 @@ from bramble.fit.memory import (
     checkpoint_bytes,
     compute_bytes,
     kv_bytes,
+    output_bytes,
 )
 from bramble.models.geometry import Geometry
 
@@ -176,11 +177,11 @@ def max_ctx(model: Geometry, room: Room, request: Request) -> int:
 
 
 def _parts(model: Geometry, request: Request) -> tuple[int, int, int, int]:
-    """Return weights, keys and values, compute buffer, and copies for later turns, in MiB."""
+    """Return weights, keys and values, buffers, and copies for later turns, in MiB."""
     return (
         _mib(model.weights.file_bytes),
         _mib(kv_bytes(model, request)),
-        _mib(compute_bytes(model, request)),
+        _mib(compute_bytes(model, request) + output_bytes(model, request)),
         request.cache_ram_mib + _mib(checkpoint_bytes(model, request)),
     )
 

@@ -12,7 +12,7 @@ from pyinfra.api import Host
 from pyinfra.connectors.util import SUDO_PASSWORD_REQUIRED_LINES
 
 from bramble import remote
-from bramble.checks import ASK_TIMEOUT_S, ask_query
+from bramble.checks import ASK_TIMEOUT_S, CHAT, Task, ask_query
 from bramble.plan import NodePlan
 from bramble.pyinfra import sudo
 from bramble.pyinfra.sudo import SudoError
@@ -138,9 +138,9 @@ class Live:
         self.plan = plan
         self.snapshot = snapshot
 
-    def ask(self, url: str, question: str) -> Mapping[str, Any] | Unknown:
+    def ask(self, url: str, question: str, task: Task = CHAT) -> Mapping[str, Any] | Unknown:
         """Ask the model on the node itself, and return its answer."""
-        query = ask_query(url, question)
+        query = ask_query(url, question, task)
         ok, output = run(self.host, "ask", query, ASK_TIMEOUT_S + 30, as_root=False)
         if not ok:
             return Unknown(output.strip())

@@ -1,8 +1,11 @@
-"""Ask the model on this node one question; print one JSON object with the answer or the problem."""
+"""Ask the model on this node one question; print one JSON object with the answer or the problem.
+
+A server of vectors is asked for the question's, and its answer is in words.
+"""
 
 import json
 
-from bramble.remote import local_http
+from bramble.remote import local_http, vectors
 
 
 def ask(query):
@@ -20,10 +23,18 @@ def ask(query):
     }
 
 
+def numbers(query):
+    """Return what a server of vectors answers, in the form of an answer."""
+    said = vectors.answer(query["task"], query["url"], query, query["timeout_s"])
+    return {"answer": said, "tokens_per_second": None, "build": None}
+
+
 def main(query):
     """Ask the question; no answer is a result too, so the exit code is 0 either way."""
     try:
-        print(json.dumps(ask(query)))
+        print(json.dumps(ask(query) if query["task"] == "chat" else numbers(query)))
+    except vectors.AnswerError as error:
+        print(json.dumps({"problem": str(error)}))
     except (OSError, ValueError, LookupError, TypeError) as error:
         print(json.dumps({"problem": f"{type(error).__name__}: {error}"}))
     return 0

@@ -19,7 +19,7 @@ import re
 import subprocess
 import time
 
-from bramble.remote import atomic, engine_home, port_holder, progress, talk, vitals
+from bramble.remote import atomic, engine_home, port_holder, progress, talk, vectors, vitals
 
 TELL_EVERY_S = 15
 # How often throttling is checked during a computation, and how often the board may be too hot.
@@ -124,10 +124,11 @@ def measured(query, url):
     A load that draws more than the supply gives is unfit for this board, and its answers may be wrong.
     """
     problem = answer = found = None
+    task = vectors.task_of(text_of(query["unit_file"]))
     with vitals.Watching(WATCH_EVERY_S) as watch:
         try:
-            answer = answered(query, url)
-            found = talk.speed(url, query["question"])
+            answer = answered(query, task, url)
+            found = talk.speed(task, url, query["question"])
         except GateError as error:
             problem = error
         except talk.NONSENSE as error:
@@ -145,10 +146,10 @@ def measured(query, url):
     return answer, found, watch.held
 
 
-def answered(query, url):
+def answered(query, task, url):
     """Return the answer to the question; raise GateError for a wrong one, or none."""
     try:
-        return talk.golden(url, query["question"], query["expect"])
+        return talk.known(task, url, query)
     except talk.AnswerError as error:
         raise GateError(str(error)) from error
     except talk.NONSENSE as error:
@@ -246,6 +247,7 @@ def go_back(query, good, error):
     if gone := [path for path in needed if path and not os.path.exists(path)]:
         return f"{what} {verb}: {why}; {gone[0]}, which was good before, is not there any more"
     progress.say(f"{what} {verb}: {why}; going back to {old}")
+    asked, task = before(query, good)
     atomic.link(f"{home}/{engine_home.CURRENT}", f"{engine_home.RELEASES}/{good['release']}")
     write(query["unit_file"], good["unit"])
     if not undecided:
@@ -256,7 +258,7 @@ def go_back(query, good, error):
         forget_failures(query["unit"])
         # It was measured when it became good, and the board is not fit for measuring now.
         start(query | {"restart": True}, good["url"])
-        answered(query, good["url"])
+        answered(asked, task, good["url"])
     except GateError as failed:
         said = f"{old} was put back and fails too: {failed}"
     else:
@@ -264,6 +266,13 @@ def go_back(query, good, error):
     if undecided:
         return f"{what} is undecided: {why}; {said}; run again when the board is cooler"
     return f"{what} was rejected: {why}; {said}"
+
+
+def before(query, good):
+    """Return what to ask of what was good before, and its task: of another one nothing is expected."""
+    task = vectors.task_of(good["unit"])
+    same = task == vectors.task_of(text_of(query["unit_file"]))
+    return query | {"expect": query["expect"] if same else None, "dimensions": None}, task
 
 
 def journal(unit, since_s):

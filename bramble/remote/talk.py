@@ -2,7 +2,7 @@
 
 import statistics
 
-from bramble.remote import local_http
+from bramble.remote import local_http, vectors
 
 ASK_TIMEOUT_S = 300
 ANSWER_TOKENS, SPEED_TOKENS, SPEED_ROUNDS = 64, 32, 3
@@ -10,8 +10,7 @@ ANSWER_TOKENS, SPEED_TOKENS, SPEED_ROUNDS = 64, 32, 3
 NONSENSE = (OSError, ValueError, LookupError, TypeError, AttributeError)
 
 
-class AnswerError(Exception):
-    """An answer other than the expected one, in words."""
+AnswerError = vectors.AnswerError
 
 
 def health(url):
@@ -39,8 +38,17 @@ def golden(url, question, expect):
     return answer
 
 
-def speed(url, prompt):
-    """Return tokens per second: the median of a few completions of equal length."""
+def known(task, url, query):
+    """Return the known answer of a server of this task; raise AnswerError for another one."""
+    if task == "chat":
+        return golden(url, query["question"], query["expect"])
+    return vectors.answer(task, url, query, ASK_TIMEOUT_S)
+
+
+def speed(task, url, prompt):
+    """Return tokens per second: the median of a few completions of equal length, or of texts read."""
+    if task != "chat":
+        return vectors.speed(task, url, prompt, ASK_TIMEOUT_S)
     body = {
         "prompt": prompt,
         "n_predict": SPEED_TOKENS,

@@ -8,7 +8,7 @@ from typing import Any
 
 from bramble import project, registry
 from bramble.board import Board
-from bramble.checks import Result, run_all
+from bramble.checks import CHAT, Result, Task, run_all
 from bramble.documents.validation import validate
 from bramble.fleet import prepare
 from bramble.plan import Inputs, NodePlan, Outputs
@@ -83,7 +83,7 @@ class _Seen:
     plan: NodePlan
     snapshot: Snapshot
 
-    def ask(self, url: str, question: str) -> Unknown:
+    def ask(self, url: str, question: str, task: Task = CHAT) -> Unknown:
         return Unknown("nobody is asked in a test")
 
     def read_back(self, path: str) -> None:

@@ -11,7 +11,7 @@ from testinfra.host import Host as Connection
 
 from bramble import registry, remote
 from bramble.board import board
-from bramble.checks import ask_query
+from bramble.checks import CHAT, Task, ask_query
 from bramble.fit.ahead import with_header
 from bramble.inventory.load import Host, Inventory
 from bramble.plan import NodePlan, look_at, make
@@ -64,9 +64,10 @@ class TestinfraNode:
         prepared = with_header(name, settings, prepared, self.snapshot, warnings.warn)
         return make(name, settings, found, registry.roles_of(settings), prepared)
 
-    def ask(self, url: str, question: str) -> Mapping[str, Any] | Unknown:
+    def ask(self, url: str, question: str, task: Task = CHAT) -> Mapping[str, Any] | Unknown:
         """Ask the model on the node itself; return its answer."""
-        answer: Mapping[str, Any] = remote.answer(self._run("ask", ask_query(url, question)))
+        said = self._run("ask", ask_query(url, question, task))
+        answer: Mapping[str, Any] = remote.answer(said)
         return answer
 
     def read_back(self, path: str) -> None:

@@ -9,7 +9,7 @@ from bramble.checks import Finding, Node, check, expect, skip, unknown
 from bramble.fit.verdict import NO_CAPACITY, SERVER_MIB, room_of
 from bramble.llama.releases import built_sha256, note
 from bramble.owned import REMEDY, as_written
-from bramble.roles.serving import running, sandbox
+from bramble.roles.serving import running, sandbox, tasks
 from bramble.roles.serving.plan import (
     SERVER,
     STRAY_CONFIG,
@@ -197,15 +197,17 @@ def health_is_ok(plan: ServingPlan, node: Node) -> Finding:
 
 @check()
 def model_answers(plan: ServingPlan, node: Node) -> Finding:
-    """The model answers the inventory's question with what the inventory expects."""
-    want = f"an answer to {plan.question!r}" + (f" with {plan.expect!r}" if plan.expect else "")
-    reply = node.ask(plan.url, plan.question)
+    """The model answers the inventory's question with what its task and the inventory expect."""
+    want = tasks.wanted(plan.task, plan.question)
+    reply = node.ask(plan.url, plan.question, plan.task)
     if isinstance(reply, Unknown):
         return unknown(want, reply)
     if "problem" in reply:
         return expect(want, str(reply["problem"]), False, JOURNAL)
     got = str(reply["answer"]).strip()
-    ok = bool(got) and (plan.expect is None or plan.expect in got)
+    # Vectors and scores were judged on the node.
+    judged = plan.task.name != "chat"
+    ok = bool(got) and (judged or plan.expect is None or plan.expect in got)
     remedy = (
         f"The file or the build is broken: `bramble model verify {node.plan.host}`, deploy again."
     )

@@ -14,7 +14,7 @@ from bramble.outputs import EngineOutputs, ModelOutputs, ServingOutputs
 from bramble.plan import FactsNeeded, File, Inputs, NodePlan, identity, together
 from bramble.remote import serve_release
 from bramble.render import render
-from bramble.roles.serving import chat, edge, flags, locking, running, sandbox
+from bramble.roles.serving import chat, edge, flags, locking, running, sandbox, tasks
 from bramble.roles.serving.settings import Settings
 from bramble.roles.serving.wanted import LOOPBACK, UNIT, UNIT_FILE, ServingPlan
 from bramble.snapshot import Snapshot, Unit, Unknown
@@ -77,6 +77,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ServingPlan:
     # The unit's own text counts too, but for the line that holds the identity made from it.
     plan_id, draft = identity([plan_id, unit]), plan_id
     way_in = edge.plan(settings, inputs.host, inputs.prepared)
+    task = tasks.planned(settings.task, settings.expect, settings.dimensions, model)
     fit = judged(model, room_of(board, settings.reserve_mib), settings.request)
     return ServingPlan(
         outputs=outputs,
@@ -102,6 +103,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ServingPlan:
         start_deadline_s=settings.start_deadline_s,
         question=settings.question,
         expect=settings.expect,
+        task=task,
         reserve_mib=settings.reserve_mib,
         unsure=settings.unsure(engine.commit),
         fit=fit,
@@ -117,7 +119,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ServingPlan:
             "board": board.kind,
         },
         # What failed is retried automatically once anything that it was judged by has changed.
-        attempt=identity([plan_id, settings.question, settings.expect, settings.gate.speed_share]),
+        attempt=identity([plan_id, settings.question, vars(task), settings.gate.speed_share]),
     )
 
 
@@ -235,6 +237,7 @@ def _run(plan: ServingPlan, snapshot: Snapshot, written: Step) -> Step:
         "path": plan.model_path,
         "question": plan.question,
         "expect": plan.expect,
+        "dimensions": plan.task.dimensions,
         "speed_share": plan.speed_share,
     }
     # What was good before starts too where this one fails.

@@ -27,6 +27,9 @@ SET_BY: Mapping[str, str] = {
     "--jinja": "serving.chat.jinja",
     "--chat-template": "serving.chat.template",
     "--chat-template-file": "serving.chat.template",
+    "--embedding": "serving.task",
+    "--rerank": "serving.task",
+    "--pooling": "serving.pooling",
     "--reasoning-budget": "serving.chat.reasoning_budget",
     "--cache-reuse": "serving.chat.cache_reuse",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bramble.outputs import EngineOutputs, ModelOutputs, ServingOutputs
-from bramble.roles.serving import flags, locking
+from bramble.roles.serving import flags, locking, tasks
 from bramble.roles.serving.settings import Settings
 from bramble.system.parse import Socket
 from bramble.system.process import Process, Program
@@ -46,6 +46,7 @@ def command_line(
         "--no-slots",
         "--metrics",
         *settings.chat.arguments(),
+        *tasks.arguments(settings.task, settings.pooling),
         *flags.words(settings.extra_args),
     )
 

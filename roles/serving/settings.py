@@ -12,10 +12,11 @@ from bramble.fit.memory import CacheType, Request
 from bramble.fit.verdict import beyond
 from bramble.outputs import EngineSettings, ModelSettings
 from bramble.prepared import Prepared, PreparedSection
-from bramble.roles.serving import flags
+from bramble.roles.serving import flags, tasks
 from bramble.roles.serving.chat import Chat
 from bramble.roles.serving.flags import ExtraArgument
 from bramble.roles.serving.locking import DISTURBING
+from bramble.roles.serving.tasks import Pooling, TaskName
 from bramble.settings import Section, option
 
 # What a home or an office has: private networks (RFC 1918, RFC 4193), and a link's own addresses.
@@ -171,12 +172,30 @@ class Settings(PreparedSection):
     start_deadline_s: int = option(
         600, help="How long loading the model may take.", unit="s", ge=5, le=7200
     )
+    task: TaskName = option(
+        "chat",
+        help="What the model is for: conversations, vectors of texts, or the ranking of documents.",
+    )
+    pooling: Pooling | None = option(
+        None,
+        help="How a text's vector is made of those of its tokens, with task embeddings; not set: as the "
+        "model's file says.",
+    )
+    dimensions: int | None = option(
+        None,
+        help="Numbers that a vector must have, with task embeddings; not set: the model's width, where "
+        "that is known.",
+        ge=1,
+        le=65536,
+        example=384,
+    )
     question: str = option(
         "What is 2+2?", help="The question that ends every deploy.", example="What is 2+2?"
     )
     expect: str | None = option(
         None,
-        help="Text that the answer must contain; not set: any answer will do.",
+        help="Text that the answer must contain; with task embeddings or reranking, one that must be "
+        "nearer to the question than another text. Not set: any answer will do.",
         example="4",
     )
     foreign_drop_ins: Literal["set_aside", "refuse"] = option(
@@ -195,6 +214,7 @@ class Settings(PreparedSection):
         if self.lock_weights:
             yield from flags.against(self.extra_args, DISTURBING, "serving.lock_weights")
         yield from self.chat.disagreements()
+        yield from tasks.disagreements(self.task, self.pooling, self.dimensions)
         if self._unsure(sections, host, prepared) is None:
             yield from flags.wrong(self.extra_args)
             yield from self.chat.unknown_template()
@@ -258,4 +278,5 @@ class Settings(PreparedSection):
             checkpoints=self.ctx_checkpoints,
             flash=self.flash_attention != "off",
             locked=self.lock_weights,
+            vectors=self.task != "chat",
         )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from bramble.checks import Task
 from bramble.fit.deploy import Judged
 from bramble.llama.releases import Home
 from bramble.outputs import ServingOutputs
@@ -37,6 +38,7 @@ class ServingPlan(RolePlan):
     start_deadline_s: int
     question: str
     expect: str | None
+    task: Task
     reserve_mib: int
     unsure: str | None
     fit: Judged | None

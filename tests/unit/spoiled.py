@@ -24,9 +24,9 @@ class Node:
     plan: NodePlan = PLAN
     on_disk: object = None
 
-    def ask(self, url, question):
-        serving = PLAN.roles["serving"]
-        assert (url, question) == (serving.url, serving.question)
+    def ask(self, url, question, task):
+        serving = self.plan.roles["serving"]
+        assert (url, question, task) == (serving.url, serving.question, serving.task)
         return RIGHT_ANSWER if self.answer is None else self.answer
 
     def read_back(self, path):

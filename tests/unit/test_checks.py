@@ -206,7 +206,7 @@ def test_an_answer_that_is_not_the_expected_one_may_be_right_and_the_expectation
 def test_any_answer_will_do_where_none_is_expected():
     plan = node_plan(serving={"expect": None})
     one = CATALOGUE["serving.model_answers"]
-    node = Node(GOOD, RIGHT_ANSWER | {"answer": "five"})
+    node = Node(GOOD, RIGHT_ANSWER | {"answer": "five"}, plan)
     assert one.run(plan.roles["serving"], node).status == "pass"
 
 

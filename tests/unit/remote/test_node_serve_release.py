@@ -18,6 +18,7 @@ UNIT = "llama-server.service"
 OLD, NEW, OLDER = "0" * 12, "1" * 12, "2" * 12
 IDENTITY = {"model": "d" * 64, "argv": "a" * 12, "board": "pi5"}
 ATTEMPT = "f" * 12
+VECTOR = [0.6, 0.8, 0.0]
 # A model that llama.cpp does not know, in its own words.
 UNLOADABLE = (
     "llama_model_load: error loading model: error loading model architecture: unknown model "
@@ -53,6 +54,9 @@ class Server:
                         outer.at_speed()
                     speed = outer.speeds[outer.running]
                     return self.reply(200, {"timings": {"predicted_per_second": speed}})
+                if self.path == "/v1/embeddings":
+                    data = [{"index": at, "embedding": VECTOR} for at in range(len(body["input"]))]
+                    return self.reply(200, {"data": data, "usage": {"prompt_tokens": 80}})
                 content = outer.answers[outer.running]
                 return self.reply(200, {"choices": [{"message": {"content": content}}]})
 
@@ -114,7 +118,9 @@ def node(tmp_path, monkeypatch):
         if made.failing and made.failing in line:
             raise subprocess.CalledProcessError(1, argv, stderr="no such unit\nSee there.\n")
         if argv[1] == "restart":
-            server.running = OLD if unit_file.read_text() == "old unit" else server.current()
+            server.running = (
+                OLD if unit_file.read_text().startswith("old unit") else server.current()
+            )
         return SimpleNamespace(stdout="")
 
     errors = (subprocess.CalledProcessError, subprocess.SubprocessError)
@@ -168,6 +174,7 @@ def gate(node, **changes):
         "path": "/models/qwen.gguf",
         "question": "What is 2+2?",
         "expect": "4",
+        "dimensions": None,
         "speed_share": 0.8,
     }
     return serve_release.main(query | changes)
@@ -637,3 +644,46 @@ def test_a_power_cut_while_going_back_is_mended_by_the_next_run(node, monkeypatc
     node.unit_file.write_text("new unit")
     assert gate(node) == 1
     assert (node.server.running, node.unit_file.read_text()) == (OLD, "old unit")
+
+
+def serves_vectors(node):
+    """Have the planned unit be one of a server of vectors."""
+    node.unit_file.write_text("new unit --embeddings")
+
+
+def paths(node):
+    return [path for path, _ in node.server.asked]
+
+
+def test_a_server_of_vectors_passes_by_a_vector_and_by_how_fast_it_reads(node):
+    serves_vectors(node)
+    assert gate(node, expect=None, dimensions=3) == 0
+    assert good(node)["answer"] == "a vector of 3 finite numbers"
+    assert good(node)["tokens_per_second"] > 0
+    assert {*paths(node)} == {"/v1/embeddings"}
+
+
+def test_a_vector_of_another_width_fails_and_what_answered_before_is_asked_as_it_was(node):
+    known_good(node)
+    serves_vectors(node)
+    assert gate(node, expect="4", dimensions=4) == 1
+    assert "its vector has 3 numbers, wanted 4" in rejected(node)
+    assert node.unit_file.read_text() == "old unit"
+    # It answered questions, and what is expected of vectors is not looked for in its answer.
+    assert paths(node)[-1] == "/v1/chat/completions"
+
+
+def test_a_server_of_vectors_that_was_good_before_is_asked_for_one(node, capsys):
+    known_good(node, unit="old unit --embeddings")
+    node.server.answers[NEW] = "5"
+    assert gate(node) == 1
+    assert "wanted an answer with '4'" in rejected(node)
+    assert paths(node)[-1] == "/v1/embeddings"
+    assert f"{OLD} serves again" in capsys.readouterr().out
+
+
+def test_a_model_of_another_width_that_was_good_before_still_is(node, capsys):
+    known_good(node, unit="old unit --embeddings")
+    serves_vectors(node)
+    assert gate(node, expect=None, dimensions=4) == 1
+    assert f"{OLD} serves again" in capsys.readouterr().out

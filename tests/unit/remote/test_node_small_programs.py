@@ -148,7 +148,8 @@ def reply():
 
 
 def asked(url, capsys):
-    assert ask.main({"url": url, "question": "2+2?", "max_tokens": 9, "timeout_s": 60}) == 0
+    query = {"url": url, "question": "2+2?", "max_tokens": 9, "timeout_s": 60, "task": "chat"}
+    assert ask.main(query) == 0
     return json.loads(capsys.readouterr().out)
 
 
