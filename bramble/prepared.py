@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bramble.access.keys import Client
-from bramble.documents.problems import Problem
+from bramble.documents.problems import Keys, Problem, dotted
 from bramble.llama.lock import Held, Lock, ReleasePin
 from bramble.models.catalogue import Place
 from bramble.models.dims import Dims
@@ -69,12 +69,23 @@ class Pinned:
     sentence: str
 
 
+@dataclass(frozen=True)
+class Amiss:
+    """What is wrong with one setting of a section: the keys that lead to it, and a sentence."""
+
+    keys: Keys
+    sentence: str
+
+    def __str__(self) -> str:
+        return f"{dotted(self.keys)}: {self.sentence}"
+
+
 class PreparedSection(Section):
     """Settings of a role that mean something only with what is read beside them."""
 
     def faults(
         self, sections: Mapping[str, Section], host: str, prepared: Prepared
-    ) -> Iterator[str]:
+    ) -> Iterator[str | Amiss]:
         """Find what is wrong with these settings by the others, and the locks and files they name."""
         yield from ()
 

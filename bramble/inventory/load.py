@@ -16,7 +16,7 @@ from bramble.inventory.choice import Sections
 from bramble.inventory.consistency import inconsistencies
 from bramble.inventory.files import Files, read_files
 from bramble.inventory.layers import Source, merge, without_nulls
-from bramble.prepared import Prepared, prepared_sections
+from bramble.prepared import Amiss, Prepared, prepared_sections
 from bramble.project import folder
 from bramble.settings import PORT, NodeSettings, Section, SshSettings
 
@@ -121,8 +121,11 @@ def faults_beside(
 ) -> Iterator[Fault]:
     """Find what is wrong with a host's settings by what was read beside them."""
     for section, typed in prepared_sections(settings).items():
-        for message in typed.faults(settings, name, prepared):
-            yield Fault((section,), f"{section}: {message}", whole=True)
+        for found in typed.faults(settings, name, prepared):
+            if isinstance(found, Amiss):
+                yield Fault((section, *found.keys), f"{section}.{found}", whole=True)
+            else:
+                yield Fault((section,), f"{section}: {found}", whole=True)
 
 
 def _problems_inside(

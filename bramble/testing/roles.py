@@ -50,7 +50,7 @@ def planned(
     sections = {name: settings}
     parts = prepared_sections(sections).values()
     if wrong := [fault for part in parts for fault in part.faults(sections, HOST, prepared)]:
-        raise ValueError("\n".join(wrong))
+        raise ValueError("\n".join(map(str, wrong)))
     part = role.plan(settings, board, Inputs(HOST, tuple(given), role.takes, prepared))
     return NodePlan(HOST, board, {name: part})
 

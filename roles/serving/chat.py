@@ -98,17 +98,17 @@ class Chat(Section):
         name = self.template_name
         if name and self.jinja and name != _WITH_JINJA:
             yield (
-                f"chat.template: with Jinja, llama-server takes the name {name} for the whole prompt: "
+                f"with Jinja, llama-server takes the name {name} for the whole prompt: "
                 "set serving.chat.jinja to false too, or write the template's text"
             )
         if self.files() and not self.jinja:
-            yield "chat.template: a template's text wants chat.jinja: true"
+            yield "a template's text wants chat.jinja: true"
 
     def unknown_template(self) -> Iterator[str]:
         """Find a name that the known build does not have."""
         name, names = self.template_name, known().chat_templates
         if name and name not in names:
-            yield f"chat.template: llama-server has no {name}; {unknown(name, names)}"
+            yield f"llama-server has no {name}; {unknown(name, names)}"
 
 
 def superfluous(files: Sequence[File], good: str, snapshot: Snapshot) -> list[str]:

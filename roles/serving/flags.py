@@ -56,36 +56,39 @@ def words(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(flag if value is None else f"{flag} {value}" for flag, value in parts)
 
 
-def twice(texts: Sequence[str]) -> Iterator[str]:
-    """Find arguments that are given more than once, by whichever name."""
+def twice(texts: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Find arguments that are given more than once, by whichever name, each by its place."""
     seen = dict[str, str]()
-    for text in texts:
+    for at, text in enumerate(texts):
         flag, _ = parted(text)
         argument = known().find(flag)
         name = argument.name if argument else flag
         if name in seen:
             also = f" (as {seen[name]})" if seen[name] != flag else ""
-            yield f"{flag} is given twice{also}, and llama-server takes the last alone: keep one"
+            yield (
+                at,
+                f"{flag} is given twice{also}, and llama-server takes the last alone: keep one",
+            )
         seen.setdefault(name, flag)
 
 
-def against(texts: Sequence[str], names: Sequence[str], setting: str) -> Iterator[str]:
-    """Find arguments of these names, which would undo what a setting does."""
-    for text in texts:
+def against(texts: Sequence[str], names: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Find arguments of these names, which would undo that weights are locked."""
+    for at, text in enumerate(texts):
         flag, _ = parted(text)
         argument = known().find(flag)
         if argument and argument.name in names:
-            yield f"extra_args: {flag} would undo what {setting} does: give one of the two"
+            yield at, f"{flag} would undo serving.lock_weights: give one of the two"
 
 
-def wrong(texts: Sequence[str]) -> Iterator[str]:
+def wrong(texts: Sequence[str]) -> Iterator[tuple[int, str]]:
     """Find what the build that bramble knows would not start with."""
     for at, text in enumerate(texts):
         flag, value = parted(text)
         argument = known().find(flag)
         problem = _wrong(argument, flag, value) if argument else _lacks(flag)
         if problem:
-            yield f"extra_args[{at}]: {problem}"
+            yield at, problem
 
 
 def _wrong(argument: Argument, flag: str, value: str | None) -> str | None:

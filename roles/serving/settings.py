@@ -11,7 +11,7 @@ from pydantic import AfterValidator, model_validator
 from bramble.fit.memory import CacheType, Request
 from bramble.fit.verdict import beyond
 from bramble.outputs import EngineSettings, ModelSettings
-from bramble.prepared import Prepared, PreparedSection
+from bramble.prepared import Amiss, Prepared, PreparedSection
 from bramble.roles.serving import flags, tasks
 from bramble.roles.serving.chat import Chat
 from bramble.roles.serving.flags import ExtraArgument
@@ -208,16 +208,19 @@ class Settings(PreparedSection):
 
     def faults(
         self, sections: Mapping[str, Section], host: str, prepared: Prepared
-    ) -> Iterator[str]:
+    ) -> Iterator[Amiss]:
         """Find arguments that the planned build would not start with, where it is the known one."""
-        yield from flags.twice(self.extra_args)
-        if self.lock_weights:
-            yield from flags.against(self.extra_args, DISTURBING, "serving.lock_weights")
-        yield from self.chat.disagreements()
-        yield from tasks.disagreements(self.task, self.pooling, self.dimensions)
-        if self._unsure(sections, host, prepared) is None:
-            yield from flags.wrong(self.extra_args)
-            yield from self.chat.unknown_template()
+        known = self._unsure(sections, host, prepared) is None
+        arguments = [
+            *flags.twice(self.extra_args),
+            *(flags.against(self.extra_args, DISTURBING) if self.lock_weights else ()),
+            *(flags.wrong(self.extra_args) if known else ()),
+        ]
+        yield from (Amiss(("extra_args", at), said) for at, said in arguments)
+        template = [*self.chat.disagreements(), *(self.chat.unknown_template() if known else ())]
+        yield from (Amiss(("chat", "template"), said) for said in template)
+        for name, said in tasks.disagreements(self.task, self.pooling, self.dimensions):
+            yield Amiss((name,), said)
 
     def warnings(
         self, sections: Mapping[str, Section], host: str, prepared: Prepared

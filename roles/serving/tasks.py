@@ -20,11 +20,13 @@ def arguments(task: TaskName, pooling: Pooling | None) -> Iterator[str]:
         yield f"--pooling {pooling}"
 
 
-def disagreements(task: TaskName, pooling: Pooling | None, dimensions: int | None) -> Iterator[str]:
-    """Find settings that mean nothing for this task."""
+def disagreements(
+    task: TaskName, pooling: Pooling | None, dimensions: int | None
+) -> Iterator[tuple[str, str]]:
+    """Find settings that mean nothing for this task, each by its name."""
     for name, value in (("pooling", pooling), ("dimensions", dimensions)):
         if value is not None and task != "embeddings":
-            yield f"{name} is for task embeddings, and the task is {task}: leave it out"
+            yield name, f"it is for task embeddings, and the task is {task}: leave it out"
 
 
 def planned(task: TaskName, expect: str | None, given: int | None, model: ModelOutputs) -> Task:

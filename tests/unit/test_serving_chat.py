@@ -36,7 +36,7 @@ def faults(commit=None, **changes):
     engine = {"source": {"git": {"commit": commit}}} if commit else {}
     sections = settings(serving=changes, engine=engine)
     prepared = prepare(Path("/inventory"), (sections,))
-    return list(sections["serving"].faults(sections, "pi5-a", prepared))
+    return [str(found) for found in sections["serving"].faults(sections, "pi5-a", prepared)]
 
 
 def test_the_usual_arguments_are_given_in_full():

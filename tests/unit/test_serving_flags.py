@@ -191,8 +191,7 @@ def test_what_the_pinned_build_would_not_start_with_is_refused_before_any_connec
 ):
     text = problems(tmp_path, entry)
     assert said in text
-    assert "extra_args[1]: " in text
-    assert "fleet.yml:" in text
+    assert "fleet.yml:9: pi5-a: serving.extra_args[1]: " in text
 
 
 def test_one_that_is_given_twice_by_whichever_name_is_refused(tmp_path):

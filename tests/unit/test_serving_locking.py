@@ -103,6 +103,6 @@ def test_an_argument_that_undoes_it_is_refused(entry):
     changes = {"lock_weights": True, "extra_args": (entry,)}
     sections = {"serving": Settings(**changes)}
     (why,) = sections["serving"].faults(sections, "pi5-a", None)
-    assert "would undo what serving.lock_weights does" in why
+    assert "would undo serving.lock_weights" in str(why)
     alone = {"serving": Settings(extra_args=(entry,))}
     assert list(alone["serving"].faults(alone, "pi5-a", None)) == []

@@ -52,7 +52,7 @@ def test_what_another_task_has_no_use_for_is_refused(name, task):
     changes = {"pooling": "mean"} if name == "pooling" else {"dimensions": 384}
     sections = {"serving": Settings(task=task, **changes)}
     (why,) = sections["serving"].faults(sections, "pi5-a", None)
-    assert f"{name} is for task embeddings, and the task is {task}" in why
+    assert f"{name}: it is for task embeddings, and the task is {task}" in str(why)
 
 
 def planned(**changes):
