@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 SET_BY: Mapping[str, str] = {
     "--model": "model.name",
     "--alias": "model.name",
-    "--host": "serving.host",
+    "--host": "serving.expose",
     "--port": "serving.port",
     "--ctx-size": "serving.ctx_tokens",
     "--parallel": "serving.slots",
@@ -36,8 +36,8 @@ SET_BY: Mapping[str, str] = {
 """The settings that give these arguments."""
 
 _WHY: Mapping[str, tuple[str, ...]] = {
-    "bramble gives it always, as the fit, the gate and the checks count on it": (
-        *("--fit", "--offline", "--metrics", "--slots"),
+    "bramble gives it always, as the fit, the gate, the checks and its docs count on it": (
+        *("--cors-origins", "--fit", "--offline", "--metrics", "--slots"),
     ),
     "models are fetched and proved by their sha256: name one in `model`": (
         *("--model-url", "--docker-repo", "--hf-repo*", "--hf-file*", "--embd-gemma-default"),
@@ -49,10 +49,10 @@ _WHY: Mapping[str, tuple[str, ...]] = {
         *("--lazy-mode", "--kv-unified*", "--lookup-cache-*", "--spec-*", "--draft*"),
     ),
     "it sends the weights to other computers, without any authentication": ("--rpc",),
-    "a key in it would stand in the unit, in reports and in every list of processes": (
+    "a key in it would stand in the unit and in every list of processes; see `bramble key`": (
         *("--api-key*", "--hf-token"),
     ),
-    "who reaches the server, and how, is what serving.host and serving.port say": (
+    "who reaches the server, and how, is what serving.expose and serving.edge say": (
         *("--ssl-*", "--cors-*", "--api-prefix", "--reuse-port"),
     ),
     "it would have the server run programs, or hand out and write files, for whoever asks": (

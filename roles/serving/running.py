@@ -27,6 +27,8 @@ def command_line(
         f"--model {model.path}",
         f"--alias {model.name}",
         "--host 127.0.0.1",
+        # Else a page of any origin reads answers in a browser beside the server, or beside `ssh -L`.
+        "--cors-origins localhost",
         f"--port {settings.port}",
         f"--ctx-size {settings.ctx_tokens}",
         f"--parallel {settings.slots}",

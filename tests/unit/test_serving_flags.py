@@ -108,7 +108,7 @@ def test_what_has_no_setting_and_breaks_no_promise_is_taken(entry):
         ("-fa", "-fa (--flash-attn) is not given here: serving.flash_attention sets it"),
         ("--no-jinja", "serving.chat.jinja sets it"),
         ("--chat-template-file /x", "serving.chat.template sets it"),
-        ("--host 0.0.0.0", "serving.host sets it"),
+        ("--host 0.0.0.0", "serving.expose sets it"),
         ("--port 1", "serving.port sets it"),
         ("-m /x.gguf", "model.name sets it"),
         ("-hf ggml-org/x", "name one in `model`"),
@@ -117,8 +117,8 @@ def test_what_has_no_setting_and_breaks_no_promise_is_taken(entry):
         ("-lm none", "serving.lock_weights sets it"),
         ("--slots", "bramble gives it always"),
         ("--rpc 10.0.0.1:50052", "without any authentication"),
-        ("--ssl-cert-file x", "serving.host and serving.port"),
-        ("--cors-origins *", "serving.host and serving.port"),
+        ("--ssl-cert-file x", "serving.expose and serving.edge"),
+        ("--cors-methods GET", "serving.expose and serving.edge"),
         ("--log-file /x", "journalctl -u llama-server"),
         ("--tools all", "run programs"),
         ("-ag", "run programs"),
@@ -216,7 +216,7 @@ def test_the_plan_tells_it_too():
 
 
 def test_what_must_not_be_given_is_refused_whichever_commit_is_built(tmp_path):
-    assert "serving.host sets it" in problems(tmp_path, "--host 0.0.0.0", commit=OTHER)
+    assert "serving.expose sets it" in problems(tmp_path, "--host 0.0.0.0", commit=OTHER)
     assert "is not counted" in problems(tmp_path, "--draft 16", commit=OTHER)
 
 
