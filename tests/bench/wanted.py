@@ -45,7 +45,7 @@ def wanted(plan: NodePlan, snapshot: Snapshot) -> dict[str, Any]:
         "user": USER,
         "url": serving.url,
         "port": serving.port,
-        "bound": f"{serving.host}:{serving.port}",
+        "bound": f"127.0.0.1:{serving.port}",
         "build_info": serving.build_info,
         "expect": serving.expect,
         "request": question(serving),
