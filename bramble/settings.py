@@ -36,6 +36,9 @@ class Section(BaseModel):
     uses: ClassVar[tuple[str, ...]] = ()
     """The roles that it depends on where a host has them: it is reverted before they are."""
 
+    on_request: ClassVar[bool] = False
+    """Whether a host gets the role only where its inventory has this section, or names the role."""
+
     without_default: ClassVar[tuple[str, ...]] = ()
     """Settings that a new inventory is to ask for, though others may take their place."""
 
@@ -165,8 +168,9 @@ class NodeSettings(Section):
 
     roles: tuple[str, ...] | None = option(
         None,
-        help="The roles that the host gets, and no others; not set: every role. "
-        "Settings of the other roles are left out of account.",
+        help="The roles that the host gets, and no others; not set: every role, but for monitoring, "
+        "which a host gets that has a section of that name. Settings of the other roles are left out of "
+        "account.",
         example=["base", "storage", "memory", "boot", "power", "watchdog"],
     )
     virtual: bool = option(

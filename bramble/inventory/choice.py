@@ -1,4 +1,7 @@
-"""Which roles a host gets: every role, or those that its `node.roles` names."""
+"""Which roles a host gets: those that its `node.roles` names, or every one.
+
+Without that choice a role on request is the host's only where there is a section of it.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,8 @@ def chosen(sections: Sections, values: Mapping[str, Any]) -> Sections:
     """Return the sections that apply to a host: those of its roles, and those of every host."""
     names = named(values)
     if names is None:
-        return sections
+        wanted = {name for name in sections if name in values or not sections[name].on_request}
+        return {name: sections[name] for name in sections if name in wanted}
     return {name: sections[name] for name in sections if name in (*EVERY_HOST, *names)}
 
 
