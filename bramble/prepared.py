@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from bramble import secret_sources
 from bramble.access.keys import Client
 from bramble.documents.problems import Keys, Problem, dotted
 from bramble.llama.lock import Held, Lock, ReleasePin
 from bramble.models.catalogue import Place
 from bramble.models.dims import Dims
 from bramble.models.lock import Locked
+from bramble.secret_sources import Read
 from bramble.settings import Section
 
 
@@ -28,6 +30,7 @@ class Prepared:
     """What plans depend on besides settings and boards; `bramble.fleet.prepare` reads it once.
 
     `headers` are dimensions by sha256 of models that were read where a node would fetch them from.
+    `secret` reads a secret of this computer at the moment when a plan needs it.
     `problems` are those of engine.lock. What is wrong with models.lock or models.yml counts only for a
     host that uses one of their names: `models_error` and `catalogue_error`; what is wrong with keys.lock
     for one that clients may use: `clients_error`. `clients` are those with a key. `certificates` are PEM
@@ -39,6 +42,7 @@ class Prepared:
     catalogue: Mapping[str, Place] = field(default_factory=dict)
     files: Mapping[Path, LocalModel] = field(default_factory=dict)
     headers: Mapping[str, Dims] = field(default_factory=dict)
+    secret: Read = secret_sources.read
     problems: tuple[Problem, ...] = ()
     models_error: str | None = None
     catalogue_error: str | None = None
