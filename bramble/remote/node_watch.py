@@ -1,0 +1,252 @@
+"""Watch a node by itself: its board, its service, its model, and the files that bramble left there.
+
+The plan of this is a file that a deploy leaves (`plan` of the query). What is found is written as
+metrics for node_exporter (`bramble.prom`), and as checks with their sentences for whoever tells people
+(`status.json`). A check is right, wrong, or not known (None), which is never taken for right.
+"""
+
+import json
+import os
+import time
+
+from bramble.remote import atomic, exposition, server_state, vitals
+
+METRICS, STATUS, ANSWER = "bramble.prom", "status.json", "answer.json"
+CONDITIONS = ("undervoltage", "clock_capped", "throttled", "soft_temperature_limit")
+AGAIN_S = 300  # after a wrong answer
+STATES = {True: "pass", False: "fail", None: "unknown"}
+
+
+def board():
+    """Return what the board tells of itself; None for what it does not tell."""
+    volts = vitals.vcgencmd("measure_volts", r"volt=(\d+\.\d+)V")
+    return {
+        "throttled": vitals.bits(),
+        "temperature": vitals.temperature(),
+        "volts": None if volts is None else float(volts),
+    }
+
+
+def server(plan, now_s):
+    """Return what the service, its process and its model are; None where none is planned."""
+    wanted = plan["server"]
+    if wanted is None:
+        return None
+    state = server_state.unit(wanted["unit"])
+    health = server_state.got(f"{wanted['url']}/health")
+    figures = server_state.figures(wanted["url"]) if health else {}
+    return {
+        "state": state.get("ActiveState"),
+        "restarts": int(state.get("NRestarts") or 0),
+        "memory": server_state.memory_bytes(state.get("MainPID") or 0),
+        "healthy": health is not None,
+        "build": server_state.build(wanted["url"]) if health else None,
+        "figures": figures,
+        "model": server_state.model(wanted["model_path"]),
+        "answer": answer(plan, now_s, health is not None, figures),
+    }
+
+
+def answer(plan, now_s, healthy, figures):
+    """Return the last known answer; ask again where it is old and the server has nothing else to do.
+
+    A busy server is not asked: people come first, and its speed would say nothing.
+    """
+    path, wanted = os.path.join(plan["folder"], ANSWER), plan["server"]
+    try:
+        with open(path, encoding="utf-8") as file:
+            last = json.load(file)
+    except (OSError, ValueError):
+        last = None
+    every_s = wanted["answer_every_s"]
+    soon_s = every_s if last and last["right"] else min(every_s, AGAIN_S)
+    due = last is None or not 0 <= now_s - last["at_s"] < soon_s
+    busy = any(figures.get(name) for name in server_state.BUSY)
+    if not (every_s and due and healthy) or busy:
+        return last
+    found = server_state.known_answer(wanted, now_s)
+    atomic.write(path, json.dumps(found), 0o644)
+    return found
+
+
+def checks(plan, seen):
+    """Return each cheap check: its name, whether it passes, and a sentence on what was found."""
+    bits, wrong, hidden = seen["board"]["throttled"], seen["wrong"], seen["hidden"]
+    held = None if bits is None else vitals.words(bits & 15)
+    rows = [
+        (
+            "voltage_is_enough",
+            None if held is None else vitals.UNDERVOLTAGE not in held,
+            _said(held),
+        ),
+        (
+            "clock_is_not_held_down",
+            None if held is None else not set(held) - {vitals.UNDERVOLTAGE},
+            _said(held),
+        ),
+        (
+            "files_are_as_written",
+            False if wrong else None if hidden else True,
+            f"{len(wrong)} differ" + _named(wrong),
+        ),
+    ]
+    return rows + (_of_server(plan["server"], seen["server"]) if plan["server"] else [])
+
+
+def _said(held):
+    return "the board does not tell" if held is None else ", ".join(held) or "nothing"
+
+
+def _named(paths):
+    return f": {', '.join(paths[:3])}" if paths else ""
+
+
+def _of_server(wanted, found):
+    last = found["answer"]
+    return [
+        (
+            "service_is_active",
+            None if found["state"] is None else found["state"] == "active",
+            f"{wanted['unit']} is {found['state'] or 'not known to systemd'}",
+        ),
+        (
+            "server_is_healthy",
+            found["healthy"],
+            "/health is 200" if found["healthy"] else "/health is not 200",
+        ),
+        (
+            "build_is_the_planned_one",
+            None if found["build"] is None else found["build"] == wanted["build"],
+            f"the server tells {found['build'] or 'no build'}, planned {wanted['build']}",
+        ),
+        (
+            "model_is_the_verified_one",
+            found["model"] == wanted["model_sha256"],
+            f"verified {(found['model'] or 'none')[:12]}, planned {wanted['model_sha256'][:12]}",
+        ),
+        (
+            "answer_is_right",
+            None if last is None else last["right"],
+            "not asked yet" if last is None else f"it said {last['said']!r}",
+        ),
+    ]
+
+
+def families(plan, seen, rows, took_s):
+    """Return the metrics of what was seen and of the checks."""
+    known = {**{name: value is not None for name, value in seen["board"].items()}}
+    if seen["server"]:
+        known |= {name: seen["server"][name] is not None for name in ("build", "model", "answer")}
+    passed = [STATES[ok] for _, ok, _ in rows]
+    return [
+        _one("bramble_run_timestamp_seconds", "When the node last watched itself.", seen["at_s"]),
+        _one("bramble_run_duration_seconds", "How long that took.", took_s),
+        _one("bramble_run_interval_seconds", "How often it is to.", plan["interval_s"]),
+        _one(
+            "bramble_deploy_timestamp_seconds", "When a deploy last changed it.", seen["deploy_s"]
+        ),
+        (
+            "bramble_known",
+            "gauge",
+            "Whether the node tells a thing at all.",
+            [({"of": name}, value) for name, value in known.items()],
+        ),
+        *_of_board(seen["board"]),
+        (
+            "bramble_check_success",
+            "gauge",
+            "Each cheap check: 1 passes, 0 fails; what could not be told is left out.",
+            [({"check": name}, ok) for name, ok, _ in rows if ok is not None],
+        ),
+        (
+            "bramble_checks",
+            "gauge",
+            "How many of the cheap checks pass, fail, and could not be told.",
+            [({"status": state}, passed.count(state)) for state in STATES.values()],
+        ),
+        _one("bramble_planned_files", "Files that it must have.", len(plan["files"])),
+        _one("bramble_drift_files", "Files that are not as planned.", len(seen["wrong"])),
+        *(_of_the_server(plan["server"], seen["server"]) if seen["server"] else ()),
+    ]
+
+
+def _one(name, about, value, /, kind="gauge", **labels):
+    return (name, kind, about, [] if value is None else [(labels, value)])
+
+
+def _of_board(board):
+    bits = board["throttled"]
+    yield _one("bramble_temperature_celsius", "The processor's.", board["temperature"])
+    yield _one("bramble_core_volts", "The processor's voltage.", board["volts"])
+    for name, about, shift in (
+        ("bramble_throttled_now", "What holds the clock back.", 0),
+        ("bramble_throttled_since_boot", "What held it back since the boot.", 16),
+    ):
+        samples = [] if bits is None else enumerate(CONDITIONS, shift)
+        yield name, "gauge", about, [({"condition": c}, bits >> bit & 1) for bit, c in samples]
+
+
+def _of_the_server(wanted, found):
+    memory, last = found["memory"], found["answer"] or {}
+    yield _one("bramble_server_up", "Whether /health is 200.", found["healthy"])
+    build = {"build": found["build"] or "", "planned": wanted["build"]}
+    told = None if found["build"] is None else 1
+    yield _one("bramble_server_build_info", "The running build.", told, **build)
+    model = {"name": wanted["model_name"], "sha256": found["model"] or ""}
+    verified = None if found["model"] is None else 1
+    yield _one("bramble_model_info", "The model on the disk.", verified, **model)
+    restarts = ("bramble_server_restarts_total", "Restarts by systemd.", found["restarts"])
+    yield _one(*restarts, kind="counter")
+    yield _one("bramble_server_resident_bytes", "Its pages in memory.", memory.get("VmRSS"))
+    yield _one("bramble_server_locked_bytes", "Those that are locked.", memory.get("VmLck"))
+    yield _one("bramble_server_planned_bytes", "What was planned.", wanted["planned_bytes"])
+    yield _one("bramble_known_answer_success", "Whether it was right.", last.get("right"))
+    yield _one(
+        "bramble_known_answer_tokens_per_second", "Its speed.", last.get("tokens_per_second")
+    )
+    yield _one("bramble_known_answer_timestamp_seconds", "When it was asked.", last.get("at_s"))
+    for name, passed_on in server_state.PASSED_ON.items():
+        kind = "counter" if passed_on.endswith("_total") else "gauge"
+        yield _one(passed_on, f"llama-server's {name}.", found["figures"].get(name), kind)
+
+
+def changed_s(paths):
+    """Return when the newest of these files was written; None where none is there."""
+    return max((os.stat(path).st_mtime for path in paths if os.path.exists(path)), default=None)
+
+
+def look(plan, marks, now_s):
+    """Return all that is seen of the node now."""
+    wrong, hidden = server_state.differing(plan["files"], plan["perhaps"])
+    return {
+        "at_s": now_s,
+        "deploy_s": changed_s(marks),
+        "board": board(),
+        "wrong": wrong,
+        "hidden": hidden,
+        "server": server(plan, now_s),
+    }
+
+
+def status(plan, now_s, rows):
+    """Return the checks for whoever tells people of them."""
+    return {
+        "host": plan["host"],
+        "at_s": now_s,
+        "interval_s": plan["interval_s"],
+        "checks": [{"check": name, "ok": ok, "said": said} for name, ok, said in rows],
+    }
+
+
+def main(query):
+    """Watch once; write what was found, whatever it is."""
+    with open(query["plan"], encoding="utf-8") as file:
+        plan = json.load(file)
+    began, now_s = time.monotonic(), time.time()
+    seen = look(plan, (query["plan"], *plan["marks"]), now_s)
+    rows = checks(plan, seen)
+    found = families(plan, seen, rows, time.monotonic() - began)
+    texts = {METRICS: exposition.text(found), STATUS: json.dumps(status(plan, now_s, rows))}
+    for name, text in texts.items():
+        atomic.write(os.path.join(plan["folder"], name), text, 0o644)
+    return 0

@@ -1,0 +1,114 @@
+"""What the service and its model are right now, as systemd, the kernel and the server itself say."""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+
+from bramble.remote import ask, exposition, local_http
+
+TIMEOUT_S = 10
+NONSENSE = (OSError, ValueError, LookupError, TypeError, AttributeError)
+# llama-server's own figures, by the names under which they are passed on.
+PASSED_ON = {
+    "llamacpp:prompt_tokens_total": "bramble_server_prompt_tokens_total",
+    "llamacpp:prompt_seconds_total": "bramble_server_prompt_seconds_total",
+    "llamacpp:tokens_predicted_total": "bramble_server_predicted_tokens_total",
+    "llamacpp:tokens_predicted_seconds_total": "bramble_server_predicted_seconds_total",
+    "llamacpp:requests_processing": "bramble_server_requests_processing",
+    "llamacpp:requests_deferred": "bramble_server_requests_deferred",
+}
+BUSY = ("llamacpp:requests_processing", "llamacpp:requests_deferred")
+STATUS = re.compile(r"^(Vm\w+):\s+(\d+) kB$", re.MULTILINE)
+
+
+def unit(name):
+    """Return a unit's state, restarts and process; nothing where systemd does not say."""
+    words = ["systemctl", "show", "-p", "ActiveState,NRestarts,MainPID", name]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT_S)
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return dict(line.partition("=")[::2] for line in done.stdout.splitlines())
+
+
+def memory_bytes(pid, proc="/proc"):
+    """Return the memory of a process by the names of /proc/PID/status; nothing where it is gone."""
+    try:
+        with open(f"{proc}/{int(pid)}/status", encoding="utf-8") as file:
+            return {name: int(kib) * 1024 for name, kib in STATUS.findall(file.read())}
+    except (OSError, ValueError):
+        return {}
+
+
+def got(url):
+    """Return the text that the server answers; None where it does not answer 200."""
+    try:
+        status, body = local_http.exchange(url, TIMEOUT_S)
+    except (OSError, ValueError):
+        return None
+    return body.decode("utf-8", "replace") if status == 200 else None
+
+
+def build(url):
+    """Return the build that the server tells; None where it does not."""
+    try:
+        said = json.loads(got(f"{url}/props") or "null")
+        return said["build_info"] if isinstance(said["build_info"], str) else None
+    except NONSENSE:
+        return None
+
+
+def figures(url):
+    """Return llama-server's own metrics by their names; nothing where it tells none."""
+    return exposition.samples(got(f"{url}/metrics") or "")
+
+
+def model(path):
+    """Return the sha256 that the model was verified with, None where its file is not as it was then."""
+    try:
+        with open(f"{path}.json", encoding="utf-8") as file:
+            stamp = json.load(file)
+        status = os.stat(path)
+        same = (stamp["size"], stamp["mtime_ns"]) == (status.st_size, status.st_mtime_ns)
+        return stamp["sha256"] if same else None
+    except NONSENSE:
+        return None
+
+
+def known_answer(server, now_s):
+    """Ask the question, and return what came: right or not, how fast, when."""
+    query = {key: server[key] for key in ("url", "question", "max_tokens")}
+    try:
+        reply = ask.ask({**query, "timeout_s": server["deadline_s"]})
+        answer, speed = reply["answer"].strip(), float(reply["tokens_per_second"] or 0)
+    except NONSENSE as error:
+        return {"at_s": now_s, "right": False, "tokens_per_second": None, "said": _words(error)}
+    expect = server["expect"]
+    right = bool(answer) and (expect is None or expect in answer)
+    return {"at_s": now_s, "right": right, "tokens_per_second": speed, "said": answer[:200]}
+
+
+def _words(error):
+    return f"{type(error).__name__}: {error}"[:200]
+
+
+def differing(files, perhaps):
+    """Return which files, with the sha256 of each, are not as planned, and which cannot be read.
+
+    Those that are `perhaps` on this node need not be there.
+    """
+    wrong, hidden = [], []
+    for path, sha256 in {**files, **perhaps}.items():
+        try:
+            with open(path, "rb") as file:
+                same = hashlib.file_digest(file, "sha256").hexdigest() == sha256
+        except FileNotFoundError:
+            same = path in perhaps
+        except OSError:
+            hidden.append(path)
+            continue
+        if not same:
+            wrong.append(path)
+    return wrong, hidden

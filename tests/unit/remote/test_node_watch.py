@@ -1,0 +1,372 @@
+"""A node that watches itself: what it writes of its board, its service, its model and its files."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from bramble.remote import exposition as written
+from bramble.remote import node_watch, program, server_state
+from bramble.system import exposition
+from bramble.system.exposition import value
+
+FIGURES = """\
+# TYPE llamacpp:prompt_tokens_total counter
+llamacpp:prompt_tokens_total 120
+llamacpp:tokens_predicted_total 64
+llamacpp:requests_processing {busy}
+llamacpp:requests_deferred 0
+"""
+BUILD = "b11300-0c1e57098"
+
+
+class Llama(ThreadingHTTPServer):
+    """A server that answers as llama-server does, with what a test wants of it."""
+
+    health, build, busy, answer, asked = 200, BUILD, 0, "2+2 is 4.", 0
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Its answers."""
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+    def reply(self, code, body):
+        self.send_response(code)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        pages = {
+            "/health": (self.server.health, "{}"),
+            "/props": (200, json.dumps({"build_info": self.server.build})),
+            "/metrics": (200, FIGURES.format(busy=self.server.busy)),
+        }
+        code, text = pages[self.path]
+        self.reply(code, text.encode())
+
+    def do_POST(self):
+        self.server.asked += 1
+        self.rfile.read(int(self.headers["Content-Length"]))
+        message = {"choices": [{"message": {"content": self.server.answer}}]}
+        timings = {"timings": {"predicted_per_second": 9.25}}
+        self.reply(200, json.dumps({**message, **timings}).encode())
+
+
+@contextmanager
+def llama():
+    """A server on a free port of the loopback."""
+    with Llama(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join(60)
+
+
+class Node:
+    """A node of files below a folder, with programs of its own."""
+
+    def __init__(self, folder, server):
+        self.folder, self.programs, self.state = folder, folder / "bin", folder / "state"
+        self.file, self.model = folder / "managed.conf", folder / "toy.gguf"
+        for made in (self.programs, self.state):
+            made.mkdir()
+        self.file.write_text("as planned\n")
+        self.model.write_bytes(b"GGUF")
+        self.stamp()
+        self.program(
+            "systemctl", f"printf 'ActiveState=active\\nNRestarts=2\\nMainPID={os.getpid()}\\n'"
+        )
+        self.board("0x0")
+        self.plan = {
+            "host": "pi5-a",
+            "interval_s": 60,
+            "folder": str(self.state),
+            "files": {str(self.file): hashlib.sha256(b"as planned\n").hexdigest()},
+            "perhaps": {str(folder / "swap"): "0" * 64},
+            "marks": [str(folder / "never")],
+            "channels": [],
+            "server": {
+                "unit": "llama-server.service",
+                "url": f"http://127.0.0.1:{server.server_port}",
+                "build": BUILD,
+                "model_name": 'toy "q4"',
+                "model_path": str(self.model),
+                "model_sha256": "d" * 64,
+                "planned_bytes": 1 << 30,
+                "question": "What is 2+2?",
+                "expect": "4",
+                "max_tokens": 64,
+                "answer_every_s": 3600,
+                "deadline_s": 30,
+            },
+        }
+
+    def stamp(self, sha256="d" * 64):
+        status = self.model.stat()
+        made = {"sha256": sha256, "size": status.st_size, "mtime_ns": status.st_mtime_ns}
+        (self.folder / "toy.gguf.json").write_text(json.dumps(made))
+
+    def program(self, name, script):
+        file = self.programs / name
+        file.write_text(f"#!/bin/sh\n{script}\n")
+        file.chmod(0o755)
+
+    def board(self, bits):
+        answers = f'get_throttled) echo throttled={bits};; measure_temp) echo "temp=48.3\'C";;'
+        self.program("vcgencmd", f'case "$1" in {answers} measure_volts) echo volt=0.8563V;; esac')
+
+    def watch(self):
+        """Run the very text that a node has; what it wrote, as samples and as checks."""
+        (self.folder / "plan.json").write_text(json.dumps(self.plan))
+        text = program("node_watch", {"plan": str(self.folder / "plan.json")})
+        file = self.folder / "node_watch.py"
+        file.write_text(text)
+        path = f"{self.programs}:{os.environ['PATH']}"
+        done = subprocess.run(
+            [sys.executable, "-I", str(file)],
+            env={"PATH": path},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        self.status = json.loads((self.state / "status.json").read_text())
+        self.samples = exposition.parse((self.state / "bramble.prom").read_text())
+        return {row["check"]: row["ok"] for row in self.status["checks"]}
+
+    def figure(self, name, /, **labels):
+        return value(self.samples, f"bramble_{name}", **labels)
+
+
+@pytest.fixture
+def server():
+    with llama() as found:
+        yield found
+
+
+@pytest.fixture
+def node(tmp_path, server):
+    return Node(tmp_path, server)
+
+
+def test_a_node_that_is_well_says_so_with_figures_of_everything(node):
+    assert set(node.watch().values()) == {True}
+    assert node.status["host"] == "pi5-a"
+    assert node.figure("checks", status="pass") == len(node.status["checks"])
+    assert node.figure("checks", status="fail") == node.figure("checks", status="unknown") == 0
+    assert (node.figure("temperature_celsius"), node.figure("core_volts")) == (48.3, 0.8563)
+    assert node.figure("server_up") == node.figure("known_answer_success") == 1
+    assert node.figure("known_answer_tokens_per_second") == 9.25
+    assert node.figure("server_restarts_total") == 2
+    assert node.figure("server_resident_bytes") > 1 << 20
+    assert node.figure("server_locked_bytes") == 0
+    assert node.figure("server_planned_bytes") == 1 << 30
+    assert node.figure("server_build_info", build=BUILD, planned=BUILD) == 1
+    assert node.figure("model_info", name='toy "q4"', sha256="d" * 64) == 1
+    assert node.figure("server_predicted_tokens_total") == 64
+    assert node.figure("drift_files") == 0
+    assert (node.figure("planned_files"), node.figure("run_interval_seconds")) == (1, 60)
+
+
+def test_the_bits_of_now_and_since_the_boot_are_told_apart(node):
+    node.board("0x50002")
+    found = node.watch()
+    assert (found["voltage_is_enough"], found["clock_is_not_held_down"]) == (True, False)
+    now = {c: node.figure("throttled_now", condition=c) for c in node_watch.CONDITIONS}
+    since = {c: node.figure("throttled_since_boot", condition=c) for c in node_watch.CONDITIONS}
+    assert [name for name, bit in now.items() if bit] == ["clock_capped"]
+    assert [name for name, bit in since.items() if bit] == ["undervoltage", "throttled"]
+    node.board("0x50001")
+    assert node.watch()["voltage_is_enough"] is False
+
+
+def test_a_board_that_does_not_tell_is_not_taken_for_one_that_is_well(node, monkeypatch):
+    node.program("vcgencmd", "exit 255")
+    found = node.watch()
+    assert found["voltage_is_enough"] is found["clock_is_not_held_down"] is None
+    assert node.figure("known", of="throttled") == node.figure("known", of="volts") == 0
+    assert node.figure("throttled_now", condition="undervoltage") is None
+    assert node.figure("check_success", check="voltage_is_enough") is None
+    assert node.figure("checks", status="unknown") == 2
+
+
+def test_a_file_that_differs_or_is_gone_is_drift_and_one_that_is_not_for_every_node_may_lack(node):
+    node.file.write_text("edited\n")
+    assert node.watch()["files_are_as_written"] is False
+    assert node.figure("drift_files") == 1
+    assert str(node.file) in node.status["checks"][2]["said"]
+    node.file.unlink()
+    assert node.watch()["files_are_as_written"] is False
+    node.file.write_text("as planned\n")
+    (node.folder / "swap").write_text("somebody's\n")
+    assert node.watch()["files_are_as_written"] is False
+    (node.folder / "swap").unlink()
+    assert node.watch()["files_are_as_written"] is True
+
+
+def test_a_file_that_cannot_be_read_is_neither_drift_nor_as_planned(tmp_path):
+    wrong, hidden = server_state.differing({str(tmp_path): "0" * 64}, {})
+    assert (wrong, hidden) == ([], [str(tmp_path)])
+
+
+def test_a_server_that_is_down_is_not_asked_and_is_told(node, server):
+    server.health = 503
+    found = node.watch()
+    assert (found["server_is_healthy"], found["answer_is_right"]) == (False, None)
+    assert (node.figure("server_up"), server.asked) == (0, 0)
+    assert found["build_is_the_planned_one"] is None
+
+
+def test_a_stopped_service_a_foreign_build_and_another_model_each_fail_their_own_check(
+    node, server
+):
+    node.program("systemctl", "printf 'ActiveState=failed\\nNRestarts=5\\nMainPID=0\\n'")
+    server.build = "b1-0000000"
+    node.stamp("e" * 64)
+    found = node.watch()
+    assert [name for name, ok in found.items() if not ok] == [
+        "service_is_active",
+        "build_is_the_planned_one",
+        "model_is_the_verified_one",
+    ]
+    assert node.figure("server_resident_bytes") is None
+
+
+def test_a_systemd_that_does_not_answer_leaves_the_service_unknown(node):
+    node.program("systemctl", "exit 1")
+    assert node.watch()["service_is_active"] is None
+
+
+def test_a_model_that_was_changed_since_it_was_verified_is_not_the_verified_one(node):
+    node.model.write_bytes(b"GGUF, longer")
+    assert node.watch()["model_is_the_verified_one"] is False
+    assert node.figure("known", of="model") == 0
+
+
+def test_a_question_is_asked_when_its_time_has_come_and_not_before(node, server):
+    node.watch()
+    node.watch()
+    assert server.asked == 1
+    assert node.figure("known_answer_tokens_per_second") == 9.25
+    last = node.state / "answer.json"
+    last.write_text(json.dumps({**json.loads(last.read_text()), "at_s": 1}))
+    node.watch()
+    assert server.asked == 2
+
+
+def test_a_wrong_answer_is_told_and_asked_again_sooner(node, server):
+    server.answer = "five"
+    assert node.watch()["answer_is_right"] is False
+    assert (node.figure("known_answer_success"), server.asked) == (0, 1)
+    node.watch()
+    assert server.asked == 1
+    last = node.state / "answer.json"
+    said = json.loads(last.read_text())
+    last.write_text(json.dumps({**said, "at_s": said["at_s"] - node_watch.AGAIN_S - 1}))
+    server.answer = "4"
+    assert node.watch()["answer_is_right"] is True
+
+
+def test_a_server_that_works_for_somebody_is_not_asked(node, server):
+    server.busy = 1
+    assert node.watch()["answer_is_right"] is None
+    assert (server.asked, node.figure("server_requests_processing")) == (0, 1)
+
+
+def test_a_question_every_0_seconds_is_never_asked(node, server):
+    node.plan["server"]["answer_every_s"] = 0
+    assert node.watch()["answer_is_right"] is None
+    assert server.asked == 0
+
+
+def test_a_node_without_a_model_watches_its_board_and_its_files(node):
+    node.plan["server"] = None
+    assert list(node.watch()) == [
+        "voltage_is_enough",
+        "clock_is_not_held_down",
+        "files_are_as_written",
+    ]
+    assert node.figure("server_up") is None
+
+
+def test_the_time_of_the_last_change_is_that_of_the_newest_mark(node):
+    node.watch()
+    plan_s = (node.folder / "plan.json").stat().st_mtime
+    assert node.figure("deploy_timestamp_seconds") == pytest.approx(plan_s, abs=0.01)
+    mark = node.folder / "good.json"
+    mark.write_text("{}")
+    os.utime(mark, (plan_s + 500, plan_s + 500))
+    node.plan["marks"] = [str(mark)]
+    node.watch()
+    assert node.figure("deploy_timestamp_seconds") == pytest.approx(plan_s + 500, abs=0.01)
+
+
+def test_figures_are_replaced_whole_and_can_be_read_by_everybody(node):
+    node.watch()
+    first = (node.state / "bramble.prom").stat()
+    node.watch()
+    second = (node.state / "bramble.prom").stat()
+    assert first.st_ino != second.st_ino
+    assert second.st_mode & 0o777 == 0o644
+    assert sorted(path.name for path in node.state.iterdir()) == [
+        "answer.json",
+        "bramble.prom",
+        "status.json",
+    ]
+
+
+# The text format
+
+
+def test_labels_and_helps_are_escaped_and_read_back_as_they_were():
+    odd = 'a "b"\\c\nd'
+    text = written.text([("toy_info", "gauge", odd, [({"of": odd}, 1)])])
+    (sample,) = exposition.parse(text)
+    assert (sample.labels, sample.value) == ({"of": odd}, 1.0)
+    assert text.count("\n") == 3
+
+
+def test_a_kind_that_there_is_not_is_refused():
+    with pytest.raises(ValueError, match="neither counter nor gauge"):
+        written.text([("toy", "number", "x", [({}, 1)])])
+
+
+@pytest.mark.parametrize("number", [0, 1, True, 0.1, 1795225700.123, 1e22, float("inf")])
+def test_numbers_are_read_back_as_they_were(number):
+    (sample,) = exposition.parse(written.text([("toy", "gauge", "x", [({}, number)])]))
+    assert sample.value == number
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "toy 1",
+        "toy one\n",
+        "toy{a=b} 1\n",
+        'toy{a="b} 1\n',
+        'toy{a="1",a="2"} 1\n',
+        "toy 1\ntoy 2\n",
+        "2toy 1\n",
+        "# TYPE toy number\n",
+        "# TYPE toy gauge\n# TYPE toy gauge\n",
+        "# HELP 2toy x\n",
+    ],
+)
+def test_what_breaks_the_formats_rules_is_refused(text):
+    with pytest.raises(ValueError, match="line"):
+        exposition.parse(text)
+
+
+def test_samples_of_a_server_are_those_without_labels_and_noise_is_skipped():
+    found = written.samples('a 1\nb{x="y"} 2\nc much\n# d 4\n\nllamacpp:e 5.5\n')
+    assert found == {"a": 1.0, "llamacpp:e": 5.5}
