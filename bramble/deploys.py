@@ -85,6 +85,12 @@ def firewall() -> OperationMeta:
 
 
 @deploy(NAME)
+def monitoring() -> OperationMeta:
+    """Run the exporter, and have the node watch itself; return the operation's meta."""
+    return run.execute(run.accepted(), "monitoring")
+
+
+@deploy(NAME)
 def watchdog() -> OperationMeta:
     """Arm the hardware watchdog; return the operation's meta."""
     return run.execute(run.accepted(), "watchdog")

@@ -53,6 +53,47 @@ class ServingOutputs(Outputs):
     allow: tuple[str, ...] = ()
 
 
+class Total(Protocol):
+    """How much memory a model takes in all."""
+
+    @property
+    def total_mib(self) -> int:
+        """Weights, context and the server itself."""
+
+
+class Fitted(Protocol):
+    """What was counted of a model before it was fetched."""
+
+    @property
+    def answer(self) -> Total:
+        """The count."""
+
+
+@runtime_checkable
+class Served(Protocol):
+    """A plan of a service that answers, as those see it who watch it."""
+
+    @property
+    def url(self) -> str:
+        """Its address as the node itself reaches it."""
+
+    @property
+    def build_info(self) -> str:
+        """What /props tells of the planned build."""
+
+    @property
+    def question(self) -> str:
+        """What it is asked."""
+
+    @property
+    def expect(self) -> str | None:
+        """A part of the right answer; None where any will do."""
+
+    @property
+    def fit(self) -> Fitted | None:
+        """Its memory as it was counted; None where the model was not known."""
+
+
 @runtime_checkable
 class EngineSettings(Protocol):
     """What a race, a build on this computer and other roles ask of an engine's settings."""

@@ -27,7 +27,10 @@ HASH_LIMIT_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class File:
-    """A whole file that bramble owns on a node. A secret's text appears nowhere but in the file."""
+    """A whole file that bramble owns on a node. A secret's text appears nowhere but in the file.
+
+    One that is not `everywhere` is left out where a step sees no use for it on a node.
+    """
 
     path: str
     # Not in the repr that errors and logs may show, as it may be a secret.
@@ -36,6 +39,7 @@ class File:
     owner: str = "root"
     group: str = "root"
     secret: bool = False
+    everywhere: bool = True
 
     @property
     def sha256(self) -> str:

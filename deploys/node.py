@@ -7,6 +7,7 @@ from bramble.deploys import (
     firewall,
     memory,
     model,
+    monitoring,
     own,
     power,
     serving,
@@ -26,5 +27,6 @@ model()
 serving()
 firewall()
 own(after="boot")
+monitoring()
 watchdog()
 verify()

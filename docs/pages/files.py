@@ -10,6 +10,7 @@ from bramble import registry
 from bramble.board import Board
 from bramble.outputs import EngineOutputs
 from bramble.plan import NodePlan, look_at, make
+from bramble.prepared import Prepared
 from bramble.settings import Section
 from bramble.snapshot import FileState, Output, Snapshot
 from bramble.steps import Step
@@ -46,6 +47,7 @@ NEEDED: Mapping[str, Mapping[str, Any]] = {
     "ssh": {"address": "192.168.1.41"},
     "boot": {"config": {"NAME": "VALUE"}, "eeprom": {"update": True}},
     "storage": {"log2ram": "on"},
+    "monitoring": {"secrets": {"ntfy": {"environment": "NAME"}}},
     "model": {"name": "NAME", "url": "https://example.org/model.gguf", "sha256": "0" * 64},
 }
 RELEASE, SHA = "RELEASE", "SHA256"
@@ -59,14 +61,15 @@ def files_page() -> str:
         )
         for name, model in registry.sections().items()
     }
-    plan = make(HOST, settings, BOARD, registry.roles())
+    given = Prepared(secret=lambda source: "secret")
+    plan = make(HOST, settings, BOARD, registry.roles(), given)
     parts = [
         "# Files on a node\n\n"
         "From the plan of a fresh Raspberry Pi 5 with the default settings, and with `boot.config` and\n"
-        "`boot.eeprom.update` set, `storage.log2ram: on`, and a blank USB disk. RELEASE is the\n"
-        "release's identity, SHA256 the first twelve digits of the pinned hash, NAME `model.name` and\n"
-        "the disk's name. `bramble plan HOST` shows the same of a real host, with each file's text as\n"
-        "a difference.\n\n"
+        "`boot.eeprom.update` set, `storage.log2ram: on`, `monitoring.secrets.ntfy` given, and a blank\n"
+        "USB disk. RELEASE is the release's identity, SHA256 the first twelve digits of the pinned\n"
+        "hash, NAME `model.name` and the disk's name. `bramble plan HOST` shows the same of a real\n"
+        "host, with each file's text as a difference.\n\n"
         "bramble owns whole files: it replaces them, and merges with nobody's. The roles base,\n"
         "boot and storage alone edit files that are others': each line below says which part. What is\n"
         "taken back or removed, and when, is on each role's page.\n"
@@ -95,11 +98,14 @@ def files_page() -> str:
 
 
 def _owned(plan: NodePlan, role: registry.AnyRole, fresh: Snapshot) -> Iterator[str]:
+    whole = {file.path for file in plan.roles[role.name].files}
     for file in plan.roles[role.name].files:
         what = f"whole file, mode {file.mode:04o}, {file.owner}:{file.group}"
         yield f"| `{file.path}` | {what}{', secret' if file.secret else ''} |\n"
     for step in role.steps(plan.roles[role.name], plan, fresh):
         for one in _written(step):
+            if one["path"] in whole:
+                continue
             what = f"whole file, mode {one['mode']:04o}, {one['owner']}:{one['group']}"
             yield f"| `{one['path']}` | {what} |\n"
         for key, ending, what in WRITTEN[step.program] if step.why else ():

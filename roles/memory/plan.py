@@ -111,7 +111,8 @@ def _files(
         texts[unit_file(swap_file.path)] = render(
             "memory/swapfile.swap.j2", path=swap_file.path, priority=swap_file.priority
         )
-    return tuple(File(path=path, text=text) for path, text in texts.items())
+    # A container has none, and a node without its SSD no swap file.
+    return tuple(File(path=path, text=text, everywhere=False) for path, text in texts.items())
 
 
 def in_container(snapshot: Snapshot) -> bool:

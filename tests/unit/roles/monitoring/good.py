@@ -1,0 +1,51 @@
+"""What a good node shows of monitoring: an exporter on its address, and figures of a moment ago."""
+
+from dataclasses import replace
+
+from bramble.plan import NodePlan
+from bramble.snapshot import Answer, Snapshot
+from bramble.system.parse import Socket
+from bramble.system.process import Process
+from bramble.testing.roles import unit
+from tests.unit.looks import plain
+
+EXPORTER = "prometheus-node-exporter.service"
+METRICS, PUSH = "bramble-metrics.service", "bramble-push.service"
+TIMER = "bramble-metrics.timer"
+WATCHED = "/etc/bramble/watched.json"
+TEXTFILE = "/run/bramble-metrics/bramble.prom"
+NTFY = "/etc/bramble/secrets/push/ntfy"
+SETTINGS = {"secrets": {"ntfy": {"environment": "BRAMBLE_TEST_OF_NTFY"}}}
+FIGURES = """\
+# HELP bramble_run_timestamp_seconds When the node last watched itself.
+# TYPE bramble_run_timestamp_seconds gauge
+bramble_run_timestamp_seconds 1795225700
+"""
+RAN = unit(
+    "inactive", "static", properties={"ExecMainExitTimestamp": "Mon 2026-11-16 12:00:00 CET"}
+)
+
+
+def look(plan: NodePlan) -> Snapshot:
+    """What this role's plan left on a node."""
+    from bramble.roles.monitoring.wanted import watched
+
+    monitoring = plan.roles["monitoring"]
+    process = Process(monitoring.argv[0], "0" * 64, 110, monitoring.argv, {})
+    exporter = unit(process=process, properties={"MainPID": "812"})
+    kept = watched(monitoring, plan)
+    return Snapshot(
+        units={EXPORTER: exporter, TIMER: unit(sub="waiting"), METRICS: RAN, PUSH: RAN},
+        packages={"prometheus-node-exporter": "1.5.0-1+b6"},
+        sockets=(Socket(monitoring.host, monitoring.port, (812,)),),
+        files={
+            WATCHED: plain(kept.text),
+            TEXTFILE: plain(FIGURES),
+            NTFY: replace(plain(""), mode=0o600, sha256="0" * 64, text=None, size_bytes=20),
+            **dict.fromkeys(f"/etc/bramble/secrets/push/{k}" for k in OTHERS),
+        },
+        http={monitoring.url: Answer(200, f"{FIGURES}node_load1 0.5\n")},
+    )
+
+
+OTHERS = ("heartbeat", "kuma", "webhook", "telegram")
