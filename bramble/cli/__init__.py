@@ -21,6 +21,7 @@ _COMMANDS = {
     "key": "key:key",
     "logs": "logs:logs",
     "model": "model:model",
+    "monitoring": "monitoring:monitoring",
     "plan": "fleet:plan",
     "revert": "fleet:revert",
     "role": "role:role",

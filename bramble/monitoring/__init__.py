@@ -1,0 +1,1 @@
+"""What a Prometheus server and a Grafana need of a fleet: targets, alert rules, a dashboard."""
