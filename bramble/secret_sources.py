@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -70,9 +71,19 @@ class Source(Section):
 Read = Callable[[Source], "str | Missing"]
 
 
-@cache
+# Hosts of a run are planned side by side, and a command may ask a person for something.
+_turn = threading.Lock()
+
+
 def read(source: Source) -> str | Missing:
-    """Return the secret, or why there is none; it has one line."""
+    """Return the secret, or why there is none; each source is asked once in a run."""
+    with _turn:
+        return _asked(source)
+
+
+@cache
+def _asked(source: Source) -> str | Missing:
+    """Ask a source; a secret has one line."""
     if source.environment is not None:
         said: str | Missing = os.environ.get(source.environment, "")
         where = f"the variable {source.environment}"
@@ -100,9 +111,12 @@ def _of_file(path: Path) -> str | Missing:
 
 
 def _of_command(words: list[str]) -> str | Missing:
-    """Run it with this terminal's input, as it may ask for a password."""
+    """Run it without a shell; what it says of an error is shown nowhere."""
+    quiet, taken = subprocess.DEVNULL, subprocess.PIPE
     try:
-        done = subprocess.run(words, stdout=subprocess.PIPE, text=True, timeout=TIMEOUT_S)
+        done = subprocess.run(
+            words, stdin=quiet, stdout=taken, stderr=quiet, text=True, timeout=TIMEOUT_S
+        )
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         return Missing(f"`{words[0]}` did not run: {type(error).__name__}")
     return (

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import yaml
 
-from bramble import report
+from bramble import registry, report
 from bramble.llama import store
 from bramble.virtual.model import address_of, port_of
 from bramble.virtual.paths import state_dir
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
+ROLES = tuple(role for role in registry.roles() if not role.settings.on_request)
+"""The roles of a host whose inventory asks for none in particular."""
 # The shipped settings want nothing of these.
 NOT_WANTED = (
     "base.upgrades_are_as_planned",

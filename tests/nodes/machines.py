@@ -13,11 +13,11 @@ import threading
 import time
 from dataclasses import dataclass
 
-from bramble import registry, virtual
+from bramble import virtual
 from bramble.virtual import paths, spec
 from bramble.virtual.machine import qemu
 from tests.nodes import disks
-from tests.nodes.fleet import NO_LOG2RAM, NOT_WANTED, Fleet, as_json
+from tests.nodes.fleet import NO_LOG2RAM, NOT_WANTED, ROLES, Fleet, as_json
 
 BOARD = {"board": "pi4", "fault": "eeprom-old", "kind": "machine"}
 BACK_S = 300
@@ -32,7 +32,7 @@ OWN = {
     "base": {"hostname": "inventory", "timezone": "Europe/Vienna"},
     "boot": {"eeprom": {"update": True}},
 }
-CHECKS = [f"{role.name}.{check.name}" for role in registry.roles() for check in role.checks]
+CHECKS = [f"{role.name}.{check.name}" for role in ROLES for check in role.checks]
 SKIPPED = (
     *NOT_WANTED,
     *NO_LOG2RAM,
@@ -49,7 +49,7 @@ class Crossed(Fleet):
     """A fleet of one machine, whose store lasts; it gets these roles."""
 
     machine: str = ""
-    roles: tuple[str, ...] = tuple(role.name for role in registry.roles())
+    roles: tuple[str, ...] = tuple(role.name for role in ROLES)
 
     @property
     def store(self):

@@ -22,14 +22,14 @@ import time
 
 import pytest
 
-from bramble import registry, virtual
+from bramble import virtual
 from bramble.llama import store
 from bramble.virtual import paths, processes, source, spec
 from bramble.virtual.machine import disk, image, qemu
 from bramble.virtual.spec import SSD_BYTES
 from bramble.virtual.waiting import answers
 from tests.nodes import disks
-from tests.nodes.fleet import wait_until
+from tests.nodes.fleet import ROLES, wait_until
 from tests.nodes.machines import (
     BACK_S,
     BOARD,
@@ -392,7 +392,7 @@ def test_every_role_is_taken_back_and_brought_again_to_a_boot_with_less_memory(
     provisioned, fleet, root
 ):
     root("mkdir -p /mnt/ssd/mine; echo kept > /mnt/ssd/mine/file")
-    for role in reversed([role.name for role in registry.roles()]):
+    for role in reversed([role.name for role in ROLES]):
         done = fleet.bramble("revert", role, NAME)
         assert done.returncode == 0, done.stdout
     for role in TWICE:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bramble import registry, report, virtual
+from bramble import report, virtual
 from bramble.fit import memory
 from bramble.llama import arguments, store
 from bramble.models import gguf, lock
@@ -20,14 +20,23 @@ from bramble.models.geometry import geometry
 from bramble.virtual import lifecycle, source
 from bramble.virtual.model import GATEWAY, address_of
 from tests.installed import install
-from tests.nodes.fleet import BIN, MAIN_JOB_TIMEOUT_S, ROOT, SKIPPED, Fleet, as_json, wait_until
+from tests.nodes.fleet import (
+    BIN,
+    MAIN_JOB_TIMEOUT_S,
+    ROLES,
+    ROOT,
+    SKIPPED,
+    Fleet,
+    as_json,
+    wait_until,
+)
 from tests.shapes.models import all_shapes
 from tests.unit.remote.scripted_server import Whole, serving
 
 pytestmark = pytest.mark.nodes
 
 NODE, SECOND = "vpi-121", "vpi-122"
-CHECKS = [f"{role.name}.{c.name}" for role in registry.roles() for c in role.checks]
+CHECKS = [f"{role.name}.{c.name}" for role in ROLES for c in role.checks]
 WELL = {name: "skip" if name in SKIPPED else "pass" for name in CHECKS}
 # Of a run with nothing to do.
 MOST_PACKETS = 40

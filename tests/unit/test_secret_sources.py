@@ -7,7 +7,7 @@ import pytest
 
 from bramble.documents.validation import validate
 from bramble.roles.monitoring.settings import Settings
-from bramble.secret_sources import Missing, Source, read
+from bramble.secret_sources import Missing, Source, _asked, read
 
 CANARY = "CanaryOfThisVeryTest"
 
@@ -38,7 +38,7 @@ def test_a_variable_a_file_and_a_command_give_what_they_hold_without_the_end_of_
         source(tmp_path, file="kept"),
         source(command=command),
     ):
-        assert read.__wrapped__(one) == CANARY
+        assert _asked.__wrapped__(one) == CANARY
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_variable_a_file_and_a_command_give_what_they_hold_without_the_end_of_
     ],
 )
 def test_a_secret_that_cannot_be_had_says_why_without_the_commands_arguments(values, why):
-    found = read.__wrapped__(source(**values))
+    found = _asked.__wrapped__(source(**values))
     assert isinstance(found, Missing)
     assert why in found.why
     assert "token" not in found.why
@@ -62,7 +62,7 @@ def test_a_secret_that_cannot_be_had_says_why_without_the_commands_arguments(val
 
 def test_a_file_that_is_no_text_is_said_to_be_none(tmp_path):
     (tmp_path / "kept").write_bytes(b"\xff\xfe")
-    assert read.__wrapped__(source(tmp_path, file="kept")) == Missing(
+    assert _asked.__wrapped__(source(tmp_path, file="kept")) == Missing(
         f"{tmp_path}/kept: it is no text"
     )
 

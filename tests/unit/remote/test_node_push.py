@@ -5,62 +5,18 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from bramble.remote import program, push, push_channels
+from tests.unit.remote.receiver import receiving
 
 CANARY = "CanaryOfThisVeryTest"
 WELL = [{"check": "server_is_healthy", "ok": True, "said": "/health is 200"}]
 ILL = [{"check": "server_is_healthy", "ok": False, "said": "/health is not 200"}]
 UNKNOWN = [{"check": "server_is_healthy", "ok": None, "said": "not asked"}]
-
-
-class Receiver(ThreadingHTTPServer):
-    """What was received, and with which codes to answer next."""
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.got, self.codes, self.stall = [], [], threading.Event()
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Takes whatever comes."""
-
-    def log_message(self, *_):
-        """Say nothing."""
-
-    def do_GET(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.server.got.append((self.command, self.path, dict(self.headers), body.decode()))
-        code = self.server.codes.pop(0) if self.server.codes else 200
-        self.send_response(code)
-        if code == 302:
-            self.send_header("Location", f"{self.server.url}/elsewhere")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    do_POST = do_GET
-
-
-@contextmanager
-def receiving():
-    """A receiver on a free port."""
-    with Receiver() as receiver:
-        thread = threading.Thread(target=receiver.serve_forever, daemon=True)
-        thread.start()
-        yield receiver
-        receiver.shutdown()
-        thread.join(60)
 
 
 @pytest.fixture
