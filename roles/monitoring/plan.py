@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from ipaddress import ip_address
 
 from bramble.board import Board
@@ -108,13 +109,19 @@ def _public(settings: Settings, argv: tuple[str, ...], kinds: tuple[str, ...]) -
             push=PUSH if kinds else None,
         ),
         TIMER_FILE: render("monitoring/bramble-metrics.timer.j2", every_s=settings.every_s),
-        WATCH: program("node_watch", {"plan": WATCHED}),
+        WATCH: _program("node_watch"),
     }
     if kinds:
         unit = {"program": TELL, "kinds": kinds, "secrets": SECRETS}
         texts[PUSH_FILE] = render("monitoring/bramble-push.service.j2", **unit)
-        texts[TELL] = program("push", {"plan": WATCHED, "status": STATUS})
+        texts[TELL] = _program("push")
     return tuple(File(path=path, text=text) for path, text in texts.items())
+
+
+@cache
+def _program(name: str) -> str:
+    """Return the whole text of a program, read once in a process as templates are."""
+    return program(name, {"plan": WATCHED, "status": STATUS})
 
 
 def _secret(secrets: dict[str, str | Missing]) -> tuple[File, ...]:

@@ -13,6 +13,7 @@ ROLE: Role[Settings, MonitoringPlan] = Role(
     name="monitoring",
     settings=Settings,
     takes=(BaseOutputs, ModelOutputs, ServingOutputs),
+    last=True,  # it watches what all the others left
     facts_needed=facts_needed,
     plan=plan,
     steps=steps,
