@@ -9,5 +9,7 @@ accept(node)
 execute(node, "serving", "again")
 execute(node, "model")
 execute(node, "serving")
+# It watches what is planned now.
+execute(node, "monitoring")
 verify(node, "power", "model", "serving")
 hold(node)

@@ -8,5 +8,7 @@ node = gather_facts(predecessor)
 execute(node, "engine")
 execute(node, "model")
 execute(node, "serving")
+# It watches what is planned now.
+execute(node, "monitoring")
 verify(node, "power", "engine", "model", "serving")
 pin(node)

@@ -10,4 +10,6 @@ try_again(node)
 execute(node, "engine")
 execute(node, "model")
 execute(node, "serving")
+# It watches what is planned now.
+execute(node, "monitoring")
 verify(node, "power", "engine", "model", "serving")

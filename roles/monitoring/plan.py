@@ -105,7 +105,7 @@ def _public(settings: Settings, argv: tuple[str, ...], kinds: tuple[str, ...]) -
             "monitoring/bramble-metrics.service.j2",
             program=WATCH,
             folder=FOLDER.removeprefix("/run/"),
-            deadline_s=settings.question_deadline_s + 120,
+            deadline_s=settings.question_deadline_s + 60,
             push=PUSH if kinds else None,
         ),
         TIMER_FILE: render("monitoring/bramble-metrics.timer.j2", every_s=settings.every_s),
@@ -219,7 +219,8 @@ def _watch(plan: MonitoringPlan, snapshot: Snapshot, written: Step, left: Step) 
         reload=True,
         enable=(TIMER,),
         restart=(TIMER,),
-        start=plan.units,
+        # Whom it cannot tell then, a check says: a receiver that is away is no reason to fail here.
+        start=(METRICS,),
     )
 
 

@@ -56,8 +56,8 @@ class Settings(Section):
     """A node that watches itself, for Prometheus and for people; only on hosts with this section."""
 
     on_request: ClassVar[bool] = True
-    # What it watches is the service, and what the board tells.
-    uses: ClassVar[tuple[str, ...]] = ("serving",)
+    # What it watches; without it there would be an alarm.
+    uses: ClassVar[tuple[str, ...]] = ("engine", "model", "serving")
 
     host: Address = option(
         "127.0.0.1",
@@ -77,7 +77,7 @@ class Settings(Section):
         le=10080,
     )
     question_deadline_s: int = option(
-        120, help="How long an answer may take.", unit="s", ge=5, le=240
+        120, help="How long an answer may take.", unit="s", ge=5, le=180
     )
     secrets: Secrets = option(Secrets(), help="Who is told of changes; not set: nobody.")
     telegram_chat: str | None = option(

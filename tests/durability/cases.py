@@ -109,6 +109,22 @@ def hostname() -> Case:
     return Case("set_hostname", EXT4, text, {"hosts": old}, {"hosts": new})
 
 
+def told() -> Case:
+    """What people were told of last: without it they would be told again, or never."""
+    root = f"{EXT4}/push"
+    checks = [{"check": "toy", "ok": False, "said": "it differs"}]
+    status = {"host": "pi5-a", "at_s": 4e9, "interval_s": 60, "checks": checks}
+    before = {
+        "plan": b'{"channels": []}',
+        "status": json.dumps(status).encode(),
+        "state.json": b'{"seen": [], "told": {}}',
+    }
+    folders = {"STATE_DIRECTORY": root, "CREDENTIALS_DIRECTORY": root}
+    text = program("push", {"plan": f"{root}/plan", "status": f"{root}/status"})
+    text = f"import os\n\nos.environ.update({folders!r})\n{text}"
+    return Case("push", EXT4, text, before, {"state.json": b'{"seen": ["toy"], "told": {}}'})
+
+
 def dropped_swap() -> Case:
     swap = bytes(4086) + b"SWAPSPACE2" + bytes(4096)
     root = f"{EXT4}/drop_swap"
@@ -424,6 +440,7 @@ CASES = (
     files(),
     fstab(),
     hostname(),
+    told(),
     dropped_swap(),
     removed(),
     repository(),

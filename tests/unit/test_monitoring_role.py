@@ -177,7 +177,7 @@ def test_the_node_watches_itself_once_in_the_run_that_changed_what_it_runs():
     (written, watching) = steps(PLAN, look).values()
     assert written.writes == (WATCHED,)
     assert watching.query["restart"] == [TIMER]
-    assert watching.query["start"] == [METRICS, PUSH]
+    assert watching.query["start"] == [METRICS]
 
 
 def test_an_exporter_with_other_arguments_is_restarted_and_nothing_else_is_touched():

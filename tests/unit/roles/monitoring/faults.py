@@ -81,11 +81,15 @@ FAULTS: Cases = {
         "older": with_unit_named(GOOD, METRICS, needs_reload=True),
         "no service": with_unit_named(GOOD, METRICS, load="not-found"),
     },
-    "last_runs_succeeded": {
+    "last_run_succeeded": {
         "failed": with_unit_named(GOOD, METRICS, result="exit-code"),
         "hung": with_unit_named(GOOD, METRICS, result="timeout"),
-        "nobody told": with_unit_named(GOOD, PUSH, result="exit-code"),
         "never ran": with_unit_named(GOOD, METRICS, properties={}),
+    },
+    "people_were_told": {
+        "a receiver that is away": with_unit_named(GOOD, PUSH, result="exit-code"),
+        "a secret that is not there": with_unit_named(GOOD, PUSH, result="resources"),
+        "never ran": with_unit_named(GOOD, PUSH, properties={}),
     },
     "secrets_are_roots_alone": {
         "missing": with_file(GOOD, NTFY, None),
@@ -112,13 +116,21 @@ BLIND: Cases = {
     "figures_are_told": {"no answer": with_answer(GOOD, URL, WHY)},
     "textfile_is_new_and_readable": {"no files": NO_FILES},
     "timer_is_active": {"no units": NO_UNITS},
-    "last_runs_succeeded": {"no units": NO_UNITS},
+    "last_run_succeeded": {"no units": NO_UNITS},
+    "people_were_told": {"no units": NO_UNITS},
     "secrets_are_roots_alone": {"no files": NO_FILES},
     "files_are_as_written": {"no files": NO_FILES, "no plan": with_file(GOOD, WATCHED, WHY)},
 }
 
+NOBODY = Node(GOOD, plan=node_plan(monitoring={"secrets": {}}))
+AT_WORK = {"active": "activating", "properties": {}}
 SKIPPED: Exceptions = {
-    "secrets_are_roots_alone": (
-        (Node(GOOD, plan=node_plan(monitoring={"secrets": {}})), "nobody is told"),
+    "last_run_succeeded": (
+        (with_unit_named(GOOD, METRICS, **AT_WORK), f"{METRICS} runs at this moment"),
     ),
+    "people_were_told": (
+        (NOBODY, "nobody is told"),
+        (with_unit_named(GOOD, PUSH, **AT_WORK), f"{PUSH} runs at this moment"),
+    ),
+    "secrets_are_roots_alone": ((NOBODY, "nobody is told"),),
 }
