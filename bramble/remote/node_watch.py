@@ -71,65 +71,52 @@ def answer(plan, now_s, healthy, figures):
 
 def checks(plan, seen):
     """Return each cheap check: its name, whether it passes, and a sentence on what was found."""
-    bits, wrong, hidden = seen["board"]["throttled"], seen["wrong"], seen["hidden"]
-    held = None if bits is None else vitals.words(bits & 15)
-    rows = [
-        (
-            "voltage_is_enough",
-            None if held is None else vitals.UNDERVOLTAGE not in held,
-            _said(held),
-        ),
-        (
-            "clock_is_not_held_down",
-            None if held is None else not set(held) - {vitals.UNDERVOLTAGE},
-            _said(held),
-        ),
-        (
-            "files_are_as_written",
-            False if wrong else None if hidden else True,
-            f"{len(wrong)} differ" + _named(wrong),
-        ),
-    ]
-    return rows + (_of_server(plan["server"], seen["server"]) if plan["server"] else [])
+    rows = [*_of_power(seen["board"]["throttled"]), _of_files(seen["wrong"], seen["hidden"])]
+    if plan["server"]:
+        rows += [*_of_service(plan["server"], seen["server"])]
+        rows += [*_of_content(plan["server"], seen["server"])]
+    return rows
 
 
-def _said(held):
-    return "the board does not tell" if held is None else ", ".join(held) or "nothing"
-
-
-def _named(paths):
-    return f": {', '.join(paths[:3])}" if paths else ""
-
-
-def _of_server(wanted, found):
-    last = found["answer"]
+def _of_power(bits):
+    if bits is None:
+        said = "the board does not tell"
+        return [("voltage_is_enough", None, said), ("clock_is_not_held_down", None, said)]
+    held = vitals.words(bits & 15)
+    said = ", ".join(held) or "nothing"
+    slow = set(held) - {vitals.UNDERVOLTAGE}
     return [
-        (
-            "service_is_active",
-            None if found["state"] is None else found["state"] == "active",
-            f"{wanted['unit']} is {found['state'] or 'not known to systemd'}",
-        ),
-        (
-            "server_is_healthy",
-            found["healthy"],
-            "/health is 200" if found["healthy"] else "/health is not 200",
-        ),
-        (
-            "build_is_the_planned_one",
-            None if found["build"] is None else found["build"] == wanted["build"],
-            f"the server tells {found['build'] or 'no build'}, planned {wanted['build']}",
-        ),
-        (
-            "model_is_the_verified_one",
-            found["model"] == wanted["model_sha256"],
-            f"verified {(found['model'] or 'none')[:12]}, planned {wanted['model_sha256'][:12]}",
-        ),
-        (
-            "answer_is_right",
-            None if last is None else last["right"],
-            "not asked yet" if last is None else f"it said {last['said']!r}",
-        ),
+        ("voltage_is_enough", vitals.UNDERVOLTAGE not in held, said),
+        ("clock_is_not_held_down", not slow, said),
     ]
+
+
+def _of_files(wrong, hidden):
+    named = f": {', '.join(wrong[:3])}" if wrong else ""
+    ok = False if wrong else None if hidden else True
+    return ("files_are_as_written", ok, f"{len(wrong)} differ{named}")
+
+
+def _of_service(wanted, found):
+    state, build = found["state"], found["build"]
+    is_active = None if state is None else state == "active"
+    said = f"{wanted['unit']} is {state or 'not known to systemd'}"
+    yield "service_is_active", is_active, said
+    said = f"/health is {'' if found['healthy'] else 'not '}200"
+    yield "server_is_healthy", found["healthy"], said
+    same = None if build is None else build == wanted["build"]
+    said = f"the server tells {build or 'no build'}, planned {wanted['build']}"
+    yield "build_is_the_planned_one", same, said
+
+
+def _of_content(wanted, found):
+    model, last = found["model"], found["answer"]
+    said = f"verified {(model or 'none')[:12]}, planned {wanted['model_sha256'][:12]}"
+    yield "model_is_the_verified_one", model == wanted["model_sha256"], said
+    if last is None:
+        yield "answer_is_right", None, "not asked yet"
+    else:
+        yield "answer_is_right", last["right"], f"it said {last['said']!r}"
 
 
 def families(plan, seen, rows, took_s):

@@ -76,9 +76,15 @@ def receiver():
         yield found
 
 
-@pytest.fixture(scope="module")
-def fleet(virtual_pis, tmp_path_factory, receiver):
-    virtual_pis.up(NODE)
+@pytest.fixture(
+    scope="module",
+    params=[
+        "bookworm",
+        pytest.param("trixie", marks=[pytest.mark.thorough, pytest.mark.trixie]),
+    ],
+)
+def fleet(request, virtual_pis, tmp_path_factory, receiver):
+    virtual_pis.up(NODE, release=request.param)
     fleet = Monitored(tmp_path_factory.mktemp("fleet"))
     fleet.address = f"{receiver.url}/{CANARY}"
     fleet.wants(**SETTINGS)
