@@ -20,7 +20,7 @@ from bramble.secret_sources import Missing
 from bramble.snapshot import Snapshot
 from bramble.steps import as_dict
 from bramble.testing.roles import due, planned
-from tests.unit.good_node import PI5, ROLES, good_look, node_plan, settings
+from tests.unit.good_node import CLIENTS, PEM, PI5, ROLES, good_look, node_plan, settings
 from tests.unit.looks import WHY, plain, with_file, with_unit_named
 from tests.unit.roles.monitoring.good import EXPORTER, METRICS, NTFY, PUSH, TIMER, WATCHED
 
@@ -34,8 +34,9 @@ SYSTEM = "/etc/systemd/system"
 
 def given(said=CANARY, **values):
     """The plan of a node in a run that was given its secrets, or was not."""
-    sections = settings(monitoring={**NTFY_SET, **values})
-    return make("pi5-a", sections, PI5, ROLES, Prepared(secret=lambda source: said))
+    sections = settings(monitoring={**NTFY_SET, **values}, serving={"expose": "tls"})
+    beside = Prepared(secret=lambda source: said, clients=CLIENTS, certificates={"pi5-a": PEM})
+    return make("pi5-a", sections, PI5, ROLES, beside)
 
 
 def steps(plan, look):

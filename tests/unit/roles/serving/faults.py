@@ -147,13 +147,13 @@ FAULTS: Cases = {
     },
     "edge_is_bound_as_planned": {
         "nothing listens": edge_sockets(),
-        "one address alone": edge_sockets(Socket("127.0.0.1", EDGE.port, (812,))),
+        "one address alone": edge_sockets(Socket("127.0.0.1", EDGE.port, (4801,))),
         "somebody else": edge_sockets(Socket("*", EDGE.port, (99,))),
         "somebody else too": edge_sockets(
-            Socket("*", EDGE.port, (812,)), Socket("192.168.1.9", EDGE.port, (99,))
+            Socket("*", EDGE.port, (4801,)), Socket("192.168.1.9", EDGE.port, (99,))
         ),
         "one port more": edge_sockets(
-            Socket("*", EDGE.port, (812,)), Socket("0.0.0.0", 9000, (815,))
+            Socket("*", EDGE.port, (4801,)), Socket("0.0.0.0", 9000, (4802,))
         ),
     },
     "edge_is_held_by_its_sandbox": {

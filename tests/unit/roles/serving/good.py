@@ -52,7 +52,7 @@ def _mib(unit_text: str, name: str) -> int:
 
 def _way_in(plan: NodePlan) -> Snapshot:
     """What shows of the way in from the network; without one, that its unit is not there."""
-    edge, pids = plan.roles["serving"].edge, (812, 815)
+    edge, pids = plan.roles["serving"].edge, (4801, 4802)
     config = plain("global\ndefaults\n")
     if not edge.there:
         gone = Unit("not-found", "inactive", "dead", "", False, 0, "success", None)
