@@ -12,8 +12,8 @@ import re
 ETC, LIB = "/etc/systemd/system", "/usr/lib/systemd/system"
 # In systemd's order of precedence.
 UNITS = (
-    *(ETC, "/run/systemd/system", "/run/systemd/generator", "/usr/local/lib/systemd/system"),
-    *(LIB, "/run/systemd/generator.late"),
+    *("/run/systemd/generator.early", ETC, "/run/systemd/system", "/run/systemd/generator"),
+    *("/usr/local/lib/systemd/system", LIB, "/run/systemd/generator.late"),
 )
 RULES = "/etc/udev/rules.d/*.rules"
 CRON = ("/etc/crontab", "/etc/cron.d/*", "/var/spool/cron/crontabs/*")

@@ -104,8 +104,8 @@ def test_rc_local_cron_and_udev_are_found(boot):
     }
 
 
-def test_swap_units_are_found_with_the_file_that_asks_for_them(boot):
-    folder = "/run/systemd/generator"
+@pytest.mark.parametrize("folder", ["/run/systemd/generator.early", "/run/systemd/generator"])
+def test_swap_units_are_found_with_the_file_that_asks_for_them(boot, folder):
     text = "[Unit]\nSourcePath=/etc/fstab\n[Swap]\nWhat=/dev/disk/by-uuid/1-2\n"
     boot.unit("dev-disk.swap", text, folder, "swap.target.requires")
     boot.unit("mnt-x.swap", "[Swap]\nWhat=/mnt/x\n", swap_makers.ETC, "local-fs.target.wants")
