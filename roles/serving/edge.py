@@ -286,11 +286,17 @@ def _run(plan: EdgePlan, snapshot: Snapshot) -> Step:
     why = written.why or not_running(plan, snapshot)
     if why is None:
         return Step(name, None)
-    files = [{**vars(file)} for file in plan.files]
-    for file in files:
-        del file["secret"]
     query = {
-        "files": files,
+        "files": [
+            {
+                "path": file.path,
+                "text": file.text,
+                "mode": file.mode,
+                "owner": file.owner,
+                "group": file.group,
+            }
+            for file in plan.files
+        ],
         "changed": list(written.writes),
         "folder": FOLDER,
         "unit": UNIT,

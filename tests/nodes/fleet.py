@@ -40,11 +40,23 @@ NO_LOG2RAM = (
     "storage.logs_take_no_zram",
     "storage.repository_gives_log2ram_only",
 )
+# Nothing is exposed, so that there is no way in, and no table of a firewall.
+NOT_EXPOSED = (
+    "serving.edge_answers_as_planned",
+    "serving.edge_asks_for_a_key",
+    "serving.edge_is_bound_as_planned",
+    "serving.edge_is_held_by_its_sandbox",
+    "serving.edge_certificate_lasts",
+    "serving.debians_haproxy_is_off",
+    "firewall.files_are_as_written",
+    "firewall.ssh_is_let_in",
+)
 # What a container cannot show: it has no watchdog device, and its clock is its host's.
 SKIPPED = (
     *NOT_WANTED,
     *NOT_NAMED,
     *NO_LOG2RAM,
+    *NOT_EXPOSED,
     "storage.ssd_had_no_errors",
     "storage.other_disks_had_no_errors",
     "storage.root_has_no_access_times",
