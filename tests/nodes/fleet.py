@@ -12,8 +12,8 @@ import yaml
 
 from bramble import registry, report
 from bramble.llama import store
+from bramble.virtual import paths
 from bramble.virtual.model import address_of, port_of
-from bramble.virtual.paths import state_dir
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -97,7 +97,7 @@ class Fleet:
         (self.folder / "groups").mkdir(parents=True, exist_ok=True)
         shipped = ROOT / "inventory" / "groups" / "virtual.yml"
         group = shipped.read_text(encoding="utf-8").replace("../models/", f"{ROOT}/models/")
-        group = group.replace("/var/lib/bramble/virtual", str(state_dir()))
+        group = group.replace("/var/lib/bramble/virtual", str(paths.state_dir()))
         (self.folder / "groups" / "virtual.yml").write_text(group, encoding="utf-8")
         entries = {
             name: {
@@ -183,6 +183,17 @@ class Fleet:
         return done.returncode, {
             (entry["host"], f"{entry['role']}.{entry['check']}"): entry for entry in results
         }
+
+
+class Lasting(Fleet):
+    """A fleet whose store lasts, in virtual Pis' cache: how a release is built is not its matter.
+
+    What is there is what would be built: a release is named for source, options and processor.
+    """
+
+    @property
+    def store(self):
+        return paths.cache_dir() / "engine"
 
 
 def as_json(done):

@@ -14,10 +14,10 @@ import time
 from dataclasses import dataclass
 
 from bramble import virtual
-from bramble.virtual import paths, spec
+from bramble.virtual import spec
 from bramble.virtual.machine import qemu
 from tests.nodes import disks
-from tests.nodes.fleet import NO_LOG2RAM, NOT_EXPOSED, NOT_WANTED, ROLES, Fleet, as_json
+from tests.nodes.fleet import NO_LOG2RAM, NOT_EXPOSED, NOT_WANTED, ROLES, Lasting, as_json
 
 BOARD = {"board": "pi4", "fault": "eeprom-old", "kind": "machine"}
 BACK_S = 300
@@ -46,15 +46,11 @@ SYSTEM = ("base", "storage", "memory", "power", "boot", "watchdog")
 
 
 @dataclass
-class Crossed(Fleet):
+class Crossed(Lasting):
     """A fleet of one machine, whose store lasts; it gets these roles."""
 
     machine: str = ""
     roles: tuple[str, ...] = tuple(role.name for role in ROLES)
-
-    @property
-    def store(self):
-        return paths.cache_dir() / "engine"
 
     @property
     def sent(self):

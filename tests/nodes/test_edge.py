@@ -7,7 +7,6 @@ import concurrent.futures
 import hashlib
 import json
 import shlex
-import shutil
 import socket
 import ssl
 import subprocess
@@ -18,9 +17,8 @@ from itertools import count
 import openai
 import pytest
 
-from bramble.virtual import paths
 from bramble.virtual.model import address_of
-from tests.nodes.fleet import BIN, Fleet, wait_until
+from tests.nodes.fleet import BIN, Lasting, wait_until
 
 pytestmark = pytest.mark.nodes
 
@@ -39,7 +37,7 @@ CHECKS = (
 )
 
 
-class Exposed(Fleet):
+class Exposed(Lasting):
     """A node that serves the demo model, exposed as told."""
 
     def wants(self, expose, firewall="fence", **edge):
@@ -87,9 +85,6 @@ class Exposed(Fleet):
 def fleet(virtual_pis, tmp_path_factory):
     virtual_pis.up(NODE)
     fleet = Exposed(tmp_path_factory.mktemp("fleet"))
-    kept = paths.cache_dir() / "engine"
-    if kept.exists():
-        shutil.copytree(kept, fleet.store)
     fleet.wants("local")
     fleet.up()
     yield fleet

@@ -13,8 +13,8 @@ import pytest
 
 from bramble.llama import store
 from bramble.remote import switch_engine
-from bramble.virtual import paths, source
-from tests.nodes.fleet import Fleet
+from bramble.virtual import source
+from tests.nodes.fleet import Lasting
 
 VARIABLE = "BRAMBLE_KLEIDIAI_ARCHIVE"
 QEMU = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
@@ -28,20 +28,12 @@ pytestmark = [
 ]
 
 
-class Crossed(Fleet):
-    """A fleet whose store lasts."""
-
-    @property
-    def store(self):
-        return paths.cache_dir() / "engine"
-
-
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """The manifests and unpacked folders of both processors' releases."""
     source.fetch(print)
     folder = tmp_path_factory.mktemp("fleet")
-    fleet = Crossed(folder)
+    fleet = Lasting(folder)
     archive = Path(os.environ[VARIABLE])
     pin = {"path": str(archive), "sha256": store.sha256(archive)}
     kleidiai = {"recipe": "cross", "variant": "kleidiai", "kleidiai": {"archive": pin}}

@@ -13,7 +13,7 @@ import pytest
 from bramble.llama import lock as engine_lock
 from bramble.models import gguf
 from bramble.virtual.model import GATEWAY
-from tests.nodes.fleet import ROOT, Fleet, as_json
+from tests.nodes.fleet import ROOT, Lasting, as_json
 from tests.shapes.models import all_shapes
 from tests.unit.remote.scripted_server import serving
 
@@ -43,7 +43,7 @@ def emptied():
     return data[: len(data) // 2] + bytes(len(data) - len(data) // 2)
 
 
-class Switching(Fleet):
+class Switching(Lasting):
     """A node that serves one model of this computer, or another of it or of an address."""
 
     def wants(self, name=FIRST, content=None, url=None, storage=False, **serving):

@@ -15,7 +15,7 @@ from bramble import registry, virtual
 from bramble.monitoring.dashboard import dashboard
 from bramble.virtual import lifecycle
 from bramble.virtual.model import GATEWAY, address_of
-from tests.nodes.fleet import BIN, ROOT, Fleet
+from tests.nodes.fleet import BIN, ROOT, Lasting
 from tests.nodes.leaks import Watch, files_with
 from tests.unit.remote.receiver import receiving
 
@@ -39,7 +39,7 @@ def on(virtual_pis):
     return lambda command: virtual_pis.said(NODE, f"sudo sh -c {shlex.quote(command)}")
 
 
-class Monitored(Fleet):
+class Monitored(Lasting):
     """A fleet of one node that tells a receiver of this computer of its changes."""
 
     address = ""
