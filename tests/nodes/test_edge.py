@@ -187,6 +187,22 @@ def test_lan_lets_the_official_client_chat_stream_and_list(exposed):
     assert "".join(words) == whole.choices[0].message.content
 
 
+def test_an_answer_can_be_held_to_a_schema(exposed):
+    schema = {
+        "type": "object",
+        "properties": {"sum": {"type": "integer"}},
+        "required": ["sum"],
+        "additionalProperties": False,
+    }
+    form = {"type": "json_schema", "json_schema": {"name": "sum", "schema": schema}}
+    whole = client(exposed).chat.completions.create(
+        model=MODEL, messages=QUESTION, temperature=0, max_tokens=400, response_format=form
+    )
+    found = json.loads(whole.choices[0].message.content)
+    assert [*found] == ["sum"]
+    assert isinstance(found["sum"], int)
+
+
 def test_its_checks_pass_and_a_second_run_changes_nothing(exposed):
     code, results = exposed.verify(NODE)
     assert {results[NODE, name]["status"] for name in CHECKS} == {"pass"}
