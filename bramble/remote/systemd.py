@@ -18,9 +18,23 @@ def systemctl(*words):
     return done.returncode == 0
 
 
+def lines(*words):
+    """Return the lines that systemctl prints of units, without a head."""
+    argv = ["systemctl", *words, "--plain", "--no-legend"]
+    return subprocess.run(argv, capture_output=True, text=True).stdout.splitlines()
+
+
+def failed_below(unit):
+    """Return the failed units that a unit depends on: their messages have the cause."""
+    below = [line.strip() for line in lines("list-dependencies", unit)]
+    failed = lines("list-units", "--state=failed", *below)
+    return [name for line in failed for name in line.split()[:1] if name != unit]
+
+
 def journal(unit):
     """Return the unit's last messages, for a person who must know why it did not start."""
-    words = ["journalctl", "-u", unit, "-n", "15", "--no-pager", "-o", "cat"]
+    several = [word for name in (*failed_below(unit), unit) for word in ("-u", name)]
+    words = ["journalctl", *several, "-n", "25", "--no-pager", "-o", "cat"]
     return subprocess.run(words, capture_output=True, text=True).stdout.strip()
 
 

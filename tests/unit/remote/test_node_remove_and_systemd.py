@@ -36,7 +36,12 @@ def reported(monkeypatch):
 
     def run(argv, **options):
         if argv[0] == "journalctl":
-            return SimpleNamespace(stdout="no such disk\n")
+            return SimpleNamespace(stdout=f"no such disk for {' '.join(argv[1:-5])}\n")
+        if argv[1] == "list-dependencies":
+            return SimpleNamespace(stdout="a\n  below.service\n  well.service\n")
+        if argv[1] == "list-units":
+            assert argv[3:6] == ["a", "below.service", "well.service"]
+            return SimpleNamespace(stdout="below.service loaded failed failed Below\n")
         words = " ".join(argv[1:])
         made.orders.append(words)
         failed = words == made.failing
@@ -65,7 +70,7 @@ def test_what_is_not_asked_is_not_done(reported):
     [
         ("stop a", {"stop": ["a"], "start": ["b"]}, "systemctl stop a: it would not"),
         ("daemon-reload", {"reload": True, "start": ["b"]}, "daemon-reload: it would not"),
-        ("start a", {"start": ["a", "b"]}, "systemctl start a: it would not\nno such disk"),
+        ("start a", {"start": ["a", "b"]}, "systemctl start a: it would not\nno such disk for"),
     ],
 )
 def test_the_first_failure_ends_it_with_systemds_words(reported, capsys, failing, query, said):
@@ -73,3 +78,9 @@ def test_the_first_failure_ends_it_with_systemds_words(reported, capsys, failing
     assert systemd.main(NOTHING | query) == 1
     assert reported.orders[-1] == failing
     assert said in capsys.readouterr().err
+
+
+def test_what_a_unit_that_does_not_start_depends_on_is_heard_too(reported, capsys):
+    reported.failing = "start a"
+    assert systemd.main(NOTHING | {"start": ["a"]}) == 1
+    assert "no such disk for -u below.service -u a\n" in capsys.readouterr().err
