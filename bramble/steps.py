@@ -105,21 +105,21 @@ def write_files(name: str, files: Sequence[File], snapshot: Snapshot) -> Step:
     differing = [file for file in files if not _agrees(file, snapshot.file(file.path))]
     if not differing:
         return Step(name, None)
-    query = {
-        "files": [
-            {
-                "path": file.path,
-                "text": file.text,
-                "mode": file.mode,
-                "owner": file.owner,
-                "group": file.group,
-            }
-            for file in differing
-        ]
-    }
+    query = {"files": [sent(file) for file in differing]}
     paths = tuple(file.path for file in differing)
     diffs = tuple(_difference(file, snapshot.file(file.path)) for file in differing)
     return Step(name, ", ".join(paths), "write_files", query, writes=paths, diffs=diffs)
+
+
+def sent(file: File) -> dict[str, Any]:
+    """Return a file as programs that write whole files are told of it."""
+    return {
+        "path": file.path,
+        "text": file.text,
+        "mode": file.mode,
+        "owner": file.owner,
+        "group": file.group,
+    }
 
 
 def _agrees(file: File, seen: FileState | Unknown | None) -> bool:

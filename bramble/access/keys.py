@@ -27,13 +27,6 @@ NAMES = "1 to 40 lower-case letters, digits and '-', such as laptop"
 LEAST, MOST = 32, 512
 """Characters of a key that somebody else made: fewer could be guessed."""
 
-SHAPES = re.compile(
-    r"brk_[A-Za-z0-9_-]{20,}|\bsk-[A-Za-z0-9_-]{20,}|\bhf_[A-Za-z0-9]{20,}"
-    r"|\bgh[pousr]_[A-Za-z0-9]{30,}|\bglpat-[A-Za-z0-9_-]{18,}|\bAKIA[0-9A-Z]{16}\b"
-    r"|\bxox[abpr]-[A-Za-z0-9-]{20,}|-----BEGIN [A-Z ]*PRIVATE KEY-----|AGE-SECRET-KEY-1[0-9A-Z]{20,}"
-)
-"""What keys and private keys look like, bramble's own and those of services that people use."""
-
 _HEAD = """\
 # Written by `bramble key`: who may use the models of this fleet, by the sha256 of a random key. No key
 # is in here. Keep it with the inventory; `bramble up` brings it to the nodes.

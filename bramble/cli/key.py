@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
-import shlex
-import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +15,6 @@ from bramble.cli.options import AS_JSON
 if TYPE_CHECKING:
     from bramble.access.keys import Client, Hash
 
-COMMAND_TIMEOUT_S = 60
 NEXT = "`bramble up` brings it to the nodes."
 
 Given = tuple[str, bool]
@@ -162,40 +158,24 @@ def _known(clients: Mapping[str, Client], name: str) -> Client:
 
 def _given(from_env: str | None, from_file: Path | None, from_command: str | None) -> Given:
     """Return the key that the options name, or a new one, or end the command."""
+    from pydantic import ValidationError
+
     from bramble.access.keys import generate
+    from bramble.secret_sources import Missing, Source, read
 
     if sum(source is not None for source in (from_env, from_file, from_command)) > 1:
         refuse("give one of --from-env, --from-file and --from-command")
-    if from_env is not None:
-        if from_env not in os.environ:
-            refuse(f"--from-env: {from_env} is not set in the environment")
-        return os.environ[from_env], False
-    if from_file is not None:
-        try:
-            return from_file.read_text(encoding="utf-8").rstrip("\r\n"), False
-        except (OSError, UnicodeDecodeError) as error:
-            refuse(f"--from-file: {from_file}: {getattr(error, 'strerror', None) or 'not UTF-8'}")
-    if from_command is not None:
-        return _printed(from_command), False
-    return generate(), True
-
-
-def _printed(command: str) -> str:
-    """Return the only line that a command prints, or end this one; what it prints is never shown."""
+    if not any(source is not None for source in (from_env, from_file, from_command)):
+        return generate(), True
     try:
-        words = shlex.split(command)
-        done = subprocess.run(
-            words, stdout=subprocess.PIPE, text=True, timeout=COMMAND_TIMEOUT_S, check=True
-        )
-    except (ValueError, IndexError) as error:
-        refuse(f"--from-command cannot be read: {error}")
-    except (OSError, UnicodeDecodeError) as error:
-        refuse(f"--from-command: {words[0]}: {getattr(error, 'strerror', None) or 'not UTF-8'}")
-    except subprocess.CalledProcessError as error:
-        refuse(f"--from-command: {words[0]} ended with exit code {error.returncode}")
-    except subprocess.TimeoutExpired:
-        refuse(f"--from-command: {words[0]} took longer than {COMMAND_TIMEOUT_S} s")
-    return done.stdout.rstrip("\r\n")
+        source = Source(environment=from_env, file=from_file, command=from_command)
+    except ValidationError as error:
+        why = error.errors()[0]["msg"].removeprefix("Value error, ")
+        refuse(f"where the key is from: {why}; nothing was changed")
+    said = read(source)
+    if isinstance(said, Missing):
+        refuse(f"there is no key: {said.why}; nothing was changed")
+    return said, False
 
 
 def _hash(given: str) -> Hash:

@@ -51,6 +51,10 @@ def issue(host: str, more: tuple[str, ...]) -> None:
 
 def _names(host: str, settings: Any, more: tuple[str, ...]) -> list[str]:
     """Return the names and addresses of a host, each once, that for people first."""
-    edge = settings["serving"].edge.name if "serving" in settings else None
+    from bramble.outputs import ServingOutputs
+    from bramble.registry import giving
+
+    serving = settings.get(giving(ServingOutputs).name)
+    edge = serving.edge.name if serving else None
     found = [edge, host, f"{host}.local" if "." not in host else None, settings["ssh"].address]
     return [*dict.fromkeys([name for name in (*found, *more) if name])]

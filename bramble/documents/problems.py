@@ -16,6 +16,12 @@ Keys = tuple[str | int, ...]
 
 # `ctx_tokens` is a number of tokens; a key is a secret where it ends a name (`api_key`).
 _SECRET = re.compile(r"(?i)passw|passphrase|secret|credential|private|(^|[_-])(token|(api)?keys?)$")
+# What keys of bramble's own look like, and those of services that people use.
+_KEY = re.compile(
+    r"brk_[A-Za-z0-9_-]{20,}|\bsk-[A-Za-z0-9_-]{20,}|\bhf_[A-Za-z0-9]{20,}"
+    r"|\bgh[pousr]_[A-Za-z0-9]{30,}|\bglpat-[A-Za-z0-9_-]{18,}|\bAKIA[0-9A-Z]{16}\b"
+    r"|\bxox[abpr]-[A-Za-z0-9-]{20,}|-----BEGIN [A-Z ]*PRIVATE KEY-----|AGE-SECRET-KEY-1[0-9A-Z]{20,}"
+)
 # A key itself, by its form or an argument's name, or an address with a name and password in it.
 _SECRET_IN = re.compile(
     r"PRIVATE KEY|://[^/\s]*@|\b(hf_|gh[pousr]_|sk-)[\w-]{16}"
@@ -73,9 +79,14 @@ def is_secret(keys: Keys) -> bool:
     return any(isinstance(key, str) and _SECRET.search(key) for key in keys)
 
 
+def looks_like_a_key(text: str) -> bool:
+    """Tell whether a key is in a text, by its form alone."""
+    return _KEY.search(text) is not None
+
+
 def holds_secret(text: str) -> bool:
     """Tell whether a text has the form of a secret, or of an argument that is followed by one."""
-    return _SECRET_IN.search(text) is not None
+    return looks_like_a_key(text) or _SECRET_IN.search(text) is not None
 
 
 def found(keys: Keys, value: object) -> str:

@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from bramble.access.keys import SHAPES
 from bramble.documents.document import Document
-from bramble.documents.problems import Problem, dotted, found, shown, unknown
+from bramble.documents.problems import Problem, dotted, found, looks_like_a_key, shown, unknown
 from bramble.inventory.files import Files
 from bramble.inventory.layers import leaves
 
@@ -44,7 +43,7 @@ def _secrets(files: Files) -> Iterator[Problem]:
     """Find what looks like a key: an inventory is kept in git, and its values are shown."""
     for document in (files.fleet, *files.groups.values(), *files.hosts_apart.values()):
         for keys, value in _texts(document.values):
-            if SHAPES.search(value):
+            if looks_like_a_key(value):
                 message = (
                     f"{dotted(keys)}: found what looks like a key (not shown); an inventory has none. "
                     "Take it out, have it revoked where it is from, and see docs/explanation/security.md"

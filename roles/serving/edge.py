@@ -17,7 +17,7 @@ from bramble.render import render
 from bramble.roles.serving import sandbox
 from bramble.roles.serving.settings import Settings, bracketed
 from bramble.snapshot import FileState, Snapshot, Unknown
-from bramble.steps import Step, lacking, remove_files, systemd, write_files
+from bramble.steps import Step, lacking, remove_files, sent, systemd, write_files
 
 Expose = Literal["local", "lan", "tls"]
 UNIT = "bramble-edge.service"
@@ -287,16 +287,7 @@ def _run(plan: EdgePlan, snapshot: Snapshot) -> Step:
     if why is None:
         return Step(name, None)
     query = {
-        "files": [
-            {
-                "path": file.path,
-                "text": file.text,
-                "mode": file.mode,
-                "owner": file.owner,
-                "group": file.group,
-            }
-            for file in plan.files
-        ],
+        "files": [sent(file) for file in plan.files],
         "changed": list(written.writes),
         "folder": FOLDER,
         "unit": UNIT,

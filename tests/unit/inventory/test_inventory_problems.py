@@ -279,11 +279,11 @@ def test_a_text_that_looks_like_a_key_is_refused_wherever_it_is_and_not_shown(re
     for text in (
         f"hosts: {{a: {{needy: {{url: '{key}'}}}}}}",
         f"hosts: {{a: }}\nsettings: {{ssh: {{address: '{key}'}}}}",
-        f"hosts: {{a: {{groups: ['{key}']}}}}",
+        f"hosts: {{a: }}\nsettings: {{serving: {{port: '{key}'}}}}",
     ):
         lines = refused(fleet=text)
         assert any("found what looks like a key (not shown)" in line for line in lines)
-        assert not any("a1B2" in line for line in lines if "looks like a key" in line)
+        assert not any("a1B2" in line for line in lines)
 
 
 def test_long_values_are_cut(refused):
