@@ -114,7 +114,8 @@ def test_debians_unit_is_stopped_and_one_that_somebody_configured_is_left_alone(
         good_look(PLANS["tls"]), edge.DEBIANS, active="active", enabled="enabled"
     )
     assert due(PLANS["tls"], look)[REST].query["disable"] == [edge.DEBIANS]
-    fresh = replace(look, packages={**look.packages, "haproxy": None})
+    good = good_look(PLANS["tls"])
+    fresh = replace(good, packages={**good.packages, "haproxy": None})
     assert due(PLANS["tls"], fresh)[REST].query["stop"] == [edge.DEBIANS]
     theirs = with_file(look, edge.DEBIANS_CONFIG, plain("frontend shop\n    bind :80\n"))
     steps = edge.steps(PLANS["tls"].roles["serving"].edge, theirs)
