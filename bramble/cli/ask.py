@@ -4,35 +4,54 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator
-from typing import Any
+import os
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
 from bramble import strict_json
+from bramble.cli.connect import KEY
+from bramble.cli.inventory import refuse
 from bramble.sanitize import sanitize
+
+if TYPE_CHECKING:
+    from bramble.inventory.load import Host
 
 # What reading an event may raise that is none of llama-server's.
 ODD = (ValueError, LookupError, TypeError, AttributeError)
+# The longest that an edge lets a request wait for its turn and its first word.
+_SILENCE_S = 3600
+Way = tuple[http.client.HTTPConnection, Mapping[str, str]]
 
 
 @click.command("ask")
 @click.argument("question")
 @click.option("--host", help="Host to ask; default: the first that serves.")
 @click.option("--max-tokens", default=256, show_default=True, help="Maximum length of the answer.")
+@click.option(
+    "--direct",
+    is_flag=True,
+    help=f"Ask as a client of the network does, with the key in ${KEY}, and not over SSH.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
-def ask(question: str, host: str | None, max_tokens: int, as_json: bool) -> None:
+def ask(question: str, host: str | None, max_tokens: int, direct: bool, as_json: bool) -> None:
     """Ask a node's model a QUESTION, over SSH.
 
     \b
     bramble ask "What is 2+2?"
     bramble ask --host pi5-a "Summarize: ..."
+    bramble ask --host pi5-a --direct "What is 2+2?"    # by serving.expose: the way that clients come
     """
-    from bramble.cli.inventory import chosen_host, loaded_inventory, refuse
+    from bramble.cli.inventory import chosen_host, loaded_inventory
     from bramble.inventory.headline import headline
     from bramble.outputs import ServingOutputs
     from bramble.registry import giving
-    from bramble.ssh.client import SshError, connect
+    from bramble.ssh.client import SshError
 
     inventory, role = loaded_inventory(), giving(ServingOutputs).name
     tasks = {
@@ -51,12 +70,12 @@ def ask(question: str, host: str | None, max_tokens: int, as_json: bool) -> None
     if chosen.name not in serve:
         refuse(f"{chosen.name} does not get the role {role}; known: {', '.join(serve)}")
     click.echo(headline(inventory, [chosen.name]), err=True)
-    ssh: Any = chosen.settings["ssh"]
     serving: Any = chosen.settings[role]
+    way = _direct(chosen, serving, inventory.folder) if direct else _over_ssh(chosen, serving)
     try:
-        with connect(chosen.name, ssh) as client:
+        with way as (connection, headers):
             words = []
-            for word in answer(client, serving.port, question, max_tokens):
+            for word in answer(connection, headers, question, max_tokens):
                 words.append(word)
                 click.echo(sanitize(word, "\n\t") if not as_json else "", nl=False)
     except SshError as error:
@@ -71,18 +90,52 @@ def ask(question: str, host: str | None, max_tokens: int, as_json: bool) -> None
     click.echo(json.dumps(report) if as_json else "")
 
 
-def answer(client: Any, port: int, question: str, max_tokens: int) -> Iterator[str]:
-    """Yield the answer's pieces as llama-server streams them (server-sent events)."""
-    from bramble.ssh.client import http_connection
+@contextmanager
+def _over_ssh(host: Host, serving: Any) -> Iterator[Way]:
+    """Reach the server on the node's own loopback."""
+    from bramble.ssh import client as ssh
 
-    connection = http_connection(client, port)
+    section: Any = host.settings["ssh"]
+    with ssh.connect(host.name, section) as client:
+        yield ssh.http_connection(client, serving.port), {}
+
+
+@contextmanager
+def _direct(host: Host, serving: Any, folder: Path) -> Iterator[Way]:
+    """Reach what serving.expose offers, with a client's key, or end the command."""
+    from bramble.access.certificates import AUTHORITY, FOLDER
+
+    if serving.expose == "local":
+        refuse(f"{host.name}: serving.expose is local, so SSH is the only way: leave --direct out")
+    if not (key := os.environ.get(KEY)):
+        refuse(f"--direct needs the key of a client in ${KEY}: `bramble key create NAME` makes one")
+    section: Any = host.settings["ssh"]
+    url = urlsplit(serving.url(section.address or host.name))
+    place, ca = (url.hostname or "", url.port), folder / FOLDER / AUTHORITY
+    connection = http.client.HTTPConnection(*place, timeout=_SILENCE_S)
+    if url.scheme == "https":
+        trusted = ssl.create_default_context(cafile=ca if ca.is_file() else None)
+        connection = http.client.HTTPSConnection(*place, timeout=_SILENCE_S, context=trusted)
+    try:
+        yield connection, {"Authorization": f"Bearer {key}"}
+    finally:
+        connection.close()
+
+
+def answer(
+    connection: http.client.HTTPConnection,
+    headers: Mapping[str, str],
+    question: str,
+    max_tokens: int,
+) -> Iterator[str]:
+    """Yield the answer's pieces as llama-server streams them (server-sent events)."""
     body = {
         "messages": [{"role": "user", "content": question}],
         "max_tokens": max_tokens,
         "temperature": 0,
         "stream": True,
     }
-    headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json", **headers}
     connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
     response = connection.getresponse()
     if response.status != 200:

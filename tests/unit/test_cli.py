@@ -778,12 +778,14 @@ class Stream(BaseHTTPRequestHandler):
     events: tuple[str, ...] = ()
     status = 200
     bodies: list[dict[str, object]]
+    keys: list[str | None]
 
     def log_message(self, format: str, *args: object) -> None:
         """Keep quiet."""
 
     def do_POST(self) -> None:
         self.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.keys.append(self.headers["Authorization"])
         self.send_response(self.status)
         self.end_headers()
         for event in self.events:
@@ -797,7 +799,7 @@ def piece(**delta):
 @pytest.fixture
 def model(monkeypatch):
     """A server on loopback in place of the node's, reached without SSH."""
-    stream = type("Scripted", (Stream,), {"bodies": []})
+    stream = type("Scripted", (Stream,), {"bodies": [], "keys": []})
     stream.events = (
         piece(role="assistant", content=None),
         *(piece(content=word) for word in WORDS),
@@ -810,6 +812,7 @@ def model(monkeypatch):
     connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=30)
     monkeypatch.setattr("bramble.ssh.client.http_connection", lambda client, port: connection)
     monkeypatch.setattr("bramble.ssh.client.connect", lambda host, ssh: nullcontext(host))
+    stream.connection, stream.port = connection, server.server_port
     yield stream
     connection.close()
     server.shutdown()
@@ -817,7 +820,7 @@ def model(monkeypatch):
 
 
 def test_an_answer_comes_word_by_word(model):
-    words = ask.answer(None, 8080, "What is 2+2?", 9)
+    words = ask.answer(model.connection, {}, "What is 2+2?", 9)
     assert [word for word in words if word] == WORDS
     (body,) = model.bodies
     assert body == {
@@ -890,6 +893,39 @@ def test_ask_of_a_host_that_cannot_be_reached_ends_with_code_1(tmp_path):
     done = bramble("ask", "What is 2+2?")
     assert done.exit_code == 1
     assert "pi5-a cannot be reached: nothing listens at 127.0.0.1:1: see that sshd" in done.stderr
+
+
+@pytest.fixture
+def exposed(model, tmp_path):
+    """A host whose clients reach the server on loopback without SSH."""
+    lan = f"serving: {{expose: lan, edge: {{port: {model.port}, address: 127.0.0.1}}}}"
+    fleet = dedent(FLEET).replace("pi5-a: {}", f"pi5-a: {{{lan}}}")
+    (tmp_path / "inventory" / "fleet.yml").write_text(fleet)
+    return model
+
+
+def test_ask_comes_as_a_client_does_with_the_key_of_the_environment(exposed, monkeypatch):
+    monkeypatch.setenv("BRAMBLE_API_KEY", "brk_of-a-test")
+    monkeypatch.setattr("bramble.ssh.client.connect", None)
+    done = bramble("ask", "--direct", "What is 2+2?")
+    assert (done.exit_code, done.stdout) == (0, "2+2 is 4.\n")
+    assert exposed.keys == ["Bearer brk_of-a-test"]
+
+
+def test_ask_without_a_key_says_how_to_get_one(exposed, monkeypatch):
+    monkeypatch.delenv("BRAMBLE_API_KEY", raising=False)
+    done = bramble("ask", "--direct", "What is 2+2?")
+    assert (done.exit_code, exposed.bodies) == (2, [])
+    assert "in $BRAMBLE_API_KEY: `bramble key create NAME` makes one" in done.stderr
+
+
+def test_a_model_that_is_not_exposed_is_not_asked_directly(model, monkeypatch):
+    monkeypatch.setenv("BRAMBLE_API_KEY", "brk_of-a-test")
+    done = bramble("ask", "--direct", "What is 2+2?")
+    assert (done.exit_code, model.bodies) == (2, [])
+    assert done.stderr.endswith(
+        "serving.expose is local, so SSH is the only way: leave --direct out\n"
+    )
 
 
 # The command itself

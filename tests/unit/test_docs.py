@@ -204,6 +204,7 @@ def test_the_keys_of_ask_are_documented(monkeypatch, tmp_path):
         yield None
 
     monkeypatch.setattr(bramble.ssh.client, "connect", connected)
+    monkeypatch.setattr(bramble.ssh.client, "http_connection", lambda *_args: None)
     monkeypatch.setattr(ask_module, "answer", lambda *_args: iter(["4"]))
     done = CliRunner().invoke(main, ["ask", "--json", "What is 2+2?"])
     assert done.exit_code == 0, done.output
