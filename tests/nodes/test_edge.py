@@ -9,7 +9,6 @@ import json
 import shlex
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from itertools import count
@@ -18,7 +17,7 @@ import openai
 import pytest
 
 from bramble.virtual.model import address_of
-from tests.nodes.fleet import BIN, Lasting, wait_until
+from tests.nodes.fleet import Lasting, wait_until
 
 pytestmark = pytest.mark.nodes
 
@@ -59,17 +58,6 @@ class Exposed(Lasting):
         done = self.bramble("up", NODE)
         assert done.returncode == code, done.stdout
         return done.stdout
-
-    def key(self, *words):
-        """`bramble key` with these words: the key that it prints, if any."""
-        done = subprocess.run(
-            [str(BIN / "bramble"), "key", *words],
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return done.stdout.strip()
 
     @staticmethod
     def rules(on):

@@ -45,3 +45,20 @@ def test_the_same_checks_pass_on_both_and_another_run_changes_nothing(fleet):
     done = fleet.bramble("up")
     assert done.returncode == 0, done.stdout
     assert done.stdout.count(": no changes;") == len(NODES)
+
+
+def test_clients_come_in_by_tls_on_both(fleet):
+    both = ("vpi-62", "vpi-63")
+    fleet.write(NODES, {name: {"serving": {"expose": "tls"}} for name in both})
+    key = fleet.key("create", "laptop")
+    for name in both:
+        assert fleet.bramble("tls", "issue", name).returncode == 0
+    done = fleet.bramble("up", *both)
+    assert done.returncode == 0, done.stdout
+    code, results = fleet.verify(*both)
+    assert (code, {entry["status"] for entry in results.values()}) == (0, {"pass", "skip"})
+    for name in both:
+        answer = fleet.bramble(
+            "ask", "--direct", "--host", name, "What is 2+2?", BRAMBLE_API_KEY=key
+        )
+        assert answer.stdout.endswith("\n4\n"), answer.stdout
