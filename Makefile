@@ -90,6 +90,7 @@ bench: system setup .venv-bench/ready ## Beside tuned Ansible, curl, Debian's ll
 	$(BIN)/python tests/bench/model_fleet.py | tee reports/bench/model_fleet.txt
 	$(BIN)/python tests/bench/engines.py $(ENGINES) | tee reports/bench/engines.txt
 	$(BIN)/python tests/bench/instructions.py | tee reports/bench/instructions.txt
+	$(BIN)/python tests/bench/edge.py $(EDGE) | tee reports/bench/edge.txt
 	$(BIN)/python tests/bench/quoted.py \
 	  $(foreach one,noop transfer model_fleet instructions,reports/bench/$(one).txt=docs/explanation/benchmarks.md) \
 	  reports/bench/engines.txt=docs/explanation/variants.md

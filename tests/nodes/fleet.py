@@ -132,6 +132,17 @@ class Fleet:
         """The real bramble command."""
         return self.run([BIN / "bramble", *words], **more)
 
+    def key(self, *words, **more):
+        """`bramble key` with these words: the key that it prints, if any."""
+        done = subprocess.run(
+            [str(BIN / "bramble"), "key", *words],
+            env=self.environment(**more),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.strip()
+
     def run(self, argv, **more):
         """Any command in the repository, with its output as text."""
         return subprocess.run(
