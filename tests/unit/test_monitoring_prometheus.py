@@ -12,6 +12,8 @@ from bramble.cli import main
 from bramble.monitoring import dashboard
 from bramble.remote import node_watch
 from bramble.roles.monitoring.wanted import watched
+from tests.nodes import asked_dashboard
+from tests.nodes.asked_dashboard import Series
 from tests.unit.good_node import node_plan
 from tests.unit.looks import recorded
 
@@ -185,3 +187,26 @@ def test_every_query_of_the_dashboard_is_of_the_nodes_that_were_chosen():
             asked = len(re.findall(r"\w\{", target["expr"]))
             assert target["expr"].count('job="bramble", instance=~"$instance"') == asked > 0
             assert "$OURS" not in target["expr"]
+
+
+TARGET = {"legendFormat": "{{instance}} {{condition}}"}
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ([], ["nothing"]),
+        ([({"instance": "a"}, (20.0,))], ["no label condition"]),
+        ([({"instance": "a", "condition": "b"}, (20.0, 0.0))], ["0.0 celsius"]),
+        ([({"instance": "a", "condition": "b"}, (float("nan"),))], ["nan celsius"]),
+        ([({"instance": "a", "condition": "b"}, (20.0, 80.0))], []),
+    ],
+)
+def test_an_answer_that_a_panel_cannot_draw_is_told(found, said):
+    series = [Series(*one) for one in found]
+    assert asked_dashboard.problems("celsius", TARGET, series) == said
+
+
+def test_every_unit_of_a_panel_has_its_bounds():
+    units = {unit for _, unit, _ in asked_dashboard.queries(dashboard.dashboard())}
+    assert units <= set(asked_dashboard.UNITS)
