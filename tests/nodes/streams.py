@@ -71,14 +71,29 @@ def ask(
     using = connection or way.connect()
     begun = time.monotonic()
     try:
-        way.send(using, body, path)
-        return _read(using.getresponse(), begun)
+        return _read(_response(way, using, body, path), begun)
     except (OSError, http.client.HTTPException):
         using.close()
         return Answer(None, whole_s=time.monotonic() - begun)
     finally:
         if connection is None:
             using.close()
+
+
+def _response(
+    way: Way, using: http.client.HTTPConnection, body: Mapping[str, Any], path: str
+) -> http.client.HTTPResponse:
+    """Send, once more where a kept connection has ended: llama-server ends each after a stream."""
+    is_kept = using.sock is not None
+    try:
+        way.send(using, body, path)
+        return using.getresponse()
+    except (http.client.RemoteDisconnected, ConnectionError):
+        if not is_kept:
+            raise
+    using.close()
+    way.send(using, body, path)
+    return using.getresponse()
 
 
 def _read(response: http.client.HTTPResponse, begun: float) -> Answer:

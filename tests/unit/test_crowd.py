@@ -33,7 +33,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.slot, self.cuts, self.took_s, self.bodies = threading.Lock(), False, 0.0, []
-        self.keys = set()
+        self.keys, self.leaves = set(), False
 
     def way(self, name="local", key=None):
         return Way(name, "127.0.0.1", self.server_port, key)
@@ -72,6 +72,8 @@ class Handler(BaseHTTPRequestHandler):
             return
         self.chunk("data: [DONE]")
         self.wfile.write(b"0\r\n\r\n")
+        # As llama-server does, which tells of keeping the connection.
+        self.close_connection = self.server.leaves
 
     def chunk(self, line):
         data = f"{line}\n\n".encode()
@@ -121,6 +123,13 @@ def test_a_kept_connection_is_used_again(server):
     kept = connection.sock
     assert ask(server.way(), {}, connection).outcome == "200"
     assert connection.sock is kept
+    connection.close()
+
+
+def test_a_kept_connection_that_the_server_ended_is_made_again(server):
+    server.leaves = True
+    connection = server.way().connect()
+    assert [ask(server.way(), {}, connection).outcome for _ in range(3)] == ["200"] * 3
     connection.close()
 
 
