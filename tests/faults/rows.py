@@ -199,7 +199,7 @@ ROWS = (
     Row(
         "F28",
         7,
-        "A secret is used: the token of a model hub, sudo's password (bramble has no API keys yet)",
+        "A secret is used: the token of a model hub, sudo's password, a client's key, a certificate's",
         "it is in no argv, environment of others, log, difference, JSON, /tmp, journal or unit",
     ),
     Row(

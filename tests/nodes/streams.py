@@ -15,6 +15,7 @@ from typing import Any
 PATH = "/v1/completions"
 TIMEOUT_S = 600
 END = b"data: [DONE]"
+FULL = (429, 503)
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Answer:
     """What came: status, text, whether its end came, and seconds since the request began."""
 
     status: int | None
+    again_s: str | None = None
+    """When to come again, as a refusal tells it."""
     text: str = ""
     is_whole: bool = False
     first_s: float = 0.0
@@ -55,9 +58,11 @@ class Answer:
 
     @property
     def outcome(self) -> str:
-        """The status in words, where a stream without its end is no 200."""
+        """The status in words: a stream without its end is no 200, and who is full says until when."""
         if self.status is None:
             return "no answer"
+        if self.status in FULL and not (self.again_s or "").isdecimal():
+            return f"{self.status} without Retry-After"
         return "cut" if self.status == 200 and not self.is_whole else str(self.status)
 
 
@@ -108,7 +113,8 @@ def _read(response: http.client.HTTPResponse, begun: float) -> Answer:
                 text += _text(json.loads(line.removeprefix(b"data: ")))
     except (OSError, http.client.HTTPException):
         is_whole = False
-    return Answer(response.status, text, is_whole, first_s, time.monotonic() - begun)
+    again_s, whole_s = response.headers["Retry-After"], time.monotonic() - begun
+    return Answer(response.status, again_s, text, is_whole, first_s, whole_s)
 
 
 def _lines(response: http.client.HTTPResponse) -> Iterator[bytes]:

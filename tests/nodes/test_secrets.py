@@ -15,7 +15,7 @@ from bramble.models import cache, lock
 from bramble.virtual import paths
 from bramble.virtual.model import GATEWAY
 from tests.nodes.fleet import Fleet
-from tests.nodes.leaks import Watch, files_with
+from tests.nodes.leaks import Watch, files_with, on_node
 from tests.unit.remote.scripted_server import Status, serving
 
 pytestmark = [pytest.mark.nodes, pytest.mark.thorough, pytest.mark.fault("F28")]
@@ -67,7 +67,7 @@ def login(request, fleet, tmp_path):
 def test_the_token_of_a_hub_appears_nowhere(fleet, login, virtual_pis, record_property):
     said = []
     with (
-        Watch(TOKEN, OURS) as watch,
+        Watch(TOKEN, allowed=OURS) as watch,
         serving(CONTENT, GATEWAY) as hub,
         serving(CONTENT, "127.0.0.1") as here,
     ):
@@ -99,19 +99,9 @@ def test_the_token_of_a_hub_appears_nowhere(fleet, login, virtual_pis, record_pr
 
 
 def written(virtual_pis):
-    """The files of the node, and those that the commands leave here, with the secret."""
-    # The pattern does not match itself, as sudo's log has the command.
-    pattern = TOKEN.replace("Canary", "[C]anary")
-    folders = "/run /tmp /var /etc /root /home /opt"
-    inside = f"grep -rl --devices=skip {pattern} {folders} 2>/dev/null || true"
-    yield from (
-        ("node", line)
-        for line in virtual_pis.said(NODE, f"sudo sh -c {shlex.quote(inside)}").splitlines()
-    )
-    journal = f"journalctl --no-pager | grep {pattern} || true"
-    yield from (
-        ("journal", line)
-        for line in virtual_pis.said(NODE, f"sudo sh -c {shlex.quote(journal)}").splitlines()
+    """What the node shows of the secret, and the files that the commands leave here."""
+    yield from on_node(
+        lambda command: virtual_pis.said(NODE, f"sudo sh -c {shlex.quote(command)}"), TOKEN
     )
     yield from (("here", path) for path in files_with(TOKEN, paths.node_dir(NODE)))
 
