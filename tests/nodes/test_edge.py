@@ -344,7 +344,7 @@ def bears(fleet, port):
     """More clients than slots, for a minute: they wait in turn or are told to come again."""
     trusted = fleet.authority if port == TLS else None
     ways = [Way("a crowd", HERE, port, key, trusted) for key in (fleet.laptop, fleet.phone)]
-    body = {"messages": QUESTION, "temperature": 0, "max_tokens": 300, "ignore_eos": True}
+    body = {"messages": QUESTION, "temperature": 0, "max_tokens": 100, "ignore_eos": True}
     borne = crowd.press(
         ways, body, CROWD_S, lambda: crowd.look(NODE), path="/v1/chat/completions", expect="4"
     )
