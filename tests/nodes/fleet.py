@@ -168,17 +168,6 @@ class Fleet:
             text=True,
         )
 
-    def key(self, *words):
-        """`bramble key` with these words: the key that it prints, if any."""
-        done = subprocess.run(
-            [str(BIN / "bramble"), "key", *words],
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return done.stdout.strip()
-
     def events(self, kind):
         """The last report's events of one kind."""
         return [event for event in report.read(self.reports[-1]) if event["event"] == kind]
