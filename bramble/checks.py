@@ -48,17 +48,23 @@ class Node(Protocol):
     def snapshot(self) -> Snapshot:
         """What one look saw."""
 
-    def ask(self, url: str, question: str, task: Task = CHAT) -> Mapping[str, Any] | Unknown:
-        """Return the model's answer to `question`, as bramble/remote/ask.py gives it."""
+    def ask(
+        self, url: str, question: str, task: Task = CHAT, model: str = ""
+    ) -> Mapping[str, Any] | Unknown:
+        """Return a model's answer to `question`, as bramble/remote/ask.py gives it.
+
+        A server of several models wants the model's name.
+        """
 
     def read_back(self, path: str) -> str | Unknown | None:
         """Return the sha256 of the file on disk, or why it cannot be read; None when not asked to."""
 
 
-def ask_query(url: str, question: str, task: Task) -> dict[str, Any]:
+def ask_query(url: str, question: str, task: Task, model: str = "") -> dict[str, Any]:
     """Return the query of bramble/remote/ask.py for one question."""
     return {
         "url": url,
+        "name": model,
         "question": question,
         "max_tokens": 64,
         "timeout_s": ASK_TIMEOUT_S,
@@ -154,6 +160,18 @@ def skip(want: str, why: str) -> Finding:
 def unknown(want: str, found: Unknown) -> Finding:
     """Return the finding that the node did not say."""
     return Finding("unknown", want, found.why, "Run again with a user who may use sudo.")
+
+
+def worst(findings: Mapping[str, Finding]) -> Finding:
+    """Return one finding for several things by their names: what is wrong with any, if something is."""
+    for status in ("fail", "unknown"):
+        found = {name: one for name, one in findings.items() if one.status == status}
+        if found:
+            got = "; ".join(f"{name}: {one.got}" for name, one in found.items())
+            first = next(iter(found.values()))
+            return Finding(first.status, first.want, got, first.remedy)
+    got = "; ".join(f"{name}: {one.got}" for name, one in findings.items())
+    return expect("; ".join(one.want for one in findings.values()), got, True, "")
 
 
 def exit_code(results: tuple[Result, ...]) -> int:

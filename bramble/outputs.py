@@ -136,6 +136,17 @@ class Buildable(Protocol):
         """Return the query of the program build_engine, without its working folders."""
 
 
+@dataclass(frozen=True)
+class FurtherModel:
+    """A model that a node serves beside its first one."""
+
+    name: str
+    use: str
+    sha256: str
+    path: str
+    dimensions: Dims | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelOutputs(Outputs):
     """The planned model: its file on the node, and what is known of it before it is fetched.
@@ -143,7 +154,7 @@ class ModelOutputs(Outputs):
     `ssd` is the mount point of the SSD that its folder may lead to; `of_inventory` the sha256 that the
     inventory names, also where the host was rolled back to another model. `dimensions` are the
     model's, `others` those of the other locked models, and `unlocked` its other quants, whose
-    dimensions are not known.
+    dimensions are not known. `further` are the models beside it.
     """
 
     name: str
@@ -157,15 +168,22 @@ class ModelOutputs(Outputs):
     dimensions: Dims | None = None
     others: Mapping[str, Dims] = field(default_factory=dict)
     unlocked: tuple[str, ...] = ()
+    further: tuple[FurtherModel, ...] = ()
 
     @property
-    def housekeeping(self) -> dict[str, str | None]:
+    def every(self) -> tuple[ModelOutputs | FurtherModel, ...]:
+        """All of the node's models, the first one first."""
+        return (self, *self.further)
+
+    @property
+    def housekeeping(self) -> dict[str, Any]:
         """The query of the program prune_models."""
-        return {"folder": self.folder, "planned": self.path, "home": self.engine_home}
+        planned = [one.path for one in self.every]
+        return {"folder": self.folder, "planned": planned, "home": self.engine_home}
 
 
 class ModelFile(Protocol):
-    """The one file that a model's settings select."""
+    """A file that a model's settings select."""
 
     @property
     def name(self) -> str:
@@ -188,8 +206,15 @@ class ModelSettings(Protocol):
     def path(self) -> Path | None:
         """The file of this computer that they name."""
 
+    @property
+    def also(self) -> tuple[str, ...]:
+        """The names of models.yml that a host serves beside the first model."""
+
     def chosen(self, host: str, prepared: Prepared) -> ModelFile:
-        """Return the file that a host serves."""
+        """Return the file that a host serves, the first where it serves several."""
+
+    def further(self, host: str, prepared: Prepared) -> Sequence[ModelFile]:
+        """Return the files that it serves besides."""
 
     def ahead(self, host: str, prepared: Prepared, snapshot: Snapshot) -> Dims | str | None:
         """Return what the node noted of an unknown model, or its address; None where it is known."""

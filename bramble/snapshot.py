@@ -290,7 +290,7 @@ def _unit(part: Mapping[str, Any]) -> Unit:
 
 
 def _programs(part: Mapping[str, Any]) -> Mapping[str, tuple[Program, ...]]:
-    return {name: tuple(Program(**one) for one in found) for name, found in _mapping(part).items()}
+    return process.programs(_mapping(part))
 
 
 def _files(part: Mapping[str, Any]) -> Mapping[str, FileState | Unknown | None]:

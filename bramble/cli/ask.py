@@ -32,6 +32,7 @@ Way = tuple[http.client.HTTPConnection, Mapping[str, str]]
 @click.command("ask")
 @click.argument("question")
 @click.option("--host", help="Host to ask; default: the first that serves.")
+@click.option("--model", metavar="NAME", help="Model to ask; default: the host's first.")
 @click.option("--max-tokens", default=256, show_default=True, help="Maximum length of the answer.")
 @click.option(
     "--direct",
@@ -39,15 +40,25 @@ Way = tuple[http.client.HTTPConnection, Mapping[str, str]]
     help=f"Ask as a client of the network does, with the key in ${KEY}, and not over SSH.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
-def ask(question: str, host: str | None, max_tokens: int, direct: bool, as_json: bool) -> None:
+def ask(
+    question: str,
+    host: str | None,
+    model: str | None,
+    max_tokens: int,
+    direct: bool,
+    as_json: bool,
+) -> None:
     """Ask a node's model a QUESTION, over SSH.
 
     \b
     bramble ask "What is 2+2?"
     bramble ask --host pi5-a "Summarize: ..."
+    bramble ask --host pi5-a --model qwen2.5-0.5b-instruct-q4_k_m "What is 2+2?"
     bramble ask --host pi5-a --direct "What is 2+2?"    # by serving.expose: the way that clients come
     """
+    from bramble.cli import own_models
     from bramble.cli.inventory import chosen_host, loaded_inventory
+    from bramble.documents.problems import unknown
     from bramble.inventory.headline import headline
     from bramble.outputs import ServingOutputs
     from bramble.registry import giving
@@ -69,13 +80,17 @@ def ask(question: str, host: str | None, max_tokens: int, direct: bool, as_json:
     chosen = chosen_host(inventory, host or serve[0])
     if chosen.name not in serve:
         refuse(f"{chosen.name} does not get the role {role}; known: {', '.join(serve)}")
+    names = own_models.names(chosen)
+    if model is not None and model not in names:
+        refuse(f"{chosen.name} has no model {model}; {unknown(model, names)}")
+    name = model or names[0]
     click.echo(headline(inventory, [chosen.name]), err=True)
     serving: Any = chosen.settings[role]
     way = _direct(chosen, serving, inventory.folder) if direct else _over_ssh(chosen, serving)
     try:
-        with way as (connection, headers):
+        with way as server:
             words = []
-            for word in answer(connection, headers, question, max_tokens):
+            for word in answer(server, name, question, max_tokens):
                 words.append(word)
                 click.echo(sanitize(word, "\n\t") if not as_json else "", nl=False)
     except SshError as error:
@@ -86,7 +101,7 @@ def ask(question: str, host: str | None, max_tokens: int, direct: bool, as_json:
         click.echo(sanitize(f"{chosen.name}: no answer: {said}"), err=True)
         raise click.exceptions.Exit(1) from None
     text = "".join(words)
-    report = {"host": chosen.name, "question": question, "answer": text}
+    report = {"host": chosen.name, "model": name, "question": question, "answer": text}
     click.echo(json.dumps(report) if as_json else "")
 
 
@@ -122,14 +137,11 @@ def _direct(host: Host, serving: Any, folder: Path) -> Iterator[Way]:
         connection.close()
 
 
-def answer(
-    connection: http.client.HTTPConnection,
-    headers: Mapping[str, str],
-    question: str,
-    max_tokens: int,
-) -> Iterator[str]:
+def answer(way: Way, model: str, question: str, max_tokens: int) -> Iterator[str]:
     """Yield the answer's pieces as llama-server streams them (server-sent events)."""
+    connection, headers = way
     body = {
+        "model": model,
         "messages": [{"role": "user", "content": question}],
         "max_tokens": max_tokens,
         "temperature": 0,

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from bramble.cli import own_models
 from bramble.cli.inventory import chosen_host, loaded_inventory, refuse, tell_folder
 from bramble.cli.options import AS_JSON
 
@@ -22,13 +23,16 @@ it open:
 _KEY = """\
 Key:       the one that `bramble key create NAME` showed; here it is in the variable {key}
 """
+_ALSO = """\
+           also {also}
+"""
 _TRUST = """\
 Authority: {ca}, which the client must trust
 """
 _TEXT = """\
 Base URL:  {base}
 Model:     {model}
-{key}{trust}
+{also}{key}{trust}
 curl:
 
     curl {curl}{base}/chat/completions \\
@@ -53,13 +57,13 @@ Home Assistant:  an integration for OpenAI-compatible servers (such as Extended 
 @click.argument("host")
 @AS_JSON
 def connect(host: str, as_json: bool) -> None:
-    """Print how clients use HOST's model: its address, its name, where the key goes.
+    """Print how clients use HOST's models: the address, their names, where the key goes.
 
     \b
     bramble connect pi5-a
     """
     from bramble.documents.problems import shown
-    from bramble.outputs import ModelSettings, ServingOutputs
+    from bramble.outputs import ServingOutputs
     from bramble.registry import giving
 
     inventory, role = loaded_inventory(), giving(ServingOutputs).name
@@ -67,8 +71,7 @@ def connect(host: str, as_json: bool) -> None:
     if role not in chosen.settings:
         refuse(f"{host} does not get the role {role}, so there is no model to use")
     serving: Any = chosen.settings[role]
-    models = [part for part in chosen.settings.values() if isinstance(part, ModelSettings)]
-    name = models[0].chosen(host, chosen.prepared).name
+    names = own_models.names(chosen)
     ssh: Any = chosen.settings["ssh"]
     base = f"{serving.url(ssh.address or host)}/v1"
     ca = inventory.folder / "tls" / "ca.crt"
@@ -77,7 +80,8 @@ def connect(host: str, as_json: bool) -> None:
         "host": host,
         "expose": serving.expose,
         "base_url": base,
-        "model": name,
+        "model": names[0],
+        "models": names,
         "needs_key": serving.expose != "local",
         "authority": str(ca) if trusts else None,
     }
@@ -108,6 +112,7 @@ def _text(found: Any, ca: str | None) -> str:
     return _TEXT.format(
         base=found["base_url"],
         model=found["model"],
+        also=_ALSO.format(also=", ".join(found["models"][1:])) if found["models"][1:] else "",
         key=_KEY.format(key=KEY) if key else "",
         trust=_TRUST.format(ca=ca) if ca else "",
         curl=curl,

@@ -17,6 +17,7 @@ from bramble.fit.verdict import BOARDS, Room
 if TYPE_CHECKING:
     from bramble.fit.memory import Request
     from bramble.fit.speed import Bandwidth, Claim, Speed
+    from bramble.fit.together import Models
     from bramble.fit.verdict import Fit
     from bramble.models.geometry import Geometry
 
@@ -41,7 +42,7 @@ def _number(
 
 
 @click.command("fit")
-@click.argument("model")
+@click.argument("model", required=False, metavar="[MODEL]")
 @click.option("--board", type=click.Choice([*BOARDS]), help="The board, by its memory.")
 @click.option(
     "--host",
@@ -87,7 +88,7 @@ def _number(
 @ASK_SUDO_PASSWORD
 @AS_JSON
 def fit(
-    model: str,
+    model: str | None,
     board: str | None,
     host: str | None,
     memory_mib: int | None,
@@ -100,9 +101,10 @@ def fit(
     """Calculate whether MODEL fits a board, and how fast it can be there, before it is fetched.
 
     MODEL is MODEL:QUANT of models.yml or models.lock, a GGUF file, or its http(s) address, of which
-    at most the first 16 MiB are read. The answer is yes, tight or no, with what llama-server takes,
-    the largest context that fits, the flags that this assumes, and the most tokens/s that the memory
-    allows; or "cannot tell", where only an upper bound is known. zram and swap are not counted. A
+    at most the first 16 MiB are read. Without MODEL those that --host is to serve are judged, as many
+    together as serving.models_at_once says. The answer is yes, tight or no, with what llama-server
+    takes, the largest context that fits, the flags that this assumes, and the most tokens/s that the
+    memory allows; or "cannot tell", where only an upper bound is known. zram and swap are not counted. A
     claimed speed is called impossible, unlikely, plausible or far below what is usual.
 
     Exit code 0 for yes and tight, 1 for no or an impossible claim, 2 for wrong usage or a model that
@@ -111,21 +113,25 @@ def fit(
     \b
     bramble fit qwen2.5-3b-instruct:q4_k_m --board pi4-4g
     bramble fit model.gguf --host pi5-a --ctx 8192
+    bramble fit --host pi5-a
     bramble fit https://example.org/model.gguf --board pi4-8g --claim 3.8
     """
     from bramble.fit import named, speed, verdict
+    from bramble.fit.together import Models, fit_together
 
     if sum(value is not None for value in (board, host, memory_mib)) != 1:
         refuse(f"Give --board ({', '.join(BOARDS)}), --host or --memory-mib, one of them.")
-    found = _dimensions(model)
-    if named.is_name(model) and not host:
+    models = Models({model: _dimensions(model)}, 1) if model else _own(host, claim)
+    found = next(iter(models.models.values()))
+    if model and named.is_name(model) and not host:
         tell_folder()
     there = _host(host) if host else _There(BOARDS[board] if board else Room(memory_mib or 0), "")
     request = _request(found, there, ctx)
     room = there.room if reserve_mib is None else replace(there.room, others_mib=reserve_mib)
-    answer = verdict.fit(found, room, request)
+    one = len(models.models) == 1
+    answer = verdict.fit(found, room, request) if one else fit_together(models, room, request)
     known = _bandwidth(board or there.kind, bandwidth, there.measured)
-    fast = speed.speed(found, known, request) if known else None
+    fast = speed.speed(found, known, request) if known and one else None
     if claim is not None and fast is None:
         refuse("Nothing is known of this board's memory: give --bandwidth to judge a claim.")
     # A model that surely does not fit reads its weights from the disk.
@@ -136,6 +142,18 @@ def fit(
         click.echo(_text(answer, fast, judged))
     wrong = answer.verdict == "no" or (judged is not None and judged.verdict == "impossible")
     raise click.exceptions.Exit(1 if wrong else 3 if answer.verdict == "unknown" else 0)
+
+
+def _own(host: str | None, claim: float | None) -> Models:
+    """Return the dimensions of the models that a host is to serve, or end the command."""
+    from bramble.cli import own_models
+    from bramble.cli.inventory import chosen_host, loaded_inventory
+
+    if host is None or claim is not None:
+        refuse(
+            "Name a MODEL; without one, --host alone judges the models that the host is to serve."
+        )
+    return own_models.measured(chosen_host(loaded_inventory(), host))
 
 
 def _dimensions(model: str) -> Geometry:

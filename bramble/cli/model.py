@@ -111,7 +111,7 @@ def lock(
 
     This asks the hub for each file's commit, size and sha256, and reads its header, so that deploys
     know whether it fits before they fetch it. The default NAMEs are those of the inventory's `model.use`
-    and of the lock. Locked entries stay as they are; a file that changed upstream is reported, and
+    and `model.also`, and of the lock. Locked entries stay as they are; a file that changed upstream is reported, and
     accepted with --update only.
 
     Exit code 0 when all is locked as it is upstream, 1 when something differs or failed.
@@ -163,7 +163,10 @@ def _chosen(
         if names:
             return chosen(names, known)
         # Not of valid settings alone: a model that is not locked yet is no valid one.
-        used = [use for use in read_files(place).set_for("model", "use") if isinstance(use, str)]
+        files = read_files(place)
+        several = [one for one in files.set_for("model", "also") if isinstance(one, list)]
+        said = [*files.set_for("model", "use"), *(use for one in several for use in one)]
+        used = [use for use in said if isinstance(use, str)]
         return tuple(dict.fromkeys([*chosen(used, known), *sorted(locked)]))
     except InventoryError as error:
         refuse(str(error))
@@ -210,7 +213,9 @@ def _tell(outcomes: list[Outcome], file: Path, changed: bool, as_json: bool) -> 
         rows = [{"use": o.name, "state": o.state, "says": o.says} for o in outcomes]
         click.echo(json.dumps({"lock": str(file), "changed": changed, "models": rows}, indent=2))
     elif not outcomes:
-        click.echo("nothing to lock: no host sets model.use; `bramble model list` has the names")
+        click.echo(
+            "nothing to lock: no host sets model.use or model.also; `bramble model list` has the names"
+        )
     else:
         click.echo(f"{'wrote' if changed else 'nothing to change in'} {shown(file)}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bramble.fit.memory import Request
+from bramble.fit.together import Models, fewer, fit_together
 from bramble.fit.verdict import Fit, Room, fit
 from bramble.models.geometry import Geometry
 from bramble.outputs import ModelOutputs
@@ -39,6 +40,40 @@ def judged(model: ModelOutputs, room: Room, request: Request) -> Judged | None:
         f"{_most(answer)}{_instead(model, room, request)} `model.fit: warn` fetches it all the same."
     )
     return Judged(answer, sentence)
+
+
+def judged_together(
+    first: ModelOutputs, at_once: int, room: Room, request: Request
+) -> Judged | None:
+    """Return the verdict on a node's models; None where it depends on some that are not known.
+
+    Those whose dimensions are known may be too large already.
+    """
+    dimensions = {one.name: one.dimensions for one in first.every}
+    known = {name: dims.geometry for name, dims in dimensions.items() if dims}
+    if not known:
+        return None
+    several = Models(known, min(at_once, len(known)))
+    answer = fit_together(several, room, request)
+    if answer.verdict != "no":
+        return Judged(answer, None) if len(known) == len(dimensions) else None
+    if first.when_too_large == "warn":
+        return Judged(answer, None)
+    names = ", ".join(dimensions)
+    return Judged(
+        answer,
+        f"model: {names} do not fit, so nothing is fetched. {answer.sentence} "
+        f"{_less(several, room, request)} `model.fit: warn` fetches them all the same.",
+    )
+
+
+def _less(several: Models, room: Room, request: Request) -> str:
+    """Say what would fit: fewer at once, or smaller models."""
+    at_once = fewer(several, room, request)
+    if at_once is not None:
+        return f"With serving.models_at_once {at_once} they fit."
+    largest = several.counted(request)[0]
+    return f"Take a smaller model or quantization in the place of {largest}, or a shorter context."
 
 
 def _most(answer: Fit) -> str:

@@ -9,7 +9,7 @@ never swapped but read from the disk each time; copied ones hardly compress (doc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -30,6 +30,9 @@ SYSTEM_MIB = 256
 
 SERVER_MIB = 96
 """The reserve for llama-server itself: its program, the vocabulary, requests and answers."""
+
+ROUTER_MIB = 32
+"""The reserve for a llama-server without a model, which passes requests on to those that have one."""
 
 KERNEL_PERCENT = 2
 """The reserve for what the kernel keeps free and what grows with the memory."""
@@ -68,6 +71,11 @@ class Room:
     def available_mib(self) -> int:
         """The memory that is left for the model."""
         return max(self.memory_mib - self.reserve_mib, 0)
+
+
+def room_for(room: Room, at_once: int) -> Room:
+    """Return the room of a node for several models at once, each with a llama-server of its own."""
+    return replace(room, others_mib=room.others_mib + ROUTER_MIB + (at_once - 1) * SERVER_MIB)
 
 
 def room_of(board: Board, others_mib: int = 0) -> Room:
@@ -121,13 +129,13 @@ def request_for(model: Geometry, ctx: int | None) -> Request:
 
 def fit(model: Geometry, room: Room, request: Request) -> Fit:
     """Decide whether the model fits this node, served like this."""
-    parts = _parts(model, request)
-    total, largest = sum(parts), max_ctx(model, room, request)
-    verdict = _verdict(model, room, request, total)
-    weights, kv, compute, cache = parts
+    taken = parts(model, request)
+    total, most_ctx = sum(taken), max_ctx(model, room, request)
+    verdict = verdict_of((model,), room, request, total)
+    weights, kv, compute, cache = taken
     return Fit(
         verdict=verdict,
-        sentence=_sentence(model, room, request, verdict, total, largest),
+        sentence=_sentence(model, room, request, verdict, total, most_ctx),
         weights_mib=weights,
         kv_mib=kv,
         compute_mib=compute,
@@ -135,9 +143,9 @@ def fit(model: Geometry, room: Room, request: Request) -> Fit:
         reserve_mib=room.reserve_mib,
         total_mib=total,
         available_mib=room.available_mib,
-        max_ctx=largest,
+        max_ctx=most_ctx,
         flags=() if verdict == "no" else _flags(room, request, cache),
-        doubt=_doubt(model, request),
+        doubt=doubt_of(model, request),
         beyond=beyond(model.ctx_train, request),
     )
 
@@ -164,29 +172,34 @@ def max_ctx(model: Geometry, room: Room, request: Request) -> int:
     """Return the largest context that fits, at most the one the model was trained for; 0 for none."""
 
     def fits(ctx: int) -> bool:
-        return sum(_parts(model, replace(request, ctx=ctx))) <= room.available_mib
+        return sum(parts(model, replace(request, ctx=ctx))) <= room.available_mib
 
-    if fits(model.ctx_train):
-        return model.ctx_train
+    return largest(model.ctx_train, fits)
+
+
+def largest(ctx_train: int, fits: Callable[[int], bool]) -> int:
+    """Return the largest context that fits, at most this one; 0 for none."""
+    if fits(ctx_train):
+        return ctx_train
     # llama.cpp rounds up to CELLS, so only multiples of it are tried: `low` fits, `high` does not.
-    low, high = 0, -(-model.ctx_train // CELLS)
+    low, high = 0, -(-ctx_train // CELLS)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle * CELLS) else (low, middle)
     return low * CELLS
 
 
-def _parts(model: Geometry, request: Request) -> tuple[int, int, int, int]:
+def parts(model: Geometry, request: Request) -> tuple[int, int, int, int]:
     """Return weights, keys and values, buffers, and copies for later turns, in MiB."""
     return (
-        _mib(model.weights.file_bytes),
-        _mib(kv_bytes(model, request)),
-        _mib(compute_bytes(model, request) + output_bytes(model, request)),
-        request.cache_ram_mib + _mib(checkpoint_bytes(model, request)),
+        mib(model.weights.file_bytes),
+        mib(kv_bytes(model, request)),
+        mib(compute_bytes(model, request) + output_bytes(model, request)),
+        request.cache_ram_mib + mib(checkpoint_bytes(model, request)),
     )
 
 
-def _doubt(model: Geometry, request: Request) -> str:
+def doubt_of(model: Geometry, request: Request) -> str:
     """Return why the figures are upper bounds; empty where they are what is taken."""
     if model.doubt or request.flash:
         return model.doubt
@@ -196,20 +209,27 @@ def _doubt(model: Geometry, request: Request) -> str:
     )
 
 
-def _verdict(model: Geometry, room: Room, request: Request, total: int) -> Verdict:
+def verdict_of(models: Sequence[Geometry], room: Room, request: Request, total: int) -> Verdict:
+    """Return whether models that take so much in all fit into a room at the same time."""
     if total > room.available_mib:
-        needed = model.weights.file_bytes - model.weights.lazy_bytes
-        sure = not _doubt(model, request) or _mib(needed) > room.available_mib
+        sure = sum(surely_mib(model, request) for model in models) > room.available_mib
         return "no" if sure else "unknown"
     # The kernel may drop the file's copy of a tied embedding, but only under memory pressure. Locked
     # weights are not copied (--no-repack).
-    twice = _mib(model.weights.twice_bytes) if room.repacks and not request.locked else 0
-    spare = room.available_mib - total - twice
+    copies = sum(mib(model.weights.twice_bytes) for model in models)
+    spare = room.available_mib - total - (copies if room.repacks and not request.locked else 0)
     roomy = spare * 100 >= room.memory_mib * TIGHT_PERCENT
-    return "yes" if roomy and model.compared else "tight"
+    return "yes" if roomy and all(model.compared for model in models) else "tight"
 
 
-_WORDS: Mapping[Verdict, str] = {
+def surely_mib(model: Geometry, request: Request) -> int:
+    """Return what a model takes at least: all of it where nothing is in doubt, else its weights."""
+    if not doubt_of(model, request):
+        return sum(parts(model, request))
+    return mib(model.weights.file_bytes - model.weights.lazy_bytes)
+
+
+WORDS: Mapping[Verdict, str] = {
     "yes": "Yes",
     "tight": "Tight",
     "no": "No",
@@ -220,10 +240,10 @@ _WORDS: Mapping[Verdict, str] = {
 def _sentence(
     model: Geometry, room: Room, request: Request, verdict: Verdict, total: int, largest: int
 ) -> str:
-    doubt = _doubt(model, request)
+    doubt = doubt_of(model, request)
     most = "at most " if doubt else ""
     takes = (
-        f"{_WORDS[verdict]}: with a context of {request.ctx} tokens the model takes {most}{total} MiB, "
+        f"{WORDS[verdict]}: with a context of {request.ctx} tokens the model takes {most}{total} MiB, "
         f"and the node has {room.available_mib} MiB for it"
     )
     words = [f"{takes}{_contexts(verdict, largest)}{_uncompared(model)}"]
@@ -270,5 +290,5 @@ def _flags(room: Room, request: Request, cache_mib: int) -> tuple[str, ...]:
     return tuple(str(word) for pair in flags.items() for word in pair)
 
 
-def _mib(size: int) -> int:
+def mib(size: int) -> int:
     return -(-size >> 20)

@@ -138,9 +138,11 @@ class Live:
         self.plan = plan
         self.snapshot = snapshot
 
-    def ask(self, url: str, question: str, task: Task = CHAT) -> Mapping[str, Any] | Unknown:
-        """Ask the model on the node itself, and return its answer."""
-        query = ask_query(url, question, task)
+    def ask(
+        self, url: str, question: str, task: Task = CHAT, model: str = ""
+    ) -> Mapping[str, Any] | Unknown:
+        """Ask a model on the node itself, and return its answer."""
+        query = ask_query(url, question, task, model)
         ok, output = run(self.host, "ask", query, ASK_TIMEOUT_S + 30, as_root=False)
         if not ok:
             return Unknown(output.strip())

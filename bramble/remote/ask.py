@@ -9,8 +9,12 @@ from bramble.remote import local_http, vectors
 
 
 def ask(query):
-    """Return the answer's text, speed and build from /v1/chat/completions, decoded greedily."""
+    """Return the answer's text, speed and build from /v1/chat/completions, decoded greedily.
+
+    `name` is the model's, by which a server of several chooses.
+    """
     body = {
+        "model": query["name"],
         "messages": [{"role": "user", "content": query["question"]}],
         "max_tokens": query["max_tokens"],
         "temperature": 0,

@@ -34,21 +34,38 @@ def server(plan, now_s):
         return None
     state = server_state.unit(wanted["unit"])
     health = server_state.got(f"{wanted['url']}/health")
-    figures = server_state.figures(wanted["url"]) if health else {}
+    said = server_state.props(wanted["url"]) if health is not None else {}
+    models = server_state.states(wanted["url"]) if said and wanted["further"] else {}
+    awake = awake_of(wanted, said, models)
+    figures = {
+        name: server_state.figures(wanted["url"], name if models else None) for name in awake
+    }
     return {
         "state": state.get("ActiveState"),
         "restarts": int(state.get("NRestarts") or 0),
         "memory": server_state.memory_bytes(state.get("MainPID") or 0),
         "healthy": health is not None,
-        "build": server_state.build(wanted["url"]) if health else None,
+        "build": server_state.build(said),
         "figures": figures,
         "model": server_state.model(wanted["model_path"]),
-        "answer": answer(plan, now_s, health is not None, figures),
+        "models": models,
+        "further": {one["name"]: server_state.model(one["path"]) for one in wanted["further"]},
+        "answer": answer(plan, now_s, wanted["model_name"] in awake, figures),
     }
 
 
-def answer(plan, now_s, healthy, figures):
-    """Return the last known answer; ask again where it is old and the server has nothing else to do.
+def awake_of(wanted, said, models):
+    """Return the names of the models that are loaded and do not sleep.
+
+    Whoever watches loads none and wakes none: their memory was given up.
+    """
+    if wanted["further"]:
+        return [name for name, state in models.items() if state == "loaded"]
+    return [wanted["model_name"]] if said and not said.get("is_sleeping") else []
+
+
+def answer(plan, now_s, awake, figures):
+    """Return the last known answer; ask again where it is old and the model has nothing else to do.
 
     A busy server is not asked: people come first, and its speed would say nothing.
     """
@@ -61,8 +78,8 @@ def answer(plan, now_s, healthy, figures):
     every_s = wanted["answer_every_s"]
     soon_s = every_s if last and last["right"] else min(every_s, AGAIN_S)
     due = last is None or not 0 <= now_s - last["at_s"] < soon_s
-    busy = any(figures.get(name) for name in server_state.BUSY)
-    if not (every_s and due and healthy) or busy:
+    busy = any(told.get(name) for told in figures.values() for name in server_state.BUSY)
+    if not (every_s and due and awake) or busy:
         return last
     found = server_state.known_answer(wanted, now_s)
     atomic.write(path, json.dumps(found), 0o644)
@@ -113,10 +130,29 @@ def _of_content(wanted, found):
     model, last = found["model"], found["answer"]
     said = f"verified {(model or 'none')[:12]}, planned {wanted['model_sha256'][:12]}"
     yield "model_is_the_verified_one", model == wanted["model_sha256"], said
+    if wanted["further"]:
+        yield _of_further(wanted["further"], found)
     if last is None:
         yield "answer_is_right", None, "not asked yet"
     else:
         yield "answer_is_right", last["right"], f"it said {last['said']!r}"
+
+
+def _of_further(wanted, found):
+    """Judge the models beside the first one: their files, and whether one of all failed to load."""
+    wrong = [
+        f"{one['name']} is not as it was verified"
+        for one in wanted
+        if found["further"][one["name"]] != one["sha256"]
+    ]
+    failed = [
+        f"{name} failed to load" for name, state in found["models"].items() if state == "failed"
+    ]
+    ok = not (wrong or failed) if found["models"] or wrong else None
+    said = "; ".join([*wrong, *failed]) or (
+        "none failed" if found["models"] else "no list of models"
+    )
+    return "further_models_are_well", ok, said
 
 
 def families(plan, seen, rows, took_s):
@@ -182,6 +218,12 @@ def _of_the_server(wanted, found):
     model = {"name": wanted["model_name"], "sha256": found["model"] or ""}
     verified = None if found["model"] is None else 1
     yield _one("bramble_model_info", "The model on the disk.", verified, **model)
+    yield (
+        "bramble_model_loaded",
+        "gauge",
+        "Which of several models is loaded.",
+        [({"name": name}, state == "loaded") for name, state in found["models"].items()],
+    )
     restarts = ("bramble_server_restarts_total", "Restarts by systemd.", found["restarts"])
     yield _one(*restarts, kind="counter")
     yield _one("bramble_server_resident_bytes", "Its pages in memory.", memory.get("VmRSS"))
@@ -194,7 +236,13 @@ def _of_the_server(wanted, found):
     yield _one("bramble_known_answer_timestamp_seconds", "When it was asked.", last.get("at_s"))
     for name, passed_on in server_state.PASSED_ON.items():
         kind = "counter" if passed_on.endswith("_total") else "gauge"
-        yield _one(passed_on, f"llama-server's {name}.", found["figures"].get(name), kind)
+        yield passed_on, kind, f"llama-server's {name}.", _of_models(found, name)
+
+
+def _of_models(found, name):
+    """Return one of llama-server's metrics; of several models each has its own."""
+    told = {model: one[name] for model, one in found["figures"].items() if name in one}
+    return [({"model": model} if found["models"] else {}, value) for model, value in told.items()]
 
 
 def changed_s(paths):

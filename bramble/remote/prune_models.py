@@ -64,13 +64,22 @@ def damaged(folder):
 
 
 def proven(home):
-    """Return the model that passed the gate last, and the other one before it; empty where unknown."""
+    """Return the models that passed the gate last, and the first one of before; none where unknown.
+
+    Going back to a model keeps those beside it that the inventory has now.
+    """
     try:
         good = json.loads(read(f"{home}/{engine_home.GOOD}"))
         others = (record for record in good["history"] if record["model"] != good["model"])
-        return good["path"] or "", next((record["path"] for record in others), None) or ""
-    except (ValueError, LookupError, TypeError):
-        return "", ""
+        return paths(good), paths(next(others, {}))[:1]
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return [], []
+
+
+def paths(record):
+    """Return the files of a record of the gate: the first model's, and those of the models beside it."""
+    first = record.get("path")
+    return [first, *(one["path"] for one in record.get("further") or [])] if first else []
 
 
 def decide(folder, planned, home):
@@ -78,16 +87,13 @@ def decide(folder, planned, home):
     running, ours = in_use(folder), models(folder)
     good, before = proven(home)
     role = "the predecessor, for going back"
-    if before not in ours:
-        others = [path for path in ours if path not in (planned, good) and path not in running]
-        before, role = (
-            others[0] if others else None,
-            "the last one besides; no predecessor is known",
-        )
+    if not {*before[:1]} & {*ours}:
+        others = [path for path in ours if path not in (*planned, *good) and path not in running]
+        before, role = others[:1], "the last one besides; no predecessor is known"
     known = {
-        before: role,
-        good: "the last that passed the gate",
-        planned: "the planned model",
+        **dict.fromkeys(before, role),
+        **dict.fromkeys(good, "the last that passed the gate"),
+        **dict.fromkeys(planned, "the planned model"),
     }
     verdicts = {}
     for path in ours:
@@ -95,10 +101,10 @@ def decide(folder, planned, home):
         what += ["a process runs it"] if path in running else []
         verdicts[path] = (not what, ", ".join(what) or "neither planned nor running nor a way back")
     for path in damaged(folder):
-        kept = path == planned or path in running
+        kept = path in planned or path in running
         verdicts[path] = (not kept, "damaged" + (", a process runs it" if path in running else ""))
     for part in sorted(glob.glob(f"{folder}/*.gguf.part")):
-        kept = part == f"{planned}.part" or part in running
+        kept = part.removesuffix(".part") in planned or part in running
         verdicts[part] = (not kept, "the part of the planned model" if kept else "a part left over")
     return verdicts
 
@@ -146,7 +152,7 @@ def prune(folder, planned, home):
 def main(query):
     """Print `folder` as JSON, or prune it; nothing is removed while a fetch runs.
 
-    `planned` is the planned model's path, `home` the engine's folder with the gate's notes.
+    `planned` are the planned models' paths, `home` the engine's folder with the gate's notes.
     """
     folder, descriptor = query["folder"].rstrip("/"), None
     files = (folder, query["planned"], query["home"])

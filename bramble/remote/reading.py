@@ -47,8 +47,6 @@ def process(pid):
         pairs = [entry.decode("utf-8", "replace") for entry in file.read().split(b"\0")]
     with open(f"/proc/{pid}/cmdline", "rb") as file:
         argv = [word.decode("utf-8", "replace") for word in file.read().split(b"\0")[:-1]]
-    with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as file:
-        mapped = {line.rstrip("\n").split(None, 5)[-1] for line in file}
     exe = f"/proc/{pid}/exe"
     return {
         "exe": os.readlink(exe),
@@ -57,8 +55,7 @@ def process(pid):
         "argv": argv,
         "environ": dict(pair.partition("=")[::2] for pair in pairs if pair.startswith("BRAMBLE_")),
         "variables": sorted({pair.partition("=")[0] for pair in pairs if pair}),
-        "models": sorted(p for p in mapped if p.endswith(".gguf")),
-        "gone": sorted(p.removesuffix(GONE) for p in mapped if p[0] == "/" and p.endswith(GONE)),
+        **mapped(pid),
         "status": read(f"/proc/{pid}/status"),
         "oom_score_adj": int(read(f"/proc/{pid}/oom_score_adj") or 0),
         "mountinfo": read(f"/proc/{pid}/mountinfo"),
@@ -66,6 +63,22 @@ def process(pid):
         "tasks_max": limit(pid, "pids.max"),
         "memory_max": limit(pid, "memory.max"),
     }
+
+
+def mapped(pid):
+    """Return the model files that a process has mapped, and the files that are gone since."""
+    with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as file:
+        paths = {line.rstrip("\n").split(None, 5)[-1] for line in file}
+    return {
+        "models": sorted(p for p in paths if p.endswith(".gguf")),
+        "gone": sorted(p.removesuffix(GONE) for p in paths if p[0] == "/" and p.endswith(GONE)),
+    }
+
+
+def locked(pid):
+    """Return how much of a process the kernel keeps in memory, in its words; empty for not told."""
+    lines = (read(f"/proc/{pid}/status") or "").splitlines()
+    return next((line[6:].strip() for line in lines if line.startswith("VmLck:")), "")
 
 
 def own_namespaces(pid):
@@ -98,5 +111,6 @@ def programs(names):
             if (name := os.path.basename(exe)) in found:
                 pid, owner = int(os.path.basename(path)), os.stat(path).st_uid
                 user = name_of(pwd.getpwuid, owner)
-                found[name].append({"pid": pid, "exe": exe, "user": user, "cgroup": cgroup(pid)})
+                one = {"pid": pid, "exe": exe, "user": user, "cgroup": cgroup(pid)}
+                found[name].append({**one, **mapped(pid), "locked": locked(pid)})
     return found

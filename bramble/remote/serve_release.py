@@ -73,8 +73,7 @@ def wait(unit, url, deadline_s):
             progress.say(f"{unit} answers after {spent:.1f} s")
             return
         if gave_up(unit):
-            found = CAUSE.findall(journal(unit, began))
-            raise GateError(f"{unit} failed to start" + (f": {found[-1]}" if found else ""))
+            raise GateError(f"{unit} failed to start{cause(unit, began)}")
         if spent > deadline_s:
             raise GateError(
                 f"{unit} did not answer 200 at {url}/health within {deadline_s} s (last: {said})"
@@ -83,6 +82,12 @@ def wait(unit, url, deadline_s):
             reported = spent
             progress.say(f"waiting for {unit}: {said}, {spent:.0f} of {deadline_s} s")
         time.sleep(0.2)
+
+
+def cause(unit, began):
+    """Return what llama-server said of a model that it cannot load, after a colon; empty for nothing."""
+    found = CAUSE.findall(journal(unit, began))
+    return f": {found[-1]}" if found else ""
 
 
 def start(query, url):
@@ -101,6 +106,8 @@ def prove(query, url, floor):
     A figure of a board that was throttled by heat does not count: it is measured again after cooling.
     """
     start(query, url)
+    # Before the first one, which then is loaded where one at a time is.
+    have_answered(query, url)
     for left in range(TRIES - 1, -1, -1):
         answer, found, held = measured(query, url)
         if not held:
@@ -128,7 +135,7 @@ def measured(query, url):
     with vitals.Watching(WATCH_EVERY_S) as watch:
         try:
             answer = answered(query, task, url)
-            found = talk.speed(task, url, query["question"])
+            found = talk.speed(task, url, query)
         except GateError as error:
             problem = error
         except talk.NONSENSE as error:
@@ -146,15 +153,31 @@ def measured(query, url):
     return answer, found, watch.held
 
 
+def have_answered(query, url):
+    """Have each model beside the first one load and answer; raise GateError for one that does not."""
+    task = vectors.task_of(text_of(query["unit_file"]))
+    for one in query["further"]:
+        progress.say(f"asking {one['name']}")
+        try:
+            answered(query | one, task, url)
+        except GateError as error:
+            raise GateError(f"model {one['name']}: {error}") from error
+
+
 def answered(query, task, url):
-    """Return the answer to the question; raise GateError for a wrong one, or none."""
+    """Return the answer to the question; raise GateError for a wrong one, or none.
+
+    One of several models is loaded for its question, which /health says nothing of.
+    """
+    several, began = query["further"], time.time() - 1
+    loading_s = query["deadline_s"] if several else 0
     try:
-        return talk.known(task, url, query)
+        return talk.known(task, url, query, talk.ASK_TIMEOUT_S + loading_s)
     except talk.AnswerError as error:
         raise GateError(str(error)) from error
     except talk.NONSENSE as error:
         why = f"its server gave no answer: {type(error).__name__}: {error}"
-        raise GateError(why) from error
+        raise GateError(why + (cause(query["unit"], began) if several else "")) from error
 
 
 def baseline(query, good):
@@ -208,7 +231,7 @@ def now():
 def remember(query, figures, good):
     """Record this as the known good, with the earlier ones in its history, the last one first."""
     home, release, same = query["home"], query["release"], the_same(query)
-    who = same | {"name": query["name"], "path": query["path"]}
+    who = same | {"name": query["name"], "path": query["path"], "further": beside(query)}
     past = good.get("history", []) if good else []
     if good:
         keys = (*who, "tokens_per_second", "at")
@@ -222,6 +245,12 @@ def remember(query, figures, good):
     write(f"{home}/{engine_home.GOOD}", json.dumps(note | {"history": history}, indent=2))
     rate = figures["tokens_per_second"]
     progress.say(f"release {release} is good with {query['name']}: {rate:.1f} tokens/s")
+
+
+def beside(record):
+    """Return the models beside the first one, each by its name and its file."""
+    several = record.get("further") or []
+    return [{"name": one["name"], "path": one["path"]} for one in several]
 
 
 def named(query, good):
@@ -243,7 +272,8 @@ def go_back(query, good, error):
     why, undecided = str(error), isinstance(error, UndecidedError)
     verb = "is undecided" if undecided else "failed"
     home, (what, old, mark) = query["home"], named(query, good)
-    needed = (f"{home}/{engine_home.RELEASES}/{good['release']}", good.get("path"))
+    files = (good.get("path"), *(one["path"] for one in beside(good)))
+    needed = (f"{home}/{engine_home.RELEASES}/{good['release']}", *files)
     if gone := [path for path in needed if path and not os.path.exists(path)]:
         return f"{what} {verb}: {why}; {gone[0]}, which was good before, is not there any more"
     progress.say(f"{what} {verb}: {why}; going back to {old}")
@@ -257,7 +287,8 @@ def go_back(query, good, error):
         systemctl("daemon-reload")
         forget_failures(query["unit"])
         # It was measured when it became good, and the board is not fit for measuring now.
-        start(query | {"restart": True}, good["url"])
+        start(asked | {"restart": True}, good["url"])
+        have_answered(asked, good["url"])
         answered(asked, task, good["url"])
     except GateError as failed:
         said = f"{old} was put back and fails too: {failed}"
@@ -272,7 +303,14 @@ def before(query, good):
     """Return what to ask of what was good before, and its task: of another one nothing is expected."""
     task = vectors.task_of(good["unit"])
     same = task == vectors.task_of(text_of(query["unit_file"]))
-    return query | {"expect": query["expect"] if same else None, "dimensions": None}, task
+    anything = {"expect": None, "dimensions": None}
+    asked = {
+        **anything,
+        "expect": query["expect"] if same else None,
+        "name": good.get("name") or query["name"],
+        "further": [one | anything for one in beside(good)],
+    }
+    return query | asked, task
 
 
 def journal(unit, since_s):

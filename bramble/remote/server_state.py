@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+from urllib.parse import quote
 
 from bramble.remote import ask, exposition, local_http
 
@@ -51,18 +52,28 @@ def got(url):
     return body.decode("utf-8", "replace") if status == 200 else None
 
 
-def build(url):
-    """Return the build that the server tells; None where it does not."""
+def props(url):
+    """Return what the server tells of itself; nothing where it does not."""
     try:
         said = json.loads(got(f"{url}/props") or "null")
-        return said["build_info"] if isinstance(said["build_info"], str) else None
-    except NONSENSE:
-        return None
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
-def figures(url):
-    """Return llama-server's own metrics by their names; nothing where it tells none."""
-    return exposition.samples(got(f"{url}/metrics") or "")
+def build(said):
+    """Return the build in what the server told; None where it is none."""
+    found = said.get("build_info")
+    return found if isinstance(found, str) else None
+
+
+def figures(url, name=None):
+    """Return llama-server's own metrics by their names; nothing where it tells none.
+
+    Those of one of a router's models are by its name; a model that is not loaded is not loaded for it.
+    """
+    which = "" if name is None else f"?model={quote(name, safe='')}&autoload=false"
+    return exposition.samples(got(f"{url}/metrics{which}") or "")
 
 
 def model(path):
@@ -77,9 +88,25 @@ def model(path):
         return None
 
 
+def states(url):
+    """Return the state of each model of a router ("loaded", "sleeping", "failed" and so on) by its name.
+
+    That is asked of the router itself, so no model is loaded for it; none where it does not tell.
+    """
+    try:
+        listed = json.loads(got(f"{url}/models") or "null")["data"]
+        return {
+            one["id"]: "failed" if one["status"].get("failed") else str(one["status"]["value"])
+            for one in listed
+        }
+    except NONSENSE:
+        return {}
+
+
 def known_answer(server, now_s):
     """Ask the question, and return what came: right or not, how fast, when."""
     query = {key: server[key] for key in ("url", "question", "max_tokens")}
+    query["name"] = server["model_name"]
     try:
         reply = ask.ask({**query, "timeout_s": server["deadline_s"]})
         answer, speed = reply["answer"].strip(), float(reply["tokens_per_second"] or 0)

@@ -22,34 +22,42 @@ def health(url):
     return f"HTTP {status}"
 
 
-def post(url, body):
+def post(url, body, timeout_s=ASK_TIMEOUT_S):
     """Return the JSON that the server answers to JSON."""
-    return local_http.post(url, body, ASK_TIMEOUT_S)
+    return local_http.post(url, body, timeout_s)
 
 
-def golden(url, question, expect):
+def golden(url, query, timeout_s):
     """Return the answer to the question, decoded greedily; raise AnswerError for another one."""
-    messages = [{"role": "user", "content": question}]
-    body = {"messages": messages, "max_tokens": ANSWER_TOKENS, "temperature": 0}
-    answer = post(f"{url}/v1/chat/completions", body)["choices"][0]["message"]["content"].strip()
+    question, expect = query["question"], query["expect"]
+    body = {
+        "model": query["name"],
+        "messages": [{"role": "user", "content": question}],
+        "max_tokens": ANSWER_TOKENS,
+        "temperature": 0,
+    }
+    reply = post(f"{url}/v1/chat/completions", body, timeout_s)
+    answer = reply["choices"][0]["message"]["content"].strip()
     if not answer or (expect is not None and expect not in answer):
-        wanted = f"an answer with {expect!r} (serving.expect)" if expect else "an answer"
+        wanted = f"an answer with {expect!r} ({vectors.setting(query)})" if expect else "an answer"
         raise AnswerError(f"it answered {answer!r} to {question!r}, wanted {wanted}")
     return answer
 
 
-def known(task, url, query):
+def known(task, url, query, timeout_s=ASK_TIMEOUT_S):
     """Return the known answer of a server of this task; raise AnswerError for another one."""
     if task == "chat":
-        return golden(url, query["question"], query["expect"])
-    return vectors.answer(task, url, query, ASK_TIMEOUT_S)
+        return golden(url, query, timeout_s)
+    return vectors.answer(task, url, query, timeout_s)
 
 
-def speed(task, url, prompt):
+def speed(task, url, query):
     """Return tokens per second: the median of a few completions of equal length, or of texts read."""
+    name, prompt = query["name"], query["question"]
     if task != "chat":
-        return vectors.speed(task, url, prompt, ASK_TIMEOUT_S)
+        return vectors.speed(task, url, name, prompt, ASK_TIMEOUT_S)
     body = {
+        "model": name,
         "prompt": prompt,
         "n_predict": SPEED_TOKENS,
         "temperature": 0,

@@ -26,7 +26,10 @@ def task_of(unit):
 
 
 def answer(task, url, query, timeout_s):
-    """Return in words what the server answers; raise AnswerError where it is not as expected."""
+    """Return in words what the server answers; raise AnswerError where it is not as expected.
+
+    `name` of the query is the model's, by which a server of several chooses.
+    """
     if task == "embeddings":
         return embedded(url, query, timeout_s)
     return ranked(url, query, timeout_s)
@@ -36,7 +39,7 @@ def embedded(url, query, timeout_s):
     """Have the question embedded; return the size of its vector."""
     question, expect = query["question"], query["expect"]
     texts = [question, UNRELATED, *([expect] if expect else [])]
-    found = vectors(url, texts, timeout_s)
+    found = vectors(url, query["name"], texts, timeout_s)
     size, wanted = len(found[0]), query["dimensions"]
     if wanted and size != wanted:
         raise AnswerError(
@@ -50,7 +53,7 @@ def embedded(url, query, timeout_s):
 def ranked(url, query, timeout_s):
     """Have two documents scored for the question; return the scores."""
     documents = [UNRELATED, query["expect"] or query["question"]]
-    other, expected = scores(url, query["question"], documents, timeout_s)
+    other, expected = scores(url, query, documents, timeout_s)
     if query["expect"] and expected <= other:
         raise AnswerError(no_nearer(query))
     return f"scores of {expected:.3f} and {other:.3f}"
@@ -59,14 +62,20 @@ def ranked(url, query, timeout_s):
 def no_nearer(query):
     """Say that the expected text is not found to be the nearer one."""
     return (
-        f"{query['expect']!r} (serving.expect) is no nearer to {query['question']!r} than "
+        f"{query['expect']!r} ({setting(query)}) is no nearer to {query['question']!r} than "
         f"{UNRELATED!r}"
     )
 
 
-def vectors(url, texts, timeout_s):
+def setting(query):
+    """Return the setting that has what is expected: of a model beside the first one, another."""
+    return query.get("setting", "serving.expect")
+
+
+def vectors(url, name, texts, timeout_s):
     """Return the vector of each text."""
-    reply = local_http.post(f"{url}/v1/embeddings", {"input": texts}, timeout_s)
+    body = {"model": name, "input": texts}
+    reply = local_http.post(f"{url}/v1/embeddings", body, timeout_s)
     found = {one["index"]: finite(one["embedding"]) for one in reply["data"]}
     if sorted(found) != [*range(len(texts))] or len({len(one) for one in found.values()}) != 1:
         raise AnswerError(f"it gave {len(found)} vectors of several sizes for {len(texts)} texts")
@@ -75,9 +84,9 @@ def vectors(url, texts, timeout_s):
     return [found[at] for at in range(len(texts))]
 
 
-def scores(url, question, documents, timeout_s):
+def scores(url, query, documents, timeout_s):
     """Return the score of each document."""
-    body = {"query": question, "documents": documents}
+    body = {"model": query["name"], "query": query["question"], "documents": documents}
     reply = local_http.post(f"{url}/v1/rerank", body, timeout_s)
     found = {one["index"]: one["relevance_score"] for one in reply["results"]}
     if sorted(found) != [*range(len(documents))]:
@@ -99,15 +108,16 @@ def likeness(one, other):
     return product / (math.hypot(*one) * math.hypot(*other))
 
 
-def speed(task, url, question, timeout_s):
+def speed(task, url, name, question, timeout_s):
     """Return the tokens that are read in a second: the median of a few rounds of other texts."""
     rates = []
     for number in range(SPEED_ROUNDS):
         # No beginning is an earlier one's, which would be read no more.
         texts = [f"{number}.{at} {question}" for at in range(SPEED_TEXTS)]
-        path, body = "/v1/embeddings", {"input": texts}
+        path, body = "/v1/embeddings", {"model": name, "input": texts}
         if task == "reranking":
-            path, body = "/v1/rerank", {"query": question, "documents": texts}
+            body = {"model": name, "query": question, "documents": texts}
+            path = "/v1/rerank"
         began = time.monotonic()
         reply = local_http.post(f"{url}{path}", body, timeout_s)
         rates.append(reply["usage"]["prompt_tokens"] / (time.monotonic() - began))

@@ -38,12 +38,28 @@ class Process:
 
 @dataclass(frozen=True)
 class Program:
-    """A running process, found by its program's name."""
+    """A running process, found by its program's name.
+
+    `models` are the model files that it has mapped and that exist, by the kernel's paths, `gone` the
+    files that were removed or replaced since, and `locked` is the kernel's VmLck, empty for none told.
+    """
 
     pid: int
     exe: str
     user: str
     cgroup: str
+    models: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    locked: str = ""
+
+
+def programs(part: Mapping[str, Any]) -> Mapping[str, tuple[Program, ...]]:
+    """Parse what the probe printed of processes by their programs' names."""
+    return {name: tuple(_program(**one) for one in found) for name, found in part.items()}
+
+
+def _program(models: Any = (), gone: Any = (), **more: Any) -> Program:
+    return Program(**more, models=tuple(models), gone=tuple(gone))
 
 
 def read(part: Mapping[str, Any] | None) -> Process | None:
@@ -65,4 +81,5 @@ def read(part: Mapping[str, Any] | None) -> Process | None:
         own_namespaces=None if own is None else tuple(own),
         tasks_max=part["tasks_max"],
         memory_max=part.get("memory_max"),
+        models=tuple(part.get("models", ())),
     )

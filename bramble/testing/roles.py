@@ -83,7 +83,7 @@ class _Seen:
     plan: NodePlan
     snapshot: Snapshot
 
-    def ask(self, url: str, question: str, task: Task = CHAT) -> Unknown:
+    def ask(self, url: str, question: str, task: Task = CHAT, model: str = "") -> Unknown:
         return Unknown("nobody is asked in a test")
 
     def read_back(self, path: str) -> None:

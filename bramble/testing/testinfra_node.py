@@ -64,9 +64,11 @@ class TestinfraNode:
         prepared = with_header(name, settings, prepared, self.snapshot, warnings.warn)
         return make(name, settings, found, registry.roles_of(settings), prepared)
 
-    def ask(self, url: str, question: str, task: Task = CHAT) -> Mapping[str, Any] | Unknown:
+    def ask(
+        self, url: str, question: str, task: Task = CHAT, model: str = ""
+    ) -> Mapping[str, Any] | Unknown:
         """Ask the model on the node itself; return its answer."""
-        said = self._run("ask", ask_query(url, question, task))
+        said = self._run("ask", ask_query(url, question, task, model))
         answer: Mapping[str, Any] = remote.answer(said)
         return answer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bramble.node import ssd
@@ -14,13 +15,15 @@ SUBFOLDER = "/bramble/models"
 
 @dataclass(frozen=True)
 class Desired:
-    """The folder; whether it `stays` as the inventory names it; the SSD's mount; the planned file."""
+    """The folder; whether it `stays` as the inventory names it; the SSD's mount; the planned files.
+
+    Those are their sizes by their paths, None for one that is not known.
+    """
 
     folder: str
     stays: bool
     mount: str | None
-    path: str
-    size_bytes: int | None
+    sizes: Mapping[str, int | None]
 
 
 def place(desired: Desired, snapshot: Snapshot) -> Step:
@@ -78,14 +81,15 @@ def _stranded(target: str, snapshot: Snapshot) -> str | None:
 
 
 def _too_small(desired: Desired, snapshot: Snapshot) -> str | None:
-    """Return why the SSD has no room for the card's models and the planned one."""
+    """Return why the SSD has no room for the card's models and the planned ones."""
     files = {} if isinstance(snapshot.files, Unknown) else snapshot.files
     there = {
         path: seen.size_bytes
         for path, seen in files.items()
         if isinstance(seen, FileState) and path.endswith(".gguf")
     }
-    needed = sum(there.values()) + (0 if desired.path in there else desired.size_bytes or 0)
+    to_come = (size or 0 for path, size in desired.sizes.items() if path not in there)
+    needed = sum(there.values()) + sum(to_come)
     free = {} if isinstance(snapshot.free_bytes, Unknown) else snapshot.free_bytes
     has = free.get(desired.mount or "", 0)
     if needed + RESERVE_BYTES <= has:

@@ -1,4 +1,4 @@
-"""What model wants: one file, named for its content, with the stamp that says it was verified."""
+"""What model wants: files, each named for its content, with the stamp that says it was verified."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bramble.llama.releases import Home, note
 from bramble.models import beside
 from bramble.node.roots import above, give_back
 from bramble.node.ssd import left_on_card
-from bramble.outputs import EngineOutputs, ModelOutputs
+from bramble.outputs import EngineOutputs, FurtherModel, ModelOutputs
 from bramble.plan import FactsNeeded, File, Inputs, NodePlan, RolePlan
 from bramble.prepared import Prepared
 from bramble.roles.model import disk
@@ -29,14 +29,32 @@ RADIO = "/sys/class/net/{}/wireless"
 
 
 @dataclass(frozen=True, kw_only=True)
+class FurtherFile:
+    """A model file beside the first one: its sources, its path, and its sha256."""
+
+    name: str
+    sha256: str
+    path: str
+    size_bytes: int | None
+    sources: tuple[str, ...]
+    upload: Upload | None = None
+
+    @property
+    def stamp(self) -> str:
+        """The file that remembers the verified sha256, with the model's size and time."""
+        return beside.stamp(self.path)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelPlan(RolePlan):
-    """The model file: its sources, its path, and its sha256."""
+    """The first model file: its sources, its path, and its sha256; and those beside it."""
 
     outputs: ModelOutputs
     size_bytes: int | None
     sources: tuple[str, ...]
     upload: Upload | None
     stays: bool
+    further: tuple[FurtherFile, ...] = ()
 
     @property
     def name(self) -> str:
@@ -61,7 +79,13 @@ class ModelPlan(RolePlan):
     @property
     def trusted(self) -> tuple[str, ...]:
         """What root alone may write, the outermost first."""
-        return (*way_to(self.folder), self.path, self.stamp)
+        own = (path for one in self.every for path in (one.path, one.stamp))
+        return (*way_to(self.folder), *own)
+
+    @property
+    def every(self) -> tuple[ModelPlan | FurtherFile, ...]:
+        """All of the node's models, the first one first."""
+        return (self, *self.further)
 
     @property
     def stamp(self) -> str:
@@ -71,14 +95,14 @@ class ModelPlan(RolePlan):
 
 def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
     """Ask for the file and its notes, those of other models, and free space."""
-    path = settings.file(settings.chosen(inputs.host, inputs.prepared))
+    chosen = settings.chosen(inputs.host, inputs.prepared)
+    further = settings.further(inputs.host, inputs.prepared)
+    paths = [settings.file(one) for one in (chosen, *further)]
     # Other models with what was noted of them: a rollback may want any of them.
     others = f"{settings.place}/*.gguf*"
     place = settings.place
     files = (
-        path,
-        beside.stamp(path),
-        beside.dimensions(path),
+        *(file for path in paths for file in (path, beside.stamp(path), beside.dimensions(path))),
         others,
         RADIO.format("*"),
         *way_to(place),
@@ -96,8 +120,9 @@ def way_to(folder: str) -> tuple[str, ...]:
 
 
 def plan(settings: Settings, board: Board, inputs: Inputs) -> ModelPlan:
-    """Plan the file, which does not depend on the board."""
+    """Plan the files, which do not depend on the board."""
     pin, folder = settings.chosen(inputs.host, inputs.prepared), settings.place
+    further = settings.further(inputs.host, inputs.prepared)
     path = settings.file(pin)
     storage, engine = inputs.find(StorageOutputs), inputs.find(EngineOutputs)
     remote = f"/var/tmp/bramble-model-{pin.sha256[:12]}"
@@ -114,12 +139,33 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ModelPlan:
             dimensions=pin.fit,
             others=pin.others,
             unlocked=pin.unlocked,
+            further=tuple(_served(settings, one) for one in further),
         ),
         files=_notes(pin, path),
         size_bytes=pin.size_bytes,
-        sources=tuple(url for url in (pin.mirror_url, pin.url) if url),
+        sources=_sources(pin),
         upload=Upload(pin.path, remote) if pin.path else None,
         stays=settings.folder is not None,
+        further=tuple(_file(settings, one) for one in further),
+    )
+
+
+def _sources(pin: ChosenModel) -> tuple[str, ...]:
+    return tuple(url for url in (pin.mirror_url, pin.url) if url)
+
+
+def _served(settings: Settings, pin: ChosenModel) -> FurtherModel:
+    """Return what those who serve a further model are told of it."""
+    return FurtherModel(pin.name, pin.use or pin.name, pin.sha256, settings.file(pin), pin.fit)
+
+
+def _file(settings: Settings, pin: ChosenModel) -> FurtherFile:
+    return FurtherFile(
+        name=pin.name,
+        sha256=pin.sha256,
+        path=settings.file(pin),
+        size_bytes=pin.size_bytes,
+        sources=_sources(pin),
     )
 
 
@@ -131,14 +177,18 @@ def _notes(pin: ChosenModel, path: str) -> tuple[File, ...]:
 
 
 def steps(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """Place the folder on its disk, fetch the file unless it is there, note its header's dimensions."""
+    """Place the folder on its disk, fetch each file unless it is there, note a header's dimensions.
+
+    There is one step for each model, so that the hosts of a run share each of them.
+    """
     folder = str(PurePosixPath(plan.path).parent)
     stamps = [
         path for path in _paths(snapshot) if path.startswith(folder) and path.endswith(".json")
     ]
     given = give_back("Give the model's folder to root", snapshot, plan.trusted, stamps)
     noted = write_files("Note what the model takes", plan.files, snapshot)
-    return (given, placed(plan, snapshot), _fetch(plan, node.host, snapshot), noted)
+    more = (_fetch_further(one, snapshot) for one in plan.further)
+    return (given, placed(plan, snapshot), _fetch(plan, node.host, snapshot), *more, noted)
 
 
 def _paths(snapshot: Snapshot) -> tuple[str, ...]:
@@ -167,6 +217,17 @@ def _fetch(plan: ModelPlan, host: str, snapshot: Snapshot) -> Step:
             f"name another model for {host}, or delete its lines below models in engine.lock"
         )
         return Step(name, why, "refuse", {"why": why}, at_once=True)
+    return _fetched(name, why, plan, shared)
+
+
+def _fetch_further(file: FurtherFile, snapshot: Snapshot) -> Step:
+    """Fetch a further file unless a verified one is there."""
+    name, why = f"Fetch the model {file.name}", unverified(file, snapshot)
+    shared = _shared(file, snapshot, whole=why is None)
+    return Step(name, None, shared=shared) if why is None else _fetched(name, why, file, shared)
+
+
+def _fetched(name: str, why: str, plan: ModelPlan | FurtherFile, shared: Shared | None) -> Step:
     query = {
         "path": plan.path,
         "sha256": plan.sha256,
@@ -209,7 +270,7 @@ def back(settings: Settings, inputs: Inputs, snapshot: Snapshot) -> Prepared | s
     return found
 
 
-def _shared(plan: ModelPlan, snapshot: Snapshot, *, whole: bool) -> Shared:
+def _shared(plan: ModelPlan | FurtherFile, snapshot: Snapshot, *, whole: bool) -> Shared:
     """Describe the file as the hosts of a run share it."""
     seen = snapshot.file(plan.path if whole else f"{plan.path}.part")
     there = seen.size_bytes if isinstance(seen, FileState) else 0
@@ -254,7 +315,8 @@ def placed(plan: ModelPlan, snapshot: Snapshot) -> Step:
 
 def _desired(plan: ModelPlan) -> disk.Desired:
     """Return what decides on the models' disk."""
-    return disk.Desired(plan.folder, plan.stays, plan.outputs.ssd, plan.path, plan.size_bytes)
+    sizes = {one.path: one.size_bytes for one in plan.every}
+    return disk.Desired(plan.folder, plan.stays, plan.outputs.ssd, sizes)
 
 
 def prune(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
@@ -263,7 +325,11 @@ def prune(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ..
     if isinstance(snapshot.files, Unknown):
         others = ["the node would not say which"]
     else:
-        ours = (plan.stamp, f"{plan.path}.part", beside.damaged(plan.path))
+        ours = {
+            path
+            for one in plan.every
+            for path in (one.stamp, f"{one.path}.part", beside.damaged(one.path))
+        }
         seen = [path for path, state in snapshot.files.items() if state and path not in ours]
         paths = [path for path in map(PurePosixPath, seen) if str(path.parent) == folder]
         parts = [path.name for path in paths if path.name.endswith(".gguf.part")]
@@ -277,7 +343,7 @@ def prune(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ..
     return (Step(name, ", ".join(others), "prune_models", query, detached=True),)
 
 
-def unverified(plan: ModelPlan, snapshot: Snapshot) -> str | None:
+def unverified(plan: ModelPlan | FurtherFile, snapshot: Snapshot) -> str | None:
     """Return why the file on the node is not the planned one; None when it is.
 
     A hash taken in this look decides where there is one; larger files are believed while they have

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import ValidationError, field_validator, model_validator
+from pydantic import StringConstraints, ValidationError, field_validator, model_validator
 
 from bramble.documents.problems import unknown
 from bramble.llama import lock as engine_lock
@@ -18,7 +18,7 @@ from bramble.models import beside, catalogue
 from bramble.models.dims import Dims
 from bramble.models.hub import ENDPOINT
 from bramble.models.lock import Locked
-from bramble.prepared import Pinned, Prepared, PreparedSection
+from bramble.prepared import Amiss, Pinned, Prepared, PreparedSection
 from bramble.settings import LocalPath, Section, option
 from bramble.snapshot import FileState, Snapshot
 
@@ -30,7 +30,7 @@ FOLDER = "/var/lib/bramble/models"
 
 @dataclass(frozen=True)
 class ChosenModel:
-    """The one file that the settings select.
+    """A file that the settings select, `use` being its name in models.yml where it has one.
 
     `fit` is what is known of it before it is fetched; `others` the same of what else is locked, and
     `unlocked` the model's other quants of which nothing is known yet. With `noted` it was read from the
@@ -47,6 +47,7 @@ class ChosenModel:
     others: Mapping[str, Dims] = field(default_factory=dict)
     unlocked: tuple[str, ...] = ()
     noted: bool = False
+    use: str | None = None
 
 
 class Settings(PreparedSection):
@@ -62,6 +63,12 @@ class Settings(PreparedSection):
         "takes the place of name, url, path and sha256.",
         example="qwen2.5-1.5b-instruct:q4_k_m",
         pattern=catalogue.USE,
+    )
+    also: tuple[Annotated[str, StringConstraints(pattern=catalogue.USE)], ...] = option(
+        (),
+        help="Models that the node serves beside that one, each MODEL:QUANT of models.yml and pinned as "
+        "`use` is; serving.models_at_once says how many may be loaded at the same time.",
+        example=["qwen2.5-0.5b-instruct:q4_k_m"],
     )
     endpoint: str = option(
         ENDPOINT,
@@ -150,20 +157,57 @@ class Settings(PreparedSection):
         model = replace(model, others=own.others, unlocked=own.unlocked)
         return _with_dims(model, prepared)
 
+    def further(self, host: str, prepared: Prepared) -> tuple[ChosenModel, ...]:
+        """Return the files that a host serves beside the first one.
+
+        Where the host was rolled back to one of them, that is the first one already.
+        """
+        first = self.chosen(host, prepared)
+        several = (self._named(use, prepared) for use in self.also)
+        return tuple(
+            one for one in several if one.sha256 != first.sha256 and one.name != first.name
+        )
+
+    def _named(self, use: str, prepared: Prepared) -> ChosenModel:
+        """Return the file of a name of models.yml; raise LookupError where it is not locked."""
+        found = _of_lock(use.replace(":", "-"), _locked(use, prepared), self)
+        return replace(found, use=use)
+
     def faults(
         self, sections: Mapping[str, Section], host: str, prepared: Prepared
-    ) -> Iterator[str]:
-        """Find a name that is not locked, and a file that is too large to be sent."""
+    ) -> Iterator[str | Amiss]:
+        """Find names that are not locked, a model that is named twice, and a file too large to send."""
         try:
-            self.own(prepared)
+            seen = [(self.use or "the first model", self.own(prepared))]
         except LookupError as error:
             yield str(error.args[0])
+            seen = []
+        for at, use in enumerate(self.also):
+            try:
+                found = self._named(use, prepared)
+            except LookupError as error:
+                yield Amiss(("also", at), str(error.args[0]))
+                continue
+            if said := _twice(use, found, seen):
+                yield Amiss(("also", at), said)
+            seen.append((use, found))
         local = prepared.files.get(self.path) if self.path else None
         if local and local.size_bytes > _LIMIT_MIB << 20:
             yield (
                 f"path is {local.size_bytes >> 20} MiB and {_LIMIT_MIB} is the most that goes "
                 "over SSH; put the file on a web server and give its url"
             )
+
+    def warnings(
+        self, sections: Mapping[str, Section], host: str, prepared: Prepared
+    ) -> tuple[str, ...]:
+        """Warn of models of which nobody knows what they take beside the others."""
+        unknown_ones = [one.use for one in self.further(host, prepared) if one.fit is None]
+        return tuple(
+            f"model.also: whether {use} fits beside the others is not known; `bramble model lock {use}` "
+            "reads its header"
+            for use in unknown_ones
+        )
 
     def pins(self, host: str, prepared: Prepared) -> tuple[Pinned, ...]:
         """Return the model that engine.lock has for this host."""
@@ -245,6 +289,18 @@ def _with_dims(model: ChosenModel, prepared: Prepared) -> ChosenModel:
     """Add the dimensions of the model's header, where that had to be read."""
     read = prepared.headers.get(model.sha256)
     return replace(model, fit=read, noted=True) if read and not model.fit else model
+
+
+def _twice(use: str, found: ChosenModel, before: Sequence[tuple[str, ChosenModel]]) -> str | None:
+    """Return what to say of a model that is there already, by its name or by its content."""
+    for other, model in before:
+        if other == use or model.name == found.name:
+            return f"{use} is named already ({other}): name each model once"
+        if model.sha256 == found.sha256:
+            return (
+                f"{use} is the same file as {other} (sha256 {found.sha256[:12]}): name one of them"
+            )
+    return None
 
 
 def _of_lock(name: str, entry: Locked, settings: Settings) -> ChosenModel:

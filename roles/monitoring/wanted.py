@@ -133,6 +133,9 @@ def _server(plan: MonitoringPlan, node: NodePlan) -> dict[str, Any] | None:
         "model_name": model.name,
         "model_path": model.path,
         "model_sha256": model.sha256,
+        "further": [
+            {"name": one.name, "path": one.path, "sha256": one.sha256} for one in model.further
+        ],
         "planned_bytes": served.fit.answer.total_mib << 20 if served.fit else None,
         "question": served.question,
         "expect": served.expect,

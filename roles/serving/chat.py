@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import AfterValidator
 
 from bramble.documents.problems import unknown
 from bramble.llama.arguments import known
-from bramble.llama.releases import note
 from bramble.plan import File
 from bramble.settings import Section, option
-from bramble.snapshot import Snapshot, Unknown
 
 FOLDER = "/etc/bramble/chat-templates"
 PATTERN = f"{FOLDER}/*.jinja"
@@ -109,14 +107,3 @@ class Chat(Section):
         name, names = self.template_name, known().chat_templates
         if name and name not in names:
             yield f"llama-server has no {name}; {unknown(name, names)}"
-
-
-def superfluous(files: Sequence[File], good: str, snapshot: Snapshot) -> list[str]:
-    """Return the templates of a node that neither the plan nor the last known good unit reads."""
-    if isinstance(snapshot.files, Unknown):
-        return []
-    kept = {file.path for file in files}
-    unit = str(note(snapshot, good).get("unit", ""))
-    there = (path for path, seen in snapshot.files.items() if seen is not None)
-    ours = [path for path in there if path.startswith(f"{FOLDER}/") and path.endswith(".jinja")]
-    return [path for path in ours if path not in kept and path not in unit]

@@ -20,8 +20,9 @@ from bramble.roles.serving.plan import (
     stale_model,
     unproven,
 )
+from bramble.roles.serving.tasks import JOURNAL
 from bramble.roles.serving.wanted import LOOPBACK, UNIT, UNIT_FILE, ServingPlan
-from bramble.snapshot import FileState, Unknown
+from bramble.snapshot import Unknown
 from bramble.steps import write_files
 
 # Where models.lock has no dimensions of the model: what a token of context takes in an 8B model (Llama
@@ -30,7 +31,6 @@ from bramble.steps import write_files
 CONTEXT_KIB = 128
 COMPUTE_MIB = 300
 DEPLOY = "Run the deploy again."
-JOURNAL = f"sudo journalctl -u {UNIT} says why."
 OUT_OF_MEMORY = "It took more memory than it may: choose a smaller model or context (bramble fit)."
 
 
@@ -77,7 +77,7 @@ def process_runs_the_plan(plan: ServingPlan, node: Node) -> Finding:
     if process is None:
         return expect(want, "no process", False, remedy)
     problem = otherwise(plan, process)
-    if stale := stale_model(plan, process):
+    if stale := stale_model(plan, process, node.snapshot):
         problem = f"{problem}; it has {stale}" if problem else f"it has {stale}"
     return expect(want, problem or want, problem is None, remedy)
 
@@ -198,22 +198,8 @@ def health_is_ok(plan: ServingPlan, node: Node) -> Finding:
 @check()
 def model_answers(plan: ServingPlan, node: Node) -> Finding:
     """The model answers the inventory's question with what its task and the inventory expect."""
-    want = tasks.wanted(plan.task, plan.question)
-    reply = node.ask(plan.url, plan.question, plan.task)
-    if isinstance(reply, Unknown):
-        return unknown(want, reply)
-    if "problem" in reply:
-        return expect(want, str(reply["problem"]), False, JOURNAL)
-    got = str(reply["answer"]).strip()
-    # Vectors and scores were judged on the node.
-    judged = plan.task.name != "chat"
-    ok = bool(got) and (judged or plan.expect is None or plan.expect in got)
-    remedy = (
-        f"The file or the build is broken: `bramble model verify {node.plan.host}`, deploy again."
-    )
-    if got:
-        remedy = f"If that is right, set serving.expect to a part of it. If not: {remedy}"
-    return expect(want, repr(got), ok, remedy)
+    reply = node.ask(plan.url, plan.question, plan.task, plan.model_name)
+    return tasks.judged(plan.task, plan.question, reply, "serving.expect", node.plan.host)
 
 
 @check(severity="warn")
@@ -269,15 +255,27 @@ def model_fits(plan: ServingPlan, node: Node) -> Finding:
             return Finding("unknown", want, f"at most {answer.total_mib} MiB", answer.sentence)
         got, ok = f"{answer.total_mib} MiB ({answer.verdict})", answer.verdict != "no"
         return expect(want, got, ok, plan.fit.refusal or "")
-    file = node.snapshot.file(plan.model_path)
-    if isinstance(file, Unknown):
-        return unknown(want, file)
-    if file is None:
-        return skip(want, f"there is no {plan.model_path} yet, and models.lock does not know it")
-    weights_mib = file.size_bytes >> 20
+    weights_mib = _weights_mib(plan, node)
+    if isinstance(weights_mib, Unknown):
+        return unknown(want, weights_mib)
+    if isinstance(weights_mib, str):
+        return skip(want, f"there is no {weights_mib} yet, and models.lock does not know it")
     got = f"{weights_mib} MiB of weights, and more that models.lock does not tell"
     remedy = f"Take a smaller model or quantization. {NO_CAPACITY}."
     return expect(want, got, weights_mib <= room.available_mib, remedy)
+
+
+def _weights_mib(plan: ServingPlan, node: Node) -> int | Unknown | str:
+    """Return the size of the largest files, as many as may be loaded at once; or one that is missing."""
+    sizes = []
+    for path in plan.models.values():
+        file = node.snapshot.file(path)
+        if isinstance(file, Unknown):
+            return file
+        if file is None:
+            return path
+        sizes.append(file.size_bytes >> 20)
+    return sum(sorted(sizes)[-plan.at_once :])
 
 
 @check(severity="warn")
@@ -285,6 +283,8 @@ def context_is_as_planned(plan: ServingPlan, node: Node) -> Finding:
     """A conversation gets the planned context, and not the less that the model was trained for."""
     planned = plan.ctx_tokens // plan.slots
     want, answer = f"{planned} tokens", node.snapshot.answer(f"{plan.url}/props")
+    if plan.further:
+        return skip(want, "there are several models: see further_contexts_are_as_planned")
     if isinstance(answer, Unknown):
         return unknown(want, answer)
     got = _props(answer.body, "default_generation_settings", "n_ctx")
@@ -301,16 +301,17 @@ def memory_is_enough(plan: ServingPlan, node: Node) -> Finding:
     # The server's own share is taken once it runs; the weights are pages of a file, which count as
     # available all the time.
     running, memory = node.snapshot.process(UNIT), node.snapshot.memory_kib
-    file, want = node.snapshot.file(plan.model_path), "as much available as the model needs"
-    for seen in (running, memory, file):
+    weights, want = _weights_mib(plan, node), "as much available as the model needs"
+    for seen in (running, memory, weights):
         if isinstance(seen, Unknown):
             return unknown(want, seen)
-    if not isinstance(file, FileState):
-        return skip(want, f"there is no {plan.model_path} yet")
+    if isinstance(weights, str):
+        return skip(want, f"there is no {weights} yet")
+    assert not isinstance(weights, Unknown)
     assert not isinstance(memory, Unknown)
     if "MemAvailable" not in memory:
         return unknown(want, Unknown("there is no MemAvailable in /proc/meminfo"))
-    weights_mib, context_mib = _needs(plan, file)
+    weights_mib, context_mib = _needs(plan, weights)
     needed_mib = weights_mib + (0 if running else context_mib)
     available_mib = memory["MemAvailable"] // 1024
     want = f"at least {needed_mib} MiB available ({weights_mib} of them weights)"
@@ -322,9 +323,10 @@ def memory_is_enough(plan: ServingPlan, node: Node) -> Finding:
     return expect(want, got, available_mib >= needed_mib, remedy)
 
 
-def _needs(plan: ServingPlan, file: FileState) -> tuple[int, int]:
+def _needs(plan: ServingPlan, weights_mib: int) -> tuple[int, int]:
     """Return the weights, and what the server needs besides: as planned, or as larger models need."""
     if plan.fit is None:
-        return file.size_bytes >> 20, COMPUTE_MIB + plan.ctx_tokens * CONTEXT_KIB // 1024
+        each_mib = COMPUTE_MIB + plan.ctx_tokens * CONTEXT_KIB // 1024
+        return weights_mib, plan.at_once * each_mib
     answer = plan.fit.answer
     return answer.weights_mib, answer.total_mib - answer.weights_mib + SERVER_MIB

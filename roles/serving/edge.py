@@ -6,15 +6,17 @@ starts, so a new key there would cost every running answer; HAProxy takes one up
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from bramble.access.keys import Client
+from bramble.outputs import ModelOutputs
 from bramble.plan import FactsNeeded, File, identity
 from bramble.prepared import Prepared
 from bramble.render import render
-from bramble.roles.serving import sandbox
+from bramble.roles.serving import router, sandbox
 from bramble.roles.serving.settings import Settings, bracketed
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step, lacking, remove_files, sent, systemd, write_files
@@ -127,7 +129,7 @@ def _addressed(settings: Settings, host: str) -> EdgePlan:
     )
 
 
-def plan(settings: Settings, host: str, prepared: Prepared) -> EdgePlan:
+def plan(settings: Settings, host: str, prepared: Prepared, model: ModelOutputs) -> EdgePlan:
     """Plan the configuration, the clients' hashes, the certificate and the unit."""
     if settings.expose == "local":
         return EdgePlan(expose="local", host=host)
@@ -137,8 +139,8 @@ def plan(settings: Settings, host: str, prepared: Prepared) -> EdgePlan:
     allow = (*LOOPBACKS, *settings.edge.allow)
     unit = render("serving/bramble-edge.service.j2", config=CONFIG, allow=allow)
     parts = [keys, certificate, unit, prepared.authority]
-    plan_id = identity([*parts, _configuration(settings, found, "")])
-    texts = ((CONFIG, _configuration(settings, found, plan_id)), (UNIT_FILE, unit))
+    plan_id = identity([*parts, _configuration(settings, found, model, "")])
+    texts = ((CONFIG, _configuration(settings, found, model, plan_id)), (UNIT_FILE, unit))
     files = [File(path=path, text=text) for path, text in texts]
     files.append(File(path=KEYS, text=keys, mode=0o640, group="haproxy"))
     if certificate is not None:
@@ -187,8 +189,23 @@ def keys_map(clients: Mapping[str, Client]) -> str:
     return "\n".join([head, *lines, ""])
 
 
-def _configuration(settings: Settings, found: EdgePlan, plan_id: str) -> str:
+def names(model: ModelOutputs) -> str | None:
+    """Return the answer to those who ask for the names of several models, in OpenAI's form.
+
+    A router's own answer has the command line of each of them, with paths of the node.
+    """
+    if not model.further:
+        return None
+    several = [
+        {"id": one.name, "object": "model", "created": 0, "owned_by": "llamacpp"}
+        for one in model.every
+    ]
+    return json.dumps({"object": "list", "data": several}, separators=(",", ":"))
+
+
+def _configuration(settings: Settings, found: EdgePlan, model: ModelOutputs, plan_id: str) -> str:
     edge = settings.edge
+    at_once = router.loaded_at_once(model, settings.models_at_once)
     everywhere = found.address is None
     return render(
         "serving/haproxy.cfg.j2",
@@ -205,7 +222,8 @@ def _configuration(settings: Settings, found: EdgePlan, plan_id: str) -> str:
         queue=edge.queue,
         paths=PATHS,
         server_port=settings.port,
-        slots=settings.slots,
+        slots=settings.slots * at_once,
+        names=names(model),
     )
 
 

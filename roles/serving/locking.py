@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bramble.fit.deploy import Judged
+from bramble.models.dims import Dims
 from bramble.outputs import ModelOutputs
 
 ARGUMENTS = ("--load-mode mmap+mlock", "--no-repack")
 """Of weights that are copied into another order, llama-server locks the file, and not the copies."""
 
-DISTURBING = ("--repack", "--sleep-idle-seconds")
-"""The arguments that would have them copied or given up."""
+DISTURBING = ("--repack",)
+"""The arguments that would have them copied."""
 
 
 @dataclass(frozen=True)
 class Locked:
-    """The weights that are to be locked: their size, None where it is not known, and why not to."""
+    """The weights that are to be locked, and why that is refused.
 
-    size_bytes: int | None
+    They are sizes in bytes by the models' paths, None for one that is not known.
+    """
+
+    sizes: Mapping[str, int | None]
     refusal: str | None
 
 
 def locked(model: ModelOutputs, fit: Judged | None) -> Locked:
-    """Return what is to be locked of this model, and why that is refused where it may not fit."""
-    weights = model.dimensions.geometry.weights if model.dimensions else None
-    size_bytes = weights.file_bytes - weights.lazy_bytes if weights else None
+    """Return what is to be locked of these models, and why that is refused where it may not fit."""
+    sizes = {one.path: _size(one.dimensions) for one in model.every}
     if fit and fit.answer.verdict in ("yes", "tight"):
-        return Locked(size_bytes, None)
+        return Locked(sizes, None)
     what = "does not fit" if fit and fit.answer.verdict == "no" else "may not fit"
     return Locked(
-        size_bytes,
+        sizes,
         f"serving.lock_weights: {model.name} {what}, and weights that cannot be dropped would leave the "
         "node without memory: take a model that is known to fit (`bramble model lock`, `bramble fit`), "
         "or set serving.lock_weights to false",
     )
+
+
+def _size(dimensions: Dims | None) -> int | None:
+    weights = dimensions.geometry.weights if dimensions else None
+    return weights.file_bytes - weights.lazy_bytes if weights else None

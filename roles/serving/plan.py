@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import PurePosixPath
+from typing import Any
 
 from bramble.board import Board
-from bramble.fit.deploy import judged
+from bramble.fit.deploy import judged, judged_together
 from bramble.fit.verdict import SERVER_MIB, room_of
 from bramble.llama.releases import built_sha256, note
 from bramble.node.ssd import clear_card, left_on_card
 from bramble.outputs import EngineOutputs, ModelOutputs, ServingOutputs
 from bramble.plan import FactsNeeded, File, Inputs, NodePlan, identity, together
-from bramble.remote import serve_release
+from bramble.remote import serve_release, talk
 from bramble.render import render
-from bramble.roles.serving import chat, edge, flags, locking, running, sandbox, tasks
+from bramble.roles.serving import edge, flags, left, locking, router, running, sandbox, tasks
 from bramble.roles.serving.settings import Settings
-from bramble.roles.serving.wanted import LOOPBACK, UNIT, UNIT_FILE, ServingPlan
+from bramble.roles.serving.wanted import LOOPBACK, UNIT, UNIT_FILE, Further, ServingPlan
 from bramble.snapshot import Snapshot, Unit, Unknown
 from bramble.steps import Step, remove_files, systemd, write_files
 from bramble.system.fstab import unit_of
-from bramble.system.process import Process
+from bramble.system.process import Process, Program
 
 # The folder of this unit's own drop-ins; those that apply to other units too are not moved.
 OWN_DROP_INS = tuple(
@@ -41,10 +42,10 @@ def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
     """Ask for the unit with its process, the user, and the server's answers, and for the way in."""
     url = f"http://{LOOPBACK}:{settings.port}"
     own = FactsNeeded(
-        files=(UNIT_FILE, SYSUSERS_FILE, STRAY_CONFIG, chat.PATTERN),
+        files=(UNIT_FILE, SYSUSERS_FILE, STRAY_CONFIG, *left.PATTERNS),
         units=(UNIT,),
         users=(USER,),
-        http=(f"{url}/health", f"{url}/props"),
+        http=(f"{url}/health", f"{url}/props", f"{url}/models"),
         properties=sandbox.PROPERTIES,
         programs=(SERVER,),
     )
@@ -62,6 +63,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ServingPlan:
         allow=settings.edge.allow,
     )
     argv = running.command_line(settings, engine, model, outputs)
+    at_once = router.loaded_at_once(model, settings.models_at_once)
     plan_id = identity([engine.release, model.sha256, argv])
     unit = render(
         "serving/llama-server.service.j2",
@@ -70,25 +72,34 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ServingPlan:
         argv=[flags.unit_word(word) for word in argv],
         memory_mib=room_of(board, settings.reserve_mib).available_mib + SERVER_MIB,
         lock_weights=settings.lock_weights,
-        model_name=model.name,
+        model_name=", ".join(one.name for one in model.every),
         model_folder=model.folder,
+        servers=1 + at_once if model.further else 1,
         ssd_unit=unit_of(model.ssd) if model.ssd else None,
     )
     # The unit's own text counts too, but for the line that holds the identity made from it.
     plan_id, draft = identity([plan_id, unit]), plan_id
-    way_in = edge.plan(settings, inputs.host, inputs.prepared)
+    way_in = edge.plan(settings, inputs.host, inputs.prepared, model)
     task = tasks.planned(settings.task, settings.expect, settings.dimensions, model)
-    fit = judged(model, room_of(board, settings.reserve_mib), settings.request)
+    further, room = _further(settings, model), room_of(board, settings.reserve_mib)
+    fit = (
+        judged_together(model, at_once, room, settings.request)
+        if further
+        else judged(model, room, settings.request)
+    )
     return ServingPlan(
         outputs=outputs,
         packages=edge.packages(settings),
         files=(
             File(path=SYSUSERS_FILE, text=render("serving/sysusers.conf.j2", user=USER)),
             *settings.chat.files(),
+            *router.models_file(model),
             File(path=UNIT_FILE, text=unit.replace(draft, plan_id)),
             *way_in.files,
         ),
         edge=way_in,
+        further=further,
+        at_once=at_once,
         plan_id=plan_id,
         argv=argv,
         port=settings.port,
@@ -119,7 +130,23 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ServingPlan:
             "board": board.kind,
         },
         # What failed is retried automatically once anything that it was judged by has changed.
-        attempt=identity([plan_id, settings.question, vars(task), settings.gate.speed_share]),
+        attempt=identity(
+            [plan_id, settings.question, vars(task), settings.gate.speed_share]
+            + [vars(one.task) for one in further]
+        ),
+    )
+
+
+def _further(settings: Settings, model: ModelOutputs) -> tuple[Further, ...]:
+    """Return the models beside the first one with what each is to answer."""
+    return tuple(
+        Further(
+            name=one.name,
+            path=one.path,
+            task=tasks.planned(settings.task, settings.also_expect.get(one.use), None, one),
+            setting=f"serving.also_expect of {one.use}",
+        )
+        for one in model.further
     )
 
 
@@ -132,8 +159,10 @@ def steps(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, 
         written = write_files(name, plan.own_files, snapshot)
     aside = _set_aside(plan, node.host, snapshot)
     run, cleared = _run(plan, snapshot, written), clear_card(plan.model_folder, snapshot)
-    old = chat.superfluous(plan.files, plan.good, snapshot)
-    tidied = remove_files("Remove chat templates that nothing reads", old, snapshot)
+    old = left.superfluous(plan.files, plan.good, snapshot)
+    tidied = remove_files(
+        "Remove chat templates and lists of models that nothing reads", old, snapshot
+    )
     served = (written, _have_user(snapshot), aside, run, tidied, cleared)
     return (*served, *edge.steps(plan.edge, snapshot))
 
@@ -149,7 +178,7 @@ def revert(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step,
     why = f"{UNIT} is there" if there else None
     all_files = [
         *(file.path for file in plan.own_files),
-        *chat.superfluous(plan.files, "", snapshot),
+        *left.superfluous(plan.files, "", snapshot),
     ]
     return (
         *edge.revert(snapshot),
@@ -239,10 +268,24 @@ def _run(plan: ServingPlan, snapshot: Snapshot, written: Step) -> Step:
         "expect": plan.expect,
         "dimensions": plan.task.dimensions,
         "speed_share": plan.speed_share,
+        "further": [_asked(one) for one in plan.further],
     }
-    # What was good before starts too where this one fails.
-    timeout_s = 2 * plan.start_deadline_s + serve_release.LONGEST_S + 120
+    # What was good before starts too where this one fails, and may be as many models.
+    models = 2 * (1 + len(plan.further))
+    asking_s = models * plan.start_deadline_s + 2 * len(plan.further) * talk.ASK_TIMEOUT_S
+    timeout_s = asking_s + serve_release.LONGEST_S + 120
     return Step(name, why, "serve_release", query, detached=True, timeout_s=timeout_s)
+
+
+def _asked(model: Further) -> dict[str, Any]:
+    """Return what the gate is told of a model beside the first one."""
+    return {
+        "name": model.name,
+        "path": model.path,
+        "expect": model.task.expect,
+        "dimensions": model.task.dimensions,
+        "setting": model.setting,
+    }
 
 
 def unproven(plan: ServingPlan, snapshot: Snapshot) -> str | None:
@@ -255,16 +298,19 @@ def unproven(plan: ServingPlan, snapshot: Snapshot) -> str | None:
     return None
 
 
-def stale_model(plan: ServingPlan, process: Process) -> str | None:
+def stale_model(plan: ServingPlan, process: Process, snapshot: Snapshot) -> str | None:
     """Return the file that a process uses instead of the planned model; None where it uses that.
 
-    The kernel tells paths without links, so a model on the SSD has another folder there.
+    The kernel tells paths without links, so a model on the SSD has another folder there. Of several
+    models each has a process of its own, where it is loaded.
     """
-    name = PurePosixPath(plan.model_path).name
-    if any(PurePosixPath(path).name == name for path in process.gone):
+    found = {} if isinstance(snapshot.programs, Unknown) else snapshot.programs
+    several: tuple[Process | Program, ...] = (process, *router.of_unit(found.get(SERVER, ()), UNIT))
+    names = {PurePosixPath(path).name for path in plan.models.values()}
+    if any(PurePosixPath(path).name in names for one in several for path in one.gone):
         return "a model file that was replaced since it started"
     card = left_on_card(plan.model_folder)
-    if any(path.startswith(f"{card}/") for path in process.models):
+    if any(path.startswith(f"{card}/") for one in several for path in one.models):
         return "the model from the card still, which is on the SSD by now"
     return None
 
@@ -287,7 +333,7 @@ def not_running(plan: ServingPlan, snapshot: Snapshot) -> str | None:
     built = built_sha256(snapshot, plan.release_folder, "llama-server")
     if (unit.process.exe, unit.process.exe_sha256) != (plan.program, built):
         return f"its process is not {plan.program} as it was built"
-    if problem := stale_model(plan, unit.process):
+    if problem := stale_model(plan, unit.process, snapshot):
         return f"its process has {problem}"
     if unit.enabled != "enabled":
         return f"{UNIT} is {unit.enabled}, so it would not start at boot"

@@ -32,6 +32,9 @@ SET_BY: Mapping[str, str] = {
     "--pooling": "serving.pooling",
     "--reasoning-budget": "serving.chat.reasoning_budget",
     "--cache-reuse": "serving.chat.cache_reuse",
+    "--sleep-idle-seconds": "serving.idle_unload_s",
+    "--models-max": "serving.models_at_once",
+    "--models-preset": "model.also",
 }
 """The settings that give these arguments."""
 
@@ -43,7 +46,7 @@ _WHY: Mapping[str, tuple[str, ...]] = {
         *("--model-url", "--docker-repo", "--hf-repo*", "--hf-file*", "--embd-gemma-default"),
         *("--fim-*", "--gpt-oss-*", "--vision-*"),
     ),
-    "a node serves the one model that `model` names": ("--models-*",),
+    "a node serves the models that `model.use` and `model.also` name": ("--models-*",),
     "what it takes is not counted, so nothing would tell whether the model fits": (
         *("--lora*", "--control-vector*", "--mmproj*", "--override-kv", "--swa-full"),
         *("--lazy-mode", "--kv-unified*", "--lookup-cache-*", "--spec-*", "--draft*"),

@@ -3,7 +3,7 @@
 from bramble.checks import checks_of
 from bramble.outputs import EngineOutputs, ModelOutputs, ServingOutputs
 from bramble.role import Role
-from bramble.roles.serving import checks, edge_checks, memory_checks
+from bramble.roles.serving import checks, edge_checks, memory_checks, router_checks
 from bramble.roles.serving.plan import again, facts_needed, plan, revert, steps
 from bramble.roles.serving.settings import Settings
 from bramble.roles.serving.wanted import ServingPlan
@@ -22,6 +22,8 @@ ROLE: Role[Settings, ServingPlan] = Role(
     revert=revert,
     again=again,
     checks=tuple(
-        one for part in (checks, memory_checks, edge_checks) for one in checks_of("serving", part)
+        one
+        for part in (router_checks, checks, memory_checks, edge_checks)
+        for one in checks_of("serving", part)
     ),
 )

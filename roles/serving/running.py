@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bramble.outputs import EngineOutputs, ModelOutputs, ServingOutputs
-from bramble.roles.serving import flags, locking, tasks
+from bramble.roles.serving import flags, locking, router, tasks
 from bramble.roles.serving.settings import Settings
 from bramble.system.parse import Socket
 from bramble.system.process import Process, Program
@@ -22,10 +22,11 @@ def command_line(
     settings: Settings, engine: EngineOutputs, model: ModelOutputs, outputs: ServingOutputs
 ) -> tuple[str, ...]:
     """Return llama-server's command line, one flag with its value a word."""
+    unload_s = settings.idle_unload_s
+    idle = () if unload_s is None else (f"--sleep-idle-seconds {unload_s}",)
     return (
         f"{engine.home.programs}/llama-server",
-        f"--model {model.path}",
-        f"--alias {model.name}",
+        *router.arguments(model, settings.models_at_once),
         "--host 127.0.0.1",
         # Else a page of any origin reads answers in a browser beside the server, or beside `ssh -L`.
         "--cors-origins localhost",
@@ -49,6 +50,7 @@ def command_line(
         "--metrics",
         *settings.chat.arguments(),
         *tasks.arguments(settings.task, settings.pooling),
+        *idle,
         *flags.words(settings.extra_args),
     )
 

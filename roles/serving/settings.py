@@ -6,10 +6,12 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, StringConstraints, model_validator
 
+from bramble.documents.problems import unknown
 from bramble.fit.memory import CacheType, Request
 from bramble.fit.verdict import beyond
+from bramble.models.catalogue import USE
 from bramble.outputs import EngineSettings, ModelSettings
 from bramble.prepared import Amiss, Prepared, PreparedSection
 from bramble.roles.serving import flags, tasks
@@ -100,6 +102,10 @@ class Gate(Section):
     )
 
 
+def _models(sections: Mapping[str, Section]) -> Iterator[ModelSettings]:
+    return (part for part in sections.values() if isinstance(part, ModelSettings))
+
+
 class Settings(PreparedSection):
     """llama-server: where it listens and how much it may take."""
 
@@ -161,6 +167,22 @@ class Settings(PreparedSection):
         "`--FLAG VALUE` or `--FLAG=VALUE`.",
         example=["--top-k 20", "--no-warmup"],
     )
+    models_at_once: int = option(
+        1,
+        help="How many models may be loaded at the same time, where model.also names further ones; for "
+        "another one the one that was used least recently is given up.",
+        ge=1,
+        le=16,
+    )
+    idle_unload_s: int | None = option(
+        None,
+        help="After how long without a request a model gives its memory back, to be loaded again by the "
+        "next one; not set: never.",
+        unit="s",
+        ge=1,
+        le=604800,
+        example=1800,
+    )
     reserve_mib: int = option(
         0,
         help="Memory kept for other programs of the node, such as an agent, when it is told whether "
@@ -198,6 +220,12 @@ class Settings(PreparedSection):
         "nearer to the question than another text. Not set: any answer will do.",
         example="4",
     )
+    also_expect: dict[Annotated[str, StringConstraints(pattern=USE)], str] = option(
+        {},
+        help="The same of models that model.also names, by their names there; of others any answer will "
+        "do.",
+        example={"qwen2.5-0.5b-instruct:q4_k_m": "4"},
+    )
     foreign_drop_ins: Literal["set_aside", "refuse"] = option(
         "set_aside",
         help="Drop-ins of the unit that somebody else made (`systemctl edit`): a deploy renames them so "
@@ -221,6 +249,9 @@ class Settings(PreparedSection):
         yield from (Amiss(("chat", "template"), said) for said in template)
         for name, said in tasks.disagreements(self.task, self.pooling, self.dimensions):
             yield Amiss((name,), said)
+        named = {use for part in _models(sections) for use in part.also}
+        for use in self.also_expect.keys() - named:
+            yield Amiss(("also_expect", use), f"no such model; {unknown(use, sorted(named))}")
 
     def warnings(
         self, sections: Mapping[str, Section], host: str, prepared: Prepared
@@ -239,6 +270,15 @@ class Settings(PreparedSection):
         return flags.not_known(self.extra_args, self.chat.template_name, commit)
 
     @model_validator(mode="after")
+    def _weights_stay_or_go(self) -> Settings:
+        if self.lock_weights and self.idle_unload_s is not None:
+            raise ValueError(
+                "lock_weights keeps the weights in memory and idle_unload_s gives them up: set one of "
+                "the two"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _values_can_be_kept(self) -> Settings:
         if self.flash_attention == "off" and self.cache_type_v not in ("f32", "f16", "bf16"):
             raise ValueError(
@@ -250,10 +290,13 @@ class Settings(PreparedSection):
     def _beyond(
         self, sections: Mapping[str, Section], host: str, prepared: Prepared
     ) -> tuple[str, ...]:
-        models = (part for part in sections.values() if isinstance(part, ModelSettings))
-        known = (part.chosen(host, prepared).fit for part in models)
+        several = (
+            (part.chosen(host, prepared), *part.further(host, prepared))
+            for part in _models(sections)
+        )
+        known = (model.fit for models in several for model in models)
         reported = (beyond(dims.ctx_train, self.request) for dims in known if dims)
-        return tuple(f"serving.ctx_tokens: {said}" for said in reported if said)
+        return tuple(dict.fromkeys(f"serving.ctx_tokens: {said}" for said in reported if said))
 
     def url(self, name: str) -> str:
         """Return the address by which clients reach the model, on a node that is reached by `name`."""

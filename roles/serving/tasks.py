@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
-from bramble.checks import Task
-from bramble.outputs import ModelOutputs
+from bramble.checks import Finding, Task, expect, unknown
+from bramble.outputs import FurtherModel, ModelOutputs
+from bramble.snapshot import Unknown
 
+JOURNAL = "sudo journalctl -u llama-server.service says why."
 TaskName = Literal["chat", "embeddings", "reranking"]
 Pooling = Literal["mean", "cls", "last"]
 
@@ -29,10 +31,31 @@ def disagreements(
             yield name, f"it is for task embeddings, and the task is {task}: leave it out"
 
 
-def planned(task: TaskName, expect: str | None, given: int | None, model: ModelOutputs) -> Task:
-    """Return what the server is to show of this task."""
+def planned(
+    task: TaskName, text: str | None, given: int | None, model: ModelOutputs | FurtherModel
+) -> Task:
+    """Return what the server is to show of this task with this model."""
     width = model.dimensions.embedding if model.dimensions else None
-    return Task(task, expect, (given or width) if task == "embeddings" else None)
+    return Task(task, text, (given or width) if task == "embeddings" else None)
+
+
+def judged(
+    task: Task, question: str, reply: Mapping[str, Any] | Unknown, setting: str, host: str
+) -> Finding:
+    """Judge a model's answer to the question."""
+    want = wanted(task, question)
+    if isinstance(reply, Unknown):
+        return unknown(want, reply)
+    if "problem" in reply:
+        return expect(want, str(reply["problem"]), False, JOURNAL)
+    got = str(reply["answer"]).strip()
+    # Vectors and scores were judged on the node.
+    elsewhere = task.name != "chat"
+    ok = bool(got) and (elsewhere or task.expect is None or task.expect in got)
+    remedy = f"The file or the build is broken: `bramble model verify {host}`, deploy again."
+    if got:
+        remedy = f"If that is right, set {setting} to a part of it. If not: {remedy}"
+    return expect(want, repr(got), ok, remedy)
 
 
 def wanted(task: Task, question: str) -> str:

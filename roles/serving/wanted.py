@@ -19,6 +19,16 @@ UNIT = "llama-server.service"
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
 
 
+@dataclass(frozen=True)
+class Further:
+    """A model beside the first one: its file, what it is to show, and the setting that says what."""
+
+    name: str
+    path: str
+    task: Task
+    setting: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class ServingPlan(RolePlan):
     """The service: its unit's text is in `files`; `plan_id` is the hash of all that needs a restart."""
@@ -50,6 +60,8 @@ class ServingPlan(RolePlan):
     attempt: str
     foreign_drop_ins: Literal["set_aside", "refuse"]
     edge: EdgePlan
+    further: tuple[Further, ...] = ()
+    at_once: int = 1
 
     def refusals(self) -> tuple[str, ...]:
         """Refuse a model that does not fit, weights that may not stay, an exposure without keys."""
@@ -60,6 +72,11 @@ class ServingPlan(RolePlan):
         """Warn of arguments and of a fit that nobody can tell of, and of a context that is too long."""
         unsure = (self.unsure,) if self.unsure else ()
         return (*unsure, *(self.fit.warnings if self.fit else ()))
+
+    @property
+    def models(self) -> Mapping[str, str]:
+        """The file of each model, by its name."""
+        return {self.model_name: self.model_path, **{one.name: one.path for one in self.further}}
 
     @property
     def own_files(self) -> tuple[File, ...]:

@@ -33,7 +33,7 @@ def prune(folder, home=None):
 
 def query(folder, home=None, only_list=False):
     planned = str(folder / "planned.gguf")
-    return {"folder": str(folder), "planned": planned, "home": home, "list": only_list}
+    return {"folder": str(folder), "planned": [planned], "home": home, "list": only_list}
 
 
 @pytest.fixture
