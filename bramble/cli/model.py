@@ -111,8 +111,8 @@ def lock(
 
     This asks the hub for each file's commit, size and sha256, and reads its header, so that deploys
     know whether it fits before they fetch it. The default NAMEs are those of the inventory's `model.use`
-    and `model.also`, and of the lock. Locked entries stay as they are; a file that changed upstream is reported, and
-    accepted with --update only.
+    and `model.also`, and of the lock. Locked entries stay as they are; a file that changed upstream is
+    reported, and accepted with --update only.
 
     Exit code 0 when all is locked as it is upstream, 1 when something differs or failed.
 

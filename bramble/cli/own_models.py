@@ -39,8 +39,8 @@ def measured(host: Host) -> Models:
     missing = [file.name for file in found if file.fit is None]
     if missing:
         refuse(
-            f"what {', '.join(missing)} takes is not known: `bramble model lock` reads the headers of what "
-            "models.yml names"
+            f"what {', '.join(missing)} takes is not known: `bramble model lock` reads the headers of "
+            "what models.yml names"
         )
     at_once = getattr(host.settings.get("serving"), "models_at_once", 1)
     geometries = {file.name: file.fit.geometry for file in found if file.fit}

@@ -36,7 +36,7 @@ def server(plan, now_s):
     health = server_state.got(f"{wanted['url']}/health")
     said = server_state.props(wanted["url"]) if health is not None else {}
     models = server_state.states(wanted["url"]) if said and wanted["further"] else {}
-    awake = awake_of(wanted, said, models)
+    awake = awake_of(wanted, said, models) if health is not None else []
     figures = {
         name: server_state.figures(wanted["url"], name if models else None) for name in awake
     }
@@ -61,7 +61,7 @@ def awake_of(wanted, said, models):
     """
     if wanted["further"]:
         return [name for name, state in models.items() if state == "loaded"]
-    return [wanted["model_name"]] if said and not said.get("is_sleeping") else []
+    return [] if said.get("is_sleeping") else [wanted["model_name"]]
 
 
 def answer(plan, now_s, awake, figures):

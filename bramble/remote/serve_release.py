@@ -231,7 +231,7 @@ def now():
 def remember(query, figures, good):
     """Record this as the known good, with the earlier ones in its history, the last one first."""
     home, release, same = query["home"], query["release"], the_same(query)
-    who = same | {"name": query["name"], "path": query["path"], "further": beside(query)}
+    who = same | {"name": query["name"], "path": query["path"]}
     past = good.get("history", []) if good else []
     if good:
         keys = (*who, "tokens_per_second", "at")
@@ -242,6 +242,8 @@ def remember(query, figures, good):
             )
     history = [record for record in past if not alike(record, same)][:HISTORY]
     note = who | figures | {"at": now(), "url": query["url"], "unit": text_of(query["unit_file"])}
+    if query["further"]:
+        note["further"] = beside(query)
     write(f"{home}/{engine_home.GOOD}", json.dumps(note | {"history": history}, indent=2))
     rate = figures["tokens_per_second"]
     progress.say(f"release {release} is good with {query['name']}: {rate:.1f} tokens/s")

@@ -1,5 +1,7 @@
 """What the service and its model are right now, as systemd, the kernel and the server itself say."""
 
+import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -35,12 +37,35 @@ def unit(name):
 
 
 def memory_bytes(pid, proc="/proc"):
-    """Return the memory of a process by the names of /proc/PID/status; nothing where it is gone."""
+    """Return the memory of a process and its children by the names of /proc/PID/status.
+
+    A router's models are in its children. Nothing is returned where the process is gone.
+    """
+    total = memory_of(pid, proc)
+    for child in children(pid, proc) if total else ():
+        for name, size in memory_of(child, proc).items():
+            total[name] = total.get(name, 0) + size
+    return total
+
+
+def memory_of(pid, proc):
+    """Return the memory of one process in the same way."""
     try:
         with open(f"{proc}/{int(pid)}/status", encoding="utf-8") as file:
             return {name: int(kib) * 1024 for name, kib in STATUS.findall(file.read())}
     except (OSError, ValueError):
         return {}
+
+
+def children(pid, proc):
+    """Return the processes that this one started."""
+    found, wanted = [], f"PPid:\t{int(pid)}\n"
+    for path in glob.glob(f"{proc}/[0-9]*/status"):
+        # A process may end at any moment.
+        with contextlib.suppress(OSError), open(path, encoding="utf-8") as file:
+            if wanted in file.read():
+                found.append(os.path.basename(os.path.dirname(path)))
+    return found
 
 
 def got(url):

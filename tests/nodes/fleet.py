@@ -51,12 +51,20 @@ NOT_EXPOSED = (
     "firewall.files_are_as_written",
     "firewall.ssh_is_let_in",
 )
+# There is one model.
+ONE_MODEL = (
+    "model.further_models_are_the_pinned_ones",
+    "serving.router_has_the_planned_models",
+    "serving.further_models_answer",
+    "serving.further_contexts_are_as_planned",
+)
 # What a container cannot show: it has no watchdog device, and its clock is its host's.
 SKIPPED = (
     *NOT_WANTED,
     *NOT_NAMED,
     *NO_LOG2RAM,
     *NOT_EXPOSED,
+    *ONE_MODEL,
     "storage.ssd_had_no_errors",
     "storage.other_disks_had_no_errors",
     "storage.root_has_no_access_times",

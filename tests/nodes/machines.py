@@ -17,7 +17,15 @@ from bramble import virtual
 from bramble.virtual import spec
 from bramble.virtual.machine import qemu
 from tests.nodes import disks
-from tests.nodes.fleet import NO_LOG2RAM, NOT_EXPOSED, NOT_WANTED, ROLES, Lasting, as_json
+from tests.nodes.fleet import (
+    NO_LOG2RAM,
+    NOT_EXPOSED,
+    NOT_WANTED,
+    ONE_MODEL,
+    ROLES,
+    Lasting,
+    as_json,
+)
 
 BOARD = {"board": "pi4", "fault": "eeprom-old", "kind": "machine"}
 BACK_S = 300
@@ -35,6 +43,7 @@ OWN = {
 CHECKS = [f"{role.name}.{check.name}" for role in ROLES for check in role.checks]
 SKIPPED = (
     *NOT_EXPOSED,
+    *ONE_MODEL,
     *NOT_WANTED,
     *NO_LOG2RAM,
     "base.cloud_init_keeps_the_name",  # there is none

@@ -18,6 +18,7 @@ from bramble import registry
 from bramble.access.keys import Client, Hash
 from bramble.board import Board
 from bramble.fleet import prepare
+from bramble.models.lock import Locked
 from bramble.plan import NodePlan, make
 from bramble.snapshot import Output, Snapshot, System
 from bramble.system import parse
@@ -69,11 +70,16 @@ PEM = (
 )
 
 
-def node_plan(board: Board = PI5, **changes: Mapping[str, Any]) -> NodePlan:
-    """The plan of a node with these settings, which clients with a key use by TLS."""
+def node_plan(
+    board: Board = PI5, locked: Mapping[str, Locked] | None = None, **changes: Mapping[str, Any]
+) -> NodePlan:
+    """The plan of a node with these settings, which clients with a key use by TLS.
+
+    `locked` is what models.lock has.
+    """
     sections = settings(**changes | {"serving": {"expose": "tls", **changes.get("serving", {})}})
     beside = prepare(Path("/inventory"), (sections,))
-    beside = replace(beside, clients=CLIENTS, certificates={"pi5-a": PEM})
+    beside = replace(beside, clients=CLIENTS, certificates={"pi5-a": PEM}, models=locked or {})
     return make("pi5-a", sections, board, ROLES, beside)
 
 

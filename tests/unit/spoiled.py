@@ -1,7 +1,7 @@
 """The good node that faults are planted in, and what several roles' faults are made with."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bramble.plan import NodePlan
 from bramble.snapshot import Snapshot
@@ -17,20 +17,24 @@ RIGHT_ANSWER = {"answer": " 2+2 is 4.", "tokens_per_second": 9.5, "build": "b113
 
 @dataclass
 class Node:
-    """A node that shows one look and always gives one answer."""
+    """A node that shows one look and always gives one answer, or one for each model by its name."""
 
     snapshot: Snapshot
     answer: object = None
     plan: NodePlan = PLAN
     on_disk: object = None
+    answers: Mapping[str, object] = field(default_factory=dict)
 
-    def ask(self, url, question, task):
+    def ask(self, url, question, task, model):
         serving = self.plan.roles["serving"]
-        assert (url, question, task) == (serving.url, serving.question, serving.task)
-        return RIGHT_ANSWER if self.answer is None else self.answer
+        assert (url, question) == (serving.url, serving.question)
+        wanted = {serving.model_name: serving.task} | {f.name: f.task for f in serving.further}
+        assert task == wanted[model]
+        answer = self.answers.get(model, self.answer)
+        return RIGHT_ANSWER if answer is None else answer
 
     def read_back(self, path):
-        assert path == PLAN.roles["model"].path
+        assert path in {one.path for one in self.plan.roles["model"].every}
         return self.on_disk
 
 

@@ -17,7 +17,7 @@ from tests.unit.roles.serving.good import GATE
 
 TEXT = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant:"
 OLD = f"{chat.FOLDER}/0123456789ab.jinja"
-TIDY = "Remove chat templates that nothing reads"
+TIDY = "Remove chat templates and lists of models that nothing reads"
 
 
 def serving(**changes):

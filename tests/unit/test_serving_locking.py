@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from pydantic import ValidationError
 
 from bramble.fit.memory import Request
 from bramble.fit.verdict import Room, fit
@@ -76,6 +77,12 @@ def test_a_model_that_does_not_fit_is_never_locked(policy):
     assert any("serving.lock_weights: demo does not fit" in why for why in plan.refusals)
 
 
+def test_weights_cannot_both_stay_and_be_given_up():
+    with pytest.raises(ValidationError, match="set one of the two"):
+        Settings(lock_weights=True, idle_unload_s=60)
+    assert Settings(idle_unload_s=60).idle_unload_s == 60
+
+
 def test_a_model_that_fits_is_not_refused():
     assert LOCKED.refusals == ()
 
@@ -98,7 +105,7 @@ def fits_tightly(model, room, request):
     )
 
 
-@pytest.mark.parametrize("entry", ["--repack", "-nr", "--sleep-idle-seconds 60"])
+@pytest.mark.parametrize("entry", ["--repack", "-nr"])
 def test_an_argument_that_undoes_it_is_refused(entry):
     changes = {"lock_weights": True, "extra_args": (entry,)}
     sections = {"serving": Settings(**changes)}

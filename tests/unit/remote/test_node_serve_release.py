@@ -35,6 +35,7 @@ class Server:
         self.speeds = {OLD: 10.0, NEW: 9.0}
         self.healthy = {OLD: True, NEW: True}
         self.asked = []
+        self.of_models = {}
         self.at_speed = None
         outer = self
 
@@ -57,7 +58,9 @@ class Server:
                 if self.path == "/v1/embeddings":
                     data = [{"index": at, "embedding": VECTOR} for at in range(len(body["input"]))]
                     return self.reply(200, {"data": data, "usage": {"prompt_tokens": 80}})
-                content = outer.answers[outer.running]
+                content = outer.of_models.get(body["model"], outer.answers[outer.running])
+                if content is None:
+                    return self.reply(500, {"error": {"message": "model failed to load"}})
                 return self.reply(200, {"choices": [{"message": {"content": content}}]})
 
             def reply(self, status, value):
@@ -172,6 +175,7 @@ def gate(node, **changes):
         "attempt": ATTEMPT,
         "name": "qwen-q4_0",
         "path": "/models/qwen.gguf",
+        "further": [],
         "question": "What is 2+2?",
         "expect": "4",
         "dimensions": None,
@@ -687,3 +691,73 @@ def test_a_model_of_another_width_that_was_good_before_still_is(node, capsys):
     serves_vectors(node)
     assert gate(node, expect=None, dimensions=4) == 1
     assert f"{OLD} serves again" in capsys.readouterr().out
+
+
+def several(node, **changes):
+    """A gate of a node that serves two models, the second of which is asked by its own name."""
+    second = {
+        "name": "second-f16",
+        "path": str(node.unit_file),
+        "expect": None,
+        "dimensions": None,
+        "setting": "serving.also_expect of second:f16",
+    }
+    return gate(node, further=[{**second, **changes}])
+
+
+def names(node):
+    return [body.get("model") for _, body in node.server.asked]
+
+
+def test_each_of_several_models_is_asked_by_its_name_and_the_first_one_last(node):
+    assert several(node) == 0
+    assert names(node) == ["second-f16", *["qwen-q4_0"] * 4]
+    assert good(node)["further"] == [{"name": "second-f16", "path": str(node.unit_file)}]
+
+
+@pytest.mark.parametrize(
+    ("content", "expect", "why"),
+    [
+        (" ", None, "it answered '' to 'What is 2+2?', wanted an answer"),
+        ("five", "4", "wanted an answer with '4' (serving.also_expect of second:f16)"),
+        (None, None, "its server gave no answer: HttpError: HTTP 500: "),
+    ],
+)
+def test_a_further_model_that_does_not_answer_as_expected_fails_the_gate(
+    node, capsys, content, expect, why
+):
+    known_good(node)
+    node.server.of_models["second-f16"] = content
+    assert several(node, expect=expect) == 1
+    said = capsys.readouterr().out
+    assert "model second-f16: " in said
+    assert why in said
+    assert node.server.running == OLD
+    assert "model second-f16: " in rejected(node)["why"]
+
+
+def test_what_llama_server_says_of_a_model_that_it_cannot_load_is_the_cause(node, capsys):
+    known_good(node)
+    node.words = UNLOADABLE
+    node.server.of_models["second-f16"] = None
+    assert several(node) == 1
+    assert "unknown model architecture: 'nosuch'; " in capsys.readouterr().out
+
+
+def test_going_back_to_several_models_has_each_of_them_answer(node, capsys):
+    before = [{"name": "before-q8_0", "path": str(node.unit_file)}]
+    known_good(node, name="first-q8_0", path=str(node.unit_file), further=before)
+    node.server.answers[NEW] = "five"
+    assert gate(node) == 1
+    assert names(node)[-2:] == ["before-q8_0", "first-q8_0"]
+    assert "serves again" in capsys.readouterr().out
+
+
+def test_a_file_of_a_further_model_that_is_gone_is_said_and_nothing_is_put_back(node, capsys):
+    known_good(node, further=[{"name": "before-q8_0", "path": "/nowhere/before.gguf"}])
+    node.server.answers[NEW] = "five"
+    assert gate(node) == 1
+    assert "/nowhere/before.gguf, which was good before, is not there any more" in (
+        capsys.readouterr().out
+    )
+    assert node.unit_file.read_text() == "new unit"

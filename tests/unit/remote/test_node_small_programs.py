@@ -148,8 +148,8 @@ def reply():
 
 
 def asked(url, capsys):
-    query = {"url": url, "question": "2+2?", "max_tokens": 9, "timeout_s": 60, "task": "chat"}
-    assert ask.main(query) == 0
+    query = {"url": url, "name": "m", "question": "2+2?", "max_tokens": 9, "timeout_s": 60}
+    assert ask.main({**query, "task": "chat"}) == 0
     return json.loads(capsys.readouterr().out)
 
 
@@ -164,7 +164,7 @@ def test_an_answer_has_its_text_speed_and_build(reply, capsys):
     assert asked(reply.url, capsys) == {"answer": "4", "tokens_per_second": 9.5, "build": "b1-abc"}
     ((path, body),) = reply.requests
     assert path == "/v1/chat/completions"
-    assert (body["temperature"], body["max_tokens"]) == (0, 9)
+    assert (body["model"], body["temperature"], body["max_tokens"]) == ("m", 0, 9)
     assert body["messages"] == [{"role": "user", "content": "2+2?"}]
 
 

@@ -53,7 +53,7 @@ def server():
 
 
 def said(server, task="embeddings", expect=None, dimensions=None):
-    query = {"question": QUESTION, "expect": expect, "dimensions": dimensions}
+    query = {"name": "m", "question": QUESTION, "expect": expect, "dimensions": dimensions}
     return vectors.answer(task, server.url, query, 60)
 
 
@@ -141,15 +141,22 @@ def test_scores_that_are_none_or_too_few_are_no_answer(server):
 
 @pytest.mark.parametrize("task", ["embeddings", "reranking"])
 def test_a_speed_is_of_tokens_that_are_read_anew_each_time(server, task):
-    assert vectors.speed(task, server.url, QUESTION, 60) > 0
+    assert vectors.speed(task, server.url, "m", QUESTION, 60) > 0
+    assert {body["model"] for _, body in server.asked} == {"m"}
     texts = [t for _, body in server.asked for t in body.get("input", body.get("documents"))]
     assert len({text[:4] for text in texts}) == vectors.SPEED_TEXTS * vectors.SPEED_ROUNDS
 
 
 def asked(server, capsys, **more):
-    query = {"url": server.url, "question": QUESTION, "timeout_s": 60, "expect": None}
+    query = {"url": server.url, "name": "m", "question": QUESTION, "timeout_s": 60, "expect": None}
     assert ask.main({**query, "task": "embeddings", "dimensions": 2, **more}) == 0
     return json.loads(capsys.readouterr().out)
+
+
+def test_a_server_of_several_models_is_asked_for_one_by_its_name(server):
+    for task in ("embeddings", "reranking"):
+        said(server, task)
+    assert [body["model"] for _, body in server.asked] == ["m", "m"]
 
 
 def test_the_program_that_asks_says_an_answer_or_a_problem(server, capsys):

@@ -26,10 +26,18 @@ llamacpp:requests_deferred 0
 BUILD = "b11300-0c1e57098"
 
 
+def listed(entry):
+    """What a router says of a model in a state."""
+    name, state = entry
+    failed = {"failed": True} if state == "failed" else {}
+    return {"id": name, "status": {"value": state, **failed}}
+
+
 class Llama(ThreadingHTTPServer):
     """A server that answers as llama-server does, with what a test wants of it."""
 
     health, build, busy, answer, asked = 200, BUILD, 0, "2+2 is 4.", 0
+    asleep = False
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -47,10 +55,16 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         pages = {
             "/health": (self.server.health, "{}"),
-            "/props": (200, json.dumps({"build_info": self.server.build})),
+            "/props": (
+                200,
+                json.dumps({"build_info": self.server.build, "is_sleeping": self.server.asleep}),
+            ),
+            "/models": (200, json.dumps({"data": [*map(listed, self.server.states.items())]})),
             "/metrics": (200, FIGURES.format(busy=self.server.busy)),
         }
-        code, text = pages[self.path]
+        if self.path.startswith("/metrics"):
+            self.server.scraped.append(self.path)
+        code, text = pages[self.path.partition("?")[0]]
         self.reply(code, text.encode())
 
     def do_POST(self):
@@ -65,6 +79,7 @@ class Handler(BaseHTTPRequestHandler):
 def llama():
     """A server on a free port of the loopback."""
     with Llama(("127.0.0.1", 0), Handler) as server:
+        server.states, server.scraped = {}, []
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield server
@@ -102,6 +117,7 @@ class Node:
                 "model_name": 'toy "q4"',
                 "model_path": str(self.model),
                 "model_sha256": "d" * 64,
+                "further": [],
                 "planned_bytes": 1 << 30,
                 "question": "What is 2+2?",
                 "expect": "4",
@@ -287,6 +303,68 @@ def test_a_question_every_0_seconds_is_never_asked(node, server):
     node.plan["server"]["answer_every_s"] = 0
     assert node.watch()["answer_is_right"] is None
     assert server.asked == 0
+
+
+@pytest.fixture
+def several(node, server):
+    """The same node with a second model, of which the server says that it is not loaded."""
+    second = node.folder / "second.gguf"
+    second.write_bytes(b"GGUF")
+    status = second.stat()
+    stamp = {"sha256": "e" * 64, "size": status.st_size, "mtime_ns": status.st_mtime_ns}
+    (node.folder / "second.gguf.json").write_text(json.dumps(stamp))
+    further = {"name": "second", "path": str(second), "sha256": "e" * 64}
+    node.plan["server"]["further"] = [further]
+    server.states = {'toy "q4"': "loaded", "second": "unloaded"}
+    return node
+
+
+def test_of_several_models_those_that_are_loaded_have_figures_of_their_own(several, server):
+    assert set(several.watch().values()) == {True}
+    assert several.figure("server_predicted_tokens_total", model='toy "q4"') == 64
+    assert several.figure("server_predicted_tokens_total", model="second") is None
+    loaded = {name: several.figure("model_loaded", name=name) for name in server.states}
+    assert loaded == {'toy "q4"': 1, "second": 0}
+
+
+def test_a_scrape_loads_no_model_and_wakes_none(several, server):
+    server.states = {'toy "q4"': "sleeping", "second": "loaded"}
+    assert several.watch()["answer_is_right"] is None
+    assert server.scraped == ["/metrics?model=second&autoload=false"]
+    assert server.asked == 0
+
+
+def test_a_server_of_one_model_that_sleeps_is_not_woken(node, server):
+    server.asleep = True
+    assert node.watch()["answer_is_right"] is None
+    assert (server.scraped, server.asked) == ([], 0)
+    server.asleep = False
+    assert node.watch()["answer_is_right"] is True
+    assert server.scraped == ["/metrics"]
+
+
+def test_a_further_model_that_failed_or_was_changed_is_told(several, server):
+    server.states["second"] = "failed"
+    assert several.watch()["further_models_are_well"] is False
+    assert "second failed to load" in str(several.status)
+    server.states["second"] = "unloaded"
+    (several.folder / "second.gguf").write_bytes(b"GGUF, longer")
+    assert several.watch()["further_models_are_well"] is False
+    assert "second is not as it was verified" in str(several.status)
+
+
+def test_a_router_that_does_not_list_its_models_is_not_taken_for_one_that_is_well(several, server):
+    server.states = {}
+    assert several.watch()["further_models_are_well"] is None
+
+
+def test_the_memory_of_a_router_is_that_of_the_servers_of_its_models_too(tmp_path):
+    for pid, parent, kib in ((7, 1, 10), (8, 7, 100), (9, 8, 1000)):
+        (tmp_path / str(pid)).mkdir()
+        text = f"Name:\tx\nPPid:\t{parent}\nVmRSS:\t{kib} kB\n"
+        (tmp_path / str(pid) / "status").write_text(text)
+    assert server_state.memory_bytes("7", str(tmp_path)) == {"VmRSS": 110 * 1024}
+    assert server_state.memory_bytes("6", str(tmp_path)) == {}
 
 
 def test_a_node_without_a_model_watches_its_board_and_its_files(node):

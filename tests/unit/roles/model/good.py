@@ -1,6 +1,7 @@
 """What a good node shows of model: the pinned file on the SSD, as it was verified."""
 
 import json
+from typing import Any
 
 from bramble.plan import NodePlan
 from bramble.snapshot import FileState, Output, Snapshot
@@ -14,6 +15,19 @@ SETTINGS = {
     "url": "http://models.example.org/toy-q4_0.gguf",
     "sha256": MODEL_SHA256,
 }
+
+
+def _beside(model: Any) -> dict[str, FileState]:
+    """The models beside the first one, verified as it is."""
+    stamp = {"size": 10**9, "mtime_ns": 7}
+    return {
+        path: state
+        for one in model.further
+        for path, state in (
+            (one.path, FileState("file", 0o644, "root", "root", 10**9, 7)),
+            (one.stamp, plain(json.dumps({"sha256": one.sha256, **stamp}))),
+        )
+    }
 
 
 def look(plan: NodePlan) -> Snapshot:
@@ -30,6 +44,7 @@ def look(plan: NodePlan) -> Snapshot:
             model.stamp: plain(json.dumps(verified)),
             model.folder: link("/mnt/ssd/bramble/models"),
             f"{model.folder}.card": None,
+            **_beside(model),
             **dict.fromkeys((*above, *to_it), FOLDER),
         },
         commands={

@@ -7,6 +7,7 @@ from pathlib import Path
 from bramble.snapshot import Answer, FileState, Output, Snapshot
 from bramble.system.parse import Socket
 from bramble.system.process import Program
+from tests.unit import several
 from tests.unit.good_node import PI5, good_look, node_plan
 from tests.unit.looks import (
     WHY,
@@ -125,7 +126,56 @@ def edge_sockets(*sockets: Socket) -> Snapshot:
     return replace(GOOD, sockets=(*others, *sockets))
 
 
+def models_say(*listed: object) -> Node:
+    """A node of several models whose server lists others than the planned ones."""
+    answer = Answer(200, json.dumps({"data": listed}))
+    return several.node(with_answer(several.LOOK, MODELS, answer))
+
+
+def listing(name: str, value: str = "loaded", tokens: int = 2048, **more: object) -> object:
+    """What a router says of one model."""
+    return {"id": name, "status": {"value": value, **more}, "meta": {"n_ctx": tokens}}
+
+
+def with_children(**changes: object) -> Snapshot:
+    """A good look at several models but for the processes that have them."""
+    router, *others = several.LOOK.programs["llama-server"]
+    spoiled = (router, *(replace(one, **changes) for one in others))
+    return replace(several.LOOK, programs={"llama-server": spoiled})
+
+
+TOO_MANY = several.several_plan(replace(PI5, memory_mib=360))
+MODELS = f"{SERVING.url}/models"
+FIRST, SECOND = several.FIRST, several.SECOND
+BOTH = (listing(FIRST), listing(SECOND))
+ASLEEP = [{"id": name, "status": {"value": "unloaded"}} for name in (FIRST, SECOND)]
+LOCKING = several.several_plan(serving={"lock_weights": True, "models_at_once": 2})
+LOCKING_LOOK = good_look(LOCKING)
+UNLOADED = replace(
+    several.LOOK, programs={"llama-server": several.LOOK.programs["llama-server"][:1]}
+)
+FURTHER_FILE = Path(several.SEVERAL.roles["serving"].models[SECOND]).name
+
 FAULTS: Cases = {
+    "router_has_the_planned_models": {
+        "one is missing": models_say(listing(FIRST)),
+        "one too many": models_say(*BOTH, listing("stranger")),
+        "failed": models_say(listing(FIRST), listing(SECOND, "unloaded", failed=True, exit_code=1)),
+        "no JSON": several.node(with_answer(several.LOOK, MODELS, Answer(200, "<html>"))),
+        "of another form": models_say({"id": FIRST}, {"id": SECOND}),
+        "nothing listens": several.node(with_answer(several.LOOK, MODELS, Answer(0, ""))),
+    },
+    "further_models_answer": {
+        "an empty answer": several.node(answers={SECOND: RIGHT_ANSWER | {"answer": " "}}),
+        "a wrong answer": several.node(
+            plan=several.several_plan(serving={"also_expect": {several.LARGE: "five"}}),
+        ),
+        "failed to load": several.node(answers={SECOND: {"problem": "HttpError: HTTP 500"}}),
+    },
+    "further_contexts_are_as_planned": {
+        "capped": models_say(listing(FIRST), listing(SECOND, tokens=512)),
+        "no JSON": several.node(with_answer(several.LOOK, MODELS, Answer(200, "<html>"))),
+    },
     "edge_is_as_exposed": {
         "stopped": with_edge(active="inactive", sub="dead", process=None),
         "failed": with_edge(active="failed", sub="failed", process=None),
@@ -180,10 +230,15 @@ FAULTS: Cases = {
         "without a plan": with_status(VmLck="4 kB"),
         "some": locking("2000 kB"),
         "no process": Node(with_unit(LOCKED_LOOK, process=None), plan=LOCKED),
+        "of several models, nothing": several.node(
+            replace(LOCKING_LOOK, programs=with_children(locked="0 kB").programs), LOCKING
+        ),
+        "of several models, without a plan": several.node(with_children(locked="4 kB")),
     },
     "model_fits": {
         "by its file's size": with_file(GOOD, MODEL.path, of_size(9 * 10**9)),
         "by its dimensions": Node(GOOD, plan=SMALL),
+        "several together": several.node(plan=TOO_MANY),
     },
     "context_is_as_planned": {
         "capped": with_answer(GOOD, PROPS, slot_context(512)),
@@ -228,6 +283,12 @@ FAULTS: Cases = {
         "the model file before, on the SSD": with_process(GOOD, gone=(f"/mnt/ssd/x/{MODEL_FILE}",)),
         "the model from the card": with_process(
             GOOD, models=(f"{MODEL.folder}.card/{MODEL_FILE}",)
+        ),
+        "of several models, a file before": several.node(
+            with_children(gone=(f"/x/{FURTHER_FILE}",))
+        ),
+        "of several models, one from the card": several.node(
+            with_children(models=(f"{MODEL.folder}.card/{FURTHER_FILE}",))
         ),
     },
     "unit_is_loaded_as_written": {
@@ -337,6 +398,13 @@ FAULTS: Cases = {
 }
 
 BLIND: Cases = {
+    "router_has_the_planned_models": {
+        "no answer": several.node(with_answer(several.LOOK, MODELS, WHY))
+    },
+    "further_contexts_are_as_planned": {
+        "no answer": several.node(with_answer(several.LOOK, MODELS, WHY))
+    },
+    "further_models_answer": {"nobody to ask": several.node(answer=WHY)},
     "edge_is_as_exposed": {"no units": replace(GOOD, units=WHY)},
     "edge_answers_as_planned": {"no answer": with_command(GOOD, HEALTHY, WHY)},
     "edge_asks_for_a_key": {"no answer": with_command(GOOD, NAMED, WHY)},
@@ -355,6 +423,7 @@ BLIND: Cases = {
     },
     "memory_is_locked_as_planned": {
         "no units": Node(replace(LOCKED_LOOK, units=WHY), plan=LOCKED),
+        "of several models, no programs": several.node(replace(several.LOOK, programs=WHY)),
     },
     "files_are_as_written": {"no files": NO_FILES},
     "model_fits": {"no model": with_file(GOOD, MODEL.path, WHY)},
@@ -411,7 +480,25 @@ BLIND: Cases = {
 
 NOT_EXPOSED = (Node(good_look(LOCAL), plan=LOCAL), "serving.expose is local")
 
+APPLIES_TO = dict.fromkeys(
+    (
+        "router_has_the_planned_models",
+        "further_models_answer",
+        "further_contexts_are_as_planned",
+    ),
+    several.node(),
+)
+ONE_MODEL = (GOOD, "model.also is empty")
+
 SKIPPED: Exceptions = {
+    "router_has_the_planned_models": (ONE_MODEL,),
+    "further_models_answer": (ONE_MODEL,),
+    "further_contexts_are_as_planned": (
+        ONE_MODEL,
+        (models_say(*ASLEEP), "none of the models is loaded"),
+    ),
+    "context_is_as_planned": ((several.node(), "further_contexts_are_as_planned"),),
+    "memory_is_locked_as_planned": ((several.node(UNLOADED), "none of the models is loaded"),),
     "edge_answers_as_planned": (NOT_EXPOSED,),
     "edge_asks_for_a_key": (NOT_EXPOSED,),
     "edge_is_bound_as_planned": (NOT_EXPOSED,),

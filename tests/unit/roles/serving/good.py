@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -29,9 +29,8 @@ def look(plan: NodePlan) -> Snapshot:
     """What this role's plan left on a node."""
     release, serving = plan.roles["engine"].release, plan.roles["serving"]
     good = {"release": release, **serving.identity, "tokens_per_second": 9.5, "at": "then"}
-    running = Program(4711, f"{serving.program}", "llama", f"/system.slice/{UNIT}")
     own = Snapshot(
-        programs={"llama-server": (running,)},
+        programs={"llama-server": tuple(_programs(serving))},
         sockets=(Socket("127.0.0.1", serving.port),),
         units={UNIT: _service(plan)},
         files={GATE: plain(json.dumps(good)), STRAY: None},
@@ -39,15 +38,42 @@ def look(plan: NodePlan) -> Snapshot:
         http={
             f"{serving.url}/health": Answer(200, '{"status":"ok"}'),
             f"{serving.url}/props": Answer(200, json.dumps(_props(serving))),
+            f"{serving.url}/models": Answer(200, json.dumps(_listed(serving))),
         },
     )
     return together([own, _way_in(plan)])
 
 
+def _programs(serving: Any) -> Iterator[Program]:
+    """The server; of several models, a router with a server for each that is loaded."""
+    how = (serving.program, "llama", f"/system.slice/{UNIT}")
+    of_one = () if serving.further else (serving.model_path,)
+    yield Program(4711, *how, models=of_one, locked="0 kB")
+    for number, path in enumerate(serving.models.values() if serving.further else ()):
+        size = serving.locked.sizes[path] if serving.locked else 0
+        yield Program(4720 + number, *how, models=(path,), locked=f"{(size or 0) >> 10} kB")
+
+
+def _listed(serving: Any) -> Mapping[str, Any]:
+    """What it says of its models, in the words of a router."""
+    slot = {"n_ctx": -(-serving.ctx_tokens // serving.slots // 256) * 256}
+    return {
+        "object": "list",
+        "data": [
+            {"id": name, "object": "model", "status": {"value": "loaded"}, "meta": slot}
+            for name in serving.models
+        ],
+    }
+
+
 def _mib(unit_text: str, name: str) -> int:
     """What a unit's file says of a limit."""
-    (found,) = re.findall(rf"^{name}=(\d+)M$", unit_text, re.M)
-    return int(found)
+    return int(_of_file(unit_text, name).removesuffix("M"))
+
+
+def _of_file(unit_text: str, name: str) -> str:
+    (found,) = re.findall(rf"^{name}=(\w+)$", unit_text, re.M)
+    return str(found)
 
 
 def _way_in(plan: NodePlan) -> Snapshot:
@@ -118,6 +144,7 @@ def _service(plan: NodePlan) -> Unit:
         argv=tuple(word for flag in serving.argv for word in flag.split(" ", 1)),
         environ={"BRAMBLE_PLAN": serving.plan_id},
         memory_max=str(_mib(serving.unit_text, "MemoryMax") << 20),
+        tasks_max=_of_file(serving.unit_text, "TasksMax"),
         status={**found.process.status, "VmLck": f"{_locked_kib(serving)} kB"},
     )
     properties = {
@@ -126,6 +153,7 @@ def _service(plan: NodePlan) -> Unit:
         "PrivateMounts": "yes",
         "CPUWeight": "20",
         "IOWeight": "20",
+        **{name: _of_file(serving.unit_text, name) for name in ("TasksMax", "OOMPolicy")},
         **{name: str(_mib(serving.unit_text, name) << 20) for name in ("MemoryHigh", "MemoryMax")},
     }
     return replace(found, process=process, properties=properties)
@@ -133,7 +161,7 @@ def _service(plan: NodePlan) -> Unit:
 
 def _locked_kib(serving: Any) -> int:
     """What llama-server locks: the weights, and what the file has before them."""
-    return (serving.locked.size_bytes >> 10) + 24 if serving.locked else 0
+    return (serving.locked.sizes[serving.model_path] >> 10) + 24 if serving.locked else 0
 
 
 def with_unit(look: Snapshot, **changes: Any) -> Snapshot:
