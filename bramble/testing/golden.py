@@ -18,6 +18,7 @@ import yaml
 
 from bramble import registry
 from bramble.plan import File, NodePlan
+from bramble.settings import Section
 from bramble.snapshot import Snapshot
 from bramble.steps import Step
 
@@ -72,6 +73,8 @@ def shown(value: Any) -> Any:
         return f"{value.path} {value.mode:04o} {value.owner}:{value.group}"
     if isinstance(value, Step):
         return {"name": value.name, "program": value.program, "query": shown(value.query)}
+    if isinstance(value, Section):
+        return shown(value.model_dump())
     if is_dataclass(value) and not isinstance(value, type):
         return {item.name: shown(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, Mapping):

@@ -18,6 +18,7 @@ import yaml
 from bramble import registry
 from bramble.access import certificates, keys
 from bramble.board import Board
+from bramble.models import lock as models_lock
 from bramble.plan import File, NodePlan, look_at, make
 from bramble.prepared import Prepared
 from bramble.settings import Section
@@ -38,7 +39,12 @@ def read(case: Path) -> tuple[dict[str, Section], tuple[registry.AnyRole, ...], 
     }
     assert values == {}, "settings of a role that there is not"
     pems, authority = certificates.read(case)
-    beside = Prepared(clients=keys.load(case), certificates=pems, authority=authority)
+    beside = Prepared(
+        clients=keys.load(case),
+        certificates=pems,
+        authority=authority,
+        models=models_lock.load(case),
+    )
     return settings, roles, beside
 
 
@@ -103,7 +109,7 @@ def test_a_secrets_text_stands_in_no_tree():
 
 
 def test_what_differs_between_cases_is_why_they_are_there():
-    """One engine for each processor, fewer compilers on a small board, the port on the network."""
+    """One engine for each processor, fewer compilers on a small board, the network, more models."""
     plans = {case: planned(HERE / case) for case in CASES}
     engines = {case: plan.roles["engine"] for case, plan in plans.items()}
     assert engines["pi4-4g"].release != engines["pi5-8g"].release
@@ -124,6 +130,9 @@ def test_what_differs_between_cases_is_why_they_are_there():
     watchdogs = {case: plan.roles["watchdog"].runtime_s for case, plan in plans.items()}
     assert (watchdogs["pi4-4g"], watchdogs["pi5-8g"]) == (15, 300)
     exposed = {case: plan.roles["serving"].edge.expose for case, plan in plans.items()}
-    assert {case for case, how in exposed.items() if how == "local"} == {*CASES} - {"lan", "tls"}
+    assert {case for case, how in exposed.items() if how == "local"} == {*CASES} - {
+        *("lan", "several", "tls")
+    }
     assert (exposed["lan"], exposed["tls"]) == ("lan", "tls")
+    assert {case for case, plan in plans.items() if plan.roles["model"].further} == {"several"}
     assert not any("PRIVATE KEY" in text for text in tree(plans["tls"]).values())
