@@ -20,7 +20,8 @@ class HttpError(ValueError):
 def exchange(url, timeout_s, body=None, limit=LARGEST_BYTES):
     """Return the status and up to `limit` bytes of the URL's answer; raise OSError or HttpError.
 
-    The request is HTTP/1.0, whose answers are unchunked and end with the connection.
+    The request is HTTP/1.0, whose answers end with the connection. llama-server's router sends what a
+    model answers in chunks all the same.
     """
     named = URL.fullmatch(url)
     if named is None:
@@ -32,32 +33,50 @@ def exchange(url, timeout_s, body=None, limit=LARGEST_BYTES):
     with socket.create_connection((host.strip("[]"), int(port)), timeout_s) as connection:
         connection.sendall("\r\n".join([*lines, "", ""]).encode() + (body or b""))
         with connection.makefile("rb") as answer:
-            status, length = head(answer)
-            found = answer.read(limit)
+            status, length, in_chunks = head(answer)
+            found = chunks(answer, limit) if in_chunks else answer.read(limit)
     if length is not None and len(found) < min(length, limit):
         raise HttpError(f"the answer broke off after {len(found)} of {length} bytes")
     return status, found
 
 
 def head(answer):
-    """Return the status of an answer and the length that it announces, or None."""
+    """Return an answer's status, the length that it announces, or None, and whether it is in chunks."""
     first = answer.readline(LINE_BYTES)
     found = STATUS.match(first)
     if found is None:
         raise HttpError(
             f"this is not HTTP: {first[:80]!r}" if first else "it closed the connection"
         )
-    length = None
+    length, in_chunks = None, False
     for _ in range(LINES):
         line = answer.readline(LINE_BYTES)
         if line in (b"\r\n", b"\n"):
-            return int(found[1]), length
+            return int(found[1]), length, in_chunks
         if not line.endswith(b"\n"):
             raise HttpError("the answer broke off in its head")
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":
             length = int(value)
+        in_chunks |= name.lower() == b"transfer-encoding" and value.strip().lower() == b"chunked"
     raise HttpError(f"the answer's head has more than {LINES} lines")
+
+
+def chunks(answer, limit):
+    """Return up to `limit` bytes of an answer in chunks, each after a line with its size (RFC 9112)."""
+    found = b""
+    while len(found) < limit:
+        line = answer.readline(LINE_BYTES)
+        if not line.endswith(b"\n"):
+            raise HttpError(f"the answer broke off after {len(found)} bytes")
+        size = int(line.partition(b";")[0], 16)
+        if not 0 < size:
+            return found
+        piece = answer.read(min(size, limit - len(found)))
+        found += piece
+        if len(found) < limit and (len(piece) < size or not answer.readline(LINE_BYTES)):
+            raise HttpError(f"the answer broke off after {len(found)} bytes")
+    return found
 
 
 def post(url, value, timeout_s):
