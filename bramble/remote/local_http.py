@@ -70,7 +70,7 @@ def chunks(answer, limit):
         if not line.endswith(b"\n"):
             raise HttpError(f"the answer broke off after {len(found)} bytes")
         size = int(line.partition(b";")[0], 16)
-        if not 0 < size:
+        if size <= 0:
             return found
         piece = answer.read(min(size, limit - len(found)))
         found += piece

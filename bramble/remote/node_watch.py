@@ -139,15 +139,13 @@ def _of_content(wanted, found):
 
 
 def _of_further(wanted, found):
-    """Judge the models beside the first one: their files, and whether one of all failed to load."""
+    """Judge the models beside the first one: their files, and whether one of all failed."""
     wrong = [
         f"{one['name']} is not as it was verified"
         for one in wanted
         if found["further"][one["name"]] != one["sha256"]
     ]
-    failed = [
-        f"{name} failed to load" for name, state in found["models"].items() if state == "failed"
-    ]
+    failed = [f"{name} failed" for name, state in found["models"].items() if state == "failed"]
     ok = not (wrong or failed) if found["models"] or wrong else None
     said = "; ".join([*wrong, *failed]) or (
         "none failed" if found["models"] else "no list of models"

@@ -16,7 +16,7 @@ ONE = "model.also is empty: there is one model"
 
 @check()
 def router_has_the_planned_models(plan: ServingPlan, node: Node) -> Finding:
-    """The server offers the planned models and no others, and none of them failed to load."""
+    """The server offers the planned models and no others, and none of them failed."""
     want = f"{', '.join(plan.models)}, none failed"
     if not plan.further:
         return skip(want, ONE)
@@ -29,12 +29,13 @@ def router_has_the_planned_models(plan: ServingPlan, node: Node) -> Finding:
     problems = [
         *(f"{name} is not there" for name in plan.models if name not in listed),
         *(f"{name} is not planned" for name in listed if name not in plan.models),
-        *(f"{name} failed to load" for name in listed if router.state(listed[name]) == "failed"),
+        *(f"{name} failed" for name in listed if router.state(listed[name]) == "failed"),
     ]
     got = ", ".join(f"{name} {router.state(one)}" for name, one in listed.items())
     remedy = (
-        f"`bramble model verify {node.plan.host}` reads the files back, and a deploy fetches a damaged "
-        f"one again; what is not planned is in llama-server's cache. {tasks.JOURNAL}"
+        "What failed could not be loaded, or was ended; the next request loads it again. "
+        f"`bramble model verify {node.plan.host}` reads the files back. What is not planned is in "
+        f"llama-server's cache. {tasks.JOURNAL}"
     )
     return expect(want, "; ".join(problems) or got, not problems, remedy)
 

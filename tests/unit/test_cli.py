@@ -20,6 +20,8 @@ from click.testing import CliRunner
 from bramble import project
 from bramble.cli import ask, driver, main
 from bramble.cli.driver import Outcome
+from bramble.models import lock as models_lock
+from tests.unit.several import LARGE, LOCK
 
 FLEET = """
     settings:
@@ -820,10 +822,11 @@ def model(monkeypatch):
 
 
 def test_an_answer_comes_word_by_word(model):
-    words = ask.answer(model.connection, {}, "What is 2+2?", 9)
+    words = ask.answer((model.connection, {}), "toy", "What is 2+2?", 9)
     assert [word for word in words if word] == WORDS
     (body,) = model.bodies
     assert body == {
+        "model": "toy",
         "messages": [{"role": "user", "content": "What is 2+2?"}],
         "max_tokens": 9,
         "temperature": 0,
@@ -841,9 +844,38 @@ def test_ask_as_json_has_host_question_and_answer(model):
     assert done.exit_code == 0
     assert json.loads(done.stdout) == {
         "host": "pi4-b",
+        "model": "toy",
         "question": "What is 2+2?",
         "answer": "2+2 is 4.",
     }
+
+
+def two_models(tmp_path):
+    """Have pi5-a serve a second model."""
+    (tmp_path / "inventory" / "models.lock").write_text(models_lock.text(LOCK))
+    also = dedent(FLEET).replace("pi5-a: {}", f"pi5-a: {{model: {{also: ['{LARGE}']}}}}")
+    (tmp_path / "inventory" / "fleet.yml").write_text(also)
+
+
+def test_ask_asks_the_first_of_several_models_unless_another_is_named(model, tmp_path):
+    two_models(tmp_path)
+    for words, name in (((), "toy"), (("--model", "demo-f16"), "demo-f16")):
+        done = bramble("ask", "What is 2+2?", "--json", *words)
+        assert json.loads(done.stdout)["model"] == name, done.output
+        assert model.bodies[-1]["model"] == name
+    done = bramble("ask", "What is 2+2?", "--model", "demo-f61")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "pi5-a has no model demo-f61; did you mean 'demo-f16'?" in done.stderr
+
+
+def test_connect_names_each_model_that_a_client_may_ask_for(tmp_path):
+    two_models(tmp_path)
+    done = bramble("connect", "pi5-a", "--json")
+    found = json.loads(done.stdout)
+    assert (found["model"], found["models"]) == ("toy", ["toy", "demo-f16"])
+    words = bramble("connect", "pi5-a").stdout
+    assert "Model:     toy\n           also demo-f16\n" in words
+    assert "also" not in bramble("connect", "pi4-b").stdout
 
 
 def test_a_server_that_refuses_is_told_with_its_words(model):

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from bramble.cli import driver, main
+from bramble.models import lock as lock_file
 from tests.shapes.models import all_shapes
 
 USE = "toy-3b:q4_k_m"
@@ -122,6 +123,35 @@ def test_a_host_is_looked_at_once_and_served_as_its_settings_say(fit, there, loo
     )  # 36 layers x 256 x 8192 tokens: keys of 34/32, values of 2 bytes
     assert answer["speed"]["bound_gb_s"] == 17.1
     assert fit(USE, "--host", "pi5-a", "--ctx", "512")[1]["kv_mib"] < answer["kv_mib"]
+
+
+def test_without_a_model_those_that_the_host_serves_are_judged_together(fit, folder, looked_at):
+    (first,) = lock_file.load(folder).values()
+    more = first.model_copy(update={"sha256": "e" * 64, "file": "other.gguf"})
+    locked = {USE: first, "other-3b:q4_k_m": more}
+    (folder / "models.lock").write_text(lock_file.text(locked))
+    head = f"settings: {{model: {{use: '{USE}', also: ['other-3b:q4_k_m']}}}}\n"
+    totals = []
+    for at_once, code in ((1, 1), (2, 1)):
+        serving = f"{{ctx_tokens: 512, models_at_once: {at_once}}}"
+        (folder / "fleet.yml").write_text(f"{head}hosts: {{pi5-a: {{serving: {serving}}}}}\n")
+        found, answer = fit("--host", "pi5-a")
+        assert found == code
+        totals.append(answer["total_mib"])
+        assert "other-3b-q4_k_m" in answer["sentence"]
+        assert answer["speed"] is None
+    assert totals[1] == 2 * totals[0]
+
+
+def test_without_a_model_a_host_of_one_is_judged_as_if_it_was_named(fit, looked_at):
+    assert fit("--host", "pi5-a") == fit(USE, "--host", "pi5-a")
+
+
+def test_without_a_model_there_must_be_a_host_and_no_claim(fit, looked_at):
+    for words in (("--board", "pi4-4g"), ("--host", "pi5-a", "--claim", "3")):
+        code, why = fit(*words)
+        assert code == 2
+        assert "without one, --host alone judges" in why
 
 
 def test_a_host_that_cannot_be_looked_at_is_told(fit, looked_at):

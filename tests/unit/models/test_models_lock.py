@@ -345,6 +345,16 @@ def test_what_models_yml_names_no_longer_stays_locked_and_is_said(model, folder)
     assert list(lock.load(folder)) == [USE]
 
 
+def test_further_models_of_a_host_are_locked_too(model, folder):
+    also = "toy-3b:q8_0"
+    (folder / "fleet.yml").write_text(
+        f"settings: {{model: {{use: '{USE}'}}}}\nhosts: {{pi5-a: {{model: {{also: ['{also}']}}}}}}\n"
+    )
+    done = model("lock")
+    assert done.exit_code == 0, done.output
+    assert {*lock.load(folder)} == {USE, also}
+
+
 def test_nothing_to_lock_is_said(model, folder):
     (folder / "fleet.yml").write_text("hosts: {pi5-a: {}}\n")
     done = model("lock")

@@ -47,6 +47,18 @@ def test_no_more_than_the_limit_is_read():
         assert local_http.exchange(url, 60, limit=4) == (200, b"1234")
 
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def test_an_answer_in_chunks_is_put_together_and_ends_with_its_last_one():
+    """llama-server's router answers so, to a request of HTTP/1.0 too."""
+    parts = (CHUNKED, b"3\r\n12", b"3\r\nA;x=y\r\n4567890123\r\n0\r\n\r\n", b"more")
+    with answering(*parts) as (url, _):
+        assert local_http.exchange(url, 60) == (200, b"1234567890123")
+    with answering(CHUNKED, b"9\r\n123456789\r\n0\r\n\r\n") as (url, _):
+        assert local_http.exchange(url, 60, limit=4) == (200, b"1234")
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
@@ -58,6 +70,11 @@ def test_no_more_than_the_limit_is_read():
         (b"HTTP/1.1 200 OK\r\nContent-Length: nine\r\n\r\n12", "nine"),
         (b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 300, "more than 200 lines"),
         (b"HTTP/1.1 200 OK\r\nX-A: " + b"b" * 9000, "broke off in its head"),
+        (CHUNKED, "after 0 bytes"),
+        (CHUNKED + b"5\r\n123", "after 3 bytes"),
+        (CHUNKED + b"3\r\n123", "after 3 bytes"),
+        (CHUNKED + b"3\r\n123\r\n", "after 3 bytes"),
+        (CHUNKED + b"x\r\n123\r\n", "invalid literal"),
     ],
 )
 def test_what_is_no_answer_is_told_as_such(answer, said):

@@ -1,0 +1,283 @@
+"""Several models on a virtual Pi: one server passes requests on to a server of each model.
+
+The first model is one of this computer, the others lie on a hub. One node passes through these tests in
+their order.
+"""
+
+import hashlib
+import json
+import shlex
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import openai
+import pytest
+
+from bramble.models import lock
+from bramble.models.dims import dims_of
+from bramble.models.geometry import geometry
+from bramble.models.source import header
+from bramble.virtual.model import GATEWAY, address_of
+from tests.nodes.fleet import BIN, ONE_MODEL, ROOT, Lasting, as_json, wait_until
+from tests.nodes.test_model_switch import stranger
+
+pytestmark = pytest.mark.nodes
+
+NODE = "vpi-201"
+FOLDER = "/var/lib/bramble/models"
+GOOD = "/opt/bramble/engine/good.json"
+FIRST, SECOND = "bramble-demo-q8_0", "bramble-demo-f16"
+USE, STRANGER = "bramble-demo:f16", "stranger:q8_0"
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+QUESTION = [{"role": "user", "content": "What is 2+2?"}]
+PID = "$(systemctl show -p MainPID --value llama-server)"
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """A hub of files."""
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    """A hub that has the two models; its address, and what models.lock has of them."""
+    root, entries = tmp_path_factory.mktemp("hub"), {}
+    contents = {USE: (ROOT / "models" / f"{SECOND}.gguf").read_bytes(), STRANGER: stranger()}
+    for use, content in contents.items():
+        name = f"{use.replace(':', '-')}.gguf"
+        file = root / "example" / "demo" / "resolve" / REVISION / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        entries[use] = lock.Locked(
+            repo="example/demo",
+            revision=REVISION,
+            file=name,
+            size_bytes=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+            fit=dims_of(geometry(header(str(ROOT / "models" / f"{SECOND}.gguf")))),
+        )
+    with ThreadingHTTPServer((GATEWAY, 0), partial(Quiet, directory=str(root))) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        yield f"http://{GATEWAY}:{server.server_port}", entries
+        server.shutdown()
+        thread.join()
+
+
+class Several(Lasting):
+    """A node that serves the demo model, and others beside it."""
+
+    def wants(self, *also, expose="local", **serving):
+        """Have it serve these beside the first one."""
+        self.write(
+            [NODE],
+            {
+                NODE: {
+                    "node": {"roles": ["base", "engine", "model", "serving"]},
+                    "model": {"also": list(also), "endpoint": self.endpoint},
+                    "serving": {"expose": expose, "also_expect": dict.fromkeys(also, "4")}
+                    | serving,
+                }
+            },
+        )
+        (self.folder / "models.lock").write_text(lock.text(self.entries))
+
+    def up(self, code=0):
+        done = self.bramble("up", NODE)
+        assert done.returncode == code, done.stdout
+        return done.stdout
+
+    def checked(self):
+        """The state of each check, with the exit code."""
+        code, results = self.verify(NODE)
+        return code, {check: entry["status"] for (_, check), entry in results.items()}
+
+    def asked(self, *words):
+        """What a model answers to `bramble ask`."""
+        done = self.bramble("ask", "What is 2+2?", "--host", NODE, *words)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def reported(self):
+        """What `bramble model list` reports about each file, by the name of its model."""
+        said = as_json(self.bramble("model", "list", NODE, "--json"))
+        (host,) = said["hosts"]
+        return {row["path"].split("/")[-1].rpartition("-")[0]: row for row in host["models"]}
+
+
+@pytest.fixture(scope="module")
+def fleet(virtual_pis, hub, tmp_path_factory):
+    """A node that serves one model, and then two."""
+    virtual_pis.up(NODE, on_progress=print)
+    fleet = Several(tmp_path_factory.mktemp("fleet"))
+    fleet.endpoint, fleet.entries = hub
+    fleet.wants()
+    fleet.up()
+    fleet.wants(USE)
+    fleet.up()
+    yield fleet
+    virtual_pis.down(NODE)
+
+
+@pytest.fixture(scope="module")
+def on(virtual_pis):
+    """A command on the node as root: on(command) is what it printed."""
+    return lambda command: virtual_pis.said(NODE, f"sudo sh -c {shlex.quote(command)}")
+
+
+def states(on):
+    """What the server says of its models."""
+    said = json.loads(on("curl -s http://127.0.0.1:8080/models"))
+    return {
+        one["id"]: "failed" if one["status"].get("failed") else one["status"]["value"]
+        for one in said["data"]
+    }
+
+
+def test_each_model_answers_by_its_name_and_the_first_one_without(fleet, on):
+    assert "4" in fleet.asked()
+    assert "4" in fleet.asked("--model", SECOND)
+    assert states(on) == {FIRST: "unloaded", SECOND: "loaded"}
+    assert "4" in fleet.asked("--model", FIRST)
+    assert states(on) == {FIRST: "loaded", SECOND: "unloaded"}
+
+
+def test_its_checks_pass_and_a_second_run_changes_nothing(fleet, on):
+    code, found = fleet.checked()
+    assert {found[check] for check in ONE_MODEL} == {"pass"}
+    assert code == 0, found
+    assert f"{NODE}: no changes; " in fleet.up()
+    on("systemd-analyze security --threshold=10 llama-server.service")
+    assert [one["name"] for one in json.loads(on(f"cat {GOOD}"))["further"]] == [SECOND]
+
+
+def test_a_model_has_a_server_of_its_own_that_nothing_else_reaches(fleet, on):
+    assert "4" in fleet.asked()
+    child = on(f"pgrep -P {PID}")
+    assert on(f"readlink /proc/{child}/exe") == on(f"readlink /proc/{PID}/exe")
+    assert on(f"cat /proc/{child}/cgroup") == on(f"cat /proc/{PID}/cgroup")
+    bound = on(f"ss -Hltnp | grep pid={child},").split()[3]
+    assert bound.startswith("127.0.0.1:")
+    words = on(f"tr '\\0' ' ' < /proc/{child}/cmdline")
+    assert "--cors-origins localhost" in words
+    assert "--ctx-size 512" in words
+
+
+def test_a_server_of_a_model_that_is_killed_is_found_and_back_with_the_next_request(fleet, on):
+    main = on(f"echo {PID}")
+    on(f"kill -9 $(pgrep -P {PID})")
+    wait_until(lambda: "failed" in states(on).values(), 30, "a model that failed")
+    code, found = fleet.checked()
+    assert (code, found["serving.router_has_the_planned_models"]) == (1, "fail")
+    assert found["serving.health_is_ok"] == found["serving.model_answers"] == "pass"
+    assert "4" in fleet.asked()
+    assert fleet.checked()[0] == 0
+    assert on(f"echo {PID}") == main
+
+
+def test_neither_model_is_pruned_while_both_are_planned(fleet):
+    assert fleet.bramble("model", "prune", NODE).returncode == 0
+    found = fleet.reported()
+    assert {name: row["what"].split(",")[0] for name, row in found.items()} == {
+        FIRST: "the planned model",
+        SECOND: "the planned model",
+    }
+    assert not any(row["removable"] for row in found.values())
+
+
+def test_a_damaged_file_is_found_by_its_hash_and_by_its_answer_and_mended(fleet, on):
+    assert "4" in fleet.asked("--model", FIRST)
+    on(
+        f"f=$(ls {FOLDER}/{SECOND}-*.gguf); "
+        "dd if=/dev/zero of=$f bs=100000 seek=26 count=20 conv=notrunc status=none; sync"
+    )
+    code, found = fleet.checked()
+    assert code == 1
+    assert found["model.further_models_are_the_pinned_ones"] == "fail"
+    assert found["serving.further_models_answer"] == "fail"
+    assert found["model.model_is_the_pinned_one"] == found["serving.model_answers"] == "pass"
+    assert f"Fetch the model {SECOND}" in fleet.up()
+    assert fleet.checked()[0] == 0
+
+
+def test_a_model_that_does_not_load_fails_the_gate_and_those_before_serve_again(fleet, on):
+    unit = on("cat /etc/systemd/system/llama-server.service")
+    fleet.wants(USE, STRANGER)
+    said = fleet.up(code=1)
+    assert "model stranger-q8_0: its server gave no answer: HttpError: HTTP 500" in said
+    assert "what ran before serves again" in said
+    assert on("cat /etc/systemd/system/llama-server.service") == unit
+    assert {*states(on)} == {FIRST, SECOND}
+    assert "4" in fleet.asked("--model", SECOND)
+    assert f"bramble upgrade --again {NODE}" in fleet.up(code=1)
+    fleet.wants(USE)
+    fleet.up()
+    assert fleet.checked()[0] == 0
+
+
+def test_models_that_do_not_fit_together_are_refused_before_anything_is_done(fleet, on):
+    total = int(on("grep MemTotal /proc/meminfo").split()[1]) // 1024
+    fleet.wants(USE, models_at_once=2, reserve_mib=total)
+    for word in ("plan", "up"):
+        done = fleet.bramble(word, NODE)
+        assert done.returncode == 1
+        assert f"{FIRST}, {SECOND} do not fit, so nothing is fetched" in done.stdout
+    assert fleet.bramble("fit", "--host", NODE).returncode == 1
+    fleet.wants(USE)
+    done = fleet.bramble("fit", "--host", NODE)
+    assert done.returncode == 0
+    assert f"{SECOND} " in done.stdout
+
+
+def test_two_at_once_stay_loaded_and_give_their_memory_back_when_nobody_asks(fleet, on):
+    fleet.wants(USE, models_at_once=2, idle_unload_s=2)
+    fleet.up()
+    for name in (FIRST, SECOND):
+        assert "4" in fleet.asked("--model", name)
+    wait_until(lambda: {*states(on).values()} == {"sleeping"}, 60, "models that sleep")
+    assert on(f"cat /proc/$(pgrep -P {PID} | head -1)/maps | grep -c gguf || true") == "0"
+    assert fleet.checked()[0] == 0
+    fleet.wants(USE)
+    fleet.up()
+
+
+def test_clients_get_the_names_and_each_model_and_no_path_of_the_node(fleet):
+    argv = [str(BIN / "bramble"), "key", "create", "laptop"]
+    key = fleet.run(argv).stdout.strip().splitlines()[-1]
+    fleet.wants(USE, expose="lan")
+    fleet.up()
+    using = openai.OpenAI(base_url=f"http://{address_of(NODE)}:8081/v1", api_key=key, max_retries=0)
+    listed = using.models.list()
+    assert [model.id for model in listed] == [FIRST, SECOND]
+    assert FOLDER not in listed.model_dump_json()
+    for name in (FIRST, SECOND):
+        whole = using.chat.completions.create(model=name, messages=QUESTION, temperature=0)
+        assert "4" in whole.choices[0].message.content
+    with pytest.raises(openai.BadRequestError, match="not found"):
+        using.chat.completions.create(model="another", messages=QUESTION)
+    root = using.with_options(base_url=f"http://{address_of(NODE)}:8081")
+    for ask in (
+        lambda: root.get("/models", cast_to=object),
+        lambda: root.post("/models/load", cast_to=object, body={"model": SECOND}),
+        lambda: root.post("/models/unload", cast_to=object, body={"model": FIRST}),
+        lambda: root.delete("/models", cast_to=object),
+    ):
+        with pytest.raises(openai.NotFoundError):
+            ask()
+    assert fleet.checked()[0] == 0
+
+
+def test_one_model_again_is_served_as_before(fleet, on):
+    fleet.wants()
+    fleet.up()
+    assert "--models-preset" not in on("cat /etc/systemd/system/llama-server.service")
+    assert on(f"pgrep -P {PID} || echo none") == "none"
+    code, found = fleet.checked()
+    assert (code, {found[check] for check in ONE_MODEL}) == (0, {"skip"})
+    # The list of before was what a way back needed.
+    fleet.up()
+    assert on("ls /etc/bramble/models 2>/dev/null || true") == ""
+    assert f"{NODE}: no changes; " in fleet.up()
