@@ -7,6 +7,7 @@ their order.
 import hashlib
 import json
 import shlex
+import subprocess
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -245,8 +246,14 @@ def test_two_at_once_stay_loaded_and_give_their_memory_back_when_nobody_asks(fle
 
 
 def test_clients_get_the_names_and_each_model_and_no_path_of_the_node(fleet):
-    argv = [str(BIN / "bramble"), "key", "create", "laptop"]
-    key = fleet.run(argv).stdout.strip().splitlines()[-1]
+    made = subprocess.run(
+        [str(BIN / "bramble"), "key", "create", "laptop"],
+        env=fleet.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    key = made.stdout.strip()
     fleet.wants(USE, expose="lan")
     fleet.up()
     using = openai.OpenAI(base_url=f"http://{address_of(NODE)}:8081/v1", api_key=key, max_retries=0)
