@@ -15,6 +15,8 @@ _TIMING = re.compile(
     r"print_timing: id +(?P<slot>\d+) \| task (?P<task>\d+) \| +(?P<what>prompt eval|eval|total) time ="
     r" +(?P<ms>[\d.]+) ms / +(?P<tokens>\d+) tokens"
 )
+# Of several models each has a server that counts tasks of its own: [56919] 0.00.036.330 I slot ...
+_SERVER_OF = re.compile(r"\[\d+\] ")
 _ERROR = re.compile(r"send_error: task id = (?P<task>\d+), error: (?P<why>.*)")
 SERVER, EDGE = "llama-server", "haproxy"
 
@@ -41,10 +43,12 @@ def _of_server(text: str, timings: dict[str, dict[str, tuple[float, int]]]) -> I
     found = _TIMING.search(text)
     if found is None:
         return
-    of_task = timings.setdefault(found["task"], {})
+    of_model = _SERVER_OF.match(text)
+    task = f"{of_model[0] if of_model else ''}{found['task']}"
+    of_task = timings.setdefault(task, {})
     of_task[found["what"]] = (float(found["ms"]) / 1000, int(found["tokens"]))
     if found["what"] == "total":
-        yield _sentence(timings.pop(found["task"]))
+        yield _sentence(timings.pop(task))
 
 
 def _sentence(parts: dict[str, tuple[float, int]]) -> str:

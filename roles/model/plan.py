@@ -16,7 +16,7 @@ from bramble.outputs import EngineOutputs, FurtherModel, ModelOutputs
 from bramble.plan import FactsNeeded, File, Inputs, NodePlan, RolePlan
 from bramble.prepared import Prepared
 from bramble.roles.model import disk
-from bramble.roles.model.settings import ChosenModel, Settings
+from bramble.roles.model.settings import ChosenModel, Settings, unmeasured
 from bramble.roles.storage.outputs import StorageOutputs
 from bramble.sanitize import address
 from bramble.snapshot import FileState, Output, Snapshot, Unknown
@@ -81,6 +81,10 @@ class ModelPlan(RolePlan):
         """What root alone may write, the outermost first."""
         own = (path for one in self.every for path in (one.path, one.stamp))
         return (*way_to(self.folder), *own)
+
+    def warnings(self) -> tuple[str, ...]:
+        """Warn of further models of which nobody knows what they take beside the others."""
+        return unmeasured(one.use for one in self.outputs.further if one.dimensions is None)
 
     @property
     def every(self) -> tuple[ModelPlan | FurtherFile, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -202,12 +202,8 @@ class Settings(PreparedSection):
         self, sections: Mapping[str, Section], host: str, prepared: Prepared
     ) -> tuple[str, ...]:
         """Warn of models of which nobody knows what they take beside the others."""
-        unknown_ones = [one.use for one in self.further(host, prepared) if one.fit is None]
-        return tuple(
-            f"model.also: whether {use} fits beside the others is not known; `bramble model lock {use}` "
-            "reads its header"
-            for use in unknown_ones
-        )
+        further = self.further(host, prepared)
+        return unmeasured(one.use or one.name for one in further if one.fit is None)
 
     def pins(self, host: str, prepared: Prepared) -> tuple[Pinned, ...]:
         """Return the model that engine.lock has for this host."""
@@ -289,6 +285,15 @@ def _with_dims(model: ChosenModel, prepared: Prepared) -> ChosenModel:
     """Add the dimensions of the model's header, where that had to be read."""
     read = prepared.headers.get(model.sha256)
     return replace(model, fit=read, noted=True) if read and not model.fit else model
+
+
+def unmeasured(uses: Iterable[str]) -> tuple[str, ...]:
+    """Return what to say of further models of which nobody knows what they take."""
+    return tuple(
+        f"model.also: whether {use} fits beside the others is not known; `bramble model lock {use}` "
+        "reads its header"
+        for use in uses
+    )
 
 
 def _twice(use: str, found: ChosenModel, before: Sequence[tuple[str, ChosenModel]]) -> str | None:

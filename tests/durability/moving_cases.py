@@ -59,6 +59,7 @@ QUERY = {
     "release": "two",
     "name": "toy",
     "path": "",
+    "further": [],
     "unit": "x.service",
     "unit_file": "",
     "url": "http://127.0.0.1:9",

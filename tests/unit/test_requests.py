@@ -42,6 +42,13 @@ def test_two_slots_are_told_apart_by_their_tasks():
     assert [line.split("model: ")[1].split()[0] for line in told(*mixed)] == ["22", "7"]
 
 
+def test_servers_of_several_models_are_told_apart_though_their_tasks_have_one_number():
+    first = [f"[56919] {line}" for line in SERVER.splitlines()]
+    second = [f"[46475] {line.replace(' 22 ', ' 7 ')}" for line in SERVER.splitlines()]
+    mixed = [line for pair in zip(first, second, strict=True) for line in pair]
+    assert [line.split("model: ")[1].split()[0] for line in told(*mixed)] == ["22", "7"]
+
+
 def test_what_the_server_refused_is_told_with_its_reason():
     (line,) = told(REFUSED)
     assert line.startswith(f"{AT} model: refused: request (560005 tokens) exceeds")

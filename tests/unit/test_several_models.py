@@ -321,6 +321,7 @@ def test_models_of_unknown_size_refuse_nothing_and_prove_nothing():
     lock = {**LOCK, LARGE: locked("f16", "b", fit=False)}
     plan = several_plan(lock=lock)
     assert plan.refusals == ()
+    assert [said for said in plan.warnings if f"`bramble model lock {LARGE}`" in said]
     assert plan.roles["serving"].fit is None
     small = several_plan(replace(PI5, memory_mib=360), lock=lock)
     assert any("do not fit" in why for why in small.refusals)

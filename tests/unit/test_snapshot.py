@@ -274,6 +274,20 @@ def test_a_running_service_is_told_with_what_only_its_process_proves(serving):
     assert list(process.environ) == ["BRAMBLE_PLAN"]
 
 
+def test_the_model_files_that_processes_have_mapped_are_told():
+    raw = json.loads(recorded("probe.container-bookworm-amd64-serving.json"))
+    path, gone = "/mnt/ssd/bramble/models/a.gguf", "/mnt/ssd/bramble/models/b.gguf"
+    raw["units"]["ok"]["llama-server.service"]["process"]["ok"]["models"] = [path]
+    (server,) = raw["programs"]["ok"]["llama-server"]
+    server |= {"models": [path], "gone": [gone], "locked": "2732 kB"}
+    look = snapshot.read(raw)
+    assert look.process("llama-server.service").models == (path,)
+    (found,) = look.programs["llama-server"]
+    assert (found.models, found.gone, found.locked) == ((path,), (gone,), "2732 kB")
+    server["models"] = [7]
+    assert isinstance(snapshot.read(raw).programs, Unknown)
+
+
 def test_a_releases_own_record_agrees_with_the_process_that_runs_it(serving):
     target = serving.file("/opt/bramble/engine/current").target
     folder = f"/opt/bramble/engine/{target}"

@@ -750,7 +750,7 @@ def test_two_models_besides_and_parts_are_looked_at_on_the_node():
     assert step.why == "old.gguf, older.gguf"
     assert step.query == {
         "folder": str(Path(MODEL.path).parent),
-        "planned": MODEL.path,
+        "planned": [MODEL.path],
         "home": "/opt/bramble/engine",
         "list": False,
     }

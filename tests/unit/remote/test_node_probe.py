@@ -3,6 +3,7 @@
 import grp
 import hashlib
 import json
+import mmap
 import os
 import pwd
 import socket
@@ -474,3 +475,23 @@ def test_files_that_config_txt_includes_are_read_as_deep_as_they_go(monkeypatch,
 def test_a_boot_files_line_endings_are_seen_as_they_are(tmp_path):
     (tmp_path / "config.txt").write_bytes(b"arm_boost=1\r\n")
     assert reading.read(str(tmp_path / "config.txt"), newline="") == "arm_boost=1\r\n"
+
+
+def test_a_program_is_told_with_the_model_files_that_it_has_mapped(tmp_path):
+    kept, gone = tmp_path / "kept.gguf", tmp_path / "gone.gguf"
+    maps = []
+    for path in (kept, gone):
+        path.write_bytes(b"GGUF" * 1024)
+        with path.open("rb") as file:
+            maps.append(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
+    gone.unlink()
+    try:
+        name = os.path.basename(os.readlink("/proc/self/exe"))
+        own = [one for one in reading.programs([name])[name] if one["pid"] == os.getpid()]
+        ((found,), path) = own, str(kept)
+    finally:
+        for one in maps:
+            one.close()
+    assert path in found["models"]
+    assert str(gone) in found["gone"]
+    assert found["locked"].endswith(" kB")
