@@ -29,7 +29,11 @@ _MASK = 2
 
 @dataclass(frozen=True)
 class Request:
-    """How a model is served."""
+    """How a model is served.
+
+    `drafted` is how many tokens of a conversation are guessed at once, `tables_bytes` the size of what
+    they are guessed by.
+    """
 
     ctx: int
     slots: int = 1
@@ -41,6 +45,8 @@ class Request:
     flash: bool = True
     locked: bool = False
     vectors: bool = False
+    drafted: int = 0
+    tables_bytes: int = 0
 
     @property
     def cells(self) -> int:
@@ -89,25 +95,28 @@ def output_bytes(model: Geometry, request: Request) -> int:
     """Return the results of a batch beside the compute buffer: of vectors, those of each token.
 
     llama_context::output_reserve of src/llama-context.cpp has room for logits too, which nobody reads.
+    Of guesses there are the logits of each guessed token, and of the one before, and their tables.
     """
-    if not request.vectors:
-        return 0
-    return _F32 * request.ubatch * (model.vocabulary + model.embedding)
+    if request.vectors:
+        return _F32 * request.ubatch * (model.vocabulary + model.embedding)
+    guessed = request.slots * (1 + request.drafted) if request.drafted else 0
+    return _F32 * min(guessed, request.ubatch) * model.vocabulary + request.tables_bytes
 
 
 def checkpoint_bytes(model: Geometry, request: Request) -> int:
     """Return the copies of what cannot be rolled back, which llama-server keeps for later turns.
 
     There are --ctx-checkpoints of them for each conversation (32 by default), each with the windows
-    and the recurrent states; a model that has neither makes none.
+    and the recurrent states; a model that has neither makes none. Guesses need one more, to go back to.
     """
+    copies = request.checkpoints + (1 if request.drafted else 0)
     key, value = _BY_NAME[request.type_k], _BY_NAME[request.type_v]
     windows = sum(
         _cells(model, layer, request) * (_bytes(key, layer.key) + _bytes(value, layer.value))
         for layer in model.layers
         if layer.windowed
     )
-    return request.slots * request.checkpoints * (windows + _state_bytes(model))
+    return request.slots * copies * (windows + _state_bytes(model))
 
 
 def _cells(model: Geometry, layer: Layer, request: Request) -> int:

@@ -23,7 +23,11 @@ COMMAND = "python3 -Iu -"
 """The interpreter's command line: isolated from the user's environment, and unbuffered."""
 
 # What a program itself does not explain, such as a disk that fails, is told in one sentence.
+# What it makes may be read by the services that it is for, whatever the umask of the login is.
 _CALL = """\
+import os
+
+os.umask(0o022)
 try:
     code = main(json.loads({query!r}))
 except OSError as error:

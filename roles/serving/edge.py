@@ -137,7 +137,7 @@ def plan(settings: Settings, host: str, prepared: Prepared, model: ModelOutputs)
     keys = keys_map(prepared.clients)
     certificate = prepared.certificates.get(host, "") if settings.expose == "tls" else None
     allow = (*LOOPBACKS, *settings.edge.allow)
-    unit = render("serving/bramble-edge.service.j2", config=CONFIG, allow=allow)
+    unit = render("serving/bramble-edge.service.j2", config=CONFIG, allow=allow, log=settings.log)
     parts = [keys, certificate, unit, prepared.authority]
     plan_id = identity([*parts, _configuration(settings, found, model, "")])
     texts = ((CONFIG, _configuration(settings, found, model, plan_id)), (UNIT_FILE, unit))

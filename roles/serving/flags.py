@@ -110,11 +110,10 @@ def _lacks(flag: str) -> str:
     return f"llama-server of {build.commit[:9]} has no {flag}: {what}"
 
 
-def not_known(texts: Sequence[str], template: str | None, commit: str) -> str | None:
+def not_known(texts: Sequence[str], more: Sequence[str], commit: str) -> str | None:
     """Return what to say where another commit is built than the one whose arguments are known."""
     build = known()
-    names = [parted(text)[0] for text in texts]
-    names += [f"the chat template {template}"] if template else []
+    names = [*(parted(text)[0] for text in texts), *more]
     if not names or build.is_of(commit):
         return None
     return (

@@ -68,6 +68,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ServingPlan:
     unit = render(
         "serving/llama-server.service.j2",
         user=USER,
+        log=settings.log,
         plan_id=plan_id,
         argv=[flags.unit_word(word) for word in argv],
         memory_mib=room_of(board, settings.reserve_mib).available_mib + SERVER_MIB,

@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
+from bramble.roles.serving import speculation
+
+NO_PAGE = (
+    "llama-server has no page for browsers inside: its build would run npm, or take one from a hub "
+    "without a sha256 to prove it by; use a client that has a page of its own (docs/how-to/clients.md)"
+)
+"""Why the page is not offered: builds have LLAMA_BUILD_UI and LLAMA_USE_PREBUILT_UI off."""
+
 SET_BY: Mapping[str, str] = {
+    **speculation.SET_BY,
     "--model": "model.name",
     "--alias": "model.name",
     "--host": "serving.expose",
@@ -39,6 +48,9 @@ SET_BY: Mapping[str, str] = {
 """The settings that give these arguments."""
 
 _WHY: Mapping[str, tuple[str, ...]] = {
+    "llama-server ignores it: leave it out": (
+        *("--defrag-thold", "--spec-ngram-simple-min-hits", "--spec-ngram-map-k-min-hits"),
+    ),
     "bramble gives it always, as the fit, the gate, the checks and its docs count on it": (
         *("--cors-origins", "--fit", "--offline", "--metrics", "--slots"),
     ),
@@ -62,14 +74,13 @@ _WHY: Mapping[str, tuple[str, ...]] = {
         *("--tools*", "--agent", "--mcp-*", "--path", "--media-path", "--slot-save-path"),
     ),
     "it would let whoever asks change how the server works": ("--props",),
-    "the server has no page for browsers: a client talks to its API": ("--ui*",),
+    NO_PAGE: ("--ui*",),
     "the gate and `bramble verify` read the journal: journalctl -u llama-server": (
         *("--log-file", "--log-disable", "--log-prompts-dir"),
     ),
     "llama-server prints something and ends with it, and serves nobody": (
         *("--help", "--version", "--cache-list", "--completion-bash", "--list-devices"),
     ),
-    "llama-server ignores it: leave it out": ("--defrag-thold",),
 }
 
 _MAPPED = "bramble maps the weights (--load-mode mmap), which is what the fit counts: leave it out"

@@ -49,6 +49,7 @@ def command_line(
         "--no-slots",
         "--metrics",
         *settings.chat.arguments(),
+        *settings.speculation.arguments(),
         *tasks.arguments(settings.task, settings.pooling),
         *idle,
         *flags.words(settings.extra_args),

@@ -10,6 +10,7 @@ from bramble.system.process import Process
 
 # Names that `systemctl show` spells differently from a unit file.
 RENAMED = {
+    "LogRateLimitIntervalSec": "LogRateLimitIntervalUSec",
     "RestartSec": "RestartUSec",
     "StartLimitIntervalSec": "StartLimitIntervalUSec",
     "TimeoutStopSec": "TimeoutStopUSec",
@@ -34,7 +35,7 @@ NO_CALLS = ("bpf", "chroot", "init_module", "mount", "ptrace", "reboot", "setuid
 PROPERTIES = (
     *("Type", "User", "Group", "Restart", "RestartUSec", "TimeoutStopUSec"),
     *("StartLimitIntervalUSec", "StartLimitBurst", "OOMPolicy", "OOMScoreAdjust", "TasksMax"),
-    "LimitMEMLOCK",
+    *("LimitMEMLOCK", "LogRateLimitIntervalUSec", "LogRateLimitBurst"),
     *("AmbientCapabilities", "CapabilityBoundingSet", "DevicePolicy", "KeyringMode"),
     *("LockPersonality", "MemoryDenyWriteExecute", "NoNewPrivileges", "PrivateDevices"),
     *(

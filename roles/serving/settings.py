@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, StringConstraints, model_validator
@@ -18,6 +19,9 @@ from bramble.roles.serving import flags, tasks
 from bramble.roles.serving.chat import Chat
 from bramble.roles.serving.flags import ExtraArgument
 from bramble.roles.serving.locking import DISTURBING
+from bramble.roles.serving.log import Log
+from bramble.roles.serving.reserved import NO_PAGE
+from bramble.roles.serving.speculation import Speculation
 from bramble.roles.serving.tasks import Pooling, TaskName
 from bramble.settings import Section, option
 
@@ -137,7 +141,12 @@ class Settings(PreparedSection):
         le=4096,
     )
     cache_ram_mib: int = option(
-        0, help="Memory for cached prompts; llama-server's own default is 8192.", unit="MiB", ge=0
+        0,
+        help="Memory for conversations that a slot has left, so that a long system prompt comes back; "
+        "llama-server's own default is 8192.",
+        unit="MiB",
+        ge=0,
+        example=256,
     )
     ctx_checkpoints: int = option(
         4,
@@ -161,6 +170,14 @@ class Settings(PreparedSection):
         "slower on a processor with dotprod (Pi 5), as weights that are copied cannot be locked.",
     )
     chat: Chat = option(Chat(), help="How conversations are taken.")
+    speculation: Speculation = option(
+        Speculation(), help="Guesses of what comes next, without a second model."
+    )
+    log: Log = option(Log(), help="How much of what the service says the journal keeps.")
+    web_ui: bool = option(
+        False,
+        help="Whether llama-server shows a page for browsers; true is refused: builds have none inside.",
+    )
     extra_args: tuple[ExtraArgument, ...] = option(
         (),
         help="Arguments of llama-server that have no setting, each with its value: `--FLAG`, "
@@ -239,6 +256,10 @@ class Settings(PreparedSection):
     ) -> Iterator[Amiss]:
         """Find arguments that the planned build would not start with, where it is the known one."""
         known = self._unsure(sections, host, prepared) is None
+        if self.web_ui:
+            yield Amiss(("web_ui",), f"{NO_PAGE}; leave it at false")
+        guesses = self.speculation.disagreements(self.task, self.slots, self.ubatch_tokens)
+        yield from (Amiss(("speculation", name), said) for name, said in guesses)
         arguments = [
             *flags.twice(self.extra_args),
             *(flags.against(self.extra_args, DISTURBING) if self.lock_weights else ()),
@@ -267,7 +288,10 @@ class Settings(PreparedSection):
 
     def unsure(self, commit: str) -> str | None:
         """Return what to say where nobody knows what llama-server of this commit would take."""
-        return flags.not_known(self.extra_args, self.chat.template_name, commit)
+        speculation, template = self.speculation.type, self.chat.template_name
+        named = [f"the chat template {template}"] if template else []
+        named += [f"speculation {speculation}"] if speculation != "none" else []
+        return flags.not_known(self.extra_args, named, commit)
 
     @model_validator(mode="after")
     def _weights_stay_or_go(self) -> Settings:
@@ -314,7 +338,7 @@ class Settings(PreparedSection):
     @property
     def request(self) -> Request:
         """What memory is counted for."""
-        return Request(
+        request = Request(
             ctx=self.ctx_tokens,
             slots=self.slots,
             ubatch=self.ubatch_tokens,
@@ -325,4 +349,7 @@ class Settings(PreparedSection):
             flash=self.flash_attention != "off",
             locked=self.lock_weights,
             vectors=self.task != "chat",
+            drafted=self.speculation.drafted,
         )
+        tables_bytes = self.speculation.table_bytes(request.cells, self.slots)
+        return replace(request, tables_bytes=tables_bytes)

@@ -260,6 +260,9 @@ STRANGERS = {
     "metrics": (lambda key: head("GET", "/metrics", key), 404),
     "a way around": (lambda key: head("GET", "/v1/../slots", key), 404),
     "a way around, spelt otherwise": (lambda key: head("GET", "/v1/%2e%2e/slots", key), 404),
+    "a page": (lambda key: head("GET", "/", key), 404),
+    "a slot's file": (lambda key: head("POST", "/slots/0?action=save", key), 404),
+    "a slot's file, asked for": (lambda key: head("POST", "/slots/0?action=restore", key), 404),
     "llama.cpp's own completion": (lambda key: head("POST", "/completion", key), 404),
     "another method": (lambda key: head("DELETE", "/v1/models", key), 404),
     "no JSON": (lambda key: chat(b'{"messages": [', key), 400),
@@ -439,7 +442,8 @@ FAULTS = {
         f"systemctl restart {EDGE}"
     ),
     "edge_is_held_by_its_sandbox": (
-        f"sed -i 's/^ProtectHome=yes/ProtectHome=no/' /etc/systemd/system/{EDGE}; "
+        "sed -i 's/^ProtectHome=yes/ProtectHome=no/; s/^LogRateLimitBurst=.*/LogRateLimitBurst=9/' "
+        f"/etc/systemd/system/{EDGE}; "
         f"systemctl daemon-reload; systemctl restart {EDGE}"
     ),
 }

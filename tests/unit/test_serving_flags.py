@@ -8,13 +8,14 @@ import pytest
 
 from bramble.documents.problems import InventoryError
 from bramble.documents.validation import validate
-from bramble.fleet import load
+from bramble.fleet import load, prepare
+from bramble.llama import recipe
 from bramble.llama.arguments import known
 from bramble.roles.engine.settings import COMMIT
 from bramble.roles.serving import flags, reserved
 from bramble.roles.serving.checks import process_runs_the_plan
 from bramble.roles.serving.settings import Settings
-from tests.unit.good_node import PI5, good_look, node_plan
+from tests.unit.good_node import PI5, good_look, node_plan, settings
 from tests.unit.roles.serving.good import UNIT, with_process
 from tests.unit.spoiled import Node
 
@@ -131,7 +132,12 @@ def test_what_has_no_setting_and_breaks_no_promise_is_taken(entry):
         ("--webui", "has no page"),
         ("--lora /x", "is not counted"),
         ("-md /x", "is not counted"),
-        ("--spec-type ngram-mod", "is not counted"),
+        ("--spec-draft-n-max 8", "is not counted"),
+        ("--spec-type ngram-mod", "serving.speculation.type sets it"),
+        ("--spec-default", "serving.speculation.type sets it"),
+        ("--spec-ngram-mod-n-min 8", "serving.speculation.fewest_tokens sets it"),
+        ("--spec-ngram-map-k4v-min-hits 2", "serving.speculation.min_hits sets it"),
+        ("--spec-ngram-map-k-min-hits 2", "llama-server ignores it"),
         ("-kvu", "is not counted"),
         ("--version", "ends with it"),
         ("-dt 0.1", "llama-server ignores it"),
@@ -250,3 +256,16 @@ def test_a_word_that_systemd_would_read_otherwise_is_quoted():
     assert flags.unit_word("--tags a%b") == "--tags a%%b"
     assert flags.unit_word('--tags a"b\\') == '--tags "a\\"b\\\\"'
     assert flags.unit_word("--no-ui") == "--no-ui"
+
+
+def test_the_page_is_refused_with_why_and_what_to_take_instead(tmp_path):
+    sections = settings(serving={"web_ui": True})
+    found = sections["serving"].faults(sections, "pi5-a", prepare(tmp_path, (sections,)))
+    (said,) = (str(one) for one in found)
+    assert said.startswith("web_ui: llama-server has no page for browsers inside")
+    assert "use a client that has a page of its own" in said
+
+
+def test_builds_have_no_page_inside_as_is_said():
+    assert recipe.OPTIONS["LLAMA_BUILD_UI"] == recipe.OPTIONS["LLAMA_USE_PREBUILT_UI"] == "OFF"
+    assert "--no-ui" in node_plan().roles["serving"].argv

@@ -5,9 +5,12 @@ import grp
 import os
 import pwd
 import stat
+import subprocess
+import sys
 
 import pytest
 
+from bramble import remote
 from bramble.remote import write_files
 
 OWNER = pwd.getpwuid(os.geteuid()).pw_name
@@ -57,6 +60,15 @@ def test_the_mode_does_not_depend_on_the_umask(target):
     finally:
         os.umask(before)
     assert stat.S_IMODE(target.stat().st_mode) == 0o666
+
+
+def test_folders_of_ours_may_be_read_whatever_the_umask_of_the_login(tmp_path):
+    path = tmp_path / "etc" / "bramble" / "chat-templates" / "a.jinja"
+    text = remote.program("write_files", {"files": [entry(path, mode=0o644)]})
+    argv = [sys.executable, "-Iu", "-"]
+    subprocess.run(argv, input=text, text=True, check=True, umask=0o077)
+    made = [path, *list(path.parents)[:3]]
+    assert [oct(stat.S_IMODE(one.stat().st_mode)) for one in made] == ["0o644", *["0o755"] * 3]
 
 
 def test_folders_are_made_as_needed(tmp_path):

@@ -211,6 +211,8 @@ FAULTS: Cases = {
         "root": edge_properties(User="root"),
         "homes": edge_properties(ProtectHome="no"),
         "no limit": edge_properties(MemoryMax="infinity"),
+        "no limit of lines": edge_properties(LogRateLimitIntervalUSec="0"),
+        "more lines": edge_properties(LogRateLimitBurst="10000"),
         "a capability": edge_process(
             status={**GOOD.process(EDGE_UNIT).status, "CapEff": "0000000000000400"}
         ),
@@ -272,6 +274,9 @@ FAULTS: Cases = {
         "another context": started("--ctx-size 2048", "--ctx-size 256"),
         "an argument more": started("--metrics", "--metrics --api-key hunter2"),
         "an argument less": started("--no-slots ", ""),
+        "a page": started("--no-ui", "--ui"),
+        "slots that are written": started("--no-slots", "--no-slots --slot-save-path /tmp"),
+        "guesses": started("--metrics", "--metrics --spec-type ngram-mod"),
         "the other way round": started("--no-ui --no-slots", "--no-slots --no-ui"),
         "an argument of its environment": with_variable("LLAMA_ARG_N_PREDICT"),
         "a key of its environment": with_variable("LLAMA_API_KEY"),
@@ -306,6 +311,8 @@ FAULTS: Cases = {
         "all calls but one": with_properties(SystemCallFilter="~read"),
         "another user": with_properties(User="pi"),
         "a longer wait": with_properties(RestartUSec="1min 5s"),
+        "no limit of lines": with_properties(LogRateLimitIntervalUSec="0"),
+        "more lines": with_properties(LogRateLimitBurst="10000"),
         "not found": with_unit(GOOD, load="not-found", process=None),
     },
     "sandbox_holds_the_process": {

@@ -76,6 +76,13 @@ def _of_file(unit_text: str, name: str) -> str:
     return str(found)
 
 
+def _log(unit_text: str) -> Mapping[str, str]:
+    """How systemd tells what the journal takes of a unit."""
+    (interval_s,) = re.findall(r"^LogRateLimitIntervalSec=(\d+)$", unit_text, re.M)
+    (burst,) = re.findall(r"^LogRateLimitBurst=(\d+)$", unit_text, re.M)
+    return {"LogRateLimitIntervalUSec": f"{interval_s}s", "LogRateLimitBurst": burst}
+
+
 def _way_in(plan: NodePlan) -> Snapshot:
     """What shows of the way in from the network; without one, that its unit is not there."""
     edge, pids = plan.roles["serving"].edge, (4801, 4802)
@@ -150,6 +157,7 @@ def _service(plan: NodePlan) -> Unit:
     properties = {
         **found.properties,
         "LimitMEMLOCK": "infinity" if serving.locked else "8388608",
+        **_log(serving.unit_text),
         "PrivateMounts": "yes",
         "CPUWeight": "20",
         "IOWeight": "20",
