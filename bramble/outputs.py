@@ -43,7 +43,8 @@ class EngineOutputs(Outputs):
 class ServingOutputs(Outputs):
     """The service that answers, its computing parameters, and the port and networks of its clients.
 
-    `exposed_port` is None where the model is for the node itself alone.
+    `exposed_port` is None where the model is for the node itself alone; else `figures` is the socket at
+    which the way in tells the node what clients ask, of whom `queue` may wait.
     """
 
     unit: str
@@ -51,6 +52,8 @@ class ServingOutputs(Outputs):
     ubatch_tokens: int
     exposed_port: int | None = None
     allow: tuple[str, ...] = ()
+    figures: str | None = None
+    queue: int = 0
 
 
 class Total(Protocol):

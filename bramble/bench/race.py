@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bramble.llama.recipe import BUILD_USER
 from bramble.outputs import EngineOutputs, ModelOutputs, ServingOutputs
 from bramble.plan import NodePlan
 
@@ -30,6 +31,7 @@ def as_served(plan: NodePlan, rounds: int) -> dict[str, Any]:
         "threads": serving.threads,
         "ubatch_tokens": serving.ubatch_tokens,
         "unit": serving.unit,
+        "user": BUILD_USER,
     }
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+BUILD_USER = "bramble-build"
+"""Whom compilers, and programs that nobody trusts yet, run as on nodes."""
+
 TARGETS = ("llama-server", "llama-bench", "llama-fit-params")
 RUN_PACKAGES = ("libgomp1",)
 BUILD_PACKAGES = ("build-essential", "ccache", "cmake", *RUN_PACKAGES, "ninja-build")

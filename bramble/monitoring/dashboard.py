@@ -77,6 +77,26 @@ LINES = (
         ],
     ),
     Panel(
+        "Answers to clients",
+        [
+            (
+                "sum by (instance, code) (rate(bramble_edge_requests_total{$OURS}[5m])) > 0",
+                "{{instance}} {{code}}",
+            ),
+            ("rate(bramble_edge_refused_total{$OURS}[5m])", "{{instance}} too many"),
+        ],
+        about="Requests/s by the answer's class; those that were too many are in 4xx and 5xx.",
+    ),
+    Panel(
+        "Clients at the way in",
+        [
+            ("bramble_edge_connections{$OURS}", "{{instance}} connections"),
+            ("bramble_edge_queued{$OURS}", "{{instance}} waiting"),
+            ("bramble_edge_queue_places{$OURS}", "{{instance}} may wait"),
+        ],
+        about="At a full queue the next request is answered with 503.",
+    ),
+    Panel(
         "Memory of the server",
         [
             ("bramble_server_resident_bytes{$OURS}", "{{instance}} resident"),

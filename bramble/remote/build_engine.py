@@ -4,11 +4,16 @@ Interrupted work is resumed: a complete source is kept, ninja keeps what it comp
 the release appears by one rename. What another boot compiled may be empty after a power cut; ccache
 checksums its entries and returns the intact ones. Source and build folders are always the same,
 because ccache's entries depend on the paths.
+
+On a node root unpacks the verified source and installs what came of it. All that the source itself has a
+say in (CMake, the compilers, its scripts, its programs) runs as a user that can write to nothing but
+`build`, `scratch` and the compiler cache, and has no network; what it left is read as a stranger's.
 """
 
 import datetime
 import difflib
 import fcntl
+import functools
 import json
 import os
 import re
@@ -20,6 +25,7 @@ from bramble.remote import (
     build_proof,
     build_source,
     build_tools,
+    build_user,
     engine_home,
     owned,
     progress,
@@ -29,6 +35,8 @@ BOOT_ID = "/proc/sys/kernel/random/boot_id"
 NEEDED_BYTES = 1024**3
 # A build that leaves less than this free is removed: the system needs it.
 RESERVE_BYTES = 256 * 1024**2
+# llama-server, stripped and linked statically, has less than 32 MiB.
+MOST_BYTES = 512 * 1024**2
 # Plain variables of llama.cpp and CMake, which no project declares as options.
 UNDECLARED_BY_DESIGN = re.compile(r"^(CMAKE_.*|FETCHCONTENT_.*|LLAMA_BUILD_(NUMBER|COMMIT))$")
 
@@ -51,7 +59,7 @@ def hooked(hook, work):
     return {"CMAKE_PROJECT_INCLUDE": path}
 
 
-def configure(source, build, options, toolchain=None):
+def configure(source, build, options, toolchain=None, by=build_user.options):
     """Run CMake from a fresh cache, then refuse options that llama.cpp does not declare.
 
     llama.cpp uses up every GGML_ variable, so CMake never warns of a mistyped one: an option that
@@ -64,9 +72,9 @@ def configure(source, build, options, toolchain=None):
         with open(path, "w", encoding="utf-8") as file:
             file.write(toolchain["text"])
         flags.append(f"-DCMAKE_TOOLCHAIN_FILE={path}")
-    build_tools.call("cmake", "--fresh", "-S", source, "-B", build, "-G", "Ninja", *flags)
-    with open(os.path.join(build, "CMakeCache.txt"), encoding="utf-8") as file:
-        entries = re.findall(r"^([A-Za-z0-9_]+):([A-Z]+)=", file.read(), re.MULTILINE)
+    build_tools.call("cmake", "--fresh", "-S", source, "-B", build, "-G", "Ninja", *flags, by=by)
+    cache = build_proof.read(os.path.join(build, "CMakeCache.txt"))
+    entries = re.findall(r"^([A-Za-z0-9_]+):([A-Z]+)=", cache, re.MULTILINE)
     declared = [name for name, kind in entries if kind != "UNINITIALIZED"]
     for name, kind in entries:
         if kind == "UNINITIALIZED" and not UNDECLARED_BY_DESIGN.match(name):
@@ -90,16 +98,19 @@ def forget_other_boots(work, build):
     atomic.write(note, boot)
 
 
-def compile_targets(build, targets, jobs):
+def compile_targets(build, targets, jobs, by=build_user.options):
     """Compile what is not compiled yet."""
     progress.say(f"compiling {', '.join(targets)} with {jobs} at a time")
-    environment = {**os.environ, "NINJA_STATUS": "[%f/%t] "}
-    build_tools.call("ninja", "-C", build, f"-j{jobs}", *targets, env=environment)
+    by = functools.partial(by, NINJA_STATUS="[%f/%t] ")
+    build_tools.call("ninja", "-C", build, f"-j{jobs}", *targets, by=by)
 
 
-def install(query, build):
-    """Copy the stripped binaries and their manifest into the release, which appears by a rename."""
-    release, toolchain = query["release"], query.get("toolchain")
+def install(query, build, scratch, by=build_user.options):
+    """Copy the stripped binaries and their manifest into the release, which appears by a rename.
+
+    They are stripped into `scratch`, a folder of root's making, so that no link leads from there.
+    """
+    release, toolchain, user = query["release"], query.get("toolchain"), query.get("user")
     prefix = toolchain["prefix"] if toolchain else ""
     new = os.path.join(os.path.dirname(release), f".{os.path.basename(release)}.new")
     shutil.rmtree(new, ignore_errors=True)
@@ -107,18 +118,19 @@ def install(query, build):
     found, sums = build_proof.compiled_in(build), {}
     if query.get("kleidiai"):
         built = os.path.join(build, "bin", "llama-server")
-        found["kleidiai_kernels"] = build_proof.kleidiai_kernels(built, prefix)
+        found["kleidiai_kernels"] = build_proof.kleidiai_kernels(built, prefix, by)
     for target in query["targets"]:
-        path = os.path.join(new, "bin", target)
-        shutil.copy2(os.path.join(build, "bin", target), path)
-        build_tools.call(f"{prefix}strip", path)
+        made, path = os.path.join(scratch, target), os.path.join(new, "bin", target)
+        built = os.path.join(build, "bin", target)
+        build_tools.call(f"{prefix}strip", "-o", made, built, by=by)
+        build_user.taken(made, path, user, MOST_BYTES)
         sums[target] = build_tools.sha256(path)
     server = os.path.join(new, "bin", "llama-server")
     if not toolchain:
-        build_proof.check_starts(server)
+        build_proof.check_starts(server, user)
     runner = query.get("emulator") if toolchain else []
     found["system_info"] = (
-        build_proof.system_info([*runner, server]) if runner is not None else None
+        build_proof.system_info([*runner, server], user) if runner is not None else None
     )
     build_proof.check_features(found["system_info"], query.get("wants", ()))
     needed = build_proof.needed_versions(
@@ -130,7 +142,7 @@ def install(query, build):
         "builder": f"{os.uname().nodename} ({os.uname().machine})",
         "built_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "compiled_in": found,
-        "compiler": build_tools.output(f"{prefix}g++", "--version").splitlines()[0],
+        "compiler": build_tools.output(f"{prefix}g++", "--version", by=by).splitlines()[0],
         "needs": needed,
     }
     with open(os.path.join(new, engine_home.MANIFEST), "w", encoding="utf-8") as file:
@@ -141,28 +153,49 @@ def install(query, build):
     progress.say(f"installed {release}")
 
 
-def build(query):
-    """Fetch, configure, compile and install a release; one build at a time on a node."""
-    work = query["work"]
-    for folder in (work, os.path.dirname(query["release"]), query["ccache"]):
+def have_folders(query):
+    """Have the folders of a build; return where the compiler cache is.
+
+    Root alone may write to them, and to what leads to the cache, which is the user's that builds.
+    """
+    # A link of root's may lead to an empty disk.
+    cache = os.path.realpath(query["ccache"])
+    above = map(os.path.dirname, (query["release"], query["ccache"], cache))
+    for folder in (query["work"], *above):
         if why := owned.have(folder):
             raise build_tools.BuildError(why)
-    os.environ["CCACHE_DIR"] = query["ccache"]
-    os.environ["CCACHE_BASEDIR"] = work
+    build_user.have_cache(cache, query.get("user"))
+    return cache
+
+
+def workplace(work, cache, user):
+    """Return how the user's programs are run: as it, with these folders to write to and no others."""
+    scratch, build = (os.path.join(work, name) for name in ("scratch", "build"))
+    build_user.remove(scratch)
+    for own in (scratch, build):
+        build_user.have(own, user)
+    remembered = {"CCACHE_DIR": cache, "CCACHE_BASEDIR": work}
+    return functools.partial(build_user.options, user, (scratch, build, cache), **remembered)
+
+
+def build(query):
+    """Fetch, configure, compile and install a release; one build at a time on a node."""
+    work, cache = query["work"], have_folders(query)
     with open(os.path.join(work, "lock"), "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         check_space(work)
         source, folder = os.path.join(work, "src"), os.path.join(work, "build")
         build_source.get_source(query["source"], source)
         forget_other_boots(work, folder)
+        by = workplace(work, cache, query.get("user"))
         options = query["options"]
         if query.get("kleidiai"):
             options = options | build_source.kleidiai(query["kleidiai"], work)
         if query.get("hook"):
             options = options | hooked(query["hook"], work)
-        configure(source, folder, options, query.get("toolchain"))
-        compile_targets(folder, query["targets"], query["jobs"])
-        install(query, folder)
+        configure(source, folder, options, query.get("toolchain"), by)
+        compile_targets(folder, query["targets"], query["jobs"], by)
+        install(query, folder, os.path.join(work, "scratch"), by)
     for old in query.get("old", ()):
         shutil.rmtree(old, ignore_errors=True)
 
@@ -173,7 +206,8 @@ def tidy_up(query):
     Return why the build was removed; None where it may be resumed.
     """
     work, (folder, name) = query["work"], os.path.split(query["release"])
-    for half in (os.path.join(work, "src.new"), os.path.join(folder, f".{name}.new")):
+    halves = (f"{work}/src.new", f"{work}/scratch", os.path.join(folder, f".{name}.new"))
+    for half in halves:
         shutil.rmtree(half, ignore_errors=True)
     free = shutil.disk_usage(work).free
     if free >= RESERVE_BYTES:
@@ -190,7 +224,7 @@ def tidy_up(query):
 def main(query):
     """Build and install the release of `query`; with `parent`, the build ends with that process."""
     if query.get("parent"):
-        build_tools.end_with(query["parent"])
+        build_user.end_with(query["parent"])
     try:
         build(query)
     except (build_tools.BuildError, OSError, subprocess.SubprocessError) as error:

@@ -3,17 +3,23 @@
 import os
 import re
 import subprocess
-import tempfile
 
-from bramble.remote import build_tools
+from bramble.remote import build_tools, build_user, owned
 
 TELL_TIMEOUT_S = 30
+# Of llama.cpp, build.ninja has less than 2 MiB.
+MOST_BYTES = 64 * 1024**2
+
+
+def read(path):
+    """Return the text of a file that a build made: no link, and no more of it than it may be."""
+    with owned.opened(path, "rb") as file:
+        return file.read(MOST_BYTES).decode("utf-8", "replace")
 
 
 def compiled_in(build):
     """Return the flags of ggml's kernels without those for warnings, and ggml's parts."""
-    with open(os.path.join(build, "build.ninja"), encoding="utf-8") as file:
-        text = file.read()
+    text = read(os.path.join(build, "build.ninja"))
     found = re.search(r"/ggml-cpu\.c\.o: .*?^  FLAGS = (.*?)$", text, re.MULTILINE | re.DOTALL)
     flags = found[1].split() if found else ["unknown"]
     return {
@@ -22,9 +28,9 @@ def compiled_in(build):
     }
 
 
-def kleidiai_kernels(server, prefix):
+def kleidiai_kernels(server, prefix, by=build_user.options):
     """Count KleidiAI's kernels in a program; raise BuildError for none, which "compiled in" can mean."""
-    symbols = build_tools.output(f"{prefix}nm", server)
+    symbols = build_tools.output(f"{prefix}nm", server, by=by)
     kernels = set(re.findall(r" [Tt] (kai_run_\w+)$", symbols, re.MULTILINE))
     if not kernels:
         raise build_tools.BuildError(
@@ -33,21 +39,22 @@ def kleidiai_kernels(server, prefix):
     return len(kernels)
 
 
-def system_info(argv):
+def system_info(argv, user=None):
     """Return the features that llama-server reports when it starts; None where it reports none.
 
     It gets a missing model and a socket of its own, and ends by itself.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with build_user.scratch(user) as folder:
         nothing, socket = os.path.join(folder, "none.gguf"), os.path.join(folder, "own.sock")
         options = ["--offline", "--host", socket, "-m", nothing, "-lv", "4"]
         try:
             done = subprocess.run(
                 [*argv, *options],
+                stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
                 timeout=TELL_TIMEOUT_S,
-                env={**os.environ, "LC_ALL": "C"},
+                **build_user.options(user, (folder,), LC_ALL="C"),
             )
         except (OSError, subprocess.TimeoutExpired):
             return None
@@ -87,8 +94,14 @@ def check_features(reported, wants):
         )
 
 
-def check_starts(server):
+def check_starts(server, user=None):
     """Refuse a server that cannot even print its version."""
-    done = subprocess.run([server, "--version"], capture_output=True, text=True)
+    done = subprocess.run(
+        [server, "--version"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        **build_user.options(user),
+    )
     if done.returncode:
         raise build_tools.BuildError(f"the new llama-server does not start: {done.stderr.strip()}")

@@ -48,6 +48,8 @@ def unpack(source, folder, setting):
         only = [f"{prefix}/"] if prefix else []
         where = ["--file", archive, "--directory", folder, f"--strip-components={depth}"]
         build_tools.call("tar", "--extract", *where, "--no-same-owner", "--exclude=.git", *only)
+        # Whoever compiles it reads it, and changes nothing of it.
+        build_tools.call("chmod", "--recursive", "u=rwX,go=rX", folder)
     finally:
         for path in (archive, upload):
             if path and os.path.lexists(path):

@@ -1,6 +1,11 @@
 """Metrics as Prometheus reads them: its text format, version 0.0.4."""
 
+import re
+
 KINDS = ("counter", "gauge")
+# As HAProxy writes them: its labels' values have neither quotes nor backslashes.
+LABELLED = re.compile(r"^(\w+)\{([^}]*)\} (\S+)$", re.MULTILINE)
+LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 
 def text(families):
@@ -47,4 +52,15 @@ def samples(words):
                 found[name] = float(value)
             except ValueError:
                 continue
+    return found
+
+
+def labelled(words):
+    """Return the samples with labels of such a text, each `(name, labels, value)`."""
+    found = []
+    for name, labels, value in LABELLED.findall(words):
+        try:
+            found.append((name, dict(LABEL.findall(labels)), float(value)))
+        except ValueError:
+            continue
     return found

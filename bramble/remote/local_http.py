@@ -17,11 +17,11 @@ class HttpError(ValueError):
     """An unusable answer: not HTTP, cut short, or another status than 200."""
 
 
-def exchange(url, timeout_s, body=None, limit=LARGEST_BYTES):
+def exchange(url, timeout_s, body=None, limit=LARGEST_BYTES, path_of_socket=None):
     """Return the status and up to `limit` bytes of the URL's answer; raise OSError or HttpError.
 
     The request is HTTP/1.0, whose answers end with the connection. llama-server's router sends what a
-    model answers in chunks all the same.
+    model answers in chunks all the same. It goes to a socket of the file system where one is named.
     """
     named = URL.fullmatch(url)
     if named is None:
@@ -30,7 +30,8 @@ def exchange(url, timeout_s, body=None, limit=LARGEST_BYTES):
     lines = [f"{'GET' if body is None else 'POST'} {path or '/'} HTTP/1.0", f"Host: {host}"]
     if body is not None:
         lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
-    with socket.create_connection((host.strip("[]"), int(port)), timeout_s) as connection:
+    place = path_of_socket or (host.strip("[]"), int(port))
+    with connected(place, timeout_s) as connection:
         connection.sendall("\r\n".join([*lines, "", ""]).encode() + (body or b""))
         with connection.makefile("rb") as answer:
             status, length, in_chunks = head(answer)
@@ -38,6 +39,20 @@ def exchange(url, timeout_s, body=None, limit=LARGEST_BYTES):
     if length is not None and len(found) < min(length, limit):
         raise HttpError(f"the answer broke off after {len(found)} of {length} bytes")
     return status, found
+
+
+def connected(place, timeout_s):
+    """Return a connection to an address, or to a socket of the file system."""
+    if isinstance(place, tuple):
+        return socket.create_connection(place, timeout_s)
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.settimeout(timeout_s)
+        connection.connect(place)
+    except OSError:
+        connection.close()
+        raise
+    return connection
 
 
 def head(answer):

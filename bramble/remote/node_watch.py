@@ -9,7 +9,7 @@ import json
 import os
 import time
 
-from bramble.remote import atomic, exposition, server_state, vitals
+from bramble.remote import atomic, edge_state, exposition, server_state, vitals
 
 METRICS, STATUS, ANSWER = "bramble.prom", "status.json", "answer.json"
 CONDITIONS = ("undervoltage", "clock_capped", "throttled", "soft_temperature_limit")
@@ -92,6 +92,9 @@ def checks(plan, seen):
     if plan["server"]:
         rows += [*_of_service(plan["server"], seen["server"])]
         rows += [*_of_content(plan["server"], seen["server"])]
+    if plan["edge"]:
+        up = seen["edge"] is not None
+        rows += [("way_in_is_up", up, f"it tells {'its' if up else 'no'} figures")]
     return rows
 
 
@@ -188,6 +191,7 @@ def families(plan, seen, rows, took_s):
         _one("bramble_planned_files", "Files that it must have.", len(plan["files"])),
         _one("bramble_drift_files", "Files that are not as planned.", len(seen["wrong"])),
         *(_of_the_server(plan["server"], seen["server"]) if seen["server"] else ()),
+        *(edge_state.families(plan["edge"], seen["edge"]) if plan["edge"] else ()),
     ]
 
 
@@ -258,6 +262,7 @@ def look(plan, marks, now_s):
         "wrong": wrong,
         "hidden": hidden,
         "server": server(plan, now_s),
+        "edge": edge_state.figures(plan["edge"]["socket"]) if plan["edge"] else None,
     }
 
 

@@ -115,8 +115,14 @@ def opened(path, mode, permissions=0o600):
 
 def taken(upload, path, permissions=0o600):
     """Copy a file that was sent over SSH to one that is ours alone, at its size of that moment."""
-    with opened(upload, "rb") as sent, opened(path, "wb", permissions) as file:
-        left = os.fstat(sent.fileno()).st_size
+    with opened(upload, "rb") as sent:
+        copied(sent, path, permissions)
+
+
+def copied(sent, path, permissions=0o600):
+    """Copy an open file to one that is ours alone, at its size of this moment."""
+    left = os.fstat(sent.fileno()).st_size
+    with opened(path, "wb", permissions) as file:
         while left > 0 and (chunk := sent.read(min(left, CHUNK_BYTES))):
             file.write(chunk)
             left -= len(chunk)

@@ -52,6 +52,7 @@ DEVICE_TREE_PROPERTIES = (
     "chosen/power/max_current",
 )
 TEXT_LIMIT_BYTES = 64 * 1024
+SHADOW = "/etc/shadow"
 
 
 def known(look, *args):
@@ -208,15 +209,30 @@ def text_of(path):
 
 
 def users(names):
-    """Return each user's number, home and shell; None where there is no such user."""
+    """Return each user's number, home, shell and whether it has a password; None for no such user."""
     found: dict[str, object] = {}
     for name in names:
         try:
             entry = pwd.getpwnam(name)
-            found[name] = {"uid": entry.pw_uid, "home": entry.pw_dir, "shell": entry.pw_shell}
+            found[name] = {
+                "uid": entry.pw_uid,
+                "home": entry.pw_dir,
+                "shell": entry.pw_shell,
+                "password": has_password(name),
+            }
         except KeyError:
             found[name] = None
     return found
+
+
+def has_password(name):
+    """Return whether a user's hash in /etc/shadow is one that a password may have; None: unknown."""
+    try:
+        with open(SHADOW, encoding="utf-8") as file:
+            hashes = dict(line.split(":")[:2] for line in file if ":" in line)
+    except (OSError, ValueError):
+        return None
+    return not hashes[name].startswith(("!", "*")) if name in hashes else None
 
 
 def answers(urls):

@@ -3,7 +3,8 @@
 A program for another processor starts, prints its version and loads a model, but is killed at its
 first computation. So llama-bench runs a tiny model, made here of random weights in the common
 quantized types, before the link moves; if that fails, the current release keeps serving. What the
-release computes with is read back meanwhile, because options are not always used.
+release computes with is read back meanwhile, because options are not always used. Its programs are not
+trusted yet: they run as the user that builds.
 """
 
 import json
@@ -14,9 +15,8 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
 
-from bramble.remote import atomic, build_proof, engine_home
+from bramble.remote import atomic, build_proof, build_user, engine_home
 
 TIMEOUT_S = 500
 WIDTH, HEADS, TOKENS = 256, 4, 64
@@ -93,32 +93,43 @@ def write_model(path):
         file.write(head + bytes(-len(head) % 32) + data)
 
 
-def smoke(release):
+def smoke(release, user=None):
     """Say why the release does not compute here, or None; return llama-bench's messages too."""
-    with tempfile.TemporaryDirectory() as folder:
+    with build_user.scratch() as folder:
         model = os.path.join(folder, "tiny.gguf")
         write_model(model)
+        for path, mode in ((model, 0o644), (folder, 0o755)):
+            os.chmod(path, mode)
         bench = os.path.join(release, "bin", "llama-bench")
         options = ["-p", "32", "-n", "4", "-r", "1", "-t", "1", "--no-warmup", "-o", "json", "-v"]
         try:
-            done = run([bench, "-m", model, *options], TIMEOUT_S)
+            done = run([bench, "-m", model, *options], TIMEOUT_S, user)
         except subprocess.TimeoutExpired:
             return f"llama-bench did not end within {TIMEOUT_S} s", ""
         except OSError as error:
             return f"llama-bench does not start: {error}", ""
+        except subprocess.SubprocessError:
+            return f"the kernel does not let it be run as {user}, apart from all else", ""
     return judged(done), done.stderr
 
 
-def run(argv, timeout_s):
+def run(argv, timeout_s, user):
     """Run a program in the C locale."""
-    environment = {**os.environ, "LC_ALL": "C"}
-    return subprocess.run(argv, capture_output=True, text=True, timeout=timeout_s, env=environment)
+    return subprocess.run(
+        argv,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        **build_user.options(user, LC_ALL="C"),
+    )
 
 
-def read_back(release, said):
+def read_back(release, said, user):
     """Return what the release computes with here: its features, and the kernels and buffers in use."""
+    server = os.path.join(release, "bin", "llama-server")
     return {
-        "system_info": build_proof.system_info([os.path.join(release, "bin", "llama-server")]),
+        "system_info": build_proof.system_info([server], user),
         "kleidiai": dict(re.findall(r"^kleidiai: primary (\w+) kernel feature (\w+)", said, re.M)),
         "buffers": sorted(set(re.findall(r"(\w+) model buffer size", said))),
     }
@@ -167,16 +178,16 @@ def remedy(release, problem):
     )
 
 
-def refusal(path, release, target, wants):
+def refusal(path, release, target, wants, user):
     """Say why the link must not move there; return None where it may."""
     if not os.path.isdir(release):
         return f"{target} is not there"
     if os.path.lexists(path) and not os.path.islink(path):
         return f"{path} is not a symbolic link; move it away and run again"
-    problem, said = smoke(release)
+    problem, said = smoke(release, user)
     if problem:
         return f"{target} does not compute on this node: {problem}{remedy(release, problem)}"
-    record = read_back(release, said)
+    record = read_back(release, said, user)
     missing = lacks(record, wants)
     if missing:
         return (
@@ -190,9 +201,9 @@ def refusal(path, release, target, wants):
 
 def main(query):
     """Point the link `path` to `target` atomically."""
-    path, target = query["path"], query["target"]
+    path, target, user = query["path"], query["target"], query.get("user")
     folder = os.path.dirname(path)
-    problem = refusal(path, os.path.join(folder, target), target, query["wants"])
+    problem = refusal(path, os.path.join(folder, target), target, query["wants"], user)
     if problem:
         was = f"; {os.readlink(path)} stays current" if os.path.islink(path) else ""
         print(f"{problem}{was}", file=sys.stderr)

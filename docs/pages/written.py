@@ -63,9 +63,10 @@ WRITTEN: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         (
             "work",
             "",
-            "source and build folder, kept for the next build; on an SSD below `bramble/`",
+            "source, and the build folder of `bramble-build`, kept for the next build; on an SSD below "
+            "`bramble/`",
         ),
-        ("ccache", "", "compiler cache; on an SSD below `bramble/`"),
+        ("ccache", "", "compiler cache of `bramble-build`; on an SSD below `bramble/`"),
         ("release", "", "one release: `bin/` and `manifest.json`"),
     ),
     "prune_models": (),

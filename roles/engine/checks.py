@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bramble.checks import Finding, Node, check, expect, unknown
+from bramble.llama.recipe import BUILD_USER
 from bramble.llama.releases import link_target, manifest_path, smoke_path
 from bramble.node.roots import open_to_others
-from bramble.roles.engine import proof
+from bramble.roles.engine import build_user, proof
 from bramble.roles.engine.plan import EnginePlan
-from bramble.roles.engine.whole import HOME, TRUSTED, incomplete, programs
+from bramble.roles.engine.whole import HOME, TRUSTED, incomplete, programs, trusted
 from bramble.snapshot import FileState, Unknown
 
 
@@ -67,10 +68,28 @@ def release_has_what_was_planned(plan: EnginePlan, node: Node) -> Finding:
 
 @check()
 def releases_belong_to_root(plan: EnginePlan, node: Node) -> Finding:
-    """Root alone may change the folders that releases are in, and those that lead there."""
-    want, found = f"{TRUSTED[-2]}, root's alone", open_to_others(node.snapshot, TRUSTED)
+    """Root alone may change the current release's programs, and the folders that lead to releases."""
+    want = f"{TRUSTED[-2]} and its programs, root's alone"
+    found = open_to_others(node.snapshot, trusted(node.snapshot))
     if isinstance(found, Unknown):
         return unknown(want, found)
     got = "; ".join(f"{path} {who}" for path, who in found.items())
     remedy = "Deploy again: it gives them back, and installs again what others may have changed."
     return expect(want, got or want, not found, remedy)
+
+
+@check()
+def build_user_cannot_log_in(plan: EnginePlan, node: Node) -> Finding:
+    """What compilers run as on the node is a system user of its own, without a shell or a password."""
+    want, users = f"{BUILD_USER}, a system user that nobody can log in as", node.snapshot.users
+    if isinstance(users, Unknown):
+        return unknown(want, users)
+    user = users.get(BUILD_USER)
+    if user is None:
+        return expect(want, f"no user {BUILD_USER}", False, "Run the deploy again.")
+    if user["password"] is None:
+        return unknown(want, Unknown("/etc/shadow cannot be read, or does not name it"))
+    said = "a password" if user["password"] else "no password"
+    got = f"uid {user['uid']} with {user['shell']} and {said}"
+    ok = 0 < user["uid"] < 1000 and not build_user.may_log_in(user)
+    return expect(want, got, ok, f"Deploy again; if that is not enough: sudo userdel {BUILD_USER}.")

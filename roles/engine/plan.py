@@ -10,6 +10,7 @@ from bramble.board import Board
 from bramble.llama import processor
 from bramble.llama.recipe import (
     BUILD_PACKAGES,
+    BUILD_USER,
     OPTIONS,
     RUN_PACKAGES,
     TARGETS,
@@ -27,10 +28,10 @@ from bramble.llama.releases import (
 from bramble.node.roots import give_back
 from bramble.outputs import EngineOutputs
 from bramble.plan import FactsNeeded, Inputs, NodePlan, RolePlan, identity
-from bramble.roles.engine import amx, kleidiai, proof
+from bramble.roles.engine import amx, build_user, kleidiai, proof
 from bramble.roles.engine.place import place
 from bramble.roles.engine.settings import Git, Settings
-from bramble.roles.engine.whole import HOME, TRUSTED, built_elsewhere, incomplete
+from bramble.roles.engine.whole import HOME, TRUSTED, built_elsewhere, incomplete, trusted
 from bramble.roles.storage.outputs import StorageOutputs
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step, Stored, Upload, install_packages, remove_files
@@ -119,6 +120,7 @@ def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
             HOME.previous,
             HOME.good,
             HOME.rejection("*"),
+            build_user.SYSUSERS_FILE,
             *(of(HOME.release("*")) for of in (manifest_path, smoke_path)),
         ),
         packages=(
@@ -126,6 +128,7 @@ def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
             "git",
             *(p for v in VARIANTS.values() for p in v.get("packages", ())),
         ),
+        users=(BUILD_USER,),
         free=(HOME.path,),
     )
 
@@ -153,6 +156,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> EnginePlan:
         release, build_info = pin.release, pin.build_info
     return EnginePlan(
         packages=_packages(settings, source, variant),
+        files=build_user.files(),
         outputs=EngineOutputs(home=HOME, release=release, build_info=build_info, soc=soc),
         source=source,
         options=options,
@@ -215,9 +219,10 @@ def _jobs(board: Board) -> int:
 
 def steps(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
     """Install the release where it is missing, make it current if it computes here, remove old ones."""
-    given = give_back("Give the releases' folders to root", snapshot, TRUSTED, plan.notes)
+    given = give_back("Give the releases to root", snapshot, trusted(snapshot), plan.notes)
     return (
         given,
+        *build_user.steps(snapshot),
         _install(plan, node, snapshot),
         _switch(plan, snapshot),
         _clear_up(plan, snapshot),
@@ -227,15 +232,21 @@ def steps(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, .
 def candidate(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
     """Install the release beside the current one, for a race."""
     packages = install_packages("Install what the release needs", plan.packages, snapshot)
-    return (packages, _install(plan, node, snapshot))
+    return (packages, *build_user.steps(snapshot), _install(plan, node, snapshot))
 
 
 def revert(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """Make no release the current one; those that were built stay, as they took long to build."""
+    """Make no release the current one; those that were built stay, as they took long to build.
+
+    The user that builds stays too, as its number must not become another's.
+    """
     notes = (HOME.previous, HOME.good, *_rejections(snapshot))
     return (
         remove_files("Make no release current", (HOME.current,), snapshot),
         remove_files("Forget which releases were good", notes, snapshot),
+        remove_files(
+            "Remove the file of the user that builds", (build_user.SYSUSERS_FILE,), snapshot
+        ),
     )
 
 
@@ -275,7 +286,7 @@ def _install(plan: EnginePlan, node: NodePlan, snapshot: Snapshot) -> Step:
         name,
         why + built_elsewhere(plan.codename, snapshot),
         "build_engine",
-        plan.build() | place(plan.ssd, HOME.path, snapshot),
+        plan.build() | place(plan.ssd, HOME.path, snapshot) | {"user": BUILD_USER},
         detached=True,
         timeout_s=6 * 3600,
         uploads=plan.uploads,
@@ -325,7 +336,7 @@ def _switch(plan: EnginePlan, snapshot: Snapshot) -> Step:
             return Step(name, None)
     else:
         why = f"{seen.target if isinstance(seen, FileState) else 'nothing'} -> {target}"
-    query = {"path": HOME.current, "target": target, "wants": plan.wants}
+    query = {"path": HOME.current, "target": target, "wants": plan.wants, "user": BUILD_USER}
     return Step(name, why, "switch_engine", query, timeout_s=600)
 
 

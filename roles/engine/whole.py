@@ -14,7 +14,7 @@ from bramble.node.roots import above
 from bramble.snapshot import FileState, Snapshot, Unknown
 
 HOME = Home()
-# What root alone may write, the outermost first; the programs are known by their sha256 too.
+# Folders that root alone may write, the outermost first; the programs are known by their sha256 too.
 TRUSTED = (*above(HOME.releases), HOME.programs)
 
 
@@ -47,6 +47,16 @@ def built_elsewhere(codename: str, snapshot: Snapshot) -> str:
     if not isinstance(built, str) or built == codename:
         return ""
     return f"; {current}, which is current, was built for {built}, and this is {codename}"
+
+
+def trusted(snapshot: Snapshot) -> tuple[str, ...]:
+    """Return what root alone may write: the folders, and the files in the last of them."""
+    files = {name: seen for name, seen in programs(snapshot).items() if not _is_link(seen)}
+    return (*TRUSTED, *(f"{HOME.programs}/{name}" for name in sorted(files)))
+
+
+def _is_link(seen: FileState | Unknown) -> bool:
+    return isinstance(seen, FileState) and seen.kind == "link"
 
 
 def programs(snapshot: Snapshot) -> dict[str, FileState | Unknown]:

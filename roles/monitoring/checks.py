@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bramble.checks import Finding, Node, check, expect, skip, unknown
+from bramble.outputs import ServingOutputs
 from bramble.owned import as_written
 from bramble.roles.monitoring.plan import lacking, not_exporting, not_watching, steps
 from bramble.roles.monitoring.wanted import (
@@ -19,6 +20,7 @@ from bramble.snapshot import FileState, Unknown
 from bramble.system import exposition
 
 RUN = "bramble_run_timestamp_seconds"
+WAY_IN = "bramble_edge_up"
 RAN = "it ran and succeeded"
 PATIENCE_RUNS = 3
 DEPLOY = "Deploy again."
@@ -81,6 +83,25 @@ def textfile_is_new_and_readable(plan: MonitoringPlan, node: Node) -> Finding:
     if not isinstance(seen, FileState) or seen.text is None:
         return expect(want, f"{TEXTFILE} is no file of text, or not there", False, JOURNAL)
     return _told(plan, node, seen.text, want)
+
+
+@check()
+def way_in_is_watched(plan: MonitoringPlan, node: Node) -> Finding:
+    """Where clients of the network are let in, the node's own figures say what becomes of them."""
+    want, service = f"{WAY_IN} is 1", node.plan.outputs.find(ServingOutputs)
+    if service is None or service.figures is None:
+        return skip(want, "nothing lets clients of the network in")
+    seen = node.snapshot.file(TEXTFILE)
+    if isinstance(seen, Unknown):
+        return unknown(want, seen)
+    try:
+        text = (seen.text or "") if isinstance(seen, FileState) else ""
+        told = exposition.value(exposition.parse(text), WAY_IN)
+    except ValueError as error:
+        return expect(want, f"they cannot be read: {error}", False, JOURNAL)
+    got = "it is not told" if told is None else f"{WAY_IN} is {told:.0f}"
+    remedy = f"{DEPLOY} `journalctl -u bramble-edge` says why, if it is not told then."
+    return expect(want, got, told == 1, remedy)
 
 
 def _new(plan: MonitoringPlan) -> str:

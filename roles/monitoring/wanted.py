@@ -96,6 +96,7 @@ def watched(plan: MonitoringPlan, node: NodePlan) -> File:
         "perhaps": _files(node, everywhere=False),
         "marks": _marks(node),
         "server": _server(plan, node),
+        "edge": _edge(node),
         "channels": channels,
     }
     return File(path=WATCHED, text=json.dumps(value, indent=1) + "\n")
@@ -119,6 +120,14 @@ def _marks(node: NodePlan) -> list[str]:
     model = node.outputs.find(ModelOutputs)
     home = model.engine_home if model else None
     return [LOCK, *((str(PurePosixPath(home, "good.json")),) if home else ())]
+
+
+def _edge(node: NodePlan) -> dict[str, Any] | None:
+    """Return where the way in from the network tells its figures; None where nobody is let in."""
+    service = node.outputs.find(ServingOutputs)
+    if service is None or service.figures is None:
+        return None
+    return {"socket": service.figures, "queue": service.queue}
 
 
 def _server(plan: MonitoringPlan, node: NodePlan) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 from typing import Literal
 
 from bramble.access.keys import Client
@@ -28,6 +29,8 @@ FOLDER = "/etc/bramble/edge"
 CONFIG, KEYS, CERTIFICATE, AUTHORITY = (
     f"{FOLDER}/{name}" for name in ("haproxy.cfg", "keys.map", "edge.pem", "ca.crt")
 )
+FIGURES = "/run/bramble-edge/figures.sock"
+"""Where the node itself reads what was asked and refused."""
 EVER = (CONFIG, KEYS, CERTIFICATE, AUTHORITY, UNIT_FILE)
 """Every file that any exposure has."""
 
@@ -88,6 +91,13 @@ class EdgePlan:
         return " ".join([*words, f"{self.url}{path}"])
 
     @property
+    def tells(self) -> str:
+        """The command by which the node asks for its figures: the status alone."""
+        words = ["curl", "--silent", "--show-error", "--max-time 10", "--output /dev/null"]
+        words += [f"--unix-socket {FIGURES}", r"--write-out '%{http_code}'"]
+        return " ".join([*words, "'http://localhost/metrics?scope=frontend'"])
+
+    @property
     def lasts(self) -> str:
         """The command that tells whether its certificate is valid for a month more."""
         return f"openssl x509 -in {CERTIFICATE} -noout -checkend {CERTIFICATE_DAYS * 86400}"
@@ -98,7 +108,7 @@ def facts_needed(settings: Settings, host: str) -> FactsNeeded:
     commands: tuple[str, ...] = ()
     if settings.expose != "local":
         found = _addressed(settings, host)
-        commands = (found.asks("/health"), found.asks("/v1/models"))
+        commands = (found.asks("/health"), found.asks("/v1/models"), found.tells)
     if settings.expose == "tls":
         commands += (found.lasts,)
     return FactsNeeded(
@@ -137,7 +147,13 @@ def plan(settings: Settings, host: str, prepared: Prepared, model: ModelOutputs)
     keys = keys_map(prepared.clients)
     certificate = prepared.certificates.get(host, "") if settings.expose == "tls" else None
     allow = (*LOOPBACKS, *settings.edge.allow)
-    unit = render("serving/bramble-edge.service.j2", config=CONFIG, allow=allow, log=settings.log)
+    unit = render(
+        "serving/bramble-edge.service.j2",
+        config=CONFIG,
+        allow=allow,
+        log=settings.log,
+        runtime=PurePosixPath(FIGURES).parent.name,
+    )
     parts = [keys, certificate, unit, prepared.authority]
     plan_id = identity([*parts, _configuration(settings, found, model, "")])
     texts = ((CONFIG, _configuration(settings, found, model, plan_id)), (UNIT_FILE, unit))
@@ -220,6 +236,7 @@ def _configuration(settings: Settings, found: EdgePlan, model: ModelOutputs, pla
         requests_per_minute=edge.requests_per_minute,
         at_once=edge.at_once,
         queue=edge.queue,
+        figures=FIGURES,
         paths=PATHS,
         server_port=settings.port,
         slots=settings.slots * at_once,
@@ -326,7 +343,7 @@ def not_running(plan: EdgePlan, snapshot: Snapshot) -> str | None:
         return f"{UNIT} is {unit.active} and {unit.enabled or unit.load}"
     if loose := sandbox.loaded_otherwise(UNIT_FILE, plan.unit_text, unit):
         return "; ".join(loose)
-    return otherwise(plan, snapshot)
+    return otherwise(plan, snapshot) or untold(plan, snapshot)
 
 
 def otherwise(plan: EdgePlan, snapshot: Snapshot) -> str | None:
@@ -339,3 +356,12 @@ def otherwise(plan: EdgePlan, snapshot: Snapshot) -> str | None:
     if said.output.split()[:1] != [plan.plan_id]:
         return f"it has another configuration than the planned one ({plan.plan_id})"
     return None
+
+
+def untold(plan: EdgePlan, snapshot: Snapshot) -> str | None:
+    """Return that it does not tell the node its figures; None when it does."""
+    said = snapshot.command(plan.tells)
+    if isinstance(said, Unknown):
+        return said.why
+    told = said is not None and said.output.split()[-1:] == ["200"]
+    return None if told else f"it does not tell its figures by {FIGURES}"

@@ -57,6 +57,21 @@ def edge_asks_for_a_key(plan: ServingPlan, node: Node) -> Finding:
 
 
 @check()
+def edge_tells_its_figures(plan: ServingPlan, node: Node) -> Finding:
+    """The way in tells the node itself what it is asked and refuses, by a socket of its file system."""
+    want = f"HTTP 200 by {edge.FIGURES}"
+    if not plan.edge.there:
+        return skip(want, LOCAL)
+    said = node.snapshot.command(plan.edge.tells)
+    if isinstance(said, Unknown):
+        return unknown(want, said)
+    if said is None:
+        return unknown(want, Unknown("there is no curl on the node"))
+    got = f"HTTP {_status(said)} by {edge.FIGURES}"
+    return expect(want, got, got == want, f"{DEPLOY} {JOURNAL}")
+
+
+@check()
 def edge_is_bound_as_planned(plan: ServingPlan, node: Node) -> Finding:
     """The way in alone listens on its port, on the planned address; its program listens nowhere else."""
     if not plan.edge.there:

@@ -61,6 +61,8 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ServingPlan:
         ubatch_tokens=settings.ubatch_tokens,
         exposed_port=None if settings.expose == "local" else settings.edge_port,
         allow=settings.edge.allow,
+        figures=None if settings.expose == "local" else edge.FIGURES,
+        queue=settings.edge.queue,
     )
     argv = running.command_line(settings, engine, model, outputs)
     at_once = router.loaded_at_once(model, settings.models_at_once)

@@ -158,8 +158,8 @@ MUTATIONS = (
     Mutation(
         "a release may take for ever to compute",
         "bramble/remote/switch_engine.py",
-        'done = run([bench, "-m", model, *options], TIMEOUT_S)',
-        'done = run([bench, "-m", model, *options], None)',
+        'done = run([bench, "-m", model, *options], TIMEOUT_S, user)',
+        'done = run([bench, "-m", model, *options], None, user)',
         (
             f"{REMOTE}/test_node_switch_engine.py::test_a_release_that_hangs_leaves_the_old_one_current",
         ),

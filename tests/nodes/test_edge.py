@@ -40,10 +40,17 @@ EXAMPLES = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.
 # Known before they are kept, so that they can be looked for from the beginning.
 VARIABLE = "BRAMBLE_TEST_KEY"
 CANARIES = tuple(f"brk_CanaryOfThisVeryTest-{number}-0123456789abcdef" for number in (1, 2))
+FIGURES = "/run/bramble-edge/figures.sock"
+# As the node's own program asks, which is no more than anybody's of the node.
+FIGURE = (
+    f"setpriv --reuid nobody --regid nogroup --clear-groups curl -sf --unix-socket {FIGURES} "
+    "'http://localhost/metrics?scope=frontend' | grep -F '{name}{{proxy=\"edge\"}}'"
+)
 CHECKS = (
     "serving.edge_is_as_exposed",
     "serving.edge_answers_as_planned",
     "serving.edge_asks_for_a_key",
+    "serving.edge_tells_its_figures",
     "serving.edge_is_bound_as_planned",
     "serving.edge_is_held_by_its_sandbox",
 )
@@ -361,8 +368,10 @@ def bears(fleet, port):
     assert borne.grown_mib("llama-server") < 100
 
 
-def test_a_crowd_waits_in_turn_or_is_told_to_come_again_and_nothing_gives_way(exposed):
+def test_a_crowd_waits_in_turn_or_is_told_to_come_again_and_nothing_gives_way(exposed, on):
     bears(exposed, LAN)
+    denied = on(FIGURE.format(name="haproxy_frontend_requests_denied_total"))
+    assert float(denied.split()[-1]) > 0
 
 
 def test_a_client_that_leaves_frees_its_slot(exposed):
@@ -437,6 +446,7 @@ FAULTS = {
         f"sed -i '/status 401/d; /set-var(txn.client)/d; /Too many wrong/d' {FOLDER}/haproxy.cfg; "
         f"systemctl reload {EDGE}"
     ),
+    "edge_tells_its_figures": f"rm {FIGURES}",
     "edge_is_bound_as_planned": (
         f"sed -i 's/^    bind \\[::\\]:8081 v4v6/    bind 127.0.0.1:8081/' {FOLDER}/haproxy.cfg; "
         f"systemctl restart {EDGE}"

@@ -212,6 +212,23 @@ def builders(path: Path) -> list[str]:
     ]
 
 
+OWNERS = (
+    'for p in /proc/[0-9]*; do echo "$(cat $p/comm)" "$(stat -c %U $p)"; done 2>/dev/null; true'
+)
+# What a source of a build has a say in.
+TOOLS = {"ar", "as", "c++", "cc", "cc1", "cc1plus", "ccache", "cmake", "g++", "gcc", "ld", "ninja"}
+
+
+def owners(on, name) -> dict[str, set[str]]:
+    """Whose the processes of a build are on a node at this moment, by their programs."""
+    found: dict[str, set[str]] = {}
+    for line in on(name, OWNERS).splitlines():
+        program, _, user = line.rpartition(" ")
+        if program in TOOLS:
+            found.setdefault(program, set()).add(user)
+    return found
+
+
 @pytest.fixture
 def compiles(on):
     """Whether a node compiles at this moment."""
@@ -239,6 +256,8 @@ def test_a_builder_that_dies_is_followed_by_another_and_a_killed_run_by_its_buil
     wait_until(lambda: compiles(second), 60, "the second build")
     # It waits for the next run, however fast this computer compiles.
     on(second, f"systemctl kill --signal=STOP {BUILD}")
+    assert owners(on, second)["ninja"] == {"bramble-build"}
+    assert [name for name, users in owners(on, second).items() if "root" in users] == []
     run.kill()
     run.wait()
     said = fleet.folder / "second.txt"

@@ -443,6 +443,10 @@ FAULTS = {
             {"engine.releases_belong_to_root": "releases may be written by others"},
         ),
         (
+            "usermod --shell /bin/sh bramble-build",
+            {"engine.build_user_cannot_log_in": "with /bin/sh and no password"},
+        ),
+        (
             "chown llama /var/lib/bramble/models",
             {"model.model_belongs_to_root": "models/. belongs to llama"},
         ),

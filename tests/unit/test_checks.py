@@ -97,6 +97,14 @@ def test_a_file_system_whose_errors_nobody_counts_is_not_told_as_sound():
     assert (finding.status, finding.got) == ("unknown", "the kernel counts no errors of /dev/sda")
 
 
+def test_a_user_whose_password_is_hidden_is_not_told_as_locked():
+    user = GOOD.users["bramble-build"] | {"password": None}
+    look = replace(GOOD, users={**GOOD.users, "bramble-build": user})
+    finding = found("engine.build_user_cannot_log_in", look)
+    assert finding.status == "unknown"
+    assert "/etc/shadow" in finding.got
+
+
 @pytest.mark.parametrize(
     ("name", "blind"), [(name, blind) for name in BLIND for blind in BLIND[name]]
 )

@@ -129,9 +129,14 @@ def test_a_name_that_articles_use_is_answered_with_todays(name):
         Settings(options={name: "ON"})
 
 
+def step_of(plan, look, name="Install llama.cpp"):
+    """The role's step of this name."""
+    return {s.name: s for s in engine.steps(plan.roles["engine"], plan, look)}[name]
+
+
 def install(**settings: object):
     plan = node_plan(PI4, engine={"build_number": 1, **settings})
-    return plan.roles["engine"], engine.steps(plan.roles["engine"], plan, Snapshot())[1]
+    return plan.roles["engine"], step_of(plan, Snapshot())
 
 
 def test_a_crossed_release_that_is_not_stored_is_refused_with_the_command_that_makes_it():
@@ -178,7 +183,7 @@ def test_a_node_of_another_release_now_says_that_its_engine_was_built_for_the_on
         }
     )
     wanted = plan.roles["engine"]
-    why = engine.steps(wanted, plan, look)[1].why
+    why = step_of(plan, look).why
     assert why == f"release {wanted.release} is not there{words.format(old=old)}"
 
 
@@ -228,7 +233,7 @@ def test_plain_by_race_and_plain_by_setting_are_one_release():
 def test_a_candidate_comes_beside_what_is_current():
     node = node_plan(PI5, engine={"variant": "rpc"})
     names = [step.program for step in engine.candidate(node.roles["engine"], node, Snapshot())]
-    assert names == ["apt_install", "build_engine"]
+    assert names == ["apt_install", "write_files", "command", "build_engine"]
 
 
 @pytest.mark.parametrize(
@@ -346,7 +351,7 @@ def smoked(plan, text: str | None) -> Snapshot:
 def test_a_current_release_that_has_not_proved_itself_is_tested_again(text, why):
     plan = node_plan(PI5)
     part = plan.roles["engine"]
-    step = engine.steps(part, plan, smoked(part, text))[2]
+    step = step_of(plan, smoked(part, text), "Make the release current")
     assert step.why == why
     if why:
         assert step.query["wants"] == {"system_info": ("DOTPROD",), "kleidiai": ()}
@@ -402,7 +407,7 @@ def test_another_pin_of_kleidiai_is_another_release_where_it_is_compiled_in():
 )
 def test_kleidiai_is_refused_where_it_has_no_kernel_to_run(board, settings, words):
     plan = node_plan(board, engine={"variant": "kleidiai", **settings})
-    step = engine.steps(plan.roles["engine"], plan, Snapshot())[1]
+    step = step_of(plan, Snapshot())
     if words is None:
         assert step.program == "build_engine"
     else:

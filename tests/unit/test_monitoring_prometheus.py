@@ -43,6 +43,7 @@ def told():
         "wrong": [],
         "hidden": [],
         "server": {**server, "memory": {}, "figures": {}},
+        "edge": None,
     }
     ours = {family[0] for family in node_watch.families(wanted, seen, [], 0.0)}
     return ours | set(recorded("node-exporter-names.bookworm-amd64.txt").split())

@@ -95,6 +95,8 @@ def test_without_tls_no_private_key_stays_on_the_node():
         (lambda look: answering(look, Output(7, "curl: (7) refused")), "curl: (7) refused"),
         (lambda look: answering(look, None), "there is no curl"),
         (lambda look: answering(look, WHY), WHY.why),
+        (lambda look: telling(look, Output(7, "curl: (7)\n000")), "does not tell its figures"),
+        (lambda look: telling(look, WHY), WHY.why),
         (lambda look: replace(look, units=WHY), WHY.why),
         (lambda look: with_file(look, edge.KEYS, plain("", 0o640, "haproxy")), edge.KEYS),
         (lambda look: with_file(look, edge.CERTIFICATE, plain(PEM, 0o644)), edge.CERTIFICATE),
@@ -103,6 +105,10 @@ def test_without_tls_no_private_key_stays_on_the_node():
 def test_what_is_not_as_planned_is_mended_and_told(spoil, why):
     look = spoil(good_look(PLANS["tls"]))
     assert why in due(PLANS["tls"], look)[RUN].why
+
+
+def telling(look, said):
+    return with_command(look, PLANS["tls"].roles["serving"].edge.tells, said)
 
 
 def answering(look, said):
@@ -221,3 +227,31 @@ def test_what_a_client_needs_is_printed_for_each_exposure(
     assert ("BRAMBLE_API_KEY" in words) == (how != "local")
     assert ("SSL_CERT_FILE" in words) == (how == "tls")
     assert ("ssh -N -L 8080:127.0.0.1:8080" in words) == (how == "local")
+
+
+# What the node reads of it
+
+
+def frontends(found):
+    """The configuration's frontends by their names."""
+    parts = ("\n" + text(found)).split("\nfrontend ")[1:]
+    return {part.split("\n", 1)[0]: part.partition("\nbackend ")[0] for part in parts}
+
+
+@pytest.mark.parametrize("how", ["lan", "tls"])
+def test_figures_are_told_by_a_socket_of_the_node_and_to_no_client(how):
+    found = part(how)
+    each = frontends(found)
+    assert [name for name, lines in each.items() if "prometheus-exporter" in lines] == ["figures"]
+    binds = [line.strip() for line in each["figures"].splitlines() if "bind" in line]
+    assert binds == [f"bind unix@{edge.FIGURES} mode 666"]
+    assert f"RuntimeDirectory={Path(edge.FIGURES).parent.name}\n" in found.unit_text
+
+
+def test_what_is_too_much_is_denied_so_that_it_is_counted_and_a_wrong_key_is_not():
+    lines = frontends(part())["edge"].splitlines()
+    denied = {line.split(" status ")[1][:3] for line in lines if " deny " in line}
+    returned = {line.split(" status ")[1][:3] for line in lines if "http-request return" in line}
+    assert denied == {"429", "503"}
+    assert "429" not in returned
+    assert {"401", "403", "404"} <= returned

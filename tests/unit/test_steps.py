@@ -78,6 +78,8 @@ FRESH = {
         "Reboot",
     ],
     "engine": [
+        "Declare the user that builds",
+        "Have the user that builds",
         "Install llama.cpp",
         "Make the release current",
     ],
@@ -336,9 +338,25 @@ DISAGREEMENTS = {
         "the device is active with 15 s",
     ),
     "a user that is missing": (
-        replace(GOOD, users={"llama": None}),
+        replace(GOOD, users={**GOOD.users, "llama": None}),
         "Create the service's user",
         "there is no user llama",
+    ),
+    "a user that builds that is missing": (
+        replace(GOOD, users={**GOOD.users, "bramble-build": None}),
+        "Have the user that builds",
+        "there is no user bramble-build",
+    ),
+    "a user that builds and may log in": (
+        replace(
+            GOOD,
+            users={
+                **GOOD.users,
+                "bramble-build": GOOD.users["bramble-build"] | {"shell": "/bin/sh"},
+            },
+        ),
+        "Have the user that builds",
+        "bramble-build has /bin/sh, or a password",
     ),
     "a process with another context": (
         with_process(GOOD, argv=tuple("256" if w == "2048" else w for w in ARGV)),
@@ -382,8 +400,17 @@ DISAGREEMENTS = {
     ),
     "releases that others may write": (
         with_file(GOOD, "/opt/bramble", replace(GOOD.file("/opt/bramble"), mode=0o777)),
-        "Give the releases' folders to root",
+        "Give the releases to root",
         "/opt/bramble may be written by others",
+    ),
+    "a program that its builder owns": (
+        with_file(
+            GOOD,
+            f"{BIN}/llama-server",
+            replace(GOOD.file(f"{BIN}/llama-server"), owner="bramble-build"),
+        ),
+        "Give the releases to root",
+        "llama-server belongs to bramble-build",
     ),
     "a process of another plan": (
         with_process(GOOD, environ={"BRAMBLE_PLAN": "000000000000"}),
@@ -719,7 +746,11 @@ def test_engine_leaves_what_was_built_and_model_leaves_the_file():
     assert list(steps["model"]) == ["Have the models' folder on the card"]
     good = "/opt/bramble/engine/good.json"
     assert steps["engine"]["Forget which releases were good"].query == {"paths": [good]}
-    gone = with_file(with_file(GOOD, CURRENT, None), good, None)
+    user = "/etc/sysusers.d/bramble-build.conf"
+    assert steps["engine"]["Remove the file of the user that builds"].query == {"paths": [user]}
+    gone = GOOD
+    for path in (CURRENT, good, user):
+        gone = with_file(gone, path, None)
     assert taken_back(gone)["engine"] == {}
 
 

@@ -36,13 +36,16 @@ TARGETS = ("llama-server", "llama-bench")
 
 
 @pytest.fixture
-def query(tmp_path, monkeypatch):
+def query(tmp_path):
     """A whole build of a toy that is made as llama.cpp is."""
-    monkeypatch.setenv("CCACHE_DIR", "")
-    monkeypatch.setenv("CCACHE_BASEDIR", "")
+    return toy_query(tmp_path)
+
+
+def toy_query(tmp_path, more=""):
+    """A whole build of the toy below a folder; `more` is what its CMakeLists.txt ends with."""
     toy = tmp_path / "toy"
     (toy / "src").mkdir(parents=True)
-    (toy / "CMakeLists.txt").write_text(PROJECT)
+    (toy / "CMakeLists.txt").write_text(PROJECT + more)
     # `cmake --fresh` removes the CMakeFiles of the first folder and leaves those of the others.
     (toy / "src" / "CMakeLists.txt").write_text(PARTS)
     (toy / "src" / "ggml-cpu.c").write_text("int ggml(void) { return 42; }\n")

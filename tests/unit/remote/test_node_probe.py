@@ -325,12 +325,23 @@ def test_a_mapped_file_that_was_replaced_is_told(tmp_path):
         process.communicate(b"\n")
 
 
-def test_users_are_there_or_not():
+def test_users_are_there_or_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(probe, "SHADOW", str(tmp_path / "none"))
     me = pwd.getpwuid(os.geteuid())
-    assert probe.users([me.pw_name, "nobody-has-this-name"]) == {
-        me.pw_name: {"uid": me.pw_uid, "home": me.pw_dir, "shell": me.pw_shell},
-        "nobody-has-this-name": None,
-    }
+    entry = {"uid": me.pw_uid, "home": me.pw_dir, "shell": me.pw_shell, "password": None}
+    found = probe.users([me.pw_name, "nobody-has-this-name"])
+    assert found == {me.pw_name: entry, "nobody-has-this-name": None}
+
+
+@pytest.mark.parametrize(
+    ("name", "has"),
+    [("locked", False), ("none", False), ("empty", True), ("set", True), ("x", None)],
+)
+def test_whether_a_user_has_a_password_is_told_without_it(tmp_path, monkeypatch, name, has):
+    shadow = tmp_path / "shadow"
+    shadow.write_text("locked:!*:1:::::\nnone:*:1:::::\nempty::1:::::\nset:$y$j9T$a$b:1:::::\n")
+    monkeypatch.setattr(probe, "SHADOW", str(shadow))
+    assert probe.has_password(name) is has
 
 
 # URLs

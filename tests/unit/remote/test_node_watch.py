@@ -15,6 +15,8 @@ from bramble.remote import exposition as written
 from bramble.remote import node_watch, program, server_state
 from bramble.system import exposition
 from bramble.system.exposition import value
+from tests.unit.remote.test_node_edge_state import FIGURES as EDGE
+from tests.unit.remote.test_node_edge_state import HEAD, answering
 
 FIGURES = """\
 # TYPE llamacpp:prompt_tokens_total counter
@@ -110,6 +112,7 @@ class Node:
             "perhaps": {str(folder / "swap"): "0" * 64},
             "marks": [str(folder / "never")],
             "channels": [],
+            "edge": None,
             "server": {
                 "unit": "llama-server.service",
                 "url": f"http://127.0.0.1:{server.server_port}",
@@ -375,6 +378,22 @@ def test_a_node_without_a_model_watches_its_board_and_its_files(node):
         "files_are_as_written",
     ]
     assert node.figure("server_up") is None
+
+
+def test_a_way_in_that_tells_nothing_fails_its_check(node, tmp_path):
+    assert "way_in_is_up" not in node.watch()
+    assert node.figure("edge_up") is None
+    node.plan["edge"] = {"socket": str(tmp_path / "none.sock"), "queue": 8}
+    assert node.watch()["way_in_is_up"] is False
+    assert (node.figure("edge_up"), node.figure("edge_queue_places")) == (0, 8)
+
+
+def test_a_way_in_that_tells_its_figures_passes(node, tmp_path):
+    path = tmp_path / "figures.sock"
+    node.plan["edge"] = {"socket": str(path), "queue": 8}
+    with answering(path, HEAD + EDGE):
+        assert node.watch()["way_in_is_up"] is True
+    assert (node.figure("edge_up"), node.figure("edge_refused_total")) == (1, 4)
 
 
 def test_the_time_of_the_last_change_is_that_of_the_newest_mark(node):

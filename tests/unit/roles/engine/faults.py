@@ -3,12 +3,20 @@
 import json
 from dataclasses import replace
 
+from bramble.snapshot import Snapshot
 from tests.unit.looks import WHY, link, plain, with_file
-from tests.unit.roles.engine.good import CURRENT, SMOKE
+from tests.unit.roles.engine.good import BUILD_USER, CURRENT, SMOKE
 from tests.unit.spoiled import GOOD, NO_FILES, PLAN, Cases, owned_by, with_mode
 
 ENGINE = PLAN.roles["engine"]
 SMOKED = f"{ENGINE.folder}/smoke.json"
+
+
+def built_by(spoiled: dict[str, object] | None) -> Snapshot:
+    """A good look but for some of what the user that builds is; None: there is none."""
+    user = BUILD_USER | spoiled if spoiled else None
+    return replace(GOOD, users={**GOOD.users, "bramble-build": user})
+
 
 FAULTS: Cases = {
     "release_is_whole": {
@@ -45,6 +53,15 @@ FAULTS: Cases = {
         "open to all": with_mode(0o777, "/opt/bramble/engine/current/bin"),
         "its group's": with_mode(0o775, "/opt/bramble", group="pi"),
         "what leads there": owned_by("pi", "/opt"),
+        "the builder's program": owned_by("bramble-build", f"{CURRENT}/bin/llama-server"),
+        "a program open to all": with_mode(0o757, f"{CURRENT}/bin/llama-bench"),
+    },
+    "build_user_cannot_log_in": {
+        "no user": built_by(None),
+        "root itself": built_by({"uid": 0}),
+        "a person": built_by({"uid": 1000}),
+        "a shell": built_by({"shell": "/bin/bash"}),
+        "a password": built_by({"password": True}),
     },
 }
 
@@ -65,5 +82,9 @@ BLIND: Cases = {
     "releases_belong_to_root": {
         "no files": NO_FILES,
         "no folder": with_file(GOOD, "/opt/bramble", WHY),
+        "no program": with_file(GOOD, f"{CURRENT}/bin/llama-server", WHY),
+    },
+    "build_user_cannot_log_in": {
+        "no users": replace(GOOD, users=WHY),
     },
 }

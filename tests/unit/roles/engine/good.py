@@ -17,6 +17,7 @@ SMOKE = {
     "kleidiai": {},
     "buffers": ["CPU_Mapped", "CPU_REPACK"],
 }
+BUILD_USER = {"uid": 997, "home": "/", "shell": "/usr/sbin/nologin", "password": False}
 SETTINGS = {"build_number": 11300}
 
 
@@ -34,5 +35,6 @@ def look(plan: NodePlan) -> Snapshot:
             f"{engine.folder}/manifest.json": plain(manifest),
             f"{engine.folder}/smoke.json": plain(json.dumps(SMOKE)),
             **{f"{CURRENT}/bin/{name}": program for name in engine.targets},
-        }
+        },
+        users={"bramble-build": BUILD_USER},
     )

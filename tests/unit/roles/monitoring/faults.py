@@ -75,6 +75,14 @@ FAULTS: Cases = {
         "empty": with_file(GOOD, TEXTFILE, plain("")),
         "no text": with_file(GOOD, TEXTFILE, replace(plain(""), text=None)),
     },
+    "way_in_is_watched": {
+        "no word of it": with_file(
+            GOOD, TEXTFILE, plain(FIGURES.replace("bramble_edge_up 1\n", ""))
+        ),
+        "it is down": with_file(GOOD, TEXTFILE, plain(FIGURES.replace("up 1", "up 0"))),
+        "no figures": with_file(GOOD, TEXTFILE, None),
+        "broken": with_file(GOOD, TEXTFILE, plain(BROKEN)),
+    },
     "timer_is_active": {
         "stopped": with_unit_named(GOOD, TIMER, active="inactive"),
         "not after the next boot": with_unit_named(GOOD, TIMER, enabled="disabled"),
@@ -115,6 +123,7 @@ BLIND: Cases = {
     },
     "figures_are_told": {"no answer": with_answer(GOOD, URL, WHY)},
     "textfile_is_new_and_readable": {"no files": NO_FILES},
+    "way_in_is_watched": {"no files": NO_FILES, "no figures": with_file(GOOD, TEXTFILE, WHY)},
     "timer_is_active": {"no units": NO_UNITS},
     "last_run_succeeded": {"no units": NO_UNITS},
     "people_were_told": {"no units": NO_UNITS},
@@ -125,6 +134,12 @@ BLIND: Cases = {
 NOBODY = Node(GOOD, plan=node_plan(monitoring={"secrets": {}}))
 AT_WORK = {"active": "activating", "properties": {}}
 SKIPPED: Exceptions = {
+    "way_in_is_watched": (
+        (
+            Node(GOOD, plan=node_plan(serving={"expose": "local"})),
+            "nothing lets clients of the network in",
+        ),
+    ),
     "last_run_succeeded": (
         (with_unit_named(GOOD, METRICS, **AT_WORK), f"{METRICS} runs at this moment"),
     ),

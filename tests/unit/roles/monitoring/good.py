@@ -20,6 +20,9 @@ FIGURES = """\
 # HELP bramble_run_timestamp_seconds When the node last watched itself.
 # TYPE bramble_run_timestamp_seconds gauge
 bramble_run_timestamp_seconds 1795225700
+# HELP bramble_edge_up Whether the way in tells its figures.
+# TYPE bramble_edge_up gauge
+bramble_edge_up 1
 """
 RAN = unit(
     "inactive", "static", properties={"ExecMainExitTimestamp": "Mon 2026-11-16 12:00:00 CET"}

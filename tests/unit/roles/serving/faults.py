@@ -195,6 +195,10 @@ FAULTS: Cases = {
         "another answer": with_command(GOOD, NAMED, Output(0, "\n403")),
         "nothing": with_command(GOOD, NAMED, Output(7, "")),
     },
+    "edge_tells_its_figures": {
+        "no socket": with_command(GOOD, EDGE.tells, Output(7, "curl: (7) Couldn't connect\n000")),
+        "not": with_command(GOOD, EDGE.tells, Output(0, "404")),
+    },
     "edge_is_bound_as_planned": {
         "nothing listens": edge_sockets(),
         "one address alone": edge_sockets(Socket("127.0.0.1", EDGE.port, (4801,))),
@@ -415,6 +419,9 @@ BLIND: Cases = {
     "edge_is_as_exposed": {"no units": replace(GOOD, units=WHY)},
     "edge_answers_as_planned": {"no answer": with_command(GOOD, HEALTHY, WHY)},
     "edge_asks_for_a_key": {"no answer": with_command(GOOD, NAMED, WHY)},
+    "edge_tells_its_figures": {
+        "no answer": with_command(GOOD, EDGE.tells, WHY),
+    },
     "edge_is_bound_as_planned": {
         "no sockets": replace(GOOD, sockets=WHY),
         "no programs": replace(GOOD, programs=WHY),
@@ -508,6 +515,7 @@ SKIPPED: Exceptions = {
     "memory_is_locked_as_planned": ((several.node(UNLOADED), "none of the models is loaded"),),
     "edge_answers_as_planned": (NOT_EXPOSED,),
     "edge_asks_for_a_key": (NOT_EXPOSED,),
+    "edge_tells_its_figures": (NOT_EXPOSED,),
     "edge_is_bound_as_planned": (NOT_EXPOSED,),
     "edge_is_held_by_its_sandbox": (NOT_EXPOSED,),
     "debians_haproxy_is_off": (

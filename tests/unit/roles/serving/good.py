@@ -103,6 +103,7 @@ def _way_in(plan: NodePlan) -> Snapshot:
         commands={
             edge.asks("/health"): Output(0, f"{edge.plan_id} ok\n200"),
             edge.asks("/v1/models"): Output(0, '{"error":{"message":"Invalid API key."}}\n401'),
+            edge.tells: Output(0, "200"),
             edge.lasts: Output(0, "Certificate will not expire\n"),
         },
     )
