@@ -6,6 +6,7 @@ from bramble.checks import Finding, Node, check, expect, unknown
 from bramble.llama.recipe import BUILD_USER
 from bramble.llama.releases import link_target, manifest_path, smoke_path
 from bramble.node.roots import open_to_others
+from bramble.owned import as_written
 from bramble.roles.engine import build_user, proof
 from bramble.roles.engine.plan import EnginePlan
 from bramble.roles.engine.whole import HOME, TRUSTED, incomplete, programs, trusted
@@ -93,3 +94,10 @@ def build_user_cannot_log_in(plan: EnginePlan, node: Node) -> Finding:
     got = f"uid {user['uid']} with {user['shell']} and {said}"
     ok = 0 < user["uid"] < 1000 and not build_user.may_log_in(user)
     return expect(want, got, ok, f"Deploy again; if that is not enough: sudo userdel {BUILD_USER}.")
+
+
+@check()
+def files_are_as_written(plan: EnginePlan, node: Node) -> Finding:
+    """Each file that this role writes stands as it was written: text, mode and owner."""
+    declared, _user = build_user.steps(node.snapshot)
+    return as_written(plan, (declared,), node.snapshot)

@@ -415,6 +415,10 @@ FAULTS = {
             {"watchdog.files_are_as_written": "is not there"},
         ),
         (
+            "rm /etc/sysusers.d/bramble-build.conf",
+            {"engine.files_are_as_written": "is not there"},
+        ),
+        (
             "echo X11Forwarding no >/etc/ssh/sshd_config.d/00-bramble.conf",
             {"base.files_are_as_written": "00-bramble.conf is there"},
         ),

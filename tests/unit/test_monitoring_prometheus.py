@@ -42,7 +42,7 @@ def told():
         "board": dict.fromkeys(("throttled", "temperature", "volts")),
         "wrong": [],
         "hidden": [],
-        "server": {**server, "memory": {}, "figures": {}},
+        "server": {**server, "memory": {}, "figures": {}, "models": {}},
         "edge": None,
     }
     ours = {family[0] for family in node_watch.families(wanted, seen, [], 0.0)}

@@ -124,9 +124,9 @@ def test_a_pinned_release_that_nobody_has_is_lacking_before_it_is_tried(folder):
     plan = make("a", settings(), PI5, ROLES, Prepared().with_pin("a", PIN))
     engine = registry.role("engine")
     own = node_plan()
-    _given, step, *_ = engine.steps(plan.roles["engine"], plan, good_look(own))
+    _given, *_user, step, _switch, _old = engine.steps(plan.roles["engine"], plan, good_look(own))
     (why,) = impossible(PlannedNode(plan, good_look(own), {}))
     assert releases.lacking(step) == why
     assert "run `bramble upgrade a`, which drops the pin" in why
-    _given, step, *_ = engine.steps(own.roles["engine"], own, good_look(own))
+    _given, *_user, step, _switch, _old = engine.steps(own.roles["engine"], own, good_look(own))
     assert releases.lacking(step) is None

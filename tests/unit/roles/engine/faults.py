@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+from bramble.roles.engine.build_user import SYSUSERS_FILE
 from bramble.snapshot import Snapshot
 from tests.unit.looks import WHY, link, plain, with_file
 from tests.unit.roles.engine.good import BUILD_USER, CURRENT, SMOKE
@@ -63,6 +64,11 @@ FAULTS: Cases = {
         "a shell": built_by({"shell": "/bin/bash"}),
         "a password": built_by({"password": True}),
     },
+    "files_are_as_written": {
+        "gone": with_file(GOOD, SYSUSERS_FILE, None),
+        "another user": with_file(GOOD, SYSUSERS_FILE, plain('u other - ""\n')),
+        "open to all": with_mode(0o666, SYSUSERS_FILE),
+    },
 }
 
 BLIND: Cases = {
@@ -87,4 +93,5 @@ BLIND: Cases = {
     "build_user_cannot_log_in": {
         "no users": replace(GOOD, users=WHY),
     },
+    "files_are_as_written": {"no files": NO_FILES},
 }
