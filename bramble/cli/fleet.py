@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bramble.cli import driver
 from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD, HOSTS
+from bramble.cli.reports import ReportFile, chosen, formats, tell, usage_is_unknown
 from bramble.cli.terminal import say
-from bramble.sanitize import sanitize
 
 if TYPE_CHECKING:
     from bramble.checks import Result, Status
@@ -140,26 +139,37 @@ def print_outcome(outcome: driver.Outcome, as_json: bool, done: str, nothing: st
     "-v", "--verbose", is_flag=True, help="Also show the checks that pass or are skipped."
 )
 @ASK_SUDO_PASSWORD
-@AS_JSON
-def verify(hosts: tuple[str, ...], deep: bool, verbose: bool, as_json: bool) -> None:
+@formats
+def verify(
+    hosts: tuple[str, ...],
+    deep: bool,
+    verbose: bool,
+    form: str | None,
+    reports: tuple[ReportFile, ...],
+    as_json: bool,
+) -> None:
     """Check HOSTs (all by default) as they are, without changing them.
 
-    Each host has a line with counts, and below it the checks that do not pass, the worst first.
+    Each host has a line with counts, and below it the checks that do not pass, by role, the worst first.
 
     Exit code 0 when no check fails, 1 when one fails or a host could not be checked, 3 when the result
-    of one is unknown.
-    """
-    from bramble.checks import exit_code
+    of one is unknown, 2 when a report could not be written; with --format nagios its own: 0 OK,
+    1 WARNING, 2 CRITICAL, 3 UNKNOWN.
 
+    \b
+    bramble verify pi5-a -v
+    bramble verify --report junit=verify.xml --report html=fleet.html
+    bramble verify pi5-a --format nagios
+    """
+    from bramble.reporting.results import Checked
+
+    form = chosen(form, as_json)
     options = ("-y", "--data", "deep=yes") if deep else ("-y",)
-    show = _show(as_json) if deep else driver.be_quiet
-    outcome = driver.run("verify", hosts, *options, show=show)
-    results = _results(outcome)
-    if as_json:
-        click.echo(json.dumps({"results": [result.as_dict() for result in results]}, indent=2))
-    else:
-        _print_results(results, verbose)
-    raise click.exceptions.Exit(exit_code(results) if results else 3)
+    show = _show(form != "text") if deep else driver.be_quiet
+    with usage_is_unknown(form):
+        outcome = driver.run("verify", hosts, *options, show=show)
+    checked = Checked("verify", time.time(), _results(outcome))
+    raise click.exceptions.Exit(tell(checked, form, reports, verbose=verbose))
 
 
 def _results(outcome: driver.Outcome) -> tuple[Result, ...]:
@@ -177,37 +187,6 @@ def _results(outcome: driver.Outcome) -> tuple[Result, ...]:
             status: Status = "fail" if why else "unknown"
             found.append(Result(host, "ssh", "reachable", status, want, said, remedy))
     return tuple(found)
-
-
-_ORDER: tuple[Status, ...] = ("fail", "unknown", "warn", "pass", "skip")
-"""The worst first."""
-
-_COLOURS = {"pass": "green", "warn": "yellow", "fail": "red", "unknown": "red"}
-_OK = ("pass", "skip")
-
-
-def _print_results(results: Iterable[Result], verbose: bool) -> None:
-    """Print each host with counts and the checks that do not pass, the worst first; `verbose`: all."""
-    hosts: dict[str, list[Result]] = {}
-    for result in results:
-        hosts.setdefault(result.host, []).append(result)
-    for several in hosts.values():
-        several.sort(key=lambda result: _ORDER.index(result.status))
-    for host in sorted(hosts, key=lambda name: _ORDER.index(hosts[name][0].status)):
-        counts = Counter(result.status for result in hosts[host])
-        reported = ", ".join(f"{counts[status]} {status}" for status in _ORDER if counts[status])
-        say(f"{click.style(host, bold=True)}: {reported}")
-        for result in hosts[host]:
-            if verbose or result.status not in _OK:
-                _print_result(result)
-
-
-def _print_result(result: Result) -> None:
-    """Print one result: a line, and what was wanted and what to do where it does not pass."""
-    status = click.style(f"{result.status:7}", fg=_COLOURS.get(result.status))
-    say(f"  {status} {result.role}.{result.check}: {sanitize(result.got)}", hang=8)
-    if result.status not in _OK:
-        say(f"{'':10}wanted: {result.want}\n{'':10}to do: {result.remedy}")
 
 
 @click.command("plan")

@@ -121,10 +121,10 @@ def config(host: str, as_json: bool) -> None:
 @click.option(
     "--for",
     "subject",
-    type=click.Choice(["fleet", "group", "host", "config"]),
+    type=click.Choice(["fleet", "group", "host", "config", "results"]),
     default="fleet",
     show_default=True,
-    help="fleet.yml, a file of groups/ or hosts/, or what `config --json` prints.",
+    help="fleet.yml, a file of groups/ or hosts/, or what `config --json` or `verify --json` prints.",
 )
 @click.option("--write", is_flag=True, help="Write the schemas into the inventory, for editors.")
 def schema(subject: str, write: bool) -> None:
@@ -141,6 +141,10 @@ def schema(subject: str, write: bool) -> None:
             click.echo(f"wrote {shown(place / name)}")
     elif subject == "config":
         click.echo(json.dumps(Report.model_json_schema(mode="serialization"), indent=2))
+    elif subject == "results":
+        from bramble.reporting import json_text
+
+        click.echo(json.dumps(json_text.schema(), indent=2))
     else:
         made = fleet_schema if subject == "fleet" else settings_schema
         click.echo(json.dumps(made(known_sections()), indent=2))

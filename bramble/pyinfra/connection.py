@@ -137,6 +137,8 @@ class Live:
         self.deep = deep
         self.plan = plan
         self.snapshot = snapshot
+        self.answer: Mapping[str, Any] | None = None
+        """The model's last answer; None: it was not asked, or did not say anything readable."""
 
     def ask(
         self, url: str, question: str, task: Task = CHAT, model: str = ""
@@ -150,6 +152,7 @@ class Live:
             answer: Mapping[str, Any] = remote.answer(output)
         except ValueError as error:
             return Unknown(f"the node's answer cannot be read: {error}")
+        self.answer = answer
         say(self.host, f"{question} {answer.get('answer', answer.get('problem', ''))}")
         return answer
 

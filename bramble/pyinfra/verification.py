@@ -6,7 +6,7 @@ from pyinfra.api import Host
 from pyinfra.api.operation import OperationMeta
 from pyinfra.context import ctx_host, state
 
-from bramble import registry
+from bramble import figures, registry
 from bramble.checks import Result, run_all
 from bramble.llama.releases import linked
 from bramble.outputs import EngineOutputs
@@ -63,8 +63,11 @@ def _results(own: Host, node: PlannedNode, roles: tuple[str, ...]) -> tuple[Resu
     assert node.plan is not None
     checks = tuple(c for role in registry.roles() if role.name in roles for c in role.checks)
     deep = bool(own.data.get("deep"))
-    results = run_all(connection.Live(own, node.plan, node.snapshot, deep=deep), checks)
+    live = connection.Live(own, node.plan, node.snapshot, deep=deep)
+    results = run_all(live, checks)
     this_run().report.write_all("result", [result.as_dict() for result in results])
+    told = figures.of_node(node.plan, node.snapshot, live.answer)
+    this_run().report.write("figures", host=own.name, **vars(told))
     if engine := node.plan.outputs.find(EngineOutputs):
         release = linked(node.snapshot, engine.home.current)
         this_run().report.write("serves", host=own.name, release=release)
