@@ -81,7 +81,7 @@ def _said(unit: str, values: Series, planned: Series) -> str:
     if len(values) > 1:
         ends = f"{number(min(amounts))} to {number(max(amounts))} {unit}"
         words = f"{words}, {ends} in {len(values)} runs"
-    return f"{words}; planned {number(planned[-1][1])} {unit}" if planned else words
+    return f"{words}; planned {number(planned[-1][1])} {unit} (dashed)" if planned else words
 
 
 def number(value: float) -> str:

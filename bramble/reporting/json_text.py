@@ -27,8 +27,8 @@ class CheckResult(BaseModel):
 class Results(BaseModel):
     """What `bramble verify --json` prints."""
 
-    kind: Literal["bramble results"] = Field(default="bramble results", description="Always this.")
-    version: Literal[1] = Field(default=1, description="Version of this format.")
+    kind: Literal["bramble results"] = Field(description="Always this.")
+    version: Literal[1] = Field(description="Version of this format.")
     command: str = Field(description="The command that found them, such as `verify`.")
     at: str = Field(description="When, UTC.")
     results: tuple[CheckResult, ...] = Field(description="All results, in the run's order.")
@@ -37,7 +37,13 @@ class Results(BaseModel):
 def text(checked: Checked) -> str:
     """Return the results as JSON."""
     found = tuple(CheckResult(**vars(result)) for result in checked.results)
-    made = Results(command=checked.command, at=checked.at, results=found)
+    made = Results(
+        kind="bramble results",
+        version=1,
+        command=checked.command,
+        at=checked.at,
+        results=found,
+    )
     return made.model_dump_json(indent=2) + "\n"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bramble.checks import Result, Status
-from bramble.reporting.results import Checked, counts, one_line, worst, wrong
+from bramble.reporting.results import ORDER, WELL, Checked, counts, one_line, worst, wrong
 
 STATES: dict[Status, tuple[str, int]] = {
     "fail": ("CRITICAL", 2),
@@ -16,6 +16,9 @@ STATES: dict[Status, tuple[str, int]] = {
 }
 # From which number on it is a warning, and critical: ranges of the plugins' guidelines.
 _LIMITS = {"fail": ";0", "unknown": "0;", "warn": "0;"}
+# What follows a bar is performance data; the others may reach a shell with a notification
+# (illegal_macro_output_chars of nagios.cfg).
+_NOT_PASSED_ON = str.maketrans(dict.fromkeys("`~$&|'\"<>", "?"))
 _LONGEST = 300
 """Of what is wrong: a telephone shows less, and NRPE of old cut a line at 1024 bytes."""
 
@@ -23,10 +26,10 @@ _LONGEST = 300
 def text(checked: Checked) -> str:
     """Return the line."""
     found, bad = checked.hosts, wrong(checked.results)
-    well = sum(worst(results) in ("pass", "skip") for results in found.values())
+    well = sum(worst(results) in WELL for results in found.values())
     said = f"{well} of {len(found)} hosts {'is' if well == 1 else 'are'} well"
     if bad:
-        ordered = [result for results in found.values() for result in wrong(results)]
+        ordered = sorted(bad, key=lambda result: ORDER.index(result.status))
         said += f"; {_shortened(ordered)}"
     return f"{STATES[worst(checked.results)][0]}: {said} | {_performance(checked.results)}\n"
 
@@ -40,8 +43,7 @@ def _shortened(results: Sequence[Result]) -> str:
     """Name what is wrong, the worst first, in one line that is not too long."""
     words = "; ".join(f"{r.host} {r.role}.{r.check}: {one_line(r.got)}" for r in results)
     short = words if len(words) <= _LONGEST else f"{words[:_LONGEST]} ..."
-    # What follows a bar is read as performance data.
-    return short.replace("|", "/")
+    return short.translate(_NOT_PASSED_ON)
 
 
 def _performance(results: Sequence[Result]) -> str:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 
 from bramble.checks import Result
-from bramble.reporting.results import Checked, one_line
+from bramble.reporting.results import WELL, Checked, one_line
 
 
 def text(checked: Checked) -> str:
@@ -23,7 +23,7 @@ def text(checked: Checked) -> str:
 
 def _point(number: int, result: Result) -> Iterator[str]:
     """Yield a test point, and below it what is wrong as YAML."""
-    ok = "ok" if result.status in ("pass", "skip") else "not ok"
+    ok = "ok" if result.status in WELL else "not ok"
     about = {"skip": f" # SKIP {_escaped(result.got)}", "warn": " # TODO a warning"}
     name = _escaped(f"{result.host}: {result.role}.{result.check}")
     yield f"{ok} {number} - {name}{about.get(result.status, '')}"

@@ -13,11 +13,14 @@ import yaml
 
 from bramble import registry, virtual
 from bramble.monitoring.dashboard import dashboard
+from bramble.reporting import formats
+from bramble.reporting.results import Checked
 from bramble.virtual import lifecycle
 from bramble.virtual.model import GATEWAY, address_of
 from tests.nodes.fleet import BIN, ROOT, Lasting
 from tests.nodes.leaks import Watch, files_with, on_node
 from tests.unit.remote.receiver import receiving
+from tests.unit.reporting.runs import RESULTS
 
 pytestmark = pytest.mark.nodes
 
@@ -270,6 +273,8 @@ def test_promtool_takes_the_figures_the_rules_the_dashboards_queries_and_the_tar
     prometheus, fleet, virtual_pis, on, tmp_path
 ):
     assert promtool(virtual_pis, f"check metrics <{TEXTFILE}", empty="") == ""
+    found = formats.written("prometheus", Checked("verify", 1_796_083_200, RESULTS))
+    assert promtool(virtual_pis, "check metrics <verified.yml", verified_yml=found) == ""
     rules = fleet.bramble("monitoring", "rules").stdout
     cases = (ROOT / "tests/prometheus/rules_test.yml").read_text()
     assert "SUCCESS" in promtool(virtual_pis, "check rules rules.yml", rules_yml=rules)

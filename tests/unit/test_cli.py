@@ -1,8 +1,10 @@
 """What the commands print for people and programs, and the exit codes that scripts stand on."""
 
+import errno
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -425,9 +427,9 @@ def test_verify_ends_with_the_code_of_its_worst_result(runs, statuses, code):
     runs.leaves = outcome(run("pi5-a"), *events, end())
     done = bramble("verify", "--json")
     assert done.exit_code == code
-    assert json.loads(done.stdout) == {
-        "results": [{"host": "pi5-a", **RESULT, "status": status} for status in statuses]
-    }
+    said = json.loads(done.stdout)
+    assert said["results"] == [{"host": "pi5-a", **RESULT, "status": each} for each in statuses]
+    assert (said["kind"], said["version"]) == ("bramble results", 1)
     assert bramble("verify").exit_code == code
 
 
@@ -531,6 +533,119 @@ def test_colours_are_left_out_where_no_color_asks_for_that(runs, variable, colou
     runs.leaves = outcome(run("pi5-a"), result("pi5-a"), end())
     done = CliRunner().invoke(main, ["verify", "-v"], color=True, env={"NO_COLOR": variable})
     assert ("\x1b[32m" in done.stdout) == coloured
+
+
+# verify's formats and reports
+
+
+FORMATS = ("text", "json", "junit", "tap", "nagios", "prometheus", "csv", "html")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_verify_prints_each_format_and_writes_the_same_into_a_file(runs, tmp_path, form):
+    runs.leaves = outcome(run("pi5-a"), result("pi5-a", status="fail", got="HTTP 503"), end())
+    printed = bramble("verify", "--format", form)
+    done = bramble("verify", "--report", f"{form}={tmp_path / 'made'}")
+    assert (printed.exit_code, done.exit_code) == (2 if form == "nagios" else 1, 1)
+    assert done.stderr.endswith(f"wrote {tmp_path / 'made'}\n")
+    written = (tmp_path / "made").read_bytes().decode()
+    assert "health_is_ok" in written
+    times = r"\d\d:\d\d(:\d\d)?|\b\d{10}(\.\d+)?"
+    assert re.sub(times, "", printed.stdout) == re.sub(times, "", written)
+
+
+def test_verify_writes_several_reports_and_still_tells_people(runs, tmp_path):
+    runs.leaves = mixed()
+    done = bramble("verify", "--report", "junit=a.xml", "--report", "html=b.html")
+    assert done.exit_code == 1
+    assert done.stdout.startswith("b: 1 fail, 1 warn, 1 pass\n")
+    assert (tmp_path / "a.xml").read_text().startswith("<?xml")
+    assert (tmp_path / "b.html").read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize(("statuses", "code"), [(["pass"], 0), (["warn"], 1), (["unknown"], 3)])
+def test_nagios_has_exit_codes_of_its_own(runs, statuses, code):
+    events = [result("pi5-a", status=status) for status in statuses]
+    runs.leaves = outcome(run("pi5-a"), *events, end())
+    assert bramble("verify", "--format", "nagios").exit_code == code
+
+
+def test_nagios_is_told_that_a_wrong_inventory_is_nothing_known(inventory, tmp_path):
+    done = bramble("verify", "nobody", "--format", "nagios")
+    assert (done.exit_code, done.stdout.partition(":")[0]) == (3, "UNKNOWN")
+    assert "no host 'nobody'" in done.stderr
+    assert bramble("verify", "nobody", "--format", "tap").exit_code == 2
+
+
+def test_json_is_the_short_form_of_format_json_and_of_no_other(runs):
+    runs.leaves = outcome(run("pi5-a"), result("pi5-a"), end())
+    assert bramble("verify", "--json", "--format", "json").exit_code == 0
+    refused = bramble("verify", "--json", "--format", "tap")
+    assert (refused.exit_code, "--json is --format json" in refused.stderr) == (2, True)
+
+
+def unwritable(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("elsewhere")
+    os.mkfifo(tmp_path / "pipe")
+    return {
+        "junit=none/made.xml": "is no folder; make it first",
+        "junit=folder": "it is a folder; name a file in it",
+        "junit=link": "is a symbolic link",
+        "junit=pipe": "is not a plain file",
+        "junit=": "allowed: FORMAT=FILE, FORMAT one of text, json,",
+        "made.xml": "allowed: FORMAT=FILE",
+        "xml=made.xml": "allowed: FORMAT=FILE",
+    }
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_any_run(runs, tmp_path):
+    for words, why in unwritable(tmp_path).items():
+        done = bramble("verify", "--report", words)
+        assert (done.exit_code, why in " ".join(done.stderr.split())) == (2, True), done.stderr
+    twice = bramble("verify", "--report", "tap=a", "--report", f"csv={tmp_path / 'a'}")
+    assert (twice.exit_code, "two reports go to" in twice.stderr) == (2, True)
+    assert runs.calls == []
+
+
+def test_a_report_that_could_not_be_written_after_all_ends_with_2_and_keeps_the_old_one(
+    runs, tmp_path, monkeypatch
+):
+    (tmp_path / "a.tap").write_text("before")
+    runs.leaves = outcome(run("pi5-a"), result("pi5-a"), end())
+
+    def full(*_arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("bramble.remote.atomic.os.fsync", full)
+    done = bramble("verify", "--report", "tap=a.tap")
+    assert (done.exit_code, done.stdout) == (2, "pi5-a: 1 pass\n")
+    assert "a.tap cannot be written: No space left on device" in done.stderr
+    assert (tmp_path / "a.tap").read_text() == "before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tap", "inventory"]
+
+
+def test_a_report_is_for_all_to_read_and_keeps_the_mode_that_it_has(runs, tmp_path):
+    runs.leaves = outcome(run("pi5-a"), result("pi5-a"), end())
+    for mode in (0o644, 0o600):
+        assert bramble("verify", "--report", "prometheus=a.prom").exit_code == 0
+        assert (tmp_path / "a.prom").stat().st_mode & 0o777 == mode
+        (tmp_path / "a.prom").chmod(0o600)
+
+
+def test_the_page_has_what_kept_reports_know(runs, inventory, tmp_path):
+    runs.leaves = outcome(run("pi5-a"), result("pi5-a", status="fail"), end())
+    kept = project.reports()
+    kept.mkdir(parents=True)
+    events = [
+        {"event": "result", "at": 1_796_083_200, "host": "pi5-a", **RESULT, "status": "fail"},
+        {"event": "figures", "at": 1_796_083_200, "host": "pi5-a", "temperature_c": 61.5},
+    ]
+    text = "".join(f"{json.dumps(event)}\n" for event in events)
+    (kept / "20261201-000000-1-verify.jsonl").write_text(text)
+    page = bramble("verify", "--format", "html").stdout
+    assert "last 61.5 °C (2026-12-01 00:00 UTC)" in page
+    assert "<td>2026-12-01 00:00 UTC</td>" in page
 
 
 # checks

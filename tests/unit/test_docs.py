@@ -18,6 +18,7 @@ from bramble.bench.race import Contestant, RaceRun, decide
 from bramble.checks import Result
 from bramble.cli import ask as ask_module
 from bramble.cli import driver, engine, fleet, main, race, upgrade
+from bramble.figures import Figures
 from bramble.inventory.effective import Effective, Report
 from bramble.llama import store
 from bramble.llama.lock import Lock
@@ -26,6 +27,8 @@ from bramble.models.hub import Hub
 from bramble.models.lock import Locked
 from bramble.reference import section_in
 from bramble.remote import prune_models
+from bramble.reporting import json_text
+from bramble.reporting.results import Checked
 from bramble.settings import Section
 from bramble.snapshot import Snapshot
 from bramble.virtual.model import VirtualNode
@@ -150,8 +153,9 @@ def test_the_keys_of_plan_are_documented():
 
 
 def test_the_keys_of_verify_are_documented():
-    found = {f"results[].{name}" for name in Result.__dataclass_fields__}
-    assert found == documented("bramble verify --json")
+    one = Result("a", "serving", "health_is_ok", "pass", "HTTP 200", "HTTP 200", "")
+    made = json.loads(json_text.text(Checked("verify", 0, (one,))))
+    assert keys(made) == documented("bramble verify --json")
 
 
 def test_the_keys_of_checks_are_documented():
@@ -240,7 +244,11 @@ def written_events():
                 given = {keyword.arg for keyword in node.keywords}
                 found.setdefault(node.args[0].value, set()).update(given)
     plan = {way.split(".")[1].removesuffix("[]") for way in documented("bramble plan --json")}
-    spread = {"plan": plan, "result": set(Result.__dataclass_fields__)}
+    spread = {
+        "plan": plan,
+        "result": set(Result.__dataclass_fields__),
+        "figures": set(Figures.__dataclass_fields__),
+    }
     return {
         event: (given - {None}) | (spread[event] if None in given else set())
         for event, given in found.items()
