@@ -126,9 +126,12 @@ def tell(checked: Checked, form: str, reports: Sequence[ReportFile], *, verbose:
 
 def _with_history(checked: Checked) -> Checked:
     from bramble import project
-    from bramble.reporting import history
+    from bramble.reporting import benchmarks, history
 
-    return replace(checked, history=history.kept(project.reports()))
+    found = history.kept(project.reports())
+    speeds, unreadable = benchmarks.kept(project.folder(), checked.hosts)
+    more = replace(found, benchmarks=speeds, unreadable=found.unreadable + unreadable)
+    return replace(checked, history=more)
 
 
 def _write(file: Path, text: str) -> None:

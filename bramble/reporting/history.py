@@ -34,10 +34,19 @@ class Look:
 
 
 @dataclass(frozen=True)
+class Benchmarks:
+    """Times in seconds since 1970, each with the median speed of answers, of one model."""
+
+    model: str
+    speeds: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
 class History:
-    """The looks at each host, oldest first, and the names of reports that cannot be read."""
+    """The looks at each host, oldest first, its benchmarks, and the files that cannot be read."""
 
     looks: Mapping[str, tuple[Look, ...]] = field(default_factory=dict)
+    benchmarks: Mapping[str, Benchmarks] = field(default_factory=dict)
     unreadable: tuple[str, ...] = ()
 
 
@@ -59,7 +68,7 @@ def kept(folder: Path) -> History:
     by_time = {
         host: tuple(sorted(all_of, key=lambda look: look.at_s)) for host, all_of in found.items()
     }
-    return History(by_time, tuple(unreadable))
+    return History(by_time, unreadable=tuple(unreadable))
 
 
 def looks(events: Iterable[Any]) -> dict[str, Look]:

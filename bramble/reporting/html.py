@@ -15,7 +15,7 @@ import jinja2
 from bramble.checks import Result, Status
 from bramble.reporting import charts
 from bramble.reporting.charts import Chart
-from bramble.reporting.history import Look
+from bramble.reporting.history import Benchmarks, History, Look
 from bramble.reporting.results import ORDER, WELL, Checked, in_words, utc, worst, wrong
 
 SHOWN = 10
@@ -58,7 +58,7 @@ class Section:
 def text(checked: Checked) -> str:
     """Return the page."""
     sections = [
-        _section(number, name, results, checked.history.looks.get(name, ()))
+        _section(number, name, results, checked.history)
         for number, (name, results) in enumerate(checked.hosts.items(), 1)
     ]
     well = sum(section.status in WELL for section in sections)
@@ -85,7 +85,8 @@ def _environment() -> jinja2.Environment:
     )
 
 
-def _section(number: int, name: str, results: tuple[Result, ...], looks: Sequence[Look]) -> Section:
+def _section(number: int, name: str, results: tuple[Result, ...], history: History) -> Section:
+    looks = history.looks.get(name, ())
     shown = looks[-SHOWN:]
     return Section(
         name=name,
@@ -95,7 +96,7 @@ def _section(number: int, name: str, results: tuple[Result, ...], looks: Sequenc
         since=_since(worst(results), looks),
         wrong=wrong(results),
         results=results,
-        charts=tuple((title, _chart(title, unit, looks, *of)) for title, unit, *of in _CHARTS),
+        charts=tuple(_drawn(looks, history.benchmarks.get(name))),
         times=tuple(_short(look.at_s) for look in shown),
         rows=tuple(_rows(shown)),
         looks=tuple((_short(look.at_s), look) for look in shown),
@@ -122,8 +123,13 @@ def _worst(look: Look) -> Status:
     return min(look.statuses.values(), key=ORDER.index, default="unknown")
 
 
-def _chart(title: str, unit: str, looks: Sequence[Look], of: str, plan: str) -> Chart | None:
-    return charts.chart(title, unit, _series(looks, of), _series(looks, plan) if plan else ())
+def _drawn(looks: Sequence[Look], kept: Benchmarks | None) -> Iterator[tuple[str, Chart | None]]:
+    """Yield each chart with its title; None for one of which nothing is known."""
+    for title, unit, of, plan in _CHARTS:
+        planned = _series(looks, plan) if plan else ()
+        yield title, charts.chart(title, unit, _series(looks, of), planned)
+    title = f"Benchmarks of {kept.model}" if kept else "Benchmarks"
+    yield title, charts.chart(title, "tokens/s", kept.speeds if kept else ())
 
 
 def _series(looks: Sequence[Look], name: str) -> list[tuple[float, float]]:

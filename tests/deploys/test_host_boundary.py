@@ -45,6 +45,7 @@ def test_the_healthy_host_is_checked(verified):
     done, events = verified
     checked = {entry["host"] for entry in events if entry["event"] == "result"}
     assert HEALTHY in checked, done.stdout
+    assert HEALTHY in {entry["host"] for entry in events if entry["event"] == "figures"}
 
 
 @pytest.mark.fault("F27")

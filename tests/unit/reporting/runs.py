@@ -2,7 +2,7 @@
 
 from bramble.checks import Result
 from bramble.figures import Figures
-from bramble.reporting.history import History, Look
+from bramble.reporting.history import Benchmarks, History, Look
 from bramble.reporting.results import Checked
 
 AT_S = 1_796_083_200
@@ -57,6 +57,7 @@ HISTORY = History(
             9,
         ),
     },
+    {"pi5-a": Benchmarks("qwen2.5-3b", ((AT_S - 9e6, 5.9), (AT_S - 8e6, 6.1)))},
     ("20261101-000000-1.jsonl",),
 )
 

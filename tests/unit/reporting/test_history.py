@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from bramble.bench.result import Model, keep
 from bramble.figures import Figures, believed, of_node
-from bramble.reporting import history
-from bramble.reporting.history import Look
+from bramble.reporting import benchmarks, history
+from bramble.reporting.history import Benchmarks, Look
 from tests.shapes.models import all_shapes
 from tests.unit.good_node import node_plan
+from tests.unit.good_result import result as benchmark
 from tests.unit.looks import WHY
 from tests.unit.roles.serving.good import UNIT, with_process
 from tests.unit.spoiled import GOOD, PLAN, RIGHT_ANSWER
@@ -92,6 +94,20 @@ def test_the_last_runs_are_read_and_no_more(tmp_path, monkeypatch):
 
 def test_a_project_without_reports_has_no_history(tmp_path):
     assert history.kept(tmp_path / "none") == history.History()
+
+
+# Benchmarks
+
+
+def test_the_speeds_of_the_last_benchmarks_are_those_of_one_model(tmp_path):
+    for day, speed, name in ((1, 9.0, "tiny"), (2, 1.5, "qwen"), (3, 1.7, "qwen")):
+        at = f"2026-11-0{day}T00:00:00Z"
+        model = Model(name=name, sha256="d" * 64)
+        keep(tmp_path, benchmark((speed,) * 3, at=at, model=model))
+    (tmp_path / "bench/pi4-a/20261104T000000Z.json").write_text("{}")
+    found, unreadable = benchmarks.kept(tmp_path, ["pi4-a", "pi4-b"])
+    assert found == {"pi4-a": Benchmarks("qwen", ((1_793_577_600, 1.5), (1_793_664_000, 1.7)))}
+    assert unreadable == ("pi4-a/20261104T000000Z.json",)
 
 
 # What a run keeps of a node

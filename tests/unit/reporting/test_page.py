@@ -124,13 +124,14 @@ def test_every_link_leads_to_a_place_on_the_page():
 def test_figures_are_drawn_where_reports_have_them_and_not_known_elsewhere():
     made = page()
     said = made.texts("figcaption")
-    assert len(said) == 9
+    assert len(said) == 12
     assert said[0].startswith(
         "Temperature : last 78.0 °C (2026-11-30 00:00 UTC), 70.0 to 78.0 °C in"
     )
-    assert said[1] == "Memory of the server : not known; no kept report has it."
-    assert said[7].endswith("2400 to 2429 MiB in 30 runs; planned 2600 MiB (dashed)")
-    assert len(made.all("svg")) == 4
+    assert said[1] == "Memory of the server : not known; nothing that is kept has it."
+    assert said[9].endswith("2400 to 2429 MiB in 30 runs; planned 2600 MiB (dashed)")
+    assert said[11].startswith("Benchmarks of qwen2.5-3b : last 6.1 tokens/s (2026-08-30 09:46")
+    assert len(made.all("svg")) == 5
     assert all(each["role"] == "img" for each in made.all("svg"))
 
 

@@ -136,7 +136,7 @@ def test_every_text_can_be_told_from_what_is_behind_it(said):
 
 def test_charts_and_problems_are_there_to_see(said):
     found, _, _ = said
-    assert (len(found["charts"]), found["problems"]) == (4, 4)
+    assert (len(found["charts"]), found["problems"]) == (5, 4)
     assert min(found["charts"]) > 80
 
 
