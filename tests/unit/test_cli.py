@@ -551,7 +551,7 @@ def test_verify_prints_each_format_and_writes_the_same_into_a_file(runs, tmp_pat
     written = (tmp_path / "made").read_bytes().decode()
     assert "health_is_ok" in written
     times = r"\d\d:\d\d(:\d\d)?|\b\d{10}(\.\d+)?"
-    assert re.sub(times, "", printed.stdout) == re.sub(times, "", written)
+    assert re.sub(times, "", printed.stdout_bytes.decode()) == re.sub(times, "", written)
 
 
 def test_verify_writes_several_reports_and_still_tells_people(runs, tmp_path):
