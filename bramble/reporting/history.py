@@ -57,7 +57,7 @@ def kept(folder: Path) -> History:
     for file in sorted(folder.glob("*.jsonl"), reverse=True)[:_MOST_FILES]:
         try:
             several = looks(report.read(file))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             unreadable.append(sanitize(file.name))
             continue
         for host, look in several.items():

@@ -174,6 +174,9 @@ def test_what_programs_for_nodes_import_of_each_other_goes_with_them():
     "pure",
     [
         *("snapshot", "board", "plan", "steps", "checks", "llama/releases", "models/gguf"),
+        *("figures", "reporting/results", "reporting/text", "reporting/json_text", "reporting/tap"),
+        *("reporting/junit", "reporting/nagios", "reporting/prometheus", "reporting/csv_text"),
+        *("reporting/charts", "reporting/html"),
         *("system/parse", "firmware/config_txt", "models/geometry", "fit/memory", "fit/verdict"),
     ],
 )
