@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
 import jinja2
@@ -110,16 +111,15 @@ def _short(at_s: float) -> str:
 
 def _since(status: Status, looks: Sequence[Look]) -> str:
     """Return since when kept reports have the host in this state; empty where they do not tell."""
-    at_s = None
-    for look in reversed(looks):
-        if _worst(look) != status:
-            break
-        at_s = look.at_s
-    return "" if at_s is None else f"{utc(at_s)[:16].replace('T', ' ')} UTC"
+    held = [*takewhile(lambda look: _worst(look) == status, reversed(looks))]
+    if not held:
+        return ""
+    more = " or before" if len(held) == len(looks) else ""
+    return f"{utc(held[-1].at_s)[:16].replace('T', ' ')} UTC{more}"
 
 
 def _worst(look: Look) -> Status:
-    """Return the worst status; what was only skipped is as well as what passed."""
+    """Return the worst status that a run found."""
     return min(look.statuses.values(), key=ORDER.index, default="unknown")
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 import bramble.reporting
+from bramble.figures import Figures
 from bramble.reporting import charts, formats
 from bramble.reporting.history import History
 from bramble.reporting.results import Checked
-from tests.unit.reporting.runs import AT_S, CHECKED, HISTORY, NOTHING, RESULTS, WELL, one
+from tests.unit.reporting.runs import AT_S, CHECKED, HISTORY, NOTHING, RESULTS, WELL, looks, one
 
 STYLE = Path(bramble.reporting.__file__).with_name("page.css").read_text(encoding="utf-8")
 VOID = {"meta", "br", "line", "circle", "polyline"}
@@ -93,6 +94,24 @@ def test_the_head_and_the_fleet_tell_who_is_well():
     assert "not known" in rows[2]
     assert "2026-11-24 00:00 UTC" in rows[3]
     assert rows[3].endswith("2 pass, 1 skip nothing")
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        ("ffp", ""),
+        ("pf", "2026-11-30 00:00 UTC"),
+        ("fpff", "2026-11-29 00:00 UTC"),
+        ("ff", "2026-11-29 00:00 UTC or before"),
+        ("", ""),
+    ],
+)
+def test_a_state_lasts_since_the_first_of_the_last_runs_that_found_it(kept, said):
+    words = {"f": "fail", "p": "pass"}
+    found = looks(lambda n: {"base.x": words[kept[n]]}, lambda n: Figures(), len(kept))
+    several = (one("a", "base", "x", "fail"),)
+    made = page(Checked("verify", AT_S, several, History({"a": found})))
+    assert f"✗ fail {said or 'not known'} 1 fail" in made.texts("tr")[1]
 
 
 def test_every_host_has_a_part_with_what_is_wrong_and_what_to_do():
