@@ -1,4 +1,4 @@
-"""What the roles that serve a model give to others, and what is asked of their settings.
+"""What the roles that serve a model give to others, and what is asked of the settings of roles.
 
 These stand outside of the roles because commands, benchmarks and the fit ask for them by their type.
 """
@@ -95,6 +95,31 @@ class Served(Protocol):
     @property
     def fit(self) -> Fitted | None:
         """Its memory as it was counted; None where the model was not known."""
+
+
+@runtime_checkable
+class SystemSettings(Protocol):
+    """What the first boot of a card asks of the settings of the system itself."""
+
+    @property
+    def hostname(self) -> str | None:
+        """The node's name; None: as it is."""
+
+    @property
+    def timezone(self) -> str | None:
+        """Its time zone; None: as it is."""
+
+    @property
+    def authorized_keys(self) -> tuple[str, ...]:
+        """The public keys that open the account."""
+
+    @property
+    def clock_tolerance_s(self) -> int:
+        """How far its clock may be off this computer's."""
+
+    @property
+    def passwordless_sudo(self) -> bool | None:
+        """Whether sudo asks that account for no password; None: as it is."""
 
 
 @runtime_checkable

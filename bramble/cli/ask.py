@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import click
 
 from bramble import strict_json
+from bramble.cli import completing
 from bramble.cli.connect import KEY
 from bramble.cli.inventory import refuse
 from bramble.sanitize import sanitize
@@ -31,7 +32,11 @@ Way = tuple[http.client.HTTPConnection, Mapping[str, str]]
 
 @click.command("ask")
 @click.argument("question")
-@click.option("--host", help="Host to ask; default: the first that serves.")
+@click.option(
+    "--host",
+    shell_complete=completing.hosts,
+    help="Host to ask; default: the first that serves.",
+)
 @click.option("--model", metavar="NAME", help="Model to ask; default: the host's first.")
 @click.option("--max-tokens", default=256, show_default=True, help="Maximum length of the answer.")
 @click.option(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bramble.cli import driver
-from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD, COOL
+from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD, COOL, SOME_HOSTS
 
 if TYPE_CHECKING:
     from bramble.bench.verdict import Judged
@@ -33,7 +33,7 @@ class _Row:
 
 
 @click.command("bench")
-@click.argument("hosts", nargs=-1, required=True, metavar="HOST...")
+@SOME_HOSTS
 @click.option(
     "--rounds",
     type=click.IntRange(1, 20),

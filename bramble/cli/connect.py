@@ -9,7 +9,7 @@ import click
 
 from bramble.cli import own_models
 from bramble.cli.inventory import chosen_host, loaded_inventory, refuse, tell_folder
-from bramble.cli.options import AS_JSON
+from bramble.cli.options import AS_JSON, HOST
 
 KEY = "BRAMBLE_API_KEY"
 """The variable of the environment in which examples look for a key."""
@@ -54,7 +54,7 @@ Home Assistant:  an integration for OpenAI-compatible servers (such as Extended 
 
 
 @click.command("connect")
-@click.argument("host")
+@HOST
 @AS_JSON
 def connect(host: str, as_json: bool) -> None:
     """Print how clients use HOST's models: the address, their names, where the key goes.

@@ -123,17 +123,22 @@ def key_problems(hosts: Mapping[str, Host]) -> str:
 
 
 def run(
-    deploy: str, hosts: Sequence[str], *options: str, show: Callable[[str, str], None]
+    deploy: str,
+    hosts: Sequence[str],
+    *options: str,
+    show: Callable[[str, str], None],
+    reports: Path | None = None,
 ) -> Outcome:
     """Run deploys/<deploy>.py on the hosts (none: all), passing its output about each to `show`.
 
-    Run the project's own inventory.py and deploy, or bramble's where it has none.
+    Run the project's own inventory.py and deploy, or bramble's where it has none. The report goes to
+    the project's, or to the folder that is named.
     """
     check_hosts(hosts)
     common.ask_sudo_password()
     root = project.root(project.folder())
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    file = project.reports() / f"{stamp}-{os.getpid()}-{deploy}.jsonl"
+    file = (reports or project.reports()) / f"{stamp}-{os.getpid()}-{deploy}.jsonl"
     log = file.with_suffix(".log")
     file.parent.mkdir(parents=True, exist_ok=True)
     files = [str(project.part(root, name)) for name in (project.ENTRY, f"deploys/{deploy}.py")]

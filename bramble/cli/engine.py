@@ -59,6 +59,10 @@ def build(hosts: tuple[str, ...], soc: str | None, codename: str, as_json: bool)
 
     The default processors are cortex-a72 and cortex-a76. An Arm host's releases can be built here if its
     engine.recipe is cross; x86-64 means this computer's own instructions.
+
+    \b
+    bramble engine build pi5-a
+    bramble engine build --soc cortex-a76
     """
     from bramble.cli.inventory import refuse
     from bramble.llama import builder, store
@@ -92,7 +96,11 @@ def build(hosts: tuple[str, ...], soc: str | None, codename: str, as_json: bool)
 @engine.command("list")
 @AS_JSON
 def list_releases(as_json: bool) -> None:
-    """List the releases in the store, with the origin of each."""
+    """List the releases in the store, with the origin of each.
+
+    \b
+    bramble engine list
+    """
     from bramble.llama import store
     from bramble.outputs import EngineOutputs
 
@@ -106,7 +114,11 @@ def list_releases(as_json: bool) -> None:
 @click.argument("releases", nargs=-1, metavar="[RELEASE]...")
 @AS_JSON
 def prune(releases: tuple[str, ...], as_json: bool) -> None:
-    """Remove RELEASEs from the store; by default those that no host of the inventory would install."""
+    """Remove RELEASEs from the store; by default those that no host of the inventory would install.
+
+    \b
+    bramble engine prune
+    """
     from bramble.llama import lock as engine_lock
     from bramble.llama import store
     from bramble.project import folder

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bramble.cli import completing
 from bramble.cli.inventory import refuse, tell_folder
 from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD
 from bramble.fit.verdict import BOARDS, Room
@@ -47,6 +48,7 @@ def _number(
 @click.option(
     "--host",
     metavar="HOST",
+    shell_complete=completing.hosts,
     help="Instead of a board: a host of the inventory, inspected over SSH, with its settings of "
     "serving.",
 )

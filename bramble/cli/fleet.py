@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bramble.cli import driver
-from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD, HOSTS
+from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD, HOST, HOSTS
 from bramble.cli.reports import ReportFile, chosen, formats, tell, usage_is_unknown
 from bramble.cli.terminal import say
 
@@ -93,6 +93,9 @@ def revert(role: str, hosts: tuple[str, ...], as_json: bool) -> None:
     """Revert what ROLE set on HOSTs (all by default), and leave data alone.
 
     Roles that depend on ROLE are reverted first. `bramble up` sets all of it again.
+
+    \b
+    bramble revert memory pi5-a
     """
     from bramble.cli.inventory import refuse
     from bramble.cli.role import known_roles
@@ -190,11 +193,15 @@ def _results(outcome: driver.Outcome) -> tuple[Result, ...]:
 
 
 @click.command("plan")
-@click.argument("host")
+@HOST
 @ASK_SUDO_PASSWORD
 @AS_JSON
 def plan(host: str, as_json: bool) -> None:
-    """Show what a deploy would change on HOST, from its settings and one look at it."""
+    """Show what a deploy would change on HOST, from its settings and one look at it.
+
+    \b
+    bramble plan pi5-a
+    """
     outcome = driver.run("plan", [host], "-y", show=driver.be_quiet)
     raise click.exceptions.Exit(_print_plans(outcome, True, as_json))
 
@@ -246,6 +253,10 @@ def checks(names: tuple[str, ...], as_json: bool) -> None:
     """List every check: its role, the severity of its failure, and what it proves.
 
     NAMEs limit the list to these roles, or checks as ROLE.CHECK.
+
+    \b
+    bramble checks
+    bramble checks memory serving.model_answers --json
     """
     from bramble.cli.role import known_roles
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from bramble.cli.options import HOST
 from bramble.cli.terminal import width
 
 if TYPE_CHECKING:
@@ -106,10 +107,15 @@ def chosen_host(inventory: Inventory, name: str) -> Host:
 
 
 @click.command("config")
-@click.argument("host")
+@HOST
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (`bramble schema --for config`).")
 def config(host: str, as_json: bool) -> None:
-    """Print each setting of HOST with the file and line that set it."""
+    """Print each setting of HOST with the file and line that set it.
+
+    \b
+    bramble config pi5-a
+    bramble config pi5-a --json
+    """
     from bramble.inventory.effective import report, table
 
     found = report(chosen_host(loaded_inventory(), host))
@@ -128,7 +134,12 @@ def config(host: str, as_json: bool) -> None:
 )
 @click.option("--write", is_flag=True, help="Write the schemas into the inventory, for editors.")
 def schema(subject: str, write: bool) -> None:
-    """Print the JSON Schema of an inventory file."""
+    """Print the JSON Schema of an inventory file.
+
+    \b
+    bramble schema --write
+    bramble schema --for host
+    """
     from bramble.documents.problems import shown
     from bramble.inventory.effective import Report
     from bramble.inventory.schema import fleet_schema, settings_schema

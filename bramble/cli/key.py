@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from bramble.cli import secret
 from bramble.cli.inventory import existing_folder, refuse, tell_folder
 from bramble.cli.options import AS_JSON
 
@@ -30,29 +31,9 @@ def key() -> None:
     """
 
 
-def _sources(function: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that say where a key comes from, which is made here by default."""
-    for option in (
-        click.option("--from-env", metavar="VARIABLE", help="Take the key from the environment."),
-        click.option(
-            "--from-file",
-            metavar="FILE",
-            type=click.Path(dir_okay=False, path_type=Path),
-            help="Take the key from a file's only line.",
-        ),
-        click.option(
-            "--from-command",
-            metavar="COMMAND",
-            help="Take the key from what a command prints, such as 'pass show llm'.",
-        ),
-    ):
-        function = option(function)
-    return function
-
-
 @key.command("create")
 @click.argument("name")
-@_sources
+@secret.sources("the key", "pass show llm")
 def create(name: str, **sources: Any) -> None:
     """Give the client NAME a key, and print it: once, as it is kept nowhere.
 
@@ -74,7 +55,7 @@ def create(name: str, **sources: Any) -> None:
 
 @key.command("rotate")
 @click.argument("name")
-@_sources
+@secret.sources("the key", "pass show llm")
 def rotate(name: str, **sources: Any) -> None:
     """Give the client NAME another key; the one that it has stays valid until it is revoked.
 
@@ -99,7 +80,11 @@ def rotate(name: str, **sources: Any) -> None:
 @click.argument("name")
 @click.option("--before", is_flag=True, help="End only the key that was replaced.")
 def revoke(name: str, before: bool) -> None:
-    """End the keys of the client NAME; nodes learn it by the next `bramble up`."""
+    """End the keys of the client NAME; nodes learn it by the next `bramble up`.
+
+    \b
+    bramble key revoke laptop && bramble up
+    """
     from bramble.access.keys import Client
 
     folder, clients = _clients()
@@ -115,7 +100,11 @@ def revoke(name: str, before: bool) -> None:
 @key.command("list")
 @AS_JSON
 def list_keys(as_json: bool) -> None:
-    """List clients with the days and the beginnings of the sha256 of their keys."""
+    """List clients with the days and the beginnings of the sha256 of their keys.
+
+    \b
+    bramble key list
+    """
     import json
 
     _, clients = _clients()
@@ -156,26 +145,12 @@ def _known(clients: Mapping[str, Client], name: str) -> Client:
     return clients[name]
 
 
-def _given(from_env: str | None, from_file: Path | None, from_command: str | None) -> Given:
+def _given(**named: Any) -> Given:
     """Return the key that the options name, or a new one, or end the command."""
-    from pydantic import ValidationError
-
     from bramble.access.keys import generate
-    from bramble.secret_sources import Missing, Source, read
 
-    if sum(source is not None for source in (from_env, from_file, from_command)) > 1:
-        refuse("give one of --from-env, --from-file and --from-command")
-    if not any(source is not None for source in (from_env, from_file, from_command)):
-        return generate(), True
-    try:
-        source = Source(environment=from_env, file=from_file, command=from_command)
-    except ValidationError as error:
-        why = error.errors()[0]["msg"].removeprefix("Value error, ")
-        refuse(f"where the key is from: {why}; nothing was changed")
-    said = read(source)
-    if isinstance(said, Missing):
-        refuse(f"there is no key: {said.why}; nothing was changed")
-    return said, False
+    said = secret.given("the key", named)
+    return (generate(), True) if said is None else (said, False)
 
 
 def _hash(given: str) -> Hash:

@@ -8,13 +8,14 @@ from typing import Any
 import click
 
 from bramble.cli.inventory import chosen_host, loaded_inventory, refuse
+from bramble.cli.options import HOST
 from bramble.sanitize import sanitize
 
 UNITS = ("llama-server.service", "bramble-edge.service")
 
 
 @click.command("logs")
-@click.argument("host")
+@HOST
 @click.option("-f", "--follow", is_flag=True, help="Continue with requests as they come.")
 @click.option(
     "-n",

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bramble.cli import hub, model_files, pull
+from bramble.cli import completing, hub, model_files, pull
 from bramble.cli.inventory import existing_folder, refuse, tell_folder, tell_pins
-from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD
+from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD, HOST, SOME_HOSTS
 from bramble.sanitize import sanitize
 
 if TYPE_CHECKING:
@@ -41,11 +41,16 @@ def _files() -> tuple[Path, dict[str, Place], dict[str, Locked]]:
 
 
 @model.command("list")
-@click.argument("host", required=False, metavar="[HOST]")
+@click.argument("host", required=False, metavar="[HOST]", shell_complete=completing.hosts)
 @ASK_SUDO_PASSWORD
 @AS_JSON
 def list_models(host: str | None, as_json: bool) -> None:
-    """List the models of models.yml and their locks, or the files on HOST."""
+    """List the models of models.yml and their locks, or the files on HOST.
+
+    \b
+    bramble model list
+    bramble model list pi5-a
+    """
     from bramble.outputs import ModelOutputs
 
     if host is not None:
@@ -68,7 +73,7 @@ def list_models(host: str | None, as_json: bool) -> None:
 
 
 @model.command("verify")
-@click.argument("hosts", nargs=-1, required=True, metavar="HOST...")
+@SOME_HOSTS
 @ASK_SUDO_PASSWORD
 @AS_JSON
 def verify(hosts: tuple[str, ...], as_json: bool) -> None:
@@ -77,6 +82,9 @@ def verify(hosts: tuple[str, ...], as_json: bool) -> None:
     This runs at the node's lowest priority, and takes as long as the disk needs. A damaged file is not
     trusted again: the next `bramble up` fetches the planned one again and restarts the service. Exit
     code 0 when all are intact, else 1.
+
+    \b
+    bramble model verify pi5-a
     """
     model_files.show(hosts, as_json, verify=True)
 
@@ -175,7 +183,7 @@ def _chosen(
 
 
 @model.command("prune")
-@click.argument("hosts", nargs=-1, required=True, metavar="HOST...")
+@SOME_HOSTS
 @ASK_SUDO_PASSWORD
 @AS_JSON
 def prune(hosts: tuple[str, ...], as_json: bool) -> None:
@@ -183,6 +191,9 @@ def prune(hosts: tuple[str, ...], as_json: bool) -> None:
 
     The planned model stays, one that a process runs, the one that passed the gate last, and its
     predecessor for a rollback. What `bramble up` did not fetch is left alone.
+
+    \b
+    bramble model prune pi5-a pi4-b
     """
     from bramble.cli import driver, fleet
 
@@ -192,7 +203,7 @@ def prune(hosts: tuple[str, ...], as_json: bool) -> None:
 
 
 @model.command("rollback")
-@click.argument("host")
+@HOST
 @ASK_SUDO_PASSWORD
 @AS_JSON
 def rollback(host: str, as_json: bool) -> None:
@@ -200,6 +211,9 @@ def rollback(host: str, as_json: bool) -> None:
 
     That model passes the same gate. Deploys leave the host at it until the inventory names another model
     than now. A second rollback reverses the first.
+
+    \b
+    bramble model rollback pi5-a
     """
     from bramble.cli import upgrade
 

@@ -7,10 +7,15 @@ import sys
 import click
 
 from bramble import sudo_password
+from bramble.cli import completing
 
 _ASK = "bramble.ask_sudo_password"
 
-HOSTS = click.argument("hosts", nargs=-1, metavar="[HOST]...")
+HOST = click.argument("host", shell_complete=completing.hosts)
+HOSTS = click.argument("hosts", nargs=-1, metavar="[HOST]...", shell_complete=completing.hosts)
+SOME_HOSTS = click.argument(
+    "hosts", nargs=-1, required=True, metavar="HOST...", shell_complete=completing.hosts
+)
 AS_JSON = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md)."
 )

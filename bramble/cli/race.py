@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bramble.cli import driver
-from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD, COOL
+from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD, COOL, HOST
 
 if TYPE_CHECKING:
     from bramble.bench.race import Verdict
 
 
 @click.command("race")
-@click.argument("host")
+@HOST
 @click.option(
     "--variants", metavar="A,B", help="Variants to race; default: those that may be faster there."
 )

@@ -41,7 +41,11 @@ def role() -> None:
 @role.command("list")
 @AS_JSON
 def list_roles(as_json: bool) -> None:
-    """List the roles in the order in which a deploy runs them, yours marked."""
+    """List the roles in the order in which a deploy runs them, yours marked.
+
+    \b
+    bramble role list
+    """
     from bramble.cli.inventory import tell_folder
     from bramble.reference import about
 
@@ -62,7 +66,11 @@ def list_roles(as_json: bool) -> None:
 @role.command()
 @click.argument("name")
 def show(name: str) -> None:
-    """Print the settings and the checks of the role NAME, in Markdown."""
+    """Print the settings and the checks of the role NAME, in Markdown.
+
+    \b
+    bramble role show memory
+    """
     from bramble.cli.inventory import refuse
     from bramble.documents.problems import unknown
     from bramble.reference import about, checks_table, settings_table

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from bramble.cli.inventory import chosen_host, loaded_inventory, refuse
+from bramble.cli.options import HOST
 
 
 @click.group("tls")
@@ -20,7 +21,7 @@ def tls() -> None:
 
 
 @tls.command("issue")
-@click.argument("host")
+@HOST
 @click.option(
     "--name", "more", multiple=True, metavar="NAME", help="One more name or address for clients."
 )

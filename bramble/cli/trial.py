@@ -23,6 +23,9 @@ def trial(context: click.Context) -> None:
     It uses the inventory of this folder where that names vpi-1, else a new project in ./bramble-try.
     The first run compiles llama.cpp, which takes about ten minutes on two cores; the next one takes
     one or two, as the compiler's results are cached.
+
+    \b
+    bramble try
     """
     from bramble.cli.virtual import virtual
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 
+from bramble.cli.options import HOST
+
 
 @click.command("trust")
-@click.argument("host")
+@HOST
 @click.option(
     "--fingerprint", help="Trust the key only if it has this fingerprint, without asking."
 )

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from bramble.cli import driver
-from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD, HOSTS
+from bramble.cli import completing, driver
+from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD, HOST, HOSTS
 
 if TYPE_CHECKING:
     from bramble.inventory.load import Inventory
@@ -26,7 +26,12 @@ GATE = "release_passed_the_gate"
 
 @click.command("upgrade")
 @HOSTS
-@click.option("--canary", metavar="HOST", help="Host to upgrade first; default: the first one.")
+@click.option(
+    "--canary",
+    metavar="HOST",
+    shell_complete=completing.hosts,
+    help="Host to upgrade first; default: the first one.",
+)
 @click.option(
     "--batch", default=4, show_default=True, type=click.IntRange(1, 64), help="Hosts at once."
 )
@@ -236,7 +241,7 @@ def _tell(rows: Sequence[dict[str, Any]], lock: Lock, as_json: bool) -> None:
 
 
 @click.command("rollback")
-@click.argument("host")
+@HOST
 @ASK_SUDO_PASSWORD
 @AS_JSON
 def rollback(host: str, as_json: bool) -> None:
@@ -244,6 +249,9 @@ def rollback(host: str, as_json: bool) -> None:
 
     That release passes the same gate. Deploys leave a pinned host at its release until
     `bramble upgrade` removes the pin. A second rollback reverses the first.
+
+    \b
+    bramble rollback pi5-a
     """
     show = driver.be_quiet if as_json else driver.show_line
     outcome = driver.run("rollback", [host], "-y", show=show)

@@ -71,7 +71,12 @@ def up(
     clone_of: str | None,
     no_ccache: bool,
 ) -> None:
-    """Start virtual Pis that are not running, and wait until each answers on SSH."""
+    """Start virtual Pis that are not running, and wait until each answers on SSH.
+
+    \b
+    bramble virtual up
+    bramble virtual up --release trixie
+    """
     if names and count:
         raise click.UsageError("give names or --count, not both")
     with _errors_reported():
@@ -96,7 +101,11 @@ def up(
 @virtual.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def list_nodes(as_json: bool) -> None:
-    """List the virtual Pis of this machine."""
+    """List the virtual Pis of this machine.
+
+    \b
+    bramble virtual list
+    """
     with _errors_reported():
         found = lifecycle.nodes()
     if as_json:
@@ -135,7 +144,12 @@ def _row(node: VirtualNode) -> tuple[str, ...]:
 @click.argument("name")
 @click.argument("command", metavar="[-- CMD...]", nargs=-1, type=click.UNPROCESSED)
 def ssh(name: str, command: tuple[str, ...]) -> None:
-    """Log in to a virtual Pi, or run a command there."""
+    """Log in to a virtual Pi, or run a command there.
+
+    \b
+    bramble virtual ssh vpi-1
+    bramble virtual ssh vpi-1 -- uname -m
+    """
     with _errors_reported():
         node = lifecycle.running(name)
     argv = ssh_argv(node, *command)
@@ -146,7 +160,11 @@ def ssh(name: str, command: tuple[str, ...]) -> None:
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Stop all of them.")
 def down(names: tuple[str, ...], everything: bool) -> None:
-    """Stop virtual Pis and remove their files."""
+    """Stop virtual Pis and remove their files.
+
+    \b
+    bramble virtual down --all
+    """
     if bool(names) == everything:
         raise click.UsageError("name the virtual Pis to stop, or give --all")
     with _errors_reported():

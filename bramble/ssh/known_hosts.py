@@ -72,6 +72,12 @@ def trusted(file: Path) -> list[Line]:
     return [line for line in lines if not line.marker and line.key not in revoked and _is_key(line)]
 
 
+def damaged(file: Path) -> list[int]:
+    """Return the numbers of the lines that say something and name no key that can be read."""
+    numbered = enumerate(_lines(file), 1)
+    return [at for at, text in numbered if _says(text) and not _is_readable(read(text))]
+
+
 def revoked(file: Path, key: str) -> bool:
     """Return whether the file marks a key as revoked."""
     return any(
@@ -97,6 +103,11 @@ def for_pyinfra(file: Path) -> Path:
 
 def _says(text: str) -> bool:
     return bool(text.strip()) and not text.lstrip().startswith("#")
+
+
+def _is_readable(line: Line | None) -> bool:
+    """Tell whether a line is as sshd(8) has it; keys of types that bramble does not use are such too."""
+    return line is not None and (line.kind not in KINDS or _is_key(line))
 
 
 def _is_key(line: Line) -> bool:

@@ -158,6 +158,11 @@ class Settings(Section):
         "rule for it, false removes that rule; not set: as the system has it.",
     )
 
+    @property
+    def clock_tolerance_s(self) -> int:
+        """How far the clock may be off this computer's."""
+        return self.clock.tolerance_s
+
     @model_validator(mode="after")
     def _never_none(self) -> Settings:
         if self.exclusive_keys and not self.authorized_keys:
