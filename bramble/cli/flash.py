@@ -149,7 +149,11 @@ def _wanted(
     from bramble.firstboot.wanted import FirstBoot
 
     system = _system(chosen)
-    keys = (*_login_keys(there), *(system.authorized_keys if system else ()), *_keys_in(key_files))
+    keys = (
+        *_login_keys(chosen, there),
+        *(system.authorized_keys if system else ()),
+        *_keys_in(key_files),
+    )
     return FirstBoot(
         host=chosen.name,
         hostname=hostname,
@@ -161,10 +165,36 @@ def _wanted(
     )
 
 
-def _login_keys(there: Target) -> list[str]:
+def _login_keys(chosen: Host, there: Target) -> list[str]:
     """Return the public halves of the keys that bramble logs in with, as far as they are named."""
-    files = (key.with_name(f"{key.name}.pub") for key in there.keys)
-    return _keys_in(file for file in files if file.is_file())
+    ssh: Any = chosen.settings["ssh"]
+    found = []
+    for key in there.keys:
+        public = key.with_name(f"{key.name}.pub")
+        if public.is_file():
+            found += _keys_in([public])
+        elif line := _public_half(key):
+            found.append(line)
+        elif ssh.key:
+            refuse(
+                f"{public} is not there, and bramble logs in with ssh.key alone: `ssh-keygen -y -f "
+                f"{key} > "
+                f"{public}` writes it; nothing was written"
+            )
+    return found
+
+
+def _public_half(key: Path) -> str | None:
+    """Return the public half of a private key; None where it is encrypted or not there."""
+    from paramiko import PasswordRequiredException
+
+    from bramble.ssh.keys import load
+
+    try:
+        found = load(key) if key.is_file() else None
+    except PasswordRequiredException:
+        return None
+    return f"{found.get_name()} {found.get_base64()}" if found else None
 
 
 def _keys_in(files: Iterable[Path]) -> list[str]:

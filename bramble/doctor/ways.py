@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -35,7 +36,7 @@ def findings(hosts: Mapping[str, SshSettings]) -> Iterator[Finding]:
                 "mend that line; `ssh -G HOST` reads the file too",
             )
             return
-    agent = _agent()
+    agent = _agent(any(ssh.key is None for ssh in hosts.values()))
     yield agent
     yield from _keys(hosts, there, agent)
     for file in dict.fromkeys(ssh.known_hosts for ssh in hosts.values()):
@@ -43,23 +44,26 @@ def findings(hosts: Mapping[str, SshSettings]) -> Iterator[Finding]:
     yield from (_trusted(host, ssh, there[host]) for host, ssh in hosts.items())
 
 
-def _agent() -> Finding:
-    """Ask the agent for its keys; a computer without one may still have keys in files."""
-    if not os.environ.get("SSH_AUTH_SOCK"):
-        return ok(HERE, "SSH agent", "there is none")
+def _agent(is_asked: bool) -> Finding:
+    """Count the agent's keys; a computer without one may have keys in files."""
+    what, place = "SSH agent", os.environ.get("SSH_AUTH_SOCK")
+    if not is_asked:
+        return ok(HERE, what, "none is asked: the inventory names the keys")
+    if not place:
+        return ok(HERE, what, "there is none")
     try:
+        # paramiko tells an agent that is gone from one without keys by nothing.
+        with socket.socket(socket.AF_UNIX) as there:
+            there.connect(place)
         agent = paramiko.Agent()
         count = len(agent.get_keys())
         agent.close()
     except (OSError, paramiko.SSHException) as error:
-        found = f"it does not answer at SSH_AUTH_SOCK: {error}"
-        return unknown(
-            HERE,
-            "SSH agent",
-            found,
-            '`eval "$(ssh-agent)"` starts one, `ssh-add` gives it your key',
+        found = f"nothing answers at SSH_AUTH_SOCK ({place}): {error}"
+        return wrong(
+            HERE, what, found, '`eval "$(ssh-agent)"` starts one, `ssh-add` gives it your key'
         )
-    return ok(HERE, "SSH agent", f"{count} key{'' if count == 1 else 's'}")
+    return ok(HERE, what, f"{count} key{'' if count == 1 else 's'}")
 
 
 def _keys(

@@ -32,10 +32,24 @@ def problem(line: str) -> str | None:
         blob = base64.b64decode(words[at + 1] if len(words) > at + 1 else "", validate=True)
     except binascii.Error:
         return "it is cut off: what follows its type is not base64"
-    size = int.from_bytes(blob[:4], "big")
-    if blob[4 : 4 + size] != words[at].encode():
+    parts = _strings(blob)
+    if parts is None or len(parts) < 2:
+        return "it is cut off: what follows its type ends too early"
+    if parts[0] != words[at].encode():
         return "it is damaged: what follows its type is of no key of that type"
     return None
+
+
+def _strings(blob: bytes) -> list[bytes] | None:
+    """Return the strings that a key consists of, each after its length; None where one is cut off."""
+    found = []
+    while blob:
+        size = int.from_bytes(blob[:4], "big")
+        if len(blob) < 4 + size:
+            return None
+        found.append(blob[4 : 4 + size])
+        blob = blob[4 + size :]
+    return found
 
 
 def read(file: Path) -> list[str]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from textwrap import dedent
 from types import SimpleNamespace
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -1083,14 +1084,108 @@ def test_a_command_that_is_close_to_one_is_suggested():
     assert (done.exit_code, "Did you mean 'verify'?" in done.output) == (2, True), done.output
 
 
-def test_help_needs_neither_pydantic_nor_paramiko_nor_pyinfra():
+SLOW = ("pydantic", "paramiko", "pyinfra", "cryptography", "jinja2")
+
+
+def test_help_imports_nothing_slow():
     code = (
         "import sys; from click.testing import CliRunner; from bramble.cli import main;"
         "CliRunner().invoke(main, ['--help']);"
-        "print([name for name in ('pydantic', 'paramiko', 'pyinfra') if name in sys.modules])"
+        f"print([name for name in {SLOW} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def completed(words, at):
+    """What a shell is given to complete; in a Python of its own, that imports nothing slow for it."""
+    code = (
+        "import contextlib, sys; from bramble.cli import main\n"
+        "with contextlib.suppress(SystemExit): main(prog_name='bramble')\n"
+        f"print([name for name in {SLOW} if name in sys.modules], file=sys.stderr)"
+    )
+    asked = {"_BRAMBLE_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(at)}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | asked,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == "[]\n"
+    return [line.removeprefix("plain,") for line in done.stdout.splitlines() if line]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("bramble up pi", ["pi5-a", "pi4-b"]),
+        ("bramble trust pi5", ["pi5-a"]),
+        ("bramble flash-config pi4", ["pi4-b"]),
+        ("bramble ask --host pi4", ["pi4-b"]),
+        ("bramble fla", ["flash-config"]),
+        ("bramble doctor --js", ["--json"]),
+        ("bramble up x", []),
+    ],
+)
+def test_a_shell_completes_commands_options_and_hosts_without_slow_imports(words, found):
+    assert completed(words, len(words.split()) - 1) == found
+
+
+def test_every_argument_that_names_hosts_is_completed():
+    for _, command in leaves(main, "bramble"):
+        for given in command.params:
+            names_hosts = isinstance(given, click.Argument) and given.name in ("host", "hosts")
+            if names_hosts or given.metavar == "HOST":
+                asked = click.Context(command)
+                shown = [item.value for item in given.shell_complete(asked, "pi4")]
+                assert shown == ["pi4-b"], command.name
+
+
+def test_an_inventory_that_cannot_be_read_completes_nothing(tmp_path):
+    (tmp_path / "inventory" / "fleet.yml").write_text("hosts: [\n")
+    assert completed("bramble up ", 2) == []
+    (tmp_path / "inventory" / "fleet.yml").unlink()
+    assert completed("bramble up ", 2) == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_of_a_shell_asks_bramble(shell):
+    done = bramble("completion", shell)
+    assert done.exit_code == 0
+    assert f"_BRAMBLE_COMPLETE={shell}_complete" in done.stdout
+
+
+def test_bash_itself_completes_a_host_by_the_script(tmp_path):
+    """The script in a real bash, which asks a `bramble` of this test's own."""
+    program = tmp_path / "bramble"
+    text = "from bramble.cli import main; main(prog_name='bramble')"
+    program.write_text(f"#!{sys.executable}\n{text}\n")
+    program.chmod(0o755)
+    script = bramble("completion", "bash").stdout
+    ask = (
+        f"{script}\nCOMP_WORDS=(bramble up pi5); COMP_CWORD=2; _bramble_completion {program}\n"
+        'printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True)
+    assert done.stdout == "pi5-a\n", done.stderr
+
+
+def leaves(command, name):
+    """Every command that is no group, with its whole name."""
+    if not isinstance(command, click.Group):
+        yield name, command
+        return
+    context = click.Context(command, info_name=name)
+    for inner in command.list_commands(context):
+        yield from leaves(command.get_command(context, inner), f"{name} {inner}")
+
+
+def test_the_help_of_every_command_has_an_example_of_it():
+    found = [*leaves(main, "bramble")]
+    assert len(found) > 40
+    for name, command in found:
+        assert re.search(rf"(?m)^    (?:\w+=\S+ )?{name}\b", command.callback.__doc__), name
 
 
 @pytest.mark.parametrize("command", sorted(main.commands))
