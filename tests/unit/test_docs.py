@@ -18,6 +18,7 @@ from bramble.bench.race import Contestant, RaceRun, decide
 from bramble.checks import Result
 from bramble.cli import ask as ask_module
 from bramble.cli import driver, engine, fleet, main, race, upgrade
+from bramble.doctor.finding import Finding
 from bramble.figures import Figures
 from bramble.inventory.effective import Effective, Report
 from bramble.llama import store
@@ -156,6 +157,11 @@ def test_the_keys_of_verify_are_documented():
     one = Result("a", "serving", "health_is_ok", "pass", "HTTP 200", "HTTP 200", "")
     made = json.loads(json_text.text(Checked("verify", 0, (one,))))
     assert keys(made) == documented("bramble verify --json")
+
+
+def test_the_keys_of_doctor_are_documented():
+    found = {f"findings[].{name}" for name in Finding.__dataclass_fields__}
+    assert found == documented("bramble doctor --json")
 
 
 def test_the_keys_of_checks_are_documented():

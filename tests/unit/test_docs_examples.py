@@ -37,6 +37,8 @@ FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # it is not run. Each stands for at least one example.
 NEEDS = {
     r"(up|plan|verify|revert|ask|bench|logs|upgrade|rollback|trust)\b": "a node",
+    r"doctor\b": "this computer's keys and agent",
+    r"flash-config\b": "a card",
     r"model (list \S|verify|prune|rollback)": "a node",
     r"engine race\b": "a node",
     r"fit .*--host\b": "a node",
