@@ -65,7 +65,7 @@ def _look(host: str, ssh: SshSettings, tolerance_s: int, answers: queue.Queue[Re
         remedy = f"do what it says, then `bramble doctor {host}`"
         answers.put(Reached(host, False, (wrong(host, "reachable", str(error), remedy),)))
     except PROBLEMS as error:
-        said = f"the connection ended: {error or type(error).__name__}"
+        said = f"the connection ended: {str(error) or type(error).__name__}"
         remedy = f"run `bramble doctor {host}` again; look at its power and its network"
         answers.put(Reached(host, False, (wrong(host, "reachable", said, remedy),)))
     else:
