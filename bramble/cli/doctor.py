@@ -1,5 +1,4 @@
-"""`bramble doctor`: what is in the way of a deploy, here and on hosts, with the command that mends "
-"it."""
+"""`bramble doctor`: what is in the way of a deploy, here and on hosts, and what mends it."""
 
 from __future__ import annotations
 
@@ -124,8 +123,7 @@ def _tolerance_s(host: Host) -> int:
 
 
 def _plans(names: Sequence[str]) -> Iterator[Finding]:
-    """Plan the hosts as `bramble plan` does, without keeping a report; yield what would refuse a "
-    "deploy."""
+    """Plan the hosts as `bramble plan` does, keep no report, and yield what would refuse a deploy."""
     with TemporaryDirectory(prefix="bramble-doctor-") as folder:
         outcome = driver.run("plan", names, "-y", show=driver.be_quiet, reports=Path(folder))
     planned = {entry["host"]: entry["refused"] for entry in outcome.of("plan")}

@@ -76,7 +76,8 @@ def flash_config(
     bramble flash-config pi5-a --boot-volume /Volumes/bootfs \\
         --wifi Home --wifi-country AT --wifi-from-command 'pass show wifi'
     """
-    from bramble.firstboot import host_key as made
+    from bramble.firstboot.host_key import make
+    from bramble.firstboot.of_host import hostname
     from bramble.inventory.headline import headline
 
     inventory = loaded_inventory()
@@ -89,15 +90,9 @@ def flash_config(
     there = _target(chosen)
     if host_key:
         _refuse_host_key(volume, chosen, there, replace)
-    name = _hostname(chosen)
-    wanted = _wanted(
-        chosen,
-        there,
-        name,
-        key_files,
-        _wifi(wifi, wifi_country, sources),
-        made.make(name) if host_key else None,
-    )
+    network = _wifi(wifi, wifi_country, sources)
+    key = make(hostname(host, chosen.settings)) if host_key else None
+    wanted = _wanted(chosen, there, key_files, network, key)
     _refuse_problems(wanted, volume, chosen)
     _write(volume, wanted, replace)
     if wanted.host_key:
@@ -124,84 +119,19 @@ def _target(chosen: Host) -> Target:
         refuse(str(error))
 
 
-def _system(chosen: Host) -> Any:
-    """Return the host's settings of the system itself; None where it does not get that role."""
-    from bramble.outputs import SystemSettings
-
-    parts = (part for part in chosen.settings.values() if isinstance(part, SystemSettings))
-    return next(parts, None)
-
-
-def _hostname(chosen: Host) -> str:
-    system = _system(chosen)
-    return (system and system.hostname) or chosen.name
-
-
 def _wanted(
     chosen: Host,
     there: Target,
-    hostname: str,
     key_files: Iterable[Path],
     wifi: Wifi | None,
     host_key: HostKey | None,
 ) -> FirstBoot:
     """Return what the first boot is to set, by the inventory and the options."""
-    from bramble.firstboot.wanted import FirstBoot
-
-    system = _system(chosen)
-    keys = (
-        *_login_keys(chosen, there),
-        *(system.authorized_keys if system else ()),
-        *_keys_in(key_files),
-    )
-    return FirstBoot(
-        host=chosen.name,
-        hostname=hostname,
-        user=there.user or "",
-        keys=tuple(dict.fromkeys(keys)),
-        timezone=system.timezone if system else None,
-        wifi=wifi,
-        host_key=host_key,
-    )
-
-
-def _login_keys(chosen: Host, there: Target) -> list[str]:
-    """Return the public halves of the keys that bramble logs in with, as far as they are named."""
-    ssh: Any = chosen.settings["ssh"]
-    found = []
-    for key in there.keys:
-        public = key.with_name(f"{key.name}.pub")
-        if public.is_file():
-            found += _keys_in([public])
-        elif line := _public_half(key):
-            found.append(line)
-        elif ssh.key:
-            refuse(
-                f"{public} is not there, and bramble logs in with ssh.key alone: `ssh-keygen -y -f "
-                f"{key} > "
-                f"{public}` writes it; nothing was written"
-            )
-    return found
-
-
-def _public_half(key: Path) -> str | None:
-    """Return the public half of a private key; None where it is encrypted or not there."""
-    from paramiko import PasswordRequiredException
-
-    from bramble.ssh.keys import load
+    from bramble.firstboot import of_host
+    from bramble.firstboot.public_keys import KeyFileError
 
     try:
-        found = load(key) if key.is_file() else None
-    except PasswordRequiredException:
-        return None
-    return f"{found.get_name()} {found.get_base64()}" if found else None
-
-
-def _keys_in(files: Iterable[Path]) -> list[str]:
-    from bramble.firstboot.public_keys import KeyFileError, read
-
-    try:
-        return [key for file in files for key in read(file)]
+        return of_host.wanted(chosen.name, chosen.settings, there, key_files, wifi, host_key)
     except KeyFileError as error:
         refuse(f"{error}; nothing was written")
 
@@ -230,15 +160,16 @@ def _wifi(name: str | None, country: str | None, sources: dict[str, Any]) -> Wif
 
 def _refuse_problems(wanted: FirstBoot, volume: Volume, chosen: Host) -> None:
     """End the command where nobody could log in after the first boot, or not become root."""
+    from bramble.firstboot.of_host import system
     from bramble.firstboot.wanted import problems
 
     found = problems(wanted, volume.way)
-    system = _system(chosen)
-    if system and system.passwordless_sudo is False:
+    own = system(chosen.settings)
+    if own and own.passwordless_sudo is False:
         found.append(
-            "base.passwordless_sudo is false, and the first boot gives the account no password that "
-            "sudo could "
-            "ask for: leave it out until you have set one on the node (`sudo passwd`)"
+            "base.passwordless_sudo is false, and the first boot gives the account no password "
+            "that sudo could ask for: leave it out until you have set one on the node (`sudo "
+            "passwd`)"
         )
     if found:
         refuse("\n".join(f"{wanted.host}: {why}" for why in found) + "\nnothing was written")
@@ -251,21 +182,18 @@ def _refuse_host_key(volume: Volume, chosen: Host, there: Target, replace: bool)
     ssh: Any = chosen.settings["ssh"]
     if volume.way != "cloud-init":
         refuse(
-            f"--host-key: the first boot of {volume.release} takes no host key: leave it out, and run "
-            "`bramble "
-            f"trust {chosen.name}` once the board answers; nothing was written"
+            f"--host-key: the first boot of {volume.release} takes no host key: leave it out, and "
+            f"run `bramble trust {chosen.name}` once the board answers; nothing was written"
         )
     if volume.switches:
         refuse(
-            f"--host-key: {volume.folder / volume.switches[0]} starts sshd before the key is there: "
-            "remove it; "
-            "nothing was written"
+            f"--host-key: {volume.folder / volume.switches[0]} starts sshd before the key is "
+            "there: remove it; nothing was written"
         )
     if known_hosts.keys(ssh.known_hosts, there.name) and not replace:
         refuse(
-            f"--host-key: {ssh.known_hosts} has a key of {chosen.name} already, of the card before: "
-            "--replace "
-            "puts the new one in its place; nothing was written"
+            f"--host-key: {ssh.known_hosts} has a key of {chosen.name} already, of the card "
+            "before: --replace puts the new one in its place; nothing was written"
         )
 
 
@@ -279,9 +207,8 @@ def _write(volume: Volume, wanted: FirstBoot, replace: bool) -> None:
     names = writing.changed(volume, files)
     if (foreign := writing.foreign(volume, names)) and not replace:
         refuse(
-            f"{volume.folder} has {', '.join(foreign)} of another customisation: --replace writes ours "
-            "in "
-            "their place; nothing was written"
+            f"{volume.folder} has {', '.join(foreign)} of another customisation: --replace writes "
+            "ours in their place; nothing was written"
         )
     try:
         writing.write(volume, files, names)
@@ -305,9 +232,8 @@ def _trust(chosen: Host, there: Target, key: HostKey) -> None:
         known_hosts.put(ssh.known_hosts, there.name, kind, data)
     except OSError as error:
         raise click.ClickException(
-            f"{ssh.known_hosts}: {error.strerror}: the card has a host key that is not trusted; run "
-            "again with "
-            "--replace"
+            f"{ssh.known_hosts}: {error.strerror}: the card has a host key that is not trusted; "
+            "run again with --replace"
         ) from error
     click.echo(f"{chosen.name} is trusted ahead; the key is in {ssh.known_hosts}")
 

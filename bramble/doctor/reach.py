@@ -98,8 +98,8 @@ def _clock(host: str, client: Any, tolerance_s: int) -> Finding:
         host,
         "clock",
         f"{off_s:.0f} s ahead of this computer's",
-        "`sudo timedatectl set-ntp true` on this computer; where this one is right, the same on the "
-        "host",
+        "`sudo timedatectl set-ntp true` on this computer; where this one is right, the same on "
+        "the host",
     )
 
 

@@ -1,5 +1,4 @@
-"""Look at what this computer logs in to hosts with: keys, the agent, and the hosts' own keys in "
-"known_hosts."""
+"""Look at what this computer logs in with: keys, the agent, and the hosts' keys in known_hosts."""
 
 from __future__ import annotations
 
@@ -69,8 +68,7 @@ def _agent(is_asked: bool) -> Finding:
 def _keys(
     hosts: Mapping[str, SshSettings], there: Mapping[str, Target], agent: Finding
 ) -> Iterator[Finding]:
-    """Yield how each key is that the inventory or ~/.ssh/config names, and whether there is any "
-    "other."""
+    """Yield how each key is that is named somewhere, and whether there is any other."""
     named = {ssh.key: True for ssh in hosts.values() if ssh.key}
     for one in there.values():
         named |= {key: False for key in one.keys if key not in named}
@@ -86,8 +84,7 @@ def _keys(
 
 
 def _key(path: Path, alone: bool) -> Finding:
-    """Look at a private key; where it is the only one that is tried (`alone`), it must be without "
-    "passphrase."""
+    """Look at a private key; one that is tried alone (`alone`) must be without a passphrase."""
     what = f"SSH key {path}"
     if problem := key_problem(path) if alone else None:
         return wrong(HERE, what, problem, _MAKE)

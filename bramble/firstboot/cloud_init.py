@@ -97,8 +97,7 @@ def _values(wanted: FirstBoot) -> dict[str, Any]:
 
 
 def _commands(wanted: FirstBoot) -> list[list[str]]:
-    """Return what is run once, at the end; names with other than letters, digits, - and _ are refused "
-    "before."""
+    """Return what is run once, at the end; names that a shell reads otherwise are refused before."""
     rule = f"{wanted.user} ALL=(ALL) NOPASSWD:ALL"
     commands = [
         ["sed", "-i", rf"s/^127\.0\.1\.1[[:space:]].*/127.0.1.1 {wanted.hostname}/", "/etc/hosts"],

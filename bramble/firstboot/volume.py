@@ -100,14 +100,13 @@ def _way(folder: Path, names: set[str], cmdline: str, day: str) -> Way:
         return "custom.toml"
     if "resize" in words:
         raise VolumeError(
-            f"{folder} is of {day}, with neither the files of cloud-init nor {FIRSTBOOT} in {CMDLINE}, "
-            "as "
-            f"the first image of Trixie (2025-10-01): take a later one; {FLASH}"
+            f"{folder} is of {day}, with neither the files of cloud-init nor {FIRSTBOOT} in "
+            f"{CMDLINE}, as the first image of Trixie (2025-10-01): take a later one; {FLASH}"
         )
     raise VolumeError(
-        f"{folder} is of a card that was started before: {CMDLINE} has no {FIRSTBOOT}, which the first "
-        "boot "
-        f"takes away, so nothing would read what is written; {FLASH}, or log in and run `bramble trust`"
+        f"{folder} is of a card that was started before: {CMDLINE} has no {FIRSTBOOT}, which the "
+        f"first boot takes away, so nothing would read what is written; {FLASH}, or log in and run "
+        "`bramble trust`"
     )
 
 
@@ -117,8 +116,8 @@ def _one_line(folder: Path) -> str:
     lines = text.splitlines()
     if len(lines) != 1:
         raise VolumeError(
-            f"{folder / CMDLINE} has {len(lines)} lines, and must have one: the kernel reads no other; "
-            f"{FLASH}"
+            f"{folder / CMDLINE} has {len(lines)} lines, and must have one: the kernel reads no "
+            f"other; {FLASH}"
         )
     if not any(word.startswith("root=") for word in lines[0].split()):
         raise VolumeError(
@@ -133,8 +132,7 @@ def _refuse_others(folder: Path, names: set[str], cmdline: str) -> None:
         if name in names:
             raise VolumeError(
                 f"{folder / name} is there, by which the first boot makes an account of its own: "
-                "remove it, "
-                f"or {FLASH}"
+                f"remove it, or {FLASH}"
             )
     if word := next((word for word in cmdline.split() if word.startswith("systemd.run")), None):
         raise VolumeError(f"{folder / CMDLINE} has {word}, which Raspberry Pi Imager adds; {FLASH}")

@@ -107,9 +107,8 @@ def _of_account(wanted: FirstBoot, way: Way) -> Iterator[str]:
 def _of_names(wanted: FirstBoot) -> Iterator[str]:
     if not re.fullmatch(_HOSTNAME, wanted.hostname):
         yield (
-            f"the host's name {wanted.hostname!r:.80} is none that a node can have (letters, digits "
-            "and dashes "
-            "in between, no domain); set base.hostname"
+            f"the host's name {wanted.hostname!r:.80} is none that a node can have (letters, "
+            "digits and dashes in between, no domain); set base.hostname"
         )
     if wanted.timezone is not None and not re.fullmatch(_ZONE, wanted.timezone):
         yield f"base.timezone: found {wanted.timezone!r:.80}, allowed: a name such as Europe/Vienna"
@@ -124,7 +123,6 @@ def _of_wifi(wifi: Wifi | None) -> Iterator[str]:
         yield f"--wifi: a control character, or one of {' '.join(_NOT_IN_SSID)}, is in the name"
     if not re.fullmatch(_COUNTRY, wifi.country):
         yield (
-            f"--wifi-country: found {wifi.country!r:.20}, allowed: two capital letters (AT, DE, GB): "
-            "the radio "
-            "stays off until it is known"
+            f"--wifi-country: found {wifi.country!r:.20}, allowed: two capital letters (AT, DE, "
+            "GB): the radio stays off until it is known"
         )

@@ -48,9 +48,8 @@ def write(volume: Volume, files: Mapping[str, str], names: Iterable[str]) -> Non
         except OSError as error:
             why = error.strerror or type(error).__name__
             raise VolumeError(
-                f"{file} was not written: {why}; see that the volume is mounted for writing and the "
-                "card's "
-                "lock is off, and run again"
+                f"{file} was not written: {why}; see that the volume is mounted for writing and "
+                "the card's lock is off, and run again"
             ) from error
 
 
@@ -58,7 +57,6 @@ def _see_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed + _SPARE_BYTES:
         raise VolumeError(
-            f"{folder} has {free >> 10} KiB free, and {needed + _SPARE_BYTES >> 10} KiB are needed: a "
-            "card that "
-            "was just flashed has more; nothing was written"
+            f"{folder} has {free >> 10} KiB free, and {needed + _SPARE_BYTES >> 10} KiB are "
+            "needed: a card that was just flashed has more; nothing was written"
         )

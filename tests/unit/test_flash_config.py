@@ -471,7 +471,7 @@ def test_a_key_without_its_public_half_gives_it_itself_unless_it_has_a_passphras
     subprocess.run(["ssh-keygen", "-q", "-p", "-P", "", "-N", "word", "-f", file], check=True)
     done = flash(volume(tmp_path / "other", TRIXIE))
     assert (done.exit_code, texts(tmp_path / "other")) == (2, TRIXIE)
-    assert f"`ssh-keygen -y -f {file} > {public}` writes it" in done.output
+    assert f"`ssh-keygen -y -f {file} > {public}` writes it; nothing was written" in done.output
 
 
 def test_the_inventorys_name_for_the_node_counts(tmp_path):
