@@ -18,6 +18,7 @@ from bramble.ssh.keys import load
 from bramble.ssh.problems import key_problem
 
 _USUAL = ("id_ed25519", "id_ecdsa", "id_rsa")
+_LOCKED = "it has a passphrase"
 _MAKE = "`ssh-keygen -t ed25519` makes one, and `ssh-copy-id` brings it to a host"
 
 
@@ -35,21 +36,21 @@ def findings(hosts: Mapping[str, SshSettings]) -> Iterator[Finding]:
                 "mend that line; `ssh -G HOST` reads the file too",
             )
             return
-    agent = _agent(any(ssh.key is None for ssh in hosts.values()))
+    agent, count = _agent(any(ssh.key is None for ssh in hosts.values()))
     yield agent
-    yield from _keys(hosts, there, agent)
+    yield from _keys(hosts, there, count)
     for file in dict.fromkeys(ssh.known_hosts for ssh in hosts.values()):
         yield from _known_hosts(file)
     yield from (_trusted(host, ssh, there[host]) for host, ssh in hosts.items())
 
 
-def _agent(is_asked: bool) -> Finding:
-    """Count the agent's keys; a computer without one may have keys in files."""
+def _agent(is_asked: bool) -> tuple[Finding, int]:
+    """Return how the agent is, with the number of its keys; without one there may be keys in files."""
     what, place = "SSH agent", os.environ.get("SSH_AUTH_SOCK")
     if not is_asked:
-        return ok(HERE, what, "none is asked: the inventory names the keys")
+        return ok(HERE, what, "none is asked: the inventory names the keys"), 0
     if not place:
-        return ok(HERE, what, "there is none")
+        return ok(HERE, what, "there is none"), 0
     try:
         # paramiko tells an agent that is gone from one without keys by nothing.
         with socket.socket(socket.AF_UNIX) as there:
@@ -59,14 +60,13 @@ def _agent(is_asked: bool) -> Finding:
         agent.close()
     except (OSError, paramiko.SSHException) as error:
         found = f"nothing answers at SSH_AUTH_SOCK ({place}): {error}"
-        return wrong(
-            HERE, what, found, '`eval "$(ssh-agent)"` starts one, `ssh-add` gives it your key'
-        )
-    return ok(HERE, what, f"{count} key{'' if count == 1 else 's'}")
+        remedy = '`eval "$(ssh-agent)"` starts one, `ssh-add` gives it your key'
+        return wrong(HERE, what, found, remedy), 0
+    return ok(HERE, what, f"{count} key{'' if count == 1 else 's'}"), count
 
 
 def _keys(
-    hosts: Mapping[str, SshSettings], there: Mapping[str, Target], agent: Finding
+    hosts: Mapping[str, SshSettings], there: Mapping[str, Target], in_agent: int
 ) -> Iterator[Finding]:
     """Yield how each key is that is named somewhere, and whether there is any other."""
     named = {ssh.key: True for ssh in hosts.values() if ssh.key}
@@ -77,8 +77,11 @@ def _keys(
     if all(one.keys for one in there.values()):
         return
     usual = [path for name in _USUAL if (path := Path("~/.ssh").expanduser() / name).is_file()]
-    yield from (_key(path, False) for path in usual if path not in named)
-    if not usual and agent.found.startswith(("there is none", "0 ")):
+    found_there = [_key(path, False) for path in usual if path not in named]
+    # Where another key opens, one with a passphrase is in nobody's way.
+    opens = in_agent or any(one.status == "ok" for one in found_there)
+    yield from (one for one in found_there if not (opens and one.found.startswith(_LOCKED)))
+    if not usual and not in_agent:
         found = "the inventory names none for some hosts, and neither an agent nor ~/.ssh has one"
         yield wrong(HERE, "SSH key", found, _MAKE)
 
@@ -109,19 +112,17 @@ def _encrypted(path: Path, what: str) -> Finding:
     remedy = f'`eval "$(ssh-agent)"` where none runs, then `ssh-add {path}`'
     public = path.with_name(f"{path.name}.pub")
     if not os.environ.get("SSH_AUTH_SOCK"):
-        return wrong(HERE, what, "it has a passphrase, and there is no agent", remedy)
+        return wrong(HERE, what, f"{_LOCKED}, and there is no agent", remedy)
     try:
         agent = paramiko.Agent()
         held = {key.get_base64() for key in agent.get_keys()}
         agent.close()
         words = public.read_text(encoding="utf-8").split()
     except (OSError, paramiko.SSHException, UnicodeDecodeError) as error:
-        return unknown(
-            HERE, what, f"it has a passphrase; whether the agent has it: {error}", remedy
-        )
+        return unknown(HERE, what, f"{_LOCKED}; whether the agent has it: {error}", remedy)
     if held.intersection(words):
-        return ok(HERE, what, "it has a passphrase, and the agent has it")
-    return wrong(HERE, what, "it has a passphrase, and the agent does not have it", remedy)
+        return ok(HERE, what, f"{_LOCKED}, and the agent has it")
+    return wrong(HERE, what, f"{_LOCKED}, and the agent does not have it", remedy)
 
 
 def _known_hosts(file: Path) -> Iterator[Finding]:

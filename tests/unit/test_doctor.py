@@ -237,6 +237,14 @@ def test_a_key_with_a_passphrase_needs_an_agent_that_has_it(tmp_path, home, monk
         assert found_wrong() == {}
 
 
+def test_a_key_with_a_passphrase_is_in_nobodys_way_where_another_one_opens(tmp_path, home):
+    without_key(tmp_path)
+    new_key(home / ".ssh" / "id_rsa", "word")
+    assert len(found_wrong()) == 1
+    new_key(home / ".ssh" / "id_ed25519")
+    assert found_wrong() == {}
+
+
 def asking(tmp_path):
     """What makes ssh-add ask a program for the passphrase."""
     program = tmp_path / "ask"
@@ -262,8 +270,8 @@ def agent(tmp_path, monkeypatch):
 
 def test_an_agent_that_does_not_answer_is_told_where_one_is_asked(tmp_path, monkeypatch):
     monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "nothing"))
-    found = ways._agent(True)
-    assert (found.status, found.what) == ("wrong", "SSH agent")
+    found, count = ways._agent(True)
+    assert (found.status, found.what, count) == ("wrong", "SSH agent", 0)
     assert "nothing answers at SSH_AUTH_SOCK" in found.found
     assert found_wrong() == {}
 
