@@ -6,6 +6,7 @@ said in docs/how-to/install.md.
 
 from __future__ import annotations
 
+import getpass
 import os
 import platform
 import signal
@@ -27,6 +28,15 @@ def name() -> str:
     """Name the system and its processor, as a person would."""
     system = {"linux": "Linux", "darwin": "macOS"}.get(sys.platform, sys.platform)
     return f"{system} on {platform.machine()}"
+
+
+def who() -> str:
+    """Name the account and the computer that this runs on; a number where the account has no name."""
+    try:
+        account = getpass.getuser()
+    except (KeyError, OSError):
+        account = str(os.getuid())
+    return f"{account}@{socket.gethostname()}"
 
 
 def processor() -> str | None:

@@ -48,9 +48,9 @@ def of_data(name: str, data: Mapping[str, Any]) -> tuple[dict[str, Section], Pre
 
 def prepare(folder: Path, hosts: Iterable[Mapping[str, Section]]) -> Prepared:
     """Read the locks of an inventory, and the model files that the settings of its hosts name."""
-    files = (engine_lock.FILE, models_lock.FILE, client_keys.FILE)
+    files = (engine_lock.file_of(folder), folder / models_lock.FILE, folder / client_keys.FILE)
     pems = certificates.files(folder)
-    versions = (*(folder / name for name in files), catalogue.file_of(folder), *pems)
+    versions = (*files, catalogue.file_of(folder), *pems)
     read = _read(folder, tuple(catalogue.identity(file) for file in versions))
     sections = (section for settings in hosts for section in settings.values())
     models = (section for section in sections if isinstance(section, ModelSettings))

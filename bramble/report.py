@@ -2,7 +2,7 @@
 
 Every line is an object with `event` and `at` (seconds since 1970):
 
-    run      hosts                   the run begins
+    run      hosts, who, command     the run begins: who began it where, and with which command
     host     host, state, why        connected, unreachable, refused or failed
     step     host, step, why, state, problem
                                      the end of a step that had something to do: done or failed
@@ -26,6 +26,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -39,6 +41,14 @@ STOPPED = 130
 
 VARIABLE = "BRAMBLE_REPORT"
 """Names the report's file; not set: a file of its own for each run in the project's reports/."""
+COMMAND = "BRAMBLE_COMMAND"
+"""Has the command line that a run belongs to; not set: pyinfra was called with deploys."""
+KEEP = "BRAMBLE_KEEP_REPORTS"
+"""Says of how many runs reports are kept."""
+KEPT, FEWEST_KEPT = 500, 10
+"""By default; fewer might be those of runs that are under way."""
+
+_NAME = re.compile(r"(?P<run>\d{8}-\d{6}-\d+(-\w+)?)\.(jsonl|log|html)")
 
 
 def path() -> Path:
@@ -46,6 +56,44 @@ def path() -> Path:
     named = os.environ.get(VARIABLE)
     stamp = time.strftime("%Y%m%d-%H%M%S")
     return Path(named) if named else project.reports() / f"{stamp}-{os.getpid()}.jsonl"
+
+
+def new(name: str, folder: Path | None = None) -> Path:
+    """Return the path of a new report of this process, which has the name of a deploy or command.
+
+    It is in the folder that is named, or among the project's.
+    """
+    return (
+        folder or project.reports()
+    ) / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{name}.jsonl"
+
+
+def command() -> str:
+    """Return the command line of this run; of pyinfra's own the deploys alone, as data may be secret."""
+    deploys = [word for word in sys.argv[1:] if word.endswith(".py")]
+    return os.environ.get(COMMAND) or " ".join(["pyinfra", *deploys])
+
+
+def keep() -> int:
+    """Return of how many runs reports are kept, 0 for all; raise ValueError for what is no number."""
+    said = os.environ.get(KEEP) or str(KEPT)
+    if not re.fullmatch(r"\d{1,6}", said) or 0 < int(said) < FEWEST_KEPT:
+        raise ValueError(
+            f"{KEEP}: found {said!r}, allowed: {FEWEST_KEPT} or more, or 0 to keep all"
+        )
+    return int(said)
+
+
+def rotate(folder: Path, kept: int) -> None:
+    """Remove reports, logs and charts of all but the newest runs; nothing else in the folder."""
+    named = [(file, _NAME.fullmatch(file.name)) for file in folder.iterdir()]
+    runs: dict[str, list[Path]] = {}
+    for file, found in named:
+        if found:
+            runs.setdefault(found["run"], []).append(file)
+    for run in sorted(runs)[: -kept or None] if kept else ():
+        for file in runs[run]:
+            file.unlink(missing_ok=True)
 
 
 class Report:

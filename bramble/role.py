@@ -18,7 +18,7 @@ S = TypeVar("S", bound=Section)
 P = TypeVar("P", bound=RolePlan)
 
 Steps = tuple[Step, ...]
-Action = Literal["steps", "revert", "prune", "again", "candidate"]
+Action = Literal["steps", "revert", "prune", "again", "candidate", "restart"]
 """What can be done with a role on a node; `steps` makes the node match its plan."""
 
 
@@ -28,9 +28,8 @@ class Role(Generic[S, P]):
 
     `gives` is the kind of outputs that its plan has for later roles, `takes` are the kinds that it
     reads of earlier ones: it comes after all that give them, and where it is `last`, after all roles
-    that are not. `prune`, `again` and `candidate` are
-    actions that not every role has. `back` returns what a host is planned by to return to what
-    ran there before, or says why it cannot.
+    that are not. `prune`, `again`, `candidate` and `restart` are actions that not every role has. `back`
+    returns what a host is planned by to return to what ran there before, or says why it cannot.
     """
 
     name: str
@@ -46,6 +45,7 @@ class Role(Generic[S, P]):
     prune: Callable[[P, NodePlan, Snapshot], Steps] | None = None
     again: Callable[[P, NodePlan, Snapshot], Steps] | None = None
     candidate: Callable[[P, NodePlan, Snapshot], Steps] | None = None
+    restart: Callable[[P, NodePlan, Snapshot], Steps] | None = None
     back: Callable[[S, Inputs, Snapshot], Prepared | str] | None = None
 
     def carry(self, action: Action, plan: P, node: NodePlan, snapshot: Snapshot) -> Steps:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from textwrap import wrap
@@ -95,6 +96,8 @@ inventory/tls/*.pem
 LEFT_ALONE = ("README.md", ".gitignore")
 """What a folder may have before it becomes a project."""
 
+_BOARD = re.compile(r"pi[45](?!\d)")
+"""How the name of a host begins that says which board it is, and so which of the groups is its own."""
 _DEMO = "models/bramble-demo-q8_0.gguf"
 
 
@@ -183,9 +186,18 @@ def _is(file: Path, content: bytes) -> bool:
     return file.is_file() and file.read_bytes() == content
 
 
+def board_of(name: str) -> str:
+    """Return the group of the board that a host's name begins with; empty for another name."""
+    found = _BOARD.match(name)
+    return found[0] if found else ""
+
+
 def _host(name: str, ssh: Mapping[str, str | int]) -> str:
     lines = "".join(f"      {key}: {json.dumps(value)}\n" for key, value in ssh.items())
-    return f"  {name}:\n    ssh:\n{lines}"
+    # Nothing has looked at the host yet, so its name decides.
+    board = board_of(name)
+    groups = f"    groups: [{board}]\n" if board else ""
+    return f"  {name}:\n{groups}    ssh:\n{lines}"
 
 
 def _ssh(user: str | None, key: str | None) -> str:

@@ -2,11 +2,13 @@
 
 import os
 from importlib import import_module
+from typing import Any
 
 import click
 
 import bramble
 from bramble import sudo_password
+from bramble.cli import detailed
 
 _COMMANDS = {
     "ask": "ask:ask",
@@ -20,29 +22,45 @@ _COMMANDS = {
     "engine": "engine:engine",
     "fit": "fit:fit",
     "flash-config": "flash:flash_config",
+    "history": "history:history",
     "init": "inventory:init",
     "key": "key:key",
     "logs": "logs:logs",
     "model": "model:model",
     "monitoring": "monitoring:monitoring",
-    "plan": "fleet:plan",
+    "plan": "plans:plan",
+    "restart": "restart:restart",
     "revert": "fleet:revert",
     "role": "role:role",
-    "rollback": "upgrade:rollback",
+    "rollback": "rollback:rollback",
+    "run": "adhoc:run",
     "schema": "inventory:schema",
     "tls": "tls:tls",
     "trust": "trust:trust",
     "try": "trial:trial",
     "up": "fleet:up",
     "upgrade": "upgrade:upgrade",
-    "verify": "fleet:verify",
+    "verify": "verify:verify",
     "virtual": "virtual:virtual",
 }
 """Where each command is: its module here, and its name there."""
 
 
+WORDS = "bramble.words"
+"""Where a context keeps the command line."""
+
+
 class _Lazy(click.Group):
     """A group that imports a command when it is named: together they take a quarter of a second."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[WORDS] = tuple(args)
+        with detailed.told_apart(ctx.meta[WORDS]):
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with detailed.told_apart(ctx.meta[WORDS]):
+            return super().invoke(ctx)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:

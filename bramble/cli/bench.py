@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bramble.cli import driver
-from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD, COOL, SOME_HOSTS
+from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD, COOL
+from bramble.cli.selection import hosts as its_hosts
 
 if TYPE_CHECKING:
     from bramble.bench.verdict import Judged
+    from bramble.inventory.selection import Chosen
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class _Row:
 
 
 @click.command("bench")
-@SOME_HOSTS
+@its_hosts(required=True)
 @click.option(
     "--rounds",
     type=click.IntRange(1, 20),
@@ -53,7 +55,7 @@ class _Row:
 @ASK_SUDO_PASSWORD
 @AS_JSON
 def bench(
-    hosts: tuple[str, ...],
+    hosts: Chosen,
     rounds: int,
     cool: int | None,
     kept: bool,
@@ -77,13 +79,13 @@ def bench(
     from bramble.cli.inventory import refuse
 
     try:
-        _check(hosts, chart)
+        _check(hosts.names, chart)
         if kept:
-            _check_names(hosts)
-            rows = [_kept(host) for host in dict.fromkeys(hosts)]
+            _tell(hosts.names)
+            rows = [_kept(host) for host in hosts.names]
         else:
-            outcome = _run(hosts, rounds, cool, as_json)
-            rows = [_measured(host, outcome) for host in dict.fromkeys(hosts)]
+            outcome = _run(hosts.names, rounds, cool, as_json)
+            rows = [_measured(host, outcome) for host in hosts.names]
             chart = chart or outcome.report.with_suffix(".html")
             if outcome.code:
                 click.echo(f"The whole log: {outcome.log}", err=True)
@@ -111,14 +113,12 @@ def _check(hosts: Sequence[str], chart: Path | None) -> None:
         _history(host, 0)
 
 
-def _check_names(hosts: Sequence[str]) -> None:
-    """Print which inventory is used; end the command where it lacks a host."""
-    from bramble.cli.inventory import chosen_host, loaded_inventory
+def _tell(hosts: Sequence[str]) -> None:
+    """Print which inventory is used."""
+    from bramble.cli.inventory import loaded_inventory
     from bramble.inventory.headline import headline
 
-    inventory = loaded_inventory()
-    names = [chosen_host(inventory, host).name for host in hosts]
-    click.echo(headline(inventory, names), err=True)
+    click.echo(headline(loaded_inventory(), hosts), err=True)
 
 
 def _run(hosts: Sequence[str], rounds: int, cool: int | None, as_json: bool) -> driver.Outcome:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -44,6 +45,11 @@ class Outcome:
     def of(self, event: str) -> list[dict[str, Any]]:
         """Return the events of one kind, in order."""
         return [entry for entry in self.events if entry["event"] == event]
+
+    def by_host(self, event: str) -> list[dict[str, Any]]:
+        """Return the events of one kind in the order of the hosts, not of their answers."""
+        turn = {name: number for number, name in enumerate(self.hosts)}
+        return sorted(self.of(event), key=lambda entry: turn.get(entry["host"], len(turn)))
 
     @property
     def hosts(self) -> list[str]:
@@ -95,7 +101,18 @@ def check_hosts(names: Sequence[str]) -> None:
     there = {name: host for name, host in meant.items() if name not in absent}
     if problems := key_problems(there):
         refuse(problems)
-    click.echo(headline(inventory, list(there)), err=True)
+    if not common.is_quiet():
+        click.echo(headline(inventory, list(there)), err=True)
+
+
+def present() -> list[str]:
+    """Return the hosts of the fleet, without virtual Pis that are not up."""
+    from bramble.cli.inventory import loaded_inventory
+    from bramble.inventory import presence
+
+    hosts = loaded_inventory().hosts
+    absent = presence.absent(hosts)
+    return [name for name in hosts if name not in absent]
 
 
 def key_problems(hosts: Mapping[str, Host]) -> str:
@@ -127,18 +144,19 @@ def run(
     hosts: Sequence[str],
     *options: str,
     show: Callable[[str, str], None],
+    variables: Mapping[str, str] = MappingProxyType({}),
     reports: Path | None = None,
 ) -> Outcome:
     """Run deploys/<deploy>.py on the hosts (none: all), passing its output about each to `show`.
 
-    Run the project's own inventory.py and deploy, or bramble's where it has none. The report goes to
-    the project's, or to the folder that is named.
+    Run the project's own inventory.py and deploy, or bramble's where it has none; `variables` are added
+    to its environment. The report goes to the project's, or to the folder that is named.
     """
+    kept = kept_reports()
     check_hosts(hosts)
     common.ask_sudo_password()
     root = project.root(project.folder())
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    file = (reports or project.reports()) / f"{stamp}-{os.getpid()}-{deploy}.jsonl"
+    file = report.new(deploy, reports)
     log = file.with_suffix(".log")
     file.parent.mkdir(parents=True, exist_ok=True)
     files = [str(project.part(root, name)) for name in (project.ENTRY, f"deploys/{deploy}.py")]
@@ -146,11 +164,40 @@ def run(
     argv = [sys.executable, "-P", "-m", "pyinfra", *files, *options]
     for host in hosts:
         argv += ["--limit", host]
-    code = _call(argv, root, file, log, show)
+    code = _call(argv, root, file, log, show, variables)
+    rotate(file.parent, kept)
     left = Outcome(code, tuple(report.read(file)), file, log)
     if code and not left.hosts:
         _tell_end(left)
     return left
+
+
+def kept_reports() -> int:
+    """Return of how many runs reports are kept, or end the command with what is wrong with that."""
+    from bramble.cli.inventory import refuse
+
+    try:
+        return report.keep()
+    except ValueError as error:
+        refuse(str(error))
+
+
+def rotate(folder: Path, kept: int) -> None:
+    """Remove old reports; one that cannot be removed is told, and fails no run."""
+    try:
+        report.rotate(folder, kept)
+    except OSError as error:
+        say(f"old reports stay: {error}", err=True)
+
+
+def command_line() -> str:
+    """Return the words of this command, unless a secret may be among them."""
+    from bramble.cli import WORDS
+    from bramble.documents.problems import holds_secret
+
+    context = click.get_current_context(silent=True)
+    line = shlex.join(["bramble", *(context.meta.get(WORDS, ()) if context else ())])
+    return "bramble (not shown: it may hold a secret)" if holds_secret(line) else line
 
 
 def _tell_end(left: Outcome) -> None:
@@ -161,11 +208,18 @@ def _tell_end(left: Outcome) -> None:
 
 
 def _call(
-    argv: Sequence[str], root: Path, file: Path, log: Path, listen: Callable[[str, str], None]
+    argv: Sequence[str],
+    root: Path,
+    file: Path,
+    log: Path,
+    listen: Callable[[str, str], None],
+    more: Mapping[str, str],
 ) -> int:
     environment = {
         **os.environ,
+        **more,
         report.VARIABLE: str(file),
+        report.COMMAND: command_line(),
         project.VARIABLE: str(project.folder()),
         "PYINFRA_PROGRESS": "off",
         "PYTHONUNBUFFERED": "1",
@@ -208,3 +262,8 @@ def show_line(host: str, text: str) -> None:
 
 def be_quiet(host: str, text: str) -> None:
     """Print nothing: for commands whose output is their result alone."""
+
+
+def progress(as_json: bool) -> Callable[[str, str], None]:
+    """Return what a command does with lines of progress: it prints them, unless that would disturb."""
+    return be_quiet if as_json or common.is_quiet() else show_line

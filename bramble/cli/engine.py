@@ -14,12 +14,14 @@ import click
 
 from bramble import computer
 from bramble.cli.inventory import tell_pins
-from bramble.cli.options import AS_JSON, HOSTS
+from bramble.cli.options import AS_JSON
 from bramble.cli.race import race
+from bramble.cli.selection import hosts as its_hosts
 from bramble.sanitize import sanitize
 from bramble.system.debian import BOOKWORM, RELEASES
 
 if TYPE_CHECKING:
+    from bramble.inventory.selection import Chosen
     from bramble.llama.store import StoredRelease
     from bramble.outputs import Buildable
 
@@ -42,7 +44,7 @@ def engine() -> None:
 
 
 @engine.command()
-@HOSTS
+@its_hosts()
 @click.option(
     "--soc", help="Processor to build for: cortex-a72, cortex-a76, arm64-generic, x86-64."
 )
@@ -54,15 +56,15 @@ def engine() -> None:
     help="Release of Debian that the nodes have.",
 )
 @AS_JSON
-def build(hosts: tuple[str, ...], soc: str | None, codename: str, as_json: bool) -> None:
+def build(hosts: Chosen, soc: str | None, codename: str, as_json: bool) -> None:
     """Build what HOSTs (all by default) would install on a processor, unless the store has it.
 
     The default processors are cortex-a72 and cortex-a76. An Arm host's releases can be built here if its
     engine.recipe is cross; x86-64 means this computer's own instructions.
 
     \b
-    bramble engine build pi5-a
-    bramble engine build --soc cortex-a76
+    bramble engine build
+    bramble engine build pi4 --soc cortex-a72 --codename trixie
     """
     from bramble.cli.inventory import refuse
     from bramble.llama import builder, store
@@ -70,7 +72,7 @@ def build(hosts: tuple[str, ...], soc: str | None, codename: str, as_json: bool)
     with _errors_reported():
         made: list[StoredRelease] = []
         refused = []
-        for plan, architecture in _wanted(hosts, [soc] if soc else _known(), [codename]):
+        for plan, architecture in _wanted(hosts.names, [soc] if soc else _known(), [codename]):
             if plan.refusal:
                 refused.append(f"{plan.soc}: {plan.refusal}")
                 continue
@@ -118,6 +120,7 @@ def prune(releases: tuple[str, ...], as_json: bool) -> None:
 
     \b
     bramble engine prune
+    bramble engine prune 0123456789ab
     """
     from bramble.llama import lock as engine_lock
     from bramble.llama import store
@@ -179,7 +182,7 @@ def _wanted(
 
     `also_native` includes those that nodes build for themselves and others like them.
     """
-    from bramble.cli.inventory import chosen_host, loaded_inventory, refuse, tell_folder
+    from bramble.cli.inventory import loaded_inventory, refuse, tell_folder
     from bramble.llama.builder import board_for
     from bramble.llama.processor import ARMS
     from bramble.outputs import EngineOutputs
@@ -189,7 +192,7 @@ def _wanted(
     engine = giving(EngineOutputs)
     inventory = loaded_inventory()
     tell_folder()
-    chosen = [chosen_host(inventory, name) for name in hosts] or list(inventory.hosts.values())
+    chosen = [inventory.hosts[name] for name in hosts or inventory.hosts]
     with_engine: list[tuple[Any, Inputs]] = [
         # A pin names an older release, without what is needed to build it.
         (

@@ -14,9 +14,11 @@ from bramble.cli import completing
 from bramble.cli.inventory import refuse, tell_folder
 from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD
 from bramble.fit.verdict import BOARDS, Room
+from bramble.sanitize import sanitize
 
 if TYPE_CHECKING:
     from bramble.fit.memory import Request
+    from bramble.fit.named import Found
     from bramble.fit.speed import Bandwidth, Claim, Speed
     from bramble.fit.together import Models
     from bramble.fit.verdict import Fit
@@ -102,18 +104,22 @@ def fit(
 ) -> None:
     """Calculate whether MODEL fits a board, and how fast it can be there, before it is fetched.
 
-    MODEL is MODEL:QUANT of models.yml or models.lock, a GGUF file, or its http(s) address, of which
-    at most the first 16 MiB are read. Without MODEL those that --host is to serve are judged, as many
-    together as serving.models_at_once says. The answer is yes, tight or no, with what llama-server
-    takes, the largest context that fits, the flags that this assumes, and the most tokens/s that the
-    memory allows; or "cannot tell", where only an upper bound is known. zram and swap are not counted. A
-    claimed speed is called impossible, unlikely, plausible or far below what is usual.
+    MODEL is MODEL:QUANT of models.yml or models.lock, or a part of it that no other has; a GGUF file, or
+    its http(s) address, of which at most the first 16 MiB are read. Of most models of models.yml
+    the dimensions come with bramble, for where no hub is reached. Without MODEL those that --host is to
+    serve are judged, as many together as serving.models_at_once says.
+
+    The answer is yes, tight or no, with what llama-server takes, the largest context that fits, the
+    flags that this assumes, and the most tokens/s that the memory allows; or "cannot tell", where only
+    an upper bound is known. zram and swap are not counted. A claimed speed is called impossible,
+    unlikely, plausible or far below what is usual.
 
     Exit code 0 for yes and tight, 1 for no or an impossible claim, 2 for wrong usage or a model that
     cannot be read, 3 for "cannot tell".
 
     \b
     bramble fit qwen2.5-3b-instruct:q4_k_m --board pi4-4g
+    bramble fit qwen2.5-7b --board pi5-8g
     bramble fit model.gguf --host pi5-a --ctx 8192
     bramble fit --host pi5-a
     bramble fit https://example.org/model.gguf --board pi4-8g --claim 3.8
@@ -123,8 +129,11 @@ def fit(
 
     if sum(value is not None for value in (board, host, memory_mib)) != 1:
         refuse(f"Give --board ({', '.join(BOARDS)}), --host or --memory-mib, one of them.")
-    models = Models({model: _dimensions(model)}, 1) if model else _own(host, claim)
+    read = _dimensions(model) if model else None
+    models = Models({model: read.geometry}, 1) if model and read else _own(host, claim)
     found = next(iter(models.models.values()))
+    for note in read.notes if read else ():
+        click.echo(sanitize(note), err=True)
     if model and named.is_name(model) and not host:
         tell_folder()
     there = _host(host) if host else _There(BOARDS[board] if board else Room(memory_mib or 0), "")
@@ -158,7 +167,7 @@ def _own(host: str | None, claim: float | None) -> Models:
     return own_models.measured(chosen_host(loaded_inventory(), host))
 
 
-def _dimensions(model: str) -> Geometry:
+def _dimensions(model: str) -> Found:
     """Return the model's dimensions, or end the command with why they cannot be read."""
     from bramble.documents.problems import InventoryError
     from bramble.fit import named

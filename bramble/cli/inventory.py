@@ -102,6 +102,9 @@ def chosen_host(inventory: Inventory, name: str) -> Host:
 
     if name in inventory.hosts:
         return inventory.hosts[name]
+    if name in inventory.groups:
+        its = ", ".join(inventory.groups[name]) or "it has none"
+        refuse(f"'{name}' is a group, and this takes one host; the group's hosts: {its}")
     file = shown(inventory.folder / "fleet.yml")
     refuse(f"no host '{name}' in {file}; {unknown(name, inventory.hosts)}")
 
@@ -194,7 +197,7 @@ def init(
     stays as it is.
 
     ADDRESS is a name, an IP address, or a host of ~/.ssh/config; a port may follow (192.168.1.41:2222,
-    [fd00::1]:2222).
+    [fd00::1]:2222). A host whose NAME begins with pi4 or pi5 belongs to the group of that board.
 
     \b
     bramble init my-fleet --host pi5-a=192.168.1.41
@@ -277,6 +280,7 @@ def _addresses(hosts: tuple[str, ...]) -> dict[str, dict[str, str | int]]:
     """Split each NAME=[USER@]ADDRESS[:PORT] into settings of the host's ssh."""
     from bramble.inventory.consistency import HOST_NAME, is_host_name
     from bramble.settings import ADDRESS, parts
+    from bramble.starter import board_of
 
     named: dict[str, dict[str, str | int]] = {}
     for pair in hosts:
@@ -291,6 +295,11 @@ def _addresses(hosts: tuple[str, ...]) -> dict[str, dict[str, str | int]]:
         if name in named or ssh in named.values():
             _bad("--host", f"{name if name in named else said} is there twice")
         named[name] = ssh
+    for name in named:
+        if (group := board_of(name)) == name and any(
+            board_of(n) == group for n in named if n != name
+        ):
+            _bad("--host", f"{name} is the group of other hosts here; allowed: such as {name}-a")
     return named
 
 

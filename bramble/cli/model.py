@@ -11,10 +11,12 @@ import click
 
 from bramble.cli import completing, hub, model_files, pull
 from bramble.cli.inventory import existing_folder, refuse, tell_folder, tell_pins
-from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD, HOST, SOME_HOSTS
+from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD, HOST, QUIET
+from bramble.cli.selection import hosts as its_hosts
 from bramble.sanitize import sanitize
 
 if TYPE_CHECKING:
+    from bramble.inventory.selection import Chosen
     from bramble.models.catalogue import Place
     from bramble.models.lock import Locked
     from bramble.models.locking import Outcome
@@ -73,10 +75,10 @@ def list_models(host: str | None, as_json: bool) -> None:
 
 
 @model.command("verify")
-@SOME_HOSTS
+@its_hosts(required=True)
 @ASK_SUDO_PASSWORD
 @AS_JSON
-def verify(hosts: tuple[str, ...], as_json: bool) -> None:
+def verify(hosts: Chosen, as_json: bool) -> None:
     """Read every model of HOSTs back from the disk, and compare it with its sha256.
 
     This runs at the node's lowest priority, and takes as long as the disk needs. A damaged file is not
@@ -85,8 +87,9 @@ def verify(hosts: tuple[str, ...], as_json: bool) -> None:
 
     \b
     bramble model verify pi5-a
+    bramble model verify --group pi4
     """
-    model_files.show(hosts, as_json, verify=True)
+    model_files.show(hosts.names, as_json, verify=True)
 
 
 def _row(name: str, place: Place | None, locked: Locked | None) -> dict[str, Any]:
@@ -183,23 +186,23 @@ def _chosen(
 
 
 @model.command("prune")
-@SOME_HOSTS
+@its_hosts(required=True)
+@QUIET
 @ASK_SUDO_PASSWORD
 @AS_JSON
-def prune(hosts: tuple[str, ...], as_json: bool) -> None:
+def prune(hosts: Chosen, as_json: bool) -> None:
     """Remove from HOSTs the models that nothing needs.
 
     The planned model stays, one that a process runs, the one that passed the gate last, and its
     predecessor for a rollback. What `bramble up` did not fetch is left alone.
 
     \b
-    bramble model prune pi5-a pi4-b
+    bramble model prune pi4-a pi5
     """
     from bramble.cli import driver, fleet
 
-    show = driver.be_quiet if as_json else driver.show_line
-    outcome = driver.run("prune", hosts, "-y", show=show)
-    fleet.print_outcome(outcome, as_json, "pruned", "nothing to remove")
+    outcome = driver.run("prune", hosts.names, "-y", show=driver.progress(as_json))
+    fleet.print_outcome(outcome, as_json, "pruned", "nothing to remove", "bramble model prune")
 
 
 @model.command("rollback")
@@ -215,9 +218,9 @@ def rollback(host: str, as_json: bool) -> None:
     \b
     bramble model rollback pi5-a
     """
-    from bramble.cli import upgrade
+    from bramble.cli.rollback import model_rollback
 
-    upgrade.model_rollback(host, as_json)
+    model_rollback(host, as_json)
 
 
 def _tell(outcomes: list[Outcome], file: Path, changed: bool, as_json: bool) -> None:

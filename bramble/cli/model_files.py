@@ -16,7 +16,7 @@ def show(hosts: tuple[str, ...], as_json: bool, *, verify: bool) -> NoReturn:
     show_line = driver.show_line if verify and not as_json else driver.be_quiet
     options = ("-y", "--data", "verify=yes") if verify else ("-y",)
     outcome = driver.run("models", hosts, *options, show=show_line)
-    found = {entry["host"]: entry for entry in outcome.of("models")}
+    found = {entry["host"]: entry for entry in outcome.by_host("models")}
     failed = {
         name: outcome.failed.get(name) or outcome.cut_off or f"see {outcome.log}"
         for name in outcome.hosts

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from bramble.cli.options import HOSTS
+from bramble.cli.selection import hosts as its_hosts
+
+if TYPE_CHECKING:
+    from bramble.inventory.selection import Chosen
 
 
 @click.group()
@@ -15,20 +19,20 @@ def monitoring() -> None:
 
 
 @monitoring.command()
-@HOSTS
+@its_hosts()
 @click.option("--targets", "alone", is_flag=True, help="A file for file_sd_configs, without a job.")
-def scrape(hosts: tuple[str, ...], alone: bool) -> None:
+def scrape(hosts: Chosen, alone: bool) -> None:
     """Print where Prometheus finds the figures of hosts, for its prometheus.yml.
 
     \b
     bramble monitoring scrape >prometheus.yml
     bramble monitoring scrape --targets >targets/bramble.yml
     """
-    from bramble.cli.inventory import chosen_host, loaded_inventory
+    from bramble.cli.inventory import loaded_inventory
     from bramble.monitoring.scrape import config, targets, targets_file
 
     inventory = loaded_inventory()
-    chosen = [chosen_host(inventory, name) for name in hosts or inventory.hosts]
+    chosen = [inventory.hosts[name] for name in hosts.names or inventory.hosts]
     found, others = targets(chosen)
     for why in others:
         click.echo(why, err=True)

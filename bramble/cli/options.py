@@ -10,15 +10,35 @@ from bramble import sudo_password
 from bramble.cli import completing
 
 _ASK = "bramble.ask_sudo_password"
+_QUIET = "bramble.quiet"
 
 HOST = click.argument("host", shell_complete=completing.hosts)
 HOSTS = click.argument("hosts", nargs=-1, metavar="[HOST]...", shell_complete=completing.hosts)
-SOME_HOSTS = click.argument(
-    "hosts", nargs=-1, required=True, metavar="HOST...", shell_complete=completing.hosts
-)
 AS_JSON = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md)."
 )
+
+
+def _keep_quiet(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    context.meta[_QUIET] = value
+
+
+QUIET = click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    expose_value=False,
+    callback=_keep_quiet,
+    help="Print no progress and no host that is well; only what is not, and the total.",
+)
+
+
+def is_quiet() -> bool:
+    """Tell whether the command that runs is to say little."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_QUIET))
+
+
 COOL = click.option(
     "--cool",
     type=click.IntRange(0, 3600),

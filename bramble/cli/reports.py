@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from bramble import durable
+from bramble.cli import options
 from bramble.cli.options import AS_JSON
 from bramble.remote import atomic
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 NAMES = ("text", "json", "junit", "tap", "nagios", "prometheus", "csv", "html")
 """As in bramble/reporting/formats.py, whose imports would slow `--help` down."""
+
+_WORDS = {"fail": "failed", "unknown": "unknown", "warn": "with warnings"}
+"""What a host is called by its worst check; else it is well."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -107,16 +111,21 @@ def usage_is_unknown(form: str) -> Iterator[None]:
 def tell(checked: Checked, form: str, reports: Sequence[ReportFile], *, verbose: bool) -> int:
     """Print the results, write the reports, and return the command's exit code."""
     from bramble.checks import exit_code
+    from bramble.cli import summary
     from bramble.cli.terminal import width
     from bramble.reporting import formats, nagios, text
+    from bramble.reporting.results import worst
 
     if {form, *(report.form for report in reports)} & set(formats.WITH_HISTORY):
         checked = _with_history(checked)
     if form == "text":
-        shown = text.for_terminal(checked, verbose=verbose, width=width())
+        said = text.for_terminal(checked, verbose=verbose, quiet=options.is_quiet(), width=width())
+        click.echo(said, nl=False)
+        summary.tell_total(
+            {host: _WORDS.get(worst(found), "well") for host, found in checked.hosts.items()}
+        )
     else:
-        shown = formats.written(form, checked)
-    click.echo(shown, nl=False)
+        click.echo(formats.written(form, checked), nl=False)
     for report in reports:
         _write(report.file, formats.written(report.form, checked))
     if form == "nagios":

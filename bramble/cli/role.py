@@ -69,7 +69,7 @@ def show(name: str) -> None:
     """Print the settings and the checks of the role NAME, in Markdown.
 
     \b
-    bramble role show memory
+    bramble role show serving
     """
     from bramble.cli.inventory import refuse
     from bramble.documents.problems import unknown

@@ -16,6 +16,11 @@ def width(*, err: bool = False) -> int | None:
     return shutil.get_terminal_size().columns if there else None
 
 
+def is_person() -> bool:
+    """Tell whether a person can be asked: both what is read and what is printed are a terminal's."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
 def say(text: str, *, err: bool = False, hang: int = 2) -> None:
     """Print text, wrapping lines that are too long for the terminal."""
     click.echo(wrapped(text, width(err=err), hang), err=err)

@@ -33,7 +33,7 @@ def trial(context: click.Context) -> None:
     context.invoke(virtual.commands["up"], names=(HOST,))
     click.echo(f"Provisioning {HOST} with deploys/node.py.", err=True)
     try:
-        context.invoke(fleet.up, hosts=(HOST,))
+        context.invoke(fleet.up, hosts=(HOST,), yes=True)
     except click.exceptions.Exit as ended:
         if ended.exit_code:
             raise

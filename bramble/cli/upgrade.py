@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from bramble.cli import completing, driver
-from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD, HOST, HOSTS
+from bramble.cli import completing, driver, options, plans, rollout, summary
+from bramble.cli.detailed import DETAILED
+from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD, QUIET
+from bramble.cli.selection import hosts as its_hosts
 
 if TYPE_CHECKING:
     from bramble.inventory.load import Inventory
+    from bramble.inventory.selection import Chosen
     from bramble.llama.lock import Lock
     from bramble.outputs import EngineSettings
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
-NOT_BEGUN = "not begun"
 GATE = "release_passed_the_gate"
 """The check that tells what a release proved on its host."""
 
 
 @click.command("upgrade")
-@HOSTS
+@its_hosts()
 @click.option(
     "--canary",
     metavar="HOST",
@@ -33,16 +37,30 @@ GATE = "release_passed_the_gate"
     help="Host to upgrade first; default: the first one.",
 )
 @click.option(
-    "--batch", default=4, show_default=True, type=click.IntRange(1, 64), help="Hosts at once."
+    "--batch",
+    "--serial",
+    default=4,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="Hosts at once, after the first.",
 )
+@rollout.MAX_FAIL
+@click.option(
+    "--dry", is_flag=True, help="Show what would change, in which order, and change nothing."
+)
+@DETAILED
 @click.option("--to", metavar="COMMIT", help="Commit of llama.cpp (40 digits) for the fleet.")
 @click.option("--again", is_flag=True, help="Retry a release or model that a host rejected before.")
+@QUIET
 @ASK_SUDO_PASSWORD
 @AS_JSON
 def upgrade(
-    hosts: tuple[str, ...],
+    hosts: Chosen,
     canary: str | None,
     batch: int,
+    max_fail: int,
+    dry: bool,
+    detailed: bool,
     to: str | None,
     again: bool,
     as_json: bool,
@@ -55,6 +73,8 @@ def upgrade(
 
     \b
     bramble upgrade                                what the inventory plans
+    bramble upgrade --dry                          what that would change
+    bramble upgrade pi4 --batch 2 --max-fail 1     a group, two at once, until two failed
     bramble upgrade --to 0c1e57098bba43ac29e6e3b677cdceebdd22334f
     bramble upgrade --again pi5-a                  after fixing what it failed at
     """
@@ -64,39 +84,73 @@ def upgrade(
     inventory = loaded_inventory()
     names = _in_order(inventory, hosts, canary)
     lock = _begun(inventory, engine_lock.read(inventory.folder), names, to)
+    groups = rollout.groups(names, batch, first_alone=True)
+    if dry:
+        _tell_dry(groups, _with(lock, names), detailed, as_json)
+    if detailed:
+        raise click.UsageError("--detailed-exitcode is for --dry")
     if lock.rolling and not to:
         click.echo(f"continuing the rollout of {lock.rolling.commit}", err=True)
-    rows: dict[str, dict[str, Any]] = {name: _row(name, NOT_BEGUN) for name in names}
-    for several in _batches(names, batch):
+    rows: dict[str, dict[str, Any]] = {name: _row(name, summary.NOT_BEGUN) for name in names}
+
+    def work(several: Sequence[str]) -> Sequence[str]:
+        nonlocal lock
         before, lock = lock, _with(lock, several)
         engine_lock.write(inventory.folder, lock)
         found, ok = _roll(several, again, as_json)
-        rows |= found
+        rows.update(found)
         bad = [name for name, row in found.items() if row["state"] == "failed"]
         lock = _without(lock, before, bad)
         engine_lock.write(inventory.folder, lock)
-        if bad or not ok:
-            break
+        return bad or ([] if ok else several)
+
+    rollout.in_turn(groups, work, max_fail=max_fail, first_alone=True)
     lock = _ended(inventory, lock)
     engine_lock.write(inventory.folder, lock)
     _tell(list(rows.values()), lock, as_json)
 
 
-def _in_order(inventory: Inventory, hosts: Sequence[str], canary: str | None) -> list[str]:
-    """Return the hosts of the rollout, the canary first."""
+def _tell_dry(
+    groups: Sequence[Sequence[str]], lock: Lock, detailed: bool, as_json: bool
+) -> NoReturn:
+    """Print what the rollout would change, by the lock that it would write; end the command."""
+    from bramble.llama import lock as engine_lock
+
+    for number, several in enumerate(groups, 1):
+        click.echo(f"{number} of {len(groups)}: {', '.join(several)}", err=True)
+    names = [name for several in groups for name in several]
+    with tempfile.TemporaryDirectory() as folder:
+        engine_lock.write(Path(folder), lock)
+        variables = {engine_lock.VARIABLE: str(Path(folder) / engine_lock.FILE)}
+        show = driver.progress(as_json)
+        outcome = driver.run("plan", names, "-y", show=show, variables=variables)
+    plans.tell(outcome, diff=False, detailed=detailed, as_json=as_json, roles=_touched())
+
+
+def _touched() -> tuple[str, ...]:
+    """Name the roles that deploys/upgrade.py executes."""
+    from bramble.outputs import EngineOutputs, ModelOutputs, ServingOutputs
+    from bramble.registry import giving
+
+    kinds = (EngineOutputs, ModelOutputs, ServingOutputs)
+    return (*(giving(kind).name for kind in kinds), "monitoring")
+
+
+def _in_order(inventory: Inventory, hosts: Chosen, canary: str | None) -> list[str]:
+    """Return the hosts of the rollout, the canary first: else the one that was written first."""
     from bramble.cli.inventory import chosen_host, refuse
 
     known, roles = _serving(inventory), " and ".join(_roles())
-    for name in (*hosts, *([canary] if canary else [])):
-        chosen_host(inventory, name)
+    for name in (*hosts.named, *([chosen_host(inventory, canary).name] if canary else [])):
         if name not in known:
             refuse(f"{name} does not get the roles {roles}, or is not up")
-    names = list(dict.fromkeys(hosts or known))
+    names = [name for name in hosts.names or known if name in known]
     if not names:
         refuse(f"no host that is up gets the roles {roles}")
     if canary and canary not in names:
         refuse(f"the canary {canary} is not among the hosts; name it there too")
-    return [canary, *(name for name in names if name != canary)] if canary else names
+    first = canary or (hosts.named or names)[0]
+    return [first, *(name for name in names if name != first)]
 
 
 def _roles() -> tuple[str, str]:
@@ -146,12 +200,6 @@ def _begun(inventory: Inventory, lock: Lock, names: Iterable[str], to: str | Non
     return replace(lock, rolling=Rolling(commit=to))
 
 
-def _batches(names: Sequence[str], size: int) -> list[Sequence[str]]:
-    """Split the names into the first alone, then groups of `size`."""
-    rest = names[1:]
-    return [names[:1], *(rest[at : at + size] for at in range(0, len(rest), size))]
-
-
 def _with(lock: Lock, names: Sequence[str]) -> Lock:
     """Return the lock for upgrading these hosts: without pins, and with them in the rollout."""
     from bramble.llama.lock import Rolling
@@ -190,19 +238,18 @@ def _roll(
     names: Sequence[str], again: bool, as_json: bool
 ) -> tuple[dict[str, dict[str, Any]], bool]:
     """Upgrade these hosts at once; return each one's row, and whether the run itself succeeded."""
-    options = ["-y", *(["--data", "again=yes"] if again else [])]
-    show = driver.be_quiet if as_json else driver.show_line
+    more = ["-y", *(["--data", "again=yes"] if again else [])]
     try:
-        outcome = driver.run("upgrade", names, *options, show=show)
+        outcome = driver.run("upgrade", names, *more, show=driver.progress(as_json))
     except KeyboardInterrupt:
         click.echo("Stopped. `bramble upgrade` continues the rollout.", err=True)
         raise click.exceptions.Exit(1) from None
     if outcome.code:
         click.echo(f"The whole log: {outcome.log}", err=True)
-    return {name: _became(name, outcome) for name in names}, not outcome.code
+    return {name: became(name, outcome) for name in names}, not outcome.code
 
 
-def _became(name: str, outcome: driver.Outcome) -> dict[str, Any]:
+def became(name: str, outcome: driver.Outcome) -> dict[str, Any]:
     """Return a host's row, from the report."""
     failed = outcome.failed.get(name)
     if name not in outcome.hosts or not outcome.is_whole:
@@ -231,54 +278,14 @@ def _tell(rows: Sequence[dict[str, Any]], lock: Lock, as_json: bool) -> None:
         click.echo(json.dumps({"rolling": open_roll, "hosts": rows}, indent=2))
     else:
         width = max(len(row["host"]) for row in rows)
-        for row in rows:
+        # What failed stands at the end, where people look.
+        for row in sorted(rows, key=lambda row: row["state"] == "failed"):
+            if options.is_quiet() and row["state"] in ("upgraded", "unchanged"):
+                continue
             said = row["why"] or "  ".join(filter(None, (row["release"], row["proof"])))
             click.echo(f"{row['host']:{width}}  {row['state']:9}  {said}".rstrip())
         if open_roll:
             click.echo(f"The rollout of {open_roll} is not over; `bramble upgrade` continues it.")
-    bad = any(row["state"] in ("failed", NOT_BEGUN) for row in rows)
+        summary.tell_total({row["host"]: row["state"] for row in rows})
+    bad = any(row["state"] in summary.BAD for row in rows)
     raise click.exceptions.Exit(1 if bad else 0)
-
-
-@click.command("rollback")
-@HOST
-@ASK_SUDO_PASSWORD
-@AS_JSON
-def rollback(host: str, as_json: bool) -> None:
-    """Roll HOST back to the release that ran there before, and pin it there.
-
-    That release passes the same gate. Deploys leave a pinned host at its release until
-    `bramble upgrade` removes the pin. A second rollback reverses the first.
-
-    \b
-    bramble rollback pi5-a
-    """
-    show = driver.be_quiet if as_json else driver.show_line
-    outcome = driver.run("rollback", [host], "-y", show=show)
-    row = _became(host, outcome)
-    _tell_rollback(outcome, row, row["release"], as_json)
-
-
-def model_rollback(host: str, as_json: bool) -> NoReturn:
-    """Roll a host back to the model that served there before, and end the command."""
-    show = driver.be_quiet if as_json else driver.show_line
-    outcome = driver.run("model_rollback", [host], "-y", show=show)
-    row = _became(host, outcome)
-    held = [entry["model"] for entry in outcome.of("held") if entry["host"] == host]
-    row["model"] = held[0] if held and not row["why"] else ""
-    del row["release"]
-    _tell_rollback(outcome, row, row["model"], as_json)
-
-
-def _tell_rollback(
-    outcome: driver.Outcome, row: dict[str, Any], to: str, as_json: bool
-) -> NoReturn:
-    """Print what a host went back to, and end the command."""
-    row["state"] = {"upgraded": "rolled back"}.get(row["state"], row["state"])
-    if as_json:
-        click.echo(json.dumps(row, indent=2))
-    else:
-        click.echo(f"{row['host']}: {row['state']}: {row['why'] or to}")
-    if outcome.code:
-        click.echo(f"The whole log: {outcome.log}", err=True)
-    raise click.exceptions.Exit(1 if outcome.failed or outcome.code else 0)

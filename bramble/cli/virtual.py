@@ -75,7 +75,7 @@ def up(
 
     \b
     bramble virtual up
-    bramble virtual up --release trixie
+    bramble virtual up vpi-2 --release trixie
     """
     if names and count:
         raise click.UsageError("give names or --count, not both")
@@ -148,7 +148,7 @@ def ssh(name: str, command: tuple[str, ...]) -> None:
 
     \b
     bramble virtual ssh vpi-1
-    bramble virtual ssh vpi-1 -- uname -m
+    bramble virtual ssh vpi-1 -- sudo systemctl stop llama-server
     """
     with _errors_reported():
         node = lifecycle.running(name)
@@ -163,6 +163,7 @@ def down(names: tuple[str, ...], everything: bool) -> None:
     """Stop virtual Pis and remove their files.
 
     \b
+    bramble virtual down vpi-1
     bramble virtual down --all
     """
     if bool(names) == everything:

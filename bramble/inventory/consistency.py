@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,8 @@ _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*")
 _GROUP = re.compile(r"(?!all$)[a-z0-9][a-z0-9_-]*")
 HOST_NAME = "lower-case letters and digits, with '-' in between, such as pi5-a"
+_RESERVED = ("all", "fleet", "inventory")
+"""Names that mean all hosts, here or to pyinfra, which makes a group of each file and list."""
 _GROUP_NAME = "lower-case letters, digits, '-' and '_', such as pi5, but not 'all'"
 
 
@@ -85,14 +88,30 @@ def _hosts(files: Files) -> Iterator[Problem]:
     hosts = files.fleet.values.get("hosts")
     if not hosts and not files.fleet.problems and (hosts is None or isinstance(hosts, dict)):
         yield files.fleet.problem(("hosts",), "no hosts; add one below `hosts:`, such as `pi5-a:`")
+    meant = _of_groups(files)
     for name, entry in hosts.items() if isinstance(hosts, dict) else ():
         keys = ("hosts", name)
         if not is_host_name(name):
             message = f"hosts: found the host name {name!r}, allowed: {HOST_NAME}"
             yield files.fleet.problem(keys, message)
+        if meant[name] - {name}:
+            whose = "of a group too" if name in files.groups else "for all hosts"
+            message = (
+                f"hosts: the name '{name}' is {whose}, so whom it means is not clear; rename it"
+            )
+            yield files.fleet.problem(keys, message)
         if entry is not None and not isinstance(entry, dict):
             message = f"{name}: {found(keys, entry)}, allowed: nothing, or a mapping of settings"
             yield files.fleet.problem(keys, message)
+
+
+def _of_groups(files: Files) -> defaultdict[Any, set[str]]:
+    """Return the hosts that a group's name means, which pyinfra's --limit takes before a host's."""
+    meant: defaultdict[Any, set[str]] = defaultdict(set)
+    for host in files.hosts:
+        for group in files.groups_of(host):
+            meant[group].add(host)
+    return meant | {name: {*files.hosts} for name in _RESERVED}
 
 
 def _groups(files: Files) -> Iterator[Problem]:

@@ -10,6 +10,7 @@ models    the model that `bramble model rollback` went back to, by host, and ins
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,9 @@ from bramble.documents.validation import validate
 from bramble.settings import Section, option
 
 FILE = "engine.lock"
+VARIABLE = "BRAMBLE_ENGINE_LOCK"
+"""Names the lock that is read instead: that of a rollout which is only planned."""
+
 _KEYS = ("commit", "rolling", "variants", "hosts", "models")
 _COMMIT = r"^[0-9a-f]{40}$"
 # Valid as an unquoted word of ExecStart=, and as a file's name.
@@ -100,9 +104,15 @@ class Lock:
         return replace(self, models=others | ({host: held} if held else {}))
 
 
+def file_of(folder: Path) -> Path:
+    """Return the lock that is read for an inventory."""
+    named = os.environ.get(VARIABLE)
+    return Path(named) if named else folder / FILE
+
+
 def read(folder: Path) -> Lock:
     """Return the lock of an inventory; raise InventoryError with every problem in it."""
-    file = folder / FILE
+    file = file_of(folder)
     if not file.is_file():
         return Lock()
     document = read_document(file)

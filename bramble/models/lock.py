@@ -62,17 +62,17 @@ def text(locked: Mapping[str, Locked]) -> str:
     lines = [_HEAD, "models:" if locked else "models: {}"]
     for name in sorted(locked):
         lines.append(f"  {name}:")
-        lines += _lines(locked[name].model_dump(exclude_none=True), 4)
+        lines += lines_of(locked[name].model_dump(exclude_none=True), 4)
     return "\n".join(lines) + "\n"
 
 
-def _lines(values: Mapping[str, Any], indent: int) -> Iterator[str]:
+def lines_of(values: Mapping[str, Any], indent: int) -> Iterator[str]:
     """Yield each value on a line of its own; the elements of lists too, as JSON, which is YAML."""
     before = " " * indent
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield f"{before}{key}:"
-            yield from _lines(value, indent + 2)
+            yield from lines_of(value, indent + 2)
         elif isinstance(value, tuple):
             yield f"{before}{key}:"
             yield from (f"{before}  - {json.dumps(element)}" for element in value)

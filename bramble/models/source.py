@@ -46,6 +46,10 @@ class SourceError(Exception):
     """Why the header cannot be read, in a sentence that says what to do."""
 
 
+class SourceUnreachable(SourceError):
+    """Whoever has the model does not answer, or not in time."""
+
+
 def header(model: str, auth: Auth | None = None) -> Header:
     """Return the header of a model, by path or http(s) address; raise SourceError or GgufError."""
     if re.match(r"https?://", model, re.IGNORECASE):
@@ -90,7 +94,7 @@ def _of_url(url: str, auth: Auth) -> Header:
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema):
             raise SourceError(f"{shown} is no address that can be read; correct it.") from None
         except requests.RequestException as error:
-            raise SourceError(
+            raise SourceUnreachable(
                 f"{shown} cannot be read: {why(error)}; try again, correct the address, or download the "
                 "file and name that."
             ) from None
@@ -110,7 +114,7 @@ def _pieces(answer: requests.Response, shown: str) -> Callable[[int], bytes]:
 
     def more(_size: int) -> bytes:
         if time.monotonic() > ends:
-            raise SourceError(
+            raise SourceUnreachable(
                 f"{shown} is too slow: its header did not come within {DEADLINE_S} s; try again, or "
                 "download the file and name that."
             )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
-import socket
 from contextlib import suppress
 from weakref import WeakKeyDictionary
 
@@ -13,7 +11,7 @@ import gevent
 from paramiko import Channel, SSHException, Transport
 from pyinfra.api import Host, StringCommand
 
-from bramble import remote
+from bramble import computer, remote
 from bramble.pyinfra import connection
 from bramble.pyinfra.boundary import Overdue, Problem
 from bramble.pyinfra.connector import NodeConnector
@@ -60,7 +58,7 @@ def hold(host: Host) -> Problem | bool:
 
 
 def _who() -> str:
-    return f"{getpass.getuser()}@{socket.gethostname()}, process {os.getpid()}"
+    return f"{computer.who()}, process {os.getpid()}"
 
 
 def _beat(channel: Channel) -> None:

@@ -25,7 +25,7 @@ from pyinfra.api.state import StateStage
 from pyinfra.connectors.util import CommandOutput
 from pyinfra.context import ctx_host, ctx_state, state
 
-from bramble import report
+from bramble import computer, report
 from bramble.pyinfra.boundary import Problem, attempt
 from bramble.pyinfra.connector import unreachable
 from bramble.pyinfra.telling import say
@@ -76,7 +76,10 @@ class Run:
         self.report = report.Report(report.path())
         self._seen: dict[str, Seen] = {}
         self.report.write(
-            "run", hosts=[h.name for h in state.inventory if state.is_host_in_limit(h)]
+            "run",
+            hosts=[h.name for h in state.inventory if state.is_host_in_limit(h)],
+            who=computer.who(),
+            command=report.command(),
         )
         for said in misspelt(state.inventory.get_override_data()):
             click.echo(click.style(said, "yellow"), err=True)

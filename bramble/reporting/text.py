@@ -8,7 +8,7 @@ import click
 
 from bramble.checks import Result
 from bramble.layout import wrapped
-from bramble.reporting.results import WELL, Checked, in_words, one_line
+from bramble.reporting.results import WELL, Checked, in_words, one_line, worst
 
 _COLOURS = {"pass": "green", "warn": "yellow", "fail": "red", "unknown": "red"}
 
@@ -18,13 +18,20 @@ def text(checked: Checked) -> str:
     return click.unstyle(for_terminal(checked))
 
 
-def for_terminal(checked: Checked, *, verbose: bool = False, width: int | None = None) -> str:
-    """Return the report with colours, as wide as the terminal; `verbose`: with what is well."""
-    return "".join(f"{line}\n" for line in _lines(checked, verbose, width))
+def for_terminal(
+    checked: Checked, *, verbose: bool = False, quiet: bool = False, width: int | None = None
+) -> str:
+    """Return the report with colours, as wide as the terminal.
+
+    `verbose`: with the checks that are well; `quiet`: without the hosts that are well.
+    """
+    return "".join(f"{line}\n" for line in _lines(checked, verbose, quiet, width))
 
 
-def _lines(checked: Checked, verbose: bool, width: int | None) -> Iterator[str]:
+def _lines(checked: Checked, verbose: bool, quiet: bool, width: int | None) -> Iterator[str]:
     for host, results in checked.hosts.items():
+        if quiet and worst(results) in WELL:
+            continue
         yield wrapped(f"{click.style(host, bold=True)}: {in_words(results)}", width)
         for result in results:
             if verbose or result.status not in WELL:

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from bramble.board import Board
+from bramble.checks import ASK_TIMEOUT_S
 from bramble.fit.deploy import judged, judged_together
 from bramble.fit.verdict import SERVER_MIB, room_of
 from bramble.llama.releases import built_sha256, note
@@ -196,6 +197,27 @@ def again(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, 
     marks = (plan.rejection,) if note(snapshot, plan.rejection) else ()
     step = remove_files("Forget that the model was rejected", marks, snapshot)
     return (replace(step, look_again=True),)
+
+
+def restart(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
+    """Restart the service whatever it runs, and have it answer; refuse where there is none."""
+    name, unit = "Restart the service", snapshot.unit(UNIT)
+    if not isinstance(unit, Unknown) and unit.load == "not-found":
+        why = f"there is no {UNIT} on {node.host}; `bramble up {node.host}` makes it"
+        return (Step(name, why, "refuse", {"why": why}),)
+    query = {
+        "unit": UNIT,
+        "unit_file": UNIT_FILE,
+        "url": plan.url,
+        "host": LOOPBACK,
+        "deadline_s": plan.start_deadline_s,
+        "question": plan.question,
+        "expect": plan.expect,
+        "dimensions": plan.task.dimensions,
+    }
+    timeout_s = plan.start_deadline_s + ASK_TIMEOUT_S + 120
+    why = "a restart was asked for"
+    return (Step(name, why, "restart_server", query, detached=True, timeout_s=timeout_s),)
 
 
 def rejected(plan: ServingPlan, host: str, snapshot: Snapshot) -> str | None:

@@ -4,7 +4,7 @@ from bramble.checks import checks_of
 from bramble.outputs import EngineOutputs, ModelOutputs, ServingOutputs
 from bramble.role import Role
 from bramble.roles.serving import checks, edge_checks, memory_checks, router_checks
-from bramble.roles.serving.plan import again, facts_needed, plan, revert, steps
+from bramble.roles.serving.plan import again, facts_needed, plan, restart, revert, steps
 from bramble.roles.serving.settings import Settings
 from bramble.roles.serving.wanted import ServingPlan
 
@@ -21,6 +21,7 @@ ROLE: Role[Settings, ServingPlan] = Role(
     steps=steps,
     revert=revert,
     again=again,
+    restart=restart,
     checks=tuple(
         one
         for part in (router_checks, checks, memory_checks, edge_checks)

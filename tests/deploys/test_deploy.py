@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import bramble
-from bramble import report
+from bramble import computer, report
 from bramble.cli.driver import Outcome
 
 ROOT = Path(bramble.__file__).parents[1]
@@ -59,12 +59,16 @@ def deploy(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["node", "system", "upgrade", "rollback", "revert", "prune", "verify", "plan"]
+    "name",
+    ["node", "system", "upgrade", "rollback", "revert", "prune", "restart", "verify", "plan"],
 )
 def test_the_only_host_being_unreachable_is_reported(deploy, name):
     left = deploy(name, ["pi5-a"], "-y")
     assert left.code == 1, left.log.read_text()
     assert [entry["event"] for entry in left.events] == ["run", "host", "end"]
+    (begun,) = left.of("run")
+    assert begun["who"] == computer.who()
+    assert begun["command"] == f"pyinfra inventory.py deploys/{name}.py"
     assert left.hosts == ["pi5-a"]
     (seen,) = left.of("host")
     assert (seen["host"], seen["state"]) == ("pi5-a", "unreachable")

@@ -149,7 +149,7 @@ def test_what_is_kept_is_judged_of_a_host_that_cannot_be_connected_to(fleet, mon
     ("words", "said"),
     [
         ((), "Missing argument 'HOST...'"),
-        (("pi4-c", "--kept"), "no host 'pi4-c'"),
+        (("pi4-c", "--kept"), "no host or group 'pi4-c'"),
         (("pi4-a", "--rounds", 0), "not in the range"),
         (("pi4-a", "--kept", "--chart", "/none/a.html"), "/none/a.html cannot be written"),
         (("pi4-a", "--chart", "/none/a.html"), "/none/a.html cannot be written"),

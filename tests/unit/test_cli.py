@@ -210,12 +210,16 @@ def test_up_says_a_line_for_each_host_and_where_the_log_is(runs):
     assert done.stdout == (
         "pi5-a: no changes; 1 of 1 checks pass\n"
         "pi4-b: changed (Run the service); 0 of 0 checks pass\n"
+        "2 hosts: 1 unchanged, 1 changed\n"
     )
     runs.leaves = outcome(run("pi5-a"), result("pi5-a"), result("pi5-a", status="skip"), end())
     assert bramble("up").stdout == "pi5-a: no changes; 1 of 2 checks pass, 1 skipped\n"
     runs.leaves = outcome(run("pi5-a"), end(failed=["pi5-a"]), code=1)
     done = bramble("up")
-    assert (done.exit_code, done.stdout) == (1, "pi5-a: failed: see the log\n")
+    assert done.exit_code == 1
+    assert done.stdout == (
+        "pi5-a: failed: see the log\nto do: mend what is said above, then `bramble up pi5-a`\n"
+    )
     assert "reports/x.log" in done.stderr
 
 
@@ -244,7 +248,10 @@ def test_revert_runs_its_deploy_with_the_role_on_the_named_hosts(runs):
     done = bramble("revert", "watchdog", "pi5-a")
     assert done.exit_code == 0
     assert runs.calls == [("revert", ["pi5-a"], ["-y", "--data", "role=watchdog"])]
-    assert done.stdout == "pi5-a: reverted (Remove the drop-in)\npi4-b: nothing to revert\n"
+    assert done.stdout == (
+        "pi5-a: reverted (Remove the drop-in)\npi4-b: nothing to revert\n"
+        "2 hosts: 1 changed, 1 unchanged\n"
+    )
 
 
 def test_revert_says_which_roles_go_first(runs):
@@ -361,7 +368,10 @@ def test_prune_runs_its_deploy_and_needs_a_host(runs):
     )
     done = bramble("model", "prune", "pi5-a", "pi4-b")
     assert runs.calls == [("prune", ["pi5-a", "pi4-b"], ["-y"])]
-    assert done.stdout == "pi5-a: pruned (Remove old models)\npi4-b: nothing to remove\n"
+    assert done.stdout == (
+        "pi5-a: pruned (Remove old models)\npi4-b: nothing to remove\n"
+        "2 hosts: 1 changed, 1 unchanged\n"
+    )
     assert bramble("model", "prune").exit_code == 2
 
 
@@ -505,6 +515,7 @@ def test_verify_shows_by_host_what_is_not_well_and_counts_the_rest(runs):
         f"c: 1 unknown, 1 skip\n"
         f"  unknown serving.four: x\n{below}"
         f"a: 1 pass\n"
+        f"3 hosts: 1 well, 1 failed (b), 1 unknown (c)\n"
     )
 
 
@@ -720,7 +731,7 @@ def test_a_page_that_there_is_not_ends_with_the_one_that_was_meant():
 def test_a_host_that_there_is_not_ends_with_code_2_and_the_one_that_was_meant(words, tmp_path):
     done = bramble(*words)
     assert done.exit_code == 2
-    assert "no host 'pi5-b' in" in done.stderr
+    assert "no host or group 'pi5-b' in" in done.stderr
     assert "did you mean" in done.stderr
     assert not (tmp_path / "inventory" / "reports").exists()
 
@@ -805,6 +816,7 @@ def test_the_first_line_of_a_run_names_the_inventory_and_its_hosts(toy_pyinfra, 
     done = bramble("up", "pi4-b", "--json")
     assert done.stderr.splitlines()[0] == f"Inventory {tmp_path}/inventory: pi4-b (1 of 2 hosts)"
     assert json.loads(done.stdout)
+    assert "Inventory" not in bramble("up", "pi4-b", "--quiet").output
 
 
 @pytest.mark.parametrize("words", [("up",), ("plan", "pi5-a"), ("verify",), ("ask", "2+2?")])

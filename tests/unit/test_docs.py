@@ -17,7 +17,7 @@ from bramble.bench import result as bench_result
 from bramble.bench.race import Contestant, RaceRun, decide
 from bramble.checks import Result
 from bramble.cli import ask as ask_module
-from bramble.cli import driver, engine, fleet, main, race, upgrade
+from bramble.cli import driver, engine, main, race, summary, upgrade
 from bramble.doctor.finding import Finding
 from bramble.figures import Figures
 from bramble.inventory.effective import Effective, Report
@@ -32,6 +32,7 @@ from bramble.reporting import json_text
 from bramble.reporting.results import Checked
 from bramble.settings import Section
 from bramble.snapshot import Snapshot
+from bramble.ssh.each import Said
 from bramble.virtual.model import VirtualNode
 from docs import generate, session
 from docs.pages.written import WRITTEN
@@ -140,8 +141,22 @@ def outcome(*events):
 
 def test_the_keys_of_up_are_documented():
     step = {"event": "step", "host": "a", "step": "Install llama.cpp", "why": "", "problem": None}
-    found = outcome({"event": "run", "hosts": ["a"]}, step)
-    assert keys({"hosts": [fleet._state_of("a", found)]}) == documented("bramble up --json")
+    (row,) = summary.rows_of(outcome({"event": "run", "hosts": ["a"]}, step))
+    assert keys({"hosts": [row]}) == documented("bramble up --json")
+
+
+def test_the_keys_of_history_are_documented(tmp_path, monkeypatch):
+    monkeypatch.setenv("BRAMBLE_INVENTORY", str(tmp_path))
+    kept = report.Report(report.new("node"))
+    kept.write("run", hosts=["a"], who="ann@desk", command="bramble up")
+    kept.write("step", host="a", step="Install llama.cpp", why="", state="done", problem=None)
+    done = CliRunner().invoke(main, ["history", "--json"])
+    assert keys(json.loads(done.stdout)) == documented("bramble history --json")
+
+
+def test_the_keys_of_run_are_documented():
+    found = {f"hosts[].{name}" for name in Said.__dataclass_fields__}
+    assert found == documented("bramble run --json")
 
 
 def test_the_keys_of_plan_are_documented():
@@ -282,6 +297,8 @@ def test_the_keys_of_model_are_documented(tmp_path, monkeypatch):
 
 def test_the_keys_of_the_models_on_a_host_are_documented(monkeypatch, tmp_path):
     (tmp_path / "a.gguf").write_bytes(b"GGUF")
+    (tmp_path / "fleet.yml").write_text("hosts: {pi5-a: {node: {roles: [base]}}}\n")
+    monkeypatch.setenv("BRAMBLE_INVENTORY", str(tmp_path))
     row = {
         "state": None,
         "damaged": None,

@@ -36,7 +36,7 @@ FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # What a test that runs anywhere in no time has not: the first pattern that a command matches says why
 # it is not run. Each stands for at least one example.
 NEEDS = {
-    r"(up|plan|verify|revert|ask|bench|logs|upgrade|rollback|trust)\b": "a node",
+    r"(up|plan|verify|revert|ask|bench|logs|upgrade|rollback|trust|restart|run)\b": "a node",
     r"doctor\b": "this computer's keys and agent",
     r"flash-config\b": "a card",
     r"model (list \S|verify|prune|rollback)": "a node",
@@ -49,9 +49,9 @@ NEEDS = {
 }
 # Programs of the system that examples call.
 OTHERS = {".", "apt-get", "cd", "curl", "export", "gpg", "grep", "head", "jq", "pipx", "rsync"}
-OTHERS |= {"sha256sum", "ssh", "sudo", "systemd-analyze", "uv"}
+OTHERS |= {"sha256sum", "ssh", "sudo", "systemctl", "systemd-analyze", "uv"}
 # YAML of files that have no settings.
-NO_SETTINGS = {"models", "commit", "rolling"}
+NO_SETTINGS = {"models", "commit", "rolling", "jobs"}
 
 LOCKED = {
     "qwen2.5-1.5b-instruct:q4_k_m": "qwen2.5-1.5b-q4_k_m",

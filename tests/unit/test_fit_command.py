@@ -287,7 +287,7 @@ def test_a_folder_and_a_file_that_is_not_there_are_refused(tmp_path):
 
 def test_a_name_that_nothing_has_is_answered_with_the_nearest():
     said = refused("qwen2.5-3b-instrct:q4_k_m")
-    assert said.endswith("is no file; did you mean 'qwen2.5-3b-instruct:q4_k_m'?\n")
+    assert "is no file; did you mean 'qwen2.5-3b-instruct:q4_k_m' or '" in said
 
 
 ANSWERS = {

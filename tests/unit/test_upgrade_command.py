@@ -92,7 +92,9 @@ def test_a_failure_stops_the_roll_and_the_table_says_what_was_not_begun(fleet):
     done = bramble("upgrade", "--batch", "2")
     assert done.exit_code == 1
     assert len(fleet.calls) == 2
-    lines = done.output.splitlines()
+    *lines, total = done.output.splitlines()
+    assert total == ("6 hosts: 2 upgraded, 1 failed (pi-b), 3 not begun (pi-d, pi-e, pi-f)")
+    assert lines[-1] == "pi-b  failed     too slow; 000 serves again"
     assert "pi-b  failed     too slow; 000 serves again" in lines
     assert "pi-c  upgraded   abc  9.5 tokens/s on noon" in lines
     assert [line.split()[0] for line in lines if "not begun" in line] == ["pi-d", "pi-e", "pi-f"]

@@ -49,12 +49,30 @@ def test_a_first_inventory_with_hosts_is_ready(run, tmp_path):
     fleet = load(tmp_path / "inventory", SECTIONS, prepare)
     ssh = fleet.hosts["pi5-a"].settings["ssh"]
     assert (ssh.address, ssh.user, ssh.key) == ("192.168.1.41", None, Path("~/k").expanduser())
-    assert fleet.groups == {"pi4": (), "pi5": ()}
+    assert fleet.groups == {"pi4": ("pi4-b",), "pi5": ("pi5-a",)}
     assert (tmp_path / "inventory/known_hosts").read_text() == ""
     for file in ("fleet.yml", "groups/pi5.yml"):
         first = (tmp_path / "inventory" / file).read_text().splitlines()[0]
         schema = first.removeprefix("# yaml-language-server: $schema=")
         assert (tmp_path / "inventory" / file).parent.joinpath(schema).is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "groups"),
+    [("pi5", ("pi5",)), ("pi4b", ("pi4",)), ("pi5-kitchen", ("pi5",)), ("pi42", ()), ("api4", ())],
+)
+def test_a_first_inventory_has_hosts_in_the_group_of_the_board_that_their_names_say(
+    run, tmp_path, name, groups
+):
+    assert run("init", "--host", f"{name}=10.0.0.1").exit_code == 0
+    assert load(tmp_path / "inventory", SECTIONS, prepare).hosts[name].groups == groups
+
+
+def test_a_host_with_the_name_of_the_others_group_is_not_written(run, tmp_path):
+    done = run("init", "--host", "pi5=10.0.0.1", "--host", "pi5-b=10.0.0.2")
+    assert done.exit_code == 2
+    assert "pi5 is the group of other hosts here; allowed: such as pi5-a" in done.output
+    assert not (tmp_path / "inventory").exists()
 
 
 def test_a_first_inventory_takes_ports_and_accounts_as_ssh_does(run, tmp_path):
