@@ -263,6 +263,12 @@ def test_config_as_json_is_what_its_schema_says(run, write):
     assert row.keys() == schema["$defs"]["Effective"]["properties"].keys()
 
 
+def test_the_schema_of_results_is_that_of_verify(run):
+    schema = json.loads(run("schema", "--for", "results").stdout)
+    assert schema["properties"]["kind"]["const"] == "bramble results"
+    assert set(schema["required"]) == {"kind", "version", "command", "at", "results"}
+
+
 def test_config_of_an_unknown_host_and_of_a_broken_fleet(run, write):
     folder = write(fleet="hosts: {pi5-a: }").rename("inventory")
     made = run("config", "pi5a")
