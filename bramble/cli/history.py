@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bramble.cli import completing
 from bramble.cli.options import AS_JSON
 from bramble.cli.terminal import width
 from bramble.sanitize import sanitize
@@ -23,7 +24,7 @@ BAD = ("failed", "unfinished")
 
 
 @click.command("history")
-@click.argument("host", required=False, metavar="[HOST]")
+@click.argument("host", required=False, metavar="[HOST]", shell_complete=completing.hosts)
 @click.option(
     "-n",
     "--last",

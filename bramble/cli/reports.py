@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -24,8 +25,6 @@ NAMES = ("text", "json", "junit", "tap", "nagios", "prometheus", "csv", "html")
 
 _WORDS = {"fail": "failed", "unknown": "unknown", "warn": "with warnings"}
 """What a host is called by its worst check; else it is well."""
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -70,23 +69,33 @@ def _problem(file: Path) -> str | None:
     return atomic.refusal(str(file))
 
 
-def formats(command: F) -> F:
+class Told(click.exceptions.Exit):
+    """The end of a command that told what it found."""
+
+
+def formats(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command its options: `form`, `as_json` and `reports`."""
-    command = AS_JSON(command)
-    command = click.option(
+
+    @wraps(command)
+    def telling(**said: Any) -> None:
+        with _usage_is_unknown(said["form"]):
+            command(**said)
+
+    found: Callable[..., None] = AS_JSON(telling)
+    found = click.option(
         "--report",
         "reports",
         multiple=True,
         callback=_report_files,
         metavar="FORMAT=FILE",
         help="Write a report into a file besides; repeatable.",
-    )(command)
+    )(found)
     return click.option(
         "--format",
         "form",
         type=click.Choice(NAMES),
         help="What is printed (docs/how-to/reports.md); text by default.",
-    )(command)
+    )(found)
 
 
 def chosen(form: str | None, as_json: bool) -> str:
@@ -97,10 +106,12 @@ def chosen(form: str | None, as_json: bool) -> str:
 
 
 @contextmanager
-def usage_is_unknown(form: str) -> Iterator[None]:
+def _usage_is_unknown(form: str | None) -> Iterator[None]:
     """Tell Nagios, to which 2 is critical, that a command with a wrong inventory checked nothing."""
     try:
         yield
+    except Told:
+        raise
     except click.exceptions.Exit as ended:
         if form != "nagios" or not ended.exit_code:
             raise
@@ -108,8 +119,8 @@ def usage_is_unknown(form: str) -> Iterator[None]:
         raise click.exceptions.Exit(3) from None
 
 
-def tell(checked: Checked, form: str, reports: Sequence[ReportFile], *, verbose: bool) -> int:
-    """Print the results, write the reports, and return the command's exit code."""
+def tell(checked: Checked, form: str, reports: Sequence[ReportFile], *, verbose: bool) -> NoReturn:
+    """Print the results, write the reports, and end the command."""
     from bramble.checks import exit_code
     from bramble.cli import summary
     from bramble.cli.terminal import width
@@ -129,8 +140,8 @@ def tell(checked: Checked, form: str, reports: Sequence[ReportFile], *, verbose:
     for report in reports:
         _write(report.file, formats.written(report.form, checked))
     if form == "nagios":
-        return nagios.exit_code(checked)
-    return exit_code(checked.results) if checked.results else 3
+        raise Told(nagios.exit_code(checked))
+    raise Told(exit_code(checked.results) if checked.results else 3)
 
 
 def _with_history(checked: Checked) -> Checked:

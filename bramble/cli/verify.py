@@ -9,7 +9,7 @@ import click
 
 from bramble.cli import driver
 from bramble.cli.options import ASK_SUDO_PASSWORD, QUIET
-from bramble.cli.reports import ReportFile, chosen, formats, tell, usage_is_unknown
+from bramble.cli.reports import ReportFile, chosen, formats, tell
 from bramble.cli.selection import hosts as its_hosts
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("verify")
+@formats
 @its_hosts()
 @click.option(
     "--deep",
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 )
 @QUIET
 @ASK_SUDO_PASSWORD
-@formats
 def verify(
     hosts: Chosen,
     deep: bool,
@@ -58,10 +58,9 @@ def verify(
     form = chosen(form, as_json)
     more = ("-y", "--data", "deep=yes") if deep else ("-y",)
     show = driver.progress(form != "text") if deep else driver.be_quiet
-    with usage_is_unknown(form):
-        outcome = driver.run("verify", hosts.names, *more, show=show)
+    outcome = driver.run("verify", hosts.names, *more, show=show)
     checked = Checked("verify", time.time(), results_of(outcome))
-    raise click.exceptions.Exit(tell(checked, form, reports, verbose=verbose))
+    tell(checked, form, reports, verbose=verbose)
 
 
 def results_of(outcome: driver.Outcome) -> tuple[Result, ...]:
