@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +11,10 @@ from typing import Any
 from bramble import project, registry
 from bramble.access import certificates
 from bramble.access import keys as client_keys
-from bramble.documents.problems import InventoryError, Problem
+from bramble.audit.judge import WAIVABLE_KINDS
+from bramble.audit.settings import AuditSettings
+from bramble.audit.waivers import Names, problem_of, problem_of_hosts
+from bramble.documents.problems import InventoryError, Keys, Problem, dotted, shown
 from bramble.inventory import load as loading
 from bramble.inventory.load import Inventory, faults_beside, from_data
 from bramble.llama import lock as engine_lock
@@ -29,7 +32,32 @@ from bramble.settings import Section
 
 def load(folder: Path) -> Inventory:
     """Read and validate an inventory with its locks; raise InventoryError with all of its problems."""
-    return loading.load(folder, registry.sections(), prepare)
+    inventory = loading.load(folder, registry.sections(), prepare)
+    if wrong := tuple(_wrong_waivers(inventory)):
+        raise InventoryError(wrong)
+    return inventory
+
+
+def _wrong_waivers(inventory: Inventory) -> Iterator[Problem]:
+    """Find waivers of what there is not, or for hosts that there are not."""
+    roles = registry.roles()
+    names = Names(
+        checks=tuple(f"{role.name}.{check.name}" for role in roles for check in role.checks),
+        roles=tuple(role.name for role in roles),
+        kinds=WAIVABLE_KINDS,
+    )
+    for host in inventory.hosts.values():
+        audit = host.settings.get("audit")
+        for number, waiver in enumerate(audit.waivers if isinstance(audit, AuditSettings) else ()):
+            found = {
+                "what": problem_of(waiver.what, names),
+                "hosts": problem_of_hosts(waiver, tuple(inventory.hosts)),
+            }
+            for key, why in found.items():
+                keys: Keys = ("audit", "waivers", number, key)
+                source = host.sources.get(keys)
+                if why and source:
+                    yield Problem(shown(source.file), source.line, f"{dotted(keys)}: {why}")
 
 
 def of_data(name: str, data: Mapping[str, Any]) -> tuple[dict[str, Section], Prepared]:

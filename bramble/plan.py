@@ -53,6 +53,8 @@ class FactsNeeded:
 
     `commands` are run at every look, as root: they must be quick and change nothing. `properties` are
     what to ask of each unit besides its state, and `programs` names of which all processes are told.
+    An audit alone asks for `folders`, which are searched for what others may write to, and for `words`
+    that lines of cron and timers are searched for.
     """
 
     files: tuple[str, ...] = ()
@@ -65,6 +67,8 @@ class FactsNeeded:
     commands: tuple[str, ...] = ()
     properties: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
 
 def together(parts: Iterable[FactsNeeded]) -> FactsNeeded:
@@ -117,6 +121,25 @@ class Inputs:
         return found
 
 
+@dataclass(frozen=True)
+class Listener:
+    """What is to listen on the network: the unit, and the port."""
+
+    unit: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """What is there that a role does not plan but that bears on it; `path` is the file that makes it."""
+
+    kind: str
+    subject: str
+    got: str
+    remedy: str
+    path: str | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class RolePlan:
     """What every role's plan has; a role adds fields of its own."""
@@ -135,6 +158,14 @@ class RolePlan:
 
     def warnings(self) -> tuple[str, ...]:
         """Return a sentence for each setting that is probably not meant or cannot be judged."""
+        return ()
+
+    def listeners(self) -> tuple[Listener, ...]:
+        """Return what of this role listens for others than the node itself; only an audit asks."""
+        return ()
+
+    def known_keys(self) -> tuple[str, ...]:
+        """Return the public keys that may open accounts of the node; only an audit asks."""
         return ()
 
 
@@ -218,10 +249,12 @@ def look_at(
     settings: Mapping[str, Section],
     roles: Sequence[Planner],
     prepared: Prepared | None = None,
+    more: FactsNeeded | None = None,
 ) -> dict[str, Any]:
-    """Return the probe's query: all that any role wants to see, in one look."""
+    """Return the probe's query: all that any role wants to see, and `more`, in one look."""
     inputs = Inputs(host, prepared=prepared or Prepared())
     wanted = [role.facts_needed(settings[role.name], inputs) for role in roles]
+    wanted += [more] if more else []
     query: dict[str, Any] = {
         part.name: _union(getattr(facts_needed, part.name) for facts_needed in wanted)
         for part in fields(FactsNeeded)

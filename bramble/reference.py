@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 from bramble.checks import Check
+from bramble.documents.problems import Keys
 from bramble.documents.wording import allowed, schema_at
 from bramble.settings import Section
 
 
 def settings_table(name: str, model: type[Section]) -> str:
     """Return a table of every setting of a section."""
-    rows = "".join(_setting_rows(model, model.model_json_schema(), (name,)))
+    rows = "".join(_setting_rows(model, model.model_json_schema(), (name,), ()))
     head = "| Setting | Default | Unit | Allowed | Example | Meaning |\n"
     return f"{head}|---|---|---|---|---|---|\n{rows}"
 
@@ -33,11 +34,12 @@ def about(model: type[Section]) -> str:
 
 
 def _setting_rows(
-    model: type[Section], root: Mapping[str, Any], keys: tuple[str, ...]
+    model: type[Section], root: Mapping[str, Any], keys: tuple[str, ...], above: Keys
 ) -> Iterator[str]:
+    """Yield the rows of a section; `above` are the keys by which its schema is found."""
     for name, field in model.model_fields.items():
-        way = (*keys, name)
-        schema = dict(schema_at(root, way[1:]))
+        way, place = (*keys, name), (*above, name)
+        schema = dict(schema_at(root, place))
         unit = schema.pop("unit", "")
         cells = (
             f"`{'.'.join(way)}`",
@@ -50,7 +52,8 @@ def _setting_rows(
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n"
         inner = section_in(field.annotation)
         if inner:
-            yield from _setting_rows(inner, root, way)
+            inside = (*place, 0) if get_origin(field.annotation) is tuple else place
+            yield from _setting_rows(inner, root, way, inside)
 
 
 def section_in(annotation: Any) -> type[Section] | None:

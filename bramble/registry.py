@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bramble import project
+from bramble.audit.settings import AuditSettings
 from bramble.documents.problems import InventoryError, Problem, unknown
 from bramble.plan import NodePlan, Outputs
 from bramble.project_roles import load
@@ -26,7 +27,11 @@ AnyRole = Role[Any, Any]
 GROUP = "bramble.roles"
 """The entry point group of roles in installed packages, and the package of bramble's own."""
 
-EVERY_HOST: Mapping[str, type[Section]] = {"ssh": SshSettings, "node": NodeSettings}
+EVERY_HOST: Mapping[str, type[Section]] = {
+    "ssh": SshSettings,
+    "node": NodeSettings,
+    "audit": AuditSettings,
+}
 """The sections that belong to no role."""
 
 

@@ -12,6 +12,8 @@ Every line is an object with `event` and `at` (seconds since 1970):
     transfer host, release, way, source
                                      a stored release reached a node: pulled (from where) or sent
     fetch    host, sha256, source    a node has a model: from which node, address, or your computer
+    audit    host, state, why, looked_at, items
+                                     what an audit found of a host
     result   host, role, check, status, want, got, remedy
     serves   host, release           the release that is current on a node when it is checked
     held     host, release, model    engine.lock holds a host to a release or to a model from now on

@@ -8,7 +8,7 @@ from typing import Generic, Literal, TypeVar
 
 from bramble.board import Board
 from bramble.checks import Check
-from bramble.plan import FactsNeeded, Inputs, NodePlan, Outputs, RolePlan
+from bramble.plan import FactsNeeded, Inputs, NodePlan, Outputs, RolePlan, Stranger
 from bramble.prepared import Prepared
 from bramble.settings import Section
 from bramble.snapshot import Snapshot
@@ -29,7 +29,8 @@ class Role(Generic[S, P]):
     `gives` is the kind of outputs that its plan has for later roles, `takes` are the kinds that it
     reads of earlier ones: it comes after all that give them, and where it is `last`, after all roles
     that are not. `prune`, `again`, `candidate` and `restart` are actions that not every role has. `back`
-    returns what a host is planned by to return to what ran there before, or says why it cannot.
+    returns what a host is planned by to return to what ran there before, or says why it cannot. `beside`
+    tells an audit what is there of the role's matter that it does not plan.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Role(Generic[S, P]):
     candidate: Callable[[P, NodePlan, Snapshot], Steps] | None = None
     restart: Callable[[P, NodePlan, Snapshot], Steps] | None = None
     back: Callable[[S, Inputs, Snapshot], Prepared | str] | None = None
+    beside: Callable[[P, Snapshot], tuple[Stranger, ...]] | None = None
 
     def carry(self, action: Action, plan: P, node: NodePlan, snapshot: Snapshot) -> Steps:
         """Return the steps of an action; raise LookupError where the role has no such action."""

@@ -128,7 +128,8 @@ class Snapshot:
     """One look at a node. Mappings hold what was asked for; None in them means "not there".
 
     `taken_at_s` is by the node's clock; `asked_at_s` and `answered_at_s`, between which it was taken,
-    are by this computer's. 0 is a time that is not known.
+    are by this computer's. 0 is a time that is not known. `beside` is what an audit's look says of all
+    that no role asks for, as it came; `bramble/audit/around.py` reads it.
     """
 
     taken_at_s: int = 0
@@ -154,6 +155,7 @@ class Snapshot:
     http: Mapping[str, Answer | Unknown] | Unknown = field(default_factory=dict)
     commands: Mapping[str, Output | Unknown | None] | Unknown = field(default_factory=dict)
     free_bytes: Mapping[str, int] | Unknown = field(default_factory=dict)
+    beside: Mapping[str, Any] = field(default_factory=dict)
 
     def file(self, path: str) -> FileState | Unknown | None:
         """Return what is at `path`, None when nothing is; a path that was not asked for is Unknown."""
@@ -187,7 +189,7 @@ class Snapshot:
 
 def read(raw: Mapping[str, Any], asked_at_s: float = 0, answered_at_s: float = 0) -> Snapshot:
     """Parse what the probe printed; a part that cannot be read is Unknown."""
-    known, taken_at_s = partial(_known, raw), raw.get("taken_at_s")
+    known, taken_at_s = partial(known_part, raw), raw.get("taken_at_s")
     return Snapshot(
         taken_at_s=taken_at_s if type(taken_at_s) is int else 0,
         asked_at_s=asked_at_s,
@@ -216,10 +218,11 @@ def read(raw: Mapping[str, Any], asked_at_s: float = 0, answered_at_s: float = 0
         http=known("http", _http, Mapping[str, Answer | Unknown]),
         commands=known("commands", _commands, Mapping[str, Output | Unknown | None]),
         free_bytes=known("free_bytes", _mapping, Mapping[str, int]),
+        beside=beside if isinstance(beside := raw.get("beside"), dict) else {},
     )
 
 
-def _known(raw: Mapping[str, Any], key: str, reader: Callable[[Any], Any], kind: Any) -> Any:
+def known_part(raw: Mapping[str, Any], key: str, reader: Callable[[Any], Any], kind: Any) -> Any:
     """Read one part of the raw look as a `kind`; what the node did not say or is none is Unknown."""
     part = raw.get(key)
     if not isinstance(part, dict) or "ok" not in part:
@@ -284,7 +287,7 @@ def _unit(part: Mapping[str, Any]) -> Unit:
         needs_reload=properties.get("NeedDaemonReload") == "yes",
         restarts=int(properties.get("NRestarts", 0)),
         result=properties.get("Result", ""),
-        process=_known(part, "process", process.read, Process | None),
+        process=known_part(part, "process", process.read, Process | None),
         properties=properties,
     )
 
@@ -294,7 +297,7 @@ def _programs(part: Mapping[str, Any]) -> Mapping[str, tuple[Program, ...]]:
 
 
 def _files(part: Mapping[str, Any]) -> Mapping[str, FileState | Unknown | None]:
-    return {path: _known(part, path, _file, FileState | None) for path in _mapping(part)}
+    return {path: known_part(part, path, _file, FileState | None) for path in _mapping(part)}
 
 
 def _file(part: Mapping[str, Any] | None) -> FileState | None:
@@ -324,8 +327,10 @@ def _commands(part: Mapping[str, Any]) -> Mapping[str, Output | Unknown | None]:
             raise ValueError(f"an output of more than {MOST_OUTPUT} characters")
         return found
 
-    return {line: _known(part, line, read, Output | None) for line in _mapping(part)}
+    return {line: known_part(part, line, read, Output | None) for line in _mapping(part)}
 
 
 def _http(part: Mapping[str, Any]) -> Mapping[str, Answer | Unknown]:
-    return {url: _known(part, url, lambda said: Answer(**said), Answer) for url in _mapping(part)}
+    return {
+        url: known_part(part, url, lambda said: Answer(**said), Answer) for url in _mapping(part)
+    }

@@ -12,6 +12,7 @@ from bramble.cli import detailed
 
 _COMMANDS = {
     "ask": "ask:ask",
+    "audit": "audit:audit",
     "bench": "bench:bench",
     "checks": "fleet:checks",
     "completion": "completion:completion",

@@ -130,19 +130,21 @@ def config(host: str, as_json: bool) -> None:
 @click.option(
     "--for",
     "subject",
-    type=click.Choice(["fleet", "group", "host", "config", "results"]),
+    type=click.Choice(["fleet", "group", "host", "config", "results", "audit"]),
     default="fleet",
     show_default=True,
-    help="fleet.yml, a file of groups/ or hosts/, or what `config --json` or `verify --json` prints.",
+    help="fleet.yml, a file of groups/ or hosts/, or what `config --json`, `verify --json` or "
+    "`audit --json` prints.",
 )
 @click.option("--write", is_flag=True, help="Write the schemas into the inventory, for editors.")
 def schema(subject: str, write: bool) -> None:
-    """Print the JSON Schema of an inventory file.
+    """Print the JSON Schema of an inventory file, or of what a command prints.
 
     \b
     bramble schema --write
     bramble schema --for host
     """
+    from bramble.audit.result import Audit
     from bramble.documents.problems import shown
     from bramble.inventory.effective import Report
     from bramble.inventory.schema import fleet_schema, settings_schema
@@ -153,8 +155,9 @@ def schema(subject: str, write: bool) -> None:
         for name, text in schemas(known_sections()).items():
             (place / name).write_text(text, encoding="utf-8")
             click.echo(f"wrote {shown(place / name)}")
-    elif subject == "config":
-        click.echo(json.dumps(Report.model_json_schema(mode="serialization"), indent=2))
+    elif subject in ("config", "audit"):
+        printed = Report if subject == "config" else Audit
+        click.echo(json.dumps(printed.model_json_schema(mode="serialization"), indent=2))
     elif subject == "results":
         from bramble.reporting import json_text
 

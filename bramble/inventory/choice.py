@@ -15,7 +15,7 @@ from bramble.settings import Section
 Sections = Mapping[str, type[Section]]
 
 KEYS = ("node", "roles")
-EVERY_HOST = ("ssh", "node")
+EVERY_HOST = ("ssh", "node", "audit")
 """The sections that belong to no role."""
 
 

@@ -115,10 +115,10 @@ def followed(
     return ok, *outcome.read(output)
 
 
-def look(host: Host, query: Mapping[str, Any]) -> Snapshot:
-    """Take one look at the node; all of it is Unknown where the probe could not run."""
+def look(host: Host, query: Mapping[str, Any], program: str = "probe") -> Snapshot:
+    """Take one look at the node; all of it is Unknown where its program could not run."""
     asked_at_s = time.time()
-    ok, output = run(host, "probe", query, LOOK_TIMEOUT_S, silence_s=LOOK_SILENCE_S)
+    ok, output = run(host, program, query, LOOK_TIMEOUT_S, silence_s=LOOK_SILENCE_S)
     if not ok:
         return Snapshot(system=Unknown(output.strip() or "the look failed without a word"))
     try:

@@ -15,7 +15,7 @@ from bramble import fleet, registry
 from bramble.board import Board, board, refusals
 from bramble.documents.problems import unknown
 from bramble.fit.ahead import with_header
-from bramble.plan import Inputs, NodePlan, look_at, make
+from bramble.plan import FactsNeeded, Inputs, NodePlan, look_at, make
 from bramble.prepared import Prepared
 from bramble.pyinfra import alone, connection, delivery, model_header, peers, reboot, releases
 from bramble.pyinfra.boundary import Problem
@@ -59,9 +59,14 @@ class PlannedNode:
         return replace(self, plan=plan, snapshot=snapshot)
 
 
-def gather_facts(amend: Amend | None = None) -> PlannedNode:
-    """Look at the host once and plan it; refuse a host that must not be provisioned."""
-    found: object = _gathered(amend)
+def gather_facts(
+    amend: Amend | None = None, more: FactsNeeded | None = None, program: str = "probe"
+) -> PlannedNode:
+    """Look at the host once and plan it; refuse a host that must not be provisioned.
+
+    `more` is what the look must see besides what the roles ask for; `program` takes it.
+    """
+    found: object = _gathered(amend, more, program)
     return found if isinstance(found, PlannedNode) else PlannedNode(None, Snapshot(), {})
 
 
@@ -75,12 +80,12 @@ def accepted() -> PlannedNode:
 
 
 @in_words
-def _gathered(amend: Amend | None) -> PlannedNode:
+def _gathered(amend: Amend | None, more: FactsNeeded | None, program: str) -> PlannedNode:
     run, own = this_run(), ctx_host.get()
     settings, prepared = fleet.of_data(own.name, own.data.bramble)
     roles = registry.roles_of(settings)
-    query = look_at(own.name, settings, roles, prepared)
-    snapshot = connection.look(own, query)
+    query = look_at(own.name, settings, roles, prepared, more)
+    snapshot = connection.look(own, query, program)
     found = board(snapshot)
     reasons = refusals(snapshot)
     if isinstance(found, Unknown):

@@ -290,10 +290,11 @@ def free(paths):
     return found
 
 
-def main(query):
+def main(query, beside=None):
     """Print what was seen; `query` names the files, units, packages, users and URLs to look at.
 
     A line before each part names it, so that the reader can tell a slow node from one that hangs.
+    `beside` are parts of an audit, by name: each comes after these, and is given what was seen so far.
     """
     parts = {
         "device_tree": (device_tree,),
@@ -317,9 +318,15 @@ def main(query):
         "commands": (commands, query.get("commands", [])),
         "free_bytes": (free, query.get("free", [])),
     }
-    seen = {"taken_at_s": int(time.time())}
+    seen: dict[str, object] = {"taken_at_s": int(time.time())}
     for name, (look, *arguments) in parts.items():
         print(f"looking at {name}", flush=True)
         seen[name] = known(look, *arguments)
+    further: dict[str, object] = {}
+    for name, look_beside in (beside or {}).items():
+        print(f"looking at {name}", flush=True)
+        further[name] = known(look_beside, {**seen, **further})
+    if beside:
+        seen["beside"] = further
     print(json.dumps(seen))
     return 0

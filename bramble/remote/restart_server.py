@@ -6,9 +6,13 @@ from bramble.remote import progress, serve_release, talk, vectors
 
 
 def restarted(query):
-    """Restart the unit; return its answer to the question, or raise GateError with what is wrong."""
+    """Restart the unit; return its answer to the question, or raise GateError with what is wrong.
+
+    Of several models each has to answer, the first one last.
+    """
     serve_release.forget_failures(query["unit"])
     serve_release.start(query | {"restart": True}, query["url"])
+    serve_release.have_answered(query, query["url"])
     task = vectors.task_of(serve_release.text_of(query["unit_file"]))
     return serve_release.answered(query, task, query["url"])
 

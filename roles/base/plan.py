@@ -47,6 +47,10 @@ class BasePlan(RolePlan):
     keys_needed: bool
     passwordless_sudo: bool | None
 
+    def known_keys(self) -> tuple[str, ...]:
+        """Return the keys that the inventory names."""
+        return self.keys
+
 
 def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
     """Ask for the packages, dpkg's state, the clock, the names, and sshd's own configuration."""

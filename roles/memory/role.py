@@ -4,6 +4,7 @@ from bramble.checks import checks_of
 from bramble.firmware.boot_files import AtBoot
 from bramble.role import Role
 from bramble.roles.memory import checks
+from bramble.roles.memory.beside import beside
 from bramble.roles.memory.plan import facts_needed, plan, revert, steps
 from bramble.roles.memory.settings import Settings
 from bramble.roles.memory.wanted import MemoryPlan
@@ -19,4 +20,5 @@ ROLE: Role[Settings, MemoryPlan] = Role(
     steps=steps,
     revert=revert,
     checks=checks_of("memory", checks),
+    beside=beside,
 )

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from bramble.outputs import ModelOutputs, Served, ServingOutputs
-from bramble.plan import File, NodePlan, RolePlan
+from bramble.plan import File, Listener, NodePlan, RolePlan
 from bramble.remote.hold_node import LOCK
 
 PACKAGE = "prometheus-node-exporter"
@@ -55,6 +55,10 @@ class MonitoringPlan(RolePlan):
             f"monitoring.secrets.{kind}: {why}; the node keeps the one that it has"
             for kind, why in self.missing.items()
         )
+
+    def listeners(self) -> tuple[Listener, ...]:
+        """Tell of the exporter."""
+        return (Listener(EXPORTER, self.port),)
 
     @property
     def url(self) -> str:

@@ -211,11 +211,13 @@ def restart(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step
         "url": plan.url,
         "host": LOOPBACK,
         "deadline_s": plan.start_deadline_s,
+        "name": plan.model_name,
         "question": plan.question,
         "expect": plan.expect,
         "dimensions": plan.task.dimensions,
+        "further": [_asked(one) for one in plan.further],
     }
-    timeout_s = plan.start_deadline_s + ASK_TIMEOUT_S + 120
+    timeout_s = (1 + len(plan.further)) * (plan.start_deadline_s + ASK_TIMEOUT_S) + 120
     why = "a restart was asked for"
     return (Step(name, why, "restart_server", query, detached=True, timeout_s=timeout_s),)
 

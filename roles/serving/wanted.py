@@ -10,7 +10,8 @@ from bramble.checks import Task
 from bramble.fit.deploy import Judged
 from bramble.llama.releases import Home
 from bramble.outputs import ServingOutputs
-from bramble.plan import File, RolePlan
+from bramble.plan import File, Listener, RolePlan
+from bramble.roles.serving.edge import UNIT as EDGE_UNIT
 from bramble.roles.serving.edge import EdgePlan
 from bramble.roles.serving.locking import Locked
 
@@ -72,6 +73,10 @@ class ServingPlan(RolePlan):
         """Warn of arguments and of a fit that nobody can tell of, and of a context that is too long."""
         unsure = (self.unsure,) if self.unsure else ()
         return (*unsure, *(self.fit.warnings if self.fit else ()))
+
+    def listeners(self) -> tuple[Listener, ...]:
+        """Tell of the way in, where there is one."""
+        return (Listener(EDGE_UNIT, self.edge.port),) if self.edge.there else ()
 
     @property
     def models(self) -> Mapping[str, str]:

@@ -60,7 +60,18 @@ def deploy(tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["node", "system", "upgrade", "rollback", "revert", "prune", "restart", "verify", "plan"],
+    [
+        "node",
+        "system",
+        "upgrade",
+        "rollback",
+        "revert",
+        "prune",
+        "restart",
+        "verify",
+        "plan",
+        "audit",
+    ],
 )
 def test_the_only_host_being_unreachable_is_reported(deploy, name):
     left = deploy(name, ["pi5-a"], "-y")

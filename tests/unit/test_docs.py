@@ -5,6 +5,7 @@ import json
 import re
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -13,6 +14,8 @@ from click.testing import CliRunner
 
 import bramble.ssh.client
 from bramble import registry, report, steps
+from bramble.audit.result import Audit, HostAudit
+from bramble.audit.strangers import KINDS
 from bramble.bench import result as bench_result
 from bramble.bench.race import Contestant, RaceRun, decide
 from bramble.checks import Result
@@ -37,8 +40,11 @@ from bramble.virtual.model import VirtualNode
 from docs import generate, session
 from docs.pages.written import WRITTEN
 from tests.shapes.models import all_shapes
+from tests.unit.audited import audit
 from tests.unit.good_node import PI5, ROLES, node_plan
 from tests.unit.good_result import result
+from tests.unit.test_audit import CHANGED_S, changed, edited, ran
+from tests.unit.test_audit_waivers import waiver
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -81,6 +87,13 @@ def test_every_check_stands_in_the_reference():
     for role in registry.roles():
         for check in role.checks:
             assert f"| `{role.name}.{check.name}` |" in page
+
+
+def test_every_kind_of_stranger_stands_in_the_how_to():
+    page = (ROOT / "docs/how-to/audit.md").read_text(encoding="utf-8").replace("`", "")
+    for kind in KINDS:
+        fails = "warns" if kind.severity == "warn" else "yes"
+        assert f"| {kind.name} | {kind.about} | {fails} |" in page
 
 
 def commands(found, name):
@@ -179,6 +192,15 @@ def test_the_keys_of_doctor_are_documented():
     assert found == documented("bramble doctor --json")
 
 
+def test_the_keys_of_audit_are_documented():
+    """Of one item that has all of them."""
+    lines = changed((CHANGED_S - 9, ran("/bin/nano x")), begins_s=CHANGED_S - 5)
+    host = audit(look=edited(), waivers=[waiver("serving: *")], **lines)
+    items = tuple(item for item in host.items if item.diffs and item.waiver)
+    printed = Audit(at=datetime.now(UTC), hosts=(host.model_copy(update={"items": items}),))
+    assert keys(printed.model_dump(mode="json")) == documented("bramble audit --json")
+
+
 def test_the_keys_of_checks_are_documented():
     done = CliRunner().invoke(main, ["checks", "--json"])
     assert done.exit_code == 0
@@ -269,6 +291,7 @@ def written_events():
         "plan": plan,
         "result": set(Result.__dataclass_fields__),
         "figures": set(Figures.__dataclass_fields__),
+        "audit": set(HostAudit.model_fields),
     }
     return {
         event: (given - {None}) | (spread[event] if None in given else set())

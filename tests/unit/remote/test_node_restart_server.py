@@ -13,6 +13,8 @@ def restart(node, **changes):
         "url": node.server.url,
         "host": "127.0.0.1",
         "deadline_s": 1,
+        "name": "toy",
+        "further": [],
         "question": "What is 2+2?",
         "expect": "4",
         "dimensions": None,
@@ -54,3 +56,11 @@ def test_a_unit_that_systemd_does_not_start_is_told(node, capsys):
     node.failing = "restart"
     assert restart(node) == 1
     assert "failed to start" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_each_of_several_models_has_to_answer(node, capsys):
+    second = {"name": "second-f16", "expect": "5", "dimensions": None}
+    assert restart(node, further=[second]) == 1
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert "is not well: model second-f16: it answered '4' to 'What is 2+2?'" in last
+    assert restart(node, further=[second | {"expect": "4"}]) == 0
