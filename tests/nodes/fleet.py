@@ -44,6 +44,7 @@ NO_LOG2RAM = (
 NOT_EXPOSED = (
     "serving.edge_answers_as_planned",
     "serving.edge_asks_for_a_key",
+    "serving.edge_tells_its_figures",
     "serving.edge_is_bound_as_planned",
     "serving.edge_is_held_by_its_sandbox",
     "serving.edge_certificate_lasts",
