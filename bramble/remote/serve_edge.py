@@ -1,7 +1,8 @@
 """Have the way in run what is planned: judged by HAProxy first, then written, then taken up.
 
 What HAProxy refuses is not written at all, so that the next boot starts what ran before. A configuration
-alone is taken up between two requests; another unit is a restart.
+alone is taken up between two requests; another unit is a restart, and so is a lost socket, as the next
+process would take over the old one, which nobody can find any more.
 """
 
 import contextlib
@@ -80,7 +81,7 @@ def take_up(query):
         run("systemctl", "reset-failed", unit)
     with contextlib.suppress(EdgeError):
         run("systemctl", "is-active", "--quiet", unit)
-        if query["unit_file"] not in query["changed"]:
+        if not query["restart"]:
             run("systemctl", "reload", unit)
             return
     run("systemctl", "restart", unit)

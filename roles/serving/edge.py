@@ -326,7 +326,7 @@ def _run(plan: EdgePlan, snapshot: Snapshot) -> Step:
         "changed": list(written.writes),
         "folder": FOLDER,
         "unit": UNIT,
-        "unit_file": UNIT_FILE,
+        "restart": UNIT_FILE in written.writes or untold(plan, snapshot) is not None,
         "ask": plan.asks("/health"),
         "plan_id": plan.plan_id,
         "deadline_s": SLOWEST_S,

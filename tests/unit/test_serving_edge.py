@@ -68,8 +68,16 @@ def test_a_key_more_changes_the_map_alone_and_the_model_is_not_restarted():
     more = beside(clients={**CLIENTS, "phone": phone}, certificates={"pi5-a": PEM})
     (step,) = due(more, look).values()
     assert set(step.writes) == {edge.KEYS, edge.CONFIG}
+    assert not step.query["restart"]
     assert more.roles["serving"].plan_id == plan.roles["serving"].plan_id
     assert more.roles["serving"].edge.plan_id != plan.roles["serving"].edge.plan_id
+
+
+def test_a_lost_socket_is_mended_by_a_restart():
+    plan = PLANS["tls"]
+    command = plan.roles["serving"].edge.tells
+    (step,) = due(plan, with_command(good_look(plan), command, Output(7, "000"))).values()
+    assert (step.writes, step.query["restart"]) == ((), True)
 
 
 def test_back_to_local_ends_the_unit_and_removes_every_file():

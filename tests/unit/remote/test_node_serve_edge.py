@@ -62,7 +62,7 @@ def node(tmp_path, monkeypatch):
     )
 
 
-def query(node, config="global\n", changed=None):
+def query(node, config="global\n", changed=None, restart=False):
     texts = {
         str(node.folder / "haproxy.cfg"): (config, 0o644),
         str(node.folder / "keys.map"): ("hash name\n", 0o640),
@@ -77,7 +77,7 @@ def query(node, config="global\n", changed=None):
         "changed": [*texts] if changed is None else changed,
         "folder": str(node.folder),
         "unit": "bramble-edge.service",
-        "unit_file": str(node.unit),
+        "restart": restart,
         "ask": "curl http://127.0.0.1:8081/health",
         "plan_id": PLAN,
         "deadline_s": 0.2,
@@ -116,7 +116,7 @@ def test_a_configuration_alone_is_taken_up_without_a_restart(node):
 def test_another_unit_is_a_restart(node):
     assert serve_edge.main(query(node)) == 0
     node.log.write_text("")
-    assert serve_edge.main(query(node, changed=[str(node.unit)])) == 0
+    assert serve_edge.main(query(node, changed=[str(node.unit)], restart=True)) == 0
     assert orders(node)[-1] == "restart bramble-edge.service"
 
 
