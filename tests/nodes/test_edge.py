@@ -149,9 +149,12 @@ def client(fleet, port=LAN, key=None):
 def said_to(request, port=LAN, wait_s=30):
     """The status of the answer to raw bytes; None where the connection just ends."""
     with socket.create_connection((HERE, port), wait_s) as connection:
-        connection.sendall(request)
-        with connection.makefile("rb") as answer:
-            words = answer.readline().split()
+        try:
+            connection.sendall(request)
+            with connection.makefile("rb") as answer:
+                words = answer.readline().split()
+        except ConnectionResetError:
+            return None
     return int(words[1]) if len(words) > 1 else None
 
 
@@ -291,7 +294,8 @@ STRANGERS = {
         411,
     ),
     "a negative length": (lambda key: head(key=key, **{"Content-Length": -1}), 400),
-    "a huge head": (lambda key: head(key=key, X="a" * 100_000), 400),
+    # The kernel may reset a connection that ends before all was read, and the answer is lost with it.
+    "a huge head": (lambda key: head(key=key, X="a" * 100_000), (400, None)),
     "many heads": (lambda key: head(key=key, **{f"X-{n}": n for n in range(500)}), 400),
     "no HTTP": (lambda key: b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\r\n\r\n", 400),
 }
@@ -299,8 +303,8 @@ STRANGERS = {
 
 @pytest.mark.parametrize("what", STRANGERS)
 def test_a_stranger_is_refused_and_the_model_goes_on(exposed, what):
-    request, status = STRANGERS[what]
-    assert said_to(request(exposed.laptop)) == status
+    request, told = STRANGERS[what]
+    assert said_to(request(exposed.laptop)) in (told if isinstance(told, tuple) else (told,))
     assert said_to(head("GET", "/health")) == 200
 
 
