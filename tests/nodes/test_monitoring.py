@@ -206,7 +206,7 @@ def test_a_fault_is_found_and_the_next_deploy_mends_it(fleet, on, fault):
         assert result["status"] == "fail", result
         assert words in result["got"]
     assert fleet.deploy() != []
-    assert {result["status"] for result in fleet.found().values()} == {"pass"}
+    assert statuses(fleet) == WELL
     assert fleet.deploy() == []
 
 
