@@ -153,7 +153,7 @@ def said_to(request, port=LAN, wait_s=30):
             connection.sendall(request)
             with connection.makefile("rb") as answer:
                 words = answer.readline().split()
-        except ConnectionResetError:
+        except (BrokenPipeError, ConnectionResetError):
             return None
     return int(words[1]) if len(words) > 1 else None
 
