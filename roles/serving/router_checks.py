@@ -6,6 +6,9 @@ afterwards.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from bramble.checks import Finding, Node, check, expect, skip, unknown, worst
 from bramble.roles.serving import router, tasks
 from bramble.roles.serving.wanted import ServingPlan
@@ -14,18 +17,24 @@ from bramble.snapshot import Unknown
 ONE = "model.also is empty: there is one model"
 
 
-@check()
-def router_has_the_planned_models(plan: ServingPlan, node: Node) -> Finding:
-    """The server offers the planned models and no others, and none of them failed."""
-    want = f"{', '.join(plan.models)}, none failed"
+def _listed(plan: ServingPlan, node: Node, want: str) -> Mapping[str, Mapping[str, Any]] | Finding:
+    """Return what the router says of its models, or what a check finds where it says nothing."""
     if not plan.further:
         return skip(want, ONE)
     answer = node.snapshot.answer(f"{plan.url}/models")
     if isinstance(answer, Unknown):
         return unknown(want, answer)
     listed = router.listed(answer)
-    if isinstance(listed, str):
-        return expect(want, listed, False, tasks.JOURNAL)
+    return expect(want, listed, False, tasks.JOURNAL) if isinstance(listed, str) else listed
+
+
+@check()
+def router_has_the_planned_models(plan: ServingPlan, node: Node) -> Finding:
+    """The server offers the planned models and no others, and none of them failed."""
+    want = f"{', '.join(plan.models)}, none failed"
+    listed = _listed(plan, node, want)
+    if isinstance(listed, Finding):
+        return listed
     problems = [
         *(f"{name} is not there" for name in plan.models if name not in listed),
         *(f"{name} is not planned" for name in listed if name not in plan.models),
@@ -65,14 +74,9 @@ def further_contexts_are_as_planned(plan: ServingPlan, node: Node) -> Finding:
     """Of several models, each that is loaded gives a conversation the planned context."""
     planned = plan.ctx_tokens // plan.slots
     want = f"{planned} tokens with each model"
-    if not plan.further:
-        return skip(want, ONE)
-    answer = node.snapshot.answer(f"{plan.url}/models")
-    if isinstance(answer, Unknown):
-        return unknown(want, answer)
-    listed = router.listed(answer)
-    if isinstance(listed, str):
-        return expect(want, listed, False, tasks.JOURNAL)
+    listed = _listed(plan, node, want)
+    if isinstance(listed, Finding):
+        return listed
     told = {name: router.context(one) for name, one in listed.items()}
     known = {name: tokens for name, tokens in told.items() if tokens is not None}
     if not known:

@@ -1,5 +1,6 @@
 """What several programs of nodes are tested with."""
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -14,3 +15,18 @@ def open_folder():
     made.chmod(0o755)
     yield made
     shutil.rmtree(made)
+
+
+@pytest.fixture
+def commands(tmp_path, monkeypatch):
+    """Put a shell script on PATH under a command's name."""
+    folder = tmp_path / "commands"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+    def make(name, script):
+        path = folder / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    return make

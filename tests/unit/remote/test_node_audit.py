@@ -25,21 +25,6 @@ PRINT = base64.b64encode(hashlib.sha256(base64.b64decode(KEY)).digest()).decode(
 ME = pwd.getpwuid(os.getuid()).pw_name
 
 
-@pytest.fixture
-def commands(tmp_path, monkeypatch):
-    """Put a shell script on PATH under a command's name."""
-    folder = tmp_path / "commands"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-
-    def make(name, script):
-        path = folder / name
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(0o755)
-
-    return make
-
-
 # Units, packages, processes, users
 
 

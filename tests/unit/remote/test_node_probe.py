@@ -20,21 +20,6 @@ from bramble.remote import local_http, probe, reading
 LOOK = {"hash_limit_bytes": 1000}
 
 
-@pytest.fixture
-def commands(tmp_path, monkeypatch):
-    """Put a shell script on PATH under a command's name."""
-    folder = tmp_path / "commands"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-
-    def make(name, script):
-        path = folder / name
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(0o755)
-
-    return make
-
-
 @pytest.mark.parametrize(
     "error",
     [
