@@ -9,8 +9,7 @@ from pyinfra.context import ctx_host
 
 from bramble import fleet, registry, remote
 from bramble.plan import look_at
-from bramble.pyinfra.connection import LOOK_SILENCE_S, LOOK_TIMEOUT_S
-from bramble.pyinfra.connector import Bounded
+from bramble.pyinfra import connector
 from bramble.snapshot import Snapshot, Unknown
 from bramble.snapshot import read as read_snapshot
 
@@ -23,11 +22,11 @@ class Look(FactBase[Snapshot]):
     A host that cannot be looked at is failed by pyinfra, and all of its Snapshot is Unknown.
     """
 
-    def command(self) -> Bounded:
+    def command(self) -> connector.Look:
         own = ctx_host.get()
         settings, prepared = fleet.of_data(own.name, own.data.bramble)
         query = look_at(own.name, settings, registry.roles_of(settings), prepared)
-        return Bounded(remote.command_line("probe", query), LOOK_TIMEOUT_S, LOOK_SILENCE_S)
+        return connector.Look(remote.command_line("probe", query))
 
     @staticmethod
     def default() -> Snapshot:

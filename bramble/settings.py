@@ -20,6 +20,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+SILENCE_S = 15
+"""How long a host may answer nothing where its inventory does not say."""
 PORT = 22
 # A name of ~/.ssh/config may hold anything but blanks; a first "-" would be read as an option.
 ADDRESS = r"^[^-\s][^\s]*$"
@@ -160,6 +162,15 @@ class SshSettings(Section):
     )
     connect_timeout_s: int = option(
         10, help="How long a connection may take to open.", unit="s", ge=1, le=600
+    )
+    silence_s: int = option(
+        SILENCE_S,
+        help="How long the host may leave a request of SSH unanswered before its connection is given "
+        "up; one part of a look may take 10 s more. Longer for a board that is far away or has little "
+        "to spare; a run waits so long for a host that vanished.",
+        unit="s",
+        ge=5,
+        le=600,
     )
 
 

@@ -22,9 +22,6 @@ from bramble.snapshot import Snapshot, Unknown
 from bramble.snapshot import read as read_snapshot
 from bramble.steps import Step, unit_name
 
-LOOK_TIMEOUT_S = 120
-LOOK_SILENCE_S = 25
-"""How long one part of a look may take: a slow board takes long for all of them, and not for one."""
 READ_TIMEOUT_S = 4 * 3600
 # A compile must leave the node usable, and its memory must not push sshd out.
 DETACHED_PROPERTIES = {
@@ -39,28 +36,27 @@ def run(
     host: Host,
     program: str,
     query: Mapping[str, Any],
-    timeout_s: int,
+    timeout_s: int | None,
     *,
     live: bool = False,
-    silence_s: int | None = None,
     as_root: bool = True,
     without_password: bool = False,
 ) -> tuple[bool, str]:
     """Run a program of `bramble/remote/`; return whether it succeeded, and its output.
 
-    With `live` its lines are shown as they arrive; with `silence_s` it may not be silent for longer.
+    With `live` its lines are shown as they arrive; without `timeout_s` it is bounded as a look.
     A connection that fails is a failed program, and so is a sudo that asks `without_password` being
     allowed one.
     """
-    more = {"_without_password": True} if without_password else {}
+    more = {"_look": True} if timeout_s is None else {"_timeout": timeout_s}
+    if without_password:
+        more["_without_password"] = True
     try:
         ok, output = host.run_shell_command(
             remote.COMMAND,
             print_output=live,
             **privileges(host, as_root=as_root),
             _stdin=StringIO(remote.program(program, query)),
-            _timeout=timeout_s,
-            _silence=silence_s,
             **more,
         )
     except SudoError as error:
@@ -118,7 +114,7 @@ def followed(
 def look(host: Host, query: Mapping[str, Any], program: str = "probe") -> Snapshot:
     """Take one look at the node; all of it is Unknown where its program could not run."""
     asked_at_s = time.time()
-    ok, output = run(host, program, query, LOOK_TIMEOUT_S, silence_s=LOOK_SILENCE_S)
+    ok, output = run(host, program, query, None)
     if not ok:
         return Snapshot(system=Unknown(output.strip() or "the look failed without a word"))
     try:

@@ -30,15 +30,15 @@ from bramble.pyinfra.boundary import EXPECTED, Overdue, Problem, attempt
 from bramble.pyinfra.output import Said
 from bramble.pyinfra.sudo import Dialogue, Sudo
 from bramble.sanitize import sentence
-from bramble.settings import SshSettings
+from bramble.settings import SILENCE_S, SshSettings
 from bramble.ssh.problems import key_problem, why
 
 ALIVE_EVERY_S = 5
-SILENT_S = 15
-"""How long a node may leave a request of SSH itself unanswered; it is asked every ALIVE_EVERY_S."""
-HANDSHAKE_S = 15
-"""What keys, login and channel of a new connection may take, besides reaching the node."""
-DEAD_AFTER_MS = 15_000
+"""How often a node is asked by SSH itself, which it may leave unanswered for `ssh.silence_s`."""
+PART_OF_A_LOOK_S = 10
+"""How much longer one part of a look may take."""
+PARTS_OF_A_LOOK = 8
+"""How many such silences a whole look may last: a slow board takes long for all parts, not for one."""
 
 unreachable: dict[str, str] = {}
 """Why hosts could not be connected to, for the report: pyinfra keeps no record of it."""
@@ -52,13 +52,8 @@ def _gcm_transport(*args: Any, **kwargs: Any) -> Transport:
     return transport
 
 
-class Bounded(StringCommand):
-    """A command with bounds of its own: pyinfra gives facts none."""
-
-    def __init__(self, line: str, timeout_s: int, silence_s: int) -> None:
-        super().__init__(line)
-        self.timeout_s = timeout_s
-        self.silence_s = silence_s
+class Look(StringCommand):
+    """The command line of a look, which is bounded as one: pyinfra gives facts no bounds."""
 
 
 class NodeConnector(SSHConnector):
@@ -72,6 +67,7 @@ class NodeConnector(SSHConnector):
     def __init__(self, state: Any, host: Any) -> None:
         super().__init__(state, host)
         self._lost: WeakKeyDictionary[Transport, str] = WeakKeyDictionary()
+        self._silence_s = SILENCE_S
         self._sudo = Sudo(host)
 
     @staticmethod
@@ -92,7 +88,7 @@ class NodeConnector(SSHConnector):
         return {**super().make_paramiko_kwargs(), "transport_factory": _gcm_transport}
 
     def connect(self) -> None:
-        """Connect within the inventory's time-out and HANDSHAKE_S; raise ConnectError otherwise."""
+        """Connect within the inventory's times; raise ConnectError otherwise."""
         ssh: Any = from_data(self.host.name, self.host.data.bramble, registry.sections())["ssh"]
         _ask_nobody_about_keys()
         done = attempt(lambda: self._connected(ssh))
@@ -105,7 +101,9 @@ class NodeConnector(SSHConnector):
         """Connect and watch the connection; raise ConnectError with what to do."""
         if ssh.key and (problem := key_problem(ssh.key)):
             raise ConnectError(f"ssh.key: {problem}")
-        limit_s = ssh.connect_timeout_s + HANDSHAKE_S
+        self._silence_s = ssh.silence_s
+        # Keys, login and channel take their time besides reaching the node.
+        limit_s = ssh.connect_timeout_s + self._silence_s
         try:
             with gevent.Timeout(limit_s, Overdue(f"it took longer than {limit_s} s")):
                 super().connect()
@@ -117,7 +115,7 @@ class NodeConnector(SSHConnector):
             raise ConnectError("the connection was closed at once")
         # Behind a jump host the transport's "socket" is a channel, which has no such option.
         if isinstance(transport.sock, socket.socket):
-            computer.end_when_unanswered(transport.sock, DEAD_AFTER_MS)
+            computer.end_when_unanswered(transport.sock, self._silence_s * 1000)
         gevent.spawn(self._watch, transport)
 
     def _watch(self, transport: Transport) -> None:
@@ -129,8 +127,9 @@ class NodeConnector(SSHConnector):
             while not asking.ready():
                 asking.join(1)
                 heard_at_s = max(asked_at_s, self._moved_at_s)
-                if not asking.ready() and time.monotonic() - heard_at_s > SILENT_S:
-                    self._lost[transport] = f"the node has answered nothing for {SILENT_S} s"
+                if not asking.ready() and time.monotonic() - heard_at_s > self._silence_s:
+                    told = f"the node has answered nothing for {self._silence_s} s"
+                    self._lost[transport] = told
                     transport.close()
 
     def run_shell_command(
@@ -142,12 +141,13 @@ class NodeConnector(SSHConnector):
     ) -> tuple[bool, CommandOutput]:
         """Run a command, as pyinfra's own does, within `_timeout` seconds and without asking anybody.
 
-        With `_silence` it may also print nothing for at most so many seconds. A command that is Bounded
-        says both for itself where nothing else is said. With `_without_password` sudo is given none.
+        As a look (`_look`, or a command that is a Look) it is bounded by the inventory's `ssh.silence_s`
+        instead, as a whole and in what it leaves unsaid. With `_without_password` sudo is given none.
         """
-        timeout_s, silence_s = arguments.pop("_timeout", None), arguments.pop("_silence", None)
-        if isinstance(command, Bounded):
-            timeout_s, silence_s = timeout_s or command.timeout_s, silence_s or command.silence_s
+        timeout_s, silence_s = arguments.pop("_timeout", None), None
+        if arguments.pop("_look", False) or isinstance(command, Look):
+            timeout_s = PARTS_OF_A_LOOK * self._silence_s
+            silence_s = self._silence_s + PART_OF_A_LOOK_S
         stdin, pty = _text(arguments.pop("_stdin", None)), arguments.pop("_get_pty", False)
         codes = arguments.pop("_success_exit_codes", None) or (0,)
         without = arguments.pop("_without_password", False)
@@ -159,7 +159,7 @@ class NodeConnector(SSHConnector):
             transport = self.open_transport()
             said = Said(self.host.print_prefix if print_output else None)
             try:
-                channel, early = _begun(transport, line, stdin, pty=pty, dialogue=dialogue)
+                channel, early = self._begun(transport, line, stdin, pty=pty, dialogue=dialogue)
                 try:
                     said.read(channel, timeout_s, silence_s, {"stdout" if pty else "stderr": early})
                     return self._exit_code(transport, channel), said
@@ -181,7 +181,7 @@ class NodeConnector(SSHConnector):
         """Start a command, and return its channel, whose input stays open."""
         dialogue = self._sudo.dialogue(command, arguments)
         line = self._line(command, arguments, dialogue)
-        channel, _ = _begun(self.open_transport(), line, None, dialogue=dialogue)
+        channel, _ = self._begun(self.open_transport(), line, None, dialogue=dialogue)
         return channel
 
     def _line(
@@ -206,21 +206,55 @@ class NodeConnector(SSHConnector):
         lost = self._lost.get(transport) if transport is not None else None
         return lost or str(error or "") or "the connection was closed"
 
+    def _begun(
+        self,
+        transport: Transport,
+        line: StringCommand,
+        stdin: str | None,
+        *,
+        pty: bool = False,
+        dialogue: Dialogue | None = None,
+    ) -> tuple[Channel, bytes]:
+        """Start a command in a channel, and give it its input, which stays open where that is None.
+
+        Return the channel, and what the command has said already.
+        """
+        early = b""
+        with self._overdue("it opened no channel"):
+            channel = transport.open_session()
+            if pty:
+                channel.get_pty()
+            channel.exec_command(line.get_raw_value())
+        try:
+            if dialogue:
+                early = dialogue.hold(channel, pty=pty)
+            if stdin is not None:
+                with self._overdue("it took no input"):
+                    _feed(channel, stdin)
+        except BaseException:
+            channel.close()
+            raise
+        return channel, early
+
+    def _overdue(self, what: str) -> gevent.Timeout:
+        """Return the end of a wait for the node's SSH server."""
+        return gevent.Timeout(self._silence_s, Overdue(f"{what} within {self._silence_s} s"))
+
     def _exit_code(self, transport: Transport, channel: Channel) -> int:
         """Return the command's exit code; raise OSError where the connection ended first."""
-        with gevent.Timeout(SILENT_S, Overdue(f"it told no exit code within {SILENT_S} s")):
+        with self._overdue("it told no exit code"):
             code: int = channel.recv_exit_status()
         if code == -1 and not transport.is_active():
             raise OSError(self._why(transport, None))
         return code
 
     def _put_file(self, filename_or_io: Any, remote_location: str) -> None:
-        """Send a file by SFTP; raise OSError once no byte has moved for SILENT_S."""
+        """Send a file by SFTP; raise OSError once no byte moves any more."""
         with get_file_io(filename_or_io) as file:
             self._move(lambda sftp, moved: sftp.putfo(file, remote_location, callback=moved))
 
     def _get_file(self, remote_filename: str, filename_or_io: Any) -> None:
-        """Fetch a file by SFTP; raise OSError once no byte has moved for SILENT_S."""
+        """Fetch a file by SFTP; raise OSError once no byte moves any more."""
         with get_file_io(filename_or_io, "wb") as file:
             self._move(lambda sftp, moved: sftp.getfo(remote_filename, file, callback=moved))
 
@@ -235,11 +269,11 @@ class NodeConnector(SSHConnector):
         moving = gevent.spawn(attempt, lambda: move(self.get_file_transfer_connection(), moved))
         while not moving.ready():
             still_s = time.monotonic() - self._moved_at_s
-            if still_s >= SILENT_S:
+            if still_s >= self._silence_s:
                 moving.kill(block=False)
                 # pyinfra would replace a TimeoutError's message with an empty one.
-                raise OSError(f"none of it moved for {SILENT_S} s")
-            moving.join(SILENT_S - still_s)
+                raise OSError(f"none of it moved for {self._silence_s} s")
+            moving.join(self._silence_s - still_s)
         if isinstance(moving.value, Problem):
             raise OSError(self._lost.get(transport) or moving.value.why)
 
@@ -254,36 +288,6 @@ def _refuse_key(_policy: Any, _client: Any, hostname: str, _key: Any) -> None:
         f"the jump host {hostname} is not in ~/.ssh/known_hosts; log in to it once with ssh, "
         "compare its fingerprint, and run again"
     )
-
-
-def _begun(
-    transport: Transport,
-    line: StringCommand,
-    stdin: str | None,
-    *,
-    pty: bool = False,
-    dialogue: Dialogue | None = None,
-) -> tuple[Channel, bytes]:
-    """Start a command in a channel, and give it its input, which stays open where that is None.
-
-    Return the channel, and what the command has said already.
-    """
-    early = b""
-    with gevent.Timeout(SILENT_S, Overdue(f"it opened no channel within {SILENT_S} s")):
-        channel = transport.open_session()
-        if pty:
-            channel.get_pty()
-        channel.exec_command(line.get_raw_value())
-    try:
-        if dialogue:
-            early = dialogue.hold(channel, pty=pty)
-        if stdin is not None:
-            with gevent.Timeout(SILENT_S, Overdue(f"it took no input within {SILENT_S} s")):
-                _feed(channel, stdin)
-    except BaseException:
-        channel.close()
-        raise
-    return channel, early
 
 
 def _feed(channel: Channel, stdin: str) -> None:

@@ -147,7 +147,7 @@ class Server:
         self.socket.close()
 
 
-def write_inventory(folder: Path, servers, settings):
+def write_inventory(folder: Path, servers, settings, **ssh):
     """An inventory of these servers, which are trusted, with a key that they all take."""
     import yaml
 
@@ -157,7 +157,7 @@ def write_inventory(folder: Path, servers, settings):
         f"[127.0.0.1]:{server.port} {KEY.get_name()} {KEY.get_base64()}\n" for server in servers
     ]
     (folder / "known_hosts").write_text("".join(lines))
-    ssh = {"address": "127.0.0.1", "user": "pi", "key": "key", "connect_timeout_s": 5}
+    ssh |= {"address": "127.0.0.1", "user": "pi", "key": "key", "connect_timeout_s": 5}
     hosts = {server.faulty.replace(" ", "-"): {"ssh": {"port": server.port}} for server in servers}
     fleet = {"settings": {**settings, "ssh": ssh}, "hosts": hosts}
     (folder / "fleet.yml").write_text(yaml.safe_dump(fleet))

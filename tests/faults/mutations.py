@@ -58,8 +58,8 @@ MUTATIONS = (
     Mutation(
         "a look may be silent for as long as it likes",
         "bramble/pyinfra/connection.py",
-        "run(host, program, query, LOOK_TIMEOUT_S, silence_s=LOOK_SILENCE_S)",
-        "run(host, program, query, LOOK_TIMEOUT_S)",
+        "run(host, program, query, None)",
+        "run(host, program, query, 120)",
         (f"{BOUNDARY}::test_each_fault_is_told_of_its_own_host[hangs in the middle]",),
         "F5",
     ),

@@ -11,7 +11,8 @@ import time
 
 import pytest
 
-from bramble.pyinfra.connector import ALIVE_EVERY_S, SILENT_S
+from bramble.pyinfra.connector import ALIVE_EVERY_S
+from bramble.settings import SILENCE_S
 from bramble.virtual.model import GATEWAY
 from tests.faults import looks
 from tests.faults.dripping import dripping
@@ -145,7 +146,7 @@ def test_a_long_step_ends_while_its_client_sleeps_and_is_not_begun_again(node, w
         server.hurry.set()
         wait_until(lambda: not on(node, FETCH).stdout, 60, "the end of the fetch")
         # Longer than the client waits for any answer.
-        time.sleep(ALIVE_EVERY_S + SILENT_S + 1)
+        time.sleep(ALIVE_EVERY_S + SILENCE_S + 1)
         client.send(signal.SIGCONT if ends == "wakes up" else signal.SIGKILL)
         ended = client.ended()
         assert ended.code == (0 if ends == "wakes up" else -signal.SIGKILL), ended.said

@@ -108,14 +108,11 @@ class Fleet:
         group = shipped.read_text(encoding="utf-8").replace("../models/", f"{ROOT}/models/")
         group = group.replace("/var/lib/bramble/virtual", str(paths.state_dir()))
         (self.folder / "groups" / "virtual.yml").write_text(group, encoding="utf-8")
-        entries = {
-            name: {
-                "groups": ["virtual"],
-                "ssh": {"address": address_of(name), "port": port_of(name)},
-            }
-            | (per_host or {}).get(name, {})
-            for name in hosts
-        }
+        entries = {}
+        for name in hosts:
+            own = (per_host or {}).get(name, {})
+            ssh = {"address": address_of(name), "port": port_of(name)} | own.get("ssh", {})
+            entries[name] = {"groups": ["virtual"], **own, "ssh": ssh}
         fleet = {"settings": {}, "hosts": entries}
         (self.folder / "fleet.yml").write_text(yaml.safe_dump(fleet), encoding="utf-8")
 

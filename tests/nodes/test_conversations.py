@@ -9,7 +9,7 @@ from tests.nodes.fleet import Lasting
 
 pytestmark = pytest.mark.nodes
 
-NODE = "vpi-171"
+NODE = "vpi-86"
 UNIT_FILE = "/etc/systemd/system/llama-server.service"
 TEMPLATES = "/etc/bramble/chat-templates"
 RULES = " ".join(f"rule {i}: two plus {i} is {i + 2}." for i in range(18))

@@ -20,7 +20,7 @@ from tests.nodes.fleet import Lasting, wait_until
 
 pytestmark = [pytest.mark.nodes, pytest.mark.thorough]
 
-NODE = "vpi-163"
+NODE = "vpi-88"
 PORT = 9090
 UNIT = "toy-prometheus"
 FOLDER = "/var/lib/toy-prometheus"

@@ -13,7 +13,8 @@ import pytest
 
 from bramble import report
 from bramble.llama import store
-from bramble.pyinfra.connector import ALIVE_EVERY_S, SILENT_S
+from bramble.pyinfra.connector import ALIVE_EVERY_S
+from bramble.settings import SILENCE_S
 from bramble.virtual import source
 from bramble.virtual.model import GATEWAY, address_of
 from tests.nodes.fleet import MAIN_JOB_TIMEOUT_S, Fleet, wait_until
@@ -290,7 +291,7 @@ def test_a_compile_ends_while_this_computer_sleeps_and_nothing_is_compiled_again
         "the end of the compile",
     )
     # Longer than the run waits for any answer.
-    time.sleep(ALIVE_EVERY_S + SILENT_S + 1)
+    time.sleep(ALIVE_EVERY_S + SILENCE_S + 1)
     run.send_signal(signal.SIGCONT if ends == "wakes up" else signal.SIGKILL)
     assert run.wait(timeout=300) == (0 if ends == "wakes up" else -signal.SIGKILL)
     for _ in range(2):

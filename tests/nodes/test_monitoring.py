@@ -24,7 +24,7 @@ from tests.unit.reporting.runs import RESULTS
 
 pytestmark = pytest.mark.nodes
 
-NODE = "vpi-161"
+NODE = "vpi-87"
 VARIABLE, CANARY = "BRAMBLE_TEST_ADDRESS", "CanaryOfThisVeryTest"
 CHECKS = [f"monitoring.{check.name}" for check in registry.role("monitoring").checks]
 # Nothing is exposed here.

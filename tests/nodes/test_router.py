@@ -25,7 +25,7 @@ from tests.nodes.test_model_switch import stranger
 
 pytestmark = pytest.mark.nodes
 
-NODE = "vpi-181"
+NODE = "vpi-85"
 FOLDER = "/var/lib/bramble/models"
 GOOD = "/opt/bramble/engine/good.json"
 FIRST, SECOND = "bramble-demo-q8_0", "bramble-demo-f16"

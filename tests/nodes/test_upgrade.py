@@ -26,7 +26,7 @@ pytestmark = pytest.mark.nodes
 NAMES = tuple(f"vpi-{number}" for number in range(181, 189))
 FIRST, CANARY, THIRD, UNHEALTHY, *LATER = NAMES
 LAST = LATER[-1]
-FRESH = tuple(f"vpi-{number}" for number in range(171, 179))
+FRESH = tuple(f"vpi-{number}" for number in range(41, 49))
 *SOUND, FROZEN, PASSWORD, FULL, GONE = FRESH
 # What is said of each faulty node.
 TOLD = {
