@@ -166,7 +166,7 @@ class Buildable(Protocol):
 
 @dataclass(frozen=True)
 class FurtherModel:
-    """A model that a node serves beside its first one."""
+    """A model that a node has beside its first one."""
 
     name: str
     use: str
@@ -182,7 +182,8 @@ class ModelOutputs(Outputs):
     `ssd` is the mount point of the SSD that its folder may lead to; `of_inventory` the sha256 that the
     inventory names, also where the host was rolled back to another model. `dimensions` are the
     model's, `others` those of the other locked models, and `unlocked` its other quants, whose
-    dimensions are not known. `further` are the models beside it.
+    dimensions are not known. `further` are the models that are served beside it, and `draft` is the one
+    that guesses for it.
     """
 
     name: str
@@ -197,16 +198,18 @@ class ModelOutputs(Outputs):
     others: Mapping[str, Dims] = field(default_factory=dict)
     unlocked: tuple[str, ...] = ()
     further: tuple[FurtherModel, ...] = ()
+    draft: FurtherModel | None = None
 
     @property
     def every(self) -> tuple[ModelOutputs | FurtherModel, ...]:
-        """All of the node's models, the first one first."""
+        """All models that the node serves, the first one first."""
         return (self, *self.further)
 
     @property
     def housekeeping(self) -> dict[str, Any]:
         """The query of the program prune_models."""
-        planned = [one.path for one in self.every]
+        draft = [self.draft.path] if self.draft else []
+        planned = [*(one.path for one in self.every), *draft]
         return {"folder": self.folder, "planned": planned, "home": self.engine_home}
 
 
@@ -238,11 +241,18 @@ class ModelSettings(Protocol):
     def also(self) -> tuple[str, ...]:
         """The names of models.yml that a host serves beside the first model."""
 
+    @property
+    def draft(self) -> str | None:
+        """The name of the model that guesses for the first one."""
+
     def chosen(self, host: str, prepared: Prepared) -> ModelFile:
         """Return the file that a host serves, the first where it serves several."""
 
     def further(self, host: str, prepared: Prepared) -> Sequence[ModelFile]:
         """Return the files that it serves besides."""
+
+    def drafting(self, host: str, prepared: Prepared) -> ModelFile | None:
+        """Return the file of the model that guesses for the first one."""
 
     def ahead(self, host: str, prepared: Prepared, snapshot: Snapshot) -> Dims | str | None:
         """Return what the node noted of an unknown model, or its address; None where it is known."""

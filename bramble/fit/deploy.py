@@ -28,10 +28,12 @@ class Judged:
 
 
 def judged(model: ModelOutputs, room: Room, request: Request) -> Judged | None:
-    """Return the verdict, with what would fit instead; None where the model's dimensions are unknown."""
+    """Return the verdict, with what would fit instead; None where what it depends on is unknown."""
     if model.dimensions is None:
         return None
     answer = fit(model.dimensions.geometry, room, request)
+    if answer.verdict != "no" and model.draft and model.draft.dimensions is None:
+        return None
     if answer.verdict != "no" or model.when_too_large == "warn":
         # An upper bound is no reason to refuse: the model may take less.
         return Judged(answer, None)

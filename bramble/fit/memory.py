@@ -7,7 +7,7 @@ ggml's allocator must provide for, which tests compare with `llama-fit-params`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bramble.models.geometry import Geometry
@@ -32,7 +32,7 @@ class Request:
     """How a model is served.
 
     `drafted` is how many tokens of a conversation are guessed at once, `tables_bytes` the size of what
-    they are guessed by.
+    they are guessed by, and `draft` the model that guesses them.
     """
 
     ctx: int
@@ -47,6 +47,7 @@ class Request:
     vectors: bool = False
     drafted: int = 0
     tables_bytes: int = 0
+    draft: Geometry | None = None
 
     @property
     def cells(self) -> int:
@@ -58,6 +59,15 @@ class Request:
         """The tokens computed at once."""
         most = min(self.cells * self.slots, self.ubatch)
         return -(-most // self.slots) * self.slots
+
+
+def drafting(request: Request) -> Request:
+    """Return how the model that guesses is served beside the other one (common/speculative.cpp).
+
+    It has the same conversations, the same copies of them to go back to, and one token's results.
+    """
+    copies = request.checkpoints + (1 if request.drafted else 0)
+    return replace(request, draft=None, drafted=0, tables_bytes=0, checkpoints=copies)
 
 
 def kv_bytes(model: Geometry, request: Request) -> int:

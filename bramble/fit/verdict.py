@@ -20,6 +20,7 @@ from bramble.fit.memory import (
     Request,
     checkpoint_bytes,
     compute_bytes,
+    drafting,
     kv_bytes,
     output_bytes,
 )
@@ -190,19 +191,37 @@ def largest(ctx_train: int, fits: Callable[[int], bool]) -> int:
 
 
 def parts(model: Geometry, request: Request) -> tuple[int, int, int, int]:
-    """Return weights, keys and values, buffers, and copies for later turns, in MiB."""
+    """Return weights, keys and values, buffers, and copies for later turns, in MiB.
+
+    Those of a model that guesses are among them.
+    """
+    several = [_parts(model, request)]
+    if request.draft:
+        several.append(_parts(request.draft, drafting(request)))
+    weights, kv, buffers, copies = (sum(map(mib, sizes)) for sizes in zip(*several, strict=True))
+    return weights, kv, buffers, request.cache_ram_mib + copies
+
+
+def _parts(model: Geometry, request: Request) -> tuple[int, int, int, int]:
+    """Return what one model takes, in bytes, without the memory for conversations that left."""
     return (
-        mib(model.weights.file_bytes),
-        mib(kv_bytes(model, request)),
-        mib(compute_bytes(model, request) + output_bytes(model, request)),
-        request.cache_ram_mib + mib(checkpoint_bytes(model, request)),
+        model.weights.file_bytes,
+        kv_bytes(model, request),
+        compute_bytes(model, request) + output_bytes(model, request),
+        checkpoint_bytes(model, request),
     )
+
+
+def _loaded(model: Geometry, request: Request) -> tuple[Geometry, ...]:
+    """Return the models in memory: the one that answers, and one that guesses for it."""
+    return (model, request.draft) if request.draft else (model,)
 
 
 def doubt_of(model: Geometry, request: Request) -> str:
     """Return why the figures are upper bounds; empty where they are what is taken."""
-    if model.doubt or request.flash:
-        return model.doubt
+    doubt = "; ".join(one.doubt for one in _loaded(model, request) if one.doubt)
+    if doubt or request.flash:
+        return doubt
     return (
         "without flash attention what it takes depends on the number of heads, which is not kept: "
         f"heads are counted as {NARROWEST_HEAD} wide, the narrowest of published models"
@@ -216,17 +235,19 @@ def verdict_of(models: Sequence[Geometry], room: Room, request: Request, total: 
         return "no" if sure else "unknown"
     # The kernel may drop the file's copy of a tied embedding, but only under memory pressure. Locked
     # weights are not copied (--no-repack).
-    copies = sum(mib(model.weights.twice_bytes) for model in models)
+    loaded = [one for model in models for one in _loaded(model, request)]
+    copies = sum(mib(one.weights.twice_bytes) for one in loaded)
     spare = room.available_mib - total - (copies if room.repacks and not request.locked else 0)
     roomy = spare * 100 >= room.memory_mib * TIGHT_PERCENT
-    return "yes" if roomy and all(model.compared for model in models) else "tight"
+    return "yes" if roomy and all(one.compared for one in loaded) else "tight"
 
 
 def surely_mib(model: Geometry, request: Request) -> int:
     """Return what a model takes at least: all of it where nothing is in doubt, else its weights."""
     if not doubt_of(model, request):
         return sum(parts(model, request))
-    return mib(model.weights.file_bytes - model.weights.lazy_bytes)
+    sure = (one.weights.file_bytes - one.weights.lazy_bytes for one in _loaded(model, request))
+    return sum(map(mib, sure))
 
 
 WORDS: Mapping[Verdict, str] = {
@@ -242,11 +263,12 @@ def _sentence(
 ) -> str:
     doubt = doubt_of(model, request)
     most = "at most " if doubt else ""
+    beside = " with the one that guesses for it" if request.draft else ""
     takes = (
-        f"{WORDS[verdict]}: with a context of {request.ctx} tokens the model takes {most}{total} MiB, "
-        f"and the node has {room.available_mib} MiB for it"
+        f"{WORDS[verdict]}: with a context of {request.ctx} tokens the model takes{beside} "
+        f"{most}{total} MiB, and the node has {room.available_mib} MiB for it"
     )
-    words = [f"{takes}{_contexts(verdict, largest)}{_uncompared(model)}"]
+    words = [f"{takes}{_contexts(verdict, largest)}{_uncompared(model, request)}"]
     if doubt:
         words.append(f"{doubt[0].upper()}{doubt[1:]}")
     if reported := beyond(model.ctx_train, request):
@@ -267,8 +289,8 @@ def _contexts(verdict: Verdict, largest: int) -> str:
     return "; no context fits, so take a smaller model or quantization, or a larger board"
 
 
-def _uncompared(model: Geometry) -> str:
-    if model.compared:
+def _uncompared(model: Geometry, request: Request) -> str:
+    if all(one.compared for one in _loaded(model, request)):
         return ""
     return " (its architecture is not among those whose figures were compared with llama.cpp's)"
 

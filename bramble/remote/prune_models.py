@@ -77,9 +77,10 @@ def proven(home):
 
 
 def paths(record):
-    """Return the files of a record of the gate: the first model's, and those of the models beside it."""
-    first = record.get("path")
-    return [first, *(one["path"] for one in record.get("further") or [])] if first else []
+    """Return the files of a record of the gate: the first model's, and those beside it."""
+    first, draft = record.get("path"), record.get("draft")
+    others = [*(one["path"] for one in record.get("further") or []), *([draft] if draft else [])]
+    return [first, *others] if first else []
 
 
 def decide(folder, planned, home):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bramble.checks import Finding, Node, check, expect, skip, unknown, worst
 from bramble.node.roots import OURS, open_to_others
-from bramble.roles.model.plan import FurtherFile, ModelPlan, placed, unverified
+from bramble.roles.model.files import ModelFile, unverified
+from bramble.roles.model.plan import ModelPlan, placed
 from bramble.snapshot import Unknown
 
 
@@ -18,11 +19,11 @@ def model_is_the_pinned_one(plan: ModelPlan, node: Node) -> Finding:
 def further_models_are_the_pinned_ones(plan: ModelPlan, node: Node) -> Finding:
     """Each model file beside the first one has its pinned sha256, in the same way."""
     if not plan.further:
-        return skip("further models", "model.also is empty: there is one model")
+        return skip("further models", "neither model.also nor model.draft names one")
     return worst({one.name: _pinned(one, node) for one in plan.further})
 
 
-def _pinned(plan: ModelPlan | FurtherFile, node: Node) -> Finding:
+def _pinned(plan: ModelFile, node: Node) -> Finding:
     want, seen = f"{plan.path} sha256 {plan.sha256[:12]}", node.snapshot.file(plan.path)
     if isinstance(seen, Unknown):
         return unknown(want, seen)
@@ -41,7 +42,7 @@ def _pinned(plan: ModelPlan | FurtherFile, node: Node) -> Finding:
     return expect(want, got, problem is None, "Run the deploy again: it fetches the model again.")
 
 
-def _as_read_back(plan: ModelPlan | FurtherFile, host: str, want: str, on_disk: str) -> Finding:
+def _as_read_back(plan: ModelFile, host: str, want: str, on_disk: str) -> Finding:
     """Compare what the disk has: a flipped bit leaves the stamp's size and time as they are."""
     ok = on_disk == plan.sha256
     got = "the disk has it" if ok else f"on the disk: {on_disk}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from bramble import strict_json
 from bramble.board import Board
 from bramble.llama.lock import Held
 from bramble.llama.releases import Home, note
@@ -16,38 +15,29 @@ from bramble.outputs import EngineOutputs, FurtherModel, ModelOutputs
 from bramble.plan import FactsNeeded, File, Inputs, NodePlan, RolePlan
 from bramble.prepared import Prepared
 from bramble.roles.model import disk
-from bramble.roles.model.settings import ChosenModel, Settings, unmeasured
+from bramble.roles.model.files import (
+    ADDRESSES,
+    RADIO,
+    ROUTE,
+    FurtherFile,
+    as_shared,
+    fetched,
+    sources,
+    unverified,
+)
+from bramble.roles.model.pinned import ChosenModel, unmeasured
+from bramble.roles.model.settings import Settings
 from bramble.roles.storage.outputs import StorageOutputs
-from bramble.sanitize import address
-from bramble.snapshot import FileState, Output, Snapshot, Unknown
-from bramble.steps import Shared, Step, Upload, write_files
-from bramble.system.parse import default_device
-
-ROUTE = "ip -json route show default"
-ADDRESSES = "hostname -I"
-RADIO = "/sys/class/net/{}/wireless"
-
-
-@dataclass(frozen=True, kw_only=True)
-class FurtherFile:
-    """A model file beside the first one: its sources, its path, and its sha256."""
-
-    name: str
-    sha256: str
-    path: str
-    size_bytes: int | None
-    sources: tuple[str, ...]
-    upload: Upload | None = None
-
-    @property
-    def stamp(self) -> str:
-        """The file that remembers the verified sha256, with the model's size and time."""
-        return beside.stamp(self.path)
+from bramble.snapshot import FileState, Snapshot, Unknown
+from bramble.steps import Step, Upload, write_files
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelPlan(RolePlan):
-    """The first model file: its sources, its path, and its sha256; and those beside it."""
+    """The first model file: its sources, its path, and its sha256; and the files beside it.
+
+    Those are of models that are served too, and of the one that guesses.
+    """
 
     outputs: ModelOutputs
     size_bytes: int | None
@@ -84,11 +74,15 @@ class ModelPlan(RolePlan):
 
     def warnings(self) -> tuple[str, ...]:
         """Warn of further models of which nobody knows what they take beside the others."""
-        return unmeasured(one.use for one in self.outputs.further if one.dimensions is None)
+        outputs = self.outputs
+        several = [*(("also", one) for one in outputs.further), ("draft", outputs.draft)]
+        return tuple(
+            unmeasured(setting, one.use) for setting, one in several if one and not one.dimensions
+        )
 
     @property
     def every(self) -> tuple[ModelPlan | FurtherFile, ...]:
-        """All of the node's models, the first one first."""
+        """All of the node's model files, the first one first."""
         return (self, *self.further)
 
     @property
@@ -100,8 +94,7 @@ class ModelPlan(RolePlan):
 def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
     """Ask for the file and its notes, those of other models, and free space."""
     chosen = settings.chosen(inputs.host, inputs.prepared)
-    further = settings.further(inputs.host, inputs.prepared)
-    paths = [settings.file(one) for one in (chosen, *further)]
+    paths = [settings.file(one) for one in (chosen, *_beside(settings, inputs))]
     # Other models with what was noted of them: a rollback may want any of them.
     others = f"{settings.place}/*.gguf*"
     place = settings.place
@@ -127,6 +120,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ModelPlan:
     """Plan the files, which do not depend on the board."""
     pin, folder = settings.chosen(inputs.host, inputs.prepared), settings.place
     further = settings.further(inputs.host, inputs.prepared)
+    draft = settings.drafting(inputs.host, inputs.prepared)
     path = settings.file(pin)
     storage, engine = inputs.find(StorageOutputs), inputs.find(EngineOutputs)
     remote = f"/var/tmp/bramble-model-{pin.sha256[:12]}"
@@ -143,23 +137,27 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ModelPlan:
             dimensions=pin.fit,
             others=pin.others,
             unlocked=pin.unlocked,
-            further=tuple(_served(settings, one) for one in further),
+            further=tuple(_told(settings, one) for one in further),
+            draft=_told(settings, draft) if draft else None,
         ),
         files=_notes(pin, path),
         size_bytes=pin.size_bytes,
-        sources=_sources(pin),
+        sources=sources(pin),
         upload=Upload(pin.path, remote) if pin.path else None,
         stays=settings.folder is not None,
-        further=tuple(_file(settings, one) for one in further),
+        further=tuple(_file(settings, one) for one in _beside(settings, inputs)),
     )
 
 
-def _sources(pin: ChosenModel) -> tuple[str, ...]:
-    return tuple(url for url in (pin.mirror_url, pin.url) if url)
+def _beside(settings: Settings, inputs: Inputs) -> tuple[ChosenModel, ...]:
+    """Return the files beside the first one."""
+    host, prepared = inputs.host, inputs.prepared
+    draft = settings.drafting(host, prepared)
+    return (*settings.further(host, prepared), *((draft,) if draft else ()))
 
 
-def _served(settings: Settings, pin: ChosenModel) -> FurtherModel:
-    """Return what those who serve a further model are told of it."""
+def _told(settings: Settings, pin: ChosenModel) -> FurtherModel:
+    """Return what those who serve the models are told of a further one."""
     return FurtherModel(pin.name, pin.use or pin.name, pin.sha256, settings.file(pin), pin.fit)
 
 
@@ -169,7 +167,7 @@ def _file(settings: Settings, pin: ChosenModel) -> FurtherFile:
         sha256=pin.sha256,
         path=settings.file(pin),
         size_bytes=pin.size_bytes,
-        sources=_sources(pin),
+        sources=sources(pin),
     )
 
 
@@ -212,7 +210,7 @@ def _held(plan: ModelPlan, host: str) -> str | None:
 def _fetch(plan: ModelPlan, host: str, snapshot: Snapshot) -> Step:
     """Fetch the file unless a verified one is there; then this node can serve it to others."""
     name, why = "Fetch the model", unverified(plan, snapshot)
-    shared = None if plan.upload else _shared(plan, snapshot, whole=why is None)
+    shared = None if plan.upload else as_shared(plan, snapshot, whole=why is None)
     if why is None:
         return Step(name, None, shared=shared, note=_held(plan, host))
     if not plan.sources and plan.upload is None:
@@ -221,36 +219,14 @@ def _fetch(plan: ModelPlan, host: str, snapshot: Snapshot) -> Step:
             f"name another model for {host}, or delete its lines below models in engine.lock"
         )
         return Step(name, why, "refuse", {"why": why}, at_once=True)
-    return _fetched(name, why, plan, shared)
+    return fetched(name, why, plan, shared)
 
 
 def _fetch_further(file: FurtherFile, snapshot: Snapshot) -> Step:
     """Fetch a further file unless a verified one is there."""
     name, why = f"Fetch the model {file.name}", unverified(file, snapshot)
-    shared = _shared(file, snapshot, whole=why is None)
-    return Step(name, None, shared=shared) if why is None else _fetched(name, why, file, shared)
-
-
-def _fetched(name: str, why: str, plan: ModelPlan | FurtherFile, shared: Shared | None) -> Step:
-    query = {
-        "path": plan.path,
-        "sha256": plan.sha256,
-        "size_bytes": plan.size_bytes,
-        "sources": [{"url": url, "name": address(url), "direct": False} for url in plan.sources],
-        "upload": plan.upload.remote if plan.upload else None,
-    }
-    return Step(
-        name,
-        why,
-        "fetch_model",
-        query,
-        detached=True,
-        timeout_s=24 * 3600,
-        uploads=(plan.upload,) if plan.upload else (),
-        shared=shared,
-        # What serves a file that was replaced here is seen by the next look alone.
-        look_again=True,
-    )
+    shared = as_shared(file, snapshot, whole=why is None)
+    return Step(name, None, shared=shared) if why is None else fetched(name, why, file, shared)
 
 
 def back(settings: Settings, inputs: Inputs, snapshot: Snapshot) -> Prepared | str:
@@ -272,39 +248,6 @@ def back(settings: Settings, inputs: Inputs, snapshot: Snapshot) -> Prepared | s
             "does not have it; nothing was changed"
         )
     return found
-
-
-def _shared(plan: ModelPlan | FurtherFile, snapshot: Snapshot, *, whole: bool) -> Shared:
-    """Describe the file as the hosts of a run share it."""
-    seen = snapshot.file(plan.path if whole else f"{plan.path}.part")
-    there = seen.size_bytes if isinstance(seen, FileState) else 0
-    return Shared(
-        sha256=plan.sha256,
-        path=plan.path,
-        size_bytes=plan.size_bytes,
-        there_bytes=there,
-        wireless=_is_wireless(snapshot),
-        sources=plan.sources,
-        addresses=_addresses(snapshot),
-    )
-
-
-def _addresses(snapshot: Snapshot) -> tuple[str, ...]:
-    """Return the node's addresses; without any, other nodes do not serve it."""
-    said = snapshot.command(ADDRESSES)
-    return tuple(said.output.split()) if isinstance(said, Output) and not said.code else ()
-
-
-def _is_wireless(snapshot: Snapshot) -> bool:
-    """Tell whether the default route is over Wi-Fi; a node that does not say counts as wired."""
-    said = snapshot.command(ROUTE)
-    if not isinstance(said, Output) or said.code or isinstance(snapshot.files, Unknown):
-        return False
-    try:
-        device = default_device(said.output)
-    except ValueError:
-        return False
-    return isinstance(snapshot.files.get(RADIO.format(device)), FileState)
 
 
 def revert(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
@@ -345,28 +288,3 @@ def prune(plan: ModelPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ..
         return (Step(name, None),)
     query = {**plan.outputs.housekeeping, "list": False}
     return (Step(name, ", ".join(others), "prune_models", query, detached=True),)
-
-
-def unverified(plan: ModelPlan | FurtherFile, snapshot: Snapshot) -> str | None:
-    """Return why the file on the node is not the planned one; None when it is.
-
-    A hash taken in this look decides where there is one; larger files are believed while they have
-    the size and time that the stamp remembers.
-    """
-    seen, stamp = snapshot.file(plan.path), snapshot.file(plan.stamp)
-    if not isinstance(seen, FileState):
-        return f"{plan.path} is not there"
-    if seen.owner != "root":
-        return f"{plan.path} belongs to {seen.owner}, who may change it"
-    if seen.sha256 == plan.sha256:
-        return None
-    if seen.sha256 is not None:
-        return f"{plan.path} has sha256 {seen.sha256[:12]}..., not {plan.sha256[:12]}..."
-    if not isinstance(stamp, FileState) or not stamp.text:
-        return f"{plan.path} was never verified"
-    wanted = {"sha256": plan.sha256, "size": seen.size_bytes, "mtime_ns": seen.mtime_ns}
-    try:
-        verified = strict_json.loads(stamp.text) == wanted
-    except ValueError:
-        verified = False
-    return None if verified else f"{plan.path} changed after it was verified"

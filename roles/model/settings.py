@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import StringConstraints, ValidationError, field_validator, model_validator
 
-from bramble.documents.problems import unknown
 from bramble.llama import lock as engine_lock
 from bramble.llama.releases import note
 from bramble.models import beside, catalogue
@@ -19,6 +17,16 @@ from bramble.models.dims import Dims
 from bramble.models.hub import ENDPOINT
 from bramble.models.lock import Locked
 from bramble.prepared import Amiss, Pinned, Prepared, PreparedSection
+from bramble.roles.model.pinned import (
+    ChosenModel,
+    locked,
+    of_lock,
+    other_words,
+    twice,
+    unlocked,
+    unmeasured,
+    with_dims,
+)
 from bramble.settings import LocalPath, Section, option
 from bramble.snapshot import FileState, Snapshot
 
@@ -26,28 +34,6 @@ _HUB_URL = re.compile(r"https?://[^/]+/[^/]+/[^/]+/(?P<kind>resolve|blob|raw)/(?
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _LIMIT_MIB = 64
 FOLDER = "/var/lib/bramble/models"
-
-
-@dataclass(frozen=True)
-class ChosenModel:
-    """A file that the settings select, `use` being its name in models.yml where it has one.
-
-    `fit` is what is known of it before it is fetched; `others` the same of what else is locked, and
-    `unlocked` the model's other quants of which nothing is known yet. With `noted` it was read from the
-    model's address, and the node is to remember it.
-    """
-
-    name: str
-    sha256: str
-    size_bytes: int | None
-    url: str | None
-    path: Path | None
-    mirror_url: str | None = None
-    fit: Dims | None = None
-    others: Mapping[str, Dims] = field(default_factory=dict)
-    unlocked: tuple[str, ...] = ()
-    noted: bool = False
-    use: str | None = None
 
 
 class Settings(PreparedSection):
@@ -69,6 +55,13 @@ class Settings(PreparedSection):
         help="Models that the node serves beside that one, each MODEL:QUANT of models.yml and pinned as "
         "`use` is; serving.models_at_once says how many may be loaded at the same time.",
         example=["qwen2.5-0.5b-instruct:q4_k_m"],
+    )
+    draft: str | None = option(
+        None,
+        help="A small model of the same vocabulary, MODEL:QUANT of models.yml and pinned as `use` is: "
+        "it guesses what comes next where serving.speculation.type is draft-simple.",
+        example="qwen2.5-0.5b-instruct:q4_k_m",
+        pattern=catalogue.USE,
     )
     endpoint: str = option(
         ENDPOINT,
@@ -134,13 +127,13 @@ class Settings(PreparedSection):
             assert self.sha256 is not None
             known = prepared.files.get(self.path) if self.path else None
             model = ChosenModel(self.name, self.sha256, None, self.url, self.path, others=others)
-            return _with_dims(replace(model, fit=known.dims if known else None), prepared)
+            return with_dims(replace(model, fit=known.dims if known else None), prepared)
         model = replace(
-            _of_lock(self.use.replace(":", "-"), _locked(self.use, prepared), self),
+            self._of_lock(self.use.replace(":", "-"), locked(self.use, prepared)),
             others={use: dims for use, dims in others.items() if use != self.use},
-            unlocked=_unlocked(self.use, prepared),
+            unlocked=unlocked(self.use, prepared),
         )
-        return _with_dims(model, prepared)
+        return with_dims(model, prepared)
 
     def chosen(self, host: str, prepared: Prepared) -> ChosenModel:
         """Return the file that a host serves: its own, or the one that engine.lock holds it to."""
@@ -150,12 +143,12 @@ class Settings(PreparedSection):
         found = (entry for entry in prepared.models.values() if entry.sha256 == held.sha256)
         entry = next(found, None)
         model = (
-            _of_lock(held.name, entry, self)
+            self._of_lock(held.name, entry)
             if entry
             else ChosenModel(held.name, held.sha256, None, None, None)
         )
         model = replace(model, others=own.others, unlocked=own.unlocked)
-        return _with_dims(model, prepared)
+        return with_dims(model, prepared)
 
     def further(self, host: str, prepared: Prepared) -> tuple[ChosenModel, ...]:
         """Return the files that a host serves beside the first one.
@@ -168,10 +161,19 @@ class Settings(PreparedSection):
             one for one in several if one.sha256 != first.sha256 and one.name != first.name
         )
 
+    def drafting(self, host: str, prepared: Prepared) -> ChosenModel | None:
+        """Return the file of the model that guesses; None where the host went back to another one."""
+        if self.draft is None or self.chosen(host, prepared).sha256 != self.own(prepared).sha256:
+            return None
+        return self._named(self.draft, prepared)
+
     def _named(self, use: str, prepared: Prepared) -> ChosenModel:
         """Return the file of a name of models.yml; raise LookupError where it is not locked."""
-        found = _of_lock(use.replace(":", "-"), _locked(use, prepared), self)
+        found = self._of_lock(use.replace(":", "-"), locked(use, prepared))
         return replace(found, use=use)
+
+    def _of_lock(self, name: str, entry: Locked) -> ChosenModel:
+        return of_lock(name, entry, self.endpoint, self.mirror)
 
     def faults(
         self, sections: Mapping[str, Section], host: str, prepared: Prepared
@@ -188,9 +190,11 @@ class Settings(PreparedSection):
             except LookupError as error:
                 yield Amiss(("also", at), str(error.args[0]))
                 continue
-            if said := _twice(use, found, seen):
+            if said := twice(use, found, seen):
                 yield Amiss(("also", at), said)
             seen.append((use, found))
+        if self.draft is not None:
+            yield from (Amiss(("draft",), said) for said in self._amiss(self.draft, prepared, seen))
         local = prepared.files.get(self.path) if self.path else None
         if local and local.size_bytes > _LIMIT_MIB << 20:
             yield (
@@ -198,12 +202,34 @@ class Settings(PreparedSection):
                 "over SSH; put the file on a web server and give its url"
             )
 
+    def _amiss(
+        self, use: str, prepared: Prepared, served: Sequence[tuple[str, ChosenModel]]
+    ) -> Iterator[str]:
+        """Find what is wrong with the model that guesses, beside those that are served."""
+        if self.also:
+            yield "it guesses for one model, and model.also names more: leave one of the two out"
+        try:
+            found = self._named(use, prepared)
+        except LookupError as error:
+            yield str(error.args[0])
+            return
+        if said := twice(use, found, served):
+            yield said
+        for name, model in served[:1]:
+            if why := other_words(model.fit, found.fit):
+                yield f"{use} cannot guess for {name}: {why}"
+
     def warnings(
         self, sections: Mapping[str, Section], host: str, prepared: Prepared
     ) -> tuple[str, ...]:
         """Warn of models of which nobody knows what they take beside the others."""
-        further = self.further(host, prepared)
-        return unmeasured(one.use or one.name for one in further if one.fit is None)
+        draft = self.drafting(host, prepared)
+        several = [*(("also", one) for one in self.further(host, prepared)), ("draft", draft)]
+        return tuple(
+            unmeasured(setting, one.use or one.name)
+            for setting, one in several
+            if one and not one.fit
+        )
 
     def pins(self, host: str, prepared: Prepared) -> tuple[Pinned, ...]:
         """Return the model that engine.lock has for this host."""
@@ -279,65 +305,3 @@ class Settings(PreparedSection):
         if (self.url is None) == (self.path is None):
             raise ValueError("give url or path, one of them")
         return self
-
-
-def _with_dims(model: ChosenModel, prepared: Prepared) -> ChosenModel:
-    """Add the dimensions of the model's header, where that had to be read."""
-    read = prepared.headers.get(model.sha256)
-    return replace(model, fit=read, noted=True) if read and not model.fit else model
-
-
-def unmeasured(uses: Iterable[str]) -> tuple[str, ...]:
-    """Return what to say of further models of which nobody knows what they take."""
-    return tuple(
-        f"model.also: whether {use} fits beside the others is not known; `bramble model lock {use}` "
-        "reads its header"
-        for use in uses
-    )
-
-
-def _twice(use: str, found: ChosenModel, before: Sequence[tuple[str, ChosenModel]]) -> str | None:
-    """Return what to say of a model that is there already, by its name or by its content."""
-    for other, model in before:
-        if other == use or model.name == found.name:
-            return f"{use} is named already ({other}): name each model once"
-        if model.sha256 == found.sha256:
-            return (
-                f"{use} is the same file as {other} (sha256 {found.sha256[:12]}): name one of them"
-            )
-    return None
-
-
-def _of_lock(name: str, entry: Locked, settings: Settings) -> ChosenModel:
-    """Return the file of an entry of models.lock."""
-    return ChosenModel(
-        name=name,
-        sha256=entry.sha256,
-        size_bytes=entry.size_bytes,
-        url=entry.url(settings.endpoint),
-        path=None,
-        mirror_url=entry.url(settings.mirror) if settings.mirror else None,
-        fit=entry.fit,
-    )
-
-
-def _locked(use: str, prepared: Prepared) -> Locked:
-    """Return the entry of a name; raise LookupError with what to do where there is none."""
-    if prepared.models_error:
-        raise LookupError(prepared.models_error)
-    if use in prepared.models:
-        return prepared.models[use]
-    if prepared.catalogue_error:
-        raise LookupError(prepared.catalogue_error)
-    if use in prepared.catalogue:
-        raise LookupError(
-            f"{use} is not locked: its sha256 is not known yet; run `bramble model lock {use}`"
-        )
-    raise LookupError(f"no {use} in {catalogue.FILE}; {unknown(use, prepared.catalogue)}")
-
-
-def _unlocked(use: str, prepared: Prepared) -> tuple[str, ...]:
-    """Name the other quants of the same model whose dimensions models.lock does not have."""
-    model, locked = use.partition(":")[0], prepared.models
-    quants = [n for n in prepared.catalogue if n.partition(":")[0] == model and n != use]
-    return tuple(name for name in quants if name not in locked or locked[name].fit is None)

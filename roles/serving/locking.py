@@ -29,7 +29,8 @@ class Locked:
 
 def locked(model: ModelOutputs, fit: Judged | None) -> Locked:
     """Return what is to be locked of these models, and why that is refused where it may not fit."""
-    sizes = {one.path: _size(one.dimensions) for one in model.every}
+    loaded = (*model.every, *((model.draft,) if model.draft else ()))
+    sizes = {one.path: _size(one.dimensions) for one in loaded}
     if fit and fit.answer.verdict in ("yes", "tight"):
         return Locked(sizes, None)
     what = "does not fit" if fit and fit.answer.verdict == "no" else "may not fit"

@@ -17,7 +17,8 @@ def memory_is_locked_as_planned(plan: ServingPlan, node: Node) -> Finding:
     """The kernel keeps the weights in memory where they are to be locked, and nothing else."""
     if plan.further:
         return _of_several(plan, node)
-    wanted_kib = _wanted_kib(plan, [plan.model_path])
+    draft = [plan.draft_path] if plan.draft_path else []
+    wanted_kib = _wanted_kib(plan, [plan.model_path, *draft])
     if isinstance(wanted_kib, Unknown):
         return unknown("the weights locked", wanted_kib)
     want, process = _want(plan, wanted_kib), node.snapshot.process(UNIT)

@@ -86,10 +86,9 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ServingPlan:
     way_in = edge.plan(settings, inputs.host, inputs.prepared, model)
     task = tasks.planned(settings.task, settings.expect, settings.dimensions, model)
     further, room = _further(settings, model), room_of(board, settings.reserve_mib)
+    request = settings.request_with(model.draft.dimensions if model.draft else None)
     fit = (
-        judged_together(model, at_once, room, settings.request)
-        if further
-        else judged(model, room, settings.request)
+        judged_together(model, at_once, room, request) if further else judged(model, room, request)
     )
     return ServingPlan(
         outputs=outputs,
@@ -111,6 +110,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ServingPlan:
         model_sha256=model.sha256,
         model_path=model.path,
         model_folder=model.folder,
+        draft_path=model.draft.path if model.draft else None,
         ctx_tokens=settings.ctx_tokens,
         slots=settings.slots,
         release_folder=engine.folder,
@@ -291,6 +291,7 @@ def _run(plan: ServingPlan, snapshot: Snapshot, written: Step) -> Step:
         "attempt": plan.attempt,
         "name": plan.model_name,
         "path": plan.model_path,
+        "draft": plan.draft_path,
         "question": plan.question,
         "expect": plan.expect,
         "dimensions": plan.task.dimensions,
@@ -333,7 +334,7 @@ def stale_model(plan: ServingPlan, process: Process, snapshot: Snapshot) -> str 
     """
     found = {} if isinstance(snapshot.programs, Unknown) else snapshot.programs
     several: tuple[Process | Program, ...] = (process, *router.of_unit(found.get(SERVER, ()), UNIT))
-    names = {PurePosixPath(path).name for path in plan.models.values()}
+    names = {PurePosixPath(path).name for path in (*plan.models.values(), plan.draft_path) if path}
     if any(PurePosixPath(path).name in names for one in several for path in one.gone):
         return "a model file that was replaced since it started"
     card = left_on_card(plan.model_folder)

@@ -44,6 +44,10 @@ SET_BY: Mapping[str, str] = {
     "--sleep-idle-seconds": "serving.idle_unload_s",
     "--models-max": "serving.models_at_once",
     "--models-preset": "model.also",
+    "--spec-draft-model": "model.draft",
+    "--spec-draft-threads": "serving.threads",
+    "--spec-draft-type-k": "serving.cache_type_k",
+    "--spec-draft-type-v": "serving.cache_type_v",
 }
 """The settings that give these arguments."""
 

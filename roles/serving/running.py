@@ -49,11 +49,20 @@ def command_line(
         "--no-slots",
         "--metrics",
         *settings.chat.arguments(),
-        *settings.speculation.arguments(),
+        *settings.speculation.arguments(_drafting(settings, model, outputs)),
         *tasks.arguments(settings.task, settings.pooling),
         *idle,
         *flags.words(settings.extra_args),
     )
+
+
+def _drafting(settings: Settings, model: ModelOutputs, outputs: ServingOutputs) -> Iterator[str]:
+    """Yield the arguments of the model that guesses; its cache is of the same types."""
+    if model.draft:
+        yield f"--spec-draft-model {model.draft.path}"
+        yield f"--spec-draft-threads {outputs.threads}"
+        yield f"--spec-draft-type-k {settings.cache_type_k}"
+        yield f"--spec-draft-type-v {settings.cache_type_v}"
 
 
 def differences(argv: Sequence[str], process: Process) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from bramble.documents.problems import unknown
 from bramble.fit.memory import CacheType, Request
 from bramble.fit.verdict import beyond
 from bramble.models.catalogue import USE
+from bramble.models.dims import Dims
 from bramble.outputs import EngineSettings, ModelSettings
 from bramble.prepared import Amiss, Prepared, PreparedSection
 from bramble.roles.serving import flags, tasks
@@ -21,7 +22,7 @@ from bramble.roles.serving.flags import ExtraArgument
 from bramble.roles.serving.locking import DISTURBING
 from bramble.roles.serving.log import Log
 from bramble.roles.serving.reserved import NO_PAGE
-from bramble.roles.serving.speculation import Speculation
+from bramble.roles.serving.speculation import BY_MODEL, Speculation
 from bramble.roles.serving.tasks import Pooling, TaskName
 from bramble.settings import Section, option
 
@@ -171,7 +172,7 @@ class Settings(PreparedSection):
     )
     chat: Chat = option(Chat(), help="How conversations are taken.")
     speculation: Speculation = option(
-        Speculation(), help="Guesses of what comes next, without a second model."
+        Speculation(), help="Guesses of what comes next, which are checked."
     )
     log: Log = option(Log(), help="How much of what the service says the journal keeps.")
     web_ui: bool = option(
@@ -260,6 +261,7 @@ class Settings(PreparedSection):
             yield Amiss(("web_ui",), f"{NO_PAGE}; leave it at false")
         guesses = self.speculation.disagreements(self.task, self.slots, self.ubatch_tokens)
         yield from (Amiss(("speculation", name), said) for name, said in guesses)
+        yield from (Amiss(("speculation", "type"), said) for said in self._guessing(sections))
         arguments = [
             *flags.twice(self.extra_args),
             *(flags.against(self.extra_args, DISTURBING) if self.lock_weights else ()),
@@ -273,6 +275,14 @@ class Settings(PreparedSection):
         named = {use for part in _models(sections) for use in part.also}
         for use in self.also_expect.keys() - named:
             yield Amiss(("also_expect", use), f"no such model; {unknown(use, sorted(named))}")
+
+    def _guessing(self, sections: Mapping[str, Section]) -> Iterator[str]:
+        """Find a model that guesses where none is to, and the other way round."""
+        named = next((part.draft for part in _models(sections) if part.draft), None)
+        if self.speculation.type == BY_MODEL and named is None:
+            yield f"{BY_MODEL} wants a small model to guess: name one in model.draft"
+        if self.speculation.type != BY_MODEL and named is not None:
+            yield f"it is {self.speculation.type}, and model.draft names {named}: set it to {BY_MODEL}"
 
     def warnings(
         self, sections: Mapping[str, Section], host: str, prepared: Prepared
@@ -353,3 +363,7 @@ class Settings(PreparedSection):
         )
         tables_bytes = self.speculation.table_bytes(request.cells, self.slots)
         return replace(request, tables_bytes=tables_bytes)
+
+    def request_with(self, draft: Dims | None) -> Request:
+        """Return the same with the model that guesses, where its dimensions are known."""
+        return replace(self.request, draft=draft.geometry if draft else None)

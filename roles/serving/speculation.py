@@ -1,35 +1,51 @@
-"""Speculation without a second model: what follows a repeated passage is guessed, and checked at once.
+"""Speculation: what comes next is guessed, by what was said before or by a small model, and checked.
 
 The figures of memory are those of common/ngram-map.h, common/ngram-mod.h and common/speculative.cpp.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from bramble.settings import Section, option
 
-SpeculationType = Literal["none", "ngram-simple", "ngram-map-k", "ngram-map-k4v", "ngram-mod"]
+SpeculationType = Literal[
+    "none", "draft-simple", "ngram-simple", "ngram-map-k", "ngram-map-k4v", "ngram-mod"
+]
+BY_MODEL = "draft-simple"
 
 
 @dataclass(frozen=True)
 class Kind:
     """A type of the pinned build: the ends of its arguments, and its own defaults."""
 
-    match: tuple[str, int]
     draft: tuple[str, int]
+    match: tuple[str, int] | None = None
     fewest: tuple[str, int] | None = None
     hits: tuple[str, int] | None = None
 
 
-_MAP = {"match": ("size-n", 12), "draft": ("size-m", 48)}
+def _table(name: str, hits: bool = False) -> Kind:
+    name = f"ngram-{name}"
+    return Kind(
+        draft=(f"{name}-size-m", 48),
+        match=(f"{name}-size-n", 12),
+        hits=(f"{name}-min-hits", 1) if hits else None,
+    )
+
+
 KINDS: Mapping[str, Kind] = {
-    "ngram-simple": Kind(**_MAP),
-    "ngram-map-k": Kind(**_MAP),
-    "ngram-map-k4v": Kind(**_MAP, hits=("min-hits", 1)),
-    "ngram-mod": Kind(match=("n-match", 24), draft=("n-max", 64), fewest=("n-min", 48)),
+    BY_MODEL: Kind(draft=("draft-n-max", 3), fewest=("draft-n-min", 0)),
+    "ngram-simple": _table("simple"),
+    "ngram-map-k": _table("map-k"),
+    "ngram-map-k4v": _table("map-k4v", hits=True),
+    "ngram-mod": Kind(
+        draft=("ngram-mod-n-max", 64),
+        match=("ngram-mod-n-match", 24),
+        fewest=("ngram-mod-n-min", 48),
+    ),
 }
 
 # A table of 2^22 tokens for all conversations; one of 2^18 places for each, and an entry of 88 bytes for
@@ -39,12 +55,13 @@ MAP_BYTES, MAP_ENTRY_BYTES = 4 << 18, 3 * 88
 
 
 class Speculation(Section):
-    """Guesses of what comes next, where a passage of the conversation is repeated."""
+    """Guesses of what comes next: where a passage is repeated, or by the model `model.draft`."""
 
     type: SpeculationType = option(
         "none",
-        help="How guesses are made: not at all, or by what followed the last equal tokens "
-        "(ngram-simple; ngram-map-k and k4v with a table) or any conversation's (ngram-mod).",
+        help="How guesses are made: not at all, by the small model that model.draft names "
+        "(draft-simple), or by what followed the last equal tokens (ngram-simple; ngram-map-k and k4v "
+        "with a table) or any conversation's (ngram-mod).",
         example="ngram-map-k",
     )
     match_tokens: int | None = option(
@@ -58,7 +75,7 @@ class Speculation(Section):
     draft_tokens: int | None = option(
         None,
         help="Tokens that are guessed at once; a wrong guess costs what computing them does. Not set: "
-        "48, of ngram-mod 64.",
+        "48, of ngram-mod 64, of draft-simple 3.",
         unit="tokens",
         example=16,
         ge=1,
@@ -66,8 +83,8 @@ class Speculation(Section):
     )
     fewest_tokens: int | None = option(
         None,
-        help="Of ngram-mod, fewer than these are no guess; not set: 48, or draft_tokens where that is "
-        "less.",
+        help="Of ngram-mod and draft-simple, fewer than these are no guess; not set: 48, or "
+        "draft_tokens where that is less; of draft-simple 0.",
         unit="tokens",
         example=8,
         ge=0,
@@ -94,24 +111,28 @@ class Speculation(Section):
     @property
     def matched(self) -> int:
         """The tokens that must be equal."""
-        return (self.match_tokens or self.kind.match[1]) if self.kind else 0
+        known = self.kind.match if self.kind else None
+        return (self.match_tokens or known[1]) if known else 0
 
-    def arguments(self) -> Iterator[str]:
-        """Yield llama-server's arguments, every value among them."""
-        if (kind := self.kind) is None:
+    def arguments(self, draft: Iterable[str] = ()) -> Iterator[str]:
+        """Yield llama-server's arguments, every value among them.
+
+        Those in `draft` name the model that guesses; without them none does.
+        """
+        model = [*draft]
+        if (kind := self.kind) is None or (self.type == BY_MODEL and not model):
             return
         yield f"--spec-type {self.type}"
-        yield self._argument(kind.match[0], self.matched)
-        yield self._argument(kind.draft[0], self.drafted)
+        yield from model
+        if kind.match:
+            yield f"--spec-{kind.match[0]} {self.matched}"
+        yield f"--spec-{kind.draft[0]} {self.drafted}"
         if kind.fewest:
             fewest = min(kind.fewest[1], self.drafted)
             given = self.fewest_tokens
-            yield self._argument(kind.fewest[0], fewest if given is None else given)
+            yield f"--spec-{kind.fewest[0]} {fewest if given is None else given}"
         if kind.hits:
-            yield self._argument(kind.hits[0], self.min_hits or kind.hits[1])
-
-    def _argument(self, end: str, value: int) -> str:
-        return f"--spec-{self.type}-{end} {value}"
+            yield f"--spec-{kind.hits[0]} {self.min_hits or kind.hits[1]}"
 
     def table_bytes(self, cells: int, slots: int) -> int:
         """Return what the tables take, for conversations of so many tokens."""
@@ -148,7 +169,7 @@ class Speculation(Section):
     def _of_no_use(self) -> Iterator[tuple[str, str]]:
         kind = self.kind
         uses = {
-            "match_tokens": kind is not None,
+            "match_tokens": kind is not None and kind.match is not None,
             "draft_tokens": kind is not None,
             "fewest_tokens": kind is not None and kind.fewest is not None,
             "min_hits": kind is not None and kind.hits is not None,
@@ -160,12 +181,12 @@ class Speculation(Section):
 
 def _set_by() -> Iterator[tuple[str, str]]:
     yield from ((name, "type") for name in ("--spec-type", "--spec-default"))
-    for name, kind in KINDS.items():
+    for kind in KINDS.values():
         arguments = (kind.match, kind.draft, kind.fewest, kind.hits)
         settings = ("match_tokens", "draft_tokens", "fewest_tokens", "min_hits")
         for argument, setting in zip(arguments, settings, strict=True):
             if argument:
-                yield f"--spec-{name}-{argument[0]}", setting
+                yield f"--spec-{argument[0]}", setting
 
 
 SET_BY: Mapping[str, str] = {

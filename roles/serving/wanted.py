@@ -42,6 +42,7 @@ class ServingPlan(RolePlan):
     model_sha256: str
     model_path: str
     model_folder: str
+    draft_path: str | None
     ctx_tokens: int
     slots: int
     release_folder: str

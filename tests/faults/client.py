@@ -13,7 +13,6 @@ from io import BytesIO
 from pathlib import Path
 
 from bramble import remote
-from bramble.pyinfra import connector
 from bramble.pyinfra.connector import NodeConnector
 from bramble.pyinfra.reboot import BOOT_ID
 
@@ -29,7 +28,7 @@ def arm():
     """Have every connection of this process counted, and end as the environment says."""
     if COMMANDS not in os.environ:
         return
-    made, begun = remote.program, connector._begun
+    made, begun = remote.program, NodeConnector._begun
     ran, sent, fetched = (
         NodeConnector.run_shell_command,
         NodeConnector._put_file,
@@ -63,7 +62,7 @@ def arm():
             return fetched(self, remote_filename, filename_or_io)
 
     remote.program = program
-    connector._begun = begin
+    NodeConnector._begun = begin
     NodeConnector.run_shell_command = run_shell_command
     NodeConnector._put_file = put_file
     NodeConnector._get_file = get_file

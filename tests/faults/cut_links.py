@@ -13,12 +13,12 @@ from pathlib import Path
 
 # pyinfra_cli patches the standard library for gevent when it is imported, so it comes first.
 from pyinfra_cli.main import main  # isort: skip
-from bramble.pyinfra import connector
+from bramble.pyinfra.connector import NodeConnector
 
 CUTS = json.loads(os.environ["CUTS"])
 counts: dict[str, int] = {}
 to_cut: dict[object, str] = {}
-run, begun = connector.NodeConnector.run_shell_command, connector._begun
+run, begun = NodeConnector.run_shell_command, NodeConnector._begun
 
 
 def cut(name):
@@ -43,14 +43,14 @@ def run_and_cut(self, *args, **kwargs):
             file.write(f"{name} {time.monotonic() - began_s:.1f}\n")
 
 
-def begun_and_cut(transport, *args, **kwargs):
-    channel = begun(transport, *args, **kwargs)
+def begun_and_cut(self, transport, *args, **kwargs):
+    channel = begun(self, transport, *args, **kwargs)
     if name := to_cut.pop(transport, None):
         cut(name)
     return channel
 
 
-connector.NodeConnector.run_shell_command = run_and_cut
-connector._begun = begun_and_cut
+NodeConnector.run_shell_command = run_and_cut
+NodeConnector._begun = begun_and_cut
 sys.argv[0] = "pyinfra"
 main()

@@ -1,4 +1,4 @@
-"""Several models on a virtual Pi: one server passes requests on to a server of each model.
+"""Several models on a virtual Pi: one server passes requests on to a server of each, or one guesses.
 
 The first model is one of this computer, the others lie on a hub. One node passes through these tests in
 their order.
@@ -71,14 +71,14 @@ def hub(tmp_path_factory):
 class Several(Lasting):
     """A node that serves the demo model, and others beside it."""
 
-    def wants(self, *also, expose="local", **serving):
-        """Have it serve these beside the first one."""
+    def wants(self, *also, expose="local", draft=None, **serving):
+        """Have it serve these beside the first one, and have another one guess."""
         self.write(
             [NODE],
             {
                 NODE: {
                     "node": {"roles": ["base", "engine", "model", "serving"]},
-                    "model": {"also": list(also), "endpoint": self.endpoint},
+                    "model": {"also": list(also), "draft": draft, "endpoint": self.endpoint},
                     "serving": {"expose": expose, "also_expect": dict.fromkeys(also, "4")}
                     | serving,
                 }
@@ -287,3 +287,32 @@ def test_one_model_again_is_served_as_before(fleet, on):
     fleet.up()
     assert on("ls /etc/bramble/models 2>/dev/null || true") == ""
     assert f"{NODE}: no changes; " in fleet.up()
+
+
+def test_a_model_guesses_for_the_first_one_and_is_proved_as_that_is(fleet, on):
+    fleet.wants(draft=USE, speculation={"type": "draft-simple", "draft_tokens": 4})
+    fleet.up()
+    code, found = fleet.checked()
+    assert (code, found["model.further_models_are_the_pinned_ones"]) == (0, "pass")
+    assert f"{NODE}: no changes; " in fleet.up()
+    mapped = on(f"cat /proc/{PID}/maps")
+    assert f"{FIRST}-" in mapped
+    assert f"{SECOND}-" in mapped
+    body = json.dumps({"prompt": "two plus two is", "n_predict": 40, "ignore_eos": True})
+    said = json.loads(on(f"curl -sS -d {shlex.quote(body)} 127.0.0.1:8080/completion"))
+    assert said["timings"]["predicted_n"] == 40
+    assert said["timings"]["draft_n"] > 0
+    assert json.loads(on(f"cat {GOOD}"))["draft"].rpartition("/")[2].startswith(SECOND)
+    assert fleet.bramble("model", "prune", NODE).returncode == 0
+    assert fleet.reported()[SECOND]["what"].startswith("the planned model")
+
+
+def test_a_damaged_file_of_the_model_that_guesses_is_found_and_mended(fleet, on):
+    on(f"f=$(ls {FOLDER}/{SECOND}-*.gguf); printf x | dd of=$f conv=notrunc status=none; sync")
+    code, found = fleet.checked()
+    assert (code, found["model.further_models_are_the_pinned_ones"]) == (1, "fail")
+    assert f"Fetch the model {SECOND}" in fleet.up()
+    assert fleet.checked()[0] == 0
+    fleet.wants()
+    fleet.up()
+    assert SECOND not in on(f"cat /proc/{PID}/maps")

@@ -134,5 +134,7 @@ def test_what_differs_between_cases_is_why_they_are_there():
         *("lan", "several", "tls")
     }
     assert (exposed["lan"], exposed["tls"]) == ("lan", "tls")
-    assert {case for case, plan in plans.items() if plan.roles["model"].further} == {"several"}
+    assert {case for case, plan in plans.items() if plan.roles["model"].further} == {
+        *("draft", "several")
+    }
     assert not any("PRIVATE KEY" in text for text in tree(plans["tls"]).values())

@@ -175,6 +175,7 @@ def gate(node, **changes):
         "attempt": ATTEMPT,
         "name": "qwen-q4_0",
         "path": "/models/qwen.gguf",
+        "draft": None,
         "further": [],
         "question": "What is 2+2?",
         "expect": "4",
@@ -713,6 +714,16 @@ def test_each_of_several_models_is_asked_by_its_name_and_the_first_one_last(node
     assert several(node) == 0
     assert names(node) == ["second-f16", *["qwen-q4_0"] * 4]
     assert good(node)["further"] == [{"name": "second-f16", "path": str(node.unit_file)}]
+
+
+def test_the_model_that_guesses_is_remembered_for_going_back(node, capsys):
+    assert gate(node, draft="/models/draft.gguf") == 0
+    assert good(node)["draft"] == "/models/draft.gguf"
+    known_good(node, draft="/models/draft.gguf")
+    node.server.answers[NEW] = "five"
+    assert gate(node) == 1
+    said = capsys.readouterr().out
+    assert "/models/draft.gguf, which was good before, is not there any more" in said
 
 
 @pytest.mark.parametrize(
