@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from bramble.board import Board
 from bramble.llama.releases import Home
 from bramble.models.dims import Dims
+from bramble.models.projector import Projector
 from bramble.plan import Outputs
 from bramble.prepared import Prepared
 from bramble.snapshot import Snapshot
@@ -173,6 +174,7 @@ class FurtherModel:
     sha256: str
     path: str
     dimensions: Dims | None = None
+    projector: Projector | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,8 +184,8 @@ class ModelOutputs(Outputs):
     `ssd` is the mount point of the SSD that its folder may lead to; `of_inventory` the sha256 that the
     inventory names, also where the host was rolled back to another model. `dimensions` are the
     model's, `others` those of the other locked models, and `unlocked` its other quants, whose
-    dimensions are not known. `further` are the models that are served beside it, and `draft` is the one
-    that guesses for it.
+    dimensions are not known. `further` are the models that are served beside it, `draft` is the one that
+    guesses for it, and `projector` the file that makes tokens of images for it.
     """
 
     name: str
@@ -199,6 +201,7 @@ class ModelOutputs(Outputs):
     unlocked: tuple[str, ...] = ()
     further: tuple[FurtherModel, ...] = ()
     draft: FurtherModel | None = None
+    projector: FurtherModel | None = None
 
     @property
     def every(self) -> tuple[ModelOutputs | FurtherModel, ...]:
@@ -206,10 +209,14 @@ class ModelOutputs(Outputs):
         return (self, *self.further)
 
     @property
+    def helpers(self) -> tuple[FurtherModel, ...]:
+        """The files that help the first model, and are served to nobody by a name."""
+        return tuple(one for one in (self.draft, self.projector) if one)
+
+    @property
     def housekeeping(self) -> dict[str, Any]:
         """The query of the program prune_models."""
-        draft = [self.draft.path] if self.draft else []
-        planned = [*(one.path for one in self.every), *draft]
+        planned = [one.path for one in (*self.every, *self.helpers)]
         return {"folder": self.folder, "planned": planned, "home": self.engine_home}
 
 
@@ -227,6 +234,10 @@ class ModelFile(Protocol):
     @property
     def fit(self) -> Dims | None:
         """Its dimensions, where they are known."""
+
+    @property
+    def projector(self) -> Projector | None:
+        """The same of a projector for images."""
 
 
 @runtime_checkable
@@ -253,6 +264,9 @@ class ModelSettings(Protocol):
 
     def drafting(self, host: str, prepared: Prepared) -> ModelFile | None:
         """Return the file of the model that guesses for the first one."""
+
+    def seeing(self, host: str, prepared: Prepared) -> ModelFile | None:
+        """Return the file that makes tokens of images for the first one."""
 
     def ahead(self, host: str, prepared: Prepared, snapshot: Snapshot) -> Dims | str | None:
         """Return what the node noted of an unknown model, or its address; None where it is known."""

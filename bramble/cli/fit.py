@@ -136,7 +136,11 @@ def fit(
         click.echo(sanitize(note), err=True)
     if model and named.is_name(model) and not host:
         tell_folder()
-    there = _host(host) if host else _There(BOARDS[board] if board else Room(memory_mib or 0), "")
+    there = (
+        _host(host, own=model is None)
+        if host
+        else _There(BOARDS[board] if board else Room(memory_mib or 0), "")
+    )
     request = _request(found, there, ctx)
     room = there.room if reserve_mib is None else replace(there.room, others_mib=reserve_mib)
     one = len(models.models) == 1
@@ -186,21 +190,24 @@ def _dimensions(model: str) -> Found:
         refuse(sentence(str(error)))
 
 
-def _host(name: str) -> _There:
-    """Return a host of the inventory as one look over SSH shows it, without changing it."""
-    from bramble.cli import driver
+def _host(name: str, *, own: bool) -> _There:
+    """Return a host of the inventory as one look over SSH shows it, without changing it.
+
+    With its `own` models, what helps them is counted too.
+    """
+    from bramble.cli import driver, own_models
     from bramble.cli.inventory import chosen_host, loaded_inventory
 
-    settings = chosen_host(loaded_inventory(), name).settings
+    host = chosen_host(loaded_inventory(), name)
     outcome = driver.run("plan", [name], "-y", show=driver.be_quiet)
     plans = outcome.of("plan")
     if not plans:
         why = outcome.failed.get(name) or outcome.cut_off or f"see {outcome.log}"
         raise click.ClickException(f"{name} could not be looked at: {why}")
-    board, serving = plans[0]["board"], settings.get("serving")
+    board, serving = plans[0]["board"], host.settings.get("serving")
     others = getattr(serving, "reserve_mib", 0)
     room = Room(board["memory_mib"], board["cores"], board["repacks"], others)
-    request: Request | None = getattr(serving, "request", None)
+    request: Request | None = own_models.request(host) if own else getattr(serving, "request", None)
     return _There(room, board["kind"], request, _kept(name, board["kind"], board["memory_mib"]))
 
 

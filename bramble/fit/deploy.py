@@ -32,7 +32,8 @@ def judged(model: ModelOutputs, room: Room, request: Request) -> Judged | None:
     if model.dimensions is None:
         return None
     answer = fit(model.dimensions.geometry, room, request)
-    if answer.verdict != "no" and model.draft and model.draft.dimensions is None:
+    unknown = [one for one in model.helpers if not (one.dimensions or one.projector)]
+    if unknown and answer.verdict != "no":
         return None
     if answer.verdict != "no" or model.when_too_large == "warn":
         # An upper bound is no reason to refuse: the model may take less.

@@ -13,6 +13,7 @@ from typing import Literal
 from bramble.models.geometry import Geometry
 from bramble.models.gguf import TYPES, Type
 from bramble.models.layers import Layer
+from bramble.models.projector import Projector
 
 # Both sizes are padded by llama.cpp (src/llama-context.cpp, src/llama-kv-cache-iswa.cpp).
 CELLS = 256
@@ -32,7 +33,8 @@ class Request:
     """How a model is served.
 
     `drafted` is how many tokens of a conversation are guessed at once, `tables_bytes` the size of what
-    they are guessed by, and `draft` the model that guesses them.
+    they are guessed by, and `draft` the model that guesses them. `projector` makes tokens of images, of
+    which those of any size have at most `image_tokens`.
     """
 
     ctx: int
@@ -48,6 +50,8 @@ class Request:
     drafted: int = 0
     tables_bytes: int = 0
     draft: Geometry | None = None
+    projector: Projector | None = None
+    image_tokens: int = 512
 
     @property
     def cells(self) -> int:
@@ -67,7 +71,8 @@ def drafting(request: Request) -> Request:
     It has the same conversations, the same copies of them to go back to, and one token's results.
     """
     copies = request.checkpoints + (1 if request.drafted else 0)
-    return replace(request, draft=None, drafted=0, tables_bytes=0, checkpoints=copies)
+    alone = replace(request, draft=None, projector=None)
+    return replace(alone, drafted=0, tables_bytes=0, checkpoints=copies)
 
 
 def kv_bytes(model: Geometry, request: Request) -> int:

@@ -9,7 +9,7 @@ never swapped but read from the disk each time; copied ones hardly compress (doc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -193,11 +193,14 @@ def largest(ctx_train: int, fits: Callable[[int], bool]) -> int:
 def parts(model: Geometry, request: Request) -> tuple[int, int, int, int]:
     """Return weights, keys and values, buffers, and copies for later turns, in MiB.
 
-    Those of a model that guesses are among them.
+    Those of a model that guesses and of a projector are among them.
     """
     several = [_parts(model, request)]
     if request.draft:
         several.append(_parts(request.draft, drafting(request)))
+    if request.projector:
+        image_bytes = request.projector.image_bytes(request.image_tokens)
+        several.append((request.projector.file_bytes, 0, image_bytes, 0))
     weights, kv, buffers, copies = (sum(map(mib, sizes)) for sizes in zip(*several, strict=True))
     return weights, kv, buffers, request.cache_ram_mib + copies
 
@@ -219,9 +222,12 @@ def _loaded(model: Geometry, request: Request) -> tuple[Geometry, ...]:
 
 def doubt_of(model: Geometry, request: Request) -> str:
     """Return why the figures are upper bounds; empty where they are what is taken."""
-    doubt = "; ".join(one.doubt for one in _loaded(model, request) if one.doubt)
-    if doubt or request.flash:
-        return doubt
+    doubts = [one.doubt for one in _loaded(model, request) if one.doubt]
+    if request.projector:
+        most_mib = mib(request.projector.image_bytes(request.image_tokens))
+        doubts.append(f"computing an image is counted as {most_mib} MiB, the most that it may take")
+    if doubts or request.flash:
+        return "; ".join(doubts)
     return (
         "without flash attention what it takes depends on the number of heads, which is not kept: "
         f"heads are counted as {NARROWEST_HEAD} wide, the narrowest of published models"
@@ -239,15 +245,21 @@ def verdict_of(models: Sequence[Geometry], room: Room, request: Request, total: 
     copies = sum(mib(one.weights.twice_bytes) for one in loaded)
     spare = room.available_mib - total - (copies if room.repacks and not request.locked else 0)
     roomy = spare * 100 >= room.memory_mib * TIGHT_PERCENT
-    return "yes" if roomy and all(one.compared for one in loaded) else "tight"
+    return "yes" if roomy and _compared(loaded, request) else "tight"
+
+
+def _compared(loaded: Iterable[Geometry], request: Request) -> bool:
+    """Return whether tests compare all of it with what llama.cpp takes."""
+    projector = request.projector
+    return all(one.compared for one in loaded) and (projector is None or projector.compared)
 
 
 def surely_mib(model: Geometry, request: Request) -> int:
     """Return what a model takes at least: all of it where nothing is in doubt, else its weights."""
     if not doubt_of(model, request):
         return sum(parts(model, request))
-    sure = (one.weights.file_bytes - one.weights.lazy_bytes for one in _loaded(model, request))
-    return sum(map(mib, sure))
+    sure = [one.weights.file_bytes - one.weights.lazy_bytes for one in _loaded(model, request)]
+    return sum(map(mib, [*sure, *([request.projector.file_bytes] if request.projector else [])]))
 
 
 WORDS: Mapping[Verdict, str] = {
@@ -264,6 +276,7 @@ def _sentence(
     doubt = doubt_of(model, request)
     most = "at most " if doubt else ""
     beside = " with the one that guesses for it" if request.draft else ""
+    beside += " with its projector" if request.projector else ""
     takes = (
         f"{WORDS[verdict]}: with a context of {request.ctx} tokens the model takes{beside} "
         f"{most}{total} MiB, and the node has {room.available_mib} MiB for it"
@@ -290,7 +303,7 @@ def _contexts(verdict: Verdict, largest: int) -> str:
 
 
 def _uncompared(model: Geometry, request: Request) -> str:
-    if all(one.compared for one in _loaded(model, request)):
+    if _compared(_loaded(model, request), request):
         return ""
     return " (its architecture is not among those whose figures were compared with llama.cpp's)"
 

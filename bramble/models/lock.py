@@ -15,6 +15,7 @@ from bramble.documents.document import write as write_document
 from bramble.documents.problems import InventoryError
 from bramble.models.catalogue import GGUF, REPO, USE, entries_of, identity
 from bramble.models.dims import Dims
+from bramble.models.projector import Projector
 from bramble.settings import Section, option
 
 FILE = "models.lock"
@@ -34,6 +35,7 @@ class Locked(Section):
     size_bytes: int = option(..., help="The file's size.", unit="bytes", ge=1)
     sha256: str = option(..., help="The file's sha256.", pattern=r"^[0-9a-f]{64}$")
     fit: Dims | None = option(None, help="The model's dimensions, where its header could be read.")
+    projector: Projector | None = option(None, help="The same of a projector for images.")
 
     def url(self, endpoint: str) -> str:
         """Return the file's address on a hub: by commit, so that it cannot change."""

@@ -78,9 +78,9 @@ def proven(home):
 
 def paths(record):
     """Return the files of a record of the gate: the first model's, and those beside it."""
-    first, draft = record.get("path"), record.get("draft")
-    others = [*(one["path"] for one in record.get("further") or []), *([draft] if draft else [])]
-    return [first, *others] if first else []
+    first, helpers = record.get("path"), record.get("helpers") or []
+    others = [one["path"] for one in record.get("further") or []]
+    return [first, *others, *helpers] if first else []
 
 
 def decide(folder, planned, home):

@@ -244,8 +244,8 @@ def remember(query, figures, good):
     note = who | figures | {"at": now(), "url": query["url"], "unit": text_of(query["unit_file"])}
     if query["further"]:
         note["further"] = beside(query)
-    if query["draft"]:
-        note["draft"] = query["draft"]
+    if query["helpers"]:
+        note["helpers"] = query["helpers"]
     write(f"{home}/{engine_home.GOOD}", json.dumps(note | {"history": history}, indent=2))
     rate = figures["tokens_per_second"]
     progress.say(f"release {release} is good with {query['name']}: {rate:.1f} tokens/s")
@@ -276,7 +276,7 @@ def go_back(query, good, error):
     why, undecided = str(error), isinstance(error, UndecidedError)
     verb = "is undecided" if undecided else "failed"
     home, (what, old, mark) = query["home"], named(query, good)
-    files = (good.get("path"), good.get("draft"), *(one["path"] for one in beside(good)))
+    files = (good.get("path"), *good.get("helpers", []), *(one["path"] for one in beside(good)))
     needed = (f"{home}/{engine_home.RELEASES}/{good['release']}", *files)
     if gone := [path for path in needed if path and not os.path.exists(path)]:
         return f"{what} {verb}: {why}; {gone[0]}, which was good before, is not there any more"

@@ -19,7 +19,9 @@ def model_is_the_pinned_one(plan: ModelPlan, node: Node) -> Finding:
 def further_models_are_the_pinned_ones(plan: ModelPlan, node: Node) -> Finding:
     """Each model file beside the first one has its pinned sha256, in the same way."""
     if not plan.further:
-        return skip("further models", "neither model.also nor model.draft names one")
+        return skip(
+            "further models", "none of model.also, model.draft and model.projector names one"
+        )
     return worst({one.name: _pinned(one, node) for one in plan.further})
 
 

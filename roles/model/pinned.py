@@ -10,6 +10,7 @@ from bramble.documents.problems import unknown
 from bramble.models import catalogue
 from bramble.models.dims import Dims
 from bramble.models.lock import Locked
+from bramble.models.projector import Projector
 from bramble.prepared import Prepared
 
 _SPARE_WORDS = 128
@@ -35,12 +36,20 @@ class ChosenModel:
     unlocked: tuple[str, ...] = ()
     noted: bool = False
     use: str | None = None
+    projector: Projector | None = None
 
 
 def with_dims(model: ChosenModel, prepared: Prepared) -> ChosenModel:
     """Add the dimensions of the model's header, where that had to be read."""
     read = prepared.headers.get(model.sha256)
     return replace(model, fit=read, noted=True) if read and not model.fit else model
+
+
+def no_model(use: str, pin: ChosenModel) -> str | None:
+    """Return why a file is none that answers or guesses."""
+    if pin.projector is None:
+        return None
+    return f"{use} is a projector for images, and no model: name it in model.projector"
 
 
 def unmeasured(setting: str, use: str) -> str:
@@ -89,6 +98,7 @@ def of_lock(name: str, entry: Locked, endpoint: str, mirror: str | None) -> Chos
         path=None,
         mirror_url=entry.url(mirror) if mirror else None,
         fit=entry.fit,
+        projector=entry.projector,
     )
 
 

@@ -36,7 +36,7 @@ from bramble.steps import Step, Upload, write_files
 class ModelPlan(RolePlan):
     """The first model file: its sources, its path, and its sha256; and the files beside it.
 
-    Those are of models that are served too, and of the one that guesses.
+    Those are of models that are served too, of the one that guesses, and of the projector.
     """
 
     outputs: ModelOutputs
@@ -75,9 +75,15 @@ class ModelPlan(RolePlan):
     def warnings(self) -> tuple[str, ...]:
         """Warn of further models of which nobody knows what they take beside the others."""
         outputs = self.outputs
-        several = [*(("also", one) for one in outputs.further), ("draft", outputs.draft)]
+        several = [
+            *(("also", one) for one in outputs.further),
+            ("draft", outputs.draft),
+            ("projector", outputs.projector),
+        ]
         return tuple(
-            unmeasured(setting, one.use) for setting, one in several if one and not one.dimensions
+            unmeasured(setting, one.use)
+            for setting, one in several
+            if one and not (one.dimensions or one.projector)
         )
 
     @property
@@ -121,6 +127,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ModelPlan:
     pin, folder = settings.chosen(inputs.host, inputs.prepared), settings.place
     further = settings.further(inputs.host, inputs.prepared)
     draft = settings.drafting(inputs.host, inputs.prepared)
+    projector = settings.seeing(inputs.host, inputs.prepared)
     path = settings.file(pin)
     storage, engine = inputs.find(StorageOutputs), inputs.find(EngineOutputs)
     remote = f"/var/tmp/bramble-model-{pin.sha256[:12]}"
@@ -139,6 +146,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ModelPlan:
             unlocked=pin.unlocked,
             further=tuple(_told(settings, one) for one in further),
             draft=_told(settings, draft) if draft else None,
+            projector=_told(settings, projector) if projector else None,
         ),
         files=_notes(pin, path),
         size_bytes=pin.size_bytes,
@@ -152,13 +160,15 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ModelPlan:
 def _beside(settings: Settings, inputs: Inputs) -> tuple[ChosenModel, ...]:
     """Return the files beside the first one."""
     host, prepared = inputs.host, inputs.prepared
-    draft = settings.drafting(host, prepared)
-    return (*settings.further(host, prepared), *((draft,) if draft else ()))
+    helping = (settings.drafting(host, prepared), settings.seeing(host, prepared))
+    return (*settings.further(host, prepared), *(one for one in helping if one))
 
 
 def _told(settings: Settings, pin: ChosenModel) -> FurtherModel:
     """Return what those who serve the models are told of a further one."""
-    return FurtherModel(pin.name, pin.use or pin.name, pin.sha256, settings.file(pin), pin.fit)
+    return FurtherModel(
+        pin.name, pin.use or pin.name, pin.sha256, settings.file(pin), pin.fit, pin.projector
+    )
 
 
 def _file(settings: Settings, pin: ChosenModel) -> FurtherFile:

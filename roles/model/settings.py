@@ -20,6 +20,7 @@ from bramble.prepared import Amiss, Pinned, Prepared, PreparedSection
 from bramble.roles.model.pinned import (
     ChosenModel,
     locked,
+    no_model,
     of_lock,
     other_words,
     twice,
@@ -61,6 +62,13 @@ class Settings(PreparedSection):
         help="A small model of the same vocabulary, MODEL:QUANT of models.yml and pinned as `use` is: "
         "it guesses what comes next where serving.speculation.type is draft-simple.",
         example="qwen2.5-0.5b-instruct:q4_k_m",
+        pattern=catalogue.USE,
+    )
+    projector: str | None = option(
+        None,
+        help="The file that makes tokens of images for the model (mmproj), MODEL:QUANT of models.yml "
+        "and pinned as `use` is; not set: the model takes text alone.",
+        example="gemma-3-4b-it:mmproj_f16",
         pattern=catalogue.USE,
     )
     endpoint: str = option(
@@ -163,9 +171,16 @@ class Settings(PreparedSection):
 
     def drafting(self, host: str, prepared: Prepared) -> ChosenModel | None:
         """Return the file of the model that guesses; None where the host went back to another one."""
-        if self.draft is None or self.chosen(host, prepared).sha256 != self.own(prepared).sha256:
+        return self._helping(self.draft, host, prepared)
+
+    def seeing(self, host: str, prepared: Prepared) -> ChosenModel | None:
+        """Return the file that makes tokens of images; None where the host went back likewise."""
+        return self._helping(self.projector, host, prepared)
+
+    def _helping(self, use: str | None, host: str, prepared: Prepared) -> ChosenModel | None:
+        if use is None or self.chosen(host, prepared).sha256 != self.own(prepared).sha256:
             return None
-        return self._named(self.draft, prepared)
+        return self._named(use, prepared)
 
     def _named(self, use: str, prepared: Prepared) -> ChosenModel:
         """Return the file of a name of models.yml; raise LookupError where it is not locked."""
@@ -193,8 +208,13 @@ class Settings(PreparedSection):
             if said := twice(use, found, seen):
                 yield Amiss(("also", at), said)
             seen.append((use, found))
-        if self.draft is not None:
-            yield from (Amiss(("draft",), said) for said in self._amiss(self.draft, prepared, seen))
+        for name, pin in seen:
+            if why := no_model(name, pin):
+                yield Amiss(("use",) if name == self.use else ("also",), why)
+        for key, helper in (("draft", self.draft), ("projector", self.projector)):
+            if helper is not None:
+                found_amiss = self._amiss(key, helper, prepared, seen)
+                yield from (Amiss((key,), why) for why in found_amiss)
         local = prepared.files.get(self.path) if self.path else None
         if local and local.size_bytes > _LIMIT_MIB << 20:
             yield (
@@ -203,17 +223,23 @@ class Settings(PreparedSection):
             )
 
     def _amiss(
-        self, use: str, prepared: Prepared, served: Sequence[tuple[str, ChosenModel]]
+        self, key: str, use: str, prepared: Prepared, served: Sequence[tuple[str, ChosenModel]]
     ) -> Iterator[str]:
-        """Find what is wrong with the model that guesses, beside those that are served."""
+        """Find what is wrong with a file that helps the model, beside those that are served."""
         if self.also:
-            yield "it guesses for one model, and model.also names more: leave one of the two out"
+            yield "it helps one model, and model.also names more: leave one of the two out"
         try:
             found = self._named(use, prepared)
         except LookupError as error:
             yield str(error.args[0])
             return
         if said := twice(use, found, served):
+            yield said
+        if key == "projector":
+            if found.projector is None and found.fit is not None:
+                yield f"{use} is a model, and no projector for images: look for its mmproj file"
+            return
+        if said := no_model(use, found):
             yield said
         for name, model in served[:1]:
             if why := other_words(model.fit, found.fit):
@@ -223,12 +249,15 @@ class Settings(PreparedSection):
         self, sections: Mapping[str, Section], host: str, prepared: Prepared
     ) -> tuple[str, ...]:
         """Warn of models of which nobody knows what they take beside the others."""
-        draft = self.drafting(host, prepared)
-        several = [*(("also", one) for one in self.further(host, prepared)), ("draft", draft)]
+        several = [
+            *(("also", one) for one in self.further(host, prepared)),
+            ("draft", self.drafting(host, prepared)),
+            ("projector", self.seeing(host, prepared)),
+        ]
         return tuple(
             unmeasured(setting, one.use or one.name)
             for setting, one in several
-            if one and not one.fit
+            if one and not (one.fit or one.projector)
         )
 
     def pins(self, host: str, prepared: Prepared) -> tuple[Pinned, ...]:

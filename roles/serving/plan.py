@@ -86,7 +86,10 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ServingPlan:
     way_in = edge.plan(settings, inputs.host, inputs.prepared, model)
     task = tasks.planned(settings.task, settings.expect, settings.dimensions, model)
     further, room = _further(settings, model), room_of(board, settings.reserve_mib)
-    request = settings.request_with(model.draft.dimensions if model.draft else None)
+    request = settings.request_with(
+        model.draft.dimensions if model.draft else None,
+        model.projector.projector if model.projector else None,
+    )
     fit = (
         judged_together(model, at_once, room, request) if further else judged(model, room, request)
     )
@@ -111,6 +114,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ServingPlan:
         model_path=model.path,
         model_folder=model.folder,
         draft_path=model.draft.path if model.draft else None,
+        projector_path=model.projector.path if model.projector else None,
         ctx_tokens=settings.ctx_tokens,
         slots=settings.slots,
         release_folder=engine.folder,
@@ -291,7 +295,7 @@ def _run(plan: ServingPlan, snapshot: Snapshot, written: Step) -> Step:
         "attempt": plan.attempt,
         "name": plan.model_name,
         "path": plan.model_path,
-        "draft": plan.draft_path,
+        "helpers": [path for path in (plan.draft_path, plan.projector_path) if path],
         "question": plan.question,
         "expect": plan.expect,
         "dimensions": plan.task.dimensions,

@@ -45,6 +45,8 @@ SET_BY: Mapping[str, str] = {
     "--models-max": "serving.models_at_once",
     "--models-preset": "model.also",
     "--spec-draft-model": "model.draft",
+    "--mmproj": "model.projector",
+    "--image-max-tokens": "serving.image_tokens",
     "--spec-draft-threads": "serving.threads",
     "--spec-draft-type-k": "serving.cache_type_k",
     "--spec-draft-type-v": "serving.cache_type_v",

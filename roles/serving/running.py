@@ -50,6 +50,7 @@ def command_line(
         "--metrics",
         *settings.chat.arguments(),
         *settings.speculation.arguments(_drafting(settings, model, outputs)),
+        *_seeing(settings, model),
         *tasks.arguments(settings.task, settings.pooling),
         *idle,
         *flags.words(settings.extra_args),
@@ -63,6 +64,19 @@ def _drafting(settings: Settings, model: ModelOutputs, outputs: ServingOutputs) 
         yield f"--spec-draft-threads {outputs.threads}"
         yield f"--spec-draft-type-k {settings.cache_type_k}"
         yield f"--spec-draft-type-v {settings.cache_type_v}"
+
+
+def _seeing(settings: Settings, model: ModelOutputs) -> Iterator[str]:
+    """Yield the arguments of the file that makes tokens of images.
+
+    A warm-up would compute an image of its own size, which may be larger than any that is let in, and
+    several parts at once take more memory.
+    """
+    if model.projector:
+        yield f"--mmproj {model.projector.path}"
+        yield f"--image-max-tokens {settings.image_tokens}"
+        yield "--mtmd-batch-max-tokens 1"
+        yield "--no-warmup"
 
 
 def differences(argv: Sequence[str], process: Process) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from bramble.fit.memory import CacheType, Request
 from bramble.fit.verdict import beyond
 from bramble.models.catalogue import USE
 from bramble.models.dims import Dims
+from bramble.models.projector import AT_ONCE, Projector
 from bramble.outputs import EngineSettings, ModelSettings
 from bramble.prepared import Amiss, Prepared, PreparedSection
 from bramble.roles.serving import flags, tasks
@@ -111,6 +112,15 @@ def _models(sections: Mapping[str, Section]) -> Iterator[ModelSettings]:
     return (part for part in sections.values() if isinstance(part, ModelSettings))
 
 
+def _projector(part: ModelSettings, host: str, prepared: Prepared) -> Projector | None:
+    """Return what is known of a projector; None too where its name is wrong, which the model tells."""
+    try:
+        found = part.seeing(host, prepared)
+    except LookupError:
+        return None
+    return found.projector if found else None
+
+
 class Settings(PreparedSection):
     """llama-server: where it listens and how much it may take."""
 
@@ -184,6 +194,14 @@ class Settings(PreparedSection):
         help="Arguments of llama-server that have no setting, each with its value: `--FLAG`, "
         "`--FLAG VALUE` or `--FLAG=VALUE`.",
         example=["--top-k 20", "--no-warmup"],
+    )
+    image_tokens: int = option(
+        512,
+        help="Most tokens that an image becomes, where model.projector takes images of any size: a "
+        "larger one is made smaller. Memory and time to answer grow with it.",
+        unit="tokens",
+        ge=16,
+        le=16384,
     )
     models_at_once: int = option(
         1,
@@ -262,6 +280,9 @@ class Settings(PreparedSection):
         guesses = self.speculation.disagreements(self.task, self.slots, self.ubatch_tokens)
         yield from (Amiss(("speculation", name), said) for name, said in guesses)
         yield from (Amiss(("speculation", "type"), said) for said in self._guessing(sections))
+        for part in _models(sections):
+            if halved := self._halved(_projector(part, host, prepared)):
+                yield Amiss(("ubatch_tokens",), halved)
         arguments = [
             *flags.twice(self.extra_args),
             *(flags.against(self.extra_args, DISTURBING) if self.lock_weights else ()),
@@ -275,6 +296,18 @@ class Settings(PreparedSection):
         named = {use for part in _models(sections) for use in part.also}
         for use in self.also_expect.keys() - named:
             yield Amiss(("also_expect", use), f"no such model; {unknown(use, sorted(named))}")
+
+    def _halved(self, projector: Projector | None) -> str | None:
+        """Return why an image's tokens would not all be computed at once, where they must be."""
+        if projector is None or projector.type not in AT_ONCE:
+            return None
+        tokens = projector.tokens(self.image_tokens)
+        if tokens <= self.ubatch_tokens:
+            return None
+        return (
+            f"it is {self.ubatch_tokens}, and an image is {tokens} tokens that see each other "
+            f"({projector.type}): set it to at least as many, or the model sees parts of it alone"
+        )
 
     def _guessing(self, sections: Mapping[str, Section]) -> Iterator[str]:
         """Find a model that guesses where none is to, and the other way round."""
@@ -360,10 +393,12 @@ class Settings(PreparedSection):
             locked=self.lock_weights,
             vectors=self.task != "chat",
             drafted=self.speculation.drafted,
+            image_tokens=self.image_tokens,
         )
         tables_bytes = self.speculation.table_bytes(request.cells, self.slots)
         return replace(request, tables_bytes=tables_bytes)
 
-    def request_with(self, draft: Dims | None) -> Request:
-        """Return the same with the model that guesses, where its dimensions are known."""
-        return replace(self.request, draft=draft.geometry if draft else None)
+    def request_with(self, draft: Dims | None, projector: Projector | None) -> Request:
+        """Return the same with what helps the model, where that is known."""
+        guessing = draft.geometry if draft else None
+        return replace(self.request, draft=guessing, projector=projector)

@@ -43,6 +43,7 @@ class ServingPlan(RolePlan):
     model_path: str
     model_folder: str
     draft_path: str | None
+    projector_path: str | None
     ctx_tokens: int
     slots: int
     release_folder: str

@@ -4,6 +4,7 @@ The first model is one of this computer, the others lie on a hub. One node passe
 their order.
 """
 
+import base64
 import hashlib
 import json
 import shlex
@@ -15,13 +16,15 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import openai
 import pytest
 
-from bramble.models import lock
+from bramble.models import gguf, lock
 from bramble.models.dims import dims_of
 from bramble.models.geometry import geometry
+from bramble.models.projector import projector
 from bramble.models.source import header
 from bramble.virtual.model import GATEWAY, address_of
 from tests.nodes.fleet import BIN, ONE_MODEL, ROOT, Lasting, as_json, wait_until
 from tests.nodes.test_model_switch import stranger
+from tests.shapes.projectors import mlp, picture
 
 pytestmark = pytest.mark.nodes
 
@@ -29,7 +32,7 @@ NODE = "vpi-85"
 FOLDER = "/var/lib/bramble/models"
 GOOD = "/opt/bramble/engine/good.json"
 FIRST, SECOND = "bramble-demo-q8_0", "bramble-demo-f16"
-USE, STRANGER = "bramble-demo:f16", "stranger:q8_0"
+USE, STRANGER, EYES = "bramble-demo:f16", "stranger:q8_0", "eyes:mmproj_f16"
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 QUESTION = [{"role": "user", "content": "What is 2+2?"}]
 PID = "$(systemctl show -p MainPID --value llama-server)"
@@ -44,9 +47,14 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
-    """A hub that has the two models; its address, and what models.lock has of them."""
+    """A hub of models, and of a projector without weights; its address, and what models.lock has."""
     root, entries = tmp_path_factory.mktemp("hub"), {}
-    contents = {USE: (ROOT / "models" / f"{SECOND}.gguf").read_bytes(), STRANGER: stranger()}
+    eyes = mlp(width=64, heads=4, image=56)
+    contents = {
+        USE: (ROOT / "models" / f"{SECOND}.gguf").read_bytes(),
+        STRANGER: stranger(),
+        EYES: eyes.write(root).read_bytes(),
+    }
     for use, content in contents.items():
         name = f"{use.replace(':', '-')}.gguf"
         file = root / "example" / "demo" / "resolve" / REVISION / name
@@ -60,6 +68,8 @@ def hub(tmp_path_factory):
             sha256=hashlib.sha256(content).hexdigest(),
             fit=dims_of(geometry(header(str(ROOT / "models" / f"{SECOND}.gguf")))),
         )
+    seen = projector(gguf.read(contents[EYES]))
+    entries[EYES] = entries[EYES].model_copy(update={"fit": None, "projector": seen})
     with ThreadingHTTPServer((GATEWAY, 0), partial(Quiet, directory=str(root))) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
@@ -71,14 +81,14 @@ def hub(tmp_path_factory):
 class Several(Lasting):
     """A node that serves the demo model, and others beside it."""
 
-    def wants(self, *also, expose="local", draft=None, **serving):
-        """Have it serve these beside the first one, and have another one guess."""
+    def wants(self, *also, expose="local", helpers=None, **serving):
+        """Have it serve these beside the first one, or have other files help that one."""
         self.write(
             [NODE],
             {
                 NODE: {
                     "node": {"roles": ["base", "engine", "model", "serving"]},
-                    "model": {"also": list(also), "draft": draft, "endpoint": self.endpoint},
+                    "model": {"also": list(also), "endpoint": self.endpoint, **(helpers or {})},
                     "serving": {"expose": expose, "also_expect": dict.fromkeys(also, "4")}
                     | serving,
                 }
@@ -290,7 +300,7 @@ def test_one_model_again_is_served_as_before(fleet, on):
 
 
 def test_a_model_guesses_for_the_first_one_and_is_proved_as_that_is(fleet, on):
-    fleet.wants(draft=USE, speculation={"type": "draft-simple", "draft_tokens": 4})
+    fleet.wants(helpers={"draft": USE}, speculation={"type": "draft-simple", "draft_tokens": 4})
     fleet.up()
     code, found = fleet.checked()
     assert (code, found["model.further_models_are_the_pinned_ones"]) == (0, "pass")
@@ -302,7 +312,8 @@ def test_a_model_guesses_for_the_first_one_and_is_proved_as_that_is(fleet, on):
     said = json.loads(on(f"curl -sS -d {shlex.quote(body)} 127.0.0.1:8080/completion"))
     assert said["timings"]["predicted_n"] == 40
     assert said["timings"]["draft_n"] > 0
-    assert json.loads(on(f"cat {GOOD}"))["draft"].rpartition("/")[2].startswith(SECOND)
+    (helper,) = json.loads(on(f"cat {GOOD}"))["helpers"]
+    assert helper.rpartition("/")[2].startswith(SECOND)
     assert fleet.bramble("model", "prune", NODE).returncode == 0
     assert fleet.reported()[SECOND]["what"].startswith("the planned model")
 
@@ -316,3 +327,19 @@ def test_a_damaged_file_of_the_model_that_guesses_is_found_and_mended(fleet, on)
     fleet.wants()
     fleet.up()
     assert SECOND not in on(f"cat /proc/{PID}/maps")
+
+
+def test_an_image_is_taken_by_a_projector_that_is_fetched_and_proved_as_models_are(fleet, on):
+    fleet.wants(helpers={"projector": EYES})
+    fleet.up()
+    code, found = fleet.checked()
+    assert (code, found["model.further_models_are_the_pinned_ones"]) == (0, "pass")
+    assert json.loads(on("curl -s 127.0.0.1:8080/props"))["modalities"]["vision"]
+    url = f"data:image/png;base64,{base64.b64encode(picture(80, 60)).decode()}"
+    content = [{"type": "text", "text": "2+2?"}, {"type": "image_url", "image_url": {"url": url}}]
+    body = json.dumps({"messages": [{"role": "user", "content": content}], "max_tokens": 2})
+    said = json.loads(on(f"curl -sS -d {shlex.quote(body)} 127.0.0.1:8080/v1/chat/completions"))
+    assert said["usage"]["prompt_tokens"] >= (56 // 14) ** 2
+    fleet.wants()
+    fleet.up()
+    assert not json.loads(on("curl -s 127.0.0.1:8080/props"))["modalities"]["vision"]

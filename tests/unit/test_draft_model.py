@@ -170,6 +170,6 @@ def unit_name(unit):
 def test_the_gate_remembers_it_and_pruning_keeps_what_is_planned():
     look = with_file(LOOK, "/opt/bramble/engine/good.json", plain("{}"))
     (step,) = [s for s in steps(PLAN.roles["serving"], PLAN, look) if s.name == "Run the service"]
-    assert step.query["draft"] == FILE
+    assert step.query["helpers"] == [FILE]
     (step,) = prune(PLAN.roles["model"], PLAN, LOOK)
     assert step.why is None

@@ -76,9 +76,9 @@ def test_what_passed_the_gate_and_its_predecessor_stay_and_not_what_was_verified
     assert f"removed {folder}/second.gguf (0 MiB)" in said
 
 
-def test_the_model_that_guessed_when_the_gate_was_passed_stays(folder, home, tmp_path):
+def test_what_helped_the_model_when_the_gate_was_passed_stays(folder, home, tmp_path):
     note = json.loads((tmp_path / "good.json").read_text())
-    note["draft"] = f"{folder}/fifth.gguf"
+    note["helpers"] = [f"{folder}/fifth.gguf"]
     (tmp_path / "good.json").write_text(json.dumps(note))
     assert prune(folder, home) == 0
     assert models(folder) == ["fifth", "fourth", "mine", "planned", "third"]

@@ -175,7 +175,7 @@ def gate(node, **changes):
         "attempt": ATTEMPT,
         "name": "qwen-q4_0",
         "path": "/models/qwen.gguf",
-        "draft": None,
+        "helpers": [],
         "further": [],
         "question": "What is 2+2?",
         "expect": "4",
@@ -716,10 +716,10 @@ def test_each_of_several_models_is_asked_by_its_name_and_the_first_one_last(node
     assert good(node)["further"] == [{"name": "second-f16", "path": str(node.unit_file)}]
 
 
-def test_the_model_that_guesses_is_remembered_for_going_back(node, capsys):
-    assert gate(node, draft="/models/draft.gguf") == 0
-    assert good(node)["draft"] == "/models/draft.gguf"
-    known_good(node, draft="/models/draft.gguf")
+def test_what_helps_the_model_is_remembered_for_going_back(node, capsys):
+    assert gate(node, helpers=["/models/draft.gguf"]) == 0
+    assert good(node)["helpers"] == ["/models/draft.gguf"]
+    known_good(node, helpers=["/models/draft.gguf"])
     node.server.answers[NEW] = "five"
     assert gate(node) == 1
     said = capsys.readouterr().out
