@@ -8,12 +8,15 @@ ggml's allocator must provide for, which tests compare with `llama-fit-params`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from bramble.models.geometry import Geometry
 from bramble.models.gguf import TYPES, Type
 from bramble.models.layers import Layer
-from bramble.models.projector import Projector
+
+if TYPE_CHECKING:
+    # It is a section of models.lock, whose parser takes long to load.
+    from bramble.models.projector import Projector
 
 # Both sizes are padded by llama.cpp (src/llama-context.cpp, src/llama-kv-cache-iswa.cpp).
 CELLS = 256
