@@ -10,10 +10,7 @@ from bramble.fit.verdict import NO_CAPACITY, SERVER_MIB, room_of
 from bramble.llama.releases import built_sha256, note
 from bramble.owned import REMEDY, as_written
 from bramble.roles.serving import running, sandbox, tasks
-from bramble.roles.serving.plan import (
-    SERVER,
-    STRAY_CONFIG,
-    USER,
+from bramble.roles.serving.state import (
     otherwise,
     own_drop_ins,
     rejected,
@@ -21,7 +18,15 @@ from bramble.roles.serving.plan import (
     unproven,
 )
 from bramble.roles.serving.tasks import JOURNAL
-from bramble.roles.serving.wanted import LOOPBACK, UNIT, UNIT_FILE, ServingPlan
+from bramble.roles.serving.wanted import (
+    LOOPBACK,
+    SERVER,
+    STRAY_CONFIG,
+    UNIT,
+    UNIT_FILE,
+    USER,
+    ServingPlan,
+)
 from bramble.snapshot import Unknown
 from bramble.steps import write_files
 

@@ -18,7 +18,8 @@ from bramble.plan import FactsNeeded, File, identity
 from bramble.prepared import Prepared
 from bramble.render import render
 from bramble.roles.serving import router, sandbox
-from bramble.roles.serving.settings import Settings, bracketed
+from bramble.roles.serving.edge_settings import bracketed
+from bramble.roles.serving.settings import Settings
 from bramble.snapshot import FileState, Snapshot, Unknown
 from bramble.steps import Step, lacking, remove_files, sent, systemd, write_files
 

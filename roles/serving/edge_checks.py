@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bramble.checks import Finding, Node, check, expect, skip, unknown
 from bramble.roles.serving import edge, sandbox
-from bramble.roles.serving.settings import bracketed
+from bramble.roles.serving.edge_settings import bracketed
 from bramble.roles.serving.wanted import ServingPlan
 from bramble.snapshot import Output, Unknown
 from bramble.steps import lacking

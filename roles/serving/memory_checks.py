@@ -6,8 +6,7 @@ from pathlib import PurePosixPath
 
 from bramble.checks import Finding, Node, check, expect, skip, unknown
 from bramble.roles.serving import router
-from bramble.roles.serving.plan import SERVER
-from bramble.roles.serving.wanted import UNIT, ServingPlan
+from bramble.roles.serving.wanted import SERVER, UNIT, ServingPlan
 from bramble.snapshot import Unknown
 from bramble.system.process import Program
 

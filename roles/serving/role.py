@@ -4,8 +4,9 @@ from bramble.checks import checks_of
 from bramble.outputs import EngineOutputs, ModelOutputs, ServingOutputs
 from bramble.role import Role
 from bramble.roles.serving import checks, edge_checks, memory_checks, router_checks
-from bramble.roles.serving.plan import again, facts_needed, plan, restart, revert, steps
+from bramble.roles.serving.plan import facts_needed, plan
 from bramble.roles.serving.settings import Settings
+from bramble.roles.serving.steps import again, restart, revert, steps
 from bramble.roles.serving.wanted import ServingPlan
 
 ROLE: Role[Settings, ServingPlan] = Role(

@@ -18,6 +18,11 @@ from bramble.roles.serving.locking import Locked
 LOOPBACK = "127.0.0.1"
 UNIT = "llama-server.service"
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
+SERVER = "llama-server"
+SYSUSERS_FILE = "/etc/sysusers.d/bramble-llama.conf"
+USER = "llama"
+# llama.cpp's tools read this file before their arguments, so it would change what is planned.
+STRAY_CONFIG = "/etc/llama.cpp/config.ini"
 
 
 @dataclass(frozen=True)

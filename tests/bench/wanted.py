@@ -14,8 +14,7 @@ from bramble.pyinfra.run import PlannedNode, gather_facts
 from bramble.roles.engine.plan import EnginePlan
 from bramble.roles.engine.whole import HOME
 from bramble.roles.model.plan import ModelPlan
-from bramble.roles.serving.plan import USER
-from bramble.roles.serving.wanted import UNIT, ServingPlan
+from bramble.roles.serving.wanted import UNIT, USER, ServingPlan
 from bramble.snapshot import FileState, Snapshot
 
 

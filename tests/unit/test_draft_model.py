@@ -11,7 +11,8 @@ from bramble.prepared import Prepared
 from bramble.roles.model.plan import prune
 from bramble.roles.model.plan import steps as model_steps
 from bramble.roles.model.settings import Settings as ModelSettings
-from bramble.roles.serving.plan import not_running, steps
+from bramble.roles.serving.state import not_running
+from bramble.roles.serving.steps import steps
 from bramble.snapshot import Snapshot
 from tests.unit.good_node import good_look, node_plan, settings
 from tests.unit.looks import plain, with_file

@@ -17,7 +17,7 @@ from bramble.roles.engine import plan as engine
 from bramble.roles.engine.rollback import back
 from bramble.roles.engine.whole import HOME
 from bramble.roles.serving import checks
-from bramble.roles.serving import plan as serving
+from bramble.roles.serving import steps as serving
 from bramble.snapshot import Unknown
 from tests.unit.good_node import ROLES, good_look, node_plan, settings
 from tests.unit.looks import link, plain

@@ -1,6 +1,6 @@
 """`bramble restart` restarts what serves, in groups where that is asked for, and nothing else."""
 
-from bramble.roles.serving.plan import restart
+from bramble.roles.serving.steps import restart
 from tests.unit.good_node import good_look, node_plan
 from tests.unit.roles.serving.good import with_unit
 from tests.unit.test_fleet_runs import bramble, fleet

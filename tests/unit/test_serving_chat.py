@@ -9,8 +9,8 @@ import pytest
 from bramble.documents.validation import validate
 from bramble.fleet import prepare
 from bramble.roles.serving import chat
-from bramble.roles.serving.plan import revert, steps
 from bramble.roles.serving.settings import Settings
+from bramble.roles.serving.steps import revert, steps
 from tests.unit.good_node import good_look, node_plan, settings
 from tests.unit.looks import WHY, plain, with_file
 from tests.unit.roles.serving.good import GATE

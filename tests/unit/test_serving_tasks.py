@@ -11,8 +11,8 @@ from bramble.fit.verdict import Room, fit
 from bramble.models import gguf
 from bramble.models.geometry import geometry
 from bramble.roles.serving.checks import model_answers
-from bramble.roles.serving.plan import steps
 from bramble.roles.serving.settings import Settings
+from bramble.roles.serving.steps import steps
 from tests.shapes.models import all_shapes
 from tests.unit.good_node import good_look, node_plan
 from tests.unit.roles.serving.faults import DEMO

@@ -16,8 +16,9 @@ from bramble.roles.model.plan import prune
 from bramble.roles.model.plan import steps as model_steps
 from bramble.roles.model.settings import Settings as ModelSettings
 from bramble.roles.serving import edge, left, router
-from bramble.roles.serving.plan import not_running, steps
 from bramble.roles.serving.settings import Settings
+from bramble.roles.serving.state import not_running
+from bramble.roles.serving.steps import steps
 from bramble.snapshot import Answer, Snapshot
 from bramble.steps import unit_name
 from tests.unit.good_node import PI5, good_look, node_plan

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from bramble.plan import NodePlan
-from bramble.roles.serving.settings import PRIVATE
+from bramble.roles.serving.edge_settings import PRIVATE
 from bramble.snapshot import Answer, Output, Snapshot, Unit, read
 from bramble.system.parse import Socket
 from bramble.system.process import Process, Program
