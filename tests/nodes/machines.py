@@ -28,9 +28,9 @@ from tests.nodes.fleet import (
 )
 
 BOARD = {"board": "pi4", "fault": "eeprom-old", "kind": "machine"}
-BACK_S = 300
+BACK_S = 1200
 """How long a boot may take; half a minute where little else runs."""
-GIVEN_UP_S = 900
+GIVEN_UP_S = 2400
 """When a run whose node vanished has long ended; it may wait for a reboot of its own."""
 TRACED = "../tests/nodes/traced_node"
 WATCHDOG_S = 60

@@ -46,7 +46,15 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory):
+def up(virtual_pis):
+    """The node, fresh; with it there is the network that the hub is on."""
+    virtual_pis.up(NODE, on_progress=print)
+    yield
+    virtual_pis.down(NODE)
+
+
+@pytest.fixture(scope="module")
+def hub(up, tmp_path_factory):
     """A hub of models, and of a projector without weights; its address, and what models.lock has."""
     root, entries = tmp_path_factory.mktemp("hub"), {}
     eyes = mlp(width=64, heads=4, image=56)
@@ -120,17 +128,15 @@ class Several(Lasting):
 
 
 @pytest.fixture(scope="module")
-def fleet(virtual_pis, hub, tmp_path_factory):
+def fleet(hub, tmp_path_factory):
     """A node that serves one model, and then two."""
-    virtual_pis.up(NODE, on_progress=print)
     fleet = Several(tmp_path_factory.mktemp("fleet"))
     fleet.endpoint, fleet.entries = hub
     fleet.wants()
     fleet.up()
     fleet.wants(USE)
     fleet.up()
-    yield fleet
-    virtual_pis.down(NODE)
+    return fleet
 
 
 @pytest.fixture(scope="module")
@@ -304,6 +310,7 @@ def test_a_model_guesses_for_the_first_one_and_is_proved_as_that_is(fleet, on):
     fleet.up()
     code, found = fleet.checked()
     assert (code, found["model.further_models_are_the_pinned_ones"]) == (0, "pass")
+    fleet.up()  # what a way back needed is cleared up
     assert f"{NODE}: no changes; " in fleet.up()
     mapped = on(f"cat /proc/{PID}/maps")
     assert f"{FIRST}-" in mapped
@@ -343,3 +350,26 @@ def test_an_image_is_taken_by_a_projector_that_is_fetched_and_proved_as_models_a
     fleet.wants()
     fleet.up()
     assert not json.loads(on("curl -s 127.0.0.1:8080/props"))["modalities"]["vision"]
+
+
+def test_locked_weights_are_locked_by_the_kernel_and_a_limit_that_forbids_it_is_found(fleet, on):
+    locked = f"awk '/VmLck/ {{print $2}}' /proc/{PID}/status"
+    assert on(locked) == "0"
+    fleet.wants(lock_weights=True, helpers={"draft": USE}, speculation={"type": "draft-simple"})
+    fleet.up()
+    code, found = fleet.checked()
+    assert (code, found["serving.memory_is_locked_as_planned"]) == (0, "pass")
+    sizes = [int(on(f"stat -c %s {FOLDER}/{name}-*.gguf")) for name in (FIRST, SECOND)]
+    assert int(on(locked)) >= sum(sizes) * 0.98 / 1024
+    drop_in = "/run/systemd/system/llama-server.service.d"
+    on(
+        f"mkdir -p {drop_in}; printf '[Service]\\nLimitMEMLOCK=64K\\n' >{drop_in}/less.conf; "
+        "systemctl daemon-reload; systemctl restart llama-server"
+    )
+    wait_until(lambda: fleet.checked()[1]["serving.health_is_ok"] == "pass", 60, "its start")
+    code, found = fleet.checked()
+    assert (code, found["serving.memory_is_locked_as_planned"]) == (1, "fail")
+    fleet.wants()
+    fleet.up()
+    assert fleet.checked()[0] == 0
+    assert on(locked) == "0"
