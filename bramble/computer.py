@@ -11,6 +11,7 @@ import os
 import platform
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 from typing import BinaryIO
@@ -42,6 +43,19 @@ def who() -> str:
 def processor() -> str | None:
     """Return /proc/cpuinfo, None where there is none."""
     return Path("/proc/cpuinfo").read_text(encoding="utf-8") if is_linux() else None
+
+
+def neighbours() -> str:
+    """Return the table of neighbours on the network, with their hardware addresses; empty if unknown."""
+    try:
+        if is_linux():
+            return Path("/proc/net/arp").read_text(encoding="utf-8")
+        done = subprocess.run(
+            ["arp", "-an"], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout
 
 
 def memory_mib() -> int:

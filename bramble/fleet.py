@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bramble import project, registry
@@ -30,9 +31,12 @@ from bramble.prepared import LocalModel, Prepared
 from bramble.settings import Section
 
 
-def load(folder: Path) -> Inventory:
-    """Read and validate an inventory with its locks; raise InventoryError with all of its problems."""
-    inventory = loading.load(folder, registry.sections(), prepare)
+def load(folder: Path, instead: Mapping[Path, str] = MappingProxyType({})) -> Inventory:
+    """Read and validate an inventory with its locks; raise InventoryError with all of its problems.
+
+    `instead` are texts that files of it are to have.
+    """
+    inventory = loading.load(folder, registry.sections(), prepare, instead)
     if wrong := tuple(_wrong_waivers(inventory)):
         raise InventoryError(wrong)
     return inventory

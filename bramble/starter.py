@@ -98,6 +98,7 @@ LEFT_ALONE = ("README.md", ".gitignore")
 
 _BOARD = re.compile(r"pi[45](?!\d)")
 """How the name of a host begins that says which board it is, and so which of the groups is its own."""
+_MODEL = re.compile(r"Raspberry Pi (?:Compute Module )?([45])(?:00)?\b")
 _DEMO = "models/bramble-demo-q8_0.gguf"
 
 
@@ -190,6 +191,12 @@ def board_of(name: str) -> str:
     """Return the group of the board that a host's name begins with; empty for another name."""
     found = _BOARD.match(name)
     return found[0] if found else ""
+
+
+def board_in(model: str) -> str:
+    """Return the group of the board that names itself so; empty for another one."""
+    found = _MODEL.match(model)
+    return f"pi{found[1]}" if found else ""
 
 
 def _host(name: str, ssh: Mapping[str, str | int]) -> str:

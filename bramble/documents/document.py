@@ -54,16 +54,29 @@ class Document:
 def read(file: Path) -> Document:
     """Read a file; what is wrong with it as YAML is among the problems of the document."""
     try:
-        return _document(file, yaml.compose(_text(file), _Loader))
+        return parsed(file, _text(file))
     except OSError as error:
         return Document(file, problems=(Problem(shown(file), None, f"{error.strerror}"),))
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         return Document(file, problems=(Problem(shown(file), line, "not text in UTF-8"),))
+    except _TooMuch as much:
+        return Document(file, problems=(Problem(shown(file), much.line, str(much)),))
+
+
+def parsed(file: Path, text: str) -> Document:
+    """Read what a file holds, or is to hold; what is wrong is among the problems of the document."""
+    try:
+        return _document(file, compose(text))
     except yaml.YAMLError as error:
         return Document(file, problems=(_syntax(file, error),))
     except _TooMuch as much:
         return Document(file, problems=(Problem(shown(file), much.line, str(much)),))
+
+
+def compose(text: str) -> yaml.Node | None:
+    """Return the nodes of a text, which know where in it they stand; raise yaml.YAMLError."""
+    return yaml.compose(text, _Loader)
 
 
 def _text(file: Path) -> str:

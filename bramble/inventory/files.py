@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from bramble.documents.document import Document, read
+from bramble.documents.document import Document, parsed, read
 from bramble.documents.problems import InventoryError, Problem, shown
 from bramble.inventory.layers import Layer
 from bramble.project import FLEET
@@ -61,15 +63,23 @@ class Files:
         return tuple(part.part(section).values.get(key) for _, part in self.parts())
 
 
-def read_files(folder: Path) -> Files:
-    """Read what the folder holds; a missing fleet.yml is the only thing to end here."""
+def read_files(folder: Path, instead: Mapping[Path, str] = MappingProxyType({})) -> Files:
+    """Read what the folder holds; a missing fleet.yml is the only thing to end here.
+
+    `instead` are texts that files of it are to have.
+    """
     fleet = folder / FLEET
     if not fleet.is_file():
         advice = (
             "not found; `bramble init` makes a project, BRAMBLE_INVENTORY=DIR names another folder"
         )
         raise InventoryError([Problem(shown(fleet), None, advice)])
-    return Files(folder, read(fleet), _by_name(folder / "groups"), _by_name(folder / "hosts"))
+    groups, hosts = _by_name(folder / "groups", instead), _by_name(folder / "hosts", instead)
+    return Files(folder, _read(fleet, instead), groups, hosts)
+
+
+def _read(file: Path, instead: Mapping[Path, str]) -> Document:
+    return parsed(file, instead[file]) if file in instead else read(file)
 
 
 def _settings_of(fleet: Document, host: str) -> Document:
@@ -78,5 +88,5 @@ def _settings_of(fleet: Document, host: str) -> Document:
     return replace(entry, values=settings)
 
 
-def _by_name(folder: Path) -> dict[str, Document]:
-    return {file.stem: read(file) for file in sorted(folder.glob("*.yml"))}
+def _by_name(folder: Path, instead: Mapping[Path, str]) -> dict[str, Document]:
+    return {file.stem: _read(file, instead) for file in sorted(folder.glob("*.yml"))}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bramble.documents.document import Document
@@ -51,12 +52,18 @@ Merged = tuple[dict[str, Any], dict[Keys, Source]]
 """A host's settings as plain data, and where each is set."""
 
 
-def load(folder: Path, sections: Sections, prepare: Prepare) -> Inventory:
+def load(
+    folder: Path,
+    sections: Sections,
+    prepare: Prepare,
+    instead: Mapping[Path, str] = MappingProxyType({}),
+) -> Inventory:
     """Read, merge and validate an inventory; raise InventoryError with all of its problems.
 
-    `prepare` reads what lies beside the settings, once for all hosts.
+    `prepare` reads what lies beside the settings, once for all hosts. `instead` are texts that files
+    are to have, so that an edit is judged before it is written.
     """
-    files = read_files(folder)
+    files = read_files(folder, instead)
     problems = list(islice(inconsistencies(files, tuple(sections)), MOST_PROBLEMS + 1))
     _end_if_many(problems)
     bad: set[tuple[int, str]] = set()

@@ -45,6 +45,32 @@ def connect(host: str, ssh: SshSettings) -> paramiko.SSHClient:
         raise SshError(f"{host} cannot be reached: {why(host, ssh, error)}") from error
 
 
+def connect_by(
+    host: str, ssh: SshSettings, *, key: paramiko.PKey | None = None, password: str | None = None
+) -> paramiko.SSHClient:
+    """Connect with this key or password and nothing else; raise SshError where that fails."""
+    try:
+        there = target(ssh)
+        carrier = carrier_to(there, ssh.connect_timeout_s)
+        client = _knowing(there)
+        client.connect(
+            there.address,
+            port=there.port,
+            username=there.user,
+            pkey=key,
+            password=password,
+            allow_agent=False,
+            look_for_keys=False,
+            sock=carrier,
+            timeout=ssh.connect_timeout_s,
+            auth_timeout=ssh.connect_timeout_s,
+            channel_timeout=ssh.connect_timeout_s,
+        )
+        return client
+    except PROBLEMS as error:
+        raise SshError(f"{host} cannot be reached: {why(host, ssh, error)}") from error
+
+
 def carrier_to(there: Target, timeout_s: float) -> Any:
     """Open what carries bytes to an SSH server: a socket, a channel through the jumps, or a command."""
     # The caller reports what ended a connection; paramiko would print its traceback too.
@@ -62,12 +88,7 @@ def carrier_to(there: Target, timeout_s: float) -> Any:
 
 def _client(there: Target, carrier: Any, timeout_s: float, any_key: bool) -> paramiko.SSHClient:
     """Open a session with a server whose key is known; without a carrier paramiko opens a socket."""
-    client = paramiko.SSHClient()
-    for file in there.known_hosts:
-        for kind, key in known_hosts.keys(file, there.name).items():
-            known = paramiko.PKey.from_type_string(kind, base64.b64decode(key))
-            client.get_host_keys().add(there.name, kind, known)
-    client.set_missing_host_key_policy(paramiko.RejectPolicy())
+    client = _knowing(there)
     client.connect(
         there.address,
         port=there.port,
@@ -80,6 +101,17 @@ def _client(there: Target, carrier: Any, timeout_s: float, any_key: bool) -> par
         auth_timeout=timeout_s,
         channel_timeout=timeout_s,
     )
+    return client
+
+
+def _knowing(there: Target) -> paramiko.SSHClient:
+    """Return a client that talks to a server with one of the known keys, and to no other."""
+    client = paramiko.SSHClient()
+    for file in there.known_hosts:
+        for kind, key in known_hosts.keys(file, there.name).items():
+            known = paramiko.PKey.from_type_string(kind, base64.b64decode(key))
+            client.get_host_keys().add(there.name, kind, known)
+    client.set_missing_host_key_policy(paramiko.RejectPolicy())
     return client
 
 

@@ -119,11 +119,32 @@ def _is_key(line: Line) -> bool:
 
 def put(file: Path, name: str, kind: str, key: str) -> None:
     """Write a key in place of all others of this name; leave all else as it is."""
-    kept = [text for line in _lines(file) if (text := _without(line, name)) is not None]
+    _write(file, [*_others(file, name), f"{name} {kind} {key}"])
+
+
+def remove(file: Path, name: str) -> bool:
+    """Take away every key of a name, and tell whether there was one; leave all else as it is."""
+    others = _others(file, name)
+    if others == _lines(file):
+        return False
+    _write(file, others)
+    return True
+
+
+def names_of(file: Path, key: str) -> list[str]:
+    """Return the names that are trusted by this key, hashed ones as they are written."""
+    return [name for line in trusted(file) if line.key == key for name in line.names]
+
+
+def _others(file: Path, name: str) -> list[str]:
+    return [text for line in _lines(file) if (text := _without(line, name)) is not None]
+
+
+def _write(file: Path, lines: list[str]) -> None:
     # A link stays one: the file may be kept elsewhere.
     place = file.resolve()
     place.parent.mkdir(parents=True, exist_ok=True)
-    text = "\n".join([*kept, f"{name} {kind} {key}"]) + "\n"
+    text = "".join(f"{line}\n" for line in lines)
     durable.replace(place, text.encode("utf-8", "surrogateescape"))
 
 

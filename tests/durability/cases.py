@@ -109,6 +109,14 @@ def hostname() -> Case:
     return Case("set_hostname", EXT4, text, {"hosts": old}, {"hosts": new})
 
 
+def authorized_key() -> Case:
+    old = b"ssh-ed25519 AAAAold me"
+    new = old + b"\nssh-ed25519 AAAAnew bramble\n"
+    query = {"path": f"{EXT4}/authorize_key/.ssh/keys", "key": "ssh-ed25519 AAAAnew bramble"}
+    text = program("authorize_key", query)
+    return Case("authorize_key", EXT4, text, {".ssh/keys": old}, {".ssh/keys": new})
+
+
 def told() -> Case:
     """What people were told of last: without it they would be told again, or never."""
     root = f"{EXT4}/push"
@@ -440,6 +448,7 @@ CASES = (
     files(),
     fstab(),
     hostname(),
+    authorized_key(),
     told(),
     dropped_swap(),
     removed(),

@@ -20,10 +20,12 @@ from bramble.bench import result as bench_result
 from bramble.bench.race import Contestant, RaceRun, decide
 from bramble.checks import Result
 from bramble.cli import ask as ask_module
-from bramble.cli import driver, engine, main, race, summary, upgrade
+from bramble.cli import driver, engine, enroll, main, race, summary, upgrade
 from bramble.doctor.finding import Finding
 from bramble.figures import Figures
 from bramble.inventory.effective import Effective, Report
+from bramble.lan.meetings import Met
+from bramble.lan.pis import Pi
 from bramble.llama import store
 from bramble.llama.lock import Lock
 from bramble.models import lock
@@ -190,6 +192,11 @@ def test_the_keys_of_verify_are_documented():
 def test_the_keys_of_doctor_are_documented():
     found = {f"findings[].{name}" for name in Finding.__dataclass_fields__}
     assert found == documented("bramble doctor --json")
+
+
+def test_the_keys_of_enroll_are_documented():
+    found = {f"boards[].{name}" for name in enroll.as_dict(Met(Pi("192.0.2.1")))}
+    assert found == documented("bramble enroll --json")
 
 
 def test_the_keys_of_audit_are_documented():

@@ -1,0 +1,1 @@
+"""What only real boards can show, in one text file, with names and secrets replaced."""
