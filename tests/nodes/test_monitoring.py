@@ -74,12 +74,6 @@ SETTINGS = {
 }
 
 
-@pytest.fixture(scope="module")
-def receiver():
-    with receiving(GATEWAY) as found:
-        yield found
-
-
 @pytest.fixture(
     scope="module",
     params=[
@@ -87,8 +81,19 @@ def receiver():
         pytest.param("trixie", marks=[pytest.mark.thorough, pytest.mark.trixie]),
     ],
 )
-def fleet(request, virtual_pis, tmp_path_factory, receiver):
+def up(request, virtual_pis):
+    """The node, fresh; with it there is the network that the receiver is on."""
     virtual_pis.up(NODE, release=request.param)
+
+
+@pytest.fixture(scope="module")
+def receiver(up):
+    with receiving(GATEWAY) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory, receiver):
     fleet = Monitored(tmp_path_factory.mktemp("fleet"))
     fleet.address = f"{receiver.url}/{CANARY}"
     fleet.wants(**SETTINGS)
