@@ -72,9 +72,10 @@ class Crossed(Lasting):
     def environment(self, **more):
         return super().environment(BRAMBLE_SENT=str(self.sent), **more)
 
-    def name(self, **engine):
-        """The machine in the inventory, with these settings of its engine too."""
+    def name(self, serving=None, **engine):
+        """The machine in the inventory, with these settings of its engine and its service too."""
         own = {"node": {"roles": [*self.roles]}, "engine": {"recipe": "cross", **engine}}
+        own["serving"] = serving or {}
         self.write([self.machine], {self.machine: OWN | own})
 
     @property

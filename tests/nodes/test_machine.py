@@ -388,6 +388,22 @@ def console():
 
 
 @pytest.mark.thorough
+def test_weights_are_locked_by_the_kernel_where_they_are_to_be(provisioned, fleet, root):
+    locked = (
+        "awk '/VmLck/ {print $2}' /proc/$(systemctl show -p MainPID --value llama-server)/status"
+    )
+    assert root(locked) == "0"
+    fleet.name(serving={"lock_weights": True})
+    assert fleet.pyinfra("node", "-y").returncode == 0
+    assert fleet.statuses(NAME) == fleet.well
+    size_kib = int(root("stat -L -c %s /var/lib/bramble/models/bramble-demo-q8_0-*.gguf")) // 1024
+    assert int(root(locked)) >= size_kib * 0.98
+    fleet.name()
+    assert fleet.pyinfra("node", "-y").returncode == 0
+    assert root(locked) == "0"
+
+
+@pytest.mark.thorough
 def test_every_role_is_taken_back_and_brought_again_to_a_boot_with_less_memory(
     provisioned, fleet, root
 ):

@@ -352,24 +352,11 @@ def test_an_image_is_taken_by_a_projector_that_is_fetched_and_proved_as_models_a
     assert not json.loads(on("curl -s 127.0.0.1:8080/props"))["modalities"]["vision"]
 
 
-def test_locked_weights_are_locked_by_the_kernel_and_a_limit_that_forbids_it_is_found(fleet, on):
-    locked = f"awk '/VmLck/ {{print $2}}' /proc/{PID}/status"
-    assert on(locked) == "0"
+def test_weights_that_the_kernel_does_not_lock_are_found(fleet, on):
+    """In a container it locks nothing; that it does on a machine is in test_machine.py."""
     fleet.wants(lock_weights=True, helpers={"draft": USE}, speculation={"type": "draft-simple"})
-    fleet.up()
-    code, found = fleet.checked()
-    assert (code, found["serving.memory_is_locked_as_planned"]) == (0, "pass")
-    sizes = [int(on(f"stat -c %s {FOLDER}/{name}-*.gguf")) for name in (FIRST, SECOND)]
-    assert int(on(locked)) >= sum(sizes) * 0.98 / 1024
-    drop_in = "/run/systemd/system/llama-server.service.d"
-    on(
-        f"mkdir -p {drop_in}; printf '[Service]\\nLimitMEMLOCK=64K\\n' >{drop_in}/less.conf; "
-        "systemctl daemon-reload; systemctl restart llama-server"
-    )
-    wait_until(lambda: fleet.checked()[1]["serving.health_is_ok"] == "pass", 60, "its start")
-    code, found = fleet.checked()
-    assert (code, found["serving.memory_is_locked_as_planned"]) == (1, "fail")
+    assert "memory_is_locked_as_planned: fail: wanted at least 7858 KiB" in fleet.up(code=1)
+    assert fleet.checked()[1]["serving.model_answers"] == "pass"
     fleet.wants()
     fleet.up()
     assert fleet.checked()[0] == 0
-    assert on(locked) == "0"
