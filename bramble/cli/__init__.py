@@ -40,6 +40,7 @@ _COMMANDS = {
     "rollback": "rollback:rollback",
     "run": "adhoc:run",
     "schema": "inventory:schema",
+    "status": "status:status",
     "tls": "tls:tls",
     "trust": "trust:trust",
     "try": "trial:trial",

@@ -46,6 +46,11 @@ def program(name: str, query: Mapping[str, Any]) -> str:
     return f"import json\nimport sys\nimport types\n\n{modules}\n{_text(name)}\n\n{call}\n"
 
 
+def reader(text: str) -> str:
+    """Return the command that runs a program of this text from its input, which stays open after it."""
+    return f"python3 -Iuc 'import sys; exec(sys.stdin.buffer.read({len(text.encode())}))'"
+
+
 def command_line(name: str, query: Mapping[str, Any]) -> str:
     """Return the program as a shell command, compressed in argv, for use without standard input."""
     text = base64.b64encode(zlib.compress(program(name, query).encode(), 9)).decode()

@@ -36,7 +36,7 @@ def server(plan, now_s):
     health = server_state.got(f"{wanted['url']}/health")
     said = server_state.props(wanted["url"]) if health is not None else {}
     models = server_state.states(wanted["url"]) if said and wanted["further"] else {}
-    awake = awake_of(wanted, said, models) if health is not None else []
+    awake = server_state.awake_of(wanted, said, models) if health is not None else []
     figures = {
         name: server_state.figures(wanted["url"], name if models else None) for name in awake
     }
@@ -52,16 +52,6 @@ def server(plan, now_s):
         "further": {one["name"]: server_state.model(one["path"]) for one in wanted["further"]},
         "answer": answer(plan, now_s, wanted["model_name"] in awake, figures),
     }
-
-
-def awake_of(wanted, said, models):
-    """Return the names of the models that are loaded and do not sleep.
-
-    Whoever watches loads none and wakes none: their memory was given up.
-    """
-    if wanted["further"]:
-        return [name for name, state in models.items() if state == "loaded"]
-    return [] if said.get("is_sleeping") else [wanted["model_name"]]
 
 
 def answer(plan, now_s, awake, figures):

@@ -128,6 +128,16 @@ def states(url):
         return {}
 
 
+def awake_of(wanted, said, models):
+    """Return the names of the models that are loaded and do not sleep.
+
+    Whoever watches loads none and wakes none: their memory was given up.
+    """
+    if wanted["further"]:
+        return [name for name, state in models.items() if state == "loaded"]
+    return [] if said.get("is_sleeping") else [wanted["model_name"]]
+
+
 def known_answer(server, now_s):
     """Ask the question, and return what came: right or not, how fast, when."""
     query = {key: server[key] for key in ("url", "question", "max_tokens")}

@@ -38,6 +38,7 @@ from bramble.reporting.results import Checked
 from bramble.settings import Section
 from bramble.snapshot import Snapshot
 from bramble.ssh.each import Said
+from bramble.status.result import fleet_status
 from bramble.virtual.model import VirtualNode
 from docs import generate, session
 from docs.pages.written import WRITTEN
@@ -45,6 +46,7 @@ from tests.shapes.models import all_shapes
 from tests.unit.audited import audit
 from tests.unit.good_node import PI5, ROLES, node_plan
 from tests.unit.good_result import result
+from tests.unit.status_made import audited, status
 from tests.unit.test_audit import CHANGED_S, changed, edited, ran
 from tests.unit.test_audit_waivers import waiver
 
@@ -206,6 +208,12 @@ def test_the_keys_of_audit_are_documented():
     items = tuple(item for item in host.items if item.diffs and item.waiver)
     printed = Audit(at=datetime.now(UTC), hosts=(host.model_copy(update={"items": items}),))
     assert keys(printed.model_dump(mode="json")) == documented("bramble audit --json")
+
+
+def test_the_keys_of_status_are_documented():
+    told = status(throttled=0x10001, changes=audited()).model_dump(mode="json")
+    printed = {**fleet_status(()).model_dump(mode="json"), "hosts": [told]}
+    assert keys(printed) == documented("bramble status --json")
 
 
 def test_the_keys_of_checks_are_documented():

@@ -37,7 +37,7 @@ FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # it is not run. Each stands for at least one example.
 NEEDS = {
     r"(up|plan|verify|audit|revert|ask|bench|logs|upgrade|rollback|trust|restart|run)\b": "a node",
-    r"(enroll|replace|report)\b": "a node",
+    r"(enroll|replace|report|status)\b": "a node",
     r"doctor\b": "this computer's keys and agent",
     r"flash-config\b": "a card",
     r"model (list \S|verify|prune|rollback)": "a node",
