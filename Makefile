@@ -85,9 +85,10 @@ lint: setup ## ruff and mypy
 
 .PHONY: bench
 bench: PACKAGES += ccache cmake g++-aarch64-linux-gnu ninja-build qemu-user
-bench: system setup .venv-bench/ready ## Beside tuned Ansible, curl, Debian's llama.cpp (root on Debian)
+bench: system setup .venv-bench/ready ## Beside tuned Ansible, testinfra, curl, Debian's llama.cpp (root on Debian)
 	mkdir -p reports/bench
 	$(BIN)/python tests/bench/noop.py $(BENCH) | tee reports/bench/noop.txt
+	$(BIN)/python tests/bench/operate.py $(OPERATE) | tee reports/bench/operate.txt
 	$(BIN)/python tests/bench/transfer.py | tee reports/bench/transfer.txt
 	$(BIN)/python tests/bench/model_fleet.py | tee reports/bench/model_fleet.txt
 	$(BIN)/python tests/bench/engines.py $(ENGINES) | tee reports/bench/engines.txt

@@ -40,6 +40,17 @@ def who() -> str:
     return f"{account}@{socket.gethostname()}"
 
 
+def is_running(pid: int) -> bool:
+    """Tell whether a process of this number runs here, whoever's it is."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def processor() -> str | None:
     """Return /proc/cpuinfo, None where there is none."""
     return Path("/proc/cpuinfo").read_text(encoding="utf-8") if is_linux() else None

@@ -6,6 +6,8 @@ Every line is an object with `event` and `at` (seconds since 1970):
     host     host, state, why        connected, unreachable, refused or failed
     step     host, step, why, state, problem
                                      the end of a step that had something to do: done or failed
+    progress host, step, number, of, percent, left_s
+                                     a step begins, or its node tells how far it is
     plan     host, board, pins, refused, packages, files, steps
     build    host, release, state, problem
                                      a node builds for all that need it: begun, then done or failed

@@ -1,4 +1,4 @@
-"""Write the generated pages of docs/ from the settings, checks, commands, plans and the fault matrix.
+"""Write the generated pages of docs/ from settings, checks, commands, plans and tables of faults.
 
 `make docs` runs this; tests/unit/test_docs.py fails when a page is not what this makes.
 """
@@ -15,6 +15,7 @@ from docs.pages.checks import checks_page  # noqa: E402
 from docs.pages.commands import commands_page  # noqa: E402
 from docs.pages.faults import faults_page  # noqa: E402
 from docs.pages.files import files_page  # noqa: E402
+from docs.pages.planted import planted_page  # noqa: E402
 from docs.pages.settings import settings_page  # noqa: E402
 
 NOTICE = "<!-- Written by docs/generate.py (`make docs`): change the code, not this page. -->\n"
@@ -28,6 +29,7 @@ def pages() -> dict[str, str]:
         "reference/commands.md": commands_page(),
         "reference/files.md": files_page(),
         "explanation/faults.md": faults_page(),
+        "explanation/planted-faults.md": planted_page(),
     }
     return {name: NOTICE + text for name, text in made.items()}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
@@ -10,7 +11,7 @@ import click
 
 from bramble.cli import driver, plans, rollout, summary, terminal
 from bramble.cli.detailed import DETAILED
-from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD, QUIET
+from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD, QUIET, is_quiet
 from bramble.cli.selection import hosts as its_hosts
 from bramble.cli.terminal import say
 
@@ -64,6 +65,8 @@ def up(
     several = rollout.chosen(hosts.names, canary, serial)
     if not (yes or as_json) and terminal.is_person():
         _ask(hosts)
+    if not as_json and not is_quiet():
+        _tell_interrupted(hosts)
     rows, outcomes = summary.in_turn(
         several,
         lambda names: _run_up(names, diff, as_json),
@@ -72,6 +75,22 @@ def up(
     )
     words = {"changed": "changed ({steps}); {checks}", "unchanged": "no changes; {checks}"}
     summary.end(rows, outcomes, words, again="bramble up", as_json=as_json)
+
+
+def _tell_interrupted(hosts: Chosen) -> None:
+    """Say of which hosts the last run did not reach its end, whose it was, and where it stood."""
+    from bramble import history, project
+    from bramble.sanitize import sanitize
+
+    found = history.interrupted(project.reports(), hosts.names)
+    there = hosts.names or (driver.present() if found else ())
+    for host, entry in found:
+        if host not in there:
+            continue
+        at = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.began_s))
+        stood = entry.hosts[host].standing or "before its first step"
+        said = f"{host}: the last run, of {entry.who} at {at}, was interrupted {stood}"
+        say(sanitize(f"{said}; this one continues"), err=True)
 
 
 def _run_up(names: Sequence[str], diff: bool, as_json: bool) -> driver.Outcome:

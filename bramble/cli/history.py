@@ -95,7 +95,7 @@ def _print(found: list[Entry], host: str | None) -> None:
 
 def _result(did: Did) -> str:
     """Say what was done on one host."""
-    said = did.why or ", ".join(did.steps)
+    said = did.why or did.standing or ", ".join(did.steps)
     return f"{did.state}: {said}" if said else did.state
 
 

@@ -50,7 +50,8 @@ def hold(host: Host) -> Problem | bool:
     if "holder" in answer:
         return Problem(
             f"{sanitize(str(answer['holder']))} is changing this node; nothing was changed by this "
-            "run. Run again when that one has ended"
+            "run. Run again when that one has ended",
+            held_by={name: sanitize(str(answer.get(name) or "")) for name in ("who", "since")},
         )
     _holding[transport] = channel
     gevent.spawn(_beat, channel)

@@ -7,7 +7,7 @@ everything that is done for a host goes through `attempt`, which is the one plac
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -23,10 +23,14 @@ EXPECTED = (OSError, EOFError, SSHException, ConnectError)
 
 @dataclass(frozen=True)
 class Problem:
-    """Why something could not be done for a host; `details` are for those who debug bramble."""
+    """Why something could not be done for a host; `details` are for those who debug bramble.
+
+    `held_by` says which other run holds the host, and since when, where that is why.
+    """
 
     why: str
     details: str | None = field(default=None, repr=False)
+    held_by: Mapping[str, str] | None = None
 
 
 class Overdue(TimeoutError):

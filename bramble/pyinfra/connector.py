@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -26,6 +27,7 @@ from pyinfra.connectors.util import CommandOutput, make_unix_command_for_host
 from bramble import computer, registry
 from bramble.for_pyinfra import NameData, prepared
 from bramble.inventory.load import from_data
+from bramble.pyinfra import standing
 from bramble.pyinfra.boundary import EXPECTED, Overdue, Problem, attempt
 from bramble.pyinfra.output import Said
 from bramble.pyinfra.sudo import Dialogue, Sudo
@@ -157,7 +159,8 @@ class NodeConnector(SSHConnector):
             if print_input:
                 echo(f"{self.host.print_prefix}>>> {line}", err=True)
             transport = self.open_transport()
-            said = Said(self.host.print_prefix if print_output else None)
+            prefix = self.host.print_prefix if print_output else None
+            said = Said(prefix, partial(standing.told, self.host.name))
             try:
                 channel, early = self._begun(transport, line, stdin, pty=pty, dialogue=dialogue)
                 try:

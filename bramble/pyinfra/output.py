@@ -21,11 +21,15 @@ MOST_LINES = 100_000
 
 
 class Said:
-    """What a command says on both of its outputs, line by line as it arrives."""
+    """What a command says on both of its outputs, line by line as it arrives.
 
-    def __init__(self, prefix: str | None) -> None:
+    With a `prefix` its lines are shown, each as `told` puts it.
+    """
+
+    def __init__(self, prefix: str | None, told: Callable[[str], str]) -> None:
         self.lines: list[OutputLine] = []
         self._prefix = prefix
+        self._told = told
         self._size = 0
         self._heard_at_s = time.monotonic()
 
@@ -86,7 +90,7 @@ class Said:
         if len(self.lines) > MOST_LINES:
             raise OSError(f"it printed more than {MOST_LINES} lines")
         if self._prefix is not None and not text.startswith(outcome.PREFIX):
-            shown = sentence(text)
+            shown = sentence(self._told(text))
             echo(
                 f"{self._prefix}{format_text(shown, 'red') if name == 'stderr' else shown}",
                 err=True,

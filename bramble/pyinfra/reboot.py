@@ -16,7 +16,7 @@ from pyinfra.api.exceptions import ConnectError
 from pyinfra.connectors.ssh import SSHConnector
 
 from bramble import remote
-from bramble.pyinfra import connection
+from bramble.pyinfra import connection, standing
 from bramble.pyinfra.telling import say
 
 BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
@@ -69,7 +69,8 @@ def _wait(host: Host, connector: SSHConnector, before: str, deadline_s: int) -> 
             reported = now
             # What to do about it comes after a colon, and is not called for yet.
             found = said.partition(": ")[0]
-            say(host, f"waiting for the next boot: {now - began:.0f} of {deadline_s} s, {found}")
+            waiting = f"waiting for the next boot: {now - began:.0f} of {deadline_s} s, {found}"
+            say(host, standing.within(host.name, waiting))
         time.sleep(TRY_EVERY_S)
 
 

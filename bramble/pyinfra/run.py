@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -17,7 +17,16 @@ from bramble.documents.problems import unknown
 from bramble.fit.ahead import with_header
 from bramble.plan import FactsNeeded, Inputs, NodePlan, look_at, make
 from bramble.prepared import Prepared
-from bramble.pyinfra import alone, connection, delivery, model_header, peers, reboot, releases
+from bramble.pyinfra import (
+    alone,
+    connection,
+    delivery,
+    model_header,
+    peers,
+    reboot,
+    releases,
+    standing,
+)
 from bramble.pyinfra.boundary import Problem
 from bramble.pyinfra.session import Work, in_words, nothing_done, on_host, refuse, this_run
 from bramble.pyinfra.telling import say
@@ -164,6 +173,7 @@ def execute(node: PlannedNode, role: str, action: Action = "steps") -> Operation
         # pyinfra's `host` changes with the context; what is registered must be this host.
         releases.expect(own, step)
         peers.expect(own, step)
+    this_run().of(own).standing.expect(role, _due(steps))
     if not own.op_hash_order and all(step.why is None for step in steps):
         if action == "steps":
             this_run().of(own).executed.append(role)
@@ -212,14 +222,26 @@ def carry_out(node: PlannedNode, role: str, action: Action) -> str | Work:
         for step in due:
             _tell(own, step)
     if not due:
-        if state.is_executing and action == "steps":
-            this_run().of(own).executed.append(role)
+        if state.is_executing:
+            _over(own, role, action)
         return "as planned"
     return lambda host: _executed(host, node, role, action)
 
 
-def _tell(own: Host, step: Step) -> None:
-    say(own, f"{step.name}: {step.why}")
+def _due(steps: Sequence[Step]) -> int:
+    return sum(step.why is not None for step in steps)
+
+
+def _over(own: Host, role: str, action: Action) -> None:
+    """Remember that a role has nothing left to do."""
+    seen = this_run().of(own)
+    seen.standing.over(role)
+    if action == "steps":
+        seen.executed.append(role)
+
+
+def _tell(own: Host, step: Step, words: str = "") -> None:
+    say(own, f"{words or step.name}: {step.why}")
     if state.config.DIFF:
         for difference in step.diffs:
             click.echo(sanitize(difference.unified, "\n\t"), err=True, nl=False)
@@ -239,8 +261,10 @@ def _executed(own: Host, node: PlannedNode, role: str, action: Action) -> bool |
         step = steps[number]
         if step.why is None:
             continue
-        _tell(own, step)
+        turn = this_run().of(own).standing.begin(role, _due(steps[number:]))
+        _tell(own, step, standing.begun(own.name, step.name, turn, this_run().report))
         done = _carried_out(own, now, step)
+        standing.ended(own.name)
         if isinstance(done, Problem) or not done:
             return done
         if step.look_again or step.reboot_deadline_s is not None:
@@ -249,8 +273,7 @@ def _executed(own: Host, node: PlannedNode, role: str, action: Action) -> bool |
                 return again or False
             now = again
             steps = steps_of(now, role, action)
-    if action == "steps":
-        this_run().of(own).executed.append(role)
+    _over(own, role, action)
     return True
 
 

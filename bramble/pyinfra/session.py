@@ -28,6 +28,7 @@ from pyinfra.context import ctx_host, ctx_state, state
 from bramble import computer, report
 from bramble.pyinfra.boundary import Problem, attempt
 from bramble.pyinfra.connector import unreachable
+from bramble.pyinfra.standing import Standing
 from bramble.pyinfra.telling import say
 from bramble.snapshot import Snapshot
 from bramble.steps import Step
@@ -45,8 +46,8 @@ class Seen:
     """What this run knows of one host.
 
     `snapshot` is the latest look after the first one, `ours` are bramble's operations, `looked` the
-    others that were complete at the latest look, `executed` the roles executed so far, and `node` is
-    the planned node of a deploy that holds none itself.
+    others that were complete at the latest look, `executed` the roles executed so far, `node` is the
+    planned node of a deploy that holds none itself, and `standing` counts its steps.
     """
 
     changed: bool = False
@@ -56,6 +57,7 @@ class Seen:
     looked: set[str] = field(default_factory=set)
     executed: list[str] = field(default_factory=list)
     node: object = None
+    standing: Standing = field(default_factory=Standing)
 
 
 def misspelt(data: Iterable[str]) -> Iterator[str]:
@@ -126,7 +128,12 @@ class Run:
         for reason in reasons:
             say(host, reason, "red")
         self.report.write(
-            "host", host=host.name, state="failed", why=" ".join(reasons), details=problem.details
+            "host",
+            host=host.name,
+            state="failed",
+            why=" ".join(reasons),
+            details=problem.details,
+            held_by=problem.held_by,
         )
 
     def end(self) -> None:

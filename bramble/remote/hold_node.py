@@ -17,13 +17,14 @@ SILENT_S = 60
 
 
 def holder(file):
-    """Describe the run that holds the lock."""
+    """Tell which run holds the lock, by whom and since when, and in words."""
     file.seek(0)
     try:
         found = json.loads(file.read())
-        return f"{found['who']} (since {found['since']})"
+        who, since = found["who"], found["since"]
+        return {"holder": f"{who} (since {since})", "who": who, "since": since}
     except (ValueError, LookupError, TypeError):
-        return "another run"
+        return {"holder": "another run", "who": None, "since": None}
 
 
 def taken(file, wait_s):
@@ -54,10 +55,10 @@ def main(query):
     with open(LOCK, "a+", encoding="utf-8") as file:
         waited_s = taken(file, query["wait_s"])
         if waited_s is None:
-            print(json.dumps({"holder": holder(file)}), flush=True)
+            print(json.dumps(holder(file)), flush=True)
             return 1
         file.truncate(0)
-        since = time.strftime("%H:%M:%S %Z")
+        since = time.strftime("%Y-%m-%d %H:%M:%S %Z")
         file.write(json.dumps({"who": query["who"], "since": since}))
         file.flush()
         print(json.dumps({"waited_s": waited_s}), flush=True)

@@ -11,13 +11,22 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 ROOT = Path(__file__).parents[2]
 PR_SET_CHILD_SUBREAPER = 36
 GRACE_S = 5.0
+# A process begins with its parent's peak as its own, so a small one has to start what is weighed.
+WEIGH = """
+import os, sys
+pid = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
+_, status, used = os.wait4(pid, 0)
+os.write(int(sys.argv[1]), b"%d" % used.ru_maxrss)
+code = os.waitstatus_to_exitcode(status)
+sys.exit(code if code >= 0 else 128 - code)
+"""
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,8 @@ class Run:
     output: str
     wall_s: float
     cpu_s: float
+    peak_mib: float = 0.0
+    """The most memory of the largest of its processes, where that was asked for."""
 
 
 def adopt_orphans() -> None:
@@ -37,11 +48,16 @@ def adopt_orphans() -> None:
         raise OSError(ctypes.get_errno(), "cannot adopt orphaned processes")
 
 
-def run(argv: Sequence[str | Path], deadline_s: float, **environment: str) -> Run:
+def run(
+    argv: Sequence[str | Path],
+    deadline_s: float,
+    handed_on: Sequence[int] = (),
+    **environment: str,
+) -> Run:
     """Run a command from the repository's root: wall time until it ended, CPU time of all it began."""
     before, begun = _children_cpu_s(), time.monotonic()
     with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
-        process = _start(argv, environment, output)
+        process = _start(argv, environment, output, handed_on)
         try:
             code = _wait(process, deadline_s)
             wall_s = time.monotonic() - begun
@@ -50,6 +66,16 @@ def run(argv: Sequence[str | Path], deadline_s: float, **environment: str) -> Ru
             _end_orphans()
         output.seek(0)
         return Run(code, output.read(), wall_s, _children_cpu_s() - before)
+
+
+def weighed(argv: Sequence[str | Path], deadline_s: float, **environment: str) -> Run:
+    """Run a command as `run` does, and tell its memory too; what starts it is in its CPU time."""
+    with tempfile.TemporaryFile() as told:
+        os.set_inheritable(told.fileno(), True)
+        start = [sys.executable, "-ISc", WEIGH, str(told.fileno()), *argv]
+        done = run(start, deadline_s, handed_on=(told.fileno(),), **environment)
+        told.seek(0)
+        return replace(done, peak_mib=int(told.read() or 0) / 1024)
 
 
 def show(argv: Sequence[str | Path], deadline_s: float, **environment: str) -> int:
@@ -62,7 +88,10 @@ def show(argv: Sequence[str | Path], deadline_s: float, **environment: str) -> i
 
 
 def _start(
-    argv: Sequence[str | Path], environment: Mapping[str, str], output: IO[str]
+    argv: Sequence[str | Path],
+    environment: Mapping[str, str],
+    output: IO[str],
+    handed_on: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start in a session of its own, so that Ctrl-C reaches this program and only this one."""
     return subprocess.Popen(
@@ -73,6 +102,7 @@ def _start(
         stdout=output,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        pass_fds=handed_on,
     )
 
 

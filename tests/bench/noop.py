@@ -201,32 +201,32 @@ def main(arguments: argparse.Namespace) -> None:
 def parsed() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--nodes", type=_sizes, default=[1, 8, 20], help="default: 1,8,20")
-    parser.add_argument("--rounds", type=_positive, default=3, help="counted runs of each tool")
+    parser.add_argument("--nodes", type=sizes, default=[1, 8, 20], help="default: 1,8,20")
+    parser.add_argument("--rounds", type=positive, default=3, help="counted runs of each tool")
     parser.add_argument("--node", default="vpi-1", help="the virtual Pi to clone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round there")
     return parser.parse_args()
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
     if (number := int(text)) < 1:
         raise argparse.ArgumentTypeError("1 at least")
     return number
 
 
-def _sizes(text: str) -> list[int]:
-    sizes = [_positive(word) for word in text.split(",")]
+def sizes(text: str) -> list[int]:
+    sizes = [positive(word) for word in text.split(",")]
     if max(sizes) > MOST:
         raise argparse.ArgumentTypeError(f"{MOST} nodes at most")
     return sizes
 
 
-def _stop(_number: int, _frame: FrameType | None) -> None:
+def stop(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, stop)
     try:
         main(parsed())
     except BenchError as error:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from bramble import remote
-from bramble.pyinfra import alone, connection, models
+from bramble.pyinfra import alone, connection, models, session
 from bramble.pyinfra.boundary import Problem
 from bramble.pyinfra.connector import NodeConnector
 from bramble.remote import hold_node
@@ -161,7 +161,7 @@ def test_a_damaged_file_is_noted_by_a_run_that_holds_the_node(node, lock):
     connector = Connector(lock)
     assert looked_through("e" * 64, deep=True, connector=connector)
     assert noted(node)
-    assert hold_node.holder(lock.file.open()).startswith(alone._who())
+    assert hold_node.holder(lock.file.open())["who"] == alone._who()
 
 
 def test_while_another_run_holds_the_node_nothing_is_noted_and_that_run_is_named(
@@ -207,3 +207,23 @@ def test_a_node_that_does_not_tell_fails(node, said, why):
     problem = looked_through()
     assert isinstance(problem, Problem)
     assert problem.why.startswith(why)
+
+
+def test_the_second_operator_is_told_who_holds_the_node_and_since_when_in_words_and_in_the_report(
+    lock, monkeypatch
+):
+    monkeypatch.setattr(alone, "WAIT_S", 0)
+    lock.another_run()
+    host = SimpleNamespace(name="pi5-a", log=lambda line: None, connector=Connector(lock), data={})
+    held = alone.hold(host)
+    assert held.held_by["who"] == "anna@laptop, process 1"
+    since = held.held_by["since"]
+    assert held.why.startswith(f"anna@laptop, process 1 (since {since}) is changing this node")
+    events = []
+    run = SimpleNamespace(
+        report=SimpleNamespace(write=lambda kind, **event: events.append((kind, event)))
+    )
+    session.Run.failed(run, host, held)
+    ((kind, event),) = events
+    assert (kind, event["state"], event["held_by"]) == ("host", "failed", held.held_by)
+    assert event["why"] == held.why

@@ -31,6 +31,8 @@ class Connector(SSHConnector):
 class Host:
     """As much of pyinfra's host as a reboot needs."""
 
+    name = "pi5-a"
+
     def __init__(self, *said):
         self.lines, self.connected, self.now = [], True, None
         self.boot_is = "running"

@@ -322,9 +322,9 @@ def test_four_faulty_nodes_of_eight_are_named_and_the_other_four_serve(fleet, vi
     said = []
     for line in deploy.stdout:
         said.append(line)
-        if f"[{FROZEN}] Install llama.cpp" in line:
+        if line.lstrip().startswith(f"[{FROZEN}] ") and ": Install llama.cpp: " in line:
             freeze(FROZEN)
-        if f"[{GONE}] Install llama.cpp" in line:
+        if line.lstrip().startswith(f"[{GONE}] ") and ": Install llama.cpp: " in line:
             subprocess.run(["ip", "link", "set", f"vb-{GONE}", "down"], check=True)
     assert deploy.wait(timeout=60) == 1
     (end,) = fleet.events("end")

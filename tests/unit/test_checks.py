@@ -97,6 +97,13 @@ def test_a_file_system_whose_errors_nobody_counts_is_not_told_as_sound():
     assert (finding.status, finding.got) == ("unknown", "the kernel counts no errors of /dev/sda")
 
 
+@pytest.mark.parametrize("fault", ["no JSON", "no number"])
+def test_a_context_that_is_no_number_is_nothing_to_set(fault):
+    finding = found("serving.context_is_as_planned", FAULTS["serving.context_is_as_planned"][fault])
+    assert "journalctl -u llama-server.service" in finding.remedy
+    assert "serving.ctx_tokens" not in finding.remedy
+
+
 def test_a_user_whose_password_is_hidden_is_not_told_as_locked():
     user = GOOD.users["bramble-build"] | {"password": None}
     look = replace(GOOD, users={**GOOD.users, "bramble-build": user})

@@ -10,7 +10,7 @@ from textwrap import dedent
 import pytest
 from click.testing import CliRunner
 
-from bramble import computer, report
+from bramble import computer, history, report
 from bramble.cli import driver, main
 from bramble.report import Report
 
@@ -113,7 +113,7 @@ def test_the_history_of_a_host_says_what_was_done_there_and_why_it_failed(four):
         "unfinished",
         "unchanged",
         "changed: Install llama.cpp",
-        "unfinished: Install llama.cpp",
+        "unfinished: after Install llama.cpp",
     ]
     lines = bramble("history", "pi4-b").stdout.splitlines()
     assert len(lines) == 4
@@ -156,6 +156,65 @@ def test_without_reports_there_is_no_history(reports, four):
         file.unlink()
     reports.rmdir()
     assert (bramble("history").stdout, bramble("history").exit_code) == ("", 0)
+
+
+# Where they ended early
+
+
+def progress(number, name, of=17, host="pi5-a"):
+    return ("progress", {"host": host, "number": number, "of": of, "step": name, "percent": None})
+
+
+def interrupted(reports, hosts=("pi5-a", "pi4-b")):
+    return {host: entry.hosts[host].standing for host, entry in history.interrupted(reports, hosts)}
+
+
+def test_an_interrupted_deploy_says_where_each_host_stood(reports):
+    keep(
+        reports,
+        "20261130-080000-7-node.jsonl",
+        1795939200,
+        progress(1, "Install packages"),
+        step("pi5-a", "Install packages"),
+        progress(2, "Install llama.cpp"),
+        progress(1, "Install packages", host="pi4-b"),
+        step("pi4-b", "Install packages"),
+    )
+    assert interrupted(reports) == {
+        "pi5-a": "in step 2 of 17 (Install llama.cpp)",
+        "pi4-b": "after step 1 of 17 (Install packages)",
+    }
+    shown = bramble("history", "pi5-a").stdout.splitlines()[1]
+    assert shown.endswith("unfinished: in step 2 of 17 (Install llama.cpp)")
+
+
+def test_a_host_whose_last_deploy_came_to_its_end_was_not_interrupted(reports, four):
+    assert interrupted(reports) == {"pi5-a": "", "pi4-b": ""}
+    keep(reports, "20261130-120000-11-node.jsonl", 1795953600, end(), hosts=["pi5-a"])
+    keep(reports, "20261130-130000-12-verify.jsonl", 1795957200, hosts=["pi5-a", "pi4-b"])
+    assert interrupted(reports) == {"pi4-b": ""}
+    assert interrupted(reports, ["pi5-a"]) == {}
+
+
+def test_a_run_that_is_under_way_is_not_called_interrupted(reports):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    for pid, told in ((os.getpid(), {}), (ended.pid, {"pi5-a": ""})):
+        name = f"20261130-080000-{pid}-node.jsonl"
+        keep(reports, name, 1795939200, hosts=["pi5-a"], who=computer.who())
+        assert interrupted(reports) == told
+        (reports / name).unlink()
+
+
+def test_up_says_whose_run_it_continues_and_from_where(reports, toy_pyinfra):
+    events = (progress(4, "Install llama.cpp"),)
+    keep(reports, "20261130-080000-7-node.jsonl", 1795939200, *events, hosts=["pi5-a"])
+    said = (
+        "pi5-a: the last run, of ann@desk at 2026-11-29 08:00, was interrupted in step 4 of 17 "
+        "(Install llama.cpp); this one continues"
+    )
+    assert said in bramble("up", "pi5-a").stderr
+    assert said not in bramble("up", "pi5-a").stderr
 
 
 # What runs say of themselves

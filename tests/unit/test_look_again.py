@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from bramble import registry
-from bramble.pyinfra import connection, delivery, reboot, run, session
+from bramble.pyinfra import connection, delivery, reboot, run, session, standing
 from bramble.pyinfra.boundary import Problem
 from bramble.roles.serving.wanted import ServingPlan
 from bramble.snapshot import Snapshot, Unknown
@@ -36,14 +36,16 @@ class Host:
 @pytest.fixture
 def deploy(monkeypatch, tmp_path):
     """A run on one host: steps are noted and go well, and a look shows `seen`."""
-    made = SimpleNamespace(done=[], seen=GOOD.snapshot, looks=0, problem=None, host=Host())
+    made = SimpleNamespace(
+        done=[], seen=GOOD.snapshot, looks=0, problem=None, host=Host(), events=[]
+    )
     own = session.Seen()
     made.run = SimpleNamespace(
         of=lambda host: own,
         others_changed=lambda host: False,
         looked=lambda host, snapshot: setattr(own, "snapshot", snapshot),
         stepped=lambda host, step, problem: problem is None,
-        report=SimpleNamespace(write=lambda kind, **event: None),
+        report=SimpleNamespace(write=lambda kind, **event: made.events.append((kind, event))),
     )
 
     def deliver(host, step, report):
@@ -77,6 +79,22 @@ def test_later_steps_go_by_what_is_seen_after_it(deploy, monkeypatch):
     one_step(monkeypatch, look_again=True)
     assert brought(deploy) is True
     assert deploy.run.of(deploy.host).snapshot is deploy.seen
+
+
+def test_a_step_is_told_as_one_of_so_many_and_reported_as_it_begins(deploy, monkeypatch):
+    one_step(monkeypatch)
+    deploy.run.of(deploy.host).standing.expect("serving", 3)
+    assert brought(deploy) is True
+    assert deploy.host.lines == ["step 1 of 4: Mount the SSD: it is not mounted"]
+    ((kind, event),) = deploy.events
+    assert (kind, event["step"], event["number"], event["of"]) == (
+        "progress",
+        "Mount the SSD",
+        1,
+        4,
+    )
+    assert deploy.run.of(deploy.host).standing.due == {"serving": 3}
+    assert standing.told("pi5-a", " 50 %") == " 50 %"
 
 
 def test_another_step_costs_no_look(deploy, monkeypatch):

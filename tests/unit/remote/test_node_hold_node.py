@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -37,8 +38,16 @@ def test_the_second_run_is_given_the_name_of_the_first(run):
     _, first = run("anna@laptop, process 1")
     assert first["waited_s"] < 1
     second, answer = run("ben@desk, process 2")
-    assert answer["holder"].startswith("anna@laptop, process 1 (since ")
+    assert answer["who"] == "anna@laptop, process 1"
+    time.strptime(answer["since"].rpartition(" ")[0], "%Y-%m-%d %H:%M:%S")
+    assert answer["holder"] == f"anna@laptop, process 1 (since {answer['since']})"
     assert second.wait() == 1
+
+
+def test_a_lock_whose_words_cannot_be_read_is_held_all_the_same(tmp_path):
+    (tmp_path / "lock").write_text("[]")
+    with (tmp_path / "lock").open() as file:
+        assert hold_node.holder(file) == {"holder": "another run", "who": None, "since": None}
 
 
 @pytest.mark.parametrize("end", ["its connection ends", "it is killed", "it is silent"])

@@ -49,7 +49,7 @@ def look(plan: NodePlan) -> Snapshot:
     return Snapshot(
         clock=CLOCK_STATE,
         login=Login("pi", KEYS, replace(plain(f"{KEY}\n", 0o600), owner="pi", group="pi")),
-        sockets=(Socket("0.0.0.0", 22),),
+        sockets=(Socket("0.0.0.0", 22, (35,)),),
         units={
             **dict.fromkeys(("apt-daily.timer", UPGRADES_TIMER), unit(sub="waiting")),
             "ssh.service": unit(process=SSHD_PROCESS),
