@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import meter
 from clones import BRAMBLE, BenchError, say
 from meter import ROOT, weighed
 from simulated import names
@@ -45,6 +46,7 @@ def simulated(count: int, folder: Path) -> Iterator[None]:
         assert process.stdout is not None
         if process.stdout.readline() != "ready\n":
             raise BenchError("the simulated nodes did not start")
+        meter.kept.add(process.pid)
         yield  # the end of its input ends it
 
 

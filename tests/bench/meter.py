@@ -18,6 +18,8 @@ from typing import IO
 ROOT = Path(__file__).parents[2]
 PR_SET_CHILD_SUBREAPER = 36
 GRACE_S = 5.0
+kept: set[int] = set()
+"""Processes of ours that no measured command left, and that stay."""
 # A process begins with its parent's peak as its own, so a small one has to start what is weighed.
 WEIGH = """
 import os, sys
@@ -148,7 +150,7 @@ def _children() -> Iterator[int]:
         with suppress(OSError):
             # The name, in parentheses, may hold anything; the state and the parent follow it.
             parent = entry.read_text(errors="replace").rpartition(")")[2].split()[1]
-            if int(parent) == os.getpid():
+            if int(parent) == os.getpid() and int(entry.parent.name) not in kept:
                 yield int(entry.parent.name)
 
 

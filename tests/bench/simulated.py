@@ -8,7 +8,6 @@ process of their own, so that what they compute is no part of what the deploying
 
 import json
 import sys
-import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -53,7 +52,6 @@ def names(count: int) -> list[str]:
 
 def main(count: int, folder: Path) -> None:
     """Serve until nobody is there any more."""
-    threading.stack_size(1 << 18)  # a few threads for each
     servers = [Simulated(name) for name in names(count)]
     write_inventory(folder, servers, SETTINGS)
     print("ready", flush=True)
