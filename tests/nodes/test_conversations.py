@@ -5,7 +5,7 @@ import shlex
 
 import pytest
 
-from tests.nodes.fleet import Lasting
+from tests.nodes.fleet import Lasting, as_json
 
 pytestmark = pytest.mark.nodes
 
@@ -141,3 +141,39 @@ def test_a_page_for_browsers_is_not_there_nor_are_slots(node, on):
         assert said in ("404", "501"), path
     refused = on("curl -sS -d '{\"filename\":\"x\"}' '127.0.0.1:8080/slots/0?action=save'")
     assert "does not support slots action" in refused
+
+
+def test_status_tells_what_the_server_does_and_writes_nothing(node, on):
+    written = "find / -xdev -newer /tmp/then -type f ! -path '/proc/*' ! -path '/var/log/*'"
+    on("touch /tmp/then")
+    done = node.bramble("status", NODE, "--json")
+    assert done.returncode == 0, done.stdout
+    (host,) = as_json(done)["hosts"]
+    assert (host["host"], host["state"], host["build_planned"]) == (NODE, "healthy", True)
+    assert [(one["state"], one["planned"]) for one in host["models"]] == [("loaded", True)]
+    assert (host["slots_busy"], host["slots"], host["waiting"]) == (0, 1, 0)
+    assert 0 < host["resident_mib"] < host["planned_mib"] + 100
+    assert host["uptime_s"] > 0
+    # sshd, sudo and PAM keep who logged in, as of any login.
+    left = [path for path in on(written).split() if not path.startswith(("/run/", "/var/lib/"))]
+    assert left == []
+
+
+def test_status_tells_of_a_server_that_was_stopped(node, on):
+    on("systemctl stop llama-server")
+    done = node.bramble("status", NODE, "--json")
+    assert (done.returncode, as_json(done)["hosts"][0]["state"]) == (1, "stopped")
+
+
+def test_a_restart_has_it_answer_again(node, on):
+    before = on("systemctl show -p ActiveEnterTimestampMonotonic --value llama-server")
+    done = node.bramble("restart", NODE)
+    assert done.returncode == 0, done.stdout
+    assert on("systemctl show -p ActiveEnterTimestampMonotonic --value llama-server") != before
+    assert node.problems() == {}
+
+
+def test_doctor_finds_nothing_in_the_way_of_a_deploy(node):
+    done = node.bramble("doctor", NODE)
+    assert done.returncode == 0, done.stdout
+    assert NODE in done.stdout
