@@ -60,6 +60,7 @@ QUERY = {
     "name": "toy",
     "path": "",
     "further": [],
+    "helpers": [],
     "unit": "x.service",
     "unit_file": "",
     "url": "http://127.0.0.1:9",

@@ -52,7 +52,8 @@ class Node(paramiko.ServerInterface):
             # As sshd does it: the end of a connection ends the command's input and its output.
             process.stdout.close()
             process.wait()
-        channel.close()
+        with contextlib.suppress(OSError, EOFError):
+            channel.close()
 
 
 def _feed(channel, process, data):
