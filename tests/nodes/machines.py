@@ -198,7 +198,7 @@ class Interrupted:
 
     def begun(self, line):
         """The step that a line of a deploy's output says has begun."""
-        reported = re.match(rf"\s*\[{self.machine}\] ([^:]+): ", line)
+        reported = re.match(rf"\s*\[{self.machine}\] step \d+ of \d+: ([^:,]+): ", line)
         if not reported:
             return None
         self.seen.add(reported[1])
