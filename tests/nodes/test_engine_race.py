@@ -14,7 +14,7 @@ from bramble.bench import result
 from bramble.llama import lock as engine_lock
 from tests.nodes.fleet import Fleet, as_json, wait_until
 
-pytestmark = pytest.mark.nodes
+pytestmark = [pytest.mark.nodes, pytest.mark.thorough]
 
 NODE = "vpi-147"
 ROLES = ["base", "engine", "model", "serving"]
