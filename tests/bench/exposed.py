@@ -16,9 +16,10 @@ from clones import NAMES, BenchError, down, say, there
 
 from bramble import virtual
 from bramble.virtual import lifecycle
-from bramble.virtual.model import address_of
+from bramble.virtual.model import GATEWAY, address_of
 from tests.nodes.fleet import ROOT, Lasting
 from tests.nodes.streams import Way
+from tests.unit.remote.scripted_server import serving
 
 NAME = NAMES[0]
 RUN_S = 600
@@ -63,13 +64,14 @@ def on(command: str) -> str:
 class Exposed(Lasting):
     """The node's inventory: a model of random weights that can be talked to, one slot, all cores."""
 
+    model: Mapping[str, Any]
+    """Where the node fetches it: it is too large to go over SSH."""
+
     def wants(self, expose: str) -> None:
         """Write how it is to be exposed; all else is as it comes."""
-        path = weights.write(self.folder / "random.gguf", "Q8_0", DEMO)
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         own: Mapping[str, Any] = {
             "node": {"roles": ["base", "engine", "model", "serving"]},
-            "model": {"name": "random", "path": str(path), "sha256": sha256},
+            "model": {"name": "random", "path": None, **self.model},
             "serving": {"expose": expose, "ctx_tokens": 2048, "threads": None, "expect": None},
         }
         self.write([NAME], {NAME: own})
@@ -105,9 +107,12 @@ def fresh(folder: Path) -> Iterator[Exposed]:
     if NAME in there():
         raise BenchError(f"{NAME} is there; end it first: bramble virtual down {NAME}")
     fleet = Exposed(folder)
+    content = weights.write(folder / "random.gguf", "Q8_0", DEMO).read_bytes()
     try:
         virtual.up([NAME], on_progress=say)
-        yield fleet
+        with serving(content, GATEWAY) as hub:
+            fleet.model = {"url": hub.url, "sha256": hashlib.sha256(content).hexdigest()}
+            yield fleet
     finally:
         down([NAME])
 
