@@ -2,10 +2,12 @@
 
 import json
 import signal
+import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import yaml
@@ -29,6 +31,23 @@ class BenchError(Exception):
 def say(line: str) -> None:
     """A line of progress, away from the results."""
     print(line, file=sys.stderr, flush=True)
+
+
+def conclude(main: Callable[[], None]) -> None:
+    """Run a benchmark; what ends it early is said in a line, and what it made is ended too."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        main()
+    except BenchError as error:
+        sys.exit(str(error))
+    except subprocess.TimeoutExpired as error:
+        sys.exit(f"{error.cmd[0]} took longer than {error.timeout:.0f} s; nothing is printed")
+    except KeyboardInterrupt:
+        sys.exit("stopped")
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def there() -> dict[str, Node]:

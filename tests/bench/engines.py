@@ -9,20 +9,16 @@ random weights, and prints how many times as fast ours is: the median with the s
 import argparse
 import json
 import os
-import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import peers
 import weights
-from clones import BenchError, say
+from clones import conclude, say
 
 PROMPT, ANSWER = 512, 128
 NOTES = f"""\
@@ -158,17 +154,5 @@ def parsed() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _stop(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _stop)
-    try:
-        main(parsed())
-    except BenchError as error:
-        sys.exit(str(error))
-    except subprocess.TimeoutExpired as error:
-        sys.exit(f"{error.cmd[0]} took longer than {error.timeout:.0f} s; nothing is printed")
-    except KeyboardInterrupt:
-        sys.exit("stopped")
+    conclude(lambda: main(parsed()))

@@ -9,20 +9,17 @@ long Ansible takes. Neither may change anything; otherwise there are no ratios.
 import argparse
 import json
 import os
-import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import meter
-from clones import MOST, BenchError, Node, cloned, provisioned, say, write_inventory
+from clones import MOST, BenchError, Node, cloned, conclude, provisioned, say, write_inventory
 from tools import PLAYBOOK, RUN_S, Ansible, Bramble, PyinfraAlone, Tool
 
 from bramble import project
@@ -221,17 +218,5 @@ def sizes(text: str) -> list[int]:
     return sizes
 
 
-def stop(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, stop)
-    try:
-        main(parsed())
-    except BenchError as error:
-        sys.exit(str(error))
-    except subprocess.TimeoutExpired as error:
-        sys.exit(f"{error.cmd[0]} took longer than {error.timeout:.0f} s; nothing is printed")
-    except KeyboardInterrupt:
-        sys.exit("stopped")
+    conclude(lambda: main(parsed()))

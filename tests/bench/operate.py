@@ -11,7 +11,6 @@ costs beside Ansible is in noop.py.
 import argparse
 import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
@@ -23,9 +22,9 @@ from pathlib import Path
 
 import growth
 import meter
-from clones import BenchError, cloned, provisioned, say, write_inventory
+from clones import cloned, conclude, provisioned, say, write_inventory
 from lookers import BARE, OURS, Looker, lookers
-from noop import positive, sizes, stop
+from noop import positive, sizes
 
 from bramble import project
 from bramble.virtual.container.network import BRIDGE
@@ -214,12 +213,4 @@ def _numbers(text: str) -> list[int]:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, stop)
-    try:
-        main(parsed())
-    except BenchError as error:
-        sys.exit(str(error))
-    except subprocess.TimeoutExpired as error:
-        sys.exit(f"{error.cmd[0]} took longer than {error.timeout:.0f} s; nothing is printed")
-    except KeyboardInterrupt:
-        sys.exit("stopped")
+    conclude(lambda: main(parsed()))
