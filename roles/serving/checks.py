@@ -271,16 +271,17 @@ def model_fits(plan: ServingPlan, node: Node) -> Finding:
 
 
 def _weights_mib(plan: ServingPlan, node: Node) -> int | Unknown | str:
-    """Return the size of the largest files, as many as may be loaded at once; or one that is missing."""
-    sizes = []
-    for path in plan.models.values():
+    """Return the size of what is loaded, of several models the largest; or a file that is missing."""
+    sizes = {}
+    for path in (*plan.models.values(), *plan.helpers):
         file = node.snapshot.file(path)
         if isinstance(file, Unknown):
             return file
         if file is None:
             return path
-        sizes.append(file.size_bytes >> 20)
-    return sum(sorted(sizes)[-plan.at_once :])
+        sizes[path] = file.size_bytes >> 20
+    models = sorted(sizes[path] for path in plan.models.values())
+    return sum(models[-plan.at_once :]) + sum(sizes[path] for path in plan.helpers)
 
 
 @check(severity="warn")

@@ -145,7 +145,7 @@ def _run(plan: ServingPlan, snapshot: Snapshot, written: Step) -> Step:
         "attempt": plan.attempt,
         "name": plan.model_name,
         "path": plan.model_path,
-        "helpers": [path for path in (plan.draft_path, plan.projector_path) if path],
+        "helpers": [*plan.helpers],
         "question": plan.question,
         "expect": plan.expect,
         "dimensions": plan.task.dimensions,

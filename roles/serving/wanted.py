@@ -91,6 +91,11 @@ class ServingPlan(RolePlan):
         return {self.model_name: self.model_path, **{one.name: one.path for one in self.further}}
 
     @property
+    def helpers(self) -> tuple[str, ...]:
+        """The files that help the first model: of the one that guesses, and the projector."""
+        return tuple(path for path in (self.draft_path, self.projector_path) if path)
+
+    @property
     def own_files(self) -> tuple[File, ...]:
         """The files of the service itself, without those of the way in."""
         return tuple(file for file in self.files if file not in self.edge.files)

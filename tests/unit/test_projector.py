@@ -13,9 +13,12 @@ from bramble.models.lock import Locked, load, write
 from bramble.models.projector import COMPARED, Projector, is_projector, projector
 from bramble.prepared import Prepared
 from bramble.roles.model.settings import Settings as ModelSettings
+from bramble.roles.serving.checks import model_fits
 from tests.shapes.projectors import RECORDED, all_projectors
-from tests.unit.good_node import node_plan, settings
+from tests.unit.good_node import good_look, node_plan, settings
+from tests.unit.looks import with_file
 from tests.unit.several import LARGE, LOCK, SMALL
+from tests.unit.spoiled import Node
 
 SHAPES = all_projectors()
 READ = {name: projector(gguf.read(shape.header())) for name, shape in SHAPES.items()}
@@ -176,6 +179,21 @@ def test_without_what_its_header_says_nobody_says_that_it_fits():
     found = plan(lock={**ENTRIES, SEEING: entry})
     assert found.roles["serving"].fit is None
     assert found.roles["model"].warnings()[0].startswith(f"model.projector: whether {SEEING} fits")
+
+
+def test_the_file_counts_where_its_header_was_not_read():
+    entry = ENTRIES[SEEING].model_copy(update={"projector": None})
+    found = plan(lock={**ENTRIES, SEEING: entry})
+    serving, look = found.roles["serving"], good_look(found)
+    path = serving.projector_path
+
+    def judged(file):
+        return model_fits(serving, Node(with_file(look, path, file), plan=found)).status
+
+    small = look.file(path)
+    assert judged(small) == "pass"
+    assert judged(replace(small, size_bytes=16 << 30)) == "fail"
+    assert judged(None) == "skip"
 
 
 @pytest.mark.parametrize(
