@@ -9,7 +9,7 @@ from pyinfra.context import ctx_host
 
 from bramble import fleet, registry, remote
 from bramble.plan import look_at
-from bramble.pyinfra import connector
+from bramble.pyinfra.connector import LookCommand
 from bramble.snapshot import Snapshot, Unknown
 from bramble.snapshot import read as read_snapshot
 
@@ -22,11 +22,11 @@ class Look(FactBase[Snapshot]):
     A host that cannot be looked at is failed by pyinfra, and all of its Snapshot is Unknown.
     """
 
-    def command(self) -> connector.Look:
+    def command(self) -> LookCommand:
         own = ctx_host.get()
         settings, prepared = fleet.of_data(own.name, own.data.bramble)
         query = look_at(own.name, settings, registry.roles_of(settings), prepared)
-        return connector.Look(remote.command_line("probe", query))
+        return LookCommand(remote.command_line("probe", query))
 
     @staticmethod
     def default() -> Snapshot:

@@ -54,7 +54,7 @@ def _gcm_transport(*args: Any, **kwargs: Any) -> Transport:
     return transport
 
 
-class Look(StringCommand):
+class LookCommand(StringCommand):
     """The command line of a look, which is bounded as one: pyinfra gives facts no bounds."""
 
 
@@ -143,11 +143,11 @@ class NodeConnector(SSHConnector):
     ) -> tuple[bool, CommandOutput]:
         """Run a command, as pyinfra's own does, within `_timeout` seconds and without asking anybody.
 
-        As a look (`_look`, or a command that is a Look) it is bounded by the inventory's `ssh.silence_s`
-        instead, as a whole and in what it leaves unsaid. With `_without_password` sudo is given none.
+        As a look (`_look`, or a command that is a LookCommand) it is bounded by the inventory's
+        `ssh.silence_s`, as a whole and in what it leaves unsaid. With `_without_password` sudo is given none.
         """
         timeout_s, silence_s = arguments.pop("_timeout", None), None
-        if arguments.pop("_look", False) or isinstance(command, Look):
+        if arguments.pop("_look", False) or isinstance(command, LookCommand):
             timeout_s = PARTS_OF_A_LOOK * self._silence_s
             silence_s = self._silence_s + PART_OF_A_LOOK_S
         stdin, pty = _text(arguments.pop("_stdin", None)), arguments.pop("_get_pty", False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bramble.checks import Finding, Node, check, expect, skip, unknown, worst
 from bramble.node.roots import OURS, open_to_others
-from bramble.roles.model.files import ModelFile, unverified
+from bramble.roles.model.files import PlannedFile, unverified
 from bramble.roles.model.plan import ModelPlan, placed
 from bramble.snapshot import Unknown
 
@@ -25,7 +25,7 @@ def further_models_are_the_pinned_ones(plan: ModelPlan, node: Node) -> Finding:
     return worst({one.name: _pinned(one, node) for one in plan.further})
 
 
-def _pinned(plan: ModelFile, node: Node) -> Finding:
+def _pinned(plan: PlannedFile, node: Node) -> Finding:
     want, seen = f"{plan.path} sha256 {plan.sha256[:12]}", node.snapshot.file(plan.path)
     if isinstance(seen, Unknown):
         return unknown(want, seen)
@@ -44,7 +44,7 @@ def _pinned(plan: ModelFile, node: Node) -> Finding:
     return expect(want, got, problem is None, "Run the deploy again: it fetches the model again.")
 
 
-def _as_read_back(plan: ModelFile, host: str, want: str, on_disk: str) -> Finding:
+def _as_read_back(plan: PlannedFile, host: str, want: str, on_disk: str) -> Finding:
     """Compare what the disk has: a flipped bit leaves the stamp's size and time as they are."""
     ok = on_disk == plan.sha256
     got = "the disk has it" if ok else f"on the disk: {on_disk}"

@@ -18,7 +18,7 @@ ADDRESSES = "hostname -I"
 RADIO = "/sys/class/net/{}/wireless"
 
 
-class ModelFile(Protocol):
+class PlannedFile(Protocol):
     """A model file as a node is to have it."""
 
     @property
@@ -68,7 +68,7 @@ def sources(pin: ChosenModel) -> tuple[str, ...]:
     return tuple(url for url in (pin.mirror_url, pin.url) if url)
 
 
-def fetched(name: str, why: str, file: ModelFile, shared: Shared | None) -> Step:
+def fetched(name: str, why: str, file: PlannedFile, shared: Shared | None) -> Step:
     """Return the step that fetches a file."""
     query = {
         "path": file.path,
@@ -91,7 +91,7 @@ def fetched(name: str, why: str, file: ModelFile, shared: Shared | None) -> Step
     )
 
 
-def as_shared(file: ModelFile, snapshot: Snapshot, *, whole: bool) -> Shared:
+def as_shared(file: PlannedFile, snapshot: Snapshot, *, whole: bool) -> Shared:
     """Describe the file as the hosts of a run share it."""
     seen = snapshot.file(file.path if whole else f"{file.path}.part")
     there = seen.size_bytes if isinstance(seen, FileState) else 0
@@ -124,7 +124,7 @@ def _is_wireless(snapshot: Snapshot) -> bool:
     return isinstance(snapshot.files.get(RADIO.format(device)), FileState)
 
 
-def unverified(file: ModelFile, snapshot: Snapshot) -> str | None:
+def unverified(file: PlannedFile, snapshot: Snapshot) -> str | None:
     """Return why the file on the node is not the planned one; None when it is.
 
     A hash taken in this look decides where there is one; larger files are believed while they have
