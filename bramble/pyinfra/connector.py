@@ -144,7 +144,8 @@ class NodeConnector(SSHConnector):
         """Run a command, as pyinfra's own does, within `_timeout` seconds and without asking anybody.
 
         As a look (`_look`, or a command that is a LookCommand) it is bounded by the inventory's
-        `ssh.silence_s`, as a whole and in what it leaves unsaid. With `_without_password` sudo is given none.
+        `ssh.silence_s`, as a whole and in what it leaves unsaid. With `_without_password` sudo gets
+        none.
         """
         timeout_s, silence_s = arguments.pop("_timeout", None), None
         if arguments.pop("_look", False) or isinstance(command, LookCommand):
