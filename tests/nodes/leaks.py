@@ -1,6 +1,7 @@
 """What shows a secret: the processes of this computer, which are its nodes' too, and their files."""
 
 import os
+import secrets
 import subprocess
 import tempfile
 import threading
@@ -11,15 +12,20 @@ FOLDERS = "/run /tmp /var /etc /root /home /opt /usr/local"
 """Where a node could have written a secret: units, reports and what is temporary among them."""
 
 
+def canary(prefix=""):
+    """A secret that nothing else on this computer has, other tests and other runs included."""
+    return f"{prefix}Canary{secrets.token_hex(16)}"
+
+
 class Watch(threading.Thread):
     """Looks for secrets in every argv and environment, 50 times a second.
 
     `allowed` are the first words of commands that are given them in their environment.
     """
 
-    def __init__(self, *secrets, allowed=()):
+    def __init__(self, *sought, allowed=()):
         super().__init__(daemon=True)
-        self.secrets = [os.fsencode(secret) for secret in secrets]
+        self.secrets = [os.fsencode(secret) for secret in sought]
         self.allowed = {os.fsencode(word) for word in allowed}
         self.over, self.found, self.looks = threading.Event(), set(), 0
 

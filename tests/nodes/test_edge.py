@@ -21,7 +21,7 @@ import pytest
 from bramble.virtual.model import address_of
 from tests.nodes import crowd
 from tests.nodes.fleet import BIN, ROOT, Lasting, wait_until
-from tests.nodes.leaks import Watch, files_with, on_node, temporary
+from tests.nodes.leaks import Watch, canary, files_with, on_node, temporary
 from tests.nodes.streams import Way
 
 pytestmark = pytest.mark.nodes
@@ -39,7 +39,7 @@ DOCUMENTED = "pi5-a"
 EXAMPLES = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 # Known before they are kept, so that they can be looked for from the beginning.
 VARIABLE = "BRAMBLE_TEST_KEY"
-CANARIES = tuple(f"brk_CanaryOfThisVeryTest-{number}-0123456789abcdef" for number in (1, 2))
+CANARIES = (canary("brk_"), canary("brk_"))
 FIGURES = "/run/bramble-edge/figures.sock"
 # As the node's own program asks, which is no more than anybody's of the node.
 FIGURE = (
@@ -315,16 +315,16 @@ def test_a_prompt_beyond_the_context_gets_a_clear_400(exposed):
 
 
 def test_what_was_refused_is_in_the_journal_and_no_word_of_a_prompt_or_key_is(exposed, on):
-    canary = "a-canary-in-a-prompt-7391"
+    prompt = canary()
     client(exposed).chat.completions.create(
-        model=MODEL, messages=[{"role": "user", "content": canary}], max_tokens=2
+        model=MODEL, messages=[{"role": "user", "content": prompt}], max_tokens=2
     )
     lines = on(f"journalctl -u {EDGE} -o cat --no-pager")
     rows = [json.loads(line) for line in lines.splitlines() if line.startswith('{"client"')]
     assert {401, 404, 411, 413, 400, 200} <= {row["status"] for row in rows}
     assert {row["client"] for row in rows if row["status"] == 200} >= {"laptop"}
     whole = on("journalctl -o cat --no-pager")
-    assert canary not in whole
+    assert prompt not in whole
     assert exposed.laptop not in whole
 
 

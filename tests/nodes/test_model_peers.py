@@ -11,6 +11,7 @@ import pytest
 from bramble.models import cache, lock
 from bramble.virtual.model import GATEWAY
 from tests.nodes.fleet import Fleet, wait_until
+from tests.nodes.leaks import canary
 from tests.unit.remote.scripted_server import Moved, Status, Whole, serving
 
 pytestmark = pytest.mark.nodes
@@ -20,7 +21,7 @@ FOLDER = "/var/lib/bramble/models"
 CONTENT = b"GGUF" + b"".join(random.Random(n).randbytes(1 << 20) for n in range(70))
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 FILE = f"{FOLDER}/toy-q4_0-{SHA256[:12]}.gguf"
-TOKEN = "hf_CanaryThatMustNotBeOnANode"
+TOKEN = canary("hf_")
 
 
 class Many(Fleet):
@@ -150,7 +151,7 @@ def test_a_gated_model_comes_from_this_computer_and_no_token_is_on_any_node(flee
     assert sorted(fleet.fetched().values())[-1] == "your computer"
     assert_whole(on)
     # The pattern does not match itself, as sudo's log has the command.
-    pattern, places = TOKEN.replace("That", "[T]hat"), "/run /tmp /var /etc /root /home"
+    pattern, places = f"[{TOKEN[0]}]{TOKEN[1:]}", "/run /tmp /var /etc /root /home"
     found = on(f"grep -rl --devices=skip --exclude=*.gguf {pattern} {places} 2>/dev/null || true")
     assert set(found) == {""}
     assert on(f"echo {pattern} | sed s/[][]//g | grep -c {pattern}", NAMES[:1]) == ["1"]

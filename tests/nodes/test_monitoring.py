@@ -18,14 +18,14 @@ from bramble.reporting.results import Checked
 from bramble.virtual import lifecycle
 from bramble.virtual.model import GATEWAY, address_of
 from tests.nodes.fleet import BIN, ROOT, Lasting
-from tests.nodes.leaks import Watch, files_with, on_node
+from tests.nodes.leaks import Watch, canary, files_with, on_node
 from tests.unit.remote.receiver import receiving
 from tests.unit.reporting.runs import RESULTS
 
 pytestmark = pytest.mark.nodes
 
 NODE = "vpi-87"
-VARIABLE, CANARY = "BRAMBLE_TEST_ADDRESS", "CanaryOfThisVeryTest"
+VARIABLE, CANARY = "BRAMBLE_TEST_ADDRESS", canary()
 CHECKS = [f"monitoring.{check.name}" for check in registry.role("monitoring").checks]
 # Nothing is exposed here.
 WELL = dict.fromkeys(CHECKS, "pass") | {"monitoring.way_in_is_watched": "skip"}

@@ -15,7 +15,7 @@ from bramble.models import cache, lock
 from bramble.virtual import paths
 from bramble.virtual.model import GATEWAY
 from tests.nodes.fleet import Fleet
-from tests.nodes.leaks import Watch, files_with, on_node
+from tests.nodes.leaks import Watch, canary, files_with, on_node
 from tests.unit.remote.scripted_server import Status, serving
 
 pytestmark = [pytest.mark.nodes, pytest.mark.thorough, pytest.mark.fault("F28")]
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.nodes, pytest.mark.thorough, pytest.mark.fault("F28")]
 NODE = "vpi-66"
 CONTENT = b"GGUF" + random.Random(1).randbytes(5 << 20)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
-TOKEN = "hf_CanaryOfThisVeryTest"
+TOKEN = canary("hf_")
 # Our own programs of this computer, which inherit the environment, and hand it to nobody on a node.
 OURS = (sys.executable,)
 

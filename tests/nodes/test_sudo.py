@@ -18,12 +18,12 @@ from bramble.roles.base.sudo import RULE
 from bramble.sudo_password import COMMAND, OPTION, VARIABLE
 from bramble.virtual import lifecycle, paths
 from tests.nodes.fleet import BIN, ROOT, Fleet, wait_until
-from tests.nodes.leaks import Watch, files_with, on_node
+from tests.nodes.leaks import Watch, canary, files_with, on_node
 
 pytestmark = pytest.mark.nodes
 
 NODE = "vpi-21"
-PASSWORD = "CanaryOfThisVeryTest"
+PASSWORD = canary()
 ASKED = "sudo asks pi for a password, and none was given"
 CHECK = "base.sudo_asks_as_planned"
 STOCK = """

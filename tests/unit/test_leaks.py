@@ -8,7 +8,7 @@ import pytest
 
 from tests.nodes import leaks
 from tests.nodes.fleet import wait_until
-from tests.nodes.leaks import Watch, files_with, on_node, temporary
+from tests.nodes.leaks import Watch, canary, files_with, on_node, temporary
 
 SECRETS = ("brk_CanaryOfThisVeryTest-1", "MIGHAg+CanaryOf/ThisVeryTest==")
 
@@ -50,6 +50,12 @@ def test_a_file_that_holds_one_is_found_and_the_search_itself_is_not(secret, tmp
     (tmp_path / "planted").write_text(f"x {secret} y\n")
     assert ("node", str(tmp_path / "planted")) in on_node(on, secret)
     assert files_with(secret, tmp_path) == [str(tmp_path / "planted")]
+
+
+def test_a_secret_of_one_test_is_in_no_other_ones():
+    with running("sleep", "100", X=canary()), Watch(canary()) as watch:
+        wait_until(lambda: watch.looks > 1, 60, "a whole look")
+    assert watch.found == set()
 
 
 def test_what_is_temporary_is_all_but_what_tests_have_there(tmp_path, monkeypatch):
