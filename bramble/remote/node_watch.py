@@ -49,7 +49,10 @@ def server(plan, now_s):
         "figures": figures,
         "model": server_state.model(wanted["model_path"]),
         "models": models,
-        "further": {one["name"]: server_state.model(one["path"]) for one in wanted["further"]},
+        "beside": {
+            one["path"]: server_state.model(one["path"])
+            for one in (*wanted["further"], *wanted["helpers"])
+        },
         "answer": answer(plan, now_s, wanted["model_name"] in awake, figures),
     }
 
@@ -123,6 +126,9 @@ def _of_content(wanted, found):
     model, last = found["model"], found["answer"]
     said = f"verified {(model or 'none')[:12]}, planned {wanted['model_sha256'][:12]}"
     yield "model_is_the_verified_one", model == wanted["model_sha256"], said
+    if wanted["helpers"]:
+        wrong = _changed(wanted["helpers"], found)
+        yield "helpers_are_the_verified_ones", not wrong, "; ".join(wrong) or "all are"
     if wanted["further"]:
         yield _of_further(wanted["further"], found)
     if last is None:
@@ -133,17 +139,21 @@ def _of_content(wanted, found):
 
 def _of_further(wanted, found):
     """Judge the models beside the first one: their files, and whether one of all failed."""
-    wrong = [
-        f"{one['name']} is not as it was verified"
-        for one in wanted
-        if found["further"][one["name"]] != one["sha256"]
-    ]
+    wrong = _changed(wanted, found)
     failed = [f"{name} failed" for name, state in found["models"].items() if state == "failed"]
     ok = not (wrong or failed) if found["models"] or wrong else None
     said = "; ".join([*wrong, *failed]) or (
         "none failed" if found["models"] else "no list of models"
     )
     return "further_models_are_well", ok, said
+
+
+def _changed(files, found):
+    return [
+        f"{one['name']} is not as it was verified"
+        for one in files
+        if found["beside"][one["path"]] != one["sha256"]
+    ]
 
 
 def families(plan, seen, rows, took_s):

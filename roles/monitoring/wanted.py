@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from bramble.outputs import ModelOutputs, Served, ServingOutputs
+from bramble.outputs import FurtherModel, ModelOutputs, Served, ServingOutputs
 from bramble.plan import File, Listener, NodePlan, RolePlan
 from bramble.remote.hold_node import LOCK
 
@@ -146,9 +146,8 @@ def _server(plan: MonitoringPlan, node: NodePlan) -> dict[str, Any] | None:
         "model_name": model.name,
         "model_path": model.path,
         "model_sha256": model.sha256,
-        "further": [
-            {"name": one.name, "path": one.path, "sha256": one.sha256} for one in model.further
-        ],
+        "further": [_pinned(one) for one in model.further],
+        "helpers": [_pinned(one) for one in model.helpers],
         "planned_bytes": served.fit.answer.total_mib << 20 if served.fit else None,
         "question": served.question,
         "expect": served.expect,
@@ -156,3 +155,7 @@ def _server(plan: MonitoringPlan, node: NodePlan) -> dict[str, Any] | None:
         "answer_every_s": plan.question_every_s,
         "deadline_s": plan.question_deadline_s,
     }
+
+
+def _pinned(one: FurtherModel) -> dict[str, str]:
+    return {"name": one.name, "path": one.path, "sha256": one.sha256}

@@ -1,6 +1,7 @@
 """A small model that guesses for the one that answers: settings, files, arguments, memory, checks."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +12,7 @@ from bramble.prepared import Prepared
 from bramble.roles.model.plan import prune
 from bramble.roles.model.plan import steps as model_steps
 from bramble.roles.model.settings import Settings as ModelSettings
+from bramble.roles.monitoring.wanted import _server
 from bramble.roles.serving.state import not_running
 from bramble.roles.serving.steps import steps
 from bramble.snapshot import Snapshot
@@ -54,6 +56,12 @@ def test_it_has_a_file_of_its_own_that_is_fetched_and_proved_as_any():
     assert "Fetch the model demo-q8_0" in names
     assert FILE in PLAN.roles["model"].trusted
     assert FILE in PLAN.roles["model"].outputs.housekeeping["planned"]
+
+
+def test_the_node_that_watches_itself_watches_its_file_too():
+    every = SimpleNamespace(question_every_s=1, question_deadline_s=1)
+    (told,) = _server(every, PLAN)["helpers"]
+    assert (told["path"], told["sha256"]) == (FILE, LOCK[SMALL].sha256)
 
 
 def test_it_is_no_model_that_clients_can_ask_for():

@@ -121,6 +121,7 @@ class Node:
                 "model_path": str(self.model),
                 "model_sha256": "d" * 64,
                 "further": [],
+                "helpers": [],
                 "planned_bytes": 1 << 30,
                 "question": "What is 2+2?",
                 "expect": "4",
@@ -309,15 +310,31 @@ def test_a_question_every_0_seconds_is_never_asked(node, server):
 
 
 @pytest.fixture
-def several(node, server):
-    """The same node with a second model, of which the server says that it is not loaded."""
+def second(node):
+    """Another file of a model that was verified, as a plan has it."""
     second = node.folder / "second.gguf"
     second.write_bytes(b"GGUF")
     status = second.stat()
     stamp = {"sha256": "e" * 64, "size": status.st_size, "mtime_ns": status.st_mtime_ns}
     (node.folder / "second.gguf.json").write_text(json.dumps(stamp))
-    further = {"name": "second", "path": str(second), "sha256": "e" * 64}
-    node.plan["server"]["further"] = [further]
+    return {"name": "second", "path": str(second), "sha256": "e" * 64}
+
+
+def test_a_helper_of_the_model_that_was_changed_is_told(node, server, second):
+    assert "helpers_are_the_verified_ones" not in node.watch()
+    node.plan["server"]["helpers"] = [second]
+    assert node.watch()["helpers_are_the_verified_ones"] is True
+    (node.folder / "second.gguf").write_bytes(b"GGUF, longer")
+    assert node.watch()["helpers_are_the_verified_ones"] is False
+    assert "second is not as it was verified" in str(node.status)
+    (node.folder / "second.gguf").unlink()
+    assert node.watch()["helpers_are_the_verified_ones"] is False
+
+
+@pytest.fixture
+def several(node, server, second):
+    """The same node with a second model, of which the server says that it is not loaded."""
+    node.plan["server"]["further"] = [second]
     server.states = {'toy "q4"': "loaded", "second": "unloaded"}
     return node
 
