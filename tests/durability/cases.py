@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from bramble import remote
 from bramble.remote import try_ssh
 
@@ -299,8 +301,28 @@ def here(
     after: dict[str, bytes | None] | None = None,
 ) -> Case:
     """Code of this computer's own, run on its packages."""
-    text = f"import sys\nsys.path.insert(0, {str(Path(__file__).parents[2])!r})\n{lines}"
-    return Case(name, EXT4, text, before, after or {}, also=also)
+    return Case(name, EXT4, of_ours(lines), before, after or {}, also=also)
+
+
+def of_ours(lines: str) -> str:
+    """Lines of Python that find bramble's packages, and the YAML that they read with."""
+    ours, yamls = Path(__file__).parents[2], Path(yaml.__file__).parents[1]
+    return f"import sys\nsys.path[:0] = [{str(ours)!r}]\nsys.path.append({str(yamls)!r})\n{lines}"
+
+
+def flash_config() -> Case:
+    """The first-boot files of a card, beside those that came with its image."""
+    stock = {name: b"# Comes with the image.\n" for name in ("meta-data", "network-config")}
+    stock["user-data"] = b"#cloud-config\n" + b"# A comment, as the image has many.\n" * 40
+    new = {name: text + b"hostname: pi5-a\n" * 50 for name, text in stock.items()}
+    lines = f"""
+from pathlib import Path
+from bramble.firstboot import volume, writing
+files = { ({name: text.decode() for name, text in new.items()})!r}
+card = volume.Volume(Path("{FAT}"), "cloud-init", "2026-04-13", "root=/dev/mmcblk0p2")
+writing.write(card, files, writing.changed(card, files))
+"""
+    return Case("flash_config", FAT, of_ours(lines), stock, {**new})
 
 
 def stored() -> Case:
@@ -445,6 +467,7 @@ CASES = (
         {"defaults": b'FIRMWARE_RELEASE_STATUS="default"\nX=1\n'},
         {"defaults": b'FIRMWARE_RELEASE_STATUS="latest"\nX=1\n'},
     ),
+    flash_config(),
     files(),
     fstab(),
     hostname(),
