@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import ModuleType
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -106,6 +106,11 @@ class Result:
     want: str
     got: str
     remedy: str
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Result:
+        """Return the result that a report's event tells."""
+        return cls(**{each.name: row[each.name] for each in fields(cls)})
 
     def as_dict(self) -> dict[str, str]:
         """Return the documented JSON form."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
@@ -15,6 +16,7 @@ from bramble.system.around import Origin as Seen
 from bramble.system.around import Ran, Sudo
 
 MOST_LINES = 3
+_SENT = re.compile(r"(?:\S*/)?sh -c '?python3 -Iu")
 MOST_PATHS = 10
 LATEST_S = 253_402_300_799
 """The end of the year 9999; a node may tell of any time."""
@@ -108,9 +110,14 @@ def sentence(origin: Origin) -> str:
         parts.append(f"of package {origin.package}{', ' if said else ''}{said}")
     elif origin.owner:
         parts.append("of no package")
-    parts += [f"sudo {_shown(line.at)} {line.user}: {line.command}" for line in origin.sudo]
+    parts += [f"sudo {_shown(line.at)} {line.user}: {_ran(line)}" for line in origin.sudo]
     parts += [f"not known: {why}" for why in origin.not_known]
     return f"{origin.path}: {'; '.join(parts)}"
+
+
+def _ran(line: SudoLine) -> str:
+    """Return a command for people: a program that came over SSH says nothing by its first words."""
+    return "a program, sent as bramble sends them" if _SENT.match(line.command) else line.command
 
 
 def _shown(at: datetime) -> str:

@@ -119,12 +119,19 @@ def _untold(name: str, outcome: driver.Outcome) -> HostAudit:
 
 def _print(found: Audit, verbose: bool, log: Path) -> None:
     """Print the hosts, those that differ first, and a summary."""
+    from bramble.reporting.results import together
+
     hosts = sorted(found.hosts, key=lambda host: (STATES.index(host.state), not host.why))
     for host in hosts:
         say(_headline(host, found.since))
-        for item in sorted(host.items, key=lambda item: ORDER.index(item.status)):
-            if verbose or item.is_told:
+        shown = [item for item in host.items if verbose or item.is_told]
+        shown.sort(key=lambda item: ORDER.index(item.status))
+        # What is mended in the same way stands together, with what to do once.
+        for alike in together(shown, lambda item: (item.status, item.kind, _remedy(item))):
+            for item in alike:
                 _print_item(item)
+            if remedy := _remedy(alike[0]):
+                say(f"{'':10}to do: {sanitize(remedy)}", hang=12)
     say(_summary(found))
     if any(host.why for host in hosts):
         click.echo(f"The whole log: {log}", err=True)
@@ -143,13 +150,21 @@ def _headline(host: HostAudit, since: str | None) -> str:
     return f"{name}: {host.state}; {told}"
 
 
+def _remedy(item: Item) -> str:
+    """Return what to do about an item; nothing for one that is well, gone or waived."""
+    done = item.status in ("pass", "skip") or item.change == "gone" or item.waiver
+    return "" if done else item.remedy
+
+
 def _print_item(item: Item) -> None:
-    """Print one item: what it is, who changed it, and what to do."""
+    """Print one item: what it is, what was wanted, and who changed it."""
     status = click.style(f"{item.status:7}", fg=COLOURS.get(item.status))
     word = f"{item.change}: " if item.change else ""
     name = f"{WORDS.get(item.kind, 'beside')} {item.id}"
-    say(f"  {status} {word}{sanitize(name)}: {sanitize(item.got)}", hang=10)
-    if item.change == "gone" or item.status in ("pass", "skip"):
+    is_well = item.change == "gone" or item.status in ("pass", "skip")
+    wanted = f"; wanted: {item.want}" if item.kind == "check" and not is_well else ""
+    say(f"  {status} {word}{sanitize(name)}: {sanitize(item.got + wanted)}", hang=10)
+    if is_well:
         return
     if item.waiver:
         waiver = item.waiver
@@ -157,14 +172,6 @@ def _print_item(item: Item) -> None:
         say(f"{'':10}{sanitize(said)}", hang=12)
     for text in item.diffs:
         click.echo("".join(f"{'':10}{line}" for line in sanitize(text, "\n\t").splitlines(True)))
-    _print_origins(item)
-    if item.kind == "check":
-        say(f"{'':10}wanted: {sanitize(item.want)}", hang=12)
-    if item.remedy and not item.waiver:
-        say(f"{'':10}to do: {sanitize(item.remedy)}", hang=12)
-
-
-def _print_origins(item: Item) -> None:
     from bramble.audit.origins import sentence
 
     for origin in item.origins:

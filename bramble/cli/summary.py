@@ -11,7 +11,7 @@ import click
 
 from bramble.cli import options, rollout
 from bramble.cli.terminal import say
-from bramble.sanitize import sanitize
+from bramble.sanitize import clean
 
 if TYPE_CHECKING:
     from bramble.cli.driver import Outcome
@@ -143,13 +143,15 @@ def _checks(row: Row) -> dict[str, str]:
 
 def _why(row: Row, outcomes: Sequence[Outcome]) -> str:
     """Say why a host failed: the checks that did not pass with their remedies, else the reason."""
-    lines = []
-    for outcome in outcomes:
-        for entry in outcome.of("result"):
-            if entry["host"] == row["host"] and entry["status"] in ("fail", "unknown"):
-                lines.append(
-                    f"\n  {entry['status']:7} {entry['role']}.{entry['check']}: "
-                    f"{sanitize(entry['got'])}\n{'':10}wanted: {entry['want']}"
-                    f"\n{'':10}to do: {entry['remedy']}"
-                )
-    return "".join([f"{len(lines)} of {row['checks']} checks", *lines]) if lines else row["why"]
+    from bramble.checks import Result
+    from bramble.reporting.text import lines_of
+
+    results = [
+        Result.of(clean(entry))
+        for outcome in outcomes
+        for entry in outcome.of("result")
+        if entry["host"] == row["host"] and entry["status"] in ("fail", "unknown")
+    ]
+    if not results:
+        return str(row["why"])
+    return "\n".join([f"{len(results)} of {row['checks']} checks", *lines_of(results, None)])

@@ -67,10 +67,7 @@ def results_of(outcome: driver.Outcome) -> tuple[Result, ...]:
     """Return every check's result; a host that could not be checked has a failed one that says why."""
     from bramble.checks import Result
 
-    fields = Result.__dataclass_fields__
-    found = [
-        Result(**{name: entry[name] for name in fields}) for entry in outcome.by_host("result")
-    ]
+    found = [Result.of(entry) for entry in outcome.by_host("result")]
     checked = {result.host for result in found}
     want, remedy = "a host that can be looked at", f"The whole log: {outcome.log}"
     for host in outcome.hosts or ["all"]:

@@ -156,11 +156,13 @@ def line(looks):
 
 
 def uptime_s():
-    """Return the seconds since the boot; None where the kernel does not say."""
-    first = (vitals.read("/proc/uptime") or "").partition(" ")[0]
+    """Return the seconds since the boot, a container's too; None where the kernel does not say."""
+    up = (vitals.read("/proc/uptime") or "").partition(" ")[0]
+    # The fields after the name, which may have blanks; the 22nd is when it started, in ticks.
+    first = (vitals.read("/proc/1/stat") or "").rpartition(") ")[2].split(" ")
     try:
-        return int(float(first))
-    except ValueError:
+        return int(float(up) - int(first[19]) / os.sysconf("SC_CLK_TCK"))
+    except (ValueError, IndexError):
         return None
 
 

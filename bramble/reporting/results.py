@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from bramble.checks import Result, Status
 from bramble.reporting.history import History
 from bramble.sanitize import clean
+
+Each = TypeVar("Each")
 
 ORDER: tuple[Status, ...] = ("fail", "unknown", "warn", "pass", "skip")
 """The worst first."""
@@ -87,6 +90,14 @@ def in_words(results: Iterable[Result]) -> str:
     """Return the counts that are not 0 as words: `1 fail, 40 pass`."""
     found = counts(results)
     return ", ".join(f"{number} {status}" for status, number in found.items() if number)
+
+
+def together(several: Iterable[Each], key: Callable[[Each], Hashable]) -> list[list[Each]]:
+    """Return groups of those that have the same key, in the order of each group's first one."""
+    groups: dict[Hashable, list[Each]] = {}
+    for each in several:
+        groups.setdefault(key(each), []).append(each)
+    return [*groups.values()]
 
 
 def one_line(text: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import click
 
 from bramble.checks import Result
 from bramble.layout import wrapped
-from bramble.reporting.results import WELL, Checked, in_words, one_line, worst
+from bramble.reporting.results import WELL, Checked, in_words, one_line, together, worst
 
 _COLOURS = {"pass": "green", "warn": "yellow", "fail": "red", "unknown": "red"}
 
@@ -33,15 +33,24 @@ def _lines(checked: Checked, verbose: bool, quiet: bool, width: int | None) -> I
         if quiet and worst(results) in WELL:
             continue
         yield wrapped(f"{click.style(host, bold=True)}: {in_words(results)}", width)
-        for result in results:
-            if verbose or result.status not in WELL:
-                yield from _result(result, width)
+        yield from lines_of(
+            [result for result in results if verbose or result.status not in WELL], width
+        )
 
 
-def _result(result: Result, width: int | None) -> Iterator[str]:
-    """Yield a result's line, and what was wanted and what to do where it is not well."""
+def lines_of(results: Sequence[Result], width: int | None) -> Iterator[str]:
+    """Yield a line for each result, and below those that are not well what to do, once.
+
+    Those of one role and status that are mended in the same way stand together.
+    """
+    for results_alike in together(results, lambda one: (one.role, one.status, one.remedy)):
+        for result in results_alike:
+            yield wrapped(_line(result), width, 8)
+        if results_alike[0].status not in WELL:
+            yield wrapped(f"{'':10}to do: {one_line(results_alike[0].remedy)}", width)
+
+
+def _line(result: Result) -> str:
     status = click.style(f"{result.status:7}", fg=_COLOURS.get(result.status))
-    yield wrapped(f"  {status} {result.role}.{result.check}: {one_line(result.got)}", width, 8)
-    if result.status not in WELL:
-        for name, said in (("wanted", result.want), ("to do", result.remedy)):
-            yield wrapped(f"{'':10}{name}: {one_line(said)}", width)
+    wanted = "" if result.status in WELL else f"; wanted: {one_line(result.want)}"
+    return f"  {status} {result.role}.{result.check}: {one_line(result.got)}{wanted}"

@@ -229,6 +229,14 @@ def test_an_origin_is_a_sentence_for_people():
     assert said.endswith(" UTC eve: /usr/bin/nano x")
 
 
+def test_a_program_that_was_sent_is_told_as_such_for_people_and_whole_for_programs():
+    sent = "/usr/bin/sh -c 'python3 -Iuc \\'import base64, zlib;"
+    lines = ((CHANGED_S - 90, ran(sent)),)
+    (seen,) = step_of(audit(edited(), **changed(*lines))).origins
+    assert origins.sentence(seen).endswith(" UTC eve: a program, sent as bramble sends them")
+    assert seen.sudo[0].command == sent
+
+
 def test_origins_are_of_the_files_that_a_step_writes():
     step = write_files("x", PLAN.roles["base"].files, with_file(LOOK, UNIT_FILE, None))
     assert step.why is None

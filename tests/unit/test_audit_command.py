@@ -84,7 +84,7 @@ def test_what_is_wrong_comes_first_with_who_changed_it_and_what_to_do(runs):
     assert "  fail    drift serving: " in said
     assert "          -# edited\n" in said
     assert "eve: /bin/nano x" in said
-    assert "          wanted: every file and line as it was written\n" in said
+    assert "; wanted: every file and line as it was written\n" in said
     assert "to do: bramble up pi5-a does it" in said
     assert "pass    check" not in said
     assert said.endswith("2 hosts: 1 as planned, 1 differs\n")

@@ -507,13 +507,13 @@ def mixed():
 
 def test_verify_shows_by_host_what_is_not_well_and_counts_the_rest(runs):
     runs.leaves = mixed()
-    below = "          wanted: y\n          to do: Mend it.\n"
+    below = "          to do: Mend it.\n"
     assert bramble("verify").stdout == (
         f"b: 1 fail, 1 warn, 1 pass\n"
-        f"  fail    serving.five: x\n{below}"
-        f"  warn    serving.two: x\n{below}"
+        f"  fail    serving.five: x; wanted: y\n{below}"
+        f"  warn    serving.two: x; wanted: y\n{below}"
         f"c: 1 unknown, 1 skip\n"
-        f"  unknown serving.four: x\n{below}"
+        f"  unknown serving.four: x; wanted: y\n{below}"
         f"a: 1 pass\n"
         f"3 hosts: 1 well, 1 failed (b), 1 unknown (c)\n"
     )

@@ -40,7 +40,7 @@ from bramble.snapshot import Snapshot
 from bramble.ssh.each import Said
 from bramble.status.result import fleet_status
 from bramble.virtual.model import VirtualNode
-from docs import generate, session
+from docs import generate, pictures
 from docs.pages.written import WRITTEN
 from tests.shapes.models import all_shapes
 from tests.unit.audited import audit
@@ -119,9 +119,9 @@ def test_every_command_that_people_run_stands_in_the_readme():
         assert f"bramble {name}" in readme
 
 
-def test_the_picture_in_the_readme_is_what_its_text_makes():
-    drawn = session.PICTURE.read_text(encoding="utf-8")
-    assert drawn == session.picture(session.TEXT.read_text(encoding="utf-8"))
+@pytest.mark.parametrize("session", pictures.texts(), ids=lambda session: session.stem)
+def test_the_picture_of_a_session_is_what_its_text_makes(session):
+    assert session.with_suffix(".svg").read_text(encoding="utf-8") == pictures.drawn(session)
 
 
 def test_every_program_that_writes_is_known_to_the_page_of_files():

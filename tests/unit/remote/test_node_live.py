@@ -118,6 +118,21 @@ def test_a_node_that_is_well_tells_of_its_board_its_service_and_its_model(node, 
     assert server.scraped == ["/metrics"]
 
 
+@pytest.mark.parametrize(
+    ("up", "started", "told"),
+    [
+        ("7300.52 100.00", f"1 (systemd (x) y) S {'0 ' * 18}700 0", 7293),
+        ("7300.52 100.00", "1 (init) S", None),
+        ("", f"1 (init) S {'0 ' * 18}700 0", None),
+    ],
+)
+def test_a_container_is_up_since_its_own_boot(monkeypatch, up, started, told):
+    files = {"/proc/uptime": up, "/proc/1/stat": started}
+    monkeypatch.setattr(live.vitals, "read", files.get)
+    monkeypatch.setattr(live.os, "sysconf", lambda name: 100)
+    assert live.uptime_s() == told
+
+
 def test_a_busy_server_is_looked_at_twice_so_that_its_speed_is_told(node, server, said):
     server.busy = 1
     found = said(query(server))

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
+from bramble.checks import Result
 from bramble.cli import reports as options
 from bramble.reporting import csv_text, formats, json_text, nagios
 from bramble.reporting.results import Checked, worst
@@ -84,9 +85,32 @@ def test_people_see_a_line_for_a_host_that_is_well_and_a_remedy_under_what_is_no
     lines = text("text").splitlines()
     assert lines[0] == "pi4-b: 1 fail, 1 unknown, 1 warn, 1 pass"
     assert lines[1].startswith("  fail    serving.model_answers: </td><script>")
-    assert lines[2:4] == ["          wanted: an answer", "          to do: Deploy again."]
+    assert lines[1].endswith("; wanted: an answer")
+    assert lines[2] == "          to do: Deploy again."
     assert lines[-1] == "pi5-a: 2 pass, 1 skip"
-    assert len(lines) == 1 + 3 * 3 + 1 + 3 + 1
+    assert len(lines) == 1 + 3 * 2 + 1 + 2 + 1
+
+
+def test_what_to_do_is_said_once_for_all_that_is_mended_by_it():
+    several = [
+        Result("a", "serving", check, status, "y", "x", remedy)
+        for check, status, remedy in (
+            ("one", "fail", "Deploy."),
+            ("two", "fail", "Look."),
+            ("three", "fail", "Deploy."),
+            ("four", "warn", "Deploy."),
+        )
+    ]
+    assert formats.written("text", Checked("verify", 0, tuple(several))).splitlines() == [
+        "a: 3 fail, 1 warn",
+        "  fail    serving.one: x; wanted: y",
+        "  fail    serving.three: x; wanted: y",
+        "          to do: Deploy.",
+        "  fail    serving.two: x; wanted: y",
+        "          to do: Look.",
+        "  warn    serving.four: x; wanted: y",
+        "          to do: Deploy.",
+    ]
 
 
 # JSON
