@@ -107,8 +107,13 @@ bench: system setup .venv-bench/ready ## Beside tuned Ansible, testinfra, curl, 
 docs: setup ## Rewrite the generated pages and tables of docs/, and build the site into site/
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/memory_tables.py
-	$(BIN)/python docs/session.py
+	$(BIN)/python docs/pictures.py
 	$(BIN)/sphinx-build -q -W --keep-going -c docs . site
+
+.PHONY: pictures
+pictures: PACKAGES += chromium-headless-shell
+pictures: system setup ## Record the sessions of the docs on virtual Pis, and draw them (root on Debian)
+	$(BIN)/python docs/record.py
 
 .PHONY: lock
 lock: ## Renew requirements.lock
