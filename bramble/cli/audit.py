@@ -171,7 +171,8 @@ def _print_item(item: Item) -> None:
         said = f"waived by {waiver.owner} until {waiver.until}: {waiver.reason}"
         say(f"{'':10}{sanitize(said)}", hang=12)
     for text in item.diffs:
-        click.echo("".join(f"{'':10}{line}" for line in sanitize(text, "\n\t").splitlines(True)))
+        lines = sanitize(text, "\n\t").splitlines()
+        click.echo("\n".join(f"{'':10}{line}" for line in lines))
     from bramble.audit.origins import sentence
 
     for origin in item.origins:

@@ -295,7 +295,7 @@ def context_is_as_planned(plan: ServingPlan, node: Node) -> Finding:
         return unknown(want, answer)
     got = _props(answer.body, "default_generation_settings", "n_ctx")
     if not isinstance(got, int):
-        return expect(want, f"{got} tokens", False, JOURNAL)
+        return expect(want, str(got), False, JOURNAL)
     remedy = (
         "llama-server gives no more than the model was trained for, and takes memory for all of it: set "
         f"serving.ctx_tokens to at most {plan.slots} x {got}."

@@ -209,6 +209,15 @@ def test_a_node_that_does_not_tell_fails(node, said, why):
     assert problem.why.startswith(why)
 
 
+def test_a_connection_that_ended_without_a_word_is_named_by_its_kind(lock, monkeypatch):
+    def ended(*_arguments, **_more):
+        raise EOFError
+
+    monkeypatch.setattr(Connector, "begun", ended)
+    host = SimpleNamespace(name="pi5-a", log=lambda line: None, connector=Connector(lock), data={})
+    assert alone.hold(host).why == "the node could not be held for this run: EOFError"
+
+
 def test_the_second_operator_is_told_who_holds_the_node_and_since_when_in_words_and_in_the_report(
     lock, monkeypatch
 ):
