@@ -53,8 +53,8 @@ try: system setup ## A virtual Pi from nothing to an answer (root on Debian)
 # of power cuts a kernel of their own, and the machine's llama.cpp is compiled here.
 test faults trixie: PACKAGES += ccache cmake g++-aarch64-linux-gnu gcc gnupg libc6-dev ninja-build $(MACHINE_PACKAGES)
 test faults trixie: PACKAGES += $(DURABILITY_PACKAGES)
-# Looks at the page of a fleet, which only the longer proofs do.
-faults: PACKAGES += chromium-headless-shell
+# Only the longer proofs look at the page of a fleet, and have Nagios read what is written for it.
+faults: PACKAGES += chromium-headless-shell nagios4-core
 test: system setup lint ## Everything: lint, fast tests, then the tests on virtual Pis
 	@# Twice as many as there are processors: tests wait for programs, and for limits to pass.
 	$(BIN)/pytest -q -n $$(($$(nproc) * 2)) -m 'not nodes' --durations 10

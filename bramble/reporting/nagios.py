@@ -17,8 +17,8 @@ STATES: dict[Status, tuple[str, int]] = {
 # From which number on it is a warning, and critical: ranges of the plugins' guidelines.
 _LIMITS = {"fail": ";0", "unknown": "0;", "warn": "0;"}
 # What follows a bar is performance data; the others may reach a shell with a notification
-# (illegal_macro_output_chars of nagios.cfg).
-_NOT_PASSED_ON = str.maketrans(dict.fromkeys("`~$&|'\"<>", "?"))
+# (illegal_macro_output_chars of nagios.cfg). Of a semicolon Nagios makes a colon.
+_NOT_PASSED_ON = str.maketrans({**dict.fromkeys("`~$&|'\"<>", "?"), ";": ","})
 _LONGEST = 300
 """Of what is wrong: a telephone shows less, and NRPE of old cut a line at 1024 bytes."""
 
@@ -30,7 +30,7 @@ def text(checked: Checked) -> str:
     said = f"{well} of {len(found)} hosts {'is' if well == 1 else 'are'} well"
     if bad:
         ordered = sorted(bad, key=lambda result: ORDER.index(result.status))
-        said += f"; {_shortened(ordered)}"
+        said += f" - {_shortened(ordered)}"
     return f"{STATES[worst(checked.results)][0]}: {said} | {_performance(checked.results)}\n"
 
 
@@ -41,7 +41,7 @@ def exit_code(checked: Checked) -> int:
 
 def _shortened(results: Sequence[Result]) -> str:
     """Name what is wrong, the worst first, in one line that is not too long."""
-    words = "; ".join(f"{r.host} {r.role}.{r.check}: {one_line(r.got)}" for r in results)
+    words = ", ".join(f"{r.host} {r.role}.{r.check}: {one_line(r.got)}" for r in results)
     short = words if len(words) <= _LONGEST else f"{words[:_LONGEST]} ..."
     return short.translate(_NOT_PASSED_ON)
 
