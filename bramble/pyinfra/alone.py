@@ -46,7 +46,9 @@ def hold(host: Host) -> Problem | bool:
         if not isinstance(answer, dict) or not answer.keys() & {"holder", "waited_s"}:
             raise ValueError("its answer cannot be read")
     except (OSError, EOFError, SSHException, ValueError) as error:
-        return Problem(f"the node could not be held for this run: {str(error) or type(error).__name__}")
+        return Problem(
+            f"the node could not be held for this run: {str(error) or type(error).__name__}"
+        )
     if "holder" in answer:
         return Problem(
             f"{sanitize(str(answer['holder']))} is changing this node; nothing was changed by this "

@@ -2,7 +2,7 @@
 
 import time
 
-from bramble.remote import progress, serve_release, talk, vectors
+from bramble.remote import good_record, progress, serve_release, talk, vectors
 
 
 def restarted(query):
@@ -13,7 +13,7 @@ def restarted(query):
     serve_release.forget_failures(query["unit"])
     serve_release.start(query | {"restart": True}, query["url"])
     serve_release.have_answered(query, query["url"])
-    task = vectors.task_of(serve_release.text_of(query["unit_file"]))
+    task = vectors.task_of(good_record.text_of(query["unit_file"]))
     return serve_release.answered(query, task, query["url"])
 
 

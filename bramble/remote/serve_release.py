@@ -11,15 +11,22 @@ What the next boot would start is corrected first and the notes are written last
 cut at any moment the next run can continue.
 """
 
-import contextlib
-import datetime
 import json
 import os
 import re
 import subprocess
 import time
 
-from bramble.remote import atomic, engine_home, port_holder, progress, talk, vectors, vitals
+from bramble.remote import (
+    atomic,
+    engine_home,
+    good_record,
+    port_holder,
+    progress,
+    talk,
+    vectors,
+    vitals,
+)
 
 TELL_EVERY_S = 15
 # How often throttling is checked during a computation, and how often the board may be too hot.
@@ -31,7 +38,6 @@ LONGEST_S = TRIES * (4 * talk.ASK_TIMEOUT_S + COOL_S) + talk.ASK_TIMEOUT_S
 """How long the gate may take once the server has started."""
 # llama-server's last message about a model that it cannot load.
 CAUSE = re.compile(r"error loading model: (?:error loading model \w+: )?(.+)")
-HISTORY = 16  # the number of earlier good records that are kept
 
 
 class GateError(Exception):
@@ -131,7 +137,7 @@ def measured(query, url):
     A load that draws more than the supply gives is unfit for this board, and its answers may be wrong.
     """
     problem = answer = found = None
-    task = vectors.task_of(text_of(query["unit_file"]))
+    task = vectors.task_of(good_record.text_of(query["unit_file"]))
     with vitals.Watching(WATCH_EVERY_S) as watch:
         try:
             answer = answered(query, task, url)
@@ -155,7 +161,7 @@ def measured(query, url):
 
 def have_answered(query, url):
     """Have each model beside the first one load and answer; raise GateError for one that does not."""
-    task = vectors.task_of(text_of(query["unit_file"]))
+    task = vectors.task_of(good_record.text_of(query["unit_file"]))
     for one in query["further"]:
         progress.say(f"asking {one['name']}")
         try:
@@ -180,94 +186,6 @@ def answered(query, task, url):
         raise GateError(why + (cause(query["unit"], began) if several else "")) from error
 
 
-def baseline(query, good):
-    """Return the last known good speed to compare with; None where there is none.
-
-    A release that was good here before is compared with its own figure; what is good now is not
-    compared with itself, as neither program nor model changed.
-    """
-    if good is None or alike(good, the_same(query)):
-        return None
-    known = (good, *good.get("history", []))
-    same = [record for record in known if alike(record, query["identity"])]
-    own = [record for record in same if record["release"] == query["release"]]
-    return (own or same)[0]["tokens_per_second"] if same else None
-
-
-def the_same(query):
-    """Return the fields that records of the same release, model, arguments and board share."""
-    return {"release": query["release"], **query["identity"]}
-
-
-def alike(record, wanted):
-    """Return whether a record has all of these values."""
-    return all(record.get(key) == value for key, value in wanted.items())
-
-
-def text_of(path):
-    """Return the text of a file."""
-    with open(path, encoding="utf-8") as file:
-        return file.read()
-
-
-def read(path):
-    """Return a note of ours; None where there is none that can be read."""
-    with contextlib.suppress(OSError, ValueError):
-        note = json.loads(text_of(path))
-        return note if isinstance(note, dict) and "release" in note else None
-
-
-def write(path, text):
-    """Replace a file, readable for all."""
-    atomic.make_folder(os.path.dirname(path))
-    atomic.write(path, text, 0o644)
-
-
-def now():
-    """Return the time in a format that sorts."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
-def remember(query, figures, good):
-    """Record this as the known good, with the earlier ones in its history, the last one first."""
-    home, release, same = query["home"], query["release"], the_same(query)
-    who = same | {"name": query["name"], "path": query["path"]}
-    past = good.get("history", []) if good else []
-    if good:
-        keys = (*who, "tokens_per_second", "at")
-        past = [{key: good.get(key) for key in keys}, *past]
-        if good["release"] != release:
-            atomic.link(
-                f"{home}/{engine_home.PREVIOUS}", f"{engine_home.RELEASES}/{good['release']}"
-            )
-    history = [record for record in past if not alike(record, same)][:HISTORY]
-    note = who | figures | {"at": now(), "url": query["url"], "unit": text_of(query["unit_file"])}
-    if query["further"]:
-        note["further"] = beside(query)
-    if query["helpers"]:
-        note["helpers"] = query["helpers"]
-    write(f"{home}/{engine_home.GOOD}", json.dumps(note | {"history": history}, indent=2))
-    rate = figures["tokens_per_second"]
-    progress.say(f"release {release} is good with {query['name']}: {rate:.1f} tokens/s")
-
-
-def beside(record):
-    """Return the models beside the first one, each by its name and its file."""
-    several = record.get("further") or []
-    return [{"name": one["name"], "path": one["path"]} for one in several]
-
-
-def named(query, good):
-    """Return what of the plan failed, what was good, and the name of the note that says so."""
-    bad, old, model = query["release"], good["release"], query["name"]
-    other = query["identity"]["model"] != good.get("model")
-    if bad != old:
-        return f"release {bad}" + (f" with model {model}" if other else ""), old, bad
-    what = f"model {model}" if other else f"model {model} with its new arguments"
-    before = good.get("name") if other else None
-    return what, before or "what ran before", f"{bad}-{query['attempt']}"
-
-
 def go_back(query, good, error):
     """Restore what was good before; return the whole story in one sentence.
 
@@ -275,18 +193,29 @@ def go_back(query, good, error):
     """
     why, undecided = str(error), isinstance(error, UndecidedError)
     verb = "is undecided" if undecided else "failed"
-    home, (what, old, mark) = query["home"], named(query, good)
-    files = (good.get("path"), *good.get("helpers", []), *(one["path"] for one in beside(good)))
+    home, (what, old, mark) = query["home"], good_record.named(query, good)
+    files = (
+        good.get("path"),
+        *good.get("helpers", []),
+        *(one["path"] for one in good_record.beside(good)),
+    )
     needed = (f"{home}/{engine_home.RELEASES}/{good['release']}", *files)
     if gone := [path for path in needed if path and not os.path.exists(path)]:
         return f"{what} {verb}: {why}; {gone[0]}, which was good before, is not there any more"
     progress.say(f"{what} {verb}: {why}; going back to {old}")
     asked, task = before(query, good)
     atomic.link(f"{home}/{engine_home.CURRENT}", f"{engine_home.RELEASES}/{good['release']}")
-    write(query["unit_file"], good["unit"])
+    good_record.write(query["unit_file"], good["unit"])
     if not undecided:
-        rejection = {"release": query["release"], "model": query["name"], "why": why, "at": now()}
-        write(f"{home}/{engine_home.REJECTED}/{mark}.json", json.dumps(rejection, indent=2))
+        rejection = {
+            "release": query["release"],
+            "model": query["name"],
+            "why": why,
+            "at": good_record.now(),
+        }
+        good_record.write(
+            f"{home}/{engine_home.REJECTED}/{mark}.json", json.dumps(rejection, indent=2)
+        )
     try:
         systemctl("daemon-reload")
         forget_failures(query["unit"])
@@ -306,13 +235,13 @@ def go_back(query, good, error):
 def before(query, good):
     """Return what to ask of what was good before, and its task: of another one nothing is expected."""
     task = vectors.task_of(good["unit"])
-    same = task == vectors.task_of(text_of(query["unit_file"]))
+    same = task == vectors.task_of(good_record.text_of(query["unit_file"]))
     anything = {"expect": None, "dimensions": None}
     asked = {
         **anything,
         "expect": query["expect"] if same else None,
         "name": good.get("name") or query["name"],
-        "further": [one | anything for one in beside(good)],
+        "further": [one | anything for one in good_record.beside(good)],
     }
     return query | asked, task
 
@@ -346,21 +275,21 @@ def gate(query):
     """Start what is planned if asked, and run the gate; roll back if it fails."""
     if problem := begin(query):
         return problem
-    good = read(f"{query['home']}/{engine_home.GOOD}")
-    known = baseline(query, good)
+    good = good_record.read(f"{query['home']}/{engine_home.GOOD}")
+    known = good_record.baseline(query, good)
     floor = None if known is None else known * query["speed_share"]
     began = time.time() - 1  # older messages are about an earlier server
     try:
         figures = prove(query, query["url"], floor)
     except GateError as error:
         print(f"Last words of {query['unit']}:\n{journal(query['unit'], began)}", flush=True)
-        if good is None or good["unit"] == text_of(query["unit_file"]):
+        if good is None or good["unit"] == good_record.text_of(query["unit_file"]):
             what = f"release {query['release']} with {query['name']}"
             if isinstance(error, UndecidedError):
                 return f"{what} is undecided: {error}; it continues serving; run again when it is cooler"
             return f"{what} failed: {error}; there is no other to go back to"
         return go_back(query, good, error)
-    remember(query, figures, good)
+    good_record.remember(query, figures, good)
     return None
 
 

@@ -5,17 +5,10 @@ from bramble.outputs import EngineOutputs
 from bramble.role import Role
 from bramble.roles.boot.outputs import BootOutputs
 from bramble.roles.engine import checks
-from bramble.roles.engine.plan import (
-    EnginePlan,
-    again,
-    candidate,
-    facts_needed,
-    plan,
-    revert,
-    steps,
-)
+from bramble.roles.engine.plan import EnginePlan, facts_needed, plan
 from bramble.roles.engine.rollback import back
 from bramble.roles.engine.settings import Settings
+from bramble.roles.engine.steps import again, candidate, revert, steps
 from bramble.roles.storage.outputs import StorageOutputs
 
 ROLE: Role[Settings, EnginePlan] = Role(

@@ -97,7 +97,10 @@ def gate(name: str, call: str, after: dict[str, bytes | None], also) -> Case:
         "units/x.service": NEW_UNIT,
         engine_home.GOOD: json.dumps(GOOD).encode(),
     }
-    lines = f"from bramble.remote import serve_release as gate\nquery, good = {query!r}, {GOOD!r}\n"
+    lines = (
+        "from bramble.remote import good_record, serve_release as gate\n"
+        f"query, good = {query!r}, {GOOD!r}\n"
+    )
     return here(name, lines + call, before, also, after)
 
 
@@ -109,7 +112,7 @@ def passed() -> Case:
         moved = tree["previous"] == LINK + b"releases/one"
         return None if moved or release == "one" else "two is good and its predecessor is not known"
 
-    call = f"gate.remember(query, {FIGURES!r}, good)"
+    call = f"good_record.remember(query, {FIGURES!r}, good)"
     return gate("gate_passed", call, {"previous": LINK + b"releases/one"}, noted)
 
 

@@ -13,6 +13,7 @@ from bramble.llama import processor, recipe
 from bramble.plan import Inputs
 from bramble.roles.engine import amx
 from bramble.roles.engine import plan as engine
+from bramble.roles.engine import steps as engine_steps
 from bramble.roles.engine.settings import RENAMED, Settings
 from bramble.roles.engine.whole import HOME
 from bramble.snapshot import Snapshot
@@ -131,7 +132,7 @@ def test_a_name_that_articles_use_is_answered_with_todays(name):
 
 def step_of(plan, look, name="Install llama.cpp"):
     """The role's step of this name."""
-    return {s.name: s for s in engine.steps(plan.roles["engine"], plan, look)}[name]
+    return {s.name: s for s in engine_steps.steps(plan.roles["engine"], plan, look)}[name]
 
 
 def install(**settings: object):
@@ -232,7 +233,9 @@ def test_plain_by_race_and_plain_by_setting_are_one_release():
 
 def test_a_candidate_comes_beside_what_is_current():
     node = node_plan(PI5, engine={"variant": "rpc"})
-    names = [step.program for step in engine.candidate(node.roles["engine"], node, Snapshot())]
+    names = [
+        step.program for step in engine_steps.candidate(node.roles["engine"], node, Snapshot())
+    ]
     assert names == ["apt_install", "write_files", "command", "build_engine"]
 
 

@@ -13,7 +13,7 @@ from bramble.llama.lock import Lock, ReleasePin, Rolling
 from bramble.llama.releases import superfluous
 from bramble.plan import Inputs, make
 from bramble.prepared import Prepared
-from bramble.roles.engine import plan as engine
+from bramble.roles.engine import steps as engine_steps
 from bramble.roles.engine.rollback import back
 from bramble.roles.engine.whole import HOME
 from bramble.roles.serving import checks
@@ -62,7 +62,7 @@ def test_the_pin_of_one_host_is_not_that_of_another():
 
 def test_a_pinned_release_comes_from_the_store_and_is_never_built():
     plan = planned(Lock(hosts={"pi5-a": PIN}))
-    _given, *_user, step, _switch, _old = engine.steps(plan.roles["engine"], plan, GOOD)
+    _given, *_user, step, _switch, _old = engine_steps.steps(plan.roles["engine"], plan, GOOD)
     assert step.stored.key == PIN.release
     assert "pi5-a is pinned to release 0123456789ab" in step.stored.otherwise
     assert "run `bramble upgrade pi5-a`, which drops the pin" in step.stored.otherwise
@@ -102,7 +102,7 @@ REJECTED = with_files(
 
 
 def test_a_release_that_was_rejected_here_is_refused_with_why_and_what_to_do():
-    _given, *_user, step, _switch, _old = engine.steps(ENGINE, PLAN, REJECTED)
+    _given, *_user, step, _switch, _old = engine_steps.steps(ENGINE, PLAN, REJECTED)
     assert step.program == "refuse"
     assert step.query["why"] == (
         f"release {ENGINE.release} was rejected here on noon: too slow; mend that and run "
@@ -112,18 +112,18 @@ def test_a_release_that_was_rejected_here_is_refused_with_why_and_what_to_do():
 
 def test_another_release_that_was_rejected_says_nothing_of_this_one():
     other = with_files(paths={HOME.rejection(OLD): REJECTED.files[MARK]})
-    assert [step.why for step in engine.steps(ENGINE, PLAN, other)] == [None] * 6
+    assert [step.why for step in engine_steps.steps(ENGINE, PLAN, other)] == [None] * 6
 
 
 def test_trying_again_forgets_the_mark_and_looks_again():
-    (step,) = engine.again(ENGINE, PLAN, REJECTED)
+    (step,) = engine_steps.again(ENGINE, PLAN, REJECTED)
     assert (step.program, step.query, step.look_again) == ("remove_files", {"paths": [MARK]}, True)
-    (nothing,) = engine.again(ENGINE, PLAN, GOOD)
+    (nothing,) = engine_steps.again(ENGINE, PLAN, GOOD)
     assert nothing.why is None
 
 
 def test_taking_the_role_back_takes_the_marks_too():
-    _, notes, _user = engine.revert(ENGINE, PLAN, REJECTED)
+    _, notes, _user = engine_steps.revert(ENGINE, PLAN, REJECTED)
     assert notes.query == {"paths": [HOME.good, MARK]}
 
 
@@ -190,7 +190,7 @@ def test_a_model_that_was_rejected_here_is_refused_before_its_unit_is_written():
         "model tiny was rejected here, as it was to be served, on noon: it answered ''; set another "
         "in the inventory, or mend that and run `bramble upgrade --again pi5-a`"
     )
-    assert engine.steps(ENGINE, PLAN, look)[3].why is None
+    assert engine_steps.steps(ENGINE, PLAN, look)[3].why is None
     node = SimpleNamespace(plan=PLAN, snapshot=with_process(look, environ={}))
     found = checks.process_runs_the_plan(PLAN.roles["serving"], node)
     assert (found.status, found.remedy) == ("fail", refused(look))
@@ -241,8 +241,8 @@ def test_the_oldest_builds_go_and_current_previous_good_and_planned_stay():
             HOME.previous: link("releases/a"),
         }
     )
-    step = engine.steps(ENGINE, PLAN, look)[-1]
+    step = engine_steps.steps(ENGINE, PLAN, look)[-1]
     # Kept: the planned and current one, the predecessor a, and f, which was built last.
     assert step.query == {"home": HOME.path, "releases": ["e", "d", "c", "b"]}
-    assert engine.steps(ENGINE, PLAN, GOOD)[-1].why is None
-    assert engine.steps(ENGINE, PLAN, replace(GOOD, files=Unknown("no")))[-1].why is None
+    assert engine_steps.steps(ENGINE, PLAN, GOOD)[-1].why is None
+    assert engine_steps.steps(ENGINE, PLAN, replace(GOOD, files=Unknown("no")))[-1].why is None

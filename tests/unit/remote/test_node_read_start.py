@@ -53,7 +53,7 @@ class Quiet(SimpleHTTPRequestHandler):
 def test_a_server_without_ranges_gives_the_same(reported, tmp_path):
     (tmp_path / "a.gguf").write_bytes(CONTENT)
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path)) as http:
-        thread = threading.Thread(target=http.serve_forever, args=(0.01,))
+        thread = threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         said = reported(f"http://127.0.0.1:{http.server_port}/a.gguf", 5, 100_000)
         http.shutdown()

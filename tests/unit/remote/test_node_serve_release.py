@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bramble.remote import port_holder, serve_release
+from bramble.remote import good_record, port_holder, serve_release
 
 UNIT = "llama-server.service"
 OLD, NEW, OLDER = "0" * 12, "1" * 12, "2" * 12
@@ -73,7 +73,7 @@ class Server:
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_port}"
         self.running = OLD
-        self.thread = threading.Thread(target=self.http.serve_forever, args=(0.02,))
+        self.thread = threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
 
     def current(self):
@@ -129,7 +129,7 @@ def node(tmp_path, monkeypatch):
     errors = (subprocess.CalledProcessError, subprocess.SubprocessError)
     fake = SimpleNamespace(run=run, CalledProcessError=errors[0], SubprocessError=errors[1])
     monkeypatch.setattr(serve_release, "subprocess", fake)
-    monkeypatch.setattr(serve_release, "now", lambda: "2026-11-21T08:00:00+00:00")
+    monkeypatch.setattr(good_record, "now", lambda: "2026-11-21T08:00:00+00:00")
     # The server is a thread of this process, which stands for the unit's.
     made.cgroup = tmp_path / "cgroup"
     made.cgroup.write_text(f"0::/system.slice/{UNIT}\n")
@@ -505,9 +505,9 @@ def test_the_history_has_each_once_the_last_one_first_and_no_more_than_it_is_to_
     switched(node, history=[*records, again, *records])
     assert gate(node) == 0
     history = good(node)["history"]
-    assert len(history) == serve_release.HISTORY
+    assert len(history) == good_record.HISTORY
     assert history[0]["model"] == "e" * 64
-    assert not any(serve_release.alike(record, {"release": NEW, **IDENTITY}) for record in history)
+    assert not any(good_record.alike(record, {"release": NEW, **IDENTITY}) for record in history)
 
 
 def test_arguments_that_fail_give_way_too(node, capsys):
@@ -574,7 +574,7 @@ def test_a_disk_that_takes_no_note_is_said(node, capsys, monkeypatch):
     def full(*_arguments):
         raise OSError(28, "No space left on device", str(node.home))
 
-    monkeypatch.setattr(serve_release, "write", full)
+    monkeypatch.setattr(good_record, "write", full)
     assert gate(node) == 1
     assert f"{node.home}: No space left on device; fix that" in capsys.readouterr().out
 
