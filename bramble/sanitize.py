@@ -10,6 +10,8 @@ LONGEST = 1000
 
 def sanitize(text: str, keep: str = "") -> str:
     """Replace each character that is not printable, and not in `keep`, with a question mark."""
+    if text.isprintable():  # as nearly all are
+        return text
     return "".join(c if c.isprintable() or c in keep else "?" for c in text)
 
 
