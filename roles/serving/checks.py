@@ -49,7 +49,7 @@ def unit_is_active(plan: ServingPlan, node: Node) -> Finding:
     if got == "active (running)":
         return expect(got, got, True, "")
     if unit.result not in ("", "success"):
-        got = f"{got}, result {unit.result} after {unit.restarts + 1} starts"
+        got = f"{got}, result {unit.result}, restarted {unit.restarts} times"
     remedy = f"{OUT_OF_MEMORY} {JOURNAL}" if unit.result == "oom-kill" else JOURNAL
     return expect("active (running)", got, False, remedy)
 

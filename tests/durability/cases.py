@@ -320,7 +320,10 @@ from pathlib import Path
 from bramble.firstboot import volume, writing
 files = { ({name: text.decode() for name, text in new.items()})!r}
 card = volume.Volume(Path("{FAT}"), "cloud-init", "2026-04-13", "root=/dev/mmcblk0p2")
-writing.write(card, files, writing.changed(card, files))
+try:
+    writing.write(card, files, writing.changed(card, files))
+except volume.VolumeError as error:
+    sys.exit(str(error))
 """
     return Case("flash_config", FAT, of_ours(lines), stock, {**new})
 

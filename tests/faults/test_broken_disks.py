@@ -31,7 +31,7 @@ exit 0
 FEW = (0, 1, 3, 5)
 MANY = (*range(24), 32, 48, 64, 96, 128, 192, 256, 300, 384)
 SAID = {
-    "full": r"No space left on device|MiB free",
+    "full": r"No space left on device|[KM]iB free",
     "inodes": r"No space left on device",
     "read-only": r"[Rr]ead-only file system",
 }

@@ -21,7 +21,7 @@ from tests.nodes.fleet import Lasting, wait_until
 pytestmark = [pytest.mark.nodes, pytest.mark.thorough]
 
 NODE = "vpi-88"
-PORT = 9090
+PORT, LAN = 9090, 8081
 UNIT = "toy-prometheus"
 FOLDER = "/var/lib/toy-prometheus"
 INSTALL = (
@@ -55,7 +55,10 @@ def prometheus(virtual_pis, on, tmp_path_factory):
     fleet = Lasting(tmp_path_factory.mktemp("fleet"))
     roles = ["base", "engine", "model", "serving", "monitoring"]
     own = {"host": address_of(NODE), "every_s": 900}
-    fleet.write([NODE], {NODE: {"node": {"roles": roles}, "monitoring": own}})
+    # The way in has panels too.
+    serving = {"expose": "lan"}
+    fleet.write([NODE], {NODE: {"node": {"roles": roles}, "serving": serving, "monitoring": own}})
+    fleet.key("create", "laptop")
     done = fleet.bramble("up", NODE)
     assert done.returncode == 0, done.stdout
     on(INSTALL)
@@ -67,6 +70,10 @@ def prometheus(virtual_pis, on, tmp_path_factory):
     on(f"{WATCH}; {RUN}")
     found = Prometheus(f"http://{address_of(NODE)}:{PORT}")
     wait_until(lambda: scraped(found), 120, "a look at the node's figures")
+    # A rate wants a request after the first look: one without a key, as the answer is the same.
+    on(f"curl -sS -o {FOLDER}/answer http://{address_of(NODE)}:{LAN}/v1/models; {WATCH}")
+    rate = "rate(bramble_edge_requests_total[5m]) > 0"
+    wait_until(lambda: found.get("query", query=rate)["result"], 120, "a rate of answers")
     return found
 
 

@@ -1,6 +1,7 @@
 """sudo that asks for a password, as on images since April 2026: the real one, with real PAM.
 
-All processes of this computer, and with them the node's, are looked at 50 times a second meanwhile.
+All processes of this computer, and with them the node's, are looked at 50 times a second meanwhile. The
+fault matrix has the tests that its own ones go on from, too.
 """
 
 import fcntl
@@ -136,6 +137,7 @@ def test_a_wrong_password_is_tried_once(fleet, on):
     assert " 1 incorrect password attempt ;" in only
 
 
+@pytest.mark.fault("F23")
 def test_the_command_that_prints_it_is_asked_and_the_rule_is_set_once(fleet, on):
     fleet.wants(passwordless_sudo=True)
     done = fleet.bramble("up", NODE, "--diff", **{COMMAND: fleet.command})
@@ -148,6 +150,7 @@ def test_the_command_that_prints_it_is_asked_and_the_rule_is_set_once(fleet, on)
     assert (code, results[NODE, CHECK]["status"]) == (0, "pass")
 
 
+@pytest.mark.fault("F23")
 def test_a_rule_of_ours_that_another_beats_is_not_kept(fleet, on):
     on(f"rm {RULE}; echo 'pi ALL=(ALL) PASSWD: ALL' >/etc/sudoers.d/zzz-mine")
     done = fleet.pyinfra("node", "-y", **{VARIABLE: PASSWORD})

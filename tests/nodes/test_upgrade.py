@@ -1,7 +1,8 @@
 """Releases on their way through eight nodes, and back: whatever fails, a node ends up serving.
 
 One node compiles; every other release of these tests is the same programs under another name in the
-store, so that no second compile is needed.
+store, so that no second compile is needed. The tests go on from each other, so the fault matrix has them
+all.
 """
 
 import hashlib
@@ -157,6 +158,7 @@ def rolled(fleet, virtual_pis):
     return old, new, code, rows
 
 
+@pytest.mark.fault("F12")
 def test_a_roll_stops_at_a_node_that_fails_which_serves_its_old_release(fleet, rolled, current):
     old, new, code, rows = rolled
     assert code == 1
@@ -179,6 +181,7 @@ def test_a_roll_stops_at_a_node_that_fails_which_serves_its_old_release(fleet, r
     assert unwell == ["serving.unit_is_loaded_as_written"]  # the fault itself
 
 
+@pytest.mark.fault("F12")
 def test_the_node_refuses_that_release_until_it_is_mended_and_the_next_run_ends_the_roll(
     fleet, rolled, on, current
 ):
@@ -196,6 +199,7 @@ def test_the_node_refuses_that_release_until_it_is_mended_and_the_next_run_ends_
     assert fleet.serves()
 
 
+@pytest.mark.fault("F30")
 def test_a_rollback_is_kept_by_every_deploy_until_the_next_upgrade(fleet, rolled, current):
     old, new, _, _ = rolled
     done = fleet.bramble("rollback", LAST)
@@ -251,6 +255,7 @@ def stopped(name):
     return {node.name: node.state for node in virtual.nodes()}[name] == "stopped"
 
 
+@pytest.mark.fault("F3")
 @pytest.mark.parametrize(
     ("steps", "option", "server"),
     [
