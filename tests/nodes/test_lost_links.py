@@ -16,6 +16,12 @@ pytestmark = [pytest.mark.nodes, pytest.mark.thorough]
 HEALTHY, *LOST = (f"vpi-{number}" for number in range(60, 66))
 # By the number of a host's command: the look, its steps, and what confirms the last of them.
 POINTS = {when: [(number, when) for number in range(1, 6)] for when in ("before", "during")}
+# Each has as much to do, whatever ran before it: a package, a name, and an option of sshd on trial.
+WANTED = {
+    "before": {"packages": ["hello"], "ssh": {"password_authentication": False}},
+    "during": {"packages": ["hello", "sl"], "ssh": {"password_authentication": True}},
+    "flapping": {"packages": ["hello", "sl", "tree"], "ssh": {"password_authentication": False}},
+}
 TOLD_WITHIN_S = 30
 UPS, DOWN_S, UP_S = 5, 5, 5
 
@@ -23,8 +29,8 @@ UPS, DOWN_S, UP_S = 5, 5, 5
 class Lossy(Fleet):
     """Nodes that get the role base, and lose their links."""
 
-    def wants(self, **base):
-        base |= {"ssh": {"password_authentication": False}}
+    def wants(self, when):
+        base = {**WANTED[when], "hostname": f"attic-{when}"}
         self.write((HEALTHY, *LOST), dict.fromkeys((HEALTHY, *LOST), self.own(base)))
 
     @staticmethod
@@ -54,7 +60,7 @@ class Lossy(Fleet):
 
 def let_go(virtual_pis, name):
     """Wait until the run that vanished holds the node no more, which no other one does for it."""
-    free = f"sudo flock -n {hold_node.LOCK} true"
+    free = f"sudo sh -c 'test ! -e {hold_node.LOCK} || flock -n {hold_node.LOCK} true'"
     wait_until(
         lambda: virtual_pis.run(name, free).returncode == 0,
         4 * hold_node.SILENT_S,
@@ -89,7 +95,7 @@ def back(virtual_pis):
 def test_nodes_that_vanish_at_a_command_are_told_soon_and_hold_nobody_up(
     fleet, back, virtual_pis, tmp_path, when, record_property
 ):
-    fleet.wants(packages=["hello"], hostname=f"attic-{when}")
+    fleet.wants(when)
     done = fleet.cut(when, tmp_path / "times")
     (end,) = fleet.events("end")
     assert (done.returncode, end["complete"]) == (1, True), done.stdout
@@ -111,7 +117,7 @@ def test_nodes_that_vanish_at_a_command_are_told_soon_and_hold_nobody_up(
 def test_a_run_through_a_network_that_comes_and_goes_ends_and_the_next_one_converges(
     fleet, back, virtual_pis
 ):
-    fleet.wants(packages=["hello", "sl"], hostname="cellar")
+    fleet.wants("flapping")
     over = threading.Event()
 
     def flap(name, after_s):
