@@ -79,6 +79,12 @@ def serving() -> OperationMeta:
 
 
 @deploy(NAME)
+def gateway() -> OperationMeta:
+    """Run HAProxy before the fleet's nodes; return the operation's meta."""
+    return run.execute(run.accepted(), "gateway")
+
+
+@deploy(NAME)
 def firewall() -> OperationMeta:
     """Load bramble's table of nftables, on trial; return the operation's meta."""
     return run.execute(run.accepted(), "firewall")

@@ -27,7 +27,7 @@ from bramble.models.geometry import geometry
 from bramble.models.gguf import GgufError
 from bramble.models.source import SourceError, header
 from bramble.outputs import ModelSettings
-from bramble.prepared import LocalModel, Prepared
+from bramble.prepared import LocalModel, Prepared, prepared_sections
 from bramble.settings import Section
 
 
@@ -70,12 +70,22 @@ def of_data(name: str, data: Mapping[str, Any]) -> tuple[dict[str, Section], Pre
     Raise InventoryError with all that is wrong with them.
     """
     settings = from_data(name, data, registry.sections())
-    prepared = prepare(project.folder(), (settings,))
+    folder = project.folder()
+    prepared = replace(prepare(folder, (settings,)), hosts=_hosts(folder, name, settings))
     where = f"data of {name}"
     wrong = [Problem(where, None, f.message) for f in faults_beside(name, settings, prepared)]
     if prepared.problems or wrong:
         raise InventoryError((*prepared.problems, *wrong))
     return settings, prepared
+
+
+def _hosts(
+    folder: Path, name: str, settings: Mapping[str, Section]
+) -> dict[str, Mapping[str, Section]]:
+    """Return the settings of a host, and those of all others where it has to do with them."""
+    if not any(part.of_fleet for part in prepared_sections(settings).values()):
+        return {name: settings}
+    return {**{other: host.settings for other, host in load(folder).hosts.items()}, name: settings}
 
 
 def prepare(folder: Path, hosts: Iterable[Mapping[str, Section]]) -> Prepared:

@@ -57,6 +57,14 @@ class ServingOutputs(Outputs):
     queue: int = 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class GatewayOutputs(Outputs):
+    """The port and networks of a gateway's clients."""
+
+    exposed_port: int
+    allow: tuple[str, ...]
+
+
 class Total(Protocol):
     """How much memory a model takes in all."""
 
@@ -140,6 +148,30 @@ class EngineSettings(Protocol):
 
     def worth_a_race(self, board: Board) -> tuple[str, ...]:
         """Name the variants that may be faster than plain on this board."""
+
+
+@runtime_checkable
+class GatewaySettings(Protocol):
+    """What is told to clients of a gateway."""
+
+    @property
+    def expose(self) -> Literal["lan", "tls"]:
+        """How they reach it."""
+
+    def url(self, name: str) -> str:
+        """Return its address, on a host that is reached by `name`."""
+
+    def names(self, prepared: Prepared) -> tuple[str, ...]:
+        """Return the names that they may ask for, the default model first."""
+
+
+@runtime_checkable
+class ListeningSettings(Protocol):
+    """What is asked of the settings of a role that listens on ports of the node."""
+
+    @property
+    def own_ports(self) -> Mapping[str, int]:
+        """Its TCP ports, by the settings that say them."""
 
 
 class Buildable(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import ClassVar
 
 from bramble import secret_sources
 from bramble.access.keys import Client
@@ -34,7 +35,8 @@ class Prepared:
     `problems` are those of engine.lock. What is wrong with models.lock or models.yml counts only for a
     host that uses one of their names: `models_error` and `catalogue_error`; what is wrong with keys.lock
     for one that clients may use: `clients_error`. `clients` are those with a key. `certificates` are PEM
-    texts by host, each with its private key, and `authority` the certificate of the fleet's own.
+    texts by host, each with its private key, and `authority` the certificate of the fleet's own. `hosts`
+    are the settings of all hosts of the inventory, for what one host has to do with others.
     """
 
     engine: Lock = field(default_factory=Lock)
@@ -50,6 +52,7 @@ class Prepared:
     clients_error: str | None = None
     certificates: Mapping[str, str] = field(default_factory=dict, repr=False)
     authority: str | None = None
+    hosts: Mapping[str, Mapping[str, Section]] = field(default_factory=dict, repr=False)
 
     def with_pin(self, host: str, pin: ReleasePin | None) -> Prepared:
         """Return the same for a host that stays at this release, or at none."""
@@ -86,6 +89,9 @@ class Amiss:
 
 class PreparedSection(Section):
     """Settings of a role that mean something only with what is read beside them."""
+
+    of_fleet: ClassVar[bool] = False
+    """Whether that is the settings of all hosts, too."""
 
     def faults(
         self, sections: Mapping[str, Section], host: str, prepared: Prepared

@@ -179,9 +179,9 @@ class NodeSettings(Section):
 
     roles: tuple[str, ...] | None = option(
         None,
-        help="The roles that the host gets, and no others; not set: every role, but for monitoring, "
-        "which a host gets that has a section of that name. Settings of the other roles are left out of "
-        "account.",
+        help="The roles that the host gets, and no others; not set: every role, but for monitoring "
+        "and gateway, which a host gets that has a section of that name. Settings of other roles are "
+        "left out of account.",
         example=["base", "storage", "memory", "boot", "power", "watchdog"],
     )
     virtual: bool = option(

@@ -149,10 +149,11 @@ def starter(
 
 
 def needed(sections: Sections) -> list[str]:
-    """List the settings that have no default."""
+    """List the settings of every host that have no default."""
     return [
         f"{section}.{name}"
         for section, model in sections.items()
+        if not model.on_request
         for name, field in model.model_fields.items()
         if field.is_required() or name in model.without_default
     ]

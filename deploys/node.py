@@ -5,6 +5,7 @@ from bramble.deploys import (
     boot,
     engine,
     firewall,
+    gateway,
     memory,
     model,
     monitoring,
@@ -25,6 +26,7 @@ boot()
 engine()
 model()
 serving()
+gateway()
 firewall()
 own(after="boot")
 monitoring()

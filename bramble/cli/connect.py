@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bramble.cli import own_models
 from bramble.cli.inventory import chosen_host, loaded_inventory, refuse, tell_folder
 from bramble.cli.options import AS_JSON, HOST
+
+if TYPE_CHECKING:
+    from bramble.inventory.load import Host
 
 KEY = "BRAMBLE_API_KEY"
 """The variable of the environment in which examples look for a key."""
@@ -59,19 +62,16 @@ Home Assistant:  an integration for OpenAI-compatible servers (such as Extended 
 def connect(host: str, as_json: bool) -> None:
     """Print how clients use HOST's models: the address, their names, where the key goes.
 
+    Of a host with a gateway these are the models of its nodes.
+
     \b
     bramble connect pi5-a
     """
     from bramble.documents.problems import shown
-    from bramble.outputs import ServingOutputs
-    from bramble.registry import giving
 
-    inventory, role = loaded_inventory(), giving(ServingOutputs).name
+    inventory = loaded_inventory()
     chosen = chosen_host(inventory, host)
-    if role not in chosen.settings:
-        refuse(f"{host} does not get the role {role}, so there is no model to use")
-    serving: Any = chosen.settings[role]
-    names = own_models.names(chosen)
+    serving, names = _offer(chosen)
     ssh: Any = chosen.settings["ssh"]
     base = f"{serving.url(ssh.address or host)}/v1"
     ca = inventory.folder / "tls" / "ca.crt"
@@ -92,6 +92,20 @@ def connect(host: str, as_json: bool) -> None:
     if serving.expose == "local":
         click.echo(_SSH.format(host=host, tunnel=_tunnel(serving, ssh)))
     click.echo(_text(found, shown(ca) if trusts else None), nl=False)
+
+
+def _offer(host: Host) -> tuple[Any, list[str]]:
+    """Return the settings of what clients are to use, and the names of its models."""
+    from bramble.outputs import GatewaySettings, ServingOutputs
+    from bramble.registry import giving
+
+    for part in host.settings.values():
+        if isinstance(part, GatewaySettings):
+            return part, [*part.names(host.prepared)]
+    role = giving(ServingOutputs).name
+    if role not in host.settings:
+        refuse(f"{host.name} does not get the role {role}, so there is no model to use")
+    return host.settings[role], own_models.names(host)
 
 
 def _tunnel(serving: Any, ssh: Any) -> str:

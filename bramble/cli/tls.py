@@ -28,8 +28,8 @@ def tls() -> None:
 def issue(host: str, more: tuple[str, ...]) -> None:
     """Make a certificate for HOST, valid for 397 days, and the authority where there is none.
 
-    It is for the host's name, that with .local, ssh.address and serving.edge.name. A certificate of
-    another authority goes to tls/HOST.pem by hand, with its chain and its key.
+    It is for the host's name, that with .local, ssh.address, serving.edge.name and gateway.name. A
+    certificate of another authority goes to tls/HOST.pem by hand, with its chain and its key.
 
     \b
     bramble tls issue pi5-a
@@ -52,10 +52,10 @@ def issue(host: str, more: tuple[str, ...]) -> None:
 
 def _names(host: str, settings: Any, more: tuple[str, ...]) -> list[str]:
     """Return the names and addresses of a host, each once, that for people first."""
-    from bramble.outputs import ServingOutputs
-    from bramble.registry import giving
+    from bramble.edge.settings import ExposedSettings, Limits
 
-    serving = settings.get(giving(ServingOutputs).name)
-    edge = serving.edge.name if serving else None
-    found = [edge, host, f"{host}.local" if "." not in host else None, settings["ssh"].address]
+    parts = settings.values()
+    own = [part.edge.name for part in parts if isinstance(part, ExposedSettings)]
+    own += [part.name for part in parts if isinstance(part, Limits)]
+    found = [*own, host, f"{host}.local" if "." not in host else None, settings["ssh"].address]
     return [*dict.fromkeys([name for name in (*found, *more) if name])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
@@ -81,7 +81,7 @@ def load(
         settings[name], merged[name], wrong = _host(files, name, good, sections)
         problems += wrong
         _end_if_many(problems)
-    prepared = prepare(folder, settings.values())
+    prepared = replace(prepare(folder, settings.values()), hosts=settings)
     problems += prepared.problems
     for name, (_, sources) in merged.items():
         wrong_beside = faults_beside(name, settings[name], prepared)

@@ -10,7 +10,7 @@ FRONTEND = "edge"
 PASSED_ON = {
     "haproxy_frontend_requests_denied_total": (
         "bramble_edge_refused_total",
-        "Requests that were too many: of a key, of wrong keys, for the queue.",
+        "Requests that were too many (of a key, of wrong keys, for the queue) or for a model away.",
     ),
     "haproxy_frontend_denied_connections_total": (
         "bramble_edge_refused_connections_total",

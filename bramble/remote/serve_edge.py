@@ -44,13 +44,18 @@ def candidate(query):
 
 
 def judge(query):
-    """Have HAProxy read the files as they are to be; raise EdgeError where it refuses them."""
+    """Have HAProxy read the files as they are to be; raise EdgeError where it refuses them.
+
+    `kept` are files of the node beside them, which this run does not have.
+    """
     place = candidate(query)
     try:
         for entry in query["files"]:
             if os.path.dirname(entry["path"]) == query["folder"]:
                 path = os.path.join(place, os.path.basename(entry["path"]))
                 atomic.stage(path, entry["text"], 0o600)
+        for path in query.get("kept", ()):
+            shutil.copyfile(path, os.path.join(place, os.path.basename(path)))
         run(PROGRAM, "-c", "-q", "-f", f"{place}/haproxy.cfg")
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -89,14 +94,31 @@ def take_up(query):
 
 def prove(query):
     """Wait until the way in tells this plan; raise EdgeError where it does not within the deadline."""
-    began, argv = time.monotonic(), shlex.split(query["ask"])
+    within(
+        query,
+        query["ask"],
+        lambda said: said.split()[:1] == [query["plan_id"]],
+        "it did not answer as planned",
+    )
+    if awaited := query.get("awaited"):
+        within(
+            query,
+            awaited["command"],
+            lambda said: said.count(awaited["text"]) >= awaited["times"],
+            "it did not ask each node",
+        )
+
+
+def within(query, command, is_told, otherwise):
+    """Run a command again and again until it tells what is awaited; raise EdgeError at the deadline."""
+    began, argv = time.monotonic(), shlex.split(command)
     while True:
         done = subprocess.run(argv, capture_output=True, text=True, errors="replace")
-        if done.stdout.split()[:1] == [query["plan_id"]]:
+        if is_told(done.stdout):
             return
         if time.monotonic() - began > query["deadline_s"]:
             said = done.stderr.strip() or done.stdout.strip() or "nothing"
-            raise EdgeError(f"it did not answer as planned within {query['deadline_s']} s: {said}")
+            raise EdgeError(f"{otherwise} within {query['deadline_s']} s: {said}")
         time.sleep(EVERY_S)
 
 
@@ -107,7 +129,7 @@ def last_words(unit):
 
 
 def main(query):
-    """Judge and write `files`, take them up, and wait for `plan_id` in the answer to `ask`."""
+    """Judge and write `files`, take them up, and wait for `plan_id` and for what is `awaited`."""
     try:
         judge(query)
         write(query)

@@ -47,6 +47,7 @@ NEEDED: Mapping[str, Mapping[str, Any]] = {
     "ssh": {"address": "192.168.1.41"},
     "boot": {"config": {"NAME": "VALUE"}, "eeprom": {"update": True}},
     "storage": {"log2ram": "on"},
+    "gateway": {"secrets": {"node_key": {"environment": "NAME"}}},
     "monitoring": {"secrets": {"ntfy": {"environment": "NAME"}}},
     "model": {"name": "NAME", "url": "https://example.org/model.gguf", "sha256": "0" * 64},
 }
@@ -66,9 +67,10 @@ def files_page() -> str:
     parts = [
         "# Files on a node\n\n"
         "From the plan of a fresh Raspberry Pi 5 with the default settings, and with `boot.config` and\n"
-        "`boot.eeprom.update` set, `storage.log2ram: on`, `monitoring.secrets.ntfy` given, and a blank\n"
-        "USB disk. RELEASE is the release's identity, SHA256 the first twelve digits of the pinned\n"
-        "hash, NAME `model.name` and the disk's name. `bramble plan HOST` shows the same of a real\n"
+        "`boot.eeprom.update` set, `storage.log2ram: on`, `monitoring.secrets.ntfy` and\n"
+        "`gateway.secrets.node_key` given, and a blank USB disk. RELEASE is the release's identity,\n"
+        "SHA256 the first twelve digits of the pinned hash, NAME `model.name` and the disk's name.\n"
+        "`bramble plan HOST` shows the same of a real\n"
         "host, with each file's text as a difference.\n\n"
         "bramble owns whole files: it replaces them, and merges with nobody's. The roles base,\n"
         "boot and storage alone edit files that are others': each line below says which part. What is\n"

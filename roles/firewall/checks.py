@@ -42,7 +42,9 @@ def files_are_as_written(plan: FirewallPlan, node: Node) -> Finding:
 def ssh_is_let_in(plan: FirewallPlan, node: Node) -> Finding:
     """The ports that sshd listens on are let through."""
     if not plan.denies:
-        return skip("SSH let through", "firewall.mode drops nothing but what serving exposes")
+        return skip(
+            "SSH let through", "firewall.mode drops nothing but what serving and gateway expose"
+        )
     want = f"sshd on {', '.join(map(str, plan.ssh_ports))}"
     for seen in (node.snapshot.sockets, node.snapshot.programs):
         if isinstance(seen, Unknown):

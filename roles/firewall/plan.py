@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bramble.board import Board
-from bramble.outputs import ServingOutputs
+from bramble.outputs import GatewayOutputs, ServingOutputs
 from bramble.plan import FactsNeeded, File, Inputs, NodePlan, RolePlan
 from bramble.render import render
 from bramble.roles.firewall.settings import Settings
@@ -27,6 +28,22 @@ PACKAGE = "nftables"
 SSHD = "sshd"
 # Longer than a new connection may take: bramble/pyinfra/trial.py.
 UNDO_AFTER_S = 60
+
+
+@dataclass(frozen=True)
+class Way:
+    """A port, and the networks that it is for; `called` is what the table's sets of them begin with."""
+
+    called: str
+    port: int
+    allow: tuple[str, ...]
+
+    @property
+    def networks(self) -> tuple[tuple[int, tuple[str, ...]], ...]:
+        """Its networks of each family that it has any of."""
+        every = [ipaddress.ip_network(text) for text in self.allow]
+        found = ((n, tuple(str(one) for one in every if one.version == n)) for n in (4, 6))
+        return tuple((n, several) for n, several in found if several)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,18 +72,13 @@ def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
 
 def plan(settings: Settings, board: Board, inputs: Inputs) -> FirewallPlan:
     """Plan a table where something is exposed, or where the rest is to be dropped."""
-    served = inputs.find(ServingOutputs)
-    port = served.exposed_port if served else None
-    denies = settings.mode == "deny"
-    if settings.mode == "off" or (port is None and not denies):
+    ways, denies = tuple(_ways(inputs)), settings.mode == "deny"
+    if settings.mode == "off" or not (ways or denies):
         return FirewallPlan(denies=False, ssh_ports=settings.ssh_ports)
-    allow = [ipaddress.ip_network(text) for text in served.allow] if served and port else []
-    clients = [(n, [str(one) for one in allow if one.version == n]) for n in (4, 6)]
     rules = render(
         "firewall/firewall.nft.j2",
         deny=denies,
-        clients=[(n, networks) for n, networks in clients if networks],
-        port=port,
+        ways=ways,
         ssh_ports=settings.ssh_ports,
         ports=settings.ports,
     )
@@ -79,6 +91,15 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> FirewallPlan:
         denies=denies,
         ssh_ports=settings.ssh_ports,
     )
+
+
+def _ways(inputs: Inputs) -> Iterator[Way]:
+    """Yield what lets clients of the network in, where something does."""
+    served, gateway = inputs.find(ServingOutputs), inputs.find(GatewayOutputs)
+    if served and served.exposed_port:
+        yield Way("clients", served.exposed_port, served.allow)
+    if gateway:
+        yield Way("gateway", gateway.exposed_port, gateway.allow)
 
 
 def steps(plan: FirewallPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:

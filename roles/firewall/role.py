@@ -1,7 +1,7 @@
 """The role firewall: what it is made of."""
 
 from bramble.checks import checks_of
-from bramble.outputs import ServingOutputs
+from bramble.outputs import GatewayOutputs, ServingOutputs
 from bramble.role import Role
 from bramble.roles.firewall import checks
 from bramble.roles.firewall.plan import FirewallPlan, facts_needed, plan, revert, steps
@@ -10,7 +10,7 @@ from bramble.roles.firewall.settings import Settings
 ROLE: Role[Settings, FirewallPlan] = Role(
     name="firewall",
     settings=Settings,
-    takes=(ServingOutputs,),
+    takes=(ServingOutputs, GatewayOutputs),
     facts_needed=facts_needed,
     plan=plan,
     steps=steps,

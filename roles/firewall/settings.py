@@ -19,8 +19,9 @@ class Settings(Section):
 
     mode: Literal["off", "fence", "deny"] = option(
         "fence",
-        help="fence: the port that serving exposes is for its serving.edge.allow alone, all else is "
-        "as it was; deny: besides, whatever is not SSH, firewall.ports, DHCP, mDNS or ICMP is dropped.",
+        help="fence: the ports that serving and gateway expose are for their serving.edge.allow and "
+        "gateway.allow alone, all else is as it was; deny: besides, whatever is not SSH, "
+        "firewall.ports, DHCP, mDNS or ICMP is dropped.",
     )
     ssh_ports: Annotated[tuple[Port, ...], Field(min_length=1)] = option(
         (22,), help="TCP ports of the node's SSH server, with deny.", example=[22]

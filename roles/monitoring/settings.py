@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Annotated, ClassVar
 
@@ -86,6 +87,11 @@ class Settings(Section):
         example="-1001234567890",
         pattern=r"^@?[\w-]+$",
     )
+
+    @property
+    def own_ports(self) -> Mapping[str, int]:
+        """The port of its figures, by its setting."""
+        return {"monitoring.port": self.port}
 
     @model_validator(mode="after")
     def _chat(self) -> Settings:

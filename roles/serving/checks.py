@@ -8,8 +8,9 @@ from bramble import strict_json
 from bramble.checks import Finding, Node, check, expect, skip, unknown
 from bramble.fit.verdict import NO_CAPACITY, SERVER_MIB, room_of
 from bramble.llama.releases import built_sha256, note
+from bramble.node import sandbox
 from bramble.owned import REMEDY, as_written
-from bramble.roles.serving import running, sandbox, tasks
+from bramble.roles.serving import running, tasks
 from bramble.roles.serving.state import (
     otherwise,
     own_drop_ins,

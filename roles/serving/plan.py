@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from bramble.board import Board
+from bramble.edge.wanted import packages
 from bramble.fit.deploy import judged, judged_together
 from bramble.fit.verdict import SERVER_MIB, room_of
+from bramble.node import sandbox
 from bramble.outputs import EngineOutputs, ModelOutputs, ServingOutputs
 from bramble.plan import FactsNeeded, File, Inputs, identity, together
 from bramble.render import render
-from bramble.roles.serving import edge, flags, left, locking, router, running, sandbox, tasks
+from bramble.roles.serving import edge, flags, left, locking, router, running, tasks
 from bramble.roles.serving.settings import Settings
 from bramble.roles.serving.wanted import (
     LOOPBACK,
@@ -47,7 +49,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ServingPlan:
         ubatch_tokens=settings.ubatch_tokens,
         exposed_port=None if settings.expose == "local" else settings.edge_port,
         allow=settings.edge.allow,
-        figures=None if settings.expose == "local" else edge.FIGURES,
+        figures=None if settings.expose == "local" else edge.PLACE.figures,
         queue=settings.edge.queue,
     )
     argv = running.command_line(settings, engine, model, outputs)
@@ -80,7 +82,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> ServingPlan:
     )
     return ServingPlan(
         outputs=outputs,
-        packages=edge.packages(settings),
+        packages=packages(settings.expose),
         files=(
             File(path=SYSUSERS_FILE, text=render("serving/sysusers.conf.j2", user=USER)),
             *settings.chat.files(),

@@ -9,6 +9,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import StringConstraints, model_validator
 
 from bramble.documents.problems import unknown
+from bramble.edge.log import Log
+from bramble.edge.settings import bracketed
 from bramble.fit.memory import CacheType, Request
 from bramble.fit.verdict import beyond
 from bramble.models.catalogue import USE
@@ -18,10 +20,9 @@ from bramble.outputs import EngineSettings, ModelSettings
 from bramble.prepared import Amiss, Prepared, PreparedSection
 from bramble.roles.serving import flags, tasks
 from bramble.roles.serving.chat import Chat
-from bramble.roles.serving.edge_settings import PORTS, Edge, bracketed
+from bramble.roles.serving.edge_settings import PORTS, Edge
 from bramble.roles.serving.flags import ExtraArgument
 from bramble.roles.serving.locking import DISTURBING
-from bramble.roles.serving.log import Log
 from bramble.roles.serving.reserved import NO_PAGE
 from bramble.roles.serving.speculation import BY_MODEL, Speculation
 from bramble.roles.serving.tasks import Pooling, TaskName
@@ -310,6 +311,12 @@ class Settings(PreparedSection):
     def edge_port(self) -> int:
         """The port that clients connect to, where they are let in."""
         return self.edge.port or PORTS.get(self.expose, self.port)
+
+    @property
+    def own_ports(self) -> Mapping[str, int]:
+        """The ports that it listens on, by their settings."""
+        ports = {"serving.port": self.port}
+        return ports if self.expose == "local" else {**ports, "serving.edge.port": self.edge_port}
 
     @property
     def request(self) -> Request:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from bramble.llama.releases import built_sha256, note
+from bramble.node import sandbox
 from bramble.node.ssd import left_on_card
-from bramble.roles.serving import router, running, sandbox
+from bramble.roles.serving import router, running
 from bramble.roles.serving.wanted import SERVER, UNIT, UNIT_FILE, ServingPlan
 from bramble.snapshot import Snapshot, Unit, Unknown
 from bramble.system.process import Process, Program

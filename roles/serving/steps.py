@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from bramble.checks import ASK_TIMEOUT_S
+from bramble.edge import steps as way_in
 from bramble.llama.releases import note
 from bramble.node.ssd import clear_card
 from bramble.plan import NodePlan
@@ -39,7 +40,7 @@ def steps(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, 
         "Remove chat templates and lists of models that nothing reads", old, snapshot
     )
     served = (written, _have_user(snapshot), aside, run, tidied, cleared)
-    return (*served, *edge.steps(plan.edge, snapshot))
+    return (*served, *way_in.steps(plan.edge, snapshot))
 
 
 def revert(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
@@ -56,7 +57,7 @@ def revert(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step,
         *left.superfluous(plan.files, "", snapshot),
     ]
     return (
-        *edge.revert(snapshot),
+        *way_in.revert(edge.PLACE, snapshot),
         systemd("End the service", None if ended else why, stop=(UNIT,), disable=(UNIT,)),
         remove_files("Remove the service's files", all_files, snapshot),
         systemd("Forget the service", why, reload=True),

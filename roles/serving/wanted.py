@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bramble.checks import Task
+from bramble.edge.wanted import EdgePlan
 from bramble.fit.deploy import Judged
 from bramble.llama.releases import Home
 from bramble.outputs import ServingOutputs
 from bramble.plan import File, Listener, RolePlan
-from bramble.roles.serving.edge import UNIT as EDGE_UNIT
-from bramble.roles.serving.edge import EdgePlan
 from bramble.roles.serving.locking import Locked
 
 LOOPBACK = "127.0.0.1"
@@ -83,7 +82,7 @@ class ServingPlan(RolePlan):
 
     def listeners(self) -> tuple[Listener, ...]:
         """Tell of the way in, where there is one."""
-        return (Listener(EDGE_UNIT, self.edge.port),) if self.edge.there else ()
+        return (Listener(self.edge.place.unit, self.edge.port),) if self.edge.there else ()
 
     @property
     def models(self) -> Mapping[str, str]:

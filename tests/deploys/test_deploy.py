@@ -63,6 +63,7 @@ def deploy(tmp_path):
     [
         "node",
         "system",
+        "gateway",
         "upgrade",
         "rollback",
         "revert",

@@ -2,7 +2,8 @@
 
 A case is a folder with `settings.yml` (its roles, and their settings as they come out of the layers)
 and `board.yml` (what its node is); `expected/` is its tree
-(bramble/testing/golden.py). After a deliberate change:
+(bramble/testing/golden.py). `hosts.yml` has the settings of other hosts, where the plan is about them.
+After a deliberate change:
 
     pytest tests/plans --regenerate
 """
@@ -25,6 +26,7 @@ from bramble.settings import Section
 from bramble.testing.golden import SECRET, differences, on_disk, tree, write
 
 HERE = Path(__file__).parent
+KEY = "key-of-a-gateway-of-golden-plans-0123456789"
 CASES = sorted(path.parent.name for path in HERE.glob("*/settings.yml"))
 
 
@@ -44,8 +46,23 @@ def read(case: Path) -> tuple[dict[str, Section], tuple[registry.AnyRole, ...], 
         certificates=pems,
         authority=authority,
         models=models_lock.load(case),
+        secret=lambda source: KEY,
+        hosts=others(case, context) | {case.name: settings},
     )
     return settings, roles, beside
+
+
+def others(case: Path, context: dict[str, object]) -> dict[str, dict[str, Section]]:
+    """The settings of other hosts."""
+    file, sections = case / "hosts.yml", registry.sections()
+    hosts = yaml.safe_load(file.read_text()) if file.is_file() else {}
+    return {
+        host: {
+            name: sections[name].model_validate(said, context=context)
+            for name, said in values.items()
+        }
+        for host, values in hosts.items()
+    }
 
 
 def planned(case: Path) -> NodePlan:
@@ -110,7 +127,10 @@ def test_a_secrets_text_stands_in_no_tree():
 
 def test_what_differs_between_cases_is_why_they_are_there():
     """One engine for each processor, fewer compilers on a small board, the network, more models."""
-    plans = {case: planned(HERE / case) for case in CASES}
+    every = {case: planned(HERE / case) for case in CASES}
+    plans = {case: plan for case, plan in every.items() if "engine" in plan.roles}
+    assert {*every} - {*plans} == {"gateway"}
+    assert every["gateway"].roles["gateway"].hosts == ("pi5-a", "pi5-b", "pi5-c")
     engines = {case: plan.roles["engine"] for case, plan in plans.items()}
     assert engines["pi4-4g"].release != engines["pi5-8g"].release
     assert engines["pi4-4g"].release == engines["pi4-1g"].release
@@ -130,11 +150,13 @@ def test_what_differs_between_cases_is_why_they_are_there():
     watchdogs = {case: plan.roles["watchdog"].runtime_s for case, plan in plans.items()}
     assert (watchdogs["pi4-4g"], watchdogs["pi5-8g"]) == (15, 300)
     exposed = {case: plan.roles["serving"].edge.expose for case, plan in plans.items()}
-    assert {case for case, how in exposed.items() if how == "local"} == {*CASES} - {
+    assert {case for case, how in exposed.items() if how == "local"} == {*plans} - {
         *("lan", "several", "tls")
     }
     assert (exposed["lan"], exposed["tls"]) == ("lan", "tls")
     assert {case for case, plan in plans.items() if plan.roles["model"].further} == {
         *("draft", "several")
     }
-    assert not any("PRIVATE KEY" in text for text in tree(plans["tls"]).values())
+    for case in ("tls", "gateway"):
+        texts = tree(every[case]).values()
+        assert not any(secret in text for secret in ("PRIVATE KEY", KEY) for text in texts)

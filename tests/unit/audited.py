@@ -15,12 +15,13 @@ from tests.unit.spoiled import GOOD, PLAN
 
 TODAY = date(2026, 11, 30)
 WRITTEN_S = 1_795_000_000
-SSHD, EDGE, EXPORTER = 35, 4801, 812
+SSHD, EDGE, GATEWAY, EXPORTER = 35, 4801, 4901, 812
 SOCKETS = (
     Socket("0.0.0.0", 22, (SSHD,)),
     Socket("::", 22, (SSHD,)),
     Socket("127.0.0.1", 8080),
     Socket("*", 8443, (EDGE, 4802)),
+    Socket("*", 8444, (GATEWAY, 4902)),
     Socket("127.0.0.1", 9100, (EXPORTER,)),
 )
 
@@ -47,6 +48,8 @@ HOLDERS = {
     str(SSHD): holder("/usr/sbin/sshd", "ssh.service"),
     str(EDGE): holder("/usr/sbin/haproxy", "bramble-edge.service", "haproxy"),
     "4802": holder("/usr/sbin/haproxy", "bramble-edge.service", "haproxy"),
+    str(GATEWAY): holder("/usr/sbin/haproxy", "bramble-gateway.service", "haproxy"),
+    "4902": holder("/usr/sbin/haproxy", "bramble-gateway.service", "haproxy"),
     str(EXPORTER): holder("/usr/bin/prometheus-node-exporter", "prometheus-node-exporter.service"),
 }
 BESIDE = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +26,7 @@ from bramble.system import parse
 from bramble.system.debian import RELEASES
 from bramble.system.devicetree import DeviceTree
 from tests.unit.looks import DETECT, card, plain, together
+from tests.unit.roles.gateway.good import KEY, others
 
 FOLDERS = Path(__file__).parent / "roles"
 A76 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm asimddp"
@@ -50,6 +52,8 @@ def of_roles(part: str) -> dict[str, ModuleType]:
 GOOD_PARTS = of_roles("good")
 ROLES = tuple(role for role in registry.roles() if role.name in GOOD_PARTS)
 """The roles that the good node has."""
+ALONE = tuple(role for role in ROLES if role.name != "gateway")
+"""Those of a node that has nothing to do with other hosts."""
 
 
 def settings(**changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,7 +67,10 @@ def settings(**changes: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-CLIENTS = {"laptop": Client(key=Hash(sha256="a" * 64, created="2026-11-30"))}
+CLIENTS = {
+    "laptop": Client(key=Hash(sha256="a" * 64, created="2026-11-30")),
+    "gateway": Client(key=Hash(sha256=sha256(KEY.encode()).hexdigest(), created="2026-11-30")),
+}
 PEM = (
     "-----BEGIN CERTIFICATE-----\nbm9uZQ==\n-----END CERTIFICATE-----\n"
     "-----BEGIN PRIVATE KEY-----\nbm9uZQ==\n-----END PRIVATE KEY-----\n"
@@ -79,7 +86,14 @@ def node_plan(
     """
     sections = settings(**changes | {"serving": {"expose": "tls", **changes.get("serving", {})}})
     beside = prepare(Path("/inventory"), (sections,))
-    beside = replace(beside, clients=CLIENTS, certificates={"pi5-a": PEM}, models=locked or {})
+    beside = replace(
+        beside,
+        clients=CLIENTS,
+        certificates={"pi5-a": PEM},
+        authority="ca",
+        models=locked or {},
+        hosts={"pi5-a": sections, **others()},
+    )
     return make("pi5-a", sections, board, ROLES, beside)
 
 

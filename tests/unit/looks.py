@@ -78,14 +78,18 @@ def together(looks: Iterable[Snapshot]) -> Snapshot:
                 continue
             before = whole.get(name)
             if isinstance(before, Mapping):
-                seen = {
-                    **before,
-                    **{k: v for k, v in seen.items() if v is not None or k not in before},
-                }
+                seen = {**before, **_added(before, seen)}
             elif isinstance(before, tuple):
                 seen = (*before, *seen)
             whole[name] = seen
     return replace(nothing, **whole)
+
+
+def _added(before: Mapping[str, Any], seen: Mapping[str, Any]) -> dict[str, Any]:
+    """What a look adds to one before it: lists of the same thing become one."""
+    there = {k: v for k, v in seen.items() if v is not None or k not in before}
+    lists = {k: v for k, v in there.items() if isinstance(v, tuple)}
+    return there | {k: (*(before.get(k) or ()), *v) for k, v in lists.items()}
 
 
 def with_disks(look: Snapshot, *disks: parse.Disk) -> Snapshot:

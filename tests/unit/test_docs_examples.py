@@ -251,7 +251,7 @@ def said_settings(value, above=""):
 def test_an_example_of_yaml_sets_what_is_there():
     known = setting_names()
     known.add("serving.ctx_token")  # the tutorial's slip
-    free = ("boot.config.", "engine.options.", "serving.also_expect.")
+    free = ("boot.config.", "engine.options.", "serving.also_expect.", "gateway.aliases.")
     for page in WRITTEN:
         for _, text in blocks(page, "yaml"):
             value = yaml.safe_load(text)

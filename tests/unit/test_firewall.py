@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from bramble.outputs import ServingOutputs
+from bramble.plan import Inputs
 from bramble.roles.firewall import plan as firewall
 from bramble.snapshot import Output
 from bramble.system.parse import Socket
-from tests.unit.good_node import good_look, node_plan
+from tests.unit.good_node import PI5, good_look, node_plan, settings
 from tests.unit.looks import WHY, plain, with_command, with_file, with_unit_named
 from tests.unit.roles.firewall.good import LIST, LISTED, NONE, TRIAL, UNIT
 
@@ -16,8 +18,10 @@ OFF = node_plan(firewall={"mode": "off"})
 LOAD, END = "Load the firewall, on trial", "End the firewall"
 
 
-def rules(serving=None, **settings):
-    plan = node_plan(firewall=settings, serving=serving or {}).roles["firewall"]
+def rules(serving=None, **own):
+    """The rules of a node without a gateway."""
+    served = node_plan(serving=serving or {}).outputs.every(ServingOutputs)
+    plan = firewall.plan(settings(firewall=own)["firewall"], PI5, Inputs("pi5-a", served))
     return next((file.text for file in plan.files if file.path == firewall.RULES), None)
 
 

@@ -17,7 +17,7 @@ from bramble.plan import make
 from bramble.prepared import Prepared
 from bramble.snapshot import FileState
 from tests.shapes.models import all_shapes
-from tests.unit.good_node import PI5, good_look, node_plan, settings
+from tests.unit.good_node import ALONE, PI5, good_look, node_plan, settings
 from tests.unit.looks import plain
 from tests.unit.remote.scripted_server import serving
 
@@ -40,7 +40,9 @@ def server():
 
 def asked(url, **changes):
     """The settings of a host whose model comes from this address."""
-    return settings() | {"model": ROLE.settings(**{**MODEL, "url": url, **changes})}
+    own = settings()
+    sections = {role.name: own[role.name] for role in ALONE}
+    return sections | {"model": ROLE.settings(**{**MODEL, "url": url, **changes})}
 
 
 def bare(url, board=PI4, **files):

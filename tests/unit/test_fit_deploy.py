@@ -14,7 +14,7 @@ from bramble.models.geometry import geometry
 from bramble.plan import make
 from bramble.roles.serving.checks import model_fits
 from tests.shapes.models import all_shapes
-from tests.unit.good_node import PI5, ROLES, node_plan, settings
+from tests.unit.good_node import ALONE, PI5, node_plan, settings
 
 SHAPES = all_shapes()
 PI4 = replace(PI5, kind="pi4", cpu_part="0xd08", cpu_features=frozenset({"asimd"}), memory_mib=1840)
@@ -48,7 +48,7 @@ def planned(folder, board, use="qwen2.5-3b:q8_0", serving=(), **model):
     """The plan of a node that uses a model of the lock."""
     sections = settings(serving=dict(serving))
     sections["model"] = registry.role("model").settings(use=use, **model)
-    return make("pi4", sections, board, ROLES, prepare(folder, ()))
+    return make("pi4", sections, board, ALONE, prepare(folder, ()))
 
 
 def test_a_model_that_does_not_fit_is_refused_with_the_numbers_and_the_nearest_quant(folder):

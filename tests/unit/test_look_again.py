@@ -14,7 +14,7 @@ from bramble.snapshot import Snapshot, Unknown
 from bramble.steps import Step
 from tests.unit import good_node
 
-SETTINGS = good_node.settings()
+SETTINGS = {role.name: good_node.settings()[role.name] for role in good_node.ALONE}
 PLAN = good_node.node_plan()
 GOOD = run.PlannedNode(PLAN, good_node.good_look(PLAN), {}, settings=SETTINGS)
 

@@ -17,11 +17,13 @@ from bramble.roles.monitoring.plan import command_line
 from bramble.roles.monitoring.settings import Settings
 from bramble.roles.monitoring.wanted import watched
 from bramble.secret_sources import Missing
+from bramble.secret_sources import read as read_secret
 from bramble.snapshot import Snapshot
 from bramble.steps import as_dict
 from bramble.testing.roles import due, planned
 from tests.unit.good_node import CLIENTS, PEM, PI5, ROLES, good_look, node_plan, settings
 from tests.unit.looks import WHY, plain, with_file, with_unit_named
+from tests.unit.roles.gateway.good import others
 from tests.unit.roles.monitoring.good import EXPORTER, METRICS, NTFY, PUSH, TIMER, WATCHED
 
 CANARY = "https://ntfy.sh/CanaryOfThisVeryTest"
@@ -35,7 +37,13 @@ SYSTEM = "/etc/systemd/system"
 def given(said=CANARY, **values):
     """The plan of a node in a run that was given its secrets, or was not."""
     sections = settings(monitoring={**NTFY_SET, **values}, serving={"expose": "tls"})
-    beside = Prepared(secret=lambda source: said, clients=CLIENTS, certificates={"pi5-a": PEM})
+    beside = Prepared(
+        secret=lambda source: said if source.environment else read_secret(source),
+        clients=CLIENTS,
+        certificates={"pi5-a": PEM},
+        authority="ca",
+        hosts=others(),
+    )
     return make("pi5-a", sections, PI5, ROLES, beside)
 
 
@@ -60,7 +68,7 @@ def test_a_host_has_it_where_its_inventory_has_the_section_and_nowhere_else(tmp_
     found = load(tmp_path).hosts
     have = {name for name, host in found.items() if "monitoring" in host.settings}
     assert have == {"a", "c", "e"}
-    assert set(found["b"].settings) == set(registry.sections()) - {"monitoring"}
+    assert set(found["b"].settings) == set(registry.sections()) - {"gateway", "monitoring"}
 
 
 # Settings

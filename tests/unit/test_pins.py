@@ -19,7 +19,7 @@ from bramble.pyinfra import releases
 from bramble.pyinfra.run import PlannedNode, impossible
 from bramble.roles.model import plan as model
 from bramble.steps import as_dict
-from tests.unit.good_node import PI5, ROLES, good_look, node_plan, settings
+from tests.unit.good_node import ALONE, PI5, ROLES, good_look, node_plan, settings
 
 MODEL = {"name": "toy", "url": "https://example.org/toy.gguf", "sha256": "d" * 64}
 HELD = Held(name="tiny-q4_0", sha256="2" * 64, instead_of="d" * 64)
@@ -105,7 +105,7 @@ def test_a_commit_of_an_upgrade_is_shown_where_it_is_not_the_inventorys(folder):
 
 def test_a_plan_says_it_and_refuses_a_model_that_is_nowhere(folder):
     prepared = prepare(folder, ()).with_pin("a", None)
-    plan = make("a", settings(model=MODEL), PI5, ROLES, prepared)
+    plan = make("a", settings(model=MODEL), PI5, ALONE, prepared)
     assert plan.pins == (AT_MODEL,)
     look = good_look(plan)
     there = {"model": model.steps(plan.roles["model"], plan, look)}

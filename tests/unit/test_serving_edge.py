@@ -10,9 +10,12 @@ from pydantic import ValidationError
 
 from bramble.access.keys import Client
 from bramble.cli import main
+from bramble.edge import findings
+from bramble.edge import steps as way_in
+from bramble.edge.wanted import DEBIANS, DEBIANS_CONFIG
 from bramble.fleet import prepare
 from bramble.plan import make
-from bramble.roles.serving import edge
+from bramble.roles.serving.edge import PLACE
 from bramble.roles.serving.settings import Settings
 from bramble.snapshot import Output, Snapshot, Unknown
 from tests.unit.good_node import CLIENTS, PEM, PI5, ROLES, good_look, node_plan, settings
@@ -27,22 +30,41 @@ GONE = "Remove what the way in has no more"
 
 def due(plan, look):
     """What a deploy of the role would do, by its steps' names."""
-    steps = edge.steps(plan.roles["serving"].edge, look)
+    steps = way_in.steps(plan.roles["serving"].edge, look)
     return {step.name: step for step in steps if step.why}
 
 
 def beside(how="tls", **read):
     """The plan of a node beside other keys and certificates."""
     sections = settings(serving={"expose": how})
-    return make("pi5-a", sections, PI5, ROLES, replace(prepare(INVENTORY, (sections,)), **read))
+    return make(
+        "pi5-a",
+        sections,
+        PI5,
+        ROLES,
+        replace(prepare(INVENTORY, (sections,)), **{"authority": "ca"} | read),
+    )
 
 
 def part(how="tls", **changes):
     return node_plan(serving={"expose": how, **changes}).roles["serving"].edge
 
 
-def text(found, path=edge.CONFIG):
+def text(found, path=PLACE.config):
     return next(file.text for file in found.files if file.path == path)
+
+
+def test_who_has_our_own_socket_from_a_reload_and_is_gone_is_nobody_else():
+    good, edge = good_look(PLANS["lan"]), part("lan")
+    others = tuple(one for one in good.sockets if one.port != edge.port)
+    (ours,) = (one for one in good.sockets if one.port == edge.port)
+
+    def judged(*pids):
+        sockets = (*others, replace(ours, pids=pids))
+        return findings.bound(edge, replace(good, sockets=sockets)).status
+
+    assert judged(*ours.pids, 99) == "pass"
+    assert judged(99) == "fail"
 
 
 @pytest.mark.parametrize("how", PLANS)
@@ -55,7 +77,7 @@ def test_a_first_exposure_writes_all_files_and_starts_the_unit():
     look = good_look(PLANS["local"])
     step = due(plan, look)[RUN]
     assert step.program == "serve_edge"
-    assert set(step.writes) == set(edge.EVER)
+    assert set(step.writes) == set(PLACE.ever)
     assert step.query["changed"] == [*step.writes]
     assert step.query["plan_id"] == plan.roles["serving"].edge.plan_id
     assert not any("PRIVATE KEY" in repr(one) for one in (step, *step.diffs))
@@ -67,7 +89,7 @@ def test_a_key_more_changes_the_map_alone_and_the_model_is_not_restarted():
     phone = Client(key=laptop.key.model_copy(update={"sha256": "b" * 64}))
     more = beside(clients={**CLIENTS, "phone": phone}, certificates={"pi5-a": PEM})
     (step,) = due(more, look).values()
-    assert set(step.writes) == {edge.KEYS, edge.CONFIG}
+    assert set(step.writes) == {PLACE.keys, PLACE.config}
     assert not step.query["restart"]
     assert more.roles["serving"].plan_id == plan.roles["serving"].plan_id
     assert more.roles["serving"].edge.plan_id != plan.roles["serving"].edge.plan_id
@@ -84,12 +106,12 @@ def test_back_to_local_ends_the_unit_and_removes_every_file():
     found = due(PLANS["local"], good_look(PLANS["tls"]))
     assert [*found] == [END, GONE, "Forget the way in"]
     assert found[END].query["stop"] == [EDGE]
-    assert set(found[GONE].query["paths"]) == set(edge.EVER)
+    assert set(found[GONE].query["paths"]) == set(PLACE.ever)
 
 
 def test_without_tls_no_private_key_stays_on_the_node():
     found = due(PLANS["lan"], good_look(PLANS["tls"]))
-    assert set(found[GONE].query["paths"]) == {edge.CERTIFICATE, edge.AUTHORITY}
+    assert set(found[GONE].query["paths"]) == {PLACE.certificate, PLACE.authority}
     assert [*found] == [RUN, GONE]
 
 
@@ -106,8 +128,8 @@ def test_without_tls_no_private_key_stays_on_the_node():
         (lambda look: telling(look, Output(7, "curl: (7)\n000")), "does not tell its figures"),
         (lambda look: telling(look, WHY), WHY.why),
         (lambda look: replace(look, units=WHY), WHY.why),
-        (lambda look: with_file(look, edge.KEYS, plain("", 0o640, "haproxy")), edge.KEYS),
-        (lambda look: with_file(look, edge.CERTIFICATE, plain(PEM, 0o644)), edge.CERTIFICATE),
+        (lambda look: with_file(look, PLACE.keys, plain("", 0o640, "haproxy")), PLACE.keys),
+        (lambda look: with_file(look, PLACE.certificate, plain(PEM, 0o644)), PLACE.certificate),
     ],
 )
 def test_what_is_not_as_planned_is_mended_and_told(spoil, why):
@@ -124,25 +146,23 @@ def answering(look, said):
 
 
 def test_debians_unit_is_stopped_and_one_that_somebody_configured_is_left_alone():
-    look = with_unit_named(
-        good_look(PLANS["tls"]), edge.DEBIANS, active="active", enabled="enabled"
-    )
-    assert due(PLANS["tls"], look)[REST].query["disable"] == [edge.DEBIANS]
+    look = with_unit_named(good_look(PLANS["tls"]), DEBIANS, active="active", enabled="enabled")
+    assert due(PLANS["tls"], look)[REST].query["disable"] == [DEBIANS]
     good = good_look(PLANS["tls"])
     fresh = replace(good, packages={**good.packages, "haproxy": None})
-    assert due(PLANS["tls"], fresh)[REST].query["stop"] == [edge.DEBIANS]
-    theirs = with_file(look, edge.DEBIANS_CONFIG, plain("frontend shop\n    bind :80\n"))
-    steps = edge.steps(PLANS["tls"].roles["serving"].edge, theirs)
+    assert due(PLANS["tls"], fresh)[REST].query["stop"] == [DEBIANS]
+    theirs = with_file(look, DEBIANS_CONFIG, plain("frontend shop\n    bind :80\n"))
+    steps = way_in.steps(PLANS["tls"].roles["serving"].edge, theirs)
     assert "left to whoever wrote it" in steps[0].note
     assert steps[0].why is None
 
 
 def test_a_revert_ends_it_and_leaves_no_file_behind():
-    found = [step for step in edge.revert(good_look(PLANS["tls"])) if step.why]
+    found = [step for step in way_in.revert(PLACE, good_look(PLANS["tls"])) if step.why]
     assert [step.program for step in found] == ["systemd", "remove_files", "systemd"]
-    assert set(found[1].query["paths"]) == set(edge.EVER)
-    assert [step for step in edge.revert(good_look(PLANS["local"])) if step.why] == []
-    blind = edge.revert(Snapshot(units=Unknown("why"), files=Unknown("why")))
+    assert set(found[1].query["paths"]) == set(PLACE.ever)
+    assert [step for step in way_in.revert(PLACE, good_look(PLANS["local"])) if step.why] == []
+    blind = way_in.revert(PLACE, Snapshot(units=Unknown("why"), files=Unknown("why")))
     assert all(step.why for step in blind)
 
 
@@ -156,7 +176,7 @@ def test_a_revert_ends_it_and_leaves_no_file_behind():
     ],
 )
 def test_an_exposure_that_lacks_something_is_refused_with_what_to_run(how, clients, pems, said):
-    (why,) = beside(how, clients=clients, certificates=pems).refusals
+    (why,) = beside(how, clients=clients, certificates=pems).roles["serving"].refusals()
     assert said in why
     assert why.startswith(f"serving.expose is {how}")
 
@@ -164,8 +184,9 @@ def test_an_exposure_that_lacks_something_is_refused_with_what_to_run(how, clien
 def test_keys_that_cannot_be_read_refuse_the_exposure_and_nothing_else():
     for how, refused in (("lan", 1), ("local", 0)):
         plan = beside(how, clients_error="keys.lock:3: odd")
-        assert len(plan.refusals) == refused
-        assert all("keys.lock:3: odd" in why for why in plan.refusals)
+        refusals = plan.roles["serving"].refusals()
+        assert len(refusals) == refused
+        assert all("keys.lock:3: odd" in why for why in refusals)
 
 
 def test_two_servers_cannot_have_one_port():
@@ -252,8 +273,8 @@ def test_figures_are_told_by_a_socket_of_the_node_and_to_no_client(how):
     each = frontends(found)
     assert [name for name, lines in each.items() if "prometheus-exporter" in lines] == ["figures"]
     binds = [line.strip() for line in each["figures"].splitlines() if "bind" in line]
-    assert binds == [f"bind unix@{edge.FIGURES} mode 666"]
-    assert f"RuntimeDirectory={Path(edge.FIGURES).parent.name}\n" in found.unit_text
+    assert binds == [f"bind unix@{PLACE.figures} mode 666"]
+    assert f"RuntimeDirectory={Path(PLACE.figures).parent.name}\n" in found.unit_text
 
 
 def test_what_is_too_much_is_denied_so_that_it_is_counted_and_a_wrong_key_is_not():

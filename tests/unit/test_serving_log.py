@@ -2,7 +2,7 @@
 
 import pytest
 
-from bramble.roles.serving.sandbox import directives
+from bramble.node.sandbox import directives
 from bramble.roles.serving.settings import Settings
 from tests.unit.good_node import node_plan
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from bramble.roles.serving import edge, sandbox
+from bramble.node import sandbox
+from bramble.roles.serving.edge import PLACE
 from bramble.roles.serving.wanted import UNIT_FILE
 from tests.unit.good_node import good_look, node_plan
 from tests.unit.roles.serving.good import UNIT
@@ -14,7 +15,7 @@ SERVING = PLAN.roles["serving"]
 LOCKED = node_plan(serving={"lock_weights": True})
 UNITS = {
     UNIT: (UNIT_FILE, SERVING.unit_text),
-    edge.UNIT: (edge.UNIT_FILE, SERVING.edge.unit_text),
+    PLACE.unit: (PLACE.unit_file, SERVING.edge.unit_text),
 }
 SETTINGS = [(unit, name) for unit in UNITS for name in sorted(sandbox.directives(UNITS[unit][1]))]
 

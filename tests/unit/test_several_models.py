@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from pydantic import ValidationError
 
+from bramble.edge.wanted import PATHS
 from bramble.fit.memory import Request
 from bramble.fit.together import Models, fewer, fit_together
 from bramble.fit.verdict import ROUTER_MIB, SERVER_MIB, Room, fit
@@ -15,7 +16,8 @@ from bramble.remote import serve_release, talk
 from bramble.roles.model.plan import prune
 from bramble.roles.model.plan import steps as model_steps
 from bramble.roles.model.settings import Settings as ModelSettings
-from bramble.roles.serving import edge, left, router
+from bramble.roles.serving import left, router
+from bramble.roles.serving.edge import PLACE
 from bramble.roles.serving.settings import Settings
 from bramble.roles.serving.state import not_running
 from bramble.roles.serving.steps import steps
@@ -340,7 +342,7 @@ def test_weights_of_several_models_are_locked_only_where_they_fit():
 
 
 def configuration(plan):
-    (file,) = (f for f in plan.roles["serving"].files if f.path == edge.CONFIG)
+    (file,) = (f for f in plan.roles["serving"].files if f.path == PLACE.config)
     return file.text
 
 
@@ -361,7 +363,7 @@ def test_clients_of_one_model_get_its_name_from_the_server():
 
 
 def test_what_loads_and_unloads_models_is_closed_to_clients():
-    assert not any(path.startswith("/models") for path in edge.PATHS)
+    assert not any(path.startswith("/models") for path in PATHS)
     text = configuration(SEVERAL)
     (offered,) = (one for one in text.splitlines() if "Not offered here" in one)
     assert "/models/" not in offered

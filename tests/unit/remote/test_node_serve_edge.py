@@ -164,3 +164,30 @@ def test_a_unit_that_does_not_start_is_told_with_its_last_words(node, tmp_path, 
     said = capsys.readouterr().err
     assert "systemctl restart bramble-edge.service: job failed" in said
     assert "its last words" in said
+
+
+def test_a_file_that_this_run_does_not_have_is_judged_as_the_node_has_it(node):
+    first = query(node)
+    assert serve_edge.main(first) == 0
+    keys = str(node.folder / "keys.map")
+    without = {**first, "files": [one for one in first["files"] if one["path"] != keys]}
+    assert serve_edge.main(without) == 1
+    assert serve_edge.main({**without, "kept": [keys]}) == 0
+    assert (node.folder / "keys.map").read_text() == "hash name\n"
+
+
+def test_a_file_that_is_to_stay_and_is_not_there_changes_nothing(node, capsys):
+    lost = str(node.folder / "nodes.map")
+    assert serve_edge.main({**query(node), "kept": [lost]}) == 1
+    assert "left as it was" in capsys.readouterr().err
+    assert not node.folder.exists()
+
+
+def test_what_is_awaited_is_seen_before_it_is_done(node, tmp_path, capsys):
+    told = tmp_path / "told"
+    awaited = {"command": f"cat {told}", "text": "asked{", "times": 2}
+    told.write_text('asked{node="a"} 1\nasked{node="b"} 1\n')
+    assert serve_edge.main({**query(node), "awaited": awaited}) == 0
+    told.write_text('asked{node="a"} 1\n')
+    assert serve_edge.main({**query(node), "awaited": awaited}) == 1
+    assert "it did not ask each node within 0.2 s: asked{" in capsys.readouterr().err

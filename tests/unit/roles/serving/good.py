@@ -3,11 +3,11 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from bramble.edge.settings import PRIVATE
 from bramble.plan import NodePlan
-from bramble.roles.serving.edge_settings import PRIVATE
 from bramble.snapshot import Answer, Output, Snapshot, Unit, read
 from bramble.system.parse import Socket
 from bramble.system.process import Process, Program
@@ -85,20 +85,36 @@ def _log(unit_text: str) -> Mapping[str, str]:
 
 def _way_in(plan: NodePlan) -> Snapshot:
     """What shows of the way in from the network; without one, that its unit is not there."""
-    edge, pids = plan.roles["serving"].edge, (4801, 4802)
-    config = plain("global\ndefaults\n")
+    edge = plan.roles["serving"].edge
     if not edge.there:
         gone = Unit("not-found", "inactive", "dead", "", False, 0, "success", None)
         return Snapshot(units={EDGE: gone}, programs={"haproxy": ()}, files=dict.fromkeys(EVER))
-    cgroup = f"/system.slice/{EDGE}"
+    allowed = ("127.0.0.0/8", "::1/128", *PRIVATE)
+    return way_in(plan, edge, (4801, 4802), EVER, EdgeUnit(256, 400, allowed))
+
+
+@dataclass(frozen=True)
+class EdgeUnit:
+    """What two units of HAProxy differ in."""
+
+    memory_mib: int
+    oom_score_adj: int
+    allowed: tuple[str, ...]
+
+
+def way_in(
+    plan: NodePlan, edge: Any, pids: tuple[int, ...], ever: tuple[str, ...], unit: EdgeUnit
+) -> Snapshot:
+    """What shows of a way in that runs as planned."""
+    cgroup = f"/system.slice/{edge.place.unit}"
     running = tuple(Program(pid, "/usr/sbin/haproxy", "haproxy", cgroup) for pid in pids)
     off = Unit("loaded", "inactive", "dead", "disabled", False, 0, "success", None)
     return Snapshot(
         programs={"haproxy": running},
         sockets=(Socket(edge.address or "*", edge.port, pids),),
-        units={EDGE: _edge_unit(plan), "haproxy.service": off},
-        files=dict.fromkeys(EVER)
-        | {"/etc/haproxy/haproxy.cfg": config}
+        units={edge.place.unit: _edge_unit(plan, edge, unit), "haproxy.service": off},
+        files=dict.fromkeys(ever)
+        | {"/etc/haproxy/haproxy.cfg": plain("global\ndefaults\n")}
         | {file.path: plain(file.text, file.mode, group=file.group) for file in edge.files},
         commands={
             edge.asks("/health"): Output(0, f"{edge.plan_id} ok\n200"),
@@ -109,13 +125,13 @@ def _way_in(plan: NodePlan) -> Snapshot:
     )
 
 
-def _edge_unit(plan: NodePlan) -> Unit:
+def _edge_unit(plan: NodePlan, edge: Any, unit: EdgeUnit) -> Unit:
     """Its unit as systemd has it: the sandbox is the service's."""
-    service = _service(plan)
+    service, memory_bytes = _service(plan), str(unit.memory_mib << 20)
     assert isinstance(service.process, Process)
     properties = {
         **service.properties,
-        "FragmentPath": f"/etc/systemd/system/{EDGE}",
+        "FragmentPath": edge.place.unit_file,
         "Type": "notify",
         "User": "haproxy",
         "Group": "haproxy",
@@ -124,11 +140,17 @@ def _edge_unit(plan: NodePlan) -> Unit:
         "SuccessExitStatus": "143",
         "LimitNOFILE": "4096",
         "TasksMax": "64",
-        "MemoryMax": str(256 << 20),
-        "OOMScoreAdjust": "400",
-        "IPAddressAllow": " ".join(("127.0.0.0/8", "::1/128", *PRIVATE)),
+        "MemoryMax": memory_bytes,
+        "OOMScoreAdjust": str(unit.oom_score_adj),
+        "IPAddressAllow": " ".join(unit.allowed),
+        **_log(edge.unit_text),
     }
-    process = replace(service.process, oom_score_adj=400, tasks_max="64", memory_max=str(256 << 20))
+    process = replace(
+        service.process,
+        oom_score_adj=unit.oom_score_adj,
+        tasks_max="64",
+        memory_max=memory_bytes,
+    )
     return replace(service, properties=properties, process=process)
 
 

@@ -1,4 +1,4 @@
-"""How much of what the service says the journal keeps: a flood of requests is no flood of lines."""
+"""How much of what a unit says the journal keeps: a flood of requests is no flood of lines."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from bramble.settings import Section, option
 
 
 class Log(Section):
-    """How many lines of llama-server, and of the way in, the journal takes; it drops and counts more."""
+    """How many lines of a unit the journal takes; it drops and counts more."""
 
     interval_s: int = option(
         30, help="The span in which lines are counted, of each unit.", unit="s", ge=1, le=3600

@@ -1,0 +1,1 @@
+"""gateway: one address for the models of a fleet, which counts the slots of its nodes."""

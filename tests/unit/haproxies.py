@@ -1,0 +1,246 @@
+"""Real HAProxies with planned files, and nodes that answer when a test lets them."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from bramble.access import keys
+from bramble.roles.gateway.states import states
+from bramble.roles.gateway.wanted import CHECKED, STATES, STATUS
+from bramble.snapshot import Output, Snapshot
+from tests.unit import gateways
+
+HAPROXY = shutil.which("haproxy")
+LAPTOP = keys.PREFIX + "laptop-of-a-test-0123456789abcdefghi"
+CHAT = "/v1/chat/completions"
+LONGEST_S = 60
+
+
+def eventually(condition, what):
+    """Wait for a condition."""
+    end = time.monotonic() + LONGEST_S
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+
+
+class Server(ThreadingHTTPServer):
+    """A server whose clients may leave."""
+
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        """Say nothing."""
+
+
+class Node:
+    """A node that knows the gateway's key, and answers at once or when it is let."""
+
+    def __init__(self, names=("small",), certificate=None):
+        self.key = gateways.KEY
+        self.names, self.lock, self.open = names, threading.Lock(), threading.Event()
+        self.open.set()
+        self.now = self.most = self.answered = self.left = 0
+        self.fails: int | None = None
+        self.heads = []
+        self.port, self.tls, self.certificate = 0, certificate is not None, certificate
+        self.begin()
+
+    def begin(self):
+        """Listen, at the port of before where there was one."""
+        self.server = Server(("127.0.0.1", self.port), self.handler())
+        if self.certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.certificate)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.port = self.server.server_port
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def end(self):
+        self.open.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+    def handler(node):
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_):
+                """Say nothing."""
+
+            def say(self, status, value):
+                body = json.dumps(value, separators=(",", ":")).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def knows(self):
+                known = node.key is None or self.headers["Authorization"] == f"Bearer {node.key}"
+                if not known:
+                    self.say(401, {})
+                return known
+
+            def do_GET(self):
+                if self.path == "/health":
+                    self.say(node.fails or 200, {})
+                elif self.knows():
+                    self.say(200, {"data": [{"id": name} for name in node.names]})
+
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                if not self.knows():
+                    return
+                if node.fails is not None:
+                    node.answered += 1
+                    self.close_connection = True
+                    return self.say(node.fails, {}) if node.fails else None
+                with node.lock:
+                    node.heads.append({k.lower(): v for k, v in self.headers.items()})
+                    node.now += 1
+                    node.most = max(node.most, node.now)
+                left = False
+                while not node.open.wait(0.02) and not left:
+                    left = self.is_left()
+                with node.lock:
+                    node.now -= 1
+                    node.left += left
+                    node.answered += not left
+                if not left:
+                    self.say(200, {"choices": []})
+
+            def is_left(self):
+                """Whether whoever asked has closed the connection."""
+                try:
+                    return self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+                except BlockingIOError:
+                    return False
+                except OSError:
+                    return True
+
+        return Handler
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+class Proxy:
+    """HAProxy with the files of a planned way in."""
+
+    def __init__(self, folder, edge):
+        self.folder, self.edge = folder, edge
+        for file in edge.files:
+            text = file.text.replace(edge.place.figures, str(folder / "figures.sock"))
+            (folder / file.path.rpartition("/")[2]).write_text(text)
+        self.config = folder / "haproxy.cfg"
+        self.log = (folder / "log").open("wb")
+        self.process = self.started()
+
+    def started(self):
+        """The process as systemd has it: it is started once it says so."""
+        place = self.folder / "notify"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+            told.bind(str(place))
+            told.settimeout(LONGEST_S)
+            process = subprocess.Popen(
+                [HAPROXY, "-Ws", "-f", str(self.config)],
+                stdout=self.log,
+                stderr=self.log,
+                env=os.environ | {"NOTIFY_SOCKET": str(place)},
+            )
+            while b"READY=1" not in told.recv(4096):
+                pass
+        return process
+
+    def end(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(LONGEST_S)
+        self.log.close()
+
+    def figures(self, path):
+        """What it tells by its socket, None where there is none yet."""
+        try:
+            with socket.socket(socket.AF_UNIX) as asking:
+                asking.connect(str(self.folder / "figures.sock"))
+                asking.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+                with asking.makefile("rb") as said:
+                    return said.read().decode().partition("\r\n\r\n")[2]
+        except OSError:
+            return None
+
+    def figure(self, name, scope="backend"):
+        """The sum of a figure."""
+        said = self.figures(f"/metrics?scope={scope}") or ""
+        lines = [line for line in said.splitlines() if line.startswith(f"haproxy_{name}{{")]
+        return sum(float(line.split()[-1]) for line in lines)
+
+
+class Edge(Proxy):
+    """A node's own way in, before a model that is a Node."""
+
+    names, tls = ("small",), False
+
+    def __init__(self, folder, name, model):
+        self.port = free_port()
+        edge = {"port": self.port, "requests_per_minute": 100_000}
+        host = gateways.node(1, slots=1, port=model.port, edge=edge)
+        folder.mkdir()
+        plan = gateways.plan(gateways.inventory(folder, {name: host}), name=name)
+        super().__init__(folder, plan.roles["serving"].edge)
+
+
+class Gateway(Proxy):
+    """A gateway before these nodes, each of which has one slot."""
+
+    def __init__(self, folder, nodes, authority=None, **settings):
+        self.port, hosts = free_port(), {}
+        for name, node in nodes.items():
+            expose, edge = "tls" if node.tls else "lan", {"port": node.port}
+            hosts[name] = gateways.node(1, node.names[0], expose=expose, slots=1, edge=edge)
+            hosts[name]["ssh"] = {"address": "127.0.0.1", "port": 2200 + len(hosts)}
+        gateways.inventory(folder, hosts, {"port": self.port, "at_once": 100} | settings)
+        plan = gateways.plan(folder, authority=authority).roles["gateway"]
+        super().__init__(folder, plan.edge)
+        asked = "it has not been asked yet"
+        eventually(lambda: asked not in (self.nodes() or {"": asked}).values(), "it has asked all")
+
+    def nodes(self):
+        """The state of each node, as the host's checks have it; None while nothing is told."""
+        said = self.figures("/metrics?scope=server")
+        # As the command does that the host asks by.
+        told = re.findall(rf"^(?:{STATUS}|{CHECKED}).* 1$", said or "", re.MULTILINE)
+        look = Snapshot(commands={STATES: Output(0, "".join(f"{line}\n" for line in told))})
+        return {node: state for (_, node), state in states(look).items()} if told else None
+
+    def waiting(self):
+        """How many requests wait."""
+        return self.figure("backend_current_queue")
+
+    def ask(self, body=None, key=LAPTOP, method="POST", path=CHAT):
+        """The status, the heads and the value of an answer."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=LONGEST_S)
+        heads = {"Authorization": f"Bearer {key}"} if key else {}
+        with contextlib.closing(connection):
+            sent = None if method == "GET" else json.dumps(asking() if body is None else body)
+            connection.request(method, path, sent, heads)
+            answer = connection.getresponse()
+            said = answer.read().decode()
+            is_json = answer.headers["Content-Type"] == "application/json"
+            return answer.status, answer.headers, json.loads(said) if is_json else said
+
+
+def asking(text="What is 2+2?", **more):
+    return {"messages": [{"role": "user", "content": text}], "model": "small", **more}
