@@ -54,7 +54,7 @@ def test_every_format_stays_what_it_is(got, want, remedy):
         result.status for results in run.hosts.values() for result in results
     ]
     assert {tag for tag, _, _ in Page(made["html"]).elements} <= ELEMENTS
-    assert len([line for line in made["text"].splitlines() if line.startswith("  ")]) == 4 * 3
+    assert len([line for line in made["text"].splitlines() if line.startswith("  ")]) == 4 * 2
 
 
 EVENT = {"event": "result", "at": AT_S, "host": "pi5-a", "role": "base", "check": "x"}

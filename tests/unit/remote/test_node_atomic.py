@@ -26,6 +26,7 @@ OTHERWISE = {
     "owned.py": "what its caller syncs",
     "receive.py": "an empty file for what comes over SSH",
     "remove_log2ram.py": "a copy beside its place, synced before it is renamed",
+    "serve_edge.py": "a copy for HAProxy to read, which is thrown away",
     "stage_eeprom.py": "a stamp in /run",
     "start_passing.py": "/run",
     "swap_file.py": "the swap file beside its place, synced before it is renamed",
