@@ -12,7 +12,7 @@ from bramble.cli import completing
 
 if TYPE_CHECKING:
     from bramble.inventory.load import Inventory
-    from bramble.inventory.selection import Chosen, Wish
+    from bramble.inventory.selection import Chosen, Criteria
 
 _LIMIT = click.option(
     "--limit",
@@ -66,24 +66,24 @@ def hosts(*, required: bool = False) -> Callable[[Callable[..., None]], Callable
 
 def _resolved(given: Mapping[str, tuple[str, ...]], required: bool) -> Chosen:
     """Return the hosts that are meant, or end the command with what is wrong."""
-    from bramble.inventory.selection import ALL, Chosen, Wish
+    from bramble.inventory.selection import ALL, Chosen, Criteria
 
-    wish = Wish(**given)
-    if required and not (wish.words or wish.groups):
+    criteria = Criteria(**given)
+    if required and not (criteria.words or criteria.groups):
         raise click.UsageError(
             f"Missing argument 'HOST...': name hosts, a group or a pattern; '{ALL}' is the whole fleet"
         )
-    return Chosen() if wish.is_all else _those(wish)
+    return Chosen() if criteria.is_all else _those(criteria)
 
 
-def _those(wish: Wish) -> Chosen:
+def _those(criteria: Criteria) -> Chosen:
     from bramble.cli.inventory import loaded_inventory, refuse
     from bramble.inventory.selection import SelectionError, chosen
     from bramble.registry import roles
 
     inventory = loaded_inventory()
     try:
-        found = chosen(inventory, wish, [role.name for role in roles()])
+        found = chosen(inventory, criteria, [role.name for role in roles()])
     except SelectionError as error:
         refuse(str(error))
     return _present(inventory, found)

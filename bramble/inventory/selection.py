@@ -20,7 +20,7 @@ class SelectionError(Exception):
 
 
 @dataclass(frozen=True)
-class Wish:
+class Criteria:
     """What a command line says about hosts.
 
     `words` are names of hosts and groups, patterns, and `all`; `groups` add the hosts of groups. Of
@@ -51,23 +51,23 @@ class Chosen:
     named: tuple[str, ...] = ()
 
 
-def chosen(inventory: Inventory, wish: Wish, known_roles: Iterable[str] = ()) -> Chosen:
+def chosen(inventory: Inventory, criteria: Criteria, known_roles: Iterable[str] = ()) -> Chosen:
     """Return the hosts that are meant; raise SelectionError for what matches nothing."""
-    if wish.is_all:
+    if criteria.is_all:
         return Chosen()
-    meant = _of_words(inventory, wish.words) | _of_groups(inventory, wish.groups)
-    if not (wish.words or wish.groups):
+    meant = _of_words(inventory, criteria.words) | _of_groups(inventory, criteria.groups)
+    if not (criteria.words or criteria.groups):
         meant = set(inventory.hosts)
-    if wish.limit:
-        meant &= _of_words(inventory, wish.limit)
-    meant -= _of_words(inventory, wish.exclude)
-    meant &= _with_roles(inventory, wish.roles, known_roles)
+    if criteria.limit:
+        meant &= _of_words(inventory, criteria.limit)
+    meant -= _of_words(inventory, criteria.exclude)
+    meant &= _with_roles(inventory, criteria.roles, known_roles)
     names = tuple(name for name in inventory.hosts if name in meant)
     if not names:
         raise SelectionError(
             "no host is left of those that are named; take out a --limit, --role or --exclude"
         )
-    return Chosen(names, tuple(dict.fromkeys(word for word in wish.words if word in names)))
+    return Chosen(names, tuple(dict.fromkeys(word for word in criteria.words if word in names)))
 
 
 def is_pattern(word: str) -> bool:

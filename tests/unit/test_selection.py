@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from bramble.cli import driver, main
 from bramble.cli.driver import Outcome
 from bramble.fleet import load
-from bramble.inventory.selection import SelectionError, Wish, chosen
+from bramble.inventory.selection import Criteria, SelectionError, chosen
 
 FLEET = """
     settings:
@@ -55,67 +55,67 @@ def bramble(*words):
 
 
 WISHES = [
-    (Wish(), []),
-    (Wish(words=("pi4-a",)), ["pi4-a"]),
-    (Wish(words=("pi4-b", "pi4-a", "pi4-b")), ["pi4-a", "pi4-b"]),
-    (Wish(words=("all",)), ["pi5-b", "pi4-a", "pi5-a", "pi4-b"]),
-    (Wish(words=("pi5",)), ["pi5-b", "pi5-a"]),
-    (Wish(words=("kitchen", "pi4-a")), ["pi5-b", "pi4-a", "pi4-b"]),
-    (Wish(words=("pi?-a",)), ["pi4-a", "pi5-a"]),
-    (Wish(words=("pi[45]-b",)), ["pi5-b", "pi4-b"]),
-    (Wish(groups=("pi4",)), ["pi4-a", "pi4-b"]),
-    (Wish(words=("pi5-a",), groups=("pi4",)), ["pi4-a", "pi5-a", "pi4-b"]),
-    (Wish(exclude=("pi5",)), ["pi4-a", "pi4-b"]),
-    (Wish(words=("pi5",), exclude=("*-b",)), ["pi5-a"]),
-    (Wish(words=("kitchen",), limit=("pi4",)), ["pi4-b"]),
-    (Wish(roles=("serving",)), ["pi5-b", "pi4-a", "pi4-b"]),
-    (Wish(groups=("pi5",), roles=("serving", "engine")), ["pi5-b"]),
+    (Criteria(), []),
+    (Criteria(words=("pi4-a",)), ["pi4-a"]),
+    (Criteria(words=("pi4-b", "pi4-a", "pi4-b")), ["pi4-a", "pi4-b"]),
+    (Criteria(words=("all",)), ["pi5-b", "pi4-a", "pi5-a", "pi4-b"]),
+    (Criteria(words=("pi5",)), ["pi5-b", "pi5-a"]),
+    (Criteria(words=("kitchen", "pi4-a")), ["pi5-b", "pi4-a", "pi4-b"]),
+    (Criteria(words=("pi?-a",)), ["pi4-a", "pi5-a"]),
+    (Criteria(words=("pi[45]-b",)), ["pi5-b", "pi4-b"]),
+    (Criteria(groups=("pi4",)), ["pi4-a", "pi4-b"]),
+    (Criteria(words=("pi5-a",), groups=("pi4",)), ["pi4-a", "pi5-a", "pi4-b"]),
+    (Criteria(exclude=("pi5",)), ["pi4-a", "pi4-b"]),
+    (Criteria(words=("pi5",), exclude=("*-b",)), ["pi5-a"]),
+    (Criteria(words=("kitchen",), limit=("pi4",)), ["pi4-b"]),
+    (Criteria(roles=("serving",)), ["pi5-b", "pi4-a", "pi4-b"]),
+    (Criteria(groups=("pi5",), roles=("serving", "engine")), ["pi5-b"]),
 ]
 
 
-@pytest.mark.parametrize(("wish", "names"), WISHES)
-def test_hosts_are_chosen_in_the_order_of_the_fleet_each_once(folder, wish, names):
-    assert list(chosen(load(folder), wish, ("serving", "engine")).names) == names
+@pytest.mark.parametrize(("criteria", "names"), WISHES)
+def test_hosts_are_chosen_in_the_order_of_the_fleet_each_once(folder, criteria, names):
+    assert list(chosen(load(folder), criteria, ("serving", "engine")).names) == names
 
 
 def test_those_that_were_written_out_are_known_in_the_order_of_the_line(folder):
-    found = chosen(load(folder), Wish(words=("pi4", "pi5-a", "pi4-b"), exclude=("pi4-a",)))
+    found = chosen(load(folder), Criteria(words=("pi4", "pi5-a", "pi4-b"), exclude=("pi4-a",)))
     assert found.named == ("pi5-a", "pi4-b")
 
 
 WRONG = [
     (
-        Wish(words=("pi5-c",)),
+        Criteria(words=("pi5-c",)),
         "no host or group 'pi5-c' in inventory/fleet.yml; did you mean 'pi5-b'? "
         "(hosts, groups, patterns such as 'pi4-*', or all)",
     ),
     (
-        Wish(exclude=("kitchne",)),
+        Criteria(exclude=("kitchne",)),
         "no host or group 'kitchne' in inventory/fleet.yml; did you mean 'kitchen'? "
         "(hosts, groups, patterns such as 'pi4-*', or all)",
     ),
     (
-        Wish(words=("pi6-*",)),
+        Criteria(words=("pi6-*",)),
         "no host of inventory/fleet.yml matches 'pi6-*'; hosts: pi5-b, pi4-a, pi5-a, pi4-b",
     ),
     (
-        Wish(exclude=("vpi*",)),
+        Criteria(exclude=("vpi*",)),
         "no host of inventory/fleet.yml matches 'vpi*'; hosts: pi5-b, pi4-a, pi5-a, pi4-b",
     ),
-    (Wish(groups=("pi3",)), "no group 'pi3' in inventory/fleet.yml; did you mean 'pi5'?"),
-    (Wish(words=("empty",)), "no host of inventory/fleet.yml is in the group 'empty'"),
-    (Wish(roles=("servng",)), "no role 'servng'; did you mean 'serving'?"),
+    (Criteria(groups=("pi3",)), "no group 'pi3' in inventory/fleet.yml; did you mean 'pi5'?"),
+    (Criteria(words=("empty",)), "no host of inventory/fleet.yml is in the group 'empty'"),
+    (Criteria(roles=("servng",)), "no role 'servng'; did you mean 'serving'?"),
     (
-        Wish(words=("pi5-a",), roles=("serving",)),
+        Criteria(words=("pi5-a",), roles=("serving",)),
         "no host is left of those that are named; take out a --limit, --role or --exclude",
     ),
 ]
 
 
-@pytest.mark.parametrize(("wish", "said"), WRONG)
-def test_what_matches_nothing_is_an_error_that_says_what_is_allowed(folder, wish, said):
+@pytest.mark.parametrize(("criteria", "said"), WRONG)
+def test_what_matches_nothing_is_an_error_that_says_what_is_allowed(folder, criteria, said):
     with pytest.raises(SelectionError) as error:
-        chosen(load(folder), wish, ("serving", "engine"))
+        chosen(load(folder), criteria, ("serving", "engine"))
     assert str(error.value) == said
 
 
