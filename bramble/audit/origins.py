@@ -16,7 +16,8 @@ from bramble.system.around import Origin as Seen
 from bramble.system.around import Ran, Sudo
 
 MOST_LINES = 3
-_SENT = re.compile(r"(?:\S*/)?sh -c '?python3 -Iu")
+# The whole of what sudo logs of them, so that nothing can stand behind it unseen.
+_SENT = re.compile(r"(?:\S*/)?sh -c '?python3 -Iu(?: -'?|c \\*'import (?:base64, zlib|sys);?)")
 MOST_PATHS = 10
 LATEST_S = 253_402_300_799
 """The end of the year 9999; a node may tell of any time."""
@@ -117,7 +118,9 @@ def sentence(origin: Origin) -> str:
 
 def _ran(line: SudoLine) -> str:
     """Return a command for people: a program that came over SSH says nothing by its first words."""
-    return "a program, sent as bramble sends them" if _SENT.match(line.command) else line.command
+    return (
+        "a program, sent as bramble sends them" if _SENT.fullmatch(line.command) else line.command
+    )
 
 
 def _shown(at: datetime) -> str:

@@ -158,6 +158,8 @@ def _remedy(item: Item) -> str:
 
 def _print_item(item: Item) -> None:
     """Print one item: what it is, what was wanted, and who changed it."""
+    from bramble.audit.origins import sentence
+
     status = click.style(f"{item.status:7}", fg=COLOURS.get(item.status))
     word = f"{item.change}: " if item.change else ""
     name = f"{WORDS.get(item.kind, 'beside')} {item.id}"
@@ -173,8 +175,6 @@ def _print_item(item: Item) -> None:
     for text in item.diffs:
         lines = sanitize(text, "\n\t").splitlines()
         click.echo("\n".join(f"{'':10}{line}" for line in lines))
-    from bramble.audit.origins import sentence
-
     for origin in item.origins:
         say(f"{'':10}{sanitize(sentence(origin))}", hang=12)
 

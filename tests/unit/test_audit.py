@@ -237,6 +237,13 @@ def test_a_program_that_was_sent_is_told_as_such_for_people_and_whole_for_progra
     assert seen.sudo[0].command == sent
 
 
+@pytest.mark.parametrize("rest", ["-; rm -r /x'", "-c 'print()'"])
+def test_what_stands_behind_a_program_that_was_sent_is_shown(rest):
+    lines = ((CHANGED_S - 90, ran(f"/usr/bin/sh -c 'python3 -Iu {rest}")),)
+    (seen,) = step_of(audit(edited(), **changed(*lines))).origins
+    assert origins.sentence(seen).endswith(rest)
+
+
 def test_origins_are_of_the_files_that_a_step_writes():
     step = write_files("x", PLAN.roles["base"].files, with_file(LOOK, UNIT_FILE, None))
     assert step.why is None

@@ -295,6 +295,8 @@ def test_nagios_passes_nothing_on_that_a_shell_or_a_page_would_take_for_its_own(
     said = text("nagios", with_got(HOSTILE)).partition(" | ")[0]
     assert set("`~$&|'\"<>") & set(said) == set()
     assert len(text("nagios", with_got("x" * 5000))) < 500
+    # Nagios would make a colon of it.
+    assert ";" not in text("nagios", with_got("the one; the other")).partition(" | ")[0]
 
 
 # Prometheus
