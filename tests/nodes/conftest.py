@@ -1,9 +1,13 @@
 """Virtual Pis for tests: fresh ones from a range of names that people do not use."""
 
+import contextlib
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -13,37 +17,72 @@ from bramble.virtual.waiting import answers, ssh_banner
 
 
 def pytest_collection_modifyitems(items):
-    """Start what takes longest first: machines, then the fault matrix, whose tests are few and long."""
+    """Start what takes longest first: machines, then the fault matrix, its nodes before the rest."""
     counts = Counter(item.path for item in items)
     items.sort(
         key=lambda item: (
             not item.get_closest_marker("machine"),
             item.path.parent.name != "faults",
+            not item.get_closest_marker("nodes"),
             -counts[item.path],
         )
     )
 
 
 class Nodes:
-    """Starts fresh nodes and talks to them; remembers what to throw away."""
+    """Starts fresh nodes and talks to them; remembers what to throw away.
+
+    A machine is talked to over one connection for as long as it lasts: to log in there takes seconds.
+    """
 
     def __init__(self):
         self.names = []
+        self._connections = Path(tempfile.mkdtemp(prefix="bramble-ssh-"))
 
     def up(self, *names, **options):
         """Fresh nodes of these names: what was there of them before is thrown away first."""
-        virtual.down(list(names))
+        self.down(*names)
         self.names += names
         return virtual.up(list(names), **options)
 
     def down(self, *names):
+        for name in names:
+            self.hang_up(name)
         virtual.down(list(names))
         self.names = [name for name in self.names if name not in names]
 
+    def end(self):
+        """Throw away all that is left."""
+        if self.names:
+            self.down(*self.names)
+        shutil.rmtree(self._connections)
+
     def run(self, name, command, timeout_s=120):
         """A shell command as pi: the finished process, whatever its exit code."""
-        argv = virtual.ssh_argv(lifecycle.running(name), command)
+        node = lifecycle.running(name)
+        argv = virtual.ssh_argv(node, command)
+        if node.kind == "machine":
+            argv[1:1] = self._connected(node)
         return subprocess.run(argv, capture_output=True, text=True, timeout=timeout_s)
+
+    def _connected(self, node):
+        """The options of ssh that use the open connection; one is opened where there is none."""
+        shared = ["-S", str(self._connections / node.name)]
+        begin = virtual.ssh_argv(node)
+        begin[1:1] = [*shared, "-M", "-N", "-f"]
+        is_open = begin[:1] + shared + ["-O", "check"] + begin[-1:]
+        silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+        if subprocess.run(is_open, **silent, stderr=subprocess.DEVNULL).returncode != 0:
+            subprocess.run(begin, **silent, stderr=subprocess.DEVNULL, check=False)
+        return shared
+
+    def hang_up(self, name):
+        """End the connection of a machine that may vanish, as nothing tells ssh that it did."""
+        socket = self._connections / name
+        with contextlib.suppress(FileNotFoundError):
+            end = ["ssh", "-F", "none", "-S", str(socket), "-O", "exit", name]
+            subprocess.run(end, capture_output=True)
+            socket.unlink()
 
     def said(self, name, command):
         """The output of a command that must succeed."""
@@ -53,6 +92,7 @@ class Nodes:
 
     def boot_id(self, name):
         """The node's boot, None while it does not answer."""
+        self.hang_up(name)
         done = self.run(name, "cat /proc/sys/kernel/random/boot_id")
         return done.stdout.strip() if done.returncode == 0 else None
 
@@ -64,6 +104,7 @@ class Nodes:
 
     def cut_power(self, name):
         """Ends a machine as a power cut does: nothing in it gets to clean up."""
+        self.hang_up(name)
         node = lifecycle.running(name)
         os.kill(node.pid, signal.SIGKILL)
         assert processes.wait_until(
@@ -88,5 +129,4 @@ def virtual_pis():
     """A factory of fresh virtual Pis; all that it made are gone at the end of the module."""
     nodes = Nodes()
     yield nodes
-    if nodes.names:
-        virtual.down(nodes.names)
+    nodes.end()

@@ -160,6 +160,7 @@ def at_rest(pi, name):
 def in_a_moment(pi, name, command):
     """Have root run a command that the connection may not survive."""
     pi.said(name, f"sudo sh -c '(sleep 1; {command}) >/dev/null 2>&1 &'")
+    pi.hang_up(name)
 
 
 def plan_of(fleet):
