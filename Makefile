@@ -53,6 +53,8 @@ try: system setup ## A virtual Pi from nothing to an answer (root on Debian)
 # of power cuts a kernel of their own, and the machine's llama.cpp is compiled here.
 test faults trixie: PACKAGES += ccache cmake g++-aarch64-linux-gnu gcc gnupg libc6-dev ninja-build $(MACHINE_PACKAGES)
 test faults trixie: PACKAGES += $(DURABILITY_PACKAGES)
+# The configurations of ways in and of gateways are tried on a real HAProxy.
+test: PACKAGES += haproxy
 # Only the longer proofs look at the page of a fleet, and have Nagios read what is written for it.
 faults: PACKAGES += chromium-headless-shell nagios4-core
 test: system setup lint ## Everything: lint, fast tests, then the tests on virtual Pis
