@@ -17,6 +17,7 @@ from bramble.plan import FactsNeeded, File, Inputs, NodePlan, identity, together
 from bramble.prepared import Prepared
 from bramble.render import render
 from bramble.roles.gateway import nodes
+from bramble.roles.gateway.clients import Everybody, limited
 from bramble.roles.gateway.nodes import AUTO, Pool, Server
 from bramble.roles.gateway.settings import Settings
 from bramble.roles.gateway.wanted import (
@@ -131,6 +132,15 @@ def _configuration(
     routes: Mapping[str, str],
     plan_id: str,
 ) -> str:
+    everybody = Everybody(
+        pools=pools,
+        routes=routes,
+        models=nodes.further_names(settings.aliases, settings.default_model),
+        requests_per_minute=settings.requests_per_minute,
+        at_once=settings.at_once,
+        queue=settings.queue,
+        queue_s=settings.queue_s,
+    )
     return render(
         "gateway/haproxy.cfg.j2",
         tls=settings.expose == "tls",
@@ -148,6 +158,8 @@ def _configuration(
         paths=PATHS,
         names=edges.listing(name for name in routes if name != AUTO),
         pools=pools,
+        everybody=everybody,
+        clients=limited(settings.clients, everybody),
     )
 
 

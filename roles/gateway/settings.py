@@ -12,6 +12,7 @@ from bramble.edge.log import Log
 from bramble.edge.settings import Limits, bracketed
 from bramble.prepared import Amiss, Prepared, PreparedSection
 from bramble.roles.gateway import amiss, nodes
+from bramble.roles.gateway.clients import ClientSettings
 from bramble.roles.gateway.nodes import AUTO
 from bramble.secret_sources import Source
 from bramble.settings import Section, option
@@ -88,6 +89,13 @@ class Settings(Limits, PreparedSection):
         help="Further names of models, each with the model that answers to it.",
         example={"gpt-4o-mini": "qwen2.5-1.5b-instruct-q4_k_m"},
     )
+    clients: dict[
+        Annotated[str, StringConstraints(pattern=rf"^{NAME.pattern}$")], ClientSettings
+    ] = option(
+        {},
+        help="What single clients may use, by their names in keys.lock.",
+        example={"laptop": {"models": ["qwen2.5-1.5b-instruct-q4_k_m"], "at_once": 2}},
+    )
     log: Log = option(Log(), help="How much of what it says the journal keeps.")
     secrets: Secrets = option(..., help="The key by which nodes know it.")
 
@@ -124,5 +132,7 @@ class Settings(Limits, PreparedSection):
             nodes=self.nodes,
             aliases=self.aliases,
             default_model=self.default_model,
+            client=self.client,
+            clients=self.clients,
         )
         yield from amiss.found(asked, sections, prepared)

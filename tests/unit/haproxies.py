@@ -205,14 +205,15 @@ class Edge(Proxy):
 class Gateway(Proxy):
     """A gateway before these nodes, each of which has one slot."""
 
-    def __init__(self, folder, nodes, authority=None, **settings):
+    def __init__(self, folder, nodes, authority=None, known=gateways.CLIENTS, **settings):
         self.port, hosts = free_port(), {}
+        keys.write(folder, known)
         for name, node in nodes.items():
             expose, edge = "tls" if node.tls else "lan", {"port": node.port}
             hosts[name] = gateways.node(1, node.names[0], expose=expose, slots=1, edge=edge)
             hosts[name]["ssh"] = {"address": "127.0.0.1", "port": 2200 + len(hosts)}
         gateways.inventory(folder, hosts, {"port": self.port, "at_once": 100} | settings)
-        plan = gateways.plan(folder, authority=authority).roles["gateway"]
+        plan = gateways.plan(folder, authority=authority, clients=known).roles["gateway"]
         super().__init__(folder, plan.edge)
         asked = "it has not been asked yet"
         eventually(lambda: asked not in (self.nodes() or {"": asked}).values(), "it has asked all")
@@ -229,12 +230,14 @@ class Gateway(Proxy):
         """How many requests wait."""
         return self.figure("backend_current_queue")
 
-    def ask(self, body=None, key=LAPTOP, method="POST", path=CHAT):
-        """The status, the heads and the value of an answer."""
+    def ask(self, body=None, key=LAPTOP, method="POST", path=CHAT, text=None, **more):
+        """The status, the heads and the value of an answer; `text` is a body as it is to be sent."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=LONGEST_S)
         heads = {"Authorization": f"Bearer {key}"} if key else {}
+        heads |= more
         with contextlib.closing(connection):
             sent = None if method == "GET" else json.dumps(asking() if body is None else body)
+            sent = sent if text is None else text
             connection.request(method, path, sent, heads)
             answer = connection.getresponse()
             said = answer.read().decode()
