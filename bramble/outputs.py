@@ -150,9 +150,18 @@ class EngineSettings(Protocol):
         """Name the variants that may be faster than plain on this board."""
 
 
+@dataclass(frozen=True)
+class LedPool:
+    """Nodes that a gateway leads to for the same models, with their slots; HAProxy's name for them."""
+
+    name: str
+    models: tuple[str, ...]
+    slots: Mapping[str, int]
+
+
 @runtime_checkable
 class GatewaySettings(Protocol):
-    """What is told to clients of a gateway."""
+    """What is told to clients of a gateway, and asked of it by commands."""
 
     @property
     def expose(self) -> Literal["lan", "tls"]:
@@ -161,8 +170,19 @@ class GatewaySettings(Protocol):
     def url(self, name: str) -> str:
         """Return its address, on a host that is reached by `name`."""
 
+    @property
+    def client(self) -> str:
+        """Its name in keys.lock, as nodes know it."""
+
+    @property
+    def queue(self) -> int:
+        """How many requests may wait for the same models."""
+
     def names(self, prepared: Prepared) -> tuple[str, ...]:
         """Return the names that they may ask for, the default model first."""
+
+    def led(self, prepared: Prepared) -> tuple[LedPool, ...]:
+        """Return the nodes that it leads to."""
 
 
 @runtime_checkable

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from bramble.checks import Finding, Node, check, expect, skip, unknown
 from bramble.edge import findings
+from bramble.edge.states import NOT_TOLD, UP
 from bramble.edge.wanted import CERTIFICATE_DAYS
 from bramble.owned import as_written
-from bramble.roles.gateway.states import NOT_TOLD, UP, states
+from bramble.roles.gateway.states import states
 from bramble.roles.gateway.wanted import KEY_GROUP, KEY_MODE, NODE_KEY, PLACE, GatewayPlan
 from bramble.snapshot import Unknown
 from bramble.steps import write_files

@@ -10,6 +10,7 @@ from pydantic import StringConstraints
 from bramble.access.keys import NAME
 from bramble.edge.log import Log
 from bramble.edge.settings import Limits, bracketed
+from bramble.outputs import LedPool
 from bramble.prepared import Amiss, Prepared, PreparedSection
 from bramble.roles.gateway import amiss, nodes
 from bramble.roles.gateway.clients import ClientSettings
@@ -120,6 +121,13 @@ class Settings(Limits, PreparedSection):
         routes = nodes.routes(pools, self.aliases, self.default_model)
         first = (self.default_model,) if self.default_model in routes else ()
         return tuple(dict.fromkeys(name for name in (*first, *routes) if name and name != AUTO))
+
+    def led(self, prepared: Prepared) -> tuple[LedPool, ...]:
+        """Return the nodes that it leads to, by what they serve."""
+        return tuple(
+            LedPool(pool.name, pool.models, {one.host: one.slots for one in pool.servers})
+            for pool in nodes.pools(nodes.servers(self.nodes, prepared))
+        )
 
     def faults(
         self, sections: Mapping[str, Section], host: str, prepared: Prepared

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_origin
 
 import click
 import pytest
@@ -49,6 +50,7 @@ from tests.unit.good_result import result
 from tests.unit.status_made import audited, status
 from tests.unit.test_audit import CHANGED_S, changed, edited, ran
 from tests.unit.test_audit_waivers import waiver
+from tests.unit.test_status_gateway import status as status_of_a_gateway
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -70,7 +72,8 @@ def names(model, above):
         inner = section_in(field.annotation)
         if inner:
             assert issubclass(inner, Section)
-            yield from names(inner, f"{above}.{name}")
+            mapped = get_origin(field.annotation) is dict
+            yield from names(inner, f"{above}.{name}.NAME" if mapped else f"{above}.{name}")
 
 
 @pytest.mark.parametrize("page", GENERATED)
@@ -212,6 +215,7 @@ def test_the_keys_of_audit_are_documented():
 
 def test_the_keys_of_status_are_documented():
     told = status(throttled=0x10001, changes=audited()).model_dump(mode="json")
+    told["gateway"] = status_of_a_gateway().model_dump(mode="json")["gateway"]
     printed = {**fleet_status(()).model_dump(mode="json"), "hosts": [told]}
     assert keys(printed) == documented("bramble status --json")
 

@@ -15,7 +15,7 @@ from http.client import HTTPConnection
 import pytest
 
 from bramble.access import authority
-from bramble.roles.gateway.states import UP
+from bramble.edge.states import UP
 from tests.unit import gateways
 from tests.unit.haproxies import (
     CHAT,
