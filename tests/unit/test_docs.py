@@ -40,6 +40,7 @@ from bramble.settings import Section
 from bramble.snapshot import Snapshot
 from bramble.ssh.each import Said
 from bramble.status.result import fleet_status
+from bramble.usage.sums import HostJournal
 from bramble.virtual.model import VirtualNode
 from docs import generate, pictures
 from docs.pages.written import WRITTEN
@@ -51,6 +52,7 @@ from tests.unit.status_made import audited, status
 from tests.unit.test_audit import CHANGED_S, changed, edited, ran
 from tests.unit.test_audit_waivers import waiver
 from tests.unit.test_status_gateway import status as status_of_a_gateway
+from tests.unit.test_usage import whole as whole_usage
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -211,6 +213,12 @@ def test_the_keys_of_audit_are_documented():
     items = tuple(item for item in host.items if item.diffs and item.waiver)
     printed = Audit(at=datetime.now(UTC), hosts=(host.model_copy(update={"items": items}),))
     assert keys(printed.model_dump(mode="json")) == documented("bramble audit --json")
+
+
+def test_the_keys_of_usage_are_documented():
+    host = HostJournal(host="pi5-a")
+    printed = whole_usage(hosts=(host,)).model_dump(mode="json")
+    assert keys(printed) == documented("bramble usage --json")
 
 
 def test_the_keys_of_status_are_documented():

@@ -36,7 +36,7 @@ FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # What a test that runs anywhere in no time has not: the first pattern that a command matches says why
 # it is not run. Each stands for at least one example.
 NEEDS = {
-    r"(up|plan|verify|audit|revert|ask|bench|logs|upgrade|rollback|trust|restart|run)\b": "a node",
+    r"(up|plan|verify|audit|revert|ask|bench|logs|usage|upgrade|rollback|trust|restart|run)\b": "a node",
     r"(enroll|replace|report|status)\b": "a node",
     r"doctor\b": "this computer's keys and agent",
     r"flash-config\b": "a card",

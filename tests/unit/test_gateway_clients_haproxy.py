@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from bramble.remote import usage
 from tests.unit.gateways import BOT, WITH_BOT
 from tests.unit.haproxies import HAPROXY, LAPTOP, Gateway, Node, asking, eventually
 
@@ -199,3 +200,33 @@ def test_haproxy_takes_what_clients_may_have_without_a_warning(tmp_path):
     argv = [HAPROXY, "-c", "-f", str(gateway.config)]
     done = subprocess.run(argv, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
+
+
+def test_what_the_log_says_sums_up_to_what_was_asked(made):
+    """The lines of a real HAProxy, as the program reads them that sums up a host's journal."""
+    nodes = {"pi5-a": Node(), "pi5-b": Node(("large",))}
+    gateway = made(nodes, clients={"bot": {"models": ["small"]}})
+    for _ in range(3):
+        assert gateway.ask(key=BOT)[0] == 200
+    assert gateway.ask(asking(model="large"))[0] == 200
+    assert gateway.ask(asking(model="large"), BOT)[0] == 403
+    assert gateway.ask(key="brk_wrong")[0] == 401
+    gateway.ask(method="GET", path="/v1/models")
+    nodes["pi5-a"].fails = 400
+    assert gateway.ask()[0] == 400
+    sums = usage.Sums()
+    log = gateway.folder / "log"
+    eventually(lambda: log.read_text().count('"client"') == 8, "all are told")
+    for line in log.read_text().splitlines():
+        entry = {"_SYSTEMD_UNIT": usage.GATEWAY, "MESSAGE": line, "__REALTIME_TIMESTAMP": "0"}
+        sums.take(json.dumps(entry))
+    found = {key[2:]: (n["requests"], n["refused"], n["failed"]) for key, n in sums.rows.items()}
+    assert found == {
+        ("bot", "pi5-a", "small"): (3, 0, 0),
+        ("laptop", "pi5-b", "large"): (1, 0, 0),
+        ("bot", "", "large"): (1, 1, 0),
+        ("", "", ""): (1, 1, 0),
+        ("laptop", "pi5-a", "small"): (1, 0, 1),
+    }
+    assert sums.unread == 0
+    assert all(n["bytes_in"] > 0 for key, n in sums.rows.items() if key[3])
