@@ -59,10 +59,17 @@ class ServingOutputs(Outputs):
 
 @dataclass(frozen=True, kw_only=True)
 class GatewayOutputs(Outputs):
-    """The port and networks of a gateway's clients."""
+    """The port and networks of a gateway's clients, and where it tells the host what they ask.
+
+    `pools` are the models that the same nodes serve, by HAProxy's names for them; `queue` may wait for
+    each.
+    """
 
     exposed_port: int
     allow: tuple[str, ...]
+    figures: str
+    queue: int
+    pools: Mapping[str, tuple[str, ...]]
 
 
 class Total(Protocol):

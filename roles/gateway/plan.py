@@ -75,7 +75,13 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> GatewayPlan:
         files=(config, *files[1:], *secret),
     )
     return GatewayPlan(
-        outputs=GatewayOutputs(exposed_port=found.port, allow=settings.allow),
+        outputs=GatewayOutputs(
+            exposed_port=found.port,
+            allow=settings.allow,
+            figures=PLACE.figures,
+            queue=settings.queue,
+            pools={pool.name: pool.models for pool in pools},
+        ),
         packages=edges.packages(settings.expose),
         files=edge.files,
         edge=edge,

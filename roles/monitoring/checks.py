@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bramble.checks import Finding, Node, check, expect, skip, unknown
-from bramble.outputs import ServingOutputs
+from bramble.outputs import GatewayOutputs, ServingOutputs
 from bramble.owned import as_written
 from bramble.roles.monitoring.plan import lacking, not_exporting, not_watching, steps
 from bramble.roles.monitoring.wanted import (
@@ -20,7 +20,7 @@ from bramble.snapshot import FileState, Unknown
 from bramble.system import exposition
 
 RUN = "bramble_run_timestamp_seconds"
-WAY_IN = "bramble_edge_up"
+WAY_IN, GATEWAY = "bramble_edge_up", "bramble_gateway_up"
 RAN = "it ran and succeeded"
 PATIENCE_RUNS = 3
 DEPLOY = "Deploy again."
@@ -91,16 +91,29 @@ def way_in_is_watched(plan: MonitoringPlan, node: Node) -> Finding:
     want, service = f"{WAY_IN} is 1", node.plan.outputs.find(ServingOutputs)
     if service is None or service.figures is None:
         return skip(want, "nothing lets clients of the network in")
-    seen = node.snapshot.file(TEXTFILE)
+    return _watched(WAY_IN, "bramble-edge", node)
+
+
+@check()
+def gateway_is_watched(plan: MonitoringPlan, node: Node) -> Finding:
+    """On a gateway the host's own figures say what becomes of requests, of queues and of nodes."""
+    if node.plan.outputs.find(GatewayOutputs) is None:
+        return skip(f"{GATEWAY} is 1", "this host is no gateway")
+    return _watched(GATEWAY, "bramble-gateway", node)
+
+
+def _watched(name: str, unit: str, node: Node) -> Finding:
+    """Judge whether the node's own figures say that a way in tells its own."""
+    want, seen = f"{name} is 1", node.snapshot.file(TEXTFILE)
     if isinstance(seen, Unknown):
         return unknown(want, seen)
     try:
         text = (seen.text or "") if isinstance(seen, FileState) else ""
-        told = exposition.value(exposition.parse(text), WAY_IN)
+        told = exposition.value(exposition.parse(text), name)
     except ValueError as error:
         return expect(want, f"they cannot be read: {error}", False, JOURNAL)
-    got = "it is not told" if told is None else f"{WAY_IN} is {told:.0f}"
-    remedy = f"{DEPLOY} `journalctl -u bramble-edge` says why, if it is not told then."
+    got = "it is not told" if told is None else f"{name} is {told:.0f}"
+    remedy = f"{DEPLOY} `journalctl -u {unit}` says why, if it is not told then."
     return expect(want, got, told == 1, remedy)
 
 

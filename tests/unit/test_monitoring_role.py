@@ -142,7 +142,7 @@ def test_the_plan_of_the_serving_role_tells_what_is_watched():
 def test_a_host_without_a_model_watches_no_server():
     plan = planned("monitoring")
     found = json.loads(watched(plan.roles["monitoring"], plan).text)
-    assert (found["server"], found["edge"]) == (None, None)
+    assert (found["server"], found["edge"], found["gateway"]) == (None, None, None)
 
 
 def test_the_way_in_is_watched_where_there_is_one():
@@ -150,6 +150,15 @@ def test_the_way_in_is_watched_where_there_is_one():
     assert found == {"socket": "/run/bramble-edge/figures.sock", "queue": 8}
     local = node_plan(serving={"expose": "local"})
     assert json.loads(watched(local.roles["monitoring"], local).text)["edge"] is None
+
+
+def test_a_gateway_is_watched_by_its_models_and_what_haproxy_calls_them():
+    found = json.loads(watched(MONITORING, PLAN).text)["gateway"]
+    assert found == {
+        "socket": "/run/bramble-gateway/figures.sock",
+        "queue": 32,
+        "pools": {"pool1": ["small"]},
+    }
 
 
 def test_all_files_of_all_roles_are_compared_but_for_those_that_nobody_may_read():
