@@ -14,6 +14,9 @@ NO_TOKENS = (
     "Tokens are counted by the nodes, which know no client and no name that was asked for: --by node "
     "and --by day have them."
 )
+NO_NODE = (
+    "No host that was asked told of tokens: name the nodes of the gateway too, or no host at all."
+)
 _LATE = timedelta(minutes=1)
 
 
@@ -75,6 +78,8 @@ def lacking(found: Usage) -> Iterator[str]:
     """Yield a sentence for all that is not in the sums, or not whole."""
     if found.by in ("client", "model") and found.rows:
         yield NO_TOKENS
+    elif found.rows and found.total.tokens_in is None:
+        yield NO_NODE
     for one in found.hosts:
         if one.problem:
             yield f"{one.host} is not in the sums: {one.problem}"

@@ -139,8 +139,8 @@ def amiss(
             others = [other for other in known if other != own]
             yield Amiss(
                 ("clients", name),
-                f"no client {name} is in keys.lock; {unknown(name, others)}. Run `bramble key create "
-                f"{name}`, or take it out",
+                f"no client {name} is in keys.lock (`bramble key create {name}` gives it a key); "
+                f"{unknown(name, others)}",
             )
         yield from _models(name, one.models, pools, models)
 

@@ -93,8 +93,8 @@ def problems(folder, clients, hosts=None, known=WITH_BOT, **gateway):
     [
         (
             {"laptob": {}},
-            "gw: gateway.clients.laptob: no client laptob is in keys.lock; did you mean 'laptop'?. "
-            "Run `bramble key create laptob`, or take it out",
+            "gw: gateway.clients.laptob: no client laptob is in keys.lock (`bramble key create laptob` "
+            "gives it a key); did you mean 'laptop'?",
         ),
         ({"gateway": {}}, "gw: gateway.clients.gateway: gateway is the gateway itself"),
         (

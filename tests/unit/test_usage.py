@@ -161,6 +161,8 @@ def test_a_spreadsheet_gets_numbers_empty_cells_and_no_formula():
 def test_all_that_is_not_known_is_said():
     assert [*lacking(whole())] == []
     assert "know no client" in next(lacking(whole("client")))
+    none = whole().total.model_copy(update={"tokens_in": None})
+    assert "name the nodes" in next(lacking(whole(total=none)))
     begins = datetime.fromtimestamp(SINCE_S + 3600, UTC)
     hosts = (
         HostJournal(host="a", problem="no route"),
