@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Literal
 
 from bramble.access.keys import Client
@@ -115,6 +116,21 @@ def open_to(
     return tuple(
         pool.name for pool in pools if all({*one.models} <= allowed for one in pool.servers)
     )
+
+
+def passed_by(
+    clients: Mapping[str, ClientSettings], allowed: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
+    """Tell of nodes that clients can ask past the gateway, by the networks that each node allows."""
+    several = [
+        host for host, nets in allowed.items() if any(ip_network(n).num_addresses > 1 for n in nets)
+    ]
+    if clients and several:
+        yield (
+            f"gateway.clients holds only who asks the gateway, and the same keys open "
+            f"{', '.join(several)} to whole networks: set serving.edge.allow there to the gateway's "
+            "address alone"
+        )
 
 
 def amiss(

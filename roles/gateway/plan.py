@@ -17,7 +17,7 @@ from bramble.plan import FactsNeeded, File, Inputs, NodePlan, identity, together
 from bramble.prepared import Prepared
 from bramble.render import render
 from bramble.roles.gateway import nodes
-from bramble.roles.gateway.clients import Everybody, limited
+from bramble.roles.gateway.clients import Everybody, limited, passed_by
 from bramble.roles.gateway.nodes import AUTO, Pool, Server
 from bramble.roles.gateway.settings import Settings
 from bramble.roles.gateway.wanted import (
@@ -88,7 +88,10 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> GatewayPlan:
         pools=pools,
         missing=key.why if isinstance(key, Missing) else None,
         problems=tuple(_problems(settings, prepared, servers, key)),
-        noted=tuple(_noted(servers, prepared)),
+        noted=(
+            *_noted(servers, prepared),
+            *passed_by(settings.clients, _allowed(servers, prepared)),
+        ),
     )
 
 
@@ -196,6 +199,12 @@ def _problems(
             f"gateway.secrets.node_key: what is kept there is not the key that keys.lock has of "
             f"{settings.client}; `bramble key rotate {settings.client}` shows a new one"
         )
+
+
+def _allowed(servers: tuple[Server, ...], prepared: Prepared) -> dict[str, tuple[str, ...]]:
+    """Return the networks that each node lets in."""
+    several = {one.host: nodes.serving(prepared.hosts[one.host]) for one in servers}
+    return {host: part.edge.allow for host, part in several.items() if part is not None}
 
 
 def _noted(servers: tuple[Server, ...], prepared: Prepared) -> Iterator[str]:

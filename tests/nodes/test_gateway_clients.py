@@ -34,7 +34,9 @@ class Led(Lasting):
             "path": str(ROOT / "models" / f"{MODELS[LARGE]}.gguf"),
             "sha256": hashlib.sha256(content).hexdigest(),
         }
-        serving = {"expose": "lan", "edge": {"requests_per_minute": 100_000}}
+        # Nobody gets past the gateway.
+        edge = {"requests_per_minute": 100_000, "allow": [address_of(GATEWAY)]}
+        serving = {"expose": "lan", "edge": edge}
         roles = {"roles": ["base", "engine", "model", "serving"]}
         hosts = {
             SMALL: {"node": roles, "serving": serving},

@@ -144,3 +144,18 @@ def test_what_no_client_can_have_is_refused(clients, said):
 def test_a_client_that_is_not_named_needs_no_line(tmp_path):
     keys.write(tmp_path, CLIENTS)
     assert fleet.load(inventory(tmp_path, nodes(), {"clients": {"laptop": {"queue": 2}}}))
+
+
+def test_nodes_that_clients_can_ask_past_the_gateway_are_told(tmp_path):
+    keys.write(tmp_path, WITH_BOT)
+
+    def warned(hosts, **gateway):
+        found = plan(inventory(tmp_path, hosts, gateway), clients=WITH_BOT).roles["gateway"]
+        return found.warnings()
+
+    only = nodes(2, edge={"allow": ["192.168.1.40"]})
+    both = only | {"pi5-x": node(9, edge={"allow": ["192.168.1.40", "192.168.2.0/30"]})}
+    assert warned(only, clients={"bot": {}}) == ()
+    assert warned(both) == ()
+    (said,) = warned(both, clients={"bot": {}})
+    assert "the same keys open pi5-x to whole networks: set serving.edge.allow there" in said
