@@ -271,6 +271,10 @@ class ModelFile(Protocol):
     def projector(self) -> Projector | None:
         """The same of a projector for images."""
 
+    @property
+    def use(self) -> str | None:
+        """Its name in models.yml, where it has one."""
+
 
 @runtime_checkable
 class ModelSettings(Protocol):

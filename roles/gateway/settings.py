@@ -12,6 +12,7 @@ from bramble.edge.log import Log
 from bramble.edge.settings import Limits, bracketed
 from bramble.prepared import Amiss, Prepared, PreparedSection
 from bramble.roles.gateway import amiss, nodes
+from bramble.roles.gateway.health import Answers
 from bramble.roles.gateway.nodes import AUTO
 from bramble.secret_sources import Source
 from bramble.settings import Section, option
@@ -88,6 +89,7 @@ class Settings(Limits, PreparedSection):
         help="Further names of models, each with the model that answers to it.",
         example={"gpt-4o-mini": "qwen2.5-1.5b-instruct-q4_k_m"},
     )
+    answers: Answers = option(Answers(), help="How nodes are asked for a known answer.")
     log: Log = option(Log(), help="How much of what it says the journal keeps.")
     secrets: Secrets = option(..., help="The key by which nodes know it.")
 

@@ -9,6 +9,7 @@ from bramble.roles.gateway.wanted import CHECKED, STATES, STATUS
 from bramble.snapshot import Snapshot, Unknown
 from bramble.system import exposition
 
+DRAINED = "it is drained: see gateway.nodes_answer"
 UP, NOT_TOLD = "up", "the gateway does not tell of it"
 # What HAProxy calls the ends of its checks.
 REASONS = {
@@ -43,4 +44,6 @@ def _state(status: str, checked: str | None) -> str:
     """Return a node's state: HAProxy takes one for up that it has not asked yet."""
     if checked is None:
         return "it has not been asked yet"
+    if status == "DRAIN":
+        return DRAINED
     return UP if (status, checked) == ("UP", "L7OK") else REASONS.get(checked, checked)
