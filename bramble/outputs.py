@@ -152,7 +152,7 @@ class EngineSettings(Protocol):
 
 @runtime_checkable
 class GatewaySettings(Protocol):
-    """What is told to clients of a gateway."""
+    """What is told to clients of a gateway, and which nodes deploys take out of it."""
 
     @property
     def expose(self) -> Literal["lan", "tls"]:
@@ -160,6 +160,9 @@ class GatewaySettings(Protocol):
 
     def url(self, name: str) -> str:
         """Return its address, on a host that is reached by `name`."""
+
+    def behind(self, prepared: Prepared) -> tuple[str, ...]:
+        """Return the hosts that answer."""
 
     def names(self, prepared: Prepared) -> tuple[str, ...]:
         """Return the names that they may ask for, the default model first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from pathlib import PurePosixPath
@@ -11,7 +12,8 @@ from bramble.plan import FactsNeeded, File
 from bramble.remote import program
 from bramble.render import render
 from bramble.roles.gateway import questions
-from bramble.roles.gateway.health import Answers
+from bramble.roles.gateway.health import Answers, Rolling
+from bramble.roles.gateway.nodes import Pool
 from bramble.roles.gateway.wanted import (
     ASK,
     ASK_FILE,
@@ -34,12 +36,21 @@ FACTS = FactsNeeded(files=(*ASKING, *LEFT), units=(ASK, TIMER))
 SPARE_S = 60
 
 
-def files(several: list[dict[str, Any]], answers: Answers) -> tuple[File, ...]:
+def files(
+    several: list[dict[str, Any]], pools: Iterable[Pool], answers: Answers, rolling: Rolling
+) -> tuple[File, ...]:
     """Return the programs, their plan, and the units that run them."""
+    more = {
+        **PLACES,
+        "interval_s": answers.every_s,
+        "deadline_s": answers.deadline_s,
+        "drain_s": rolling.drain_s,
+        "lease_s": rolling.lease_s,
+    }
     deadline_s = answers.deadline_s + SPARE_S
     state = PurePosixPath(FOLDER).name
     texts = {
-        QUESTIONS: questions.text(several, answers, PLACES),
+        QUESTIONS: questions.text(several, pools, more),
         ASKS: _program("ask_nodes"),
         KEEPS: _program("keep_drained"),
         ASK_FILE: render(

@@ -72,7 +72,7 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> GatewayPlan:
     config = File(path=PLACE.config, text=text)
     secret = () if isinstance(key, Missing) else (_key_file(key),)
     several = questions.asked(pools, prepared)
-    asks = asking.files(several, settings.answers)
+    asks = asking.files(several, pools, settings.answers, settings.rolling)
     edge = replace(
         found,
         clients=tuple(sorted(_clients(settings, prepared))),

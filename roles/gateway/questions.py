@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bramble.edge.settings import ExposedSettings
 from bramble.outputs import ModelFile
 from bramble.prepared import Prepared
 from bramble.roles.gateway import nodes
-from bramble.roles.gateway.health import Answers
 from bramble.roles.gateway.nodes import Pool, Sections
 
 UNKNOWN = "no known answer is set"
@@ -71,12 +70,7 @@ def _question(model: ModelFile, expected: str, serves: ExposedSettings) -> dict[
     }
 
 
-def text(several: list[dict[str, Any]], answers: Answers, places: dict[str, str]) -> str:
-    """Return the file by which the gateway's host asks."""
-    value = {
-        **places,
-        "interval_s": answers.every_s,
-        "deadline_s": answers.deadline_s,
-        "nodes": several,
-    }
-    return json.dumps(value, indent=1) + "\n"
+def text(several: list[dict[str, Any]], pools: Iterable[Pool], more: Mapping[str, Any]) -> str:
+    """Return the file by which the gateway's host asks, and takes nodes out."""
+    models = {pool.name: list(pool.models) for pool in pools}
+    return json.dumps({**more, "pools": models, "nodes": several}, indent=1) + "\n"

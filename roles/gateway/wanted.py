@@ -29,7 +29,7 @@ FOLDER = "/var/lib/bramble-gateway"
 NOTES, KEPT, STATE = (
     f"{FOLDER}/{name}" for name in ("drained.json", "servers.state", "state.json")
 )
-LEFT = (NOTES, KEPT, STATE, f"{FOLDER}/lock", f"{FOLDER}/running")
+LEFT = (NOTES, KEPT, STATE, *(f"{FOLDER}/{name}" for name in ("lock", "running", "turn")))
 """What the host itself keeps of who is drained."""
 PLACES = {
     "admin": f"{PurePosixPath(PLACE.figures).parent}/admin.sock",

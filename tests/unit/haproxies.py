@@ -3,7 +3,9 @@
 import contextlib
 import json
 import os
+import pwd
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -15,6 +17,7 @@ import time
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from bramble import remote
 from bramble.access import keys
 from bramble.remote import balancer
 from bramble.roles.gateway.states import states
@@ -144,7 +147,8 @@ def here(text, place, folder):
     runtime = place.figures.rpartition("/")[0]
     for path in (FOLDER, runtime, place.folder):
         text = text.replace(f"{path}/", f"{folder}/")
-    return text.replace(FOLDER, str(folder))
+    own = f'"user": "{pwd.getpwuid(os.geteuid()).pw_name}"'
+    return text.replace(FOLDER, str(folder)).replace('"user": "haproxy"', own)
 
 
 class Proxy:
@@ -213,6 +217,33 @@ class Edge(Proxy):
         super().__init__(folder, plan.roles["serving"].edge)
 
 
+class Run:
+    """A run that has a node taken out of a gateway, by the program that it starts there."""
+
+    def __init__(self, folder, node):
+        query = {"plan": str(folder / "questions.json"), "node": node, "why": "a test takes it out"}
+        line = shlex.split(remote.command_line("lease_node", query))
+        how = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.process = subprocess.Popen(line, text=True, **how)
+
+    def told(self):
+        """What the gateway tells next."""
+        line = self.process.stdout.readline()
+        return json.loads(line) if line else None
+
+    def says(self, word):
+        """Tell the gateway, and return what that tells then."""
+        self.process.stdin.write(f"{word}\n")
+        self.process.stdin.flush()
+        return self.told()
+
+    def goes(self):
+        """Be gone without a word."""
+        self.process.stdin.close()
+        self.process.wait(LONGEST_S)
+        self.process.stdout.close()
+
+
 class Gateway(Proxy):
     """A gateway before these nodes, each of which has one slot."""
 
@@ -250,6 +281,10 @@ class Gateway(Proxy):
         """How each node answered when the host asked them all now, in one word."""
         self.runs("ask_nodes")
         return {one["node"]: one["answer"] for one in self.state()["nodes"]}
+
+    def takes_out(self, node):
+        """A run that has a node taken out."""
+        return Run(self.folder, node)
 
     def state(self):
         """What the host wrote down when it asked."""
