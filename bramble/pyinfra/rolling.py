@@ -1,4 +1,4 @@
-"""Take a node out of its gateways while what answers there is restarted, and bring it back after its gate.
+"""Take a node out of its gateways while what answers there restarts, and bring it back after its gate.
 
 A program at the gateway does it, over this run's connection to that host, and keeps one node out at a
 time: so the nodes of one gateway follow each other, whichever runs they are in. A gateway that cannot
@@ -21,7 +21,7 @@ from paramiko import Channel, SSHException
 from pyinfra.api import Host, StringCommand
 from pyinfra.api.exceptions import NoHostError
 
-from bramble import computer, fleet, project, remote, strict_json
+from bramble import computer, fleet, project, remote
 from bramble.outputs import GatewaySettings
 from bramble.pyinfra import alone, connection
 from bramble.pyinfra.boundary import EXPECTED, Overdue
@@ -37,6 +37,12 @@ LONGEST_S = 8 * 3600
 SPARE_S = 60
 LONGEST_ANSWER = 4096
 FAILED = "the deploy's gate failed"
+_KINDS = {
+    "state": str,
+    **{"node": str | None, "why": str | None, "last": list[str] | None},
+    **{"left": int | None, "until_s": float | None, "up": bool | None},
+}
+"""What the program at a gateway tells."""
 
 _connecting = RLock()
 _away: dict[str, str] = {}
@@ -54,7 +60,7 @@ class Lease:
 
 
 def around(own: Host, step: Step, work: Callable[[], str | None]) -> str | None:
-    """Carry out a step; one that keeps the model from answering while the node is out of its gateways."""
+    """Carry out a step; while it keeps the model from answering, the node is out of its gateways."""
     if not (step.interrupts or step.reboot_deadline_s is not None):
         return work()
     leases = [lease for name in gateways_of(own) if (lease := _begin(own, name, step))]
@@ -91,7 +97,7 @@ def _begin(own: Host, name: str, step: Step) -> Lease | None:
     try:
         channel = _started(own, name, step)
         return _out(own, name, channel)
-    except (*EXPECTED, NoHostError, ValueError, LookupError, TypeError) as error:
+    except (*EXPECTED, ValueError, LookupError) as error:
         why = sanitize(str(error) or type(error).__name__)
         said = f"the gateway {name} was not told ({why}): what clients ask there may fail meanwhile"
         say(own, said, "yellow")
@@ -101,7 +107,10 @@ def _begin(own: Host, name: str, step: Step) -> Lease | None:
 
 def _started(own: Host, name: str, step: Step) -> Channel:
     """Start the program at the gateway's host, which may be none of this run's."""
-    gateway = own.state.inventory.get_host(name)
+    try:
+        gateway = own.state.inventory.get_host(name)
+    except NoHostError:
+        raise LookupError("it is not there") from None
     connector = _connected(gateway)
     why = f"{computer.who()} takes it out: {step.name}"
     query = {"plan": PLAN, "node": own.name, "why": why}
@@ -142,13 +151,13 @@ def _out(own: Host, name: str, channel: Channel) -> Lease | None:
         _close(channel)
         say(own, f"not taken out of the gateway {name}: {told['why']}")
         return None
-    for model in told["last"]:
+    for model in told["last"] or ():
         said = f"it is the last node for {model} at the gateway {name}, and is not taken out there"
         say(own, said, "yellow")
     if told["left"]:
         said = f"{told['left']} requests of the gateway {name} are not over, and end now"
         say(own, said, "yellow")
-    return Lease(name, channel, lines, float(told["until_s"]))
+    return Lease(name, channel, lines, told["until_s"] or time.time())
 
 
 def _next(lines: Any, limit_s: float) -> dict[str, Any]:
@@ -157,8 +166,7 @@ def _next(lines: Any, limit_s: float) -> dict[str, Any]:
         line = lines.readline(LONGEST_ANSWER)
     if not line:
         raise OSError("the connection was closed")
-    told: dict[str, Any] = strict_json.loads(line)
-    return told
+    return remote.answer(line, **_KINDS)
 
 
 def _end(own: Host, lease: Lease, problem: str | None) -> None:
@@ -168,7 +176,7 @@ def _end(own: Host, lease: Lease, problem: str | None) -> None:
     try:
         lease.channel.sendall(f"{FAILED if problem else 'back'}\n".encode())
         told = _next(lease.lines, lease_node.UP_S + SPARE_S)
-    except (*EXPECTED, ValueError, LookupError, TypeError) as error:
+    except (*EXPECTED, ValueError) as error:
         why = sanitize(str(error) or type(error).__name__)
         say(own, f"the gateway {lease.gateway} was not told ({why}): {alone_back}", "yellow")
         return
@@ -176,7 +184,7 @@ def _end(own: Host, lease: Lease, problem: str | None) -> None:
         _close(lease.channel)
     if problem:
         say(own, f"it stays out of the gateway {lease.gateway}: {alone_back}", "yellow")
-    elif not told.get("up"):
+    elif not told["up"]:
         say(
             own,
             f"the gateway {lease.gateway} does not find it up: see gateway.nodes_are_up",

@@ -339,3 +339,9 @@ class Gateway(Proxy):
 
 def asking(text="What is 2+2?", **more):
     return {"messages": [{"role": "user", "content": text}], "model": "small", **more}
+
+
+def answering(gateway, count=8):
+    """The nodes that answer clients."""
+    asked = (gateway.ask(asking(f"question {n}")) for n in range(count))
+    return {heads["x-bramble-node"] for status, heads, _ in asked if status == 200}

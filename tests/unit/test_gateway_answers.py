@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from tests.unit.haproxies import HAPROXY, Gateway, Node, asking, eventually
+from tests.unit.haproxies import HAPROXY, Gateway, Node, answering, asking, eventually
 
 pytestmark = pytest.mark.skipif(HAPROXY is None, reason="haproxy is not on this computer")
 
@@ -32,12 +32,6 @@ def made(tmp_path):
 
 def two():
     return {"pi5-a": Node(), "pi5-b": Node()}
-
-
-def answering(gateway, count=8):
-    """The nodes that answer clients."""
-    asked = (gateway.ask(asking(f"question {n}")) for n in range(count))
-    return {heads["x-bramble-node"] for status, heads, _ in asked if status == 200}
 
 
 def test_a_node_that_answers_wrongly_is_drained_and_comes_back_by_itself(made):

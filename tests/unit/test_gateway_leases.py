@@ -1,4 +1,4 @@
-"""Nodes that a run takes out of a real HAProxy: what waits, who comes back, and what a lease is worth."""
+"""Nodes that a run takes out of a real HAProxy: who waits, who comes back, and how a lease ends."""
 
 import contextlib
 import json
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.unit.haproxies import HAPROXY, Gateway, Node, asking, eventually
+from tests.unit.haproxies import HAPROXY, Gateway, Node, answering, asking, eventually
 
 pytestmark = pytest.mark.skipif(HAPROXY is None, reason="haproxy is not on this computer")
 
@@ -36,12 +36,6 @@ def made(tmp_path):
             return gateway, nodes
 
         yield make
-
-
-def answering(gateway, count=8):
-    """The nodes that answer clients."""
-    asked = (gateway.ask(asking(f"question {n}")) for n in range(count))
-    return {heads["x-bramble-node"] for status, heads, _ in asked if status == 200}
 
 
 def test_a_node_is_out_once_its_requests_are_over_and_back_when_the_run_says_so(made):
