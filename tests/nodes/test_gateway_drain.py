@@ -18,14 +18,15 @@ from tests.nodes.leaks import canary
 
 pytestmark = pytest.mark.nodes
 
-GATEWAY, FIRST, SECOND = "vpi-201", "vpi-202", "vpi-203"
+GATEWAY, FIRST, SECOND = "vpi-161", "vpi-162", "vpi-163"
 NODES = (FIRST, SECOND)
 MODEL = "bramble-demo-q8_0"
 VARIABLE = "BRAMBLE_TEST_GATEWAY_DRAIN_KEY"
 KEY = canary("brk_")
 ASK, NOTES = "bramble-questions.service", "/var/lib/bramble-gateway/drained.json"
 EDGE = "/etc/bramble/edge/haproxy.cfg"
-FIVE = '{"choices":[{"message":{"content":"5"}}]}'
+# As HAProxy's configuration has it, behind sed.
+FIVE = r'{\\"choices\\":[{\\"message\\":{\\"content\\":\\"5\\"}}]}'
 # The model's own list and health stay as they are.
 WRONG = (
     f"cp -p {EDGE} /root/right; sed -i 's|^    default_backend llama|    http-request return status 200 "
