@@ -168,7 +168,7 @@ class LedPool:
 
 @runtime_checkable
 class GatewaySettings(Protocol):
-    """What is told to clients of a gateway, and asked of it by commands."""
+    """What is told to clients of a gateway and asked of it by commands; what deploys take out of it."""
 
     @property
     def expose(self) -> Literal["lan", "tls"]:
@@ -184,6 +184,9 @@ class GatewaySettings(Protocol):
     @property
     def queue(self) -> int:
         """How many requests may wait for the same models."""
+
+    def behind(self, prepared: Prepared) -> tuple[str, ...]:
+        """Return the hosts that answer."""
 
     def names(self, prepared: Prepared) -> tuple[str, ...]:
         """Return the names that they may ask for, the default model first."""
@@ -297,6 +300,10 @@ class ModelFile(Protocol):
     @property
     def projector(self) -> Projector | None:
         """The same of a projector for images."""
+
+    @property
+    def use(self) -> str | None:
+        """Its name in models.yml, where it has one."""
 
 
 @runtime_checkable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 UP, NOT_TOLD = "up", "the gateway does not tell of it"
+DRAINED = "it is drained: see gateway.nodes_answer"
 # What HAProxy calls the ends of its checks.
 REASONS = {
     "L4CON": "nothing listens there",
@@ -20,4 +21,6 @@ def state(status: str, checked: str | None) -> str:
     """Return a node's state: HAProxy takes one for up that it has not asked yet."""
     if checked is None:
         return "it has not been asked yet"
+    if status == "DRAIN":
+        return DRAINED
     return UP if (status, checked) == ("UP", "L7OK") else REASONS.get(checked, checked)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 from bramble.access.keys import Client
 from bramble.board import Board
@@ -16,17 +17,20 @@ from bramble.outputs import GatewayOutputs
 from bramble.plan import FactsNeeded, File, Inputs, NodePlan, identity, together
 from bramble.prepared import Prepared
 from bramble.render import render
-from bramble.roles.gateway import nodes
+from bramble.roles.gateway import asking, nodes, questions
 from bramble.roles.gateway.clients import Everybody, limited, passed_by
 from bramble.roles.gateway.nodes import AUTO, Pool, Server
 from bramble.roles.gateway.settings import Settings
 from bramble.roles.gateway.wanted import (
     CHECKED,
+    KEEPS,
+    KEPT,
     KEY_GROUP,
     KEY_MODE,
     MODELS,
     NODE_KEY,
     PLACE,
+    PLACES,
     STATES,
     GatewayPlan,
 )
@@ -50,7 +54,8 @@ def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
         commands=(STATES,),
         properties=sandbox.PROPERTIES,
     )
-    return together((edges.facts_needed(addressed(settings, inputs.host)), own))
+    way_in = edges.facts_needed(addressed(settings, inputs.host))
+    return together((way_in, own, asking.FACTS))
 
 
 def plan(settings: Settings, board: Board, inputs: Inputs) -> GatewayPlan:
@@ -67,6 +72,8 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> GatewayPlan:
     text = _configuration(settings, found, pools, routes, plan_id)
     config = File(path=PLACE.config, text=text)
     secret = () if isinstance(key, Missing) else (_key_file(key),)
+    several = questions.asked(pools, prepared)
+    asks = asking.files(several, pools, settings.answers, settings.rolling)
     edge = replace(
         found,
         clients=tuple(sorted(_clients(settings, prepared))),
@@ -83,9 +90,13 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> GatewayPlan:
             pools={pool.name: pool.models for pool in pools},
         ),
         packages=edges.packages(settings.expose),
-        files=edge.files,
+        files=(*edge.files, *asks),
         edge=edge,
+        asking=asks,
         pools=pools,
+        is_asked=questions.any_known(several),
+        every_s=settings.answers.every_s,
+        deadline_s=settings.answers.deadline_s,
         missing=key.why if isinstance(key, Missing) else None,
         problems=tuple(_problems(settings, prepared, servers, key)),
         noted=(
@@ -112,6 +123,8 @@ def _files(
         allow=edges.networks((*LOOPBACKS, *settings.allow, *addresses)),
         log=settings.log,
         runtime=edges.runtime_folder(PLACE),
+        keeps=KEEPS,
+        state=PurePosixPath(KEPT).parent.name,
     )
     yield File(path=PLACE.config, text=_configuration(settings, found, pools, routes, ""))
     yield File(path=PLACE.unit_file, text=unit)
@@ -164,6 +177,9 @@ def _configuration(
         queue=settings.queue,
         queue_s=settings.queue_s,
         figures=PLACE.figures,
+        admin=PLACES["admin"],
+        questions=PLACES["socket"],
+        kept=KEPT,
         paths=PATHS,
         names=edges.listing(name for name in routes if name != AUTO),
         pools=pools,
@@ -226,7 +242,9 @@ def steps(plan: GatewayPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, 
     servers = sum(len(pool.servers) for pool in plan.pools)
     # Until it has asked each node once, it takes all of them for up.
     awaited = {"command": STATES, "text": f"{CHECKED}{{", "times": servers}
-    return (_key(plan, snapshot), *way_in.steps(plan.edge, snapshot, plan.kept, awaited))
+    written = asking.written(plan.asking, snapshot)
+    ran = way_in.steps(plan.edge, snapshot, plan.kept, awaited)
+    return (_key(plan, snapshot), written, *ran, asking.run(written, plan.deadline_s, snapshot))
 
 
 def _key(plan: GatewayPlan, snapshot: Snapshot) -> Step:
@@ -242,5 +260,5 @@ def _key(plan: GatewayPlan, snapshot: Snapshot) -> Step:
 
 
 def revert(plan: GatewayPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """End it and remove its files, its keys among them; HAProxy's package stays."""
-    return way_in.revert(PLACE, snapshot)
+    """End it and all that asks its nodes, and remove its files, its keys among them; HAProxy stays."""
+    return (*asking.revert(snapshot), *way_in.revert(PLACE, snapshot))

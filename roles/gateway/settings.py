@@ -14,6 +14,7 @@ from bramble.outputs import LedPool
 from bramble.prepared import Amiss, Prepared, PreparedSection
 from bramble.roles.gateway import amiss, nodes
 from bramble.roles.gateway.clients import ClientSettings
+from bramble.roles.gateway.health import Answers, Rolling
 from bramble.roles.gateway.nodes import AUTO
 from bramble.secret_sources import Source
 from bramble.settings import Section, option
@@ -97,6 +98,8 @@ class Settings(Limits, PreparedSection):
         help="What single clients may use, by their names in keys.lock.",
         example={"laptop": {"models": ["qwen2.5-1.5b-instruct-q4_k_m"], "at_once": 2}},
     )
+    answers: Answers = option(Answers(), help="How nodes are asked for a known answer.")
+    rolling: Rolling = option(Rolling(), help="How deploys take nodes out.")
     log: Log = option(Log(), help="How much of what it says the journal keeps.")
     secrets: Secrets = option(..., help="The key by which nodes know it.")
 
@@ -114,6 +117,10 @@ class Settings(Limits, PreparedSection):
         """Return the address by which clients reach it, on a host that is reached by `name`."""
         scheme, place = ("https" if self.expose == "tls" else "http"), self.name or self.address
         return f"{scheme}://{bracketed(place or name)}:{self.listens_at}"
+
+    def behind(self, prepared: Prepared) -> tuple[str, ...]:
+        """Return the hosts that answer."""
+        return nodes.hosts_of(self.nodes, prepared)
 
     def names(self, prepared: Prepared) -> tuple[str, ...]:
         """Return the names that clients may ask for, the default model first."""
