@@ -18,7 +18,7 @@ from tests.nodes.leaks import canary
 
 pytestmark = pytest.mark.nodes
 
-GATEWAY, FIRST, SECOND = "vpi-161", "vpi-162", "vpi-163"
+GATEWAY, FIRST, SECOND = "vpi-201", "vpi-202", "vpi-203"
 NODES = (FIRST, SECOND)
 MODEL = "bramble-demo-q8_0"
 VARIABLE = "BRAMBLE_TEST_GATEWAY_DRAIN_KEY"

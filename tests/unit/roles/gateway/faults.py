@@ -164,6 +164,7 @@ FAULTS: Cases = {
     },
     "nodes_answer": {
         "wrong": finding({"pi5-c": WRONG}),
+        "since a time that there is not": finding({"pi5-c": {**WRONG, "since_s": 1e300}}),
         "taken out": finding({"pi5-b": {**WRONG, "until_s": ASKED_AT_S + 3600}}),
     },
     "debians_haproxy_is_off": {

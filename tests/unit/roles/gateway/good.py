@@ -65,7 +65,9 @@ def asking(gateway: Any) -> Snapshot:
     return Snapshot(
         commands={STATES: told({})},
         units={ASK: unit("inactive", "static"), TIMER: unit(sub="waiting")},
-        files=dict.fromkeys(f"{LEFT}/{name}" for name in ("servers.state", "lock", "running"))
+        files=dict.fromkeys(
+            f"{LEFT}/{name}" for name in ("servers.state", "lock", "running", "turn")
+        )
         | {f"{LEFT}/drained.json": plain(NOBODY), STATE: plain(found({}))}
         | {file.path: plain(file.text) for file in gateway.asking},
     )
