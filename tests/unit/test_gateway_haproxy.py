@@ -15,13 +15,9 @@ from http.client import HTTPConnection
 import pytest
 
 from bramble.access import authority
-<<<<<<< HEAD
 from bramble.edge.states import UP
-=======
 from bramble.remote import balancer
-from bramble.roles.gateway.states import UP
 from bramble.roles.gateway.wanted import PLACE
->>>>>>> c3532c7ed05a37e0db09d1ec902aba641ed32df3
 from tests.unit import gateways
 from tests.unit.haproxies import (
     CHAT,
