@@ -28,7 +28,7 @@ def test_without_clients_of_its_own_a_gateway_has_not_a_line_more(tmp_path):
     found = configuration(tmp_path, {})
     assert "{ sc_http_req_rate(0,clients) gt 600 }" in found
     assert "{ sc_conn_cur(0,clients) gt 8 }" in found
-    for word in ("acl is_", "txn.share", "set-priority", "model_not_allowed"):
+    for word in ("acl is_", "txn.share", "set-priority-offset", "model_not_allowed"):
         assert word not in found
 
 

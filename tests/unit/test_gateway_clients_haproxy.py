@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bramble.remote import usage
+from bramble.remote import balancer, usage
 from tests.unit.gateways import BOT, WITH_BOT
 from tests.unit.haproxies import HAPROXY, LAPTOP, Gateway, Node, asking, eventually
 
@@ -197,6 +197,8 @@ def test_haproxy_takes_what_clients_may_have_without_a_warning(tmp_path):
     gateway.end()
     for node in nodes.values():
         node.end()
+    # Without it a first start warns that it is not there yet.
+    (tmp_path / "servers.state").write_text(balancer.kept({}, ""))
     argv = [HAPROXY, "-c", "-f", str(gateway.config)]
     done = subprocess.run(argv, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
