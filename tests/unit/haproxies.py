@@ -208,9 +208,9 @@ class Edge(Proxy):
 
     names, tls = ("small",), False
 
-    def __init__(self, folder, name, model):
+    def __init__(self, folder, name, model, **more):
         self.port = free_port()
-        edge = {"port": self.port, "requests_per_minute": 100_000}
+        edge = {"port": self.port, "requests_per_minute": 100_000, **more}
         host = gateways.node(1, slots=1, port=model.port, edge=edge)
         folder.mkdir()
         plan = gateways.plan(gateways.inventory(folder, {name: host}), name=name)

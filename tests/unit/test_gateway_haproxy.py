@@ -125,6 +125,21 @@ def test_no_node_gets_more_than_its_slots_and_the_rest_waits_in_bounds(made):
     assert sum(node.answered for node in nodes.values()) == 5
 
 
+def test_without_queues_the_slots_answer_and_one_more_is_told_to_come_again(made, tmp_path):
+    model = Node()
+    model.key = None
+    edge = Edge(tmp_path / "edge", "pi5-a", model, queue=0)
+    gateway = made({"pi5-a": edge}, queue=0)
+    with contextlib.ExitStack() as ends, ThreadPoolExecutor(1) as pool, held({"pi5-a": model}):
+        ends.callback(model.end)
+        asked = pool.submit(gateway.ask, asking("the first"))
+        eventually(lambda: model.now == 1, "the slot is taken")
+        status, _, said = gateway.ask(asking("one more"))
+        assert (status, said["error"]["code"]) == (503, "queue_full")
+        model.open.set()
+        assert asked.result()[0] == 200
+
+
 def test_who_waited_too_long_is_told_to_come_again(made):
     nodes = {"pi5-a": Node()}
     gateway = made(nodes, queue_s=1)
