@@ -4,6 +4,7 @@ The block device is read, and not the node asked, whose kernel repairs what it f
 a boot, fsck goes over each file system first; then it is mounted read-only.
 """
 
+import errno
 import hashlib
 import io
 import json
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from bramble.roles.storage.disks import LABEL
 from bramble.virtual.machine import disk, qemu
+from tests.nodes.fleet import wait_until
 
 Tree = dict[str, bytes]
 LINK = b"-> "
@@ -33,6 +35,7 @@ NOT_WHOLE = re.compile(
 """What has a temporary name, and what is judged by a checksum."""
 MODELS = "var/lib/bramble/models"
 RELEASES = "opt/bramble/engine/releases"
+BUSY = os.strerror(errno.EBUSY)
 
 
 @dataclass
@@ -88,8 +91,20 @@ def checked(image: Path, found: Left, folder: Path, *place: str):
         with mounted(device, folder, "ro"):
             yield folder
         if undo.exists():
-            subprocess.run(["e2undo", undo, device], check=True, capture_output=True)
+            wait_until(lambda: undone(undo, device), 120, f"{device} free again")
             undo.unlink()
+
+
+def undone(undo: Path, device: str) -> bool:
+    """Take back what fsck wrote; return False where somebody still has the device.
+
+    Who makes a mount namespace of its own, as a container that starts, has each mount there for a while.
+    """
+    done = subprocess.run(["e2undo", undo, device], capture_output=True, text=True)
+    if BUSY in done.stderr:
+        return False
+    assert done.returncode == 0, done.stderr
+    return True
 
 
 @contextmanager
