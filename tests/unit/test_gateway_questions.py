@@ -2,8 +2,13 @@
 
 import json
 
+import pytest
+
+from bramble.roles.gateway import answers
 from bramble.roles.gateway.wanted import QUESTIONS
 from tests.unit.gateways import inventory, node, nodes, plan
+from tests.unit.roles.gateway.faults import UNBELIEVED
+from tests.unit.spoiled import PLAN
 
 
 def asked(folder, hosts, **gateway):
@@ -72,3 +77,11 @@ def test_models_of_a_node_that_loads_one_at_a_time_are_not_asked_and_others_each
         (one,) = asked(tmp_path, {"pi5-a": host})["nodes"]
         assert [(q["name"], q["expect"]) for q in one["questions"]] == wanted
         assert len(one["skipped"]) == 2 - len(wanted)
+
+
+@pytest.mark.parametrize("case", UNBELIEVED)
+def test_what_is_old_or_damaged_says_nothing_of_the_nodes(case):
+    finding = answers.judged(PLAN.roles["gateway"], UNBELIEVED[case])
+    assert finding.status == "unknown"
+    assert finding.want
+    assert finding.remedy

@@ -206,22 +206,24 @@ BLIND: Cases = {
     },
     "nodes_are_up": {"no answer": with_command(GOOD, STATES, WHY)},
     "asks_for_known_answers": {"no units": NO_UNITS},
-    "nodes_answer": {
-        "no files": NO_FILES,
-        "never asked": with_file(GOOD, STATE, None),
-        "asked long ago": finding({}, ASKED_AT_S - 1100),
-        "from another clock": finding({}, ASKED_AT_S + 1000),
-        "no JSON": with_file(GOOD, STATE, plain("{")),
-        "something else": with_file(GOOD, STATE, plain('{"at_s": 1.5, "nodes": [], "drained": 7}')),
-        "half of it": with_file(GOOD, STATE, plain('{"at_s": 1.5, "nodes": [{"pool": 1}]}')),
-        "another kind": with_file(GOOD, STATE, plain('{"at_s": "x", "nodes": [], "drained": []}')),
-    },
+    "nodes_answer": {"no files": NO_FILES},
     "debians_haproxy_is_off": {"no units": NO_UNITS},
     "certificate_lasts": {
         "no answer": with_command(GOOD, EDGE.lasts, WHY),
         "no certificate": with_command(GOOD, EDGE.lasts, Output(2, WHY.why)),
     },
 }
+
+UNBELIEVED = {
+    "never asked": with_file(GOOD, STATE, None),
+    "asked long ago": finding({}, ASKED_AT_S - 1100),
+    "from another clock": finding({}, ASKED_AT_S + 1000),
+    "no JSON": with_file(GOOD, STATE, plain("{")),
+    "something else": with_file(GOOD, STATE, plain('{"at_s": 1.5, "nodes": [], "drained": 7}')),
+    "half of it": with_file(GOOD, STATE, plain('{"at_s": 1.5, "nodes": [{"pool": 1}]}')),
+    "another kind": with_file(GOOD, STATE, plain('{"at_s": "x", "nodes": [], "drained": []}')),
+}
+"""What a host wrote down of the answers that says nothing of its nodes now."""
 
 SKIPPED: Exceptions = {
     "nodes_answer": ((unasked(), "no known answer is set"),),
