@@ -59,10 +59,17 @@ class ServingOutputs(Outputs):
 
 @dataclass(frozen=True, kw_only=True)
 class GatewayOutputs(Outputs):
-    """The port and networks of a gateway's clients."""
+    """The port and networks of a gateway's clients, and where it tells the host what they ask.
+
+    `pools` are the models that the same nodes serve, by HAProxy's names for them; `queue` may wait for
+    each.
+    """
 
     exposed_port: int
     allow: tuple[str, ...]
+    figures: str
+    queue: int
+    pools: Mapping[str, tuple[str, ...]]
 
 
 class Total(Protocol):
@@ -150,9 +157,18 @@ class EngineSettings(Protocol):
         """Name the variants that may be faster than plain on this board."""
 
 
+@dataclass(frozen=True)
+class LedPool:
+    """Nodes that a gateway leads to for the same models, with their slots; HAProxy's name for them."""
+
+    name: str
+    models: tuple[str, ...]
+    slots: Mapping[str, int]
+
+
 @runtime_checkable
 class GatewaySettings(Protocol):
-    """What is told to clients of a gateway."""
+    """What is told to clients of a gateway and asked of it by commands; what deploys take out of it."""
 
     @property
     def expose(self) -> Literal["lan", "tls"]:
@@ -161,8 +177,22 @@ class GatewaySettings(Protocol):
     def url(self, name: str) -> str:
         """Return its address, on a host that is reached by `name`."""
 
+    @property
+    def client(self) -> str:
+        """Its name in keys.lock, as nodes know it."""
+
+    @property
+    def queue(self) -> int:
+        """How many requests may wait for the same models."""
+
+    def behind(self, prepared: Prepared) -> tuple[str, ...]:
+        """Return the hosts that answer."""
+
     def names(self, prepared: Prepared) -> tuple[str, ...]:
         """Return the names that they may ask for, the default model first."""
+
+    def led(self, prepared: Prepared) -> tuple[LedPool, ...]:
+        """Return the nodes that it leads to."""
 
 
 @runtime_checkable
@@ -270,6 +300,10 @@ class ModelFile(Protocol):
     @property
     def projector(self) -> Projector | None:
         """The same of a projector for images."""
+
+    @property
+    def use(self) -> str | None:
+        """Its name in models.yml, where it has one."""
 
 
 @runtime_checkable

@@ -14,6 +14,9 @@ from bramble.documents.problems import Keys
 from bramble.documents.wording import allowed, schema_at
 from bramble.settings import Section
 
+NAME = "NAME"
+"""What stands for the names of a mapping, which are a user's own."""
+
 
 def settings_table(name: str, model: type[Section]) -> str:
     """Return a table of every setting of a section."""
@@ -52,8 +55,10 @@ def _setting_rows(
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n"
         inner = section_in(field.annotation)
         if inner:
+            named = get_origin(field.annotation) is dict
             inside = (*place, 0) if get_origin(field.annotation) is tuple else place
-            yield from _setting_rows(inner, root, way, inside)
+            inside = (*place, NAME) if named else inside
+            yield from _setting_rows(inner, root, (*way, NAME) if named else way, inside)
 
 
 def section_in(annotation: Any) -> type[Section] | None:

@@ -75,6 +75,7 @@ class Step:
     A step with a `reboot_deadline_s` may have the node reboot: it lasts until the node answers again.
     After one that says `look_again` the steps of later roles are decided by a new look at the node.
     `writes` are the files that a step with something to do writes or removes.
+    One that `interrupts` keeps the model from answering: gateways are to send nothing there meanwhile.
     `note` says why a step that might be expected has nothing to do. A refusal that is `at_once` holds
     for the whole node: no step of any role is carried out.
     `sent_at` names the value of the query that is filled in when the program is sent: the time of that
@@ -98,6 +99,7 @@ class Step:
     at_once: bool = False
     stored: Stored | None = None
     shared: Shared | None = None
+    interrupts: bool = False
 
 
 def write_files(name: str, files: Sequence[File], snapshot: Snapshot) -> Step:

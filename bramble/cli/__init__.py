@@ -46,6 +46,7 @@ _COMMANDS = {
     "try": "trial:trial",
     "up": "fleet:up",
     "upgrade": "upgrade:upgrade",
+    "usage": "usage:usage",
     "verify": "verify:verify",
     "virtual": "virtual:virtual",
 }

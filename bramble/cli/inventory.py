@@ -130,11 +130,11 @@ def config(host: str, as_json: bool) -> None:
 @click.option(
     "--for",
     "subject",
-    type=click.Choice(["fleet", "group", "host", "config", "results", "audit", "status"]),
+    type=click.Choice(["fleet", "group", "host", "config", "results", "audit", "status", "usage"]),
     default="fleet",
     show_default=True,
     help="fleet.yml, a file of groups/ or hosts/, or what `config --json`, `verify --json`, "
-    "`audit --json` or `status --json` prints.",
+    "`audit --json`, `status --json` or `usage --json` prints.",
 )
 @click.option("--write", is_flag=True, help="Write the schemas into the inventory, for editors.")
 def schema(subject: str, write: bool) -> None:
@@ -150,14 +150,16 @@ def schema(subject: str, write: bool) -> None:
     from bramble.inventory.schema import fleet_schema, settings_schema
     from bramble.starter import schemas
     from bramble.status.result import FleetStatus
+    from bramble.usage.sums import Usage
 
     if write:
         place = existing_folder()
         for name, text in schemas(known_sections()).items():
             (place / name).write_text(text, encoding="utf-8")
             click.echo(f"wrote {shown(place / name)}")
-    elif subject in ("config", "audit", "status"):
-        printed: Any = {"config": Report, "audit": Audit, "status": FleetStatus}[subject]
+    elif subject in ("config", "audit", "status", "usage"):
+        several = {"config": Report, "audit": Audit, "status": FleetStatus, "usage": Usage}
+        printed: Any = several[subject]
         click.echo(json.dumps(printed.model_json_schema(mode="serialization"), indent=2))
     elif subject == "results":
         from bramble.reporting import json_text

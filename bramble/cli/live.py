@@ -16,6 +16,7 @@ import click
 
 from bramble.cli import keys
 from bramble.sanitize import sanitize
+from bramble.status import gateway
 from bramble.status.result import HostStatus
 from bramble.status.screen import Line, Piece, Screen, lines
 
@@ -139,6 +140,8 @@ def _lasting(one: HostStatus) -> Iterator[str]:
     yield f"{one.state}: {one.why}" if one.why else one.state
     yield ", ".join(f"{model.name} {model.state}" for model in one.models)
     yield one.build or ""
+    down = gateway.down(one.gateway or ())
+    yield f"down: {', '.join(down)}" if down else ""
     yield f"held back: {', '.join(one.throttled_now)}" if one.throttled_now else ""
     yield f"{one.restarts} restarts" if one.restarts else ""
     yield f"differs: {one.drift.what}" if one.drift.found == "differs" else ""

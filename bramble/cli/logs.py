@@ -1,4 +1,4 @@
-"""`bramble logs`: the requests that a node answered, one line for each."""
+"""`bramble logs`: the requests that a node answered, or a gateway led to one, a line for each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bramble.cli.inventory import chosen_host, loaded_inventory, refuse
 from bramble.cli.options import HOST
 from bramble.sanitize import sanitize
 
-UNITS = ("llama-server.service", "bramble-edge.service")
+UNITS = ("llama-server.service", "bramble-edge.service", "bramble-gateway.service")
 
 
 @click.command("logs")
@@ -29,7 +29,8 @@ UNITS = ("llama-server.service", "bramble-edge.service")
 def logs(host: str, follow: bool, lines: int, whole: bool) -> None:
     """Show the requests to HOST's model: who asked, what for, tokens and seconds; no word of any text.
 
-    `llama-server` counts tokens; clients of the network have a line of `edge` besides.
+    llama-server counts tokens (`model`); clients of the network have a line of `edge` besides. A gateway
+    tells client, model, node, status, queue and seconds of each request (`gateway`), and no tokens.
 
     \b
     bramble logs pi5-a
@@ -37,14 +38,15 @@ def logs(host: str, follow: bool, lines: int, whole: bool) -> None:
     """
     from bramble.inventory.headline import headline
     from bramble.node.requests import requests
-    from bramble.outputs import ServingOutputs
+    from bramble.outputs import GatewaySettings, ServingOutputs
     from bramble.registry import giving
     from bramble.ssh.client import PROBLEMS, SshError, connect
 
     inventory, role = loaded_inventory(), giving(ServingOutputs).name
     chosen = chosen_host(inventory, host)
-    if role not in chosen.settings:
-        refuse(f"{host} does not get the role {role}, so nothing is asked of it")
+    leads = any(isinstance(part, GatewaySettings) for part in chosen.settings.values())
+    if role not in chosen.settings and not leads:
+        refuse(f"{host} gets neither the role {role} nor a gateway, so nothing is asked of it")
     click.echo(headline(inventory, [host]), err=True)
     ssh: Any = chosen.settings["ssh"]
     try:

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 def status(hosts: Chosen, watch: bool, as_json: bool) -> None:
     """Show what HOSTs (all by default) are doing now: health, model, speed, slots, heat, memory, drift.
 
-    It changes nothing. Hosts are asked at once, and one that is not heard within 30 s is told as such.
+    Of a gateway its nodes are told besides: which are up, their slots, and how many requests wait. It
+    changes nothing. Hosts are asked at once, and one that is not heard within 30 s is told as such.
     Drift is what the node itself found, where it has the role monitoring, else what the last
     `bramble audit` of this project found.
 
@@ -120,6 +121,7 @@ def _print(found: Sequence[HostStatus]) -> None:
     """Print a row for each host, why some are not well, and the total."""
     from bramble.layout import table
     from bramble.sanitize import sanitize
+    from bramble.status import gateway
     from bramble.status.rows import cells
 
     shown = [one for one in found if not (is_quiet() and one.is_well)]
@@ -133,6 +135,10 @@ def _print(found: Sequence[HostStatus]) -> None:
             say(
                 f"{click.style(one.host, bold=True)}: {click.style(one.state, fg='red')}: {one.why}"
             )
+    led = [row for one in shown for row in gateway.rows(one.host, one.gateway or ())]
+    if led:
+        texts = [gateway.HEAD, *(tuple(map(sanitize, row)) for row in led)]
+        click.echo("\n".join(["", *table(texts, width())]))
     bad = [one.host for one in found if not one.is_well]
     count = f"{len(found)} host{'' if len(found) == 1 else 's'}"
     say(f"{count}: {len(found) - len(bad)} well" + (f", not: {', '.join(bad)}" if bad else ""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from typing import Annotated, Literal, Protocol, runtime_checkable
 
 from pydantic import AfterValidator
@@ -97,3 +98,27 @@ class ExposedSettings(Protocol):
     @property
     def models_at_once(self) -> int:
         """How many models may be loaded at the same time."""
+
+    @property
+    def idle_unload_s(self) -> int | None:
+        """After how long without a request a model gives its memory back; None: never."""
+
+    @property
+    def task(self) -> str:
+        """What its models are for."""
+
+    @property
+    def question(self) -> str:
+        """What they are asked."""
+
+    @property
+    def expect(self) -> str | None:
+        """What the answer of the first model must have; None where any will do."""
+
+    @property
+    def also_expect(self) -> Mapping[str, str]:
+        """The same of the further models, by the names that model.also has for them."""
+
+    @property
+    def dimensions(self) -> int | None:
+        """Numbers that a vector must have; None: as many as the model is wide."""

@@ -97,6 +97,38 @@ LINES = (
         about="At a full queue the next request is answered with 503.",
     ),
     Panel(
+        "Answers of the gateway",
+        [
+            (
+                "sum by (instance, code) (rate(bramble_gateway_requests_total{$OURS}[5m])) > 0",
+                "{{instance}} {{code}}",
+            ),
+            ("rate(bramble_gateway_refused_total{$OURS}[5m])", "{{instance}} too many"),
+        ],
+        about="Requests/s by the answer's class; those that were too many are in 4xx and 5xx.",
+    ),
+    Panel(
+        "Slots and queues at the gateway",
+        [
+            (
+                "sum by (instance, models) (bramble_gateway_node_busy{$OURS})",
+                "{{instance}} {{models}} at work",
+            ),
+            (
+                "sum by (instance, models) (bramble_gateway_node_slots{$OURS})",
+                "{{instance}} {{models}} slots",
+            ),
+            ("bramble_gateway_queued{$OURS}", "{{instance}} {{models}} waiting"),
+        ],
+        about="By the models that the same nodes serve.",
+    ),
+    Panel(
+        "Nodes at the gateway",
+        [("min by (instance, node) (bramble_gateway_node_up{$OURS})", "{{instance}} {{node}}")],
+        kind="state-timeline",
+        about="1: it takes the gateway's key, and names the planned models.",
+    ),
+    Panel(
         "Memory of the server",
         [
             ("bramble_server_resident_bytes{$OURS}", "{{instance}} resident"),

@@ -27,7 +27,7 @@ UNTOLD = frozenset(
     {
         *("After", "CacheDirectory", "Description", "Documentation", "Environment", "ExecReload"),
         *("ExecStart", "ExecStartPre", "RequiresMountsFor", "Wants", "WantedBy"),
-        *("RuntimeDirectory", "RuntimeDirectoryMode"),
+        *("RuntimeDirectory", "RuntimeDirectoryMode", "StateDirectory", "StateDirectoryMode"),
     }
 )
 # A list of hundreds of names: some of the groups that the unit takes away.

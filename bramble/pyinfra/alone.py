@@ -56,7 +56,7 @@ def hold(host: Host) -> Problem | bool:
             held_by={name: sanitize(str(answer.get(name) or "")) for name in ("who", "since")},
         )
     _holding[transport] = channel
-    gevent.spawn(_beat, channel)
+    gevent.spawn(beat, channel)
     return bool(answer["waited_s"] != 0)
 
 
@@ -64,7 +64,7 @@ def _who() -> str:
     return f"{computer.who()}, process {os.getpid()}"
 
 
-def _beat(channel: Channel) -> None:
+def beat(channel: Channel) -> None:
     """Say now and then that this run lives."""
     with suppress(OSError, EOFError, SSHException):
         while not channel.closed:

@@ -25,6 +25,7 @@ from bramble.pyinfra import (
     peers,
     reboot,
     releases,
+    rolling,
     standing,
 )
 from bramble.pyinfra.boundary import Problem
@@ -282,13 +283,18 @@ def _carried_out(own: Host, now: PlannedNode, step: Step) -> bool | Problem:
     # A connection of before a reboot holds nothing any more.
     if isinstance(held := alone.hold(own), Problem):
         return held
-    if step.reboot_deadline_s is not None:
-        problem = reboot.once(own, step.program, step.query, step.timeout_s, step.reboot_deadline_s)
-        if problem:
-            say(own, problem, "red")
-    else:
-        problem = delivery.deliver(own, step, this_run().report)
+    problem = rolling.around(own, step, lambda: _made(own, step))
     return this_run().stepped(own, step, problem)
+
+
+def _made(own: Host, step: Step) -> str | None:
+    """Upload and run a step, or reboot; return an error message or None."""
+    if step.reboot_deadline_s is None:
+        return delivery.deliver(own, step, this_run().report)
+    problem = reboot.once(own, step.program, step.query, step.timeout_s, step.reboot_deadline_s)
+    if problem:
+        say(own, problem, "red")
+    return problem
 
 
 def _after(own: Host, node: PlannedNode, before: PlannedNode) -> PlannedNode | Problem | None:

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 
-from bramble.remote import server_state, speeds, talk, vitals
+from bramble.remote import gateway_state, server_state, speeds, talk, vitals
 
 SILENT_S = 60
 TICK_S = 1.0
@@ -45,6 +45,16 @@ def unit(query):
         "resident_mib": mib(memory.get("VmRSS")),
         "swapped_mib": mib(memory.get("VmSwap")),
         **own_look(query["status"]),
+    }
+
+
+def gateway(wanted):
+    """Return the state of a gateway's service, who waits there, and how its nodes are."""
+    found = gateway_state.figures(wanted["socket"], wanted["pools"]) or {}
+    return {
+        "gateway": server_state.unit(wanted["unit"]).get("ActiveState"),
+        "queues": found.get("waiting"),
+        "nodes": found.get("nodes"),
     }
 
 
@@ -188,6 +198,8 @@ def main(query):
         "unit": Looking(lambda: unit(query), UNIT_S),
         "server": Looking(server.look, every_s),
     }
+    if query["gateway"]:
+        looks["gateway"] = Looking(lambda: gateway(query["gateway"]), every_s)
     for one in looks.values():
         one.start()
     try:

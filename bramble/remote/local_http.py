@@ -17,11 +17,20 @@ class HttpError(ValueError):
     """An unusable answer: not HTTP, cut short, or another status than 200."""
 
 
-def exchange(url, timeout_s, body=None, limit=LARGEST_BYTES, path_of_socket=None):
+class StatusError(HttpError):
+    """An answer with another status than 200."""
+
+    def __init__(self, status, body):
+        super().__init__(f"HTTP {status}: {body[:200].decode('utf-8', 'replace')}")
+        self.status = status
+
+
+def exchange(url, timeout_s, body=None, limit=LARGEST_BYTES, path_of_socket=None, heads=None):
     """Return the status and up to `limit` bytes of the URL's answer; raise OSError or HttpError.
 
     The request is HTTP/1.0, whose answers end with the connection. llama-server's router sends what a
-    model answers in chunks all the same. It goes to a socket of the file system where one is named.
+    model answers in chunks all the same. It goes to a socket of the file system where one is named, and
+    has further `heads`, by their names.
     """
     named = URL.fullmatch(url)
     if named is None:
@@ -30,6 +39,7 @@ def exchange(url, timeout_s, body=None, limit=LARGEST_BYTES, path_of_socket=None
     lines = [f"{'GET' if body is None else 'POST'} {path or '/'} HTTP/1.0", f"Host: {host}"]
     if body is not None:
         lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in (heads or {}).items()]
     place = path_of_socket or (host.strip("[]"), int(port))
     with connected(place, timeout_s) as connection:
         connection.sendall("\r\n".join([*lines, "", ""]).encode() + (body or b""))
@@ -94,9 +104,14 @@ def chunks(answer, limit):
     return found
 
 
-def post(url, value, timeout_s):
-    """Return the JSON that the URL answers to JSON with status 200; raise OSError or ValueError."""
-    status, found = exchange(url, timeout_s, json.dumps(value).encode())
+def post(url, value, timeout_s, way=None):
+    """Return the JSON that the URL answers to JSON with status 200; raise OSError or ValueError.
+
+    `way` has the `socket` of the file system and the `heads` by which something else leads there.
+    """
+    place, heads = (way or {}).get("socket"), (way or {}).get("heads")
+    body = json.dumps(value).encode()
+    status, found = exchange(url, timeout_s, body, path_of_socket=place, heads=heads)
     if status != 200:
-        raise HttpError(f"HTTP {status}: {found[:200].decode('utf-8', 'replace')}")
+        raise StatusError(status, found)
     return json.loads(found)

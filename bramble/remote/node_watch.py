@@ -9,7 +9,7 @@ import json
 import os
 import time
 
-from bramble.remote import atomic, edge_state, exposition, server_state, vitals
+from bramble.remote import atomic, edge_state, exposition, gateway_state, server_state, vitals
 
 METRICS, STATUS, ANSWER = "bramble.prom", "status.json", "answer.json"
 CONDITIONS = ("undervoltage", "clock_capped", "throttled", "soft_temperature_limit")
@@ -88,7 +88,20 @@ def checks(plan, seen):
     if plan["edge"]:
         up = seen["edge"] is not None
         rows += [("way_in_is_up", up, f"it tells {'its' if up else 'no'} figures")]
+    if plan["gateway"]:
+        rows += [_of_gateway(seen["gateway"])]
     return rows
+
+
+def _of_gateway(found):
+    """Judge whether each model of a gateway has a node."""
+    if found is None:
+        return ("gateway_has_nodes", False, "it tells no figures")
+    ups = [name for name, node in found["nodes"].items() if gateway_state.is_up(node)]
+    served = {name.partition("/")[0] for name in ups}
+    without = [pool for pool in found["waiting"] if pool not in served]
+    said = f"{len(ups)} of {len(found['nodes'])} are up"
+    return ("gateway_has_nodes", not without, said)
 
 
 def _of_power(bits):
@@ -192,6 +205,7 @@ def families(plan, seen, rows, took_s):
         _one("bramble_drift_files", "Files that are not as planned.", len(seen["wrong"])),
         *(_of_the_server(plan["server"], seen["server"]) if seen["server"] else ()),
         *(edge_state.families(plan["edge"], seen["edge"]) if plan["edge"] else ()),
+        *(gateway_state.families(plan["gateway"], seen["gateway"]) if plan["gateway"] else ()),
     ]
 
 
@@ -263,7 +277,13 @@ def look(plan, marks, now_s):
         "hidden": hidden,
         "server": server(plan, now_s),
         "edge": edge_state.figures(plan["edge"]["socket"]) if plan["edge"] else None,
+        "gateway": gateway(plan["gateway"]),
     }
+
+
+def gateway(wanted):
+    """Return what a gateway tells; None where it tells nothing, or there is none."""
+    return wanted and gateway_state.figures(wanted["socket"], wanted["pools"])
 
 
 def status(plan, now_s, rows):

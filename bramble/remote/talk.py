@@ -22,13 +22,16 @@ def health(url):
     return f"HTTP {status}"
 
 
-def post(url, body, timeout_s=ASK_TIMEOUT_S):
+def post(url, body, timeout_s=ASK_TIMEOUT_S, way=None):
     """Return the JSON that the server answers to JSON."""
-    return local_http.post(url, body, timeout_s)
+    return local_http.post(url, body, timeout_s, way)
 
 
 def golden(url, query, timeout_s):
-    """Return the answer to the question, decoded greedily; raise AnswerError for another one."""
+    """Return the answer to the question, decoded greedily; raise AnswerError for another one.
+
+    The server is reached by the query's `way`, where it has one.
+    """
     question, expect = query["question"], query["expect"]
     body = {
         "model": query["name"],
@@ -36,7 +39,7 @@ def golden(url, query, timeout_s):
         "max_tokens": ANSWER_TOKENS,
         "temperature": 0,
     }
-    reply = post(f"{url}/v1/chat/completions", body, timeout_s)
+    reply = post(f"{url}/v1/chat/completions", body, timeout_s, query.get("way"))
     answer = reply["choices"][0]["message"]["content"].strip()
     if not answer or (expect is not None and expect not in answer):
         wanted = f"an answer with {expect!r} ({vectors.setting(query)})" if expect else "an answer"

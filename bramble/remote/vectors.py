@@ -39,7 +39,7 @@ def embedded(url, query, timeout_s):
     """Have the question embedded; return the size of its vector."""
     question, expect = query["question"], query["expect"]
     texts = [question, UNRELATED, *([expect] if expect else [])]
-    found = vectors(url, query["name"], texts, timeout_s)
+    found = vectors(url, query, texts, timeout_s)
     size, wanted = len(found[0]), query["dimensions"]
     if wanted and size != wanted:
         raise AnswerError(
@@ -72,10 +72,10 @@ def setting(query):
     return query.get("setting", "serving.expect")
 
 
-def vectors(url, name, texts, timeout_s):
+def vectors(url, query, texts, timeout_s):
     """Return the vector of each text."""
-    body = {"model": name, "input": texts}
-    reply = local_http.post(f"{url}/v1/embeddings", body, timeout_s)
+    body = {"model": query["name"], "input": texts}
+    reply = local_http.post(f"{url}/v1/embeddings", body, timeout_s, query.get("way"))
     found = {one["index"]: finite(one["embedding"]) for one in reply["data"]}
     if sorted(found) != [*range(len(texts))] or len({len(one) for one in found.values()}) != 1:
         raise AnswerError(f"it gave {len(found)} vectors of several sizes for {len(texts)} texts")
@@ -87,7 +87,7 @@ def vectors(url, name, texts, timeout_s):
 def scores(url, query, documents, timeout_s):
     """Return the score of each document."""
     body = {"model": query["name"], "query": query["question"], "documents": documents}
-    reply = local_http.post(f"{url}/v1/rerank", body, timeout_s)
+    reply = local_http.post(f"{url}/v1/rerank", body, timeout_s, query.get("way"))
     found = {one["index"]: one["relevance_score"] for one in reply["results"]}
     if sorted(found) != [*range(len(documents))]:
         raise AnswerError(f"it scored {len(found)} of {len(documents)} documents")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from bramble.node.vitals import decoded
 from bramble.sanitize import sanitize, sentence
+from bramble.status import gateway
 from bramble.status.drift import Changes, Drift
+from bramble.status.gateway import PoolStatus, Value
 from bramble.status.known import Known
 from bramble.status.said import Said
 from bramble.status.wanted import Wanted
@@ -30,14 +32,6 @@ WELL: tuple[State, ...] = ("healthy", "asleep", "up")
 HEALTHY, LOADING = "HTTP 200", "HTTP 503"
 
 
-class Value(BaseModel):
-    """A value that stays as it was made."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", json_schema_serialization_defaults_required=True
-    )
-
-
 class ModelStatus(Value):
     """A model that the server tells of."""
 
@@ -52,8 +46,9 @@ class HostStatus(Value):
     host: str
     state: State = Field(
         description="`up`: it is to serve nothing; `unwell`: the server or a model of it answers "
-        "otherwise than a healthy one; `not told`: the host was heard, and not how its server is; "
-        "`silent`: nothing was heard for 30 s; `unreachable`: no connection, or none that is trusted."
+        "otherwise than a healthy one, or a gateway has no node for a model; `not told`: the host was "
+        "heard, and not how its server is; `silent`: nothing was heard for 30 s; `unreachable`: no "
+        "connection, or none that is trusted."
     )
     why: str = Field(default="", description="Why it is not well; empty otherwise.")
     age_s: float | None = Field(default=None, description="Seconds since it was heard.")
@@ -73,6 +68,9 @@ class HostStatus(Value):
     slots_busy: int | None = Field(default=None, description="Conversations under way.")
     slots: int | None = Field(default=None, description="Conversations that there is room for.")
     waiting: int | None = Field(default=None, description="Requests that wait for a slot.")
+    gateway: tuple[PoolStatus, ...] | None = Field(
+        default=None, description="The nodes of a gateway; null: the host is none."
+    )
     temperature_c: float | None = None
     throttled_now: tuple[str, ...] | None = Field(
         default=None, description="What holds the clock back now."
@@ -120,6 +118,7 @@ def host_status(host: Wanted, known: Known, changes: Changes, now_s: float) -> H
     heard = known.said if state not in ("silent", "unreachable") else None
     said = heard or Said()
     bits = None if said.throttled is None else decoded(said.throttled)
+    led = None if host.pools is None else gateway.pools(host.pools, host.queue, said)
     return HostStatus(
         host=host.host,
         state=state,
@@ -133,6 +132,7 @@ def host_status(host: Wanted, known: Known, changes: Changes, now_s: float) -> H
         slots_busy=said.busy,
         slots=host.slots or None,
         waiting=said.waiting,
+        gateway=led,
         temperature_c=said.temperature_c,
         throttled_now=bits.now if bits else None,
         throttled_since_boot=bits.since_boot if bits else None,
@@ -152,7 +152,18 @@ def _state(host: Wanted, known: Known, now_s: float) -> tuple[State, str]:
         return "silent", f"nothing was heard of it for {round(known.age_s(now_s) or 0) or 30} s"
     if known.said is None:
         return "connecting", ""
-    return _of_server(known.said) if host.server else ("up", "")
+    found: tuple[State, str] = _of_server(known.said) if host.server else ("up", "")
+    if host.pools is None or found[0] not in WELL:
+        return found
+    return _of_gateway(host, known.said) or (found if host.server else ("healthy", ""))
+
+
+def _of_gateway(host: Wanted, said: Said) -> tuple[State, str] | None:
+    """Return the state of a host whose gateway is not well; None where it is."""
+    if said.is_late("gateway"):
+        return "not told", "it does not tell how its gateway is: what asks it there hangs"
+    runs, why = gateway.problem(gateway.pools(host.pools or (), host.queue, said), said)
+    return ("unwell" if runs else "stopped", why) if why else None
 
 
 def _of_server(said: Said) -> tuple[State, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
+from bramble.status import gateway
 from bramble.status.known import OLD_S
 from bramble.status.result import HostStatus
 
@@ -42,6 +43,9 @@ def _state(one: HostStatus, _now: datetime) -> Cell:
 
 
 def _model(one: HostStatus, _now: datetime) -> Cell:
+    if one.gateway is not None and one.slots is None:
+        up, of = gateway.counted(one.gateway)
+        return Cell(f"{up} of {of} nodes", "" if up == of else "warn" if up else "bad")
     loaded = [model for model in one.models if model.state != "unloaded"]
     if any(not model.planned for model in loaded):
         return Cell(", ".join(model.name for model in loaded), "bad")
@@ -61,11 +65,14 @@ def _speed(one: HostStatus, _now: datetime) -> Cell:
 
 
 def _slots(one: HostStatus, _now: datetime) -> Cell:
-    if one.slots is None or not one.is_well:
+    used, of, waits = one.slots_busy, one.slots, one.waiting
+    if one.gateway is not None and of is None:
+        used, of, waits = gateway.together(one.gateway)
+    if of is None or not one.is_well:
         return Cell("")
-    busy = UNKNOWN if one.slots_busy is None else str(one.slots_busy)
-    waiting = f" +{one.waiting}" if one.waiting else ""
-    return Cell(f"{busy}/{one.slots}{waiting}", "warn" if waiting else "")
+    busy = UNKNOWN if used is None else str(used)
+    waiting = f" +{waits}" if waits else ""
+    return Cell(f"{busy}/{of}{waiting}", "warn" if waiting else "")
 
 
 def _heat(one: HostStatus, _now: datetime) -> Cell:

@@ -9,13 +9,14 @@ from typing import Any
 from bramble import remote
 from bramble.typed import conforms
 
-LATE_S: Mapping[str, float] = {"board": 45, "unit": 40, "server": 60}
+LATE_S: Mapping[str, float] = {"board": 45, "unit": 40, "server": 60, "gateway": 60}
 """From this age on a look says nothing of the present: one that hangs, or takes all the time it has."""
 
 _OF = {
     "board": ("temperature_c", "throttled"),
     "unit": ("unit", "restarts", "resident_mib", "swapped_mib"),
     "server": ("health", "build", "models", "busy", "waiting", "tokens_per_s", "prompt_per_s"),
+    "gateway": ("gateway", "queues", "nodes"),
 }
 Number = int | float | None
 
@@ -41,6 +42,9 @@ class Said:
     waiting: int | None = None
     tokens_per_s: Number = None
     prompt_per_s: Number = None
+    gateway: str | None = None
+    queues: Mapping[str, int] | None = None
+    nodes: Mapping[str, Mapping[str, int | str]] | None = None
     ages: Mapping[str, int | float] = field(default_factory=dict)
 
     def is_late(self, look: str) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from bramble.sanitize import sanitize
+from bramble.status import gateway
 from bramble.status.drift import Drift
 from bramble.status.result import HostStatus
 from bramble.status.rows import COLUMNS, Cell, Tone, ago, cells
@@ -160,10 +161,11 @@ def _details(one: HostStatus | None, width: int) -> list[Line]:
         texts = ["no such host"]
     else:
         models = ", ".join(f"{model.name} {model.state}" for model in one.models)
+        led = ", ".join(gateway.short(one.gateway or ()))
         since_boot = ", ".join(one.throttled_since_boot or ())
         texts = [
             f"{one.host}: {one.why or one.state}",
-            "; ".join(filter(None, (models, one.build, _restarts(one)))),
+            "; ".join(filter(None, (models, one.build, _restarts(one), led))),
             "; ".join(
                 filter(
                     None, (drift_sentence(one.drift), since_boot and f"since boot: {since_boot}")

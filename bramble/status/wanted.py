@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bramble.fit.together import Models
 from bramble.inventory.load import Host
-from bramble.outputs import EngineSettings, ModelSettings, ServingOutputs
+from bramble.outputs import (
+    EngineSettings,
+    GatewaySettings,
+    LedPool,
+    ModelSettings,
+    ServingOutputs,
+)
 from bramble.registry import giving
 from bramble.settings import SshSettings
+from bramble.status import gateway
 
 _UNIT = "llama-server.service"
 _OWN_LOOK = "/run/bramble-metrics/status.json"
@@ -19,7 +26,10 @@ _OWN_LOOK = "/run/bramble-metrics/status.json"
 
 @dataclass(frozen=True)
 class Wanted:
-    """A host: how it is reached, and what it is to serve; without a server it has no models."""
+    """A host: how it is reached, and what it is to serve; without a server it has no models.
+
+    `pools` are the nodes of a gateway; None where the host is none.
+    """
 
     host: str
     ssh: SshSettings
@@ -29,14 +39,25 @@ class Wanted:
     planned_mib: int | None = None
     server: Mapping[str, Any] | None = None
     own_look: str | None = None
+    pools: tuple[LedPool, ...] | None = None
+    queue: int = 0
 
     def query(self, *, once: bool) -> dict[str, Any]:
         """Return the query of the program `live`."""
-        return {"server": self.server, "status": self.own_look, "once": once}
+        led = None if self.pools is None else gateway.query(self.pools)
+        return {"server": self.server, "gateway": led, "status": self.own_look, "once": once}
 
 
 def wanted(host: Host) -> Wanted:
     """Return what a host's settings say."""
+    found, parts = _of_node(host), host.settings.values()
+    leads = next((part for part in parts if isinstance(part, GatewaySettings)), None)
+    if leads is None:
+        return found
+    return replace(found, pools=leads.led(host.prepared), queue=leads.queue)
+
+
+def _of_node(host: Host) -> Wanted:
     ssh, serving = host.settings["ssh"], host.settings.get(giving(ServingOutputs).name)
     assert isinstance(ssh, SshSettings)
     model = next((one for one in host.settings.values() if isinstance(one, ModelSettings)), None)

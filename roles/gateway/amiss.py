@@ -9,7 +9,8 @@ from bramble.documents.problems import found as seen
 from bramble.documents.problems import unknown
 from bramble.outputs import ListeningSettings
 from bramble.prepared import Amiss, Prepared
-from bramble.roles.gateway import nodes
+from bramble.roles.gateway import clients, nodes
+from bramble.roles.gateway.clients import ClientSettings
 from bramble.roles.gateway.nodes import AUTO, Pool, Server
 from bramble.settings import Section, SshSettings
 
@@ -24,6 +25,8 @@ class Asked:
     nodes: tuple[str, ...] | None
     aliases: Mapping[str, str]
     default_model: str | None
+    client: str
+    clients: Mapping[str, ClientSettings]
 
 
 def found(asked: Asked, sections: Mapping[str, Section], prepared: Prepared) -> Iterator[Amiss]:
@@ -36,6 +39,9 @@ def found(asked: Asked, sections: Mapping[str, Section], prepared: Prepared) -> 
     yield from _shares(pools, prepared)
     if servers:
         yield from _names(asked, pools)
+    known = None if prepared.clients_error else prepared.clients
+    models = nodes.further_names(asked.aliases, asked.default_model)
+    yield from clients.amiss(asked.clients, asked.client, known, pools, models)
     yield from _port(asked, sections, servers)
 
 

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from bramble.checks import Finding, Node, check, expect, skip, unknown
 from bramble.edge import findings
+from bramble.edge.states import NOT_TOLD, UP
 from bramble.edge.wanted import CERTIFICATE_DAYS
 from bramble.owned import as_written
-from bramble.roles.gateway.states import NOT_TOLD, UP, states
-from bramble.roles.gateway.wanted import KEY_GROUP, KEY_MODE, NODE_KEY, PLACE, GatewayPlan
+from bramble.roles.gateway import answers, asking
+from bramble.roles.gateway.states import states
+from bramble.roles.gateway.wanted import (
+    ASK,
+    KEY_GROUP,
+    KEY_MODE,
+    NODE_KEY,
+    PLACE,
+    TIMER,
+    GatewayPlan,
+)
 from bramble.snapshot import Unknown
 from bramble.steps import write_files
 
@@ -104,6 +114,23 @@ def nodes_are_up(plan: GatewayPlan, node: Node) -> Finding:
     }
     down = [f"{host}: {state}" for host, state in found.items() if state != UP]
     return expect(want, "; ".join(down) or want, not down, WHY_DOWN)
+
+
+@check()
+def asks_for_known_answers(plan: GatewayPlan, node: Node) -> Finding:
+    """The nodes are asked for a known answer again and again, and will be after the next boot."""
+    want = f"{TIMER} active and enabled, as it is written"
+    for name in (ASK, TIMER):
+        if isinstance(unit := node.snapshot.unit(name), Unknown):
+            return unknown(want, unit)
+    problem = asking.not_asking(node.snapshot)
+    return expect(want, problem or want, problem is None, "Deploy again.")
+
+
+@check(severity="warn")
+def nodes_answer(plan: GatewayPlan, node: Node) -> Finding:
+    """No node is drained: each says what is expected of it, and none is taken out."""
+    return answers.judged(plan, node.snapshot)
 
 
 @check(severity="warn")

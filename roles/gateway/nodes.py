@@ -131,9 +131,13 @@ def routes(
 ) -> dict[str, str]:
     """Return the pool of each name that a client may ask for."""
     by_model = {model: pool.name for pool in several for model in pool.models}
-    also = {alias: by_model[model] for alias, model in aliases.items() if model in by_model}
-    chosen = {AUTO: by_model[default]} if default in by_model else {}
-    return {**by_model, **also, **chosen}
+    further = further_names(aliases, default).items()
+    return {**by_model, **{name: by_model[model] for name, model in further if model in by_model}}
+
+
+def further_names(aliases: Mapping[str, str], default: str | None) -> dict[str, str]:
+    """Return the models' names besides their own, each with the model that it leads to."""
+    return {**aliases, **({AUTO: default} if default is not None else {})}
 
 
 def as_named(prepared: Prepared) -> Prepared:

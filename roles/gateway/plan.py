@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 from bramble.access.keys import Client
 from bramble.board import Board
@@ -16,16 +17,20 @@ from bramble.outputs import GatewayOutputs
 from bramble.plan import FactsNeeded, File, Inputs, NodePlan, identity, together
 from bramble.prepared import Prepared
 from bramble.render import render
-from bramble.roles.gateway import nodes
+from bramble.roles.gateway import asking, nodes, questions
+from bramble.roles.gateway.clients import Everybody, limited, passed_by
 from bramble.roles.gateway.nodes import AUTO, Pool, Server
 from bramble.roles.gateway.settings import Settings
 from bramble.roles.gateway.wanted import (
     CHECKED,
+    KEEPS,
+    KEPT,
     KEY_GROUP,
     KEY_MODE,
     MODELS,
     NODE_KEY,
     PLACE,
+    PLACES,
     STATES,
     GatewayPlan,
 )
@@ -49,7 +54,8 @@ def facts_needed(settings: Settings, inputs: Inputs) -> FactsNeeded:
         commands=(STATES,),
         properties=sandbox.PROPERTIES,
     )
-    return together((edges.facts_needed(addressed(settings, inputs.host)), own))
+    way_in = edges.facts_needed(addressed(settings, inputs.host))
+    return together((way_in, own, asking.FACTS))
 
 
 def plan(settings: Settings, board: Board, inputs: Inputs) -> GatewayPlan:
@@ -66,6 +72,8 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> GatewayPlan:
     text = _configuration(settings, found, pools, routes, plan_id)
     config = File(path=PLACE.config, text=text)
     secret = () if isinstance(key, Missing) else (_key_file(key),)
+    several = questions.asked(pools, prepared)
+    asks = asking.files(several, pools, settings.answers, settings.rolling)
     edge = replace(
         found,
         clients=tuple(sorted(_clients(settings, prepared))),
@@ -74,14 +82,27 @@ def plan(settings: Settings, board: Board, inputs: Inputs) -> GatewayPlan:
         files=(config, *files[1:], *secret),
     )
     return GatewayPlan(
-        outputs=GatewayOutputs(exposed_port=found.port, allow=settings.allow),
+        outputs=GatewayOutputs(
+            exposed_port=found.port,
+            allow=settings.allow,
+            figures=PLACE.figures,
+            queue=settings.queue,
+            pools={pool.name: pool.models for pool in pools},
+        ),
         packages=edges.packages(settings.expose),
-        files=edge.files,
+        files=(*edge.files, *asks),
         edge=edge,
+        asking=asks,
         pools=pools,
+        is_asked=questions.any_known(several),
+        every_s=settings.answers.every_s,
+        deadline_s=settings.answers.deadline_s,
         missing=key.why if isinstance(key, Missing) else None,
         problems=tuple(_problems(settings, prepared, servers, key)),
-        noted=tuple(_noted(servers, prepared)),
+        noted=(
+            *_noted(servers, prepared),
+            *passed_by(settings.clients, _allowed(servers, prepared)),
+        ),
     )
 
 
@@ -102,6 +123,8 @@ def _files(
         allow=edges.networks((*LOOPBACKS, *settings.allow, *addresses)),
         log=settings.log,
         runtime=edges.runtime_folder(PLACE),
+        keeps=KEEPS,
+        state=PurePosixPath(KEPT).parent.name,
     )
     yield File(path=PLACE.config, text=_configuration(settings, found, pools, routes, ""))
     yield File(path=PLACE.unit_file, text=unit)
@@ -131,6 +154,15 @@ def _configuration(
     routes: Mapping[str, str],
     plan_id: str,
 ) -> str:
+    everybody = Everybody(
+        pools=pools,
+        routes=routes,
+        models=nodes.further_names(settings.aliases, settings.default_model),
+        requests_per_minute=settings.requests_per_minute,
+        at_once=settings.at_once,
+        queue=settings.queue,
+        queue_s=settings.queue_s,
+    )
     return render(
         "gateway/haproxy.cfg.j2",
         tls=settings.expose == "tls",
@@ -145,9 +177,14 @@ def _configuration(
         queue=settings.queue,
         queue_s=settings.queue_s,
         figures=PLACE.figures,
+        admin=PLACES["admin"],
+        questions=PLACES["socket"],
+        kept=KEPT,
         paths=PATHS,
         names=edges.listing(name for name in routes if name != AUTO),
         pools=pools,
+        everybody=everybody,
+        clients=limited(settings.clients, everybody),
     )
 
 
@@ -180,6 +217,12 @@ def _problems(
         )
 
 
+def _allowed(servers: tuple[Server, ...], prepared: Prepared) -> dict[str, tuple[str, ...]]:
+    """Return the networks that each node lets in."""
+    several = {one.host: nodes.serving(prepared.hosts[one.host]) for one in servers}
+    return {host: part.edge.allow for host, part in several.items() if part is not None}
+
+
 def _noted(servers: tuple[Server, ...], prepared: Prepared) -> Iterator[str]:
     """Tell of nodes that are held to another file than the inventory names under the same name."""
     named = nodes.as_named(prepared)
@@ -199,7 +242,9 @@ def steps(plan: GatewayPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, 
     servers = sum(len(pool.servers) for pool in plan.pools)
     # Until it has asked each node once, it takes all of them for up.
     awaited = {"command": STATES, "text": f"{CHECKED}{{", "times": servers}
-    return (_key(plan, snapshot), *way_in.steps(plan.edge, snapshot, plan.kept, awaited))
+    written = asking.written(plan.asking, snapshot)
+    ran = way_in.steps(plan.edge, snapshot, plan.kept, awaited)
+    return (_key(plan, snapshot), written, *ran, asking.run(written, plan.deadline_s, snapshot))
 
 
 def _key(plan: GatewayPlan, snapshot: Snapshot) -> Step:
@@ -215,5 +260,5 @@ def _key(plan: GatewayPlan, snapshot: Snapshot) -> Step:
 
 
 def revert(plan: GatewayPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
-    """End it and remove its files, its keys among them; HAProxy's package stays."""
-    return way_in.revert(PLACE, snapshot)
+    """End it and all that asks its nodes, and remove its files, its keys among them; HAProxy stays."""
+    return (*asking.revert(snapshot), *way_in.revert(PLACE, snapshot))

@@ -10,8 +10,11 @@ from pydantic import StringConstraints
 from bramble.access.keys import NAME
 from bramble.edge.log import Log
 from bramble.edge.settings import Limits, bracketed
+from bramble.outputs import LedPool
 from bramble.prepared import Amiss, Prepared, PreparedSection
 from bramble.roles.gateway import amiss, nodes
+from bramble.roles.gateway.clients import ClientSettings
+from bramble.roles.gateway.health import Answers, Rolling
 from bramble.roles.gateway.nodes import AUTO
 from bramble.secret_sources import Source
 from bramble.settings import Section, option
@@ -88,6 +91,15 @@ class Settings(Limits, PreparedSection):
         help="Further names of models, each with the model that answers to it.",
         example={"gpt-4o-mini": "qwen2.5-1.5b-instruct-q4_k_m"},
     )
+    clients: dict[
+        Annotated[str, StringConstraints(pattern=rf"^{NAME.pattern}$")], ClientSettings
+    ] = option(
+        {},
+        help="What single clients may use, by their names in keys.lock.",
+        example={"laptop": {"models": ["qwen2.5-1.5b-instruct-q4_k_m"], "at_once": 2}},
+    )
+    answers: Answers = option(Answers(), help="How nodes are asked for a known answer.")
+    rolling: Rolling = option(Rolling(), help="How deploys take nodes out.")
     log: Log = option(Log(), help="How much of what it says the journal keeps.")
     secrets: Secrets = option(..., help="The key by which nodes know it.")
 
@@ -106,12 +118,23 @@ class Settings(Limits, PreparedSection):
         scheme, place = ("https" if self.expose == "tls" else "http"), self.name or self.address
         return f"{scheme}://{bracketed(place or name)}:{self.listens_at}"
 
+    def behind(self, prepared: Prepared) -> tuple[str, ...]:
+        """Return the hosts that answer."""
+        return nodes.hosts_of(self.nodes, prepared)
+
     def names(self, prepared: Prepared) -> tuple[str, ...]:
         """Return the names that clients may ask for, the default model first."""
         pools = nodes.pools(nodes.servers(self.nodes, prepared))
         routes = nodes.routes(pools, self.aliases, self.default_model)
         first = (self.default_model,) if self.default_model in routes else ()
         return tuple(dict.fromkeys(name for name in (*first, *routes) if name and name != AUTO))
+
+    def led(self, prepared: Prepared) -> tuple[LedPool, ...]:
+        """Return the nodes that it leads to, by what they serve."""
+        return tuple(
+            LedPool(pool.name, pool.models, {one.host: one.slots for one in pool.servers})
+            for pool in nodes.pools(nodes.servers(self.nodes, prepared))
+        )
 
     def faults(
         self, sections: Mapping[str, Section], host: str, prepared: Prepared
@@ -124,5 +147,7 @@ class Settings(Limits, PreparedSection):
             nodes=self.nodes,
             aliases=self.aliases,
             default_model=self.default_model,
+            client=self.client,
+            clients=self.clients,
         )
         yield from amiss.found(asked, sections, prepared)

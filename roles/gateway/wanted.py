@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from bramble.edge.wanted import EdgePlan, Place
 from bramble.outputs import GatewayOutputs
-from bramble.plan import Listener, RolePlan
+from bramble.plan import File, Listener, RolePlan
 from bramble.roles.gateway.nodes import Pool
 
 PLACE = Place(
@@ -18,6 +19,26 @@ PLACE = Place(
 )
 MODELS, NODE_KEY = (f"{PLACE.folder}/{name}" for name in PLACE.further)
 KEY_MODE, KEY_GROUP = 0o640, "haproxy"
+ASK, TIMER = "bramble-questions.service", "bramble-questions.timer"
+ASK_FILE, TIMER_FILE = (f"/etc/systemd/system/{unit}" for unit in (ASK, TIMER))
+QUESTIONS = f"{PLACE.folder}/questions.json"
+ASKS, KEEPS = (f"/usr/local/lib/bramble/{name}.py" for name in ("ask_nodes", "keep_drained"))
+ASKING = (QUESTIONS, ASKS, KEEPS, ASK_FILE, TIMER_FILE)
+"""The files by which nodes are asked for a known answer."""
+FOLDER = "/var/lib/bramble-gateway"
+NOTES, KEPT, STATE = (
+    f"{FOLDER}/{name}" for name in ("drained.json", "servers.state", "state.json")
+)
+LEFT = (NOTES, KEPT, STATE, *(f"{FOLDER}/{name}" for name in ("lock", "running", "turn")))
+"""What the host itself keeps of who is drained."""
+PLACES = {
+    "admin": f"{PurePosixPath(PLACE.figures).parent}/admin.sock",
+    "socket": f"{PurePosixPath(PLACE.figures).parent}/questions.sock",
+    "config": PLACE.config,
+    "folder": FOLDER,
+    "user": "haproxy",
+}
+"""Where programs of the gateway's host find it."""
 STATUS, CHECKED = "haproxy_server_status", "haproxy_server_check_status"
 _ASKED = f"--max-time 10 --unix-socket {PLACE.figures} http://localhost/metrics?scope=server"
 STATES = f"sh -c 'curl --silent --show-error {_ASKED} | grep -E \"^({STATUS}|{CHECKED}).* 1$\"'"
@@ -28,13 +49,18 @@ STATES = f"sh -c 'curl --silent --show-error {_ASKED} | grep -E \"^({STATUS}|{CH
 class GatewayPlan(RolePlan):
     """The way in with its pools of nodes.
 
-    `missing` says why this run was not given the key that nodes know it by: the gateway then keeps its
-    own. `problems` are why it cannot work, and `noted` is what is probably not meant.
+    `asking` are the files by which nodes are asked for a known answer, and `is_asked` says whether any
+    has one. `missing` says why this run was not given the key that nodes know it by: the gateway then
+    keeps its own. `problems` are why it cannot work, and `noted` is what is probably not meant.
     """
 
     outputs: GatewayOutputs
     edge: EdgePlan
+    asking: tuple[File, ...]
     pools: tuple[Pool, ...]
+    is_asked: bool
+    every_s: int
+    deadline_s: int
     missing: str | None
     problems: tuple[str, ...]
     noted: tuple[str, ...]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bramble.checks import Finding, Node, check, expect, skip, unknown
-from bramble.outputs import ServingOutputs
 from bramble.owned import as_written
 from bramble.roles.monitoring.plan import lacking, not_exporting, not_watching, steps
 from bramble.roles.monitoring.wanted import (
@@ -16,11 +15,11 @@ from bramble.roles.monitoring.wanted import (
     MonitoringPlan,
     secret_path,
 )
+from bramble.roles.monitoring.ways_in import GATEWAY, WAY_IN, expected, told
 from bramble.snapshot import FileState, Unknown
 from bramble.system import exposition
 
 RUN = "bramble_run_timestamp_seconds"
-WAY_IN = "bramble_edge_up"
 RAN = "it ran and succeeded"
 PATIENCE_RUNS = 3
 DEPLOY = "Deploy again."
@@ -88,20 +87,29 @@ def textfile_is_new_and_readable(plan: MonitoringPlan, node: Node) -> Finding:
 @check()
 def way_in_is_watched(plan: MonitoringPlan, node: Node) -> Finding:
     """Where clients of the network are let in, the node's own figures say what becomes of them."""
-    want, service = f"{WAY_IN} is 1", node.plan.outputs.find(ServingOutputs)
-    if service is None or service.figures is None:
-        return skip(want, "nothing lets clients of the network in")
-    seen = node.snapshot.file(TEXTFILE)
-    if isinstance(seen, Unknown):
-        return unknown(want, seen)
+    return _watched(WAY_IN, "bramble-edge", "nothing lets clients of the network in", node)
+
+
+@check()
+def gateway_is_watched(plan: MonitoringPlan, node: Node) -> Finding:
+    """On a gateway the host's own figures say what becomes of requests, of queues and of nodes."""
+    return _watched(GATEWAY, "bramble-gateway", "this host is no gateway", node)
+
+
+def _watched(name: str, unit: str, otherwise: str, node: Node) -> Finding:
+    """Judge whether the node's own figures say that a way in tells its own; `otherwise`: no way in."""
+    want = f"{name} is 1"
+    if name not in expected(node.plan):
+        return skip(want, otherwise)
     try:
-        text = (seen.text or "") if isinstance(seen, FileState) else ""
-        told = exposition.value(exposition.parse(text), WAY_IN)
+        found = told(name, node.snapshot)
     except ValueError as error:
         return expect(want, f"they cannot be read: {error}", False, JOURNAL)
-    got = "it is not told" if told is None else f"{WAY_IN} is {told:.0f}"
-    remedy = f"{DEPLOY} `journalctl -u bramble-edge` says why, if it is not told then."
-    return expect(want, got, told == 1, remedy)
+    if isinstance(found, Unknown):
+        return unknown(want, found)
+    got = "it is not told" if found is None else f"{name} is {found:.0f}"
+    remedy = f"{DEPLOY} `journalctl -u {unit}` says why, if it is not told then."
+    return expect(want, got, found == 1, remedy)
 
 
 def _new(plan: MonitoringPlan) -> str:

@@ -9,6 +9,7 @@ from bramble.board import Board
 from bramble.plan import FactsNeeded, File, Inputs, NodePlan
 from bramble.remote import program
 from bramble.render import render
+from bramble.roles.monitoring import ways_in
 from bramble.roles.monitoring.settings import Settings
 from bramble.roles.monitoring.wanted import (
     DROP_IN,
@@ -143,7 +144,7 @@ def steps(plan: MonitoringPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Ste
         left,
         installed,
         _export(plan, snapshot, written, installed),
-        _watch(plan, snapshot, written, left),
+        _watch(plan, node, snapshot, written, left),
     )
 
 
@@ -207,12 +208,15 @@ def not_exporting(plan: MonitoringPlan, snapshot: Snapshot) -> str | None:
     return None
 
 
-def _watch(plan: MonitoringPlan, snapshot: Snapshot, written: Step, left: Step) -> Step:
+def _watch(
+    plan: MonitoringPlan, node: NodePlan, snapshot: Snapshot, written: Step, left: Step
+) -> Step:
     """Start the timer, and have the node watch itself once, so that a failure is one of this run."""
     why = not_watching(plan, snapshot)
     ours = {METRICS_FILE, TIMER_FILE, PUSH_FILE, WATCH, TELL, WATCHED, *SECRET}
     if why is None and ours & {*written.writes, *left.writes}:
         why = "what it runs is written again"
+    why = why or ways_in.down(node, snapshot)
     return systemd(
         "Have the node watch itself",
         why,

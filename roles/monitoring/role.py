@@ -1,7 +1,7 @@
 """The role monitoring: what it is made of."""
 
 from bramble.checks import checks_of
-from bramble.outputs import ModelOutputs, ServingOutputs
+from bramble.outputs import GatewayOutputs, ModelOutputs, ServingOutputs
 from bramble.role import Role
 from bramble.roles.base.outputs import BaseOutputs
 from bramble.roles.monitoring import checks
@@ -12,7 +12,7 @@ from bramble.roles.monitoring.wanted import MonitoringPlan
 ROLE: Role[Settings, MonitoringPlan] = Role(
     name="monitoring",
     settings=Settings,
-    takes=(BaseOutputs, ModelOutputs, ServingOutputs),
+    takes=(BaseOutputs, ModelOutputs, ServingOutputs, GatewayOutputs),
     last=True,  # it watches what all the others left
     facts_needed=facts_needed,
     plan=plan,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from bramble.outputs import FurtherModel, ModelOutputs, Served, ServingOutputs
+from bramble.outputs import FurtherModel, GatewayOutputs, ModelOutputs, Served, ServingOutputs
 from bramble.plan import File, Listener, NodePlan, RolePlan
 from bramble.remote.hold_node import LOCK
 
@@ -101,6 +101,7 @@ def watched(plan: MonitoringPlan, node: NodePlan) -> File:
         "marks": _marks(node),
         "server": _server(plan, node),
         "edge": _edge(node),
+        "gateway": _gateway(node),
         "channels": channels,
     }
     return File(path=WATCHED, text=json.dumps(value, indent=1) + "\n")
@@ -132,6 +133,15 @@ def _edge(node: NodePlan) -> dict[str, Any] | None:
     if service is None or service.figures is None:
         return None
     return {"socket": service.figures, "queue": service.queue}
+
+
+def _gateway(node: NodePlan) -> dict[str, Any] | None:
+    """Return where a gateway tells its figures, and whom they are of; None where the host is none."""
+    gateway = node.outputs.find(GatewayOutputs)
+    if gateway is None:
+        return None
+    pools = {name: [*models] for name, models in gateway.pools.items()}
+    return {"socket": gateway.figures, "queue": gateway.queue, "pools": pools}
 
 
 def _server(plan: MonitoringPlan, node: NodePlan) -> dict[str, Any] | None:

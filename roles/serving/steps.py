@@ -40,7 +40,8 @@ def steps(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, 
         "Remove chat templates and lists of models that nothing reads", old, snapshot
     )
     served = (written, _have_user(snapshot), aside, run, tidied, cleared)
-    return (*served, *way_in.steps(plan.edge, snapshot))
+    let_in = way_in.steps(plan.edge, snapshot)
+    return (*served, *(replace(one, interrupts=bool(one.query.get("restart"))) for one in let_in))
 
 
 def revert(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step, ...]:
@@ -91,7 +92,8 @@ def restart(plan: ServingPlan, node: NodePlan, snapshot: Snapshot) -> tuple[Step
     }
     timeout_s = (1 + len(plan.further)) * (plan.start_deadline_s + ASK_TIMEOUT_S) + 120
     why = "a restart was asked for"
-    return (Step(name, why, "restart_server", query, detached=True, timeout_s=timeout_s),)
+    step = Step(name, why, "restart_server", query, detached=True, timeout_s=timeout_s)
+    return (replace(step, interrupts=True),)
 
 
 def _have_user(snapshot: Snapshot) -> Step:
@@ -157,7 +159,8 @@ def _run(plan: ServingPlan, snapshot: Snapshot, written: Step) -> Step:
     models = 2 * (1 + len(plan.further))
     asking_s = models * plan.start_deadline_s + 2 * len(plan.further) * talk.ASK_TIMEOUT_S
     timeout_s = asking_s + serve_release.LONGEST_S + 120
-    return Step(name, why, "serve_release", query, detached=True, timeout_s=timeout_s)
+    step = Step(name, why, "serve_release", query, detached=True, timeout_s=timeout_s)
+    return replace(step, interrupts=restart)
 
 
 def _asked(model: Further) -> dict[str, Any]:

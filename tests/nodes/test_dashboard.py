@@ -21,7 +21,8 @@ from tests.nodes.fleet import Lasting, wait_until
 pytestmark = [pytest.mark.nodes, pytest.mark.thorough]
 
 NODE = "vpi-88"
-PORT, LAN = 9090, 8081
+PORT, LAN, GATEWAY = 9090, 8081, 8082
+VARIABLE = "BRAMBLE_TEST_GATEWAY_KEY"
 UNIT = "toy-prometheus"
 FOLDER = "/var/lib/toy-prometheus"
 INSTALL = (
@@ -53,13 +54,16 @@ def prometheus(virtual_pis, on, tmp_path_factory):
     """A Prometheus with figures of a node that serves, which has looked at itself."""
     virtual_pis.up(NODE)
     fleet = Lasting(tmp_path_factory.mktemp("fleet"))
-    roles = ["base", "engine", "model", "serving", "monitoring"]
-    own = {"host": address_of(NODE), "every_s": 900}
-    # The way in has panels too.
-    serving = {"expose": "lan"}
-    fleet.write([NODE], {NODE: {"node": {"roles": roles}, "serving": serving, "monitoring": own}})
+    # The way in and a gateway have panels too.
+    own = {
+        "node": {"roles": ["base", "engine", "model", "serving", "gateway", "monitoring"]},
+        "serving": {"expose": "lan"},
+        "gateway": {"secrets": {"node_key": {"environment": VARIABLE}}},
+        "monitoring": {"host": address_of(NODE), "every_s": 900},
+    }
+    fleet.write([NODE], {NODE: own})
     fleet.key("create", "laptop")
-    done = fleet.bramble("up", NODE)
+    done = fleet.bramble("up", NODE, **{VARIABLE: fleet.key("create", "gateway")})
     assert done.returncode == 0, done.stdout
     on(INSTALL)
     # What is not YAML is told on standard error, before it.
@@ -71,9 +75,12 @@ def prometheus(virtual_pis, on, tmp_path_factory):
     found = Prometheus(f"http://{address_of(NODE)}:{PORT}")
     wait_until(lambda: scraped(found), 120, "a look at the node's figures")
     # A rate wants a request after the first look: one without a key, as the answer is the same.
-    on(f"curl -sS -o {FOLDER}/answer http://{address_of(NODE)}:{LAN}/v1/models; {WATCH}")
-    rate = "rate(bramble_edge_requests_total[5m]) > 0"
-    wait_until(lambda: found.get("query", query=rate)["result"], 120, "a rate of answers")
+    for port in (LAN, GATEWAY):
+        on(f"curl -sS -o {FOLDER}/answer http://{address_of(NODE)}:{port}/v1/models")
+    on(WATCH)
+    for name in ("edge", "gateway"):
+        rate = f"rate(bramble_{name}_requests_total[5m]) > 0"
+        wait_until(lambda r=rate: found.get("query", query=r)["result"], 120, "a rate of answers")
     return found
 
 
@@ -134,7 +141,8 @@ ILL = {
     "Servers that are not healthy": (
         f"systemctl stop llama-server; {WATCH} || true",
         "systemctl start llama-server; "
-        f"until curl -sf 127.0.0.1:8080/health; do sleep 0.2; done; {WATCH}",
+        f"until curl -sf 127.0.0.1:8080/health && curl -sf 127.0.0.1:{GATEWAY}/health; "
+        f"do sleep 0.2; done; {WATCH}",
     ),
     "Checks that fail": (
         f"echo '# mine' >>/etc/systemd/system/llama-server.service; {WATCH} || true",

@@ -20,6 +20,8 @@ CLIENTS = {
         ("laptop", keys.PREFIX + "laptop-of-a-test-0123456789abcdefghi"),
     )
 }
+BOT = keys.PREFIX + "bot-of-a-test-0123456789abcdefghijkl"
+WITH_BOT = CLIENTS | {"bot": keys.Client(key=keys.kept(BOT, DAY))}
 SOURCE = {"secrets": {"node_key": {"environment": "GATEWAY_KEY_OF_NO_TEST"}}}
 
 

@@ -3,20 +3,25 @@
 import contextlib
 import json
 import os
+import pwd
 import re
+import shlex
 import shutil
 import signal
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from bramble import remote
 from bramble.access import keys
+from bramble.remote import balancer
 from bramble.roles.gateway.states import states
-from bramble.roles.gateway.wanted import CHECKED, STATES, STATUS
+from bramble.roles.gateway.wanted import CHECKED, FOLDER, PLACE, STATES, STATUS
 from bramble.snapshot import Output, Snapshot
 from tests.unit import gateways
 
@@ -52,7 +57,7 @@ class Node:
         self.open.set()
         self.now = self.most = self.answered = self.left = 0
         self.fails: int | None = None
-        self.heads = []
+        self.says, self.heads = "2+2 is 4", []
         self.port, self.tls, self.certificate = 0, certificate is not None, certificate
         self.begin()
 
@@ -118,7 +123,7 @@ class Node:
                     node.left += left
                     node.answered += not left
                 if not left:
-                    self.say(200, {"choices": []})
+                    self.say(200, {"choices": [{"message": {"content": node.says}}]})
 
             def is_left(self):
                 """Whether whoever asked has closed the connection."""
@@ -137,13 +142,22 @@ def free_port():
         return server.getsockname()[1]
 
 
+def here(text, place, folder):
+    """A planned text with the sockets and notes of a host in one folder of this computer."""
+    runtime = place.figures.rpartition("/")[0]
+    for path in (FOLDER, runtime, place.folder):
+        text = text.replace(f"{path}/", f"{folder}/")
+    own = f'"user": "{pwd.getpwuid(os.geteuid()).pw_name}"'
+    return text.replace(FOLDER, str(folder)).replace('"user": "haproxy"', own)
+
+
 class Proxy:
     """HAProxy with the files of a planned way in."""
 
     def __init__(self, folder, edge):
         self.folder, self.edge = folder, edge
         for file in edge.files:
-            text = file.text.replace(edge.place.figures, str(folder / "figures.sock"))
+            text = here(file.text, edge.place, folder)
             (folder / file.path.rpartition("/")[2]).write_text(text)
         self.config = folder / "haproxy.cfg"
         self.log = (folder / "log").open("wb")
@@ -152,6 +166,7 @@ class Proxy:
     def started(self):
         """The process as systemd has it: it is started once it says so."""
         place = self.folder / "notify"
+        place.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
             told.bind(str(place))
             told.settimeout(LONGEST_S)
@@ -202,17 +217,50 @@ class Edge(Proxy):
         super().__init__(folder, plan.roles["serving"].edge)
 
 
+class Run:
+    """A run that has a node taken out of a gateway, by the program that it starts there."""
+
+    def __init__(self, folder, node):
+        query = {"plan": str(folder / "questions.json"), "node": node, "why": "a test takes it out"}
+        line = shlex.split(remote.command_line("lease_node", query))
+        how = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.process = subprocess.Popen(line, text=True, **how)
+
+    def told(self):
+        """What the gateway tells next."""
+        line = self.process.stdout.readline()
+        return json.loads(line) if line else None
+
+    def says(self, word):
+        """Tell the gateway, and return what that tells then."""
+        self.process.stdin.write(f"{word}\n")
+        self.process.stdin.flush()
+        return self.told()
+
+    def goes(self):
+        """Be gone without a word."""
+        self.process.stdin.close()
+        self.process.wait(LONGEST_S)
+        self.process.stdout.close()
+
+
 class Gateway(Proxy):
     """A gateway before these nodes, each of which has one slot."""
 
-    def __init__(self, folder, nodes, authority=None, **settings):
+    def __init__(
+        self, folder, nodes, authority=None, known=gateways.CLIENTS, serving=None, **settings
+    ):
         self.port, hosts = free_port(), {}
+        keys.write(folder, known)
         for name, node in nodes.items():
             expose, edge = "tls" if node.tls else "lan", {"port": node.port}
-            hosts[name] = gateways.node(1, node.names[0], expose=expose, slots=1, edge=edge)
+            own = {"expose": expose, "slots": 1, "edge": edge, **(serving or {})}
+            hosts[name] = gateways.node(1, node.names[0], **own)
             hosts[name]["ssh"] = {"address": "127.0.0.1", "port": 2200 + len(hosts)}
         gateways.inventory(folder, hosts, {"port": self.port, "at_once": 100} | settings)
-        plan = gateways.plan(folder, authority=authority).roles["gateway"]
+        plan = gateways.plan(folder, authority=authority, clients=known).roles["gateway"]
+        for file in plan.asking:
+            (folder / file.path.rpartition("/")[2]).write_text(here(file.text, PLACE, folder))
         super().__init__(folder, plan.edge)
         asked = "it has not been asked yet"
         eventually(lambda: asked not in (self.nodes() or {"": asked}).values(), "it has asked all")
@@ -225,16 +273,68 @@ class Gateway(Proxy):
         look = Snapshot(commands={STATES: Output(0, "".join(f"{line}\n" for line in told))})
         return {node: state for (_, node), state in states(look).items()} if told else None
 
+    def runs(self, name, code=0):
+        """Run a program of the gateway's host as its unit does; return what it said."""
+        words = [sys.executable, "-I", str(self.folder / f"{name}.py")]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=LONGEST_S)
+        assert done.returncode == code, done.stderr
+        return done.stdout + done.stderr
+
+    def asked(self):
+        """How each node answered when the host asked them all now, in one word."""
+        self.runs("ask_nodes")
+        return {one["node"]: one["answer"] for one in self.state()["nodes"]}
+
+    def takes_out(self, node):
+        """A run that has a node taken out."""
+        return Run(self.folder, node)
+
+    def state(self):
+        """What the host wrote down when it asked."""
+        return json.loads((self.folder / "state.json").read_text())
+
+    def drained(self):
+        """Who is drained, and why, as the host tells."""
+        return {one["node"]: one["why"] for one in self.state()["drained"]}
+
+    def reload(self):
+        """Reload it as its unit does; return once another process answers."""
+        self.runs("keep_drained")
+        before = self.worker()
+        self.process.send_signal(signal.SIGUSR2)
+        eventually(lambda: self.worker() not in (before, None), "it is new")
+
+    def restart(self):
+        """End it and start it anew."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(LONGEST_S)
+        self.process = self.started()
+
+    def worker(self):
+        """Which process answers at the admin socket; None where none does."""
+        try:
+            said = balancer.told(str(self.folder / "admin.sock"), "show info")
+        except balancer.BalancerError:
+            return None
+        found = re.search(r"^Pid: (\d+)$", said, re.MULTILINE)
+        return found and found[1]
+
+    def tell(self, command):
+        """What it answers to an operator's command."""
+        return balancer.told(str(self.folder / "admin.sock"), command)
+
     def waiting(self):
         """How many requests wait."""
         return self.figure("backend_current_queue")
 
-    def ask(self, body=None, key=LAPTOP, method="POST", path=CHAT):
-        """The status, the heads and the value of an answer."""
+    def ask(self, body=None, key=LAPTOP, method="POST", path=CHAT, text=None, **more):
+        """The status, the heads and the value of an answer; `text` is a body as it is to be sent."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=LONGEST_S)
         heads = {"Authorization": f"Bearer {key}"} if key else {}
+        heads |= more
         with contextlib.closing(connection):
             sent = None if method == "GET" else json.dumps(asking() if body is None else body)
+            sent = sent if text is None else text
             connection.request(method, path, sent, heads)
             answer = connection.getresponse()
             said = answer.read().decode()
@@ -244,3 +344,9 @@ class Gateway(Proxy):
 
 def asking(text="What is 2+2?", **more):
     return {"messages": [{"role": "user", "content": text}], "model": "small", **more}
+
+
+def answering(gateway, count=8):
+    """The nodes that answer clients."""
+    asked = (gateway.ask(asking(f"question {n}")) for n in range(count))
+    return {heads["x-bramble-node"] for status, heads, _ in asked if status == 200}

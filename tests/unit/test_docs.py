@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_origin
 
 import click
 import pytest
@@ -39,6 +40,7 @@ from bramble.settings import Section
 from bramble.snapshot import Snapshot
 from bramble.ssh.each import Said
 from bramble.status.result import fleet_status
+from bramble.usage.sums import HostJournal
 from bramble.virtual.model import VirtualNode
 from docs import generate, pictures
 from docs.pages.written import WRITTEN
@@ -49,6 +51,8 @@ from tests.unit.good_result import result
 from tests.unit.status_made import audited, status
 from tests.unit.test_audit import CHANGED_S, changed, edited, ran
 from tests.unit.test_audit_waivers import waiver
+from tests.unit.test_status_gateway import status as status_of_a_gateway
+from tests.unit.test_usage import whole as whole_usage
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -70,7 +74,8 @@ def names(model, above):
         inner = section_in(field.annotation)
         if inner:
             assert issubclass(inner, Section)
-            yield from names(inner, f"{above}.{name}")
+            mapped = get_origin(field.annotation) is dict
+            yield from names(inner, f"{above}.{name}.NAME" if mapped else f"{above}.{name}")
 
 
 @pytest.mark.parametrize("page", GENERATED)
@@ -210,8 +215,15 @@ def test_the_keys_of_audit_are_documented():
     assert keys(printed.model_dump(mode="json")) == documented("bramble audit --json")
 
 
+def test_the_keys_of_usage_are_documented():
+    host = HostJournal(host="pi5-a")
+    printed = whole_usage(hosts=(host,)).model_dump(mode="json")
+    assert keys(printed) == documented("bramble usage --json")
+
+
 def test_the_keys_of_status_are_documented():
     told = status(throttled=0x10001, changes=audited()).model_dump(mode="json")
+    told["gateway"] = status_of_a_gateway().model_dump(mode="json")["gateway"]
     printed = {**fleet_status(()).model_dump(mode="json"), "hosts": [told]}
     assert keys(printed) == documented("bramble status --json")
 

@@ -15,7 +15,9 @@ from http.client import HTTPConnection
 import pytest
 
 from bramble.access import authority
-from bramble.roles.gateway.states import UP
+from bramble.edge.states import UP
+from bramble.remote import balancer
+from bramble.roles.gateway.wanted import PLACE
 from tests.unit import gateways
 from tests.unit.haproxies import (
     CHAT,
@@ -27,6 +29,7 @@ from tests.unit.haproxies import (
     Node,
     asking,
     eventually,
+    here,
 )
 
 pytestmark = pytest.mark.skipif(HAPROXY is None, reason="haproxy is not on this computer")
@@ -351,8 +354,10 @@ def test_a_model_that_is_killed_costs_no_request_and_comes_back(made, tmp_path, 
 def checked(folder, hosts, **settings):
     """What HAProxy says of a plan's files."""
     gateways.inventory(folder, hosts, settings)
+    # Without it a first start warns that it is not there yet.
+    (folder / "servers.state").write_text(balancer.kept({}, ""))
     for file in gateways.plan(folder, authority=None).roles["gateway"].files:
-        (folder / file.path.rpartition("/")[2]).write_text(file.text)
+        (folder / file.path.rpartition("/")[2]).write_text(here(file.text, PLACE, folder))
     argv = [HAPROXY, "-c", "-f", str(folder / "haproxy.cfg")]
     return subprocess.run(argv, capture_output=True, text=True)
 

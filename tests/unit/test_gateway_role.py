@@ -17,17 +17,19 @@ from bramble.llama.lock import Held, Lock
 from bramble.node import sandbox
 from bramble.plan import look_at
 from bramble.roles.gateway.settings import Settings
-from bramble.roles.gateway.wanted import MODELS, NODE_KEY, PLACE, STATES
+from bramble.roles.gateway.wanted import ASKING, LEFT, MODELS, NODE_KEY, PLACE, STATES
 from bramble.snapshot import Output, Snapshot, Unknown
 from bramble.starter import needed
+from bramble.testing.roles import unit
 from tests.unit import gateways
 from tests.unit.gateways import CLIENTS, GATEWAY, KEY, SOURCE, inventory, node, nodes, plan
 from tests.unit.good_node import good_look, node_plan
-from tests.unit.looks import WHY, plain, with_command, with_file, with_unit_named
+from tests.unit.looks import WHY, plain, together, with_command, with_file, with_unit_named
 from tests.unit.roles.gateway import good
 
 ROLE = registry.role("gateway")
 GOOD = node_plan()
+WRITE, BEGIN = "Write what asks the nodes", "Have the nodes asked for a known answer"
 RUN, SECRET = PLACE.run, "See that the gateway has the key that its nodes know"
 
 
@@ -157,7 +159,8 @@ def test_the_unit_is_confined_as_the_way_in_of_a_node_is(tmp_path):
     differing = {name for name in own.keys() | edge.keys() if own.get(name) != edge.get(name)}
     assert differing == {
         *("Description", "ExecReload", "ExecStart", "ExecStartPre"),
-        *("MemoryMax", "OOMScoreAdjust", "RuntimeDirectory"),
+        *("MemoryMax", "OOMScoreAdjust", "RuntimeDirectory", "StateDirectory"),
+        "StateDirectoryMode",
     }
 
 
@@ -201,7 +204,8 @@ def good_look_of(found):
         sandbox.directives(found.roles["gateway"].edge.unit_text)["IPAddressAllow"].split()
     )
     edge = found.roles["gateway"].edge
-    look = way_in(GOOD, edge, (4901, 4902), good.EVER, EdgeUnit(768, 100, allowed))
+    own = way_in(GOOD, edge, (4901, 4902), good.EVER, EdgeUnit(768, 100, allowed))
+    look = together([own, good.asking(found.roles["gateway"])])
     return replace(look, packages=dict.fromkeys(("curl", "haproxy", "openssl"), "1"))
 
 
@@ -246,9 +250,13 @@ def test_a_gateway_as_planned_has_nothing_left_to_do():
 
 
 def test_a_first_one_writes_every_file_and_starts_the_unit():
-    nothing = Snapshot(files=dict.fromkeys(good.EVER), packages={})
+    none = unit("", "inactive", load="not-found")
+    units = dict.fromkeys((good.UNIT, good.ASK, good.TIMER), none)
+    nothing = Snapshot(files=dict.fromkeys((*good.EVER, *ASKING)), packages={}, units=units)
     steps = due(GOOD, nothing)
-    assert [*steps] == ["Leave Debian's HAProxy off", RUN]
+    # HAProxy's unit names one of the programs, and has to run before a node can be asked.
+    assert [*steps] == [WRITE, "Leave Debian's HAProxy off", RUN, BEGIN]
+    assert set(steps[WRITE].writes) == set(ASKING)
     assert set(steps[RUN].writes) == set(good.EVER)
     assert steps[RUN].program == "serve_edge"
     assert steps[RUN].query["restart"]
@@ -293,13 +301,20 @@ def asks():
 def test_a_revert_ends_it_and_leaves_no_file_behind():
     steps = ROLE.revert(GOOD.roles["gateway"], GOOD, good_look(GOOD))
     assert [step.name for step in steps if step.why] == [
+        "End the questions to the nodes",
+        "Remove what asks the nodes",
+        "Forget the questions",
         "End the gateway",
         "Remove the gateway's files",
         "Forget the gateway",
     ]
-    assert set(steps[1].query["paths"]) == set(good.EVER)
-    gone = with_unit_named(good_look(GOOD), good.UNIT, load="not-found", active="inactive")
-    reverted = replace(gone, files={**gone.files, **dict.fromkeys(good.EVER)})
+    removed = {path for step in steps for path in step.query.get("paths", ())}
+    noted = {path for path in LEFT if good_look(GOOD).files[path] is not None}
+    assert removed == {*good.EVER, *ASKING, *noted}
+    gone = good_look(GOOD)
+    for name in (good.UNIT, good.TIMER):
+        gone = with_unit_named(gone, name, load="not-found", active="inactive")
+    reverted = replace(gone, files={**gone.files, **dict.fromkeys(removed)})
     left = ROLE.revert(GOOD.roles["gateway"], GOOD, reverted)
     assert [step.name for step in left if step.why] == []
     blind = ROLE.revert(GOOD.roles["gateway"], GOOD, Snapshot(units=WHY, files=WHY))
@@ -325,7 +340,7 @@ def test_an_audit_knows_who_listens_at_its_port():
 def test_what_it_tells_of_nodes_is_asked_for_in_every_look():
     query = look_at("pi5-a", {"gateway": good_settings()}, (ROLE,))
     assert {STATES, asks()} <= {*query["commands"]}
-    assert {PLACE.unit, "haproxy.service"} == {*query["units"]}
+    assert {PLACE.unit, "haproxy.service", good.ASK, good.TIMER} == {*query["units"]}
 
 
 def good_settings():

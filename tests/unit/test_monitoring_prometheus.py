@@ -44,6 +44,7 @@ def told():
         "hidden": [],
         "server": {**server, "memory": {}, "figures": {}, "models": {}},
         "edge": None,
+        "gateway": None,
     }
     ours = {family[0] for family in node_watch.families(wanted, seen, [], 0.0)}
     return ours | set(recorded("node-exporter-names.bookworm-amd64.txt").split())

@@ -24,7 +24,16 @@ from bramble.testing.roles import due, planned
 from tests.unit.good_node import CLIENTS, PEM, PI5, ROLES, good_look, node_plan, settings
 from tests.unit.looks import WHY, plain, with_file, with_unit_named
 from tests.unit.roles.gateway.good import others
-from tests.unit.roles.monitoring.good import EXPORTER, METRICS, NTFY, PUSH, TIMER, WATCHED
+from tests.unit.roles.monitoring.good import (
+    EXPORTER,
+    FIGURES,
+    METRICS,
+    NTFY,
+    PUSH,
+    TEXTFILE,
+    TIMER,
+    WATCHED,
+)
 
 CANARY = "https://ntfy.sh/CanaryOfThisVeryTest"
 NTFY_SET = {"secrets": {"ntfy": {"environment": "BRAMBLE_TEST_OF_NTFY"}}}
@@ -142,7 +151,7 @@ def test_the_plan_of_the_serving_role_tells_what_is_watched():
 def test_a_host_without_a_model_watches_no_server():
     plan = planned("monitoring")
     found = json.loads(watched(plan.roles["monitoring"], plan).text)
-    assert (found["server"], found["edge"]) == (None, None)
+    assert (found["server"], found["edge"], found["gateway"]) == (None, None, None)
 
 
 def test_the_way_in_is_watched_where_there_is_one():
@@ -150,6 +159,25 @@ def test_the_way_in_is_watched_where_there_is_one():
     assert found == {"socket": "/run/bramble-edge/figures.sock", "queue": 8}
     local = node_plan(serving={"expose": "local"})
     assert json.loads(watched(local.roles["monitoring"], local).text)["edge"] is None
+
+
+@pytest.mark.parametrize("which", ["edge", "gateway"])
+def test_figures_of_a_way_in_that_was_down_are_made_anew_by_the_run_that_mends_it(which):
+    text = FIGURES.replace(f"{which}_up 1", f"{which}_up 0")
+    found = steps(PLAN, with_file(GOOD, TEXTFILE, plain(text)))
+    assert [*found] == ["Have the node watch itself"]
+    assert f"bramble_{which}_up is 0" in found["Have the node watch itself"].why
+    for unread in (plain("up 0 0"), None, WHY):
+        assert steps(PLAN, with_file(GOOD, TEXTFILE, unread)) == {}
+
+
+def test_a_gateway_is_watched_by_its_models_and_what_haproxy_calls_them():
+    found = json.loads(watched(MONITORING, PLAN).text)["gateway"]
+    assert found == {
+        "socket": "/run/bramble-gateway/figures.sock",
+        "queue": 32,
+        "pools": {"pool1": ["small"]},
+    }
 
 
 def test_all_files_of_all_roles_are_compared_but_for_those_that_nobody_may_read():

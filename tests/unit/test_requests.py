@@ -63,6 +63,36 @@ def test_a_line_of_the_edge_names_the_client_and_how_long_it_waited():
     assert "edge: nobody from 10.77.0.1" in told(nobody, name="haproxy")[0]
 
 
+# As HAProxy 2.6.12 wrote it before two nodes (tests/unit/test_gateway_clients_haproxy.py).
+GATEWAY = (
+    '{"client":"bot","from":"127.0.0.1","method":"POST","path":"\\/v1\\/chat\\/completions",'
+    '"model":"small","node":"pi5-a","status":200,"bytes_in":"94","bytes_out":112,"queue_ms":1500,'
+    '"first_byte_ms":20,"total_ms":1540,"retries":"0","end":"----"}'
+)
+
+
+def test_a_line_of_a_gateway_names_client_model_node_queue_and_first_byte():
+    assert told(GATEWAY, name="haproxy") == [
+        f"{AT} gateway: bot from 127.0.0.1: POST /v1/chat/completions for small by pi5-a: 200 in "
+        "1.54 s after 1.50 s in the queue, first byte after 0.02 s"
+    ]
+
+
+def test_a_request_that_no_node_got_is_told_as_that():
+    refused = GATEWAY.replace("pi5-a", "<NOSRV>").replace("1500", "-1").replace("200", "503")
+    refused = refused.replace('"small"', '"-"').replace(":1540", ":3").replace(":20,", ":-1,")
+    assert told(refused, name="haproxy") == [
+        f"{AT} gateway: bot from 127.0.0.1: POST /v1/chat/completions by no node: 503 in 0.00 s"
+    ]
+
+
+def test_what_a_stranger_writes_of_a_gateway_is_cut_and_no_line_of_another_form_is_told():
+    long = GATEWAY.replace("chat", "c" * 5000)
+    assert len(told(long, name="haproxy")[0]) < 500
+    for wrong in ('"node":7', '"node":[]', '"node":null'):
+        assert told(GATEWAY.replace('"node":"pi5-a"', wrong), name="haproxy") == []
+
+
 def test_what_is_no_request_is_left_out():
     assert told("main: model loaded", "print_timing: nonsense") == []
     assert told("Server llama/local is UP", "{", '{"client": 1}', "[]", name="haproxy") == []

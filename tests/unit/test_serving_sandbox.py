@@ -21,7 +21,8 @@ SETTINGS = [(unit, name) for unit in UNITS for name in sorted(sandbox.directives
 
 
 def test_every_setting_of_the_units_is_asked_for_or_told_otherwise():
-    texts = (*(text for _, text in UNITS.values()), LOCKED.roles["serving"].unit_text)
+    gateway = PLAN.roles["gateway"].edge.unit_text
+    texts = (*(text for _, text in UNITS.values()), LOCKED.roles["serving"].unit_text, gateway)
     settings = {name for text in texts for name in sandbox.directives(text)}
     names = {sandbox.RENAMED.get(name, name) for name in settings}
     assert names <= {*sandbox.PROPERTIES, *sandbox.UNTOLD}

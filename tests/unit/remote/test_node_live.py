@@ -11,6 +11,8 @@ from types import SimpleNamespace
 import pytest
 
 from bramble.remote import live, program, reader
+from tests.unit.remote.test_node_edge_state import HEAD, answering
+from tests.unit.remote.test_node_gateway_state import FIGURES as FIGURES_OF_A_GATEWAY
 from tests.unit.remote.test_node_watch import BUILD, Handler, llama
 
 FIGURES = """\
@@ -65,7 +67,7 @@ def query(server=None, **changes):
         "slots": 1,
         "guesses": False,
     }
-    return {"server": wanted, "status": None, "once": True, **changes}
+    return {"server": wanted, "gateway": None, "status": None, "once": True, **changes}
 
 
 @contextmanager
@@ -185,6 +187,23 @@ def test_what_the_node_found_of_its_own_files_is_passed_on(node, tmp_path, said)
     assert found["files_said"] == "1 differ: /etc/x"
     status.write_text('{"checks": 7}')
     assert said(query(status=str(status)))["files_ok"] is None
+
+
+def test_a_gateway_tells_who_waits_and_how_its_nodes_are(node, said, tmp_path):
+    led = {"unit": "bramble-gateway.service", "socket": str(tmp_path / "figures.sock")}
+    led |= {"pools": ["pool1", "pool2"]}
+    with answering(tmp_path / "figures.sock", HEAD + FIGURES_OF_A_GATEWAY):
+        found = said(query(gateway=led))
+    assert (found["gateway"], found["queues"]) == ("active", {"pool1": 2, "pool2": 0})
+    assert found["nodes"]["pool1/pi5-b"]["check"] == "L4CON"
+    assert found["health"] is None
+    assert set(found["ages"]) == {"board", "unit", "server", "gateway"}
+
+
+def test_a_gateway_that_tells_nothing_is_told_as_that(node, said, tmp_path):
+    led = {"unit": "bramble-gateway.service", "socket": str(tmp_path / "none"), "pools": ["pool1"]}
+    found = said(query(gateway=led))
+    assert (found["gateway"], found["queues"], found["nodes"]) == ("active", None, None)
 
 
 def test_lines_come_until_the_input_ends(node, server):

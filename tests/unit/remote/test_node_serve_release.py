@@ -731,7 +731,7 @@ def test_what_helps_the_model_is_remembered_for_going_back(node, capsys):
     [
         (" ", None, "it answered '' to 'What is 2+2?', wanted an answer"),
         ("five", "4", "wanted an answer with '4' (serving.also_expect of second:f16)"),
-        (None, None, "its server gave no answer: HttpError: HTTP 500: "),
+        (None, None, "its server gave no answer: StatusError: HTTP 500: "),
     ],
 )
 def test_a_further_model_that_does_not_answer_as_expected_fails_the_gate(

@@ -176,7 +176,7 @@ def test_a_reply_of_another_form_is_a_problem_and_no_failure(reply, capsys, text
 
 def test_a_server_that_refuses_the_question_is_a_problem_with_its_words(reply, capsys):
     reply.status, reply.text = 503, "Loading model"
-    assert asked(reply.url, capsys) == {"problem": "HttpError: HTTP 503: Loading model"}
+    assert asked(reply.url, capsys) == {"problem": "StatusError: HTTP 503: Loading model"}
 
 
 def test_where_nothing_listens_there_is_a_problem_and_no_failure(capsys):

@@ -17,6 +17,7 @@ from bramble.system import exposition
 from bramble.system.exposition import value
 from tests.unit.remote.test_node_edge_state import FIGURES as EDGE
 from tests.unit.remote.test_node_edge_state import HEAD, answering
+from tests.unit.remote.test_node_gateway_state import FIGURES as GATEWAY
 
 FIGURES = """\
 # TYPE llamacpp:prompt_tokens_total counter
@@ -113,6 +114,7 @@ class Node:
             "marks": [str(folder / "never")],
             "channels": [],
             "edge": None,
+            "gateway": None,
             "server": {
                 "unit": "llama-server.service",
                 "url": f"http://127.0.0.1:{server.server_port}",
@@ -411,6 +413,34 @@ def test_a_way_in_that_tells_its_figures_passes(node, tmp_path):
     with answering(path, HEAD + EDGE):
         assert node.watch()["way_in_is_up"] is True
     assert (node.figure("edge_up"), node.figure("edge_refused_total")) == (1, 4)
+
+
+def test_a_gateway_that_tells_nothing_fails_its_check(node, tmp_path):
+    assert "gateway_has_nodes" not in node.watch()
+    assert node.figure("gateway_up") is None
+    pools = {"pool1": ["small"], "pool2": ["large"]}
+    node.plan["gateway"] = {"socket": str(tmp_path / "none.sock"), "queue": 2, "pools": pools}
+    assert node.watch()["gateway_has_nodes"] is False
+    assert (node.figure("gateway_up"), node.figure("gateway_queue_places")) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "right"),
+    [
+        ((b"", b""), True),
+        ((b'pi5-c",state="L7OK"} 1', b'pi5-c",state="L7OK"} 0'), False),
+        ((b'pi5-a",state="UP"} 1', b'pi5-a",state="UP"} 0'), False),
+        ((b'server="pi5-c"', b'other="pi5-c"'), False),
+    ],
+    ids=["all have one", "not asked yet", "down", "none told"],
+)
+def test_each_model_of_a_gateway_must_have_a_node(node, tmp_path, change, right):
+    path = tmp_path / "figures.sock"
+    pools = {"pool1": ["small"], "pool2": ["large"]}
+    node.plan["gateway"] = {"socket": str(path), "queue": 2, "pools": pools}
+    with answering(path, HEAD + GATEWAY.replace(*change)):
+        assert node.watch()["gateway_has_nodes"] is right
+    assert (node.figure("gateway_up"), node.figure("gateway_refused_total")) == (1, 1)
 
 
 def test_the_time_of_the_last_change_is_that_of_the_newest_mark(node):

@@ -15,19 +15,19 @@ from bramble.virtual.errors import VirtualPiError
 def test_names_and_addresses_go_together():
     assert model.names_for(3) == ["vpi-1", "vpi-2", "vpi-3"]
     assert model.address_of("vpi-1") == "10.77.0.11"
-    assert model.address_of("vpi-200") == "10.77.0.210"
+    assert model.address_of("vpi-240") == "10.77.0.250"
     assert list(model.in_order(["vpi-10", "vpi-2", "vpi-10"])) == ["vpi-2", "vpi-10"]
 
 
-@pytest.mark.parametrize("name", ["vpi-0", "vpi-201", "vpi-01", "pi-1", "vpi-1\n", "../vpi-1"])
+@pytest.mark.parametrize("name", ["vpi-0", "vpi-241", "vpi-01", "pi-1", "vpi-1\n", "../vpi-1"])
 def test_other_names_are_refused_with_those_allowed(name):
-    with pytest.raises(VirtualPiError, match="allowed are vpi-1 to vpi-200"):
+    with pytest.raises(VirtualPiError, match="allowed are vpi-1 to vpi-240"):
         model.number_of(name)
 
 
-@pytest.mark.parametrize("count", [0, 201])
+@pytest.mark.parametrize("count", [0, 241])
 def test_other_counts_are_refused(count):
-    with pytest.raises(VirtualPiError, match="allowed are 1 to 200"):
+    with pytest.raises(VirtualPiError, match="allowed are 1 to 240"):
         model.names_for(count)
 
 

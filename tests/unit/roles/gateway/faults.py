@@ -1,13 +1,25 @@
 """What spoils what gateway proves, what hides it from a look, and where its checks do not apply."""
 
 from dataclasses import replace
+from typing import Any
 
 from bramble.snapshot import Output, Snapshot
 from bramble.system.parse import Socket
 from tests.unit.good_node import good_look, node_plan
 from tests.unit.looks import FOLDER as A_FOLDER
 from tests.unit.looks import WHY, plain, with_command, with_file, with_unit_named
-from tests.unit.roles.gateway.good import FOLDER, NODE_KEY, STATES, UNIT, told
+from tests.unit.roles.gateway.good import (
+    ASK,
+    ASKED_AT_S,
+    FOLDER,
+    NODE_KEY,
+    STATE,
+    STATES,
+    TIMER,
+    UNIT,
+    found,
+    told,
+)
 from tests.unit.spoiled import (
     GOOD,
     NO_FILES,
@@ -57,6 +69,14 @@ def telling(**nodes: tuple[str, str | None]) -> Snapshot:
     return with_command(GOOD, STATES, told(changes))
 
 
+WRONG = {"since_s": ASKED_AT_S - 600, "until_s": None, "why": "it answered '5' to 'What is 2+2?'"}
+
+
+def finding(drained: dict[str, dict[str, Any]], at_s: float = ASKED_AT_S) -> Snapshot:
+    """A good look but for what its host found when it asked the nodes."""
+    return with_file(GOOD, STATE, plain(found(drained, at_s)))
+
+
 FAULTS: Cases = {
     "runs": {
         "stopped": with_unit(active="inactive", sub="dead", process=None),
@@ -70,6 +90,9 @@ FAULTS: Cases = {
         "another model": edited(f"{FOLDER}/models.map", "small pool1", "large pool1"),
         "a client more": edited(f"{FOLDER}/keys.map", "laptop", "laptop\nbbbb nobody"),
         "removed": with_file(GOOD, CONFIG, None),
+        "another question": edited(f"{FOLDER}/questions.json", "What is 2+2?", "What is 2+3?"),
+        "another program": edited("/usr/local/lib/bramble/ask_nodes.py", "RIGHT", "WRONG"),
+        "never asked": edited(f"/etc/systemd/system/{TIMER}", "OnActiveSec=10s", ""),
         "another key": with_file(GOOD, NODE_KEY, plain("all another\n", 0o640, "haproxy")),
     },
     "answers_as_planned": {
@@ -130,7 +153,19 @@ FAULTS: Cases = {
         "not asked yet": telling(pi5_c=("UP", None)),
         "failing since": telling(pi5_c=("DOWN", "L7OK")),
         "an end that is not known": telling(pi5_c=("DOWN", "PROCERR")),
+        "drained": telling(pi5_c=("DRAIN", "L7OK")),
         "not told": with_command(GOOD, STATES, told({"pi5-c": (None, None)})),
+    },
+    "asks_for_known_answers": {
+        "stopped": with_unit_named(GOOD, TIMER, active="inactive"),
+        "not after the next boot": with_unit_named(GOOD, TIMER, enabled="disabled"),
+        "older": with_unit_named(GOOD, ASK, needs_reload=True),
+        "not there": with_unit_named(GOOD, ASK, load="not-found"),
+    },
+    "nodes_answer": {
+        "wrong": finding({"pi5-c": WRONG}),
+        "since a time that there is not": finding({"pi5-c": {**WRONG, "since_s": 1e300}}),
+        "taken out": finding({"pi5-b": {**WRONG, "until_s": ASKED_AT_S + 3600}}),
     },
     "debians_haproxy_is_off": {
         "running": with_unit_named(GOOD, "haproxy.service", active="active"),
@@ -141,6 +176,13 @@ FAULTS: Cases = {
         "a week": with_command(GOOD, EDGE.lasts, Output(1, "Certificate will expire\n")),
     },
 }
+
+
+def unasked() -> Node:
+    """A gateway whose nodes have no known answer."""
+    own = replace(PLAN.roles["gateway"], is_asked=False)
+    return Node(GOOD, plan=replace(PLAN, roles={**PLAN.roles, "gateway": own}))
+
 
 NO_UNITS = replace(GOOD, units=WHY)
 BLIND: Cases = {
@@ -163,6 +205,8 @@ BLIND: Cases = {
         "no answer": with_command(GOOD, STATES, WHY),
     },
     "nodes_are_up": {"no answer": with_command(GOOD, STATES, WHY)},
+    "asks_for_known_answers": {"no units": NO_UNITS},
+    "nodes_answer": {"no files": NO_FILES},
     "debians_haproxy_is_off": {"no units": NO_UNITS},
     "certificate_lasts": {
         "no answer": with_command(GOOD, EDGE.lasts, WHY),
@@ -170,7 +214,19 @@ BLIND: Cases = {
     },
 }
 
+UNBELIEVED = {
+    "never asked": with_file(GOOD, STATE, None),
+    "asked long ago": finding({}, ASKED_AT_S - 1100),
+    "from another clock": finding({}, ASKED_AT_S + 1000),
+    "no JSON": with_file(GOOD, STATE, plain("{")),
+    "something else": with_file(GOOD, STATE, plain('{"at_s": 1.5, "nodes": [], "drained": 7}')),
+    "half of it": with_file(GOOD, STATE, plain('{"at_s": 1.5, "nodes": [{"pool": 1}]}')),
+    "another kind": with_file(GOOD, STATE, plain('{"at_s": "x", "nodes": [], "drained": []}')),
+}
+"""What a host wrote down of the answers that says nothing of its nodes now."""
+
 SKIPPED: Exceptions = {
+    "nodes_answer": ((unasked(), "no known answer is set"),),
     "debians_haproxy_is_off": (
         (
             with_file(GOOD, "/etc/haproxy/haproxy.cfg", plain("listen shop\n    bind :80\n")),

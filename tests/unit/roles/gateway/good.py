@@ -1,13 +1,16 @@
 """What a good node shows of gateway: HAProxy before two other nodes, both of which are up for it."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 from bramble import registry
 from bramble.edge.settings import PRIVATE
 from bramble.plan import NodePlan
 from bramble.settings import Section, SshSettings
 from bramble.snapshot import Output, Snapshot
-from tests.unit.looks import together
+from bramble.testing.roles import unit
+from tests.unit.looks import plain, together
 from tests.unit.roles.serving.good import EdgeUnit, way_in
 
 UNIT = "bramble-gateway.service"
@@ -20,6 +23,11 @@ STATES = (
 )
 FILES = ("haproxy.cfg", "keys.map", "edge.pem", "ca.crt", "models.map", "nodes.map")
 EVER = (*(f"{FOLDER}/{name}" for name in FILES), f"/etc/systemd/system/{UNIT}")
+ASK, TIMER = "bramble-questions.service", "bramble-questions.timer"
+LEFT = "/var/lib/bramble-gateway"
+STATE = f"{LEFT}/state.json"
+# A minute before the look at the good node.
+ASKED_AT_S = 1_795_225_665.0
 _FILE = Path(__file__).with_name("node-key")
 KEY = _FILE.read_text().strip()
 NODES = {"pi5-b": "192.168.1.42", "pi5-c": "192.168.1.43"}
@@ -29,6 +37,7 @@ SETTINGS = {
     "secrets": {"node_key": {"file": str(_FILE)}},
 }
 MODEL = {"name": "small", "url": "http://localhost/small.gguf", "sha256": "5" * 64}
+SERVING = {"expose": "tls", "expect": "4"}
 
 
 def others() -> dict[str, dict[str, Section]]:
@@ -37,7 +46,7 @@ def others() -> dict[str, dict[str, Section]]:
         name: {
             "ssh": SshSettings.model_validate({"address": address}),
             "model": registry.role("model").settings.model_validate(MODEL),
-            "serving": registry.role("serving").settings.model_validate({"expose": "tls"}),
+            "serving": registry.role("serving").settings.model_validate(SERVING),
         }
         for name, address in NODES.items()
     }
@@ -48,7 +57,35 @@ def look(plan: NodePlan) -> Snapshot:
     gateway = plan.roles["gateway"]
     allowed = ("127.0.0.0/8", "::1/128", *PRIVATE)
     own = way_in(plan, gateway.edge, (4901, 4902), EVER, EdgeUnit(768, 100, allowed))
-    return together([own, Snapshot(commands={STATES: told({})})])
+    return together([own, asking(gateway)])
+
+
+def asking(gateway: Any) -> Snapshot:
+    """What shows that it asks its nodes."""
+    return Snapshot(
+        commands={STATES: told({})},
+        units={ASK: unit("inactive", "static"), TIMER: unit(sub="waiting")},
+        files=dict.fromkeys(
+            f"{LEFT}/{name}" for name in ("servers.state", "lock", "running", "turn")
+        )
+        | {f"{LEFT}/drained.json": plain(NOBODY), STATE: plain(found({}))}
+        | {file.path: plain(file.text) for file in gateway.asking},
+    )
+
+
+NOBODY = json.dumps({"wrong": {}, "leases": {}})
+
+
+def found(drained: dict[str, dict[str, Any]], at_s: float = ASKED_AT_S) -> str:
+    """What its host found when it asked the nodes: each is right, but for some."""
+    right = {"pool": "pool1", "answer": "right", "said": "4"}
+    value = {
+        "at_s": at_s,
+        "interval_s": 300,
+        "nodes": [{**right, "node": name} for name in NODES],
+        "drained": [{"pool": "pool1", "node": name, **one} for name, one in drained.items()],
+    }
+    return json.dumps(value)
 
 
 def told(changes: dict[str, tuple[str, str | None]]) -> Output:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from bramble.snapshot import Answer, Snapshot
 from bramble.system.parse import Socket
+from bramble.testing.roles import planned
 from tests.unit.good_node import node_plan
 from tests.unit.looks import WHY, plain, with_answer, with_file, with_unit_named
 from tests.unit.roles.monitoring.good import (
@@ -79,7 +80,17 @@ FAULTS: Cases = {
         "no word of it": with_file(
             GOOD, TEXTFILE, plain(FIGURES.replace("bramble_edge_up 1\n", ""))
         ),
-        "it is down": with_file(GOOD, TEXTFILE, plain(FIGURES.replace("up 1", "up 0"))),
+        "it is down": with_file(GOOD, TEXTFILE, plain(FIGURES.replace("edge_up 1", "edge_up 0"))),
+        "no figures": with_file(GOOD, TEXTFILE, None),
+        "broken": with_file(GOOD, TEXTFILE, plain(BROKEN)),
+    },
+    "gateway_is_watched": {
+        "no word of it": with_file(
+            GOOD, TEXTFILE, plain(FIGURES.replace("bramble_gateway_up 1\n", ""))
+        ),
+        "it is down": with_file(
+            GOOD, TEXTFILE, plain(FIGURES.replace("gateway_up 1", "gateway_up 0"))
+        ),
         "no figures": with_file(GOOD, TEXTFILE, None),
         "broken": with_file(GOOD, TEXTFILE, plain(BROKEN)),
     },
@@ -124,6 +135,7 @@ BLIND: Cases = {
     "figures_are_told": {"no answer": with_answer(GOOD, URL, WHY)},
     "textfile_is_new_and_readable": {"no files": NO_FILES},
     "way_in_is_watched": {"no files": NO_FILES, "no figures": with_file(GOOD, TEXTFILE, WHY)},
+    "gateway_is_watched": {"no files": NO_FILES, "no figures": with_file(GOOD, TEXTFILE, WHY)},
     "timer_is_active": {"no units": NO_UNITS},
     "last_run_succeeded": {"no units": NO_UNITS},
     "people_were_told": {"no units": NO_UNITS},
@@ -140,6 +152,7 @@ SKIPPED: Exceptions = {
             "nothing lets clients of the network in",
         ),
     ),
+    "gateway_is_watched": ((Node(GOOD, plan=planned("monitoring")), "this host is no gateway"),),
     "last_run_succeeded": (
         (with_unit_named(GOOD, METRICS, **AT_WORK), f"{METRICS} runs at this moment"),
     ),

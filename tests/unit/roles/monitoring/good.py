@@ -23,6 +23,9 @@ bramble_run_timestamp_seconds 1795225700
 # HELP bramble_edge_up Whether the way in tells its figures.
 # TYPE bramble_edge_up gauge
 bramble_edge_up 1
+# HELP bramble_gateway_up Whether the gateway tells its figures.
+# TYPE bramble_gateway_up gauge
+bramble_gateway_up 1
 """
 RAN = unit(
     "inactive", "static", properties={"ExecMainExitTimestamp": "Mon 2026-11-16 12:00:00 CET"}
