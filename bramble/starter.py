@@ -17,6 +17,7 @@ from bramble.inventory.schema import fleet_schema, settings_schema
 from bramble.models import catalogue as models
 from bramble.project import ENTRY, INVENTORY, SHIPPED
 from bramble.settings import Section, SshSettings
+from bramble.starter_gateway import Gateway
 
 _FLEET = """\
 # yaml-language-server: $schema=fleet.schema.json
@@ -113,11 +114,15 @@ def project() -> dict[str, str | bytes]:
     }
 
 
-def example(sections: Sections) -> dict[str, str | bytes]:
-    """Return the inventory of virtual Pis and their demo model, by their paths in a project."""
+def example(sections: Sections, own: Mapping[str, str]) -> dict[str, str | bytes]:
+    """Return the inventory of virtual Pis and their demo model, by their paths in a project.
+
+    Files of `own` take the place of those that come with bramble.
+    """
     names = ("fleet.yml", "groups/virtual.yml", "known_hosts", models.FILE)
     files = {name: (SHIPPED / INVENTORY / name).read_text(encoding="utf-8") for name in names}
-    return {**inside(files | schemas(sections)), _DEMO: (SHIPPED / _DEMO).read_bytes()}
+    made = inside({**files, **schemas(sections), **own})
+    return {**made, _DEMO: (SHIPPED / _DEMO).read_bytes()}
 
 
 def inside(files: Mapping[str, str]) -> dict[str, str | bytes]:
@@ -130,10 +135,11 @@ def starter(
     hosts: Mapping[str, Mapping[str, str | int]],
     user: str | None,
     key: str | None,
+    gateway: Gateway | None = None,
 ) -> dict[str, str]:
     """Return the files of a new inventory by their paths in it."""
     fleet = _FLEET.format(
-        hosts="".join(_host(*pair) for pair in hosts.items()) or _NO_HOSTS,
+        hosts="".join(_host(*pair, gateway) for pair in hosts.items()) or _NO_HOSTS,
         ssh=_ssh(user, key),
         settings="\n".join(_commented(_sections(sections), 2)).rstrip() + "\n",
     )
@@ -141,6 +147,7 @@ def starter(
         "fleet.yml": fleet,
         "groups/pi4.yml": _GROUP.format(name="pi4"),
         "groups/pi5.yml": _GROUP.format(name="pi5"),
+        **(gateway.group_file() if gateway else {}),
         "hosts/README.md": _HOSTS_README,
         "known_hosts": "",
         models.FILE: models.shipped().read_text(encoding="utf-8"),
@@ -200,12 +207,13 @@ def board_in(model: str) -> str:
     return f"pi{found[1]}" if found else ""
 
 
-def _host(name: str, ssh: Mapping[str, str | int]) -> str:
+def _host(name: str, ssh: Mapping[str, str | int], gateway: Gateway | None) -> str:
     lines = "".join(f"      {key}: {json.dumps(value)}\n" for key, value in ssh.items())
     # Nothing has looked at the host yet, so its name decides.
-    board = board_of(name)
-    groups = f"    groups: [{board}]\n" if board else ""
-    return f"  {name}:\n{groups}    ssh:\n{lines}"
+    several = [*filter(None, [board_of(name)]), *(gateway.groups_of(name) if gateway else ())]
+    groups = f"    groups: [{', '.join(several)}]\n" if several else ""
+    own = gateway.settings_of(name) if gateway else ""
+    return f"  {name}:\n{groups}    ssh:\n{lines}{own}"
 
 
 def _ssh(user: str | None, key: str | None) -> str:

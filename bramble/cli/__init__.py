@@ -25,7 +25,7 @@ _COMMANDS = {
     "fit": "fit:fit",
     "flash-config": "flash:flash_config",
     "history": "history:history",
-    "init": "inventory:init",
+    "init": "init:init",
     "key": "key:key",
     "logs": "logs:logs",
     "man": "man:man",

@@ -1,10 +1,8 @@
-"""`bramble init`, `config` and `schema`, and how every command loads the inventory."""
+"""`bramble config` and `schema`, and how every command loads the inventory."""
 
 from __future__ import annotations
 
 import json
-import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -170,68 +168,6 @@ def schema(subject: str, write: bool) -> None:
         click.echo(json.dumps(made(known_sections()), indent=2))
 
 
-@click.command("init")
-@click.argument(
-    "directory",
-    default=".",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="[DIRECTORY]",
-)
-@click.option("--host", "hosts", multiple=True, metavar="NAME=ADDRESS", help="A Pi; repeatable.")
-@click.option("--user", help="Account to log in to; default: as in ~/.ssh/config, or pi.")
-@click.option("--key", help="Private key to log in with; default: the SSH agent and ~/.ssh.")
-@click.option(
-    "--inventory-only", is_flag=True, help="Make DIRECTORY an inventory, without a project."
-)
-@click.option(
-    "--virtual",
-    is_flag=True,
-    help="Make an inventory of virtual Pis on this computer, with a demo model.",
-)
-def init(
-    directory: Path,
-    hosts: tuple[str, ...],
-    user: str | None,
-    key: str | None,
-    inventory_only: bool,
-    virtual: bool,
-) -> None:
-    """Make DIRECTORY (this folder by default) a project for real Pis, without overwriting anything.
-
-    A project is inventory.py, deploys/ and a commented inventory/, in which `pyinfra inventory.py
-    deploys/node.py` works, and every bramble command from any folder in it. An existing inventory/
-    stays as it is.
-
-    ADDRESS is a name, an IP address, or a host of ~/.ssh/config; a port may follow (192.168.1.41:2222,
-    [fd00::1]:2222). A host whose NAME begins with pi4 or pi5 belongs to the group of that board.
-
-    \b
-    bramble init my-fleet --host pi5-a=192.168.1.41
-    bramble init my-fleet/staging --inventory-only
-    """
-    from bramble import starter
-    from bramble.project import FLEET, INVENTORY
-
-    named, options = _addresses(hosts), bool(hosts or user or key)
-    if virtual and (options or inventory_only):
-        raise click.UsageError("--virtual takes no other option: its hosts are virtual Pis")
-    place = directory.absolute()
-    inventory = place if inventory_only else place / INVENTORY
-    kept = (inventory / FLEET).is_file() and not (options or inventory_only or virtual)
-    made: dict[str, Any] = {}
-    if virtual:
-        made = starter.example(known_sections())
-    elif not kept:
-        first = starter.starter(known_sections(), named, _account(user), _key_path(key))
-        made = {**first} if inventory_only else starter.inside(first)
-    write_files(place, made if inventory_only else starter.project() | made)
-    if kept:
-        _say_kept(inventory)
-    elif not virtual:
-        _tell_hosts(inventory, len(named))
-    _tell_next(place, inventory, virtual)
-
-
 def write_files(place: Path, files: Mapping[str, str | bytes]) -> None:
     """Write a project's or an inventory's files, or end the command where that would overwrite one."""
     from bramble.documents.problems import shown
@@ -245,82 +181,11 @@ def write_files(place: Path, files: Mapping[str, str | bytes]) -> None:
             " (`bramble init my-fleet`)"
         )
     for name in left:
-        _say_kept(place / name)
+        say_kept(place / name)
 
 
-def _say_kept(path: Path) -> None:
+def say_kept(path: Path) -> None:
+    """Print that a file or an inventory is there, and is not written."""
     from bramble.documents.problems import shown
 
     click.echo(f"{shown(path)} is there already and stays as it is")
-
-
-def _tell_hosts(inventory: Path, count: int) -> None:
-    """Print what was written, and what must be set in it."""
-    from bramble.documents.problems import shown
-    from bramble.project import FLEET
-    from bramble.starter import needed
-
-    click.echo(f"wrote {shown(inventory)}: {count or 'no'} host{'' if count == 1 else 's'}")
-    if not count:
-        click.echo(f"next: name your Pis in {shown(inventory / FLEET)}")
-    if missing := needed(known_sections()):
-        click.echo(f"next: set there what has no default: {', '.join(missing)}")
-
-
-def _tell_next(place: Path, inventory: Path, virtual: bool) -> None:
-    """Print how commands find the new inventory, and which to run first."""
-    from bramble.project import VARIABLE, folder, nearest
-
-    if not os.environ.get(VARIABLE) and nearest(place) == inventory:
-        if folder() != inventory:
-            click.echo(f"next: cd {place}")
-    elif folder() != inventory:
-        click.echo(f"next: export {VARIABLE}={inventory}")
-    if virtual:
-        click.echo("next: `bramble virtual up`, then `bramble up`")
-    else:
-        click.echo("next: `bramble trust HOST` for each host, then `bramble up`")
-
-
-def _addresses(hosts: tuple[str, ...]) -> dict[str, dict[str, str | int]]:
-    """Split each NAME=[USER@]ADDRESS[:PORT] into settings of the host's ssh."""
-    from bramble.inventory.consistency import HOST_NAME, is_host_name
-    from bramble.settings import ADDRESS, parts
-    from bramble.starter import board_of
-
-    named: dict[str, dict[str, str | int]] = {}
-    for pair in hosts:
-        name, _, said = pair.partition("=")
-        user, address, port = parts(said)
-        if not re.search(ADDRESS, address):
-            _bad("--host", f"found {pair!r}, allowed: NAME=ADDRESS")
-        if not is_host_name(name):
-            _bad("--host", f"found the name {name!r}, allowed: {HOST_NAME}")
-        ssh: dict[str, str | int] = {"address": address}
-        ssh |= ({"port": port} if port else {}) | ({"user": user} if user else {})
-        if name in named or ssh in named.values():
-            _bad("--host", f"{name if name in named else said} is there twice")
-        named[name] = ssh
-    for name in named:
-        if (group := board_of(name)) == name and any(
-            board_of(n) == group for n in named if n != name
-        ):
-            _bad("--host", f"{name} is the group of other hosts here; allowed: such as {name}-a")
-    return named
-
-
-def _account(user: str | None) -> str | None:
-    from bramble.settings import ACCOUNT
-
-    if user is not None and not re.search(ACCOUNT, user):
-        _bad("--user", f"found {user!r}, allowed: the name of a Linux account")
-    return user
-
-
-def _bad(option: str, message: str) -> NoReturn:
-    raise click.BadParameter(message, param_hint=option)
-
-
-def _key_path(key: str | None) -> str | None:
-    """Make a key's path independent of the working directory; leave a `~` for whoever reads it."""
-    return key if key is None or key.startswith("~") else str(Path(key).absolute())

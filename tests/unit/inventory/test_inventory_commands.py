@@ -15,7 +15,8 @@ from click.testing import CliRunner
 from toy_sections import SECTIONS, Needy
 
 import bramble.registry
-from bramble.cli.inventory import config, init, schema
+from bramble.cli.init import init
+from bramble.cli.inventory import config, schema
 from bramble.fleet import prepare
 from bramble.for_pyinfra import hosts_for_pyinfra
 from bramble.inventory.load import load
@@ -141,18 +142,115 @@ def test_init_beside_a_variable_that_names_another_inventory_says_so(run, tmp_pa
     assert f"next: export BRAMBLE_INVENTORY={tmp_path}/mine/inventory" in made.output.splitlines()
 
 
-def test_virtual_pis_have_a_project_too(run, tmp_path, monkeypatch):
-    monkeypatch.undo()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("BRAMBLE_INVENTORY", raising=False)
-    made = run("init", "mine", "--virtual")
+def test_virtual_pis_have_a_project_too(shipped, tmp_path):
+    made = shipped("init", "mine", "--virtual")
     assert made.output.splitlines()[-1] == "next: `bramble virtual up`, then `bramble up`"
     hosts = load(tmp_path / "mine/inventory", bramble.registry.sections(), prepare).hosts
     assert set(hosts) == {"vpi-1", "vpm-1"}
     model = hosts["vpi-1"].settings["model"]
     found = hashlib.sha256(Path(model.path).read_bytes()).hexdigest()
     assert (found, Path(model.path).resolve().is_relative_to(tmp_path)) == (model.sha256, True)
-    assert run("init", "--virtual", "--host", "a=10.0.0.1").exit_code == 2
+    assert shipped("init", "--virtual", "--host", "a=10.0.0.1").exit_code == 2
+
+
+GATEWAYS = (
+    "next: `bramble key create gateway`, and have what it prints in GATEWAY_KEY when you deploy"
+)
+
+
+@pytest.fixture
+def shipped(run, monkeypatch, tmp_path):
+    """The same with the sections that bramble has."""
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BRAMBLE_INVENTORY", raising=False)
+    return run
+
+
+def roles_of(host):
+    return {name for name in ("gateway", "serving") if name in host.settings}
+
+
+def test_a_gateway_has_a_host_of_its_own_before_nodes_that_let_it_alone_in(shipped, tmp_path):
+    pis = ("--host", "pi5-a=192.168.1.41", "--host", "pi4-b=192.168.1.42")
+    made = shipped("init", *pis, "--gateway", "gw=192.168.1.40")
+    assert made.output.splitlines()[-3:] == [
+        GATEWAYS,
+        "next: `bramble trust HOST` for each host, then `bramble up`",
+        "next: `bramble key create NAME` for each client, then `bramble up gw` and `bramble connect gw`",
+    ]
+    fleet = load(tmp_path / "inventory", bramble.registry.sections(), prepare)
+    gateway, node = fleet.hosts["gw"], fleet.hosts["pi5-a"]
+    assert fleet.groups == {"pi4": ("pi4-b",), "pi5": ("pi5-a",), "behind": ("pi5-a", "pi4-b")}
+    assert (node.settings["serving"].expose, node.settings["serving"].edge.allow) == (
+        "lan",
+        ("192.168.1.40/32",),
+    )
+    assert gateway.settings["node"].roles == ("base", "gateway", "firewall")
+    assert gateway.settings["gateway"].behind(gateway.prepared) == ("pi5-a", "pi4-b")
+    assert gateway.settings["gateway"].secrets.node_key.environment == "GATEWAY_KEY"
+
+
+def test_a_pi_can_be_the_gateway_of_all_and_its_own(shipped, tmp_path):
+    pis = ("--host", "pi5-a=fd00::41", "--host", "pi5-b=fd00::42")
+    assert shipped("init", *pis, "--gateway", "pi5-a").exit_code == 0
+    hosts = load(tmp_path / "inventory", bramble.registry.sections(), prepare).hosts
+    assert hosts["pi5-a"].groups == ("pi5", "behind")
+    assert hosts["pi5-a"].settings["node"].roles is None
+    section = hosts["pi5-a"].settings["gateway"]
+    assert section.behind(hosts["pi5-a"].prepared) == ("pi5-a", "pi5-b")
+    assert hosts["pi5-b"].settings["serving"].edge.allow == ("fd00::41/128",)
+
+
+def test_virtual_pis_can_be_behind_a_gateway(shipped, tmp_path):
+    made = shipped("init", "mine", "--virtual", "--gateway", "vpi-4")
+    assert made.output.splitlines()[-2] == (
+        "next: `bramble virtual up vpi-1 vpi-2 vpi-3 vpi-4`, then `bramble up`"
+    )
+    hosts = load(tmp_path / "mine/inventory", bramble.registry.sections(), prepare).hosts
+    assert hosts["vpi-4"].settings["gateway"].behind(hosts["vpi-4"].prepared) == (
+        "vpi-1",
+        "vpi-2",
+        "vpi-3",
+    )
+    assert all(host.settings["node"].virtual for host in hosts.values())
+    assert hosts["vpi-4"].settings["node"].roles == ("base", "gateway", "firewall")
+    beside = shipped("init", "other", "--virtual", "--gateway", "vpi-1")
+    assert beside.exit_code == 0, beside.output
+    one = load(tmp_path / "other/inventory", bramble.registry.sections(), prepare).hosts["vpi-1"]
+    assert (one.groups, one.settings["node"].roles) == (("virtual", "behind"), None)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ("--gateway", "gw=10.0.0.1"),
+            "there is no node for it; name one with --host NAME=ADDRESS",
+        ),
+        (
+            ("--host", "a=10.0.0.1", "--gateway", "gw"),
+            "found 'gw', allowed: NAME=ADDRESS, or the NAME",
+        ),
+        (("--host", "a=10.0.0.1", "--gateway", "a=10.0.0.2"), "a is a --host: allowed is its name"),
+        (("--host", "a=10.0.0.1", "--gateway", "gw=10.0.0.1"), "10.0.0.1 is there twice"),
+        (("--host", "a=10.0.0.1", "--gateway", "g w=10.0.0.2"), "found the name 'g w'"),
+        (
+            ("--host", "a=a.lan", "--gateway", "gw=10.0.0.1"),
+            "found a.lan as the address of a, allowed:",
+        ),
+        (
+            ("--host", "a=10.0.0.1", "--gateway", "gw=fe80::1%eth0"),
+            "found fe80::1%eth0 as the address",
+        ),
+        (("--virtual", "--gateway", "gw"), "found 'gw', allowed with --virtual: the name of one"),
+        (("--virtual", "--gateway", "vpm-1"), "found 'vpm-1', allowed with --virtual"),
+    ],
+)
+def test_a_gateway_that_could_not_work_is_not_written(run, tmp_path, words, said):
+    done = run("init", *words)
+    assert (done.exit_code, said in done.output) == (2, True), done.output
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_what_has_no_default_is_named(run, monkeypatch):
@@ -320,7 +418,7 @@ def test_without_an_inventory_no_other_one_is_taken(run, tmp_path, words):
 
 
 def test_help_does_not_wait_for_pydantic():
-    code = "import sys, bramble.cli.inventory; sys.exit('pydantic' in sys.modules)"
+    code = "import sys, bramble.cli.init; sys.exit('pydantic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
