@@ -181,7 +181,10 @@ def _before(
         _bad("--gateway", f"found {said!r}, allowed: NAME=ADDRESS, or the NAME of a --host")
     if has_address and name in named:
         _bad("--gateway", f"{name} is a --host: allowed is its name without an address")
-    hosts = {**named, **(_addresses((said,), "--gateway") if has_address else {})}
+    own = _addresses((said,), "--gateway") if has_address else {}
+    if any(ssh in named.values() for ssh in own.values()):
+        _bad("--gateway", f"{said} has the address of a --host: allowed is that one's name alone")
+    hosts = {**named, **own}
     for host, ssh in hosts.items():
         if not _is_address(str(ssh["address"])):
             _bad(
@@ -194,22 +197,23 @@ def _before(
 
 def _is_address(text: str) -> bool:
     try:
-        ipaddress.ip_network(text)
+        ipaddress.ip_address(text)
     except ValueError:
         return False
-    return True
+    # One of a link alone (fe80::1%eth0) is none that a list of networks can have.
+    return "%" not in text
 
 
 def _virtual(said: str | None) -> tuple[Mapping[str, str], Gateway | None]:
     """Return the addresses of virtual Pis by their names, and the gateway where one is asked for."""
     from bramble.starter_gateway import Gateway
-    from bramble.virtual import model
+    from bramble.virtual import errors, model
 
     if said is None:
         return {}, None
     try:
         nodes = {name: model.address_of(name) for name in (*VIRTUAL_NODES, said)}
-    except ValueError:
+    except errors.VirtualPiError:
         nodes = {}
     # Machines have no network among them.
     if not nodes or model.kind_of(said) != "container":
