@@ -51,27 +51,31 @@ try: system setup ## A virtual Pi from nothing to an answer (root on Debian)
 .PHONY: test
 # The tests of the build program want a real CMake on this machine too, those of log2ram a gpg, those
 # of power cuts a kernel of their own, and the machine's llama.cpp is compiled here.
-test faults trixie: PACKAGES += ccache cmake g++-aarch64-linux-gnu gcc gnupg libc6-dev ninja-build $(MACHINE_PACKAGES)
-test faults trixie: PACKAGES += $(DURABILITY_PACKAGES)
+test faults proofs trixie: PACKAGES += ccache cmake g++-aarch64-linux-gnu gcc gnupg libc6-dev ninja-build $(MACHINE_PACKAGES)
+test faults proofs trixie: PACKAGES += $(DURABILITY_PACKAGES)
 # The configurations of ways in and of gateways are tried on a real HAProxy.
 test: PACKAGES += haproxy
 # Only the longer proofs look at the page of a fleet, and have Nagios read what is written for it.
-faults: PACKAGES += chromium-headless-shell nagios4-core
+proofs: PACKAGES += chromium-headless-shell nagios4-core
 test: system setup lint ## Everything: lint, fast tests, then the tests on virtual Pis
-	@# Twice as many as there are processors: tests wait for programs, and for limits to pass.
+	@# Twice as many as there are processors: tests wait for programs and nodes, and for limits to pass.
 	$(BIN)/pytest -q -n $$(($$(nproc) * 2)) -m 'not nodes' --durations 10
-	@# One more than there are processors: nodes boot and wait much of their time.
-	$(BIN)/pytest -q -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder -m nodes --durations 20 \
+	$(BIN)/pytest -q -n $$(($$(nproc) * 2)) --dist loadfile --no-loadscope-reorder -m nodes --durations 20 \
 	  tests/nodes tests/faults
 
 .PHONY: faults
-faults: system setup ## The fault matrix: each way to fail, each point to be killed at, and the longer proofs
+faults: system setup ## The fault matrix: each way to fail, and each point to be killed at
 	@# Twice as many as there are processors: much of the time is limits that are waited for.
 	$(BIN)/pytest -q -n $$(($$(nproc) * 2)) --dist loadfile --no-loadscope-reorder \
-	  -m '(fault or thorough or untrusted) and not trixie' --thorough --every-fault --durations 20
+	  -m '(fault or untrusted) and not trixie' --thorough --every-fault --durations 20
+
+.PHONY: proofs
+proofs: system setup ## What takes too long for make test and proves no row of the matrix
+	$(BIN)/pytest -q -n $$(($$(nproc) * 2)) --dist loadfile --no-loadscope-reorder \
+	  -m 'thorough and not (fault or untrusted or trixie)' --thorough --durations 20
 
 .PHONY: trixie
-trixie: system setup ## On Trixie what make test and make faults prove on Bookworm, and the way from one to the other
+trixie: system setup ## On Trixie what the others prove on Bookworm, and the way from one to the other
 	$(BIN)/pytest -q -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder -m trixie --thorough \
 	  --durations 20 tests/nodes
 

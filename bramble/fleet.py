@@ -12,9 +12,7 @@ from typing import Any
 from bramble import project, registry
 from bramble.access import certificates
 from bramble.access import keys as client_keys
-from bramble.audit.judge import WAIVABLE_KINDS
 from bramble.audit.settings import AuditSettings
-from bramble.audit.waivers import Names, problem_of, problem_of_hosts
 from bramble.documents.problems import InventoryError, Keys, Problem, dotted, shown
 from bramble.inventory import load as loading
 from bramble.inventory.load import Inventory, faults_beside, from_data
@@ -44,22 +42,32 @@ def load(folder: Path, instead: Mapping[Path, str] = MappingProxyType({})) -> In
 
 def _wrong_waivers(inventory: Inventory) -> Iterator[Problem]:
     """Find waivers of what there is not, or for hosts that there are not."""
+    waivers = {
+        name: audit.waivers
+        for name, host in inventory.hosts.items()
+        if isinstance(audit := host.settings.get("audit"), AuditSettings) and audit.waivers
+    }
+    if not waivers:
+        return
+    # Importing what judges is slow, and most inventories waive nothing.
+    from bramble.audit.judge import WAIVABLE_KINDS
+    from bramble.audit.waivers import Names, problem_of, problem_of_hosts
+
     roles = registry.roles()
     names = Names(
         checks=tuple(f"{role.name}.{check.name}" for role in roles for check in role.checks),
         roles=tuple(role.name for role in roles),
         kinds=WAIVABLE_KINDS,
     )
-    for host in inventory.hosts.values():
-        audit = host.settings.get("audit")
-        for number, waiver in enumerate(audit.waivers if isinstance(audit, AuditSettings) else ()):
+    for name, several in waivers.items():
+        for number, waiver in enumerate(several):
             found = {
                 "what": problem_of(waiver.what, names),
                 "hosts": problem_of_hosts(waiver, tuple(inventory.hosts)),
             }
             for key, why in found.items():
                 keys: Keys = ("audit", "waivers", number, key)
-                source = host.sources.get(keys)
+                source = inventory.hosts[name].sources.get(keys)
                 if why and source:
                     yield Problem(shown(source.file), source.line, f"{dotted(keys)}: {why}")
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jinja2
+if TYPE_CHECKING:
+    import jinja2
 
 FOLDER = Path(__file__).parent / "templates"
 
 
 @cache
 def _environment(folder: Path) -> jinja2.Environment:
+    # Importing it is slow, and most commands render nothing.
+    import jinja2
+
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
         undefined=jinja2.StrictUndefined,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
-import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,13 +19,16 @@ from bramble.cli.inventory import refuse
 from bramble.sanitize import sanitize
 
 if TYPE_CHECKING:
+    import http.client
+
     from bramble.inventory.load import Host
+
+    Way = tuple[http.client.HTTPConnection, Mapping[str, str]]
 
 # What reading an event may raise that is none of llama-server's.
 ODD = (ValueError, LookupError, TypeError, AttributeError)
 # The longest that an edge lets a request wait for its turn and its first word.
 _SILENCE_S = 3600
-Way = tuple[http.client.HTTPConnection, Mapping[str, str]]
 
 
 @click.command("ask")
@@ -61,6 +62,8 @@ def ask(
     bramble ask --host pi5-a --model qwen2.5-0.5b-instruct-q4_k_m "What is 2+2?"
     bramble ask --host pi5-a --direct "What is 2+2?"    # by serving.expose: the way that clients come
     """
+    import http.client
+
     from bramble.cli import own_models
     from bramble.cli.inventory import chosen_host, loaded_inventory
     from bramble.documents.problems import unknown
@@ -123,6 +126,9 @@ def _over_ssh(host: Host, serving: Any) -> Iterator[Way]:
 @contextmanager
 def _direct(host: Host, serving: Any, folder: Path) -> Iterator[Way]:
     """Reach what serving.expose offers, with a client's key, or end the command."""
+    import http.client
+    import ssl
+
     from bramble.access.certificates import AUTHORITY, FOLDER
 
     if serving.expose == "local":

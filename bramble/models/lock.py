@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from pydantic import ConfigDict
+
 from bramble.documents.document import read
 from bramble.documents.document import write as write_document
 from bramble.documents.problems import InventoryError
@@ -28,6 +30,9 @@ _HEAD = """\
 
 class Locked(Section):
     """One file, pinned."""
+
+    # Built where there is a lock: a projector's pattern is slow to compile.
+    model_config = ConfigDict(defer_build=True)
 
     repo: str = option(..., help="Repository on the hub.", pattern=REPO)
     revision: str = option(..., help="The commit.", pattern=r"^[0-9a-f]{40}$")

@@ -7,6 +7,8 @@ what its matrices copy of it, and the image itself.
 
 from __future__ import annotations
 
+from pydantic import ConfigDict
+
 from bramble.models.gguf import SIZE_LIMIT, GgufError, Header
 from bramble.models.keys import NUMBER_LIMIT
 from bramble.settings import Section, option
@@ -32,6 +34,9 @@ AS_SENT_BYTES = 16 << 20
 
 class Projector(Section):
     """What is known of a projector by its header."""
+
+    # The pattern of a type is slow to compile: only what reads or writes one waits for it.
+    model_config = ConfigDict(defer_build=True)
 
     type: str = option(..., help="Type of the projector.", pattern=r"^[A-Za-z0-9][\w.-]{0,63}$")
     embedding: int = option(..., help="Width of a patch.", ge=1, le=1 << 20)

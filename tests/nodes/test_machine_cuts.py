@@ -1,4 +1,4 @@
-"""The first deploy of an emulated Pi 4, interrupted ten times, and cut at any instant of its writes."""
+"""The first deploy of an emulated Pi 4, interrupted four times, and cut at any instant of its writes."""
 
 import os
 import random
@@ -12,7 +12,7 @@ from tests.nodes.machines import BOARD, Crossed, provision
 pytestmark = [pytest.mark.nodes, pytest.mark.machine, pytest.mark.thorough]
 
 NAME = "vpm-93"
-CUTS = 10
+CUTS = 4
 INSTANTS = 400
 """How many power cuts are made of what was recorded."""
 

@@ -1096,7 +1096,7 @@ def test_a_command_that_is_close_to_one_is_suggested():
     assert (done.exit_code, "Did you mean 'verify'?" in done.output) == (2, True), done.output
 
 
-SLOW = ("pydantic", "paramiko", "pyinfra", "cryptography", "jinja2")
+SLOW = ("pydantic", "paramiko", "pyinfra", "cryptography", "jinja2", "http.client")
 
 
 def test_help_imports_nothing_slow():

@@ -1,6 +1,8 @@
 """What is read beside settings is read once for all hosts of a run, and by nothing that only decides."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,7 @@ def folder(tmp_path, monkeypatch):
     """An inventory of twenty hosts with one model, and with a lock."""
     model = {name: value for name, value in MODEL.items() if value}
     hosts = ", ".join(f"{name}: " for name in HOSTS)
-    text = f"hosts: {{{hosts}}}\nsettings: {{model: {json.dumps(model)}}}\n"
+    text = f"hosts: {{{hosts}}}\nsettings:\n  model: {json.dumps(model)}\n"
     (tmp_path / "fleet.yml").write_text(text)
     engine_lock.write(tmp_path, Lock(commit="1" * 40))
     monkeypatch.setenv("BRAMBLE_INVENTORY", str(tmp_path))
@@ -58,3 +60,23 @@ def test_settings_and_plans_are_made_without_a_look_at_any_file(monkeypatch):
     for name in ("open", "stat", "read_text", "read_bytes", "is_file", "exists"):
         monkeypatch.setattr(Path, name, refused)
     assert make("pi5-a", settings(model=MODEL), PI5, ROLES, prepared).roles["serving"].fit
+
+
+SLOW = ("bramble.audit.judge", "jinja2", "paramiko")
+WAIVER = "{what: base.system_is_supported, owner: me, reason: a test, until: 2999-01-01}"
+
+
+def imported_by_a_load(folder):
+    code = (
+        "import sys; from pathlib import Path; from bramble import fleet; fleet.load(Path(sys.argv[1]));"
+        f"print([name for name in {SLOW} if name in sys.modules])"
+    )
+    argv = [sys.executable, "-c", code, str(folder)]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_load_imports_nothing_slow_that_the_inventory_does_not_need(folder):
+    assert imported_by_a_load(folder) == "[]\n"
+    with (folder / "fleet.yml").open("a") as text:
+        text.write(f"  audit: {{waivers: [{WAIVER}]}}\n")
+    assert imported_by_a_load(folder) == "['bramble.audit.judge']\n"
