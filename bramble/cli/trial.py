@@ -60,7 +60,7 @@ def _use_own() -> str:
         from bramble import starter
         from bramble.registry import sections
 
-        inventory.write_files(place, starter.project() | starter.example(sections()))
+        inventory.write_files(place, starter.project() | starter.example(sections(), {}))
         click.echo(f"Made the project {place}.", err=True)
     os.environ[project.VARIABLE] = str(place / project.INVENTORY)
     return f"cd {place}; "
