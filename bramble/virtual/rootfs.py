@@ -98,7 +98,7 @@ def command(
         options.append(f'Acquire::https::Proxy "{apt.https_proxy}"')
     return [
         # What it mounts in the tree goes with it, even when it is killed.
-        *("unshare", "--mount", "--propagation", "private"),
+        *("unshare", "--mount", "--propagation", "slave"),
         "mmdebstrap",
         *FLAGS,
         *architecture,

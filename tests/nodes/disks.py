@@ -88,8 +88,8 @@ def checked(image: Path, found: Left, folder: Path, *place: str):
             done = subprocess.run([*check, device], capture_output=True, text=True)
             if done.returncode not in fine:
                 found.problems.append(f"{found.when}: {check}: {done.returncode}: {done.stdout}")
-        with mounted(device, folder, "ro"):
-            yield folder
+        with mounted(device, folder, "ro") as place:
+            yield place
         if undo.exists():
             wait_until(lambda: undone(undo, device), 120, f"{device} free again")
             undo.unlink()
@@ -98,7 +98,7 @@ def checked(image: Path, found: Left, folder: Path, *place: str):
 def undone(undo: Path, device: str) -> bool:
     """Take back what fsck wrote; return False where somebody still has the device.
 
-    Who makes a mount namespace of its own, as a container that starts, has each mount there for a while.
+    Who makes a private mount namespace has each mount there for a while.
     """
     done = subprocess.run(["e2undo", undo, device], capture_output=True, text=True)
     if BUSY in done.stderr:
@@ -110,8 +110,8 @@ def undone(undo: Path, device: str) -> bool:
 @contextmanager
 def writable(card: Path, folder: Path):
     """Mount the root file system of a card; yield its folder."""
-    with attached(card, *ROOT) as device, mounted(device, folder, "rw"):
-        yield folder
+    with attached(card, *ROOT) as device, mounted(device, folder, "rw") as place:
+        yield place
 
 
 @contextmanager
@@ -127,13 +127,23 @@ def attached(image: Path, *place: str):
 
 @contextmanager
 def mounted(device: str, folder: Path, how: str):
-    """Mount a device while this lasts."""
+    """Mount a device while this lasts; yield where.
+
+    It hangs below a shared mount: so it goes from the mount namespaces that began meanwhile too, such as
+    those of containers, which last as long as these and would keep the device.
+    """
+    place = folder / "mounted"
     folder.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-t", "ext4", "-o", how, device, folder], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "--make-shared", "none", folder], check=True)
     try:
-        yield
+        place.mkdir()
+        subprocess.run(["mount", "-t", "ext4", "-o", how, device, place], check=True)
+        try:
+            yield place
+        finally:
+            subprocess.run(["umount", place], check=True)
     finally:
-        subprocess.run(["umount", folder], check=True)
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 def tree(top: Path, folder: Path) -> Tree:

@@ -168,6 +168,23 @@ def test_what_a_power_cut_must_not_leave_is_found_on_a_disk(pi, tmp_path):
     assert "/etc/fstab is neither old nor new" in half
 
 
+def test_a_copied_disk_is_free_when_it_was_looked_at_whatever_began_meanwhile(tmp_path):
+    image = tmp_path / "disk.img"
+    image.touch()
+    os.truncate(image, 16 << 20)
+    subprocess.run(["mkfs.ext4", "-q", image], check=True)
+    began = ["unshare", "--mount", "--propagation", "slave", "sh", "-c", "echo; exec cat"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with disks.attached(image) as device:
+        with disks.mounted(device, tmp_path / "top", "ro"):
+            there = subprocess.Popen(began, **pipes)
+            there.stdout.readline()
+        try:
+            os.close(os.open(device, os.O_RDWR | os.O_EXCL))
+        finally:
+            there.communicate()
+
+
 @pytest.mark.thorough
 def test_a_build_is_what_its_processor_wants(built):
     manifest = built["manifest"]
