@@ -40,7 +40,7 @@ def told(look, answer=RIGHT_ANSWER):
     return [as_dict(plan, steps), run_all(Node(look, answer, plan), CHECKS)]
 
 
-@examples(400)
+@examples(200)
 @given(spoiled(GOOD))
 def test_a_strange_look_is_planned_and_checked_or_refused(look):
     assert told(look)
