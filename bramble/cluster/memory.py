@@ -1,7 +1,7 @@
 """What distributed-llama takes on each node, and which numbers of nodes a model can be split among.
 
 The formulas are those of its network builder at commit 8d624a7b1f9a, for q40 weights and q80 buffers:
-its own line "RequiredMemory", in MiB, is what `required_bytes` gives, rounded.
+its own line "RequiredMemory", in MiB, is what `required_bytes` gives, rounded down.
 """
 
 from __future__ import annotations

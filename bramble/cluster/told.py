@@ -42,12 +42,12 @@ def _way(way: Way) -> dict[str, Any]:
         "verdict": way.verdict,
         "why": way.why,
         "shares": [vars(one) for one in way.shares],
-        "tokens_per_s": way.tokens_per_s,
+        "tokens_per_s": [*(way.tokens_per_s or ())],
         "calibrated_on": way.calibrated_on,
-        "sent_bytes": [sent.sent_bytes, sent.most_bytes] if sent else None,
+        "sent_bytes": [sent.sent_bytes, sent.most_bytes] if sent else [],
         "root_receives_bytes": sent.root_receives_bytes if sent else None,
         "waits": sent.waits if sent else None,
-        "watts": way.watts,
+        "watts": [*(way.watts or ())],
         "flags": [*way.flags],
     }
 

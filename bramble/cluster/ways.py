@@ -112,7 +112,11 @@ def one_node(model: Planned, nodes: Sequence[Node], request: Request) -> Way:
 
 
 def rpc_layers(model: Planned, nodes: Sequence[Node], request: Request, link: Link) -> Way:
-    """Return RPC with layers split by the boards' memory: it adds memory, and no speed."""
+    """Return RPC with layers split by the boards' memory: it adds memory, and no speed.
+
+    The order is that of `--rpc`: the root, then by memory, as the last board has the output's matrix.
+    """
+    nodes = [nodes[0], *sorted(nodes[1:], key=lambda one: one.room.memory_mib)]
     rooms = [one.room.available_mib for one in nodes]
     geometry = model.geometry
     placed = layers.split(geometry, model.parts, rooms, request)
