@@ -99,7 +99,7 @@ def _beside(name: str, theirs: Speeds, chosen: Way) -> str:
             f"{words} is slower: {figures}, so {chosen.name} is "
             f"{times((ours[0] / theirs[1], ours[1] / theirs[0]))} as fast"
         )
-    return f"{words} may be as fast: {figures}; nobody knows which is faster"
+    return f"{words} may be as fast: {figures}; which is faster is not known"
 
 
 def _bought(model: Planned, request: Request, found: Sequence[Way]) -> tuple[str, Speeds] | None:

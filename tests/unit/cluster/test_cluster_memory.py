@@ -50,6 +50,12 @@ def test_keys_and_values_have_32_bits():
     assert more > memory.kv_bytes(shape, 4, 2048)
 
 
+def test_a_7b_fits_one_pi_4_without_swapping():
+    """What the articles' page says."""
+    found = int(memory.required_bytes(PUBLISHED["llama-2-7b"], 1, 0, SEQ)) >> 20
+    assert (found, BOARDS["pi4-8g"].available_mib) == (6151, 7292)
+
+
 def test_more_nodes_leave_the_root_its_embedding():
     shape = PUBLISHED["llama-3.3-70b"]
     root, worker = (memory.required_bytes(shape, 8, node, SEQ) for node in (0, 7))
