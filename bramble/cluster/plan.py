@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from bramble.cluster import boards, memory, network, speed, ways
 from bramble.cluster.boards import Node
 from bramble.cluster.network import GIGABIT_MB_S
-from bramble.cluster.speed import SWITCHED_NODES, Link
+from bramble.cluster.speed import GB, SWITCHED_NODES, Link
 from bramble.cluster.ways import Planned, Way
-from bramble.fit.memory import Request
+from bramble.fit.memory import Request, kv_bytes
 from bramble.fit.verdict import BOARDS
 
 Speeds = tuple[float, float]
@@ -83,6 +83,17 @@ def _sentences(
             yield f"One {name} holds it alone, and gives {band(theirs)} tokens/s"
     yield from _more_nodes(model, nodes, found, request, link)
     yield from _poor_network(model, nodes, found, request, link)
+    if any(one.tokens_per_s for one in found):
+        yield _full_context(model, request)
+
+
+def _full_context(model: Planned, request: Request) -> str:
+    """Say what the intervals leave out: published runs have short contexts."""
+    gb = float(f"{kv_bytes(model.geometry, replace(request, slots=1)) / GB:.2g}")
+    return (
+        f"All speeds are with a context that is nearly empty: a full one reads {gb:g} GB more for each "
+        "token, and twice that with dllama"
+    )
 
 
 def _beside(name: str, theirs: Speeds, chosen: Way) -> str:

@@ -230,14 +230,24 @@ Q6_NUMERATOR, Q6_DENOMINATOR = 210, 256
 
 
 def parts_about(model: Geometry) -> Parts:
-    """Return about the same of a file of which only sums are known."""
-    head = model.embedding * model.vocabulary
-    output = min(head * Q6_NUMERATOR // Q6_DENOMINATOR, model.weights.active_bytes // 2)
+    """Return about the same of a file of which only sums are known.
+
+    An output's matrix is taken for Q6_K, or for what the other weights are where that is more.
+    """
+    sums, head = model.weights, model.embedding * model.vocabulary
+    usual = head * sums.active_bytes // max(sums.active_elements, 1)
+    output = sums.twice_bytes or min(
+        max(head * Q6_NUMERATOR // Q6_DENOMINATOR, usual), sums.active_bytes // 2
+    )
     # A dense model with an output of its own looks its embedding up, and reads all the rest.
-    looked_up = model.weights.file_bytes - model.weights.active_bytes
-    untied = not model.weights.twice_bytes and looked_up > 0
+    looked_up = sums.file_bytes - sums.active_bytes
+    untied = not sums.twice_bytes and looked_up > 0
     embedding = looked_up if untied and not model.experts_used else output
-    layers = model.weights.file_bytes - embedding - (output if untied else 0)
-    about = "the file's sums; its output matrix is taken for Q6_K, which llama-quantize makes"
-    read = model.weights.active_bytes - output
-    return Parts(embedding, -(-layers // len(model.layers)), output, read, about)
+    layers = sums.file_bytes - embedding - (output if untied else 0)
+    return Parts(
+        embedding=embedding,
+        layer=-(-layers // len(model.layers)),
+        output=output,
+        read=sums.active_bytes - output,
+        about="the file's sums; its output matrix is taken for Q6_K, which llama-quantize makes",
+    )

@@ -87,7 +87,8 @@ def _alike(shares: Sequence[Share]) -> Iterator[str]:
     """Yield each share once, with the boards that have it."""
     words: dict[str, list[str]] = {}
     for one in shares:
-        kept = f"{one.layers} layers, " if one.layers is not None else ""
+        some = "layer" if one.layers == 1 else "layers"
+        kept = "" if one.layers is None else f"{one.layers} {some}, "
         said = f"{kept}{one.needed_mib} of {one.available_mib} MiB"
         role = "root " if one.root and len(shares) > 1 else ""
         words.setdefault(f"{role}|{said}", []).append(one.node)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bramble.cluster import benches, boards, named, plan, shapes, ways
+from bramble.cluster import benches, boards, named, plan, shapes, told, ways
 from bramble.cluster.boards import BoardsError
 from bramble.cluster.speed import Link
 from bramble.fit.verdict import Room, request_for
@@ -183,6 +183,36 @@ def test_boards_that_nobody_published_have_no_speed():
     assert {one.watts for one in found.ways} == {None}
 
 
+SHAPES = all_shapes()
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_any_model_can_be_planned(name):
+    """Windows, states, mixtures: what is not split by heads is told, and nothing is left out."""
+    header = gguf.read(SHAPES[name].header())
+    read = geometry(header)
+    parts = shapes.parts_of_header(header, read)
+    chosen = ways.Planned(name, read, parts, shapes.of_header(header))
+    for text in ("pi4-1g", "pi5-8g*2", "pi4-2g*3", "pi5-16g,pi4-4g*7"):
+        found = plan.plan(chosen, boards.parsed(text), request_for(read, None), Link())
+        assert told.text(found).startswith(name)
+        layers = way(found, "rpc layers") if len(found.ways) > 1 else None
+        if layers and layers.fits:
+            assert sum(one.layers for one in layers.shares) == len(read.layers)
+            taken = sum(one.needed_mib for one in layers.shares)
+            assert taken << 20 > read.weights.file_bytes
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_sums_alone_give_about_the_parts_of_the_file(name):
+    header = gguf.read(SHAPES[name].header())
+    read = geometry(header)
+    said, about = shapes.parts_of_header(header, read), shapes.parts_about(read)
+    assert about.layer == pytest.approx(said.layer, rel=0.01)
+    assert about.read == pytest.approx(said.read, rel=0.01)
+    assert about.output == pytest.approx(said.output, rel=0.01)
+
+
 # Sentences
 
 
@@ -225,6 +255,12 @@ def test_what_the_network_must_give_is_said_until_it_is_given():
     assert "at 100 Mbit/s" not in said("llama-3.1-8b", "pi5-8g*4", Link(mb_s=100))
     given = planned("llama-3.1-8b", "pi5-8g*4", link=Link(mb_s=100, delay_ms=0.2))
     assert not any("your switch" in one or "assumed" in one for one in given.not_known)
+
+
+def test_speeds_are_said_to_be_with_an_empty_context():
+    words = said("llama-3.1-8b", "pi4-8g*4")
+    assert "a full one reads 0.27 GB more for each token" in words  # 32 x 2 x 1024 x 2 x 2048
+    assert "nearly empty" not in said("llama-3.3-70b", "pi4-8g*2")
 
 
 def test_what_fits_nowhere_says_so():
