@@ -140,10 +140,11 @@ def points(as_json: bool) -> None:
     """
     from bramble.cluster import told
     from bramble.cluster.points import NEEDED_SHARE, held
+    from bramble.cluster.refit import left_out
 
-    found = held()
-    dump = json.dumps(told.points_dict(found), indent=2)
-    click.echo(dump if as_json else told.points_text(found))
+    found, others = held(), left_out()
+    dump = json.dumps(told.points_dict(found, others), indent=2)
+    click.echo(dump if as_json else told.points_text(found, others))
     contained = sum(one.contained for one in found)
     raise click.exceptions.Exit(0 if contained >= NEEDED_SHARE * len(found) else 1)
 

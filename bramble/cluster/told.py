@@ -119,28 +119,32 @@ def _two(value: float) -> float:
     return float(f"{value:.2g}")
 
 
-def points_dict(held: Sequence[Held]) -> dict[str, Any]:
-    """Return the points as JSON has them."""
+def points_dict(held: Sequence[Held], left_out: Sequence[Held]) -> dict[str, Any]:
+    """Return the points as JSON has them, and those that a fit to the others predicts."""
     return {
         "kind": "bramble cluster points",
         "version": VERSION,
         "needed_share": NEEDED_SHARE,
         "contained": sum(one.contained for one in held),
-        "points": [
-            {
-                **vars(one.point),
-                "low_ms": round(one.band.low, 1),
-                "middle_ms": round(one.band.middle, 1),
-                "high_ms": round(one.band.high, 1),
-                "error": round(one.error, 3),
-                "contained": one.contained,
-            }
-            for one in held
+        "points": [{**vars(one.point), **_band(one)} for one in held],
+        "left_out": [
+            {"model": one.point.model, "nodes": one.point.nodes, "ms": one.point.ms, **_band(one)}
+            for one in left_out
         ],
     }
 
 
-def points_text(held: Sequence[Held]) -> str:
+def _band(held: Held) -> dict[str, Any]:
+    return {
+        "low_ms": round(held.band.low, 1),
+        "middle_ms": round(held.band.middle, 1),
+        "high_ms": round(held.band.high, 1),
+        "error": round(held.error, 3),
+        "contained": held.contained,
+    }
+
+
+def points_text(held: Sequence[Held], left_out: Sequence[Held]) -> str:
     """Return the points as a table, and how many of them predictions contain."""
     head = ("engine", "version", "board", "n", "model", "ms", "predicted", "error", "source")
     rows = [head, *map(_row, held)]
@@ -150,7 +154,7 @@ def points_text(held: Sequence[Held]) -> str:
         for row in rows
     ]
     notes = [f"  {_name(one)}: {one.point.note}" for one in held if one.point.note]
-    return "\n".join([*lines, "", *_totals(held), "", "Notes", *dict.fromkeys(notes)])
+    return "\n".join([*lines, "", *_totals(held, left_out), "", "Notes", *dict.fromkeys(notes)])
 
 
 def _name(held: Held) -> str:
@@ -174,13 +178,14 @@ def _row(held: Held) -> tuple[str, ...]:
     )
 
 
-def _totals(held: Sequence[Held]) -> Iterator[str]:
-    """Yield how many points are contained: of all, of each engine, and of those not fitted to."""
+def _totals(held: Sequence[Held], left_out: Sequence[Held]) -> Iterator[str]:
+    """Yield how many points are contained: of all, of each engine, and of what was not fitted to."""
     yield f"All: {_share(held)}; {NEEDED_SHARE:.0%} are held by a test"
     for engine in dict.fromkeys(one.point.engine for one in held):
         yield f"{engine}: {_share([one for one in held if one.point.engine == engine])}"
     blind = [one for one in held if not one.point.fitted]
     yield f"Points that no constant was fitted to: {_share(blind)}"
+    yield f"Each point of 0.1.0 by a fit to the other ones: {_share(left_out)}"
 
 
 def _share(held: Sequence[Held]) -> str:

@@ -1,10 +1,11 @@
 """Plans of whole clusters: which ways fit, the root, the sentences, and what is not known."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from bramble.cluster import benches, boards, named, plan, shapes, told, ways
+from bramble.cluster import benches, boards, named, plan, points, shapes, told, ways
 from bramble.cluster.boards import BoardsError
 from bramble.cluster.speed import Link
 from bramble.fit.verdict import Room, request_for
@@ -12,6 +13,9 @@ from bramble.models import gguf
 from bramble.models.geometry import geometry
 from tests.shapes.models import all_shapes
 from tests.unit.good_result import result
+
+
+ROOT = Path(__file__).parents[3]
 
 
 def planned(model, text, ctx=None, link=None):
@@ -288,6 +292,21 @@ def test_the_slowest_board_sets_the_pace():
         for text in ("pi5-8g*4", "pi4-8g*4", "pi5-8g*3,pi4-8g")
     )
     assert mixed == slow < fast
+
+
+def test_the_articles_page_quotes_what_plans_say():
+    page = (ROOT / "docs" / "explanation" / "articles.md").read_text(encoding="utf-8")
+    rows = page.partition("## Clusters")[2].partition("\n## ")[0]
+    eight = way(planned("llama-3-8b", "pi4-8g*8"), "dllama")
+    assert rows.count(f"{plan.band(eight.tokens_per_s)}") == 2
+    assert eight.watts == (48, 72)
+    assert "24 to 36 and 48 to 72" in rows
+    four = way(planned("qwen3-30b-a3b", "pi4-8g*4"), "dllama")
+    assert f"root {four.shares[0].needed_mib} MiB" in rows
+    times = {(one.version, one.model, one.nodes): one.ms for one in points.POINTS}
+    seven = [times["0.1.0", "llama-2-7b", nodes] for nodes in (1, 4, 8)]
+    for ms in seven[1:]:
+        assert f"{seven[0] / ms:.2f} ×" in rows
 
 
 # Measured

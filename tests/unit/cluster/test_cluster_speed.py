@@ -1,8 +1,10 @@
 """Bytes, waits and times of a token, against what programs printed and what was published."""
 
+from dataclasses import replace
+
 import pytest
 
-from bramble.cluster import network, points, speed
+from bramble.cluster import network, points, refit, speed
 from bramble.cluster.points import POINTS, held
 from bramble.cluster.shapes import PUBLISHED, Shape
 from bramble.cluster.speed import Link
@@ -256,3 +258,41 @@ def test_intervals_say_something():
     """An interval that held any point would be no prediction."""
     for one in held():
         assert one.band.high / one.band.low < 2.5, one.point
+
+
+# Fits without a point
+
+
+def test_a_fit_finds_the_constants_that_times_were_made_with():
+    known = speed.Star(3.3, 2.5, 0, (40, 14), 0.1)
+    made = [
+        replace(
+            one, ms=speed.star(PUBLISHED[one.model], known, one.nodes, one.sent_kb * 1e3).middle
+        )
+        for one in POINTS
+        if one.version == "0.1.0"
+    ]
+    found = refit.fitted(made, replace(known, gb_s=1, layer_ms=9))
+    assert (found.gb_s, found.layer_ms) == (pytest.approx(3.3), pytest.approx(2.5))
+
+
+def test_a_point_is_not_fitted_to_itself(monkeypatch):
+    """A time that nothing else is like is missed when it is left out, and moves the others."""
+    before = {one.point.nodes: one for one in refit.left_out() if one.point.model == "llama-2-13b"}
+    spoiled = tuple(
+        replace(one, ms=9 * one.ms) if (one.model, one.nodes) == ("llama-2-13b", 4) else one
+        for one in POINTS
+    )
+    monkeypatch.setattr(refit, "POINTS", spoiled)
+    after = {one.point.nodes: one for one in refit.left_out() if one.point.model == "llama-2-13b"}
+    assert after[4].band == before[4].band
+    assert not after[4].contained
+    assert after[2].band != before[2].band
+
+
+def test_intervals_are_as_wide_as_what_was_left_out_asks_for():
+    found = refit.left_out()
+    assert len(found) == 8
+    assert all(one.contained for one in found)
+    worst = max(abs(one.error) for one in found if one.point.nodes == 1)
+    assert 0.15 < worst < speed.OLD_SPREAD
