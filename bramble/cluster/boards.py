@@ -53,7 +53,8 @@ def node(name: str, kind: str, room: Room) -> Node:
     """Return a board with what is published of its kind."""
     known = PUBLISHED.get(family(kind))
     if known is None:
-        return Node(name, "", room, None, f"nothing is published of {kind or name}")
+        why = f"{name} is no Pi 4 or 5, and of other boards nothing is published here"
+        return Node(name, "", room, None, why)
     return Node(name, family(kind), room, known.usual, known.usual_source)
 
 

@@ -1,7 +1,7 @@
 """Every published point that predictions are held to, each with its source.
 
 None is a measurement of ours. Milliseconds are for a token; `sent_kb` is what the source says that the
-root sends for one, or what another point of the same version gives for the same layers (`scaled`).
+root sends for one, or what another point of the same version gives for such layers, as `note` says then.
 """
 
 from __future__ import annotations
@@ -49,11 +49,15 @@ class Point:
 
 
 def _old(
-    version: str, board: str, model: str, rows: dict[int, tuple[float, float]], **more: str
+    version: str,
+    board: str,
+    model: str,
+    rows: dict[int, tuple[float, float]],
+    source: str = README,
+    note: str = "",
 ) -> tuple[Point, ...]:
-    source = more.pop("source", README)
     return tuple(
-        Point("dllama", version, board, nodes, model, ms, source, sent_kb=sent, **more)  # type: ignore[arg-type]
+        Point("dllama", version, board, nodes, model, ms, source, sent_kb=sent, note=note)
         for nodes, (ms, sent) in rows.items()
     )
 
@@ -81,11 +85,12 @@ POINTS: tuple[Point, ...] = (
         {2: (1497.19, 924), 4: (848.19, 3203), 8: (1114.88, 7976)},
     ),
     *_old("0.1.0", "pi4", "llama-2-70b", {8: (4842.81, 28857)}),
+    *_old("0.3.1", "pi5", "llama-2-7b", {1: (441.09, 0)}),
     *_old(
         "0.3.1",
         "pi5",
         "llama-2-7b",
-        {1: (441.09, 0), 2: (341.46, 510), 4: (219.08, 1887)},
+        {2: (341.46, 510), 4: (219.08, 1887)},
         note=_SCALED,
     ),
     *_old("0.3.1", "pi5", "llama-3-8b", {1: (564.31, 0), 2: (444.27, 510), 4: (331.47, 1887)}),

@@ -14,7 +14,6 @@ from bramble.models.geometry import geometry
 from tests.shapes.models import all_shapes
 from tests.unit.good_result import result
 
-
 ROOT = Path(__file__).parents[3]
 
 
@@ -183,7 +182,9 @@ def test_boards_that_nobody_published_have_no_speed():
     chosen = named.published("llama-3.1-8b")
     found = plan.plan(chosen, nodes, request_for(chosen.geometry, None), Link())
     assert all(one.fits and one.tokens_per_s is None for one in found.ways)
-    assert "the speed of one node: nothing is published of orange-pi" in found.not_known
+    assert any(
+        one.startswith("the speed of one node: x is no Pi 4 or 5") for one in found.not_known
+    )
     assert {one.watts for one in found.ways} == {None}
 
 
