@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from bramble.bench.result import keep
 from bramble.cli import driver, main
 from tests.shapes.models import all_shapes
+from tests.unit.good_result import result
 
 
 @pytest.fixture(autouse=True)
@@ -87,13 +89,11 @@ def test_bad_input_is_refused(words, where, what_to_do):
     assert "Traceback" not in done.output
 
 
-def looked(monkeypatch, *names, failed=None):
+def looked(monkeypatch, *names, kind="pi5"):
     """Have hosts looked at: what a run of plans would report of them."""
-    board = {"memory_mib": 8063, "cores": 4, "repacks": True, "kind": "pi5"}
+    board = {"memory_mib": 8063, "cores": 4, "repacks": True, "kind": kind}
     events = [{"event": "run", "hosts": [*names]}]
     events += [{"event": "plan", "host": name, "board": board} for name in names]
-    if failed:
-        events.append({"event": "end", "failed": [failed], "complete": True})
     made = driver.Outcome(0, tuple(events), Path("report"), Path("log"))
     monkeypatch.setattr(driver, "run", lambda *words, **options: made)
 
@@ -120,6 +120,24 @@ def test_a_host_without_a_benchmark_is_told_to_have_one(monkeypatch):
     done = run("plan", "llama-3.1-8b", "--hosts", "pi5-a,pi5-b", "--measured")
     assert done.exit_code == 2
     assert "run `bramble bench pi5-a`" in done.stderr
+
+
+def test_hosts_own_benchmarks_take_the_place_of_published_figures(monkeypatch, tmp_path):
+    looked(monkeypatch, "pi5-a", "pi5-b", kind="pi4")
+    for name, answers in (("pi5-a", (1.7, 1.8)), ("pi5-b", (1.0, 1.1))):
+        keep(tmp_path, result(answers, host=name))
+    words = ("plan", "llama-3.1-8b", "--hosts", "pi5-a,pi5-b", "--json")
+    by_bench, published = (
+        {one["name"]: one for one in json.loads(run(*words, *more).stdout)["ways"]}
+        for more in (["--measured"], [])
+    )
+    alone = by_bench["one node"]
+    assert alone["shares"][0]["node"] == "pi5-a"
+    assert "measured on pi5-a" in alone["calibrated_on"]
+    low, high = alone["tokens_per_s"]
+    assert 1 < high / low < 1.1
+    assert by_bench["rpc layers"]["tokens_per_s"] != published["rpc layers"]["tokens_per_s"]
+    assert by_bench["dllama"] == published["dllama"]
 
 
 def test_a_better_link_is_told_in_the_plan():
