@@ -16,6 +16,7 @@ _COMMANDS = {
     "bench": "bench:bench",
     "checks": "fleet:checks",
     "completion": "completion:completion",
+    "cluster": "cluster:cluster",
     "config": "inventory:config",
     "connect": "connect:connect",
     "docs": "pages:docs",

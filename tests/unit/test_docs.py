@@ -371,6 +371,16 @@ def test_the_keys_of_fit_are_documented(tmp_path):
     assert keys(json.loads(done.stdout)) == documented("bramble fit --json")
 
 
+def test_the_keys_of_cluster_are_documented():
+    words = ["cluster", "plan", "llama-3.1-8b", "--boards", "pi4-8g*2", "--json"]
+    for command in (words, ["cluster", "points", "--json"]):
+        done = CliRunner().invoke(main, command)
+        assert done.exit_code == 0, done.output
+        assert keys(json.loads(done.stdout)) == documented(
+            f"bramble {' '.join(command[:2])} --json"
+        )
+
+
 def test_the_keys_of_bench_are_documented(tmp_path, monkeypatch):
     (tmp_path / "fleet.yml").write_text("hosts: {pi4-a: {node: {roles: [base]}}}\n")
     monkeypatch.setenv("BRAMBLE_INVENTORY", str(tmp_path))

@@ -43,6 +43,7 @@ NEEDS = {
     r"model (list \S|verify|prune|rollback)": "a node",
     r"engine race\b": "a node",
     r"fit .*--host\b": "a node",
+    r"cluster plan .*--hosts\b": "a node",
     r"model (lock|pull)\b": "a hub",
     r"fit \S+://": "a network",
     r"engine (build|prune)\b": "a compiler and this computer's store",

@@ -178,6 +178,9 @@ def test_what_programs_for_nodes_import_of_each_other_goes_with_them():
         *("reporting/junit", "reporting/nagios", "reporting/prometheus", "reporting/csv_text"),
         *("reporting/charts", "reporting/html"),
         *("system/parse", "firmware/config_txt", "models/geometry", "fit/memory", "fit/verdict"),
+        *("cluster/memory", "cluster/layers", "cluster/network", "cluster/speed", "cluster/points"),
+        *("cluster/shapes", "cluster/boards", "cluster/ways", "cluster/plan", "cluster/told"),
+        "cluster/refit",
     ],
 )
 def test_what_decides_is_pure(pure):
