@@ -59,7 +59,8 @@ test: PACKAGES += haproxy
 proofs: PACKAGES += chromium-headless-shell nagios4-core
 test: system setup lint ## Everything: lint, fast tests, then the tests on virtual Pis
 	@# Twice as many as there are processors: tests wait for programs and nodes, and for limits to pass.
-	$(BIN)/pytest -q -n $$(($$(nproc) * 2)) -m 'not nodes' --durations 10
+	$(BIN)/pytest -q -n $$(($$(nproc) * 2)) --dist loadfile --no-loadscope-reorder -m 'not nodes' \
+	  --durations 10
 	$(BIN)/pytest -q -n $$(($$(nproc) * 2)) --dist loadfile --no-loadscope-reorder -m nodes --durations 20 \
 	  tests/nodes tests/faults
 

@@ -17,16 +17,25 @@ from bramble.virtual.waiting import answers, ssh_banner
 
 
 def pytest_collection_modifyitems(items):
-    """Start what takes longest first: machines, then the fault matrix, its nodes before the rest."""
+    """Start what takes longest first, so that no processor waits in the end.
+
+    These are machines, then the fault matrix, then files with many tests on nodes; of the others what
+    waits for hosts and kernels, then files with few tests, which are long ones.
+    """
     counts = Counter(item.path for item in items)
-    items.sort(
-        key=lambda item: (
+
+    def turn(item):
+        has_nodes, place = bool(item.get_closest_marker("nodes")), item.path.parent.name
+        count = counts[item.path]
+        return (
             not item.get_closest_marker("machine"),
-            item.path.parent.name != "faults",
-            not item.get_closest_marker("nodes"),
-            -counts[item.path],
+            place != "faults",
+            not has_nodes,
+            place not in ("durability", "deploys"),
+            -count if has_nodes else count,
         )
-    )
+
+    items.sort(key=turn)
 
 
 class Nodes:
