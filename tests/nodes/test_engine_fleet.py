@@ -225,7 +225,8 @@ def owners(on, name) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for line in on(name, OWNERS).splitlines():
         program, _, user = line.rpartition(" ")
-        if program in TOOLS:
+        # One that ended between the two looks has no owner.
+        if program in TOOLS and user:
             found.setdefault(program, set()).add(user)
     return found
 

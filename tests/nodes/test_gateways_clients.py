@@ -13,7 +13,7 @@ import pytest
 from bramble.virtual.model import address_of
 from tests.nodes.fleet import ROOT, Lasting, as_json, wait_until
 
-pytestmark = pytest.mark.nodes
+pytestmark = [pytest.mark.nodes, pytest.mark.thorough]
 
 GATEWAY, SMALL, LARGE = "vpi-208", "vpi-209", "vpi-210"
 MODELS = {SMALL: "bramble-demo-q8_0", LARGE: "bramble-demo-f16"}

@@ -223,7 +223,7 @@ def test_a_model_that_does_not_load_fails_the_gate_and_those_before_serve_again(
     unit = on("cat /etc/systemd/system/llama-server.service")
     fleet.wants(USE, STRANGER)
     said = fleet.up(code=1)
-    assert "model stranger-q8_0: its server gave no answer: HttpError: HTTP 500" in said
+    assert "model stranger-q8_0: its server gave no answer: StatusError: HTTP 500" in said
     assert "what ran before serves again" in said
     assert on("cat /etc/systemd/system/llama-server.service") == unit
     assert {*states(on)} == {FIRST, SECOND}

@@ -170,7 +170,7 @@ FAULTS: Cases = {
         "a wrong answer": several.node(
             plan=several.several_plan(serving={"also_expect": {several.LARGE: "five"}}),
         ),
-        "failed to load": several.node(answers={SECOND: {"problem": "HttpError: HTTP 500"}}),
+        "failed to load": several.node(answers={SECOND: {"problem": "StatusError: HTTP 500"}}),
     },
     "further_contexts_are_as_planned": {
         "capped": models_say(listing(FIRST), listing(SECOND, tokens=512)),
