@@ -9,6 +9,9 @@ from dataclasses import dataclass
 GROUP = "behind"
 """The group of the nodes that a gateway leads to."""
 
+KEY = "GATEWAY_KEY"
+"""The variable that has the gateway's own key at a deploy."""
+
 _BEHIND = """\
 # Settings of the nodes behind {name}: clients ask the gateway, and it alone asks them.
 
@@ -17,17 +20,17 @@ serving:
   edge:
     allow: [{address}]
 """
-_SECTION = """\
+_SECTION = f"""\
     gateway:
       # Where the gateway's own key is: `bramble key create gateway` prints it once.
       secrets:
         node_key:
-          environment: GATEWAY_KEY
+          environment: {KEY}
 """
 _VIRTUAL = """\
 # A gateway before virtual Pis, so that it can be tried without a Pi.
 #
-#   bramble key create gateway     # prints a key: export GATEWAY_KEY=brk_...
+#   bramble key create gateway     # prints a key: export {key}=brk_...
 #   bramble virtual up {names}
 #   bramble up
 #
@@ -49,12 +52,13 @@ class Gateway:
         """Return the groups that a host is in because of the gateway."""
         return (GROUP,) if host != self.name or self.is_node else ()
 
-    def settings_of(self, host: str) -> str:
-        """Return the lines that a host's entry has because of the gateway."""
-        if host != self.name:
-            return ""
-        alone = "" if self.is_node else "    node:\n      roles: [base, gateway, firewall]\n"
-        return alone + _SECTION
+    def settings_of(self, host: str, *, virtual: bool = False) -> str:
+        """Return the lines of a host's entry below its address."""
+        is_here = host == self.name
+        node = ["virtual: true"] if virtual else []
+        node += ["roles: [base, gateway, firewall]"] if is_here and not self.is_node else []
+        lines = "".join(f"      {line}\n" for line in node)
+        return (f"    node:\n{lines}" if lines else "") + (_SECTION if is_here else "")
 
     def group_file(self) -> Mapping[str, str]:
         """Return the settings of the nodes behind it, by their file in an inventory."""
@@ -71,9 +75,6 @@ def virtual(gateway: Gateway, nodes: Mapping[str, str]) -> Mapping[str, str]:
     for name, address in nodes.items():
         groups = ", ".join(("virtual", *gateway.groups_of(name)))
         entry = f"  {name}:\n    groups: [{groups}]\n    ssh:\n      address: {address}\n"
-        own = gateway.settings_of(name)
-        is_alone = "    node:\n" in own
-        own = own.replace("    node:\n", "    node:\n      virtual: true\n")
-        hosts.append(entry + ("" if is_alone else "    node:\n      virtual: true\n") + own)
-    text = _VIRTUAL.format(names=" ".join(nodes), hosts="\n".join(hosts))
+        hosts.append(entry + gateway.settings_of(name, virtual=True))
+    text = _VIRTUAL.format(key=KEY, names=" ".join(nodes), hosts="\n".join(hosts))
     return {"fleet.yml": text, **gateway.group_file()}

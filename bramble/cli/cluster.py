@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import click
 
 from bramble.cli import completing
 from bramble.cli.inventory import refuse, tell_folder
-from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD
+from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD, number
 from bramble.sanitize import sanitize
 
 if TYPE_CHECKING:
@@ -19,15 +18,6 @@ if TYPE_CHECKING:
     from bramble.cluster.ways import Planned
 
 _BITS = 8
-
-
-def _number(
-    _context: click.Context, _parameter: click.Parameter, value: float | None
-) -> float | None:
-    """Refuse NaN, which passes every range check."""
-    if value is not None and math.isnan(value):
-        raise click.BadParameter("nan is no number")
-    return value
 
 
 @click.group("cluster")
@@ -57,14 +47,14 @@ def cluster() -> None:
 @click.option(
     "--link-mbit",
     type=click.FloatRange(1, 100_000),
-    callback=_number,
+    callback=number,
     metavar="MBIT_S",
     help="The data that you measured between two boards, as iperf3 says it; default: 936, a gigabit's.",
 )
 @click.option(
     "--delay-ms",
     type=click.FloatRange(0.001, 1000),
-    callback=_number,
+    callback=number,
     metavar="MS",
     help="The delay of one way between two boards, half of what ping says; default: 0.12.",
 )

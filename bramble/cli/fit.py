@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import click
 
 from bramble.cli import completing
 from bramble.cli.inventory import refuse, tell_folder
-from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD
+from bramble.cli.options import AS_JSON, ASK_SUDO_PASSWORD, number
 from bramble.fit.verdict import BOARDS, Room
 from bramble.sanitize import sanitize
 
@@ -33,15 +32,6 @@ class _There:
     kind: str
     request: Request | None = None
     measured: Bandwidth | None = None
-
-
-def _number(
-    _context: click.Context, _parameter: click.Parameter, value: float | None
-) -> float | None:
-    """Refuse NaN, which passes every range check."""
-    if value is not None and math.isnan(value):
-        raise click.BadParameter("nan is no number")
-    return value
 
 
 @click.command("fit")
@@ -77,7 +67,7 @@ def _number(
 @click.option(
     "--bandwidth",
     type=click.FloatRange(0.1, 1000),
-    callback=_number,
+    callback=number,
     metavar="GB_S",
     help="Memory's read bandwidth; default: what `bramble bench` measured on the host, else the "
     "published figure.",
@@ -85,7 +75,7 @@ def _number(
 @click.option(
     "--claim",
     type=click.FloatRange(0.001, 1e6),
-    callback=_number,
+    callback=number,
     metavar="TOKENS_PER_S",
     help="A claimed speed of generation, to judge.",
 )

@@ -89,7 +89,7 @@ def init(
         own = starter_gateway.virtual(gateway, nodes) if gateway else {}
         made = starter.example(known_sections(), own)
     elif not kept:
-        named, gateway = _before(gateway_said, _addresses(hosts))
+        named, gateway = _before(gateway_said, hosts)
         first = starter.starter(known_sections(), named, _account(user), _key_path(key), gateway)
         made = {**first} if inventory_only else starter.inside(first)
     write_files(place, made if inventory_only else starter.project() | made)
@@ -117,6 +117,7 @@ def _tell_next(
     place: Path, inventory: Path, virtual: Sequence[str] | None, gateway: Gateway | None
 ) -> None:
     """Print how commands find the new inventory, and which to run first; `virtual` are virtual Pis."""
+    from bramble import starter_gateway
     from bramble.project import VARIABLE, folder, nearest
 
     if not os.environ.get(VARIABLE) and nearest(place) == inventory:
@@ -126,7 +127,8 @@ def _tell_next(
         click.echo(f"next: export {VARIABLE}={inventory}")
     if gateway:
         click.echo(
-            "next: `bramble key create gateway`, and have what it prints in GATEWAY_KEY when you deploy"
+            f"next: `bramble key create gateway`, and have what it prints in {starter_gateway.KEY} when "
+            "you deploy"
         )
     if virtual is not None:
         click.echo(f"next: `{' '.join(['bramble virtual up', *virtual])}`, then `bramble up`")
@@ -167,11 +169,12 @@ def _addresses(hosts: tuple[str, ...], option: str = "--host") -> dict[str, dict
 
 
 def _before(
-    said: str | None, named: Mapping[str, dict[str, str | int]]
+    said: str | None, pairs: tuple[str, ...]
 ) -> tuple[Mapping[str, dict[str, str | int]], Gateway | None]:
     """Return the hosts with that of the gateway, and the gateway where one is asked for."""
     from bramble.starter_gateway import Gateway
 
+    named = _addresses(pairs)
     if said is None:
         return named, None
     name, has_address, _ = said.partition("=")
@@ -181,10 +184,7 @@ def _before(
         _bad("--gateway", f"found {said!r}, allowed: NAME=ADDRESS, or the NAME of a --host")
     if has_address and name in named:
         _bad("--gateway", f"{name} is a --host: allowed is its name without an address")
-    own = _addresses((said,), "--gateway") if has_address else {}
-    if any(ssh in named.values() for ssh in own.values()):
-        _bad("--gateway", f"{said} has the address of a --host: allowed is that one's name alone")
-    hosts = {**named, **own}
+    hosts = _addresses((*pairs, said), "--gateway") if has_address else named
     for host, ssh in hosts.items():
         if not _is_address(str(ssh["address"])):
             _bad(

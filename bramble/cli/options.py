@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 import click
@@ -76,3 +77,12 @@ def ask_sudo_password() -> None:
         sudo_password.keep(password, sudo_password.OPTION)
     except sudo_password.PasswordError as error:
         raise click.UsageError(str(error)) from error
+
+
+def number(
+    _context: click.Context, _parameter: click.Parameter, value: float | None
+) -> float | None:
+    """Refuse NaN, which passes every range check."""
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("nan is no number")
+    return value

@@ -239,9 +239,13 @@ def test_virtual_pis_can_be_behind_a_gateway(shipped, tmp_path):
         (("--host", "a=10.0.0.1", "--gateway", "a=10.0.0.2"), "a is a --host: allowed is its name"),
         (
             ("--host", "a=10.0.0.1", "--gateway", "gw=10.0.0.1"),
-            "gw=10.0.0.1 has the address of",
+            "10.0.0.1 is there twice",
         ),
         (("--host", "a=10.0.0.1", "--gateway", "g w=10.0.0.2"), "found the name 'g w'"),
+        (
+            ("--host", "pi5-a=10.0.0.1", "--gateway", "pi5=10.0.0.2"),
+            "pi5 is the group of other hosts",
+        ),
         (
             ("--host", "a=a.lan", "--gateway", "gw=10.0.0.1"),
             "found a.lan as the address of a, allowed:",
