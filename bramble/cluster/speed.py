@@ -49,7 +49,7 @@ class Link:
     @property
     def late_ms(self) -> float:
         """What each wait takes more than was assumed where constants were fitted."""
-        return max((self.delay_ms or DELAY_MS) - DELAY_MS, 0)
+        return max(self.each_wait_ms - DELAY_MS, 0)
 
     @property
     def each_wait_ms(self) -> float:
